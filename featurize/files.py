@@ -1,0 +1,84 @@
+"""The file system, in one place: whole-file writes, file names as text, and "is it still the same file?".
+
+Everything here works on Linux, macOS and Windows; no other module calls an ``os`` function whose
+meaning differs between them.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PARTIAL = ".partial-"
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike) -> Iterator[Path]:
+    """A temporary path beside `path`, which takes its place when the block ends well.
+
+    Readers see the old file or the new one, never a part; a crash leaves the old one.
+    """
+    path = Path(path)
+    partial = path.parent / f"{PARTIAL}{secrets.token_hex(8)}{path.suffix}"
+    try:
+        yield partial
+        with open(partial, "rb+") as stream:
+            os.fsync(stream.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut, where the system can say so (not on Windows)."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def identity(stat: os.stat_result) -> tuple[int, int, int, int]:
+    """Size, mtime, ctime and inode: what changes when a file's content does."""
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
+
+
+def name_as_text(name: str) -> str:
+    r"""A file name as clean UTF-8 text with ``/`` between folders.
+
+    Bytes that are not UTF-8 become ``\xE9``, a backslash becomes ``\\``; `text_as_name` turns it back.
+
+    >>> name_as_text("daisy/caf\udce9 1.jpg")
+    'daisy/caf\\xE9 1.jpg'
+    """
+    if os.name == "nt":
+        name = name.replace("\\", "/")
+    name = name.replace("\\", "\\\\")
+    return re.sub("[\ud800-\udfff]", _escape_surrogate, name)
+
+
+def _escape_surrogate(match: re.Match) -> str:
+    code = ord(match.group())
+    return f"\\x{code - 0xDC00:02X}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04X}"
+
+
+def text_as_name(text: str) -> str:
+    r"""The file name that `name_as_text` wrote as `text`.
+
+    >>> text_as_name("a\\\\b") == "a\\b"
+    True
+    """
+
+    def unescape(match: re.Match) -> str:
+        kind = match.group(1)
+        if kind == "\\":
+            return "\\"
+        return chr(0xDC00 + int(kind[1:], 16)) if kind[0] == "x" else chr(int(kind[1:], 16))
+
+    return re.sub(r"\\(\\|x[89A-F][0-9A-F]|uD[89A-F][0-9A-F]{2})", unescape, text)

@@ -1,0 +1,354 @@
+"""The table: one row per image and variant; who it is, its label, and its vectors, in one object."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from featurize.errors import TableError, UsageError
+
+FORMAT_VERSION = 1
+
+IDS = pa.schema(
+    [
+        ("image", pa.string()),
+        ("sha256", pa.string()),
+        ("label", pa.string()),
+        ("group", pa.string()),
+        ("split", pa.string()),
+        ("variant", pa.int64()),
+        ("width", pa.int64()),
+        ("height", pa.int64()),
+        ("bytes", pa.int64()),
+        ("format", pa.string()),
+    ]
+)
+
+
+class FeatureTable:
+    """Images and their vectors, one row per image and variant.
+
+    Made by `featurize.extract` or `FeatureTable.read`; the methods return new tables and change none.
+
+    Parameters
+    ----------
+    ids : pyarrow.Table
+        The columns ``image, sha256, label, group, split, variant, width, height, bytes, format``.
+        Columns left out are null, except ``variant``, which is 0. Empty text is null.
+    vectors : mapping of str to array of shape (n_rows, width), float32
+        One matrix per features, named by its spec.
+    metadata : mapping, optional
+        ``source`` (where the photos are) and ``features`` (per features, how the vectors were made).
+
+    Examples
+    --------
+    >>> table = FeatureTable.from_arrays(
+    ...     {"x": [[0.0, 1.0], [1.0, 0.0]]}, label=["cat", "dog"], image=["a.jpg", "b.jpg"])
+    >>> table.select("x").shape, list(table.label)
+    ((2, 2), ['cat', 'dog'])
+    """
+
+    def __init__(
+        self,
+        ids: pa.Table,
+        vectors: Mapping[str, np.ndarray],
+        metadata: Mapping[str, Any] | None = None,
+    ):
+        self.ids = _complete(ids)
+        self.vectors = dict(vectors)
+        self.metadata: dict[str, Any] = {"source": None, "features": {}, **(metadata or {})}
+        for name, matrix in self.vectors.items():
+            if matrix.ndim != 2 or matrix.dtype != np.float32:
+                raise TableError(
+                    f"the vectors of {name} are {matrix.dtype} of shape {matrix.shape}",
+                    "give float32 of shape (n_rows, width)",
+                )
+            if len(matrix) != len(self):
+                raise TableError(
+                    f"{name} has {len(matrix)} vectors for {len(self)} rows", "give one vector per row"
+                )
+
+    @classmethod
+    def from_arrays(cls, vectors: Mapping[str, Any], **columns: Sequence) -> "FeatureTable":
+        """A table from plain arrays: ``vectors`` by features, and id columns by name.
+
+        Raises
+        ------
+        TableError
+            If the lengths differ or a column is not one of the table's.
+        """
+        matrices = {name: np.ascontiguousarray(v, dtype=np.float32) for name, v in vectors.items()}
+        unknown = sorted(set(columns) - set(IDS.names))
+        if unknown:
+            raise TableError(f"no such columns: {', '.join(unknown)}", f"the columns are {', '.join(IDS.names)}")
+        n_rows = max([len(m) for m in matrices.values()] + [len(c) for c in columns.values()], default=0)
+        columns.setdefault("image", [f"image-{i}" for i in range(n_rows)])
+        lengths = {name: len(values) for name, values in columns.items()}
+        if len(set(lengths.values())) > 1:
+            raise TableError(f"columns of different lengths: {lengths}", "give one value per row")
+        ids = pa.table({name: pa.array(list(v), IDS.field(name).type) for name, v in columns.items()})
+        return cls(ids, matrices)
+
+    # -- who and what ---------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return self.ids.num_rows
+
+    def __repr__(self) -> str:
+        widths = ", ".join(f"{name} ({m.shape[1]})" for name, m in self.vectors.items())
+        labels = sorted({label for label in self.label if label is not None})
+        shown = ", ".join(labels[:6]) + (", …" if len(labels) > 6 else "")
+        return f"FeatureTable: {len(self)} rows; features {widths or 'none'}; {len(labels)} labels {shown}".rstrip()
+
+    def column(self, name: str) -> np.ndarray:
+        """One id column as an array; text and nullable columns hold objects, with None for null."""
+        column = self.ids[name]
+        if column.null_count == 0 and pa.types.is_integer(column.type):
+            return column.to_numpy()
+        return np.array(column.to_pylist() + [None], dtype=object)[:-1]
+
+    @property
+    def image(self) -> np.ndarray:
+        """Names of the images, relative to the source, shape (n_rows,)."""
+        return self.column("image")
+
+    @property
+    def sha256(self) -> np.ndarray:
+        """SHA-256 of the bytes of each image, in hex; None for imported vectors."""
+        return self.column("sha256")
+
+    @property
+    def label(self) -> np.ndarray:
+        """Class names, shape (n_rows,); None when unknown."""
+        return self.column("label")
+
+    @property
+    def group(self) -> np.ndarray:
+        """The given groups; None where none was given. See `groups` for what may not be separated."""
+        return self.column("group")
+
+    @property
+    def split(self) -> np.ndarray:
+        """``training``, ``validation``, ``testing`` or None."""
+        return self.column("split")
+
+    @property
+    def variant(self) -> np.ndarray:
+        """0 for photos as they are, other numbers for distorted ones, int64."""
+        return self.column("variant")
+
+    @property
+    def features(self) -> list[str]:
+        """The names of the vector columns."""
+        return list(self.vectors)
+
+    @cached_property
+    def groups(self) -> np.ndarray:
+        """One integer per row; rows with equal integers must stay on the same side of every split.
+
+        Rows are merged when they share a given group, or the bytes of the image (so all variants of an
+        image are together), or, where the bytes are unknown, the image name. Shape (n_rows,), int64,
+        numbered in order of first appearance.
+        """
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        rows = np.arange(len(self))
+        contents = [sha or f"name:{name}" for sha, name in zip(self.sha256, self.image, strict=True)]
+        nodes, codes = np.unique(np.array(contents, dtype=object).astype(str), return_inverse=True)
+        links = [(rows, len(rows) + codes)]
+        given = np.array([g is not None for g in self.group], dtype=bool)
+        n_nodes = len(rows) + len(nodes)
+        if given.any():
+            names, group_codes = np.unique(self.group[given].astype(str), return_inverse=True)
+            links.append((rows[given], n_nodes + group_codes))
+            n_nodes += len(names)
+        one, other = (np.concatenate(side) for side in zip(*links, strict=True))
+        graph = coo_array((np.ones(len(one), dtype=bool), (one, other)), shape=(n_nodes, n_nodes))
+        components = connected_components(graph, directed=False)[1][: len(self)]
+        _, first, codes = np.unique(components, return_index=True, return_inverse=True)
+        return np.argsort(np.argsort(first))[codes].astype(np.int64)
+
+    def digest(self) -> str:
+        """SHA-256 over ids and vectors: two tables with the same digest hold the same data."""
+        digest = hashlib.sha256()
+        digest.update(json.dumps(self.ids.to_pydict(), sort_keys=True).encode())
+        for name, matrix in sorted(self.vectors.items()):
+            digest.update(f"{name}:{matrix.shape}".encode())
+            digest.update(np.ascontiguousarray(matrix).data)
+        return digest.hexdigest()
+
+    # -- the numbers ----------------------------------------------------------------------------
+
+    def parts(self, features: str) -> list[str]:
+        """The vector columns that `features` names: ``"a+b"`` is ``["a", "b"]``.
+
+        Raises
+        ------
+        UsageError
+            If the table has no such column; the message lists those it has.
+        """
+        if features in self.vectors:
+            return [features]
+        names = features.split("+")
+        missing = [name for name in names if name not in self.vectors]
+        if missing:
+            raise UsageError(
+                f"the table has no features named {', '.join(missing)}",
+                f"it has {', '.join(self.features) or 'none'}; join several with +, "
+                "or run `featurize extract` with the --features wanted",
+            )
+        return names
+
+    def select(self, features: str) -> np.ndarray:
+        """The vectors of `features`, side by side when joined with ``+``.
+
+        Parameters
+        ----------
+        features : str
+            A column, or several joined with ``+``: ``"inception_v3+glcm"``.
+
+        Returns
+        -------
+        array of shape (n_rows, width), float32
+            For a single column this is the table's own memory, read-only; copy it before changing it.
+
+        Raises
+        ------
+        UsageError
+            If the table has no such column.
+        """
+        names = self.parts(features)
+        if len(names) == 1:
+            view = self.vectors[names[0]].view()
+            view.flags.writeable = False
+            return view
+        return np.hstack([self.vectors[name] for name in names])
+
+    def widths(self, features: str) -> list[int]:
+        """The width of each part of `features`, in the order of `select`."""
+        return [self.vectors[name].shape[1] for name in self.parts(features)]
+
+    def value_names(self, features: str) -> list[str]:
+        """A name for each number of `select(features)`."""
+        names = []
+        for part in self.parts(features):
+            width = self.vectors[part].shape[1]
+            known = self.metadata["features"].get(part, {}).get("value_names")
+            names += known or [f"{part}_{i:04d}" for i in range(width)]
+        return names
+
+    # -- new tables from old --------------------------------------------------------------------
+
+    def filter(self, rows: np.ndarray) -> "FeatureTable":
+        """The rows that a boolean mask or an array of row numbers picks, in that order."""
+        rows = np.asarray(rows)
+        if rows.dtype == bool:
+            if len(rows) != len(self):
+                raise UsageError(f"the mask has {len(rows)} values for {len(self)} rows", "give one per row")
+            rows = np.flatnonzero(rows)
+        vectors = {name: matrix[rows] for name, matrix in self.vectors.items()}
+        return FeatureTable(self.ids.take(pa.array(rows, pa.int64())), vectors, self.metadata)
+
+    def with_column(self, name: str, values: Sequence) -> "FeatureTable":
+        """A table whose id column `name` holds `values`, one per row."""
+        position = IDS.get_field_index(name)
+        if position < 0:
+            raise UsageError(f"no id column is called {name}", f"the id columns are {', '.join(IDS.names)}")
+        column = pa.array(list(values), IDS.field(name).type)
+        return FeatureTable(self.ids.set_column(position, name, column), self.vectors, self.metadata)
+
+    def relabel(self, mapping: Mapping[str, str | None]) -> "FeatureTable":
+        """Other class names; a label mapped to None or to empty text loses its rows.
+
+        Raises
+        ------
+        UsageError
+            If the table has labels that `mapping` does not name.
+        """
+        missing = sorted({str(label) for label in self.label if label is not None and label not in mapping})
+        if missing:
+            raise UsageError(
+                f"the relabelling names no new label for {', '.join(missing)}",
+                "add a line for each; an empty new_label drops the class",
+            )
+        new = [mapping[label] or None if label is not None else None for label in self.label]
+        kept = np.array([a is None or b is not None for a, b in zip(self.label, new, strict=True)], dtype=bool)
+        return self.with_column("label", new).filter(kept)
+
+    def join(self, other: "FeatureTable") -> "FeatureTable":
+        """This table with the features of `other` beside its own, matched by content and variant.
+
+        Raises
+        ------
+        TableError
+            If `other` lacks an image of this table, or a features name stands in both.
+        """
+        twice = sorted(set(self.vectors) & set(other.vectors))
+        if twice:
+            raise TableError(f"both tables have features named {', '.join(twice)}", "drop them from one table")
+        place = {key: row for row, key in enumerate(other._keys())}
+        rows = [place.get(key, -1) for key in self._keys()]
+        lost = [str(self.image[i]) for i, row in enumerate(rows) if row < 0]
+        if lost:
+            raise TableError(
+                f"{len(lost)} of {len(self)} images are not in the other table, the first is {lost[0]}",
+                "extract both tables from the same photos",
+            )
+        vectors = self.vectors | {name: matrix[rows] for name, matrix in other.vectors.items()}
+        described = self.metadata["features"] | other.metadata["features"]
+        return FeatureTable(self.ids, vectors, {**self.metadata, "features": described})
+
+    def _keys(self) -> list[tuple]:
+        return [
+            (sha or name, int(variant))
+            for sha, name, variant in zip(self.sha256, self.image, self.variant, strict=True)
+        ]
+
+    def to_frame(self):
+        """The table as a pandas DataFrame: the id columns, then one float32 column per value."""
+        import pandas as pd
+
+        frames = [self.ids.to_pandas()]
+        for name, matrix in self.vectors.items():
+            frames.append(pd.DataFrame(matrix, columns=self.value_names(name)))
+        return pd.concat(frames, axis=1)
+
+    # -- files ----------------------------------------------------------------------------------
+
+    @classmethod
+    def read(cls, path: str | Path) -> "FeatureTable":
+        """The table in a ``.parquet`` or ``.npz`` file; see `featurize.tablefile.read_table`."""
+        from featurize.tablefile import read_table
+
+        return read_table(path)
+
+    def write(self, path: str | Path) -> None:
+        """Write ``.parquet`` or ``.npz``, whole or not at all; see `featurize.tablefile.write_table`."""
+        from featurize.tablefile import write_table
+
+        write_table(self, path)
+
+
+def _complete(ids: pa.Table) -> pa.Table:
+    """All id columns, in order and of the right type; empty text becomes null."""
+    n_rows = ids.num_rows
+    columns = []
+    for field in IDS:
+        if field.name in ids.column_names:
+            column = ids[field.name].cast(field.type)
+            if pa.types.is_string(field.type) and n_rows:
+                empty = pa.compute.equal(column, "")
+                if pa.compute.any(empty).as_py():
+                    column = pa.compute.if_else(empty, pa.scalar(None, field.type), column)
+        elif field.name == "variant":
+            column = pa.array(np.zeros(n_rows, dtype=np.int64))
+        else:
+            column = pa.nulls(n_rows, field.type)
+        columns.append(column)
+    return pa.table(columns, schema=IDS)

@@ -1,0 +1,134 @@
+"""What the three commands share: common options, the error and hint lines, the exit status, progress."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from featurize.errors import BottleheadError, UsageError
+
+log = logging.getLogger("bottlehead")
+
+
+def common_options() -> argparse.ArgumentParser:
+    """A parent parser with the options that mean the same everywhere."""
+    parser = argparse.ArgumentParser(add_help=False)
+    group = parser.add_argument_group("common options")
+    group.add_argument("--quiet", "-q", action="store_true", help="errors only")
+    group.add_argument("--verbose", "-v", action="store_true", help="say more, such as how long each part took")
+    group.add_argument("--seed", type=int, default=0, help="start of all randomness (default: 0)")
+    group.add_argument("--jobs", "-j", type=_jobs, default=None, metavar="N", help="processors to use (default: all)")
+    return parser
+
+
+def _jobs(text: str) -> int:
+    value = int(text) if text.lstrip("-").isdigit() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of processors; give 1 or more")
+    return value
+
+
+def new_parser(prog: str, description: str, example: str) -> argparse.ArgumentParser:
+    """A parser whose help ends with an example."""
+    return argparse.ArgumentParser(
+        prog=prog,
+        description=description,
+        epilog="example:\n  " + example.replace("\n", "\n  "),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def add_command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int], summary: str, example: str
+) -> argparse.ArgumentParser:
+    """One subcommand with the common options; `run` takes the parsed arguments and returns the exit status."""
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog="example:\n  " + example.replace("\n", "\n  "),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common_options()],
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
+    """Parse, run, and turn known errors into one ``error:`` and one ``hint:`` line.
+
+    Returns the exit status: 0 done, 1 a known error, 130 interrupted; argparse itself exits with 2.
+    """
+    args = parser.parse_args(argv)
+    level = logging.ERROR if args.quiet else logging.DEBUG if args.verbose else logging.INFO
+    with _messages_on_stderr(level):
+        try:
+            return args.run(args)
+        except BottleheadError as error:
+            return _fail(error.args[0], error.hint)
+        except BrokenPipeError:
+            # The reader of our output (head, less) has seen enough; keep Python from complaining at exit.
+            sys.stdout = None  # type: ignore[assignment]
+            return 0
+        except KeyboardInterrupt:
+            return _fail("interrupted", "run the same command again: what was computed is kept", status=130)
+        except OSError as error:
+            return _fail(str(error), "check the path, its permissions and the free space")
+        except MemoryError:
+            return _fail("out of memory", "use fewer images at once, or a machine with more memory")
+
+
+def _fail(message: str, hint: str, status: int = 1) -> int:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    if hint:
+        print("hint: " + " ".join(hint.split()), file=sys.stderr)
+    return status
+
+
+@contextmanager
+def _messages_on_stderr(level: int) -> Iterator[None]:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter())
+    log.addHandler(handler)
+    log.setLevel(level)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.propagate = True
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        text = record.getMessage()
+        return f"warning: {text}" if record.levelno == logging.WARNING else text
+
+
+def progress(total: int, description: str, unit: str = "image"):
+    """A progress bar with rate and remaining time on stderr; silent with --quiet and outside commands."""
+    from tqdm import tqdm
+
+    shown = log.isEnabledFor(logging.INFO) and bool(log.handlers)
+    return tqdm(total=total, desc=description, unit=f" {unit}s", disable=not shown, file=sys.stderr, leave=False, smoothing=0.1)
+
+
+def key_values(pairs: Sequence[str], option: str) -> dict[str, str]:
+    """``["C=10"]`` as ``{"C": "10"}``.
+
+    Raises
+    ------
+    UsageError
+        If a pair has no ``=``.
+    """
+    result = {}
+    for pair in pairs:
+        key, found, value = pair.partition("=")
+        if not found or not key:
+            raise UsageError(f"{option} {pair} is not of the form NAME=VALUE", f"for example: {option} C=10")
+        result[key] = value
+    return result
