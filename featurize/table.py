@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from featurize.errors import TableError, UsageError
 
@@ -343,9 +344,9 @@ def _complete(ids: pa.Table) -> pa.Table:
         if field.name in ids.column_names:
             column = ids[field.name].cast(field.type)
             if pa.types.is_string(field.type) and n_rows:
-                empty = pa.compute.equal(column, "")
-                if pa.compute.any(empty).as_py():
-                    column = pa.compute.if_else(empty, pa.scalar(None, field.type), column)
+                empty = pc.equal(column, "")
+                if pc.any(empty).as_py():
+                    column = pc.if_else(empty, pa.scalar(None, field.type), column)
         elif field.name == "variant":
             column = pa.array(np.zeros(n_rows, dtype=np.int64))
         else:
