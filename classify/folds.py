@@ -1,0 +1,152 @@
+"""The folds that tuning, calibration, thresholds and evaluation all use: groups together, variants in training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from featurize.errors import UsageError
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """One division of the rows into a training side and a testing side.
+
+    Parameters
+    ----------
+    repeat, fold : int
+        Which repeat, and which fold of it, both counted from 0.
+    training, testing : array of int64
+        Row numbers, ascending. No group is on both sides; every testing row has variant 0.
+    """
+
+    repeat: int
+    fold: int
+    training: np.ndarray
+    testing: np.ndarray
+
+
+def make_folds(
+    label: Sequence[Any],
+    groups: Sequence[int],
+    variant: Sequence[int] | None = None,
+    *,
+    n_folds: int = 5,
+    repeats: int = 1,
+    seed: int = 0,
+) -> list[Fold]:
+    """Stratified folds that keep groups together.
+
+    Photos of one leaf, one patient or one burst of the shutter resemble each other more than they resemble
+    the photos to come. Plain k-fold puts some of them into training and their siblings into testing, and so
+    rewards recognition of the leaf instead of its disease: the score flatters, the more so the more flexible
+    the head [1]_. Here a group is on one side only, and within that limit each fold has the labels in the
+    same proportions as the whole (`sklearn.model_selection.StratifiedGroupKFold`).
+
+    Parameters
+    ----------
+    label : sequence of shape (n_rows,)
+        The label of each row; none may be null.
+    groups : sequence of int, shape (n_rows,)
+        Rows with equal integers stay on the same side: `FeatureTable.groups`.
+    variant : sequence of int, shape (n_rows,), optional
+        0 for photos as they are. Rows with another number (distorted copies) are never tested, and train
+        only while their group does.
+    n_folds : int
+        How many folds each repeat has, 2 or more.
+    repeats : int
+        How often to divide anew, each time shuffled otherwise.
+    seed : int
+        Start of the shuffling: the same seed gives the same folds on every machine.
+
+    Returns
+    -------
+    list of Fold
+        ``repeats * n_folds`` of them. In each repeat every row of variant 0 is tested exactly once.
+
+    Raises
+    ------
+    UsageError
+        If a label stands in fewer groups than there are folds, or a training side would lack a label.
+
+    References
+    ----------
+    .. [1] D. R. Roberts et al., "Cross-validation strategies for data with temporal, spatial, hierarchical,
+       or phylogenetic structure", Ecography 40 (2017), https://doi.org/10.1111/ecog.02881
+
+    Examples
+    --------
+    Four leaves, photographed twice each; both photos of a leaf move together:
+
+    >>> label = ["rust", "rust", "rust", "rust", "well", "well", "well", "well"]
+    >>> leaf = [0, 0, 1, 1, 2, 2, 3, 3]
+    >>> for fold in make_folds(label, leaf, n_folds=2):
+    ...     print(*("test " if row in fold.testing else "train" for row in range(8)))
+    train train test  test  test  test  train train
+    test  test  train train train train test  test
+    """
+    label, groups, variant = _checked(label, groups, variant, n_folds, repeats)
+    photos = np.flatnonzero(variant == 0)
+    _refuse_rare_labels(label[photos], groups[photos], n_folds)
+    folds = []
+    for repeat in range(repeats):
+        for number, tested in enumerate(_divide(label[photos], groups[photos], n_folds, seed + repeat)):
+            testing = photos[tested]
+            training = np.flatnonzero(~np.isin(groups, groups[testing]))
+            _refuse_lost_labels(label, training, n_folds, number)
+            folds.append(Fold(repeat, number, training, testing))
+    return folds
+
+
+def _divide(label: np.ndarray, groups: np.ndarray, n_folds: int, seed: int) -> list[np.ndarray]:
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    # Where no two photos belong together the plain splitter gives exact counts, and is fast at any size.
+    alone = len(np.unique(groups)) == len(groups)
+    splitter = (StratifiedKFold if alone else StratifiedGroupKFold)(n_folds, shuffle=True, random_state=seed)
+    codes = np.unique(label, return_inverse=True)[1]
+    return [np.sort(testing) for _, testing in splitter.split(codes, codes, groups)]
+
+
+def _checked(label, groups, variant, n_folds: int, repeats: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    if n_folds < 2:
+        raise UsageError(f"{n_folds} folds were asked for", "give 2 or more; 5 and 10 are usual")
+    if repeats < 1:
+        raise UsageError(f"{repeats} repeats were asked for", "give 1 or more")
+    variant = np.zeros(len(label), dtype=np.int64) if variant is None else np.asarray(variant)
+    if not len(label) == len(groups) == len(variant):
+        raise UsageError(
+            f"{len(label)} labels, {len(groups)} groups and {len(variant)} variants were given",
+            "give one of each per row",
+        )
+    unknown = sum(one is None for one in label)
+    if unknown:
+        raise UsageError(
+            f"{unknown} of {len(label)} rows have no label", "leave them out before making folds"
+        )
+    return np.array([str(one) for one in label]), np.asarray(groups), variant
+
+
+def _refuse_rare_labels(label: np.ndarray, groups: np.ndarray, n_folds: int) -> None:
+    for name in np.unique(label):
+        rows = label == name
+        n_groups = len(np.unique(groups[rows]))
+        if n_groups < n_folds:
+            images = f"{rows.sum()} images" + (f" in {n_groups} groups" if n_groups != rows.sum() else "")
+            raise UsageError(
+                f"{n_folds} folds cannot be made: {name} has {images}",
+                f"use at most {n_groups} folds, add photos of {name}, or drop it with a relabelling"
+                if n_groups > 1
+                else f"add photos of {name}, or drop it with a relabelling",
+            )
+
+
+def _refuse_lost_labels(label: np.ndarray, training: np.ndarray, n_folds: int, number: int) -> None:
+    lost = sorted(set(label.tolist()) - set(label[training].tolist()))
+    if lost:
+        raise UsageError(
+            f"{n_folds} folds cannot be made: training without fold {number} leaves no {', '.join(lost)}, "
+            "because its groups are few and large",
+            "use fewer folds, another seed, or smaller groups",
+        )

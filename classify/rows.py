@@ -1,0 +1,166 @@
+"""Which rows of a table are used, and what to know about them beforehand."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from featurize.errors import UsageError
+from featurize.table import FeatureTable
+from featurize.terminal import log
+
+SPLITS = {"train": ("training", "validation"), "compare": ("training", "validation"), "test": ("testing",)}
+
+
+def usable_rows(table: FeatureTable, purpose: str) -> FeatureTable:
+    """The rows that `purpose` may use, and a message that says which.
+
+    Where the table has a split, training and comparing use its training and validation rows and testing
+    uses its testing rows; where it has none, all use all rows. Rows without a label are left out, and for
+    testing also the variants (distorted copies).
+
+    Parameters
+    ----------
+    table : FeatureTable
+    purpose : str
+        ``"train"``, ``"compare"`` or ``"test"``.
+
+    Returns
+    -------
+    FeatureTable
+
+    Raises
+    ------
+    UsageError
+        If no row is left, or, to train and compare, fewer than two labels.
+
+    Examples
+    --------
+    >>> table = FeatureTable.from_arrays({"x": [[0.0], [1.0], [2.0]]}, label=["cat", "dog", "dog"],
+    ...                                  split=["training", "validation", "testing"])
+    >>> len(usable_rows(table, "train")), len(usable_rows(table, "test"))
+    (2, 1)
+    """
+    if purpose not in SPLITS:
+        raise UsageError(f"rows for {purpose!r} were asked for", f"the purposes are {', '.join(SPLITS)}")
+    split, label = table.split, table.label
+    labelled = np.array([one is not None for one in label], dtype=bool)
+    has_split = any(one is not None for one in split)
+    wanted = np.isin(split.astype(str), SPLITS[purpose]) if has_split else np.ones(len(table), dtype=bool)
+    if purpose == "test":
+        wanted = wanted & (table.variant == 0)
+    kept = table.filter(labelled & wanted)
+    which = f"the {' and '.join(SPLITS[purpose])} rows" if has_split else "all rows (the table has no split)"
+    if len(kept) == 0:
+        raise UsageError(
+            f"no row is left to {purpose}: of {len(table)} rows {labelled.sum()} have a label, "
+            f"{wanted.sum()} are among {which}",
+            "extract from a folder of class folders, or set the split with `evaluate split`",
+        )
+    without = int((wanted & ~labelled).sum())
+    log.info(
+        "%s uses %s: %s%s",
+        purpose,
+        which,
+        _counts(kept),
+        f"; {without} without a label left out" * (without > 0),
+    )
+    if purpose != "test":
+        _refuse_one_label(kept, purpose)
+    return kept
+
+
+def _counts(table: FeatureTable) -> str:
+    photos = int((table.variant == 0).sum())
+    distorted = len(table) - photos
+    text = f"{photos} photos" + (f" and {distorted} distorted copies" if distorted else "")
+    n_labels = len(set(table.label))
+    return f"{text}, {n_labels} label{'s' * (n_labels != 1)}"
+
+
+def _refuse_one_label(table: FeatureTable, purpose: str) -> None:
+    labels = sorted(set(table.label))
+    if len(labels) < 2:
+        raise UsageError(
+            f"all {len(table)} usable rows have the label {labels[0]}: there is nothing to tell apart",
+            f"{purpose} needs two labels or more, for example two class folders with photos",
+        )
+
+
+def conflicting_images(table: FeatureTable) -> list[tuple[tuple[str, str], ...]]:
+    """Byte-identical images that carry different labels.
+
+    Parameters
+    ----------
+    table : FeatureTable
+
+    Returns
+    -------
+    list of tuples of (image, label)
+        One tuple per content that stands under more than one label, its images sorted by name. At least
+        one of those labels must be wrong.
+
+    Examples
+    --------
+    >>> table = FeatureTable.from_arrays({"x": [[0.0]] * 3}, sha256=["aa", "bb", "aa"],
+    ...                                  image=["cat/1.jpg", "cat/2.jpg", "dog/1.jpg"], label=["cat", "cat", "dog"])
+    >>> conflicting_images(table)
+    [(('cat/1.jpg', 'cat'), ('dog/1.jpg', 'dog'))]
+    """
+    by_content: dict[str, set[tuple[str, str]]] = {}
+    for sha256, image, label in zip(table.sha256, table.image, table.label, strict=True):
+        if sha256 is not None and label is not None:
+            by_content.setdefault(sha256, set()).add((image, label))
+    conflicts = [
+        tuple(sorted(found)) for found in by_content.values() if len({label for _, label in found}) > 1
+    ]
+    return sorted(conflicts)
+
+
+def read_relabel(path: str | Path) -> dict[str, str]:
+    """The relabelling in a CSV file with the columns ``label,new_label``.
+
+    Parameters
+    ----------
+    path : str or Path
+        UTF-8, one line per label; an empty ``new_label`` drops the class.
+
+    Returns
+    -------
+    dict of str to str
+        New label by label, ready for `FeatureTable.relabel`.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read, its columns are others, or a label has two lines.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as stream:
+            lines = list(csv.reader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(
+            f"the relabelling {path} cannot be read: {error}", "give a CSV file in UTF-8"
+        ) from error
+    header = [name.strip() for name in lines[0]] if lines else []
+    if header != ["label", "new_label"]:
+        raise UsageError(
+            f"the relabelling {path} has the columns {', '.join(header) or 'none'}",
+            "its first line must be label,new_label",
+        )
+    mapping: dict[str, str] = {}
+    for number, line in enumerate(lines[1:], start=2):
+        if not line:
+            continue
+        if len(line) != 2 or not line[0].strip():
+            raise UsageError(
+                f"line {number} of {path} is {','.join(line)!r}",
+                "each line holds a label, a comma, and its new label or nothing",
+            )
+        label, new = line[0].strip(), line[1].strip()
+        if label in mapping:
+            raise UsageError(f"{path} names {label} twice, again in line {number}", "keep one line per label")
+        mapping[label] = new
+    if not any(mapping.values()):
+        raise UsageError(f"the relabelling {path} keeps no class", "give a new_label for two labels or more")
+    return mapping
