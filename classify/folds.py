@@ -1,4 +1,4 @@
-"""The folds that tuning, calibration, thresholds and evaluation all use: groups together, variants in training."""
+"""The folds that tuning, calibration, thresholds and evaluation all use: groups stay together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,9 +82,9 @@ def make_folds(
     >>> label = ["rust", "rust", "rust", "rust", "well", "well", "well", "well"]
     >>> leaf = [0, 0, 1, 1, 2, 2, 3, 3]
     >>> for fold in make_folds(label, leaf, n_folds=2):
-    ...     print(*("test " if row in fold.testing else "train" for row in range(8)))
-    train train test  test  test  test  train train
-    test  test  train train train train test  test
+    ...     print(*("test" if row in fold.testing else "train" for row in range(8)))
+    train train test test test test train train
+    test test train train train train test test
     """
     label, groups, variant = _checked(label, groups, variant, n_folds, repeats)
     photos = np.flatnonzero(variant == 0)

@@ -103,7 +103,7 @@ def conflicting_images(table: FeatureTable) -> list[tuple[tuple[str, str], ...]]
     Examples
     --------
     >>> table = FeatureTable.from_arrays({"x": [[0.0]] * 3}, sha256=["aa", "bb", "aa"],
-    ...                                  image=["cat/1.jpg", "cat/2.jpg", "dog/1.jpg"], label=["cat", "cat", "dog"])
+    ...     image=["cat/1.jpg", "cat/2.jpg", "dog/1.jpg"], label=["cat", "cat", "dog"])
     >>> conflicting_images(table)
     [(('cat/1.jpg', 'cat'), ('dog/1.jpg', 'dog'))]
     """

