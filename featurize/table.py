@@ -86,7 +86,9 @@ class FeatureTable:
         matrices = {name: np.ascontiguousarray(v, dtype=np.float32) for name, v in vectors.items()}
         unknown = sorted(set(columns) - set(IDS.names))
         if unknown:
-            raise TableError(f"no such columns: {', '.join(unknown)}", f"the columns are {', '.join(IDS.names)}")
+            raise TableError(
+                f"no such columns: {', '.join(unknown)}", f"the columns are {', '.join(IDS.names)}"
+            )
         n_rows = max([len(m) for m in matrices.values()] + [len(c) for c in columns.values()], default=0)
         columns.setdefault("image", [f"image-{i}" for i in range(n_rows)])
         lengths = {name: len(values) for name, values in columns.items()}
@@ -111,7 +113,7 @@ class FeatureTable:
         column = self.ids[name]
         if column.null_count == 0 and pa.types.is_integer(column.type):
             return column.to_numpy()
-        return np.array(column.to_pylist() + [None], dtype=object)[:-1]
+        return np.array([*column.to_pylist(), None], dtype=object)[:-1]
 
     @property
     def image(self) -> np.ndarray:
@@ -237,7 +239,7 @@ class FeatureTable:
 
     def value_names(self, features: str) -> list[str]:
         """A name for each number of `select(features)`."""
-        names = []
+        names: list[str] = []
         for part in self.parts(features):
             width = self.vectors[part].shape[1]
             known = self.metadata["features"].get(part, {}).get("value_names")
@@ -279,7 +281,9 @@ class FeatureTable:
                 "add a line for each; an empty new_label drops the class",
             )
         new = [mapping[label] or None if label is not None else None for label in self.label]
-        kept = np.array([a is None or b is not None for a, b in zip(self.label, new, strict=True)], dtype=bool)
+        kept = np.array(
+            [a is None or b is not None for a, b in zip(self.label, new, strict=True)], dtype=bool
+        )
         return self.with_column("label", new).filter(kept)
 
     def join(self, other: "FeatureTable") -> "FeatureTable":
@@ -292,7 +296,9 @@ class FeatureTable:
         """
         twice = sorted(set(self.vectors) & set(other.vectors))
         if twice:
-            raise TableError(f"both tables have features named {', '.join(twice)}", "drop them from one table")
+            raise TableError(
+                f"both tables have features named {', '.join(twice)}", "drop them from one table"
+            )
         place = {key: row for row, key in enumerate(other._keys())}
         rows = [place.get(key, -1) for key in self._keys()]
         lost = [str(self.image[i]) for i, row in enumerate(rows) if row < 0]

@@ -63,7 +63,9 @@ def read_table(path: str | Path) -> FeatureTable:
     """
     kind, path = table_kind(path), Path(path)
     if not path.is_file():
-        raise TableError(f"there is no table {path}", "make one with `featurize extract PHOTOS -o TABLE.parquet`")
+        raise TableError(
+            f"there is no table {path}", "make one with `featurize extract PHOTOS -o TABLE.parquet`"
+        )
     try:
         return _read_parquet(path) if kind == ".parquet" else _read_npz(path)
     except TableError:
@@ -76,7 +78,9 @@ def read_table(path: str | Path) -> FeatureTable:
 
 
 def _metadata_json(table: FeatureTable) -> str:
-    return json.dumps({"format_version": FORMAT_VERSION, **table.metadata}, sort_keys=True, ensure_ascii=False)
+    return json.dumps(
+        {"format_version": FORMAT_VERSION, **table.metadata}, sort_keys=True, ensure_ascii=False
+    )
 
 
 def _check_metadata(text: str | bytes | None, path: Path) -> dict[str, Any]:
@@ -102,7 +106,11 @@ def _write_parquet(table: FeatureTable, path: Path) -> None:
     fields = [pa.field(name, pa.list_(pa.float32(), m.shape[1])) for name, m in table.vectors.items()]
     schema = pa.schema([*IDS, *fields], metadata={KEY: _metadata_json(table).encode()})
     # Vectors hardly ever repeat a value: a dictionary costs time and gains nothing.
-    options = {"compression": "zstd", "compression_level": 1, "use_dictionary": ["label", "group", "split", "format"]}
+    options = {
+        "compression": "zstd",
+        "compression_level": 1,
+        "use_dictionary": ["label", "group", "split", "format"],
+    }
     with pq.ParquetWriter(path, schema, **options) as writer:
         for start in range(0, len(table), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
@@ -151,7 +159,9 @@ def _write_npz(table: FeatureTable, path: Path) -> None:
             arrays[field.name] = np.array([UNKNOWN if v is None else v for v in values], dtype=np.int64)
     taken = sorted(set(arrays) & set(table.vectors))
     if taken:
-        raise TableError(f"features named {', '.join(taken)} cannot be written as npz", "use .parquet, or rename them")
+        raise TableError(
+            f"features named {', '.join(taken)} cannot be written as npz", "use .parquet, or rename them"
+        )
     with open(path, "wb") as stream:
         np.savez(stream, allow_pickle=False, **arrays, **table.vectors)
 

@@ -17,9 +17,13 @@ def common_options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
     group = parser.add_argument_group("common options")
     group.add_argument("--quiet", "-q", action="store_true", help="errors only")
-    group.add_argument("--verbose", "-v", action="store_true", help="say more, such as how long each part took")
+    group.add_argument(
+        "--verbose", "-v", action="store_true", help="say more, such as how long each part took"
+    )
     group.add_argument("--seed", type=int, default=0, help="start of all randomness (default: 0)")
-    group.add_argument("--jobs", "-j", type=_jobs, default=None, metavar="N", help="processors to use (default: all)")
+    group.add_argument(
+        "--jobs", "-j", type=_jobs, default=None, metavar="N", help="processors to use (default: all)"
+    )
     return parser
 
 
@@ -72,7 +76,7 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
             return _fail(error.args[0], error.hint)
         except BrokenPipeError:
             # The reader of our output (head, less) has seen enough; keep Python from complaining at exit.
-            sys.stdout = None  # type: ignore[assignment]
+            sys.stdout = None
             return 0
         except KeyboardInterrupt:
             return _fail("interrupted", "run the same command again: what was computed is kept", status=130)
@@ -91,7 +95,7 @@ def _fail(message: str, hint: str, status: int = 1) -> int:
 
 @contextmanager
 def _messages_on_stderr(level: int) -> Iterator[None]:
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler()
     handler.setFormatter(_Formatter())
     log.addHandler(handler)
     log.setLevel(level)
@@ -101,6 +105,16 @@ def _messages_on_stderr(level: int) -> Iterator[None]:
     finally:
         log.removeHandler(handler)
         log.propagate = True
+
+
+class _Handler(logging.Handler):
+    """Lines on stderr, above a progress bar where there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "tqdm" in sys.modules:
+            sys.modules["tqdm"].tqdm.write(self.format(record), file=sys.stderr)
+        else:
+            print(self.format(record), file=sys.stderr)
 
 
 class _Formatter(logging.Formatter):
@@ -113,8 +127,10 @@ def progress(total: int, description: str, unit: str = "image"):
     """A progress bar with rate and remaining time on stderr; silent with --quiet and outside commands."""
     from tqdm import tqdm
 
-    shown = log.isEnabledFor(logging.INFO) and bool(log.handlers)
-    return tqdm(total=total, desc=description, unit=f" {unit}s", disable=not shown, file=sys.stderr, leave=False, smoothing=0.1)
+    shown = log.isEnabledFor(logging.INFO) and bool(log.handlers) and total > 0
+    return tqdm(
+        total=total, desc=description, unit=f" {unit}s", disable=not shown, file=sys.stderr, leave=False
+    )
 
 
 def key_values(pairs: Sequence[str], option: str) -> dict[str, str]:

@@ -1,0 +1,31 @@
+"""Photos in, a table of numbers out: frozen networks and texture descriptors, computed once.
+
+`extract` turns a folder of photos into a `FeatureTable`; `InceptionV3` and `GLCM` are the extractors, which
+are scikit-learn transformers too. Nothing heavy is imported until it is needed.
+"""
+
+import importlib
+
+_HOMES = {
+    "BottleheadError": "featurize.errors",
+    "Extraction": "featurize.run",
+    "Extractor": "featurize.extractors.base",
+    "FeatureTable": "featurize.table",
+    "GLCM": "featurize.extractors.glcm",
+    "InceptionV3": "featurize.extractors.backbones",
+    "Store": "featurize.store",
+    "extract": "featurize.run",
+    "make_extractor": "featurize.extractors",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str):
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

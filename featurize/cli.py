@@ -1,0 +1,173 @@
+"""The command ``featurize``."""
+
+import argparse
+import csv
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from featurize.errors import UsageError
+from featurize.terminal import add_command, log, new_parser, run_command
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of ``featurize`` and its subcommands."""
+    parser = new_parser(
+        "featurize",
+        "Turn photos into vectors, once: frozen networks and texture, kept by content.",
+        "featurize extract photos/ -o photos.parquet --features inception_v3 glcm",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    command = add_command(
+        commands,
+        "extract",
+        _extract,
+        "Turn the photos of SOURCE into a table of vectors.",
+        "featurize extract photos/ -o photos.parquet --features inception_v3 glcm",
+    )
+    command.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="folder of class folders, flat folder, or manifest .csv/.parquet with image[,label][,group][,split]",
+    )
+    command.add_argument("-o", "--output", required=True, metavar="TABLE", help="the table: .parquet or .npz")
+    command.add_argument(
+        "--features",
+        nargs="+",
+        action="extend",
+        metavar="SPEC",
+        help="inception_v3, inception_v3:LAYER, glcm (default: inception_v3)",
+    )
+    command.add_argument(
+        "--weights",
+        action="append",
+        default=[],
+        metavar="W",
+        help="auto (default), imagenet, random, FILE, or SPEC=FILE; repeatable",
+    )
+    command.add_argument(
+        "--precision",
+        choices=["float32", "bfloat16"],
+        default="float32",
+        help="of networks (default: float32)",
+    )
+    command.add_argument(
+        "--group-by",
+        metavar="REGEX",
+        help="its first capture group in the image's name is the group (default: text before _nohash_)",
+    )
+    command.add_argument(
+        "--store", metavar="DIR", help="where vectors are kept (default: the user's cache folder)"
+    )
+    command.add_argument(
+        "--rehash", action="store_true", help="read every file again, also those that look unchanged"
+    )
+    command.add_argument(
+        "--rejects", metavar="FILE.csv", help="images left out and why (default: TABLE with .rejects.csv)"
+    )
+    command.add_argument("--strict", action="store_true", help="any rejected image makes the exit status 1")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``featurize`` with `argv`; returns the exit status."""
+    return run_command(build_parser(), argv)
+
+
+def _extract(args: argparse.Namespace) -> int:
+    from featurize.run import run_extraction
+    from featurize.source import list_source
+    from featurize.tablefile import table_kind
+
+    table_kind(args.output)
+    if not Path(args.output).absolute().parent.is_dir():
+        raise UsageError(
+            f"there is no folder {Path(args.output).parent}", "make it first, or write elsewhere"
+        )
+    extractors = _extractors(args)
+    source = list_source(args.source, group_by=args.group_by)
+    result = run_extraction(source, extractors, store=args.store, rehash=args.rehash, jobs=args.jobs)
+    result.table.write(args.output)
+    rejects_file = args.rejects or os.path.splitext(args.output)[0] + ".rejects.csv"
+    _write_rejects(rejects_file, result.rejects)
+    _say(args, result, rejects_file)
+    return 1 if args.strict and result.rejects else 0
+
+
+def _extractors(args: argparse.Namespace) -> list:
+    from featurize.extractors import make_extractor
+
+    weights = _weights_by_spec(args.weights, args.features or ["inception_v3"], args.seed)
+    return [
+        make_extractor(spec, weights=weights[spec], precision=args.precision)
+        for spec in args.features or ["inception_v3"]
+    ]
+
+
+def _weights_by_spec(given: list[str], specs: list[str], seed: int) -> dict[str, str]:
+    """Which weights each features spec gets: ``W`` for all networks, ``SPEC=FILE`` for one spec or family."""
+    from featurize.extractors import make_extractor
+
+    networks = [spec for spec in specs if "weights" in make_extractor(spec).get_params()]
+    families = {spec.partition(":")[0] for spec in networks}
+    chosen = dict.fromkeys(specs, "auto")
+    for text in given:
+        target, equals, value = text.partition("=")
+        named = [spec for spec in networks if target in (spec, spec.partition(":")[0])]
+        if equals and named:
+            chosen.update(dict.fromkeys(named, value))
+        elif equals and not os.path.exists(text):
+            raise UsageError(
+                f"--weights {text}: {target} is no network among the features",
+                f"the networks are {', '.join(networks) or 'none'}",
+            )
+        elif text not in ("auto", "imagenet", "random") and len(families) > 1:
+            raise UsageError(
+                f"--weights {text} is one file for {len(families)} networks", "write SPEC=FILE for each"
+            )
+        else:
+            chosen.update(dict.fromkeys(networks, text))
+    return {spec: f"random:{seed}" if value == "random" else value for spec, value in chosen.items()}
+
+
+def _write_rejects(path: str, rejects: list[tuple[str, str]]) -> None:
+    from featurize.files import whole_file
+
+    with whole_file(path) as partial, open(partial, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["image", "reason"])
+        writer.writerows(rejects)
+
+
+def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
+    """The closing account: what was written, what was computed, what was left out."""
+    table, n_rejects = result.table, len(result.rejects)
+    for record in table.metadata["features"].values():
+        weights = record["weights"]
+        if weights and weights["source"] == "random":
+            log.warning("%s comes from an untrained network (weights=random)", record["spec"])
+        elif weights:
+            log.info(
+                "%s: %s weights, sha256 %s…, %s",
+                record["spec"],
+                weights["source"],
+                weights["sha256"][:12],
+                weights["file"],
+            )
+    for what, count in sorted(result.ignored.items()):
+        log.info("ignored %d %s", count, what)
+    n_distinct = result.n_computed + result.n_reused
+    log.info("%d images (%d distinct): %s", len(table), n_distinct, _computed(result))
+    if n_rejects:
+        log.warning("%d images were left out; see %s", n_rejects, rejects_file)
+    widths = ", ".join(f"{name} ({matrix.shape[1]})" for name, matrix in table.vectors.items())
+    log.info("wrote %s: %d rows, %s", args.output, len(table), widths)
+
+
+def _computed(result: Any) -> str:
+    if result.n_computed == 0:
+        return "nothing was computed, all vectors came from the store"
+    if result.n_reused == 0:
+        return "all were computed"
+    return f"{result.n_computed} computed, {result.n_reused} from the store"

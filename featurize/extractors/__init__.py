@@ -1,0 +1,93 @@
+"""The registry: from a features spec to the extractor that makes them. A new family is one line here."""
+
+import importlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from featurize.errors import ModelError, UsageError
+from featurize.extractors.base import Extractor
+
+# family: module, class, the argument that the text after ":" in a spec sets
+FAMILIES: dict[str, tuple[str, str, str | None]] = {
+    "inception_v3": ("featurize.extractors.backbones", "InceptionV3", "layer"),
+    "glcm": ("featurize.extractors.glcm", "GLCM", None),
+}
+
+
+def make_extractor(spec: str | Extractor, **options: Any) -> Extractor:
+    """The extractor for a features spec such as ``"inception_v3:mixed8"`` or ``"glcm"``.
+
+    Parameters
+    ----------
+    spec : str or Extractor
+        ``family[:option]``; an extractor is returned as it is.
+    **options
+        Arguments of the extractor's class, such as ``weights``; those it does not have are left out.
+
+    Raises
+    ------
+    UsageError
+        If the family is unknown or has no such option; the message lists what there is.
+
+    Examples
+    --------
+    >>> make_extractor("glcm").width
+    5
+    """
+    if isinstance(spec, Extractor):
+        return spec
+    family, colon, option = spec.partition(":")
+    if family not in FAMILIES:
+        raise UsageError(f"there are no features named {spec}", f"the families are {', '.join(FAMILIES)}")
+    cls, argument = _class(family), FAMILIES[family][2]
+    if colon and (argument is None or not option):
+        choices = f"{family}:{argument.upper()}" if argument else family
+        raise UsageError(f"{family} has no option {option!r}", f"write {choices}")
+    extractor = cls()
+    known = extractor.get_params()
+    chosen = {name: value for name, value in options.items() if name in known}
+    return extractor.set_params(**chosen, **({argument: option} if colon and argument else {}))
+
+
+def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike | None = None) -> Extractor:
+    """The extractor that made the features which a table or a model describes in `entry`.
+
+    Parameters
+    ----------
+    entry : mapping
+        ``table.metadata["features"][name]``.
+    weights : str or path, optional
+        Where the network's weights are now; by default where they were, else wherever ``"auto"`` finds the
+        file with the same digest.
+
+    Raises
+    ------
+    ModelError
+        If the features were imported, or this version of the package computes them in another way.
+    WeightsError
+        If the weights are nowhere to be found.
+    """
+    family = entry.get("family")
+    if family not in FAMILIES:
+        raise ModelError(
+            f"the features {entry.get('spec')} cannot be computed from photos here (family {family})",
+            "use a table that holds them",
+        )
+    params = dict(entry["params"])
+    record = entry.get("weights")
+    if weights is not None and "weights" in params:
+        params["weights"] = os.fspath(weights)
+    elif record and record.get("file"):
+        params["weights"] = record["file"] if os.path.isfile(record["file"]) else "auto"
+    elif record:
+        params["weights"] = f"random:{record['seed']}"
+    extractor = _class(family)(**params)
+    if record and record.get("sha256"):
+        extractor._wanted_sha256 = record["sha256"]  # type: ignore[attr-defined]
+    return extractor
+
+
+def _class(family: str) -> type[Extractor]:
+    module, name, _ = FAMILIES[family]
+    return getattr(importlib.import_module(module), name)

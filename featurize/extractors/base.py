@@ -1,0 +1,280 @@
+"""The contract of every extractor: a scikit-learn transformer with a name, a width and a fingerprint.
+
+scikit-learn's protocol is followed without inheriting from its classes, because importing them takes a second
+that ``featurize extract`` on unchanged photos does not have.
+"""
+
+import copy
+import hashlib
+import inspect
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from featurize.contents import read_image
+from featurize.errors import SourceError, UsageError
+from featurize.pixels import ImageRejected, Photo, golden_image
+
+GOLDEN_SHA256 = hashlib.sha256(golden_image().tobytes()).hexdigest()
+
+
+class Extractor:
+    """Turns images into vectors, each of which depends on its image and the extractor's settings alone.
+
+    A new family is a subclass in a file of its own and one line in `featurize.extractors`. It stores its
+    arguments in ``__init__`` and defines:
+
+    ``family``, ``version``
+        Its name in specs, and a number to raise whenever its vectors change.
+    ``value_names``
+        A name for each number of a vector; their count is the width.
+    ``settings()``
+        A dict of everything that can change a number, for the fingerprint.
+    ``prepare(photo)``
+        The work on one photo; called in several threads at once.
+    ``vectors(prepared)``
+        A list of what `prepare` returned, as float32 of shape (n_images, width).
+
+    Examples
+    --------
+    >>> class MeanColor(Extractor):
+    ...     family, version = "mean-color", 1
+    ...     value_names = ("red", "green", "blue")
+    ...     def __init__(self, store=None):
+    ...         self.store = store
+    ...     def settings(self):
+    ...         return {}
+    ...     def prepare(self, photo):
+    ...         return photo.rgb().mean(axis=(0, 1), dtype=np.float32)
+    ...     def vectors(self, prepared):
+    ...         return np.stack(prepared)
+    >>> MeanColor().transform([np.full((4, 4, 3), 7, dtype=np.uint8)])
+    array([[7., 7., 7.]], dtype=float32)
+    """
+
+    family: ClassVar[str]
+    version: ClassVar[int]
+    batch_size: int = 32
+    store: Any = None
+
+    # -- what a family defines ------------------------------------------------------------------
+
+    @property
+    def value_names(self) -> Sequence[str]:
+        """A name for each number of a vector."""
+        raise NotImplementedError
+
+    @property
+    def name(self) -> str:
+        """The features spec of this extractor; the name of its column in a table."""
+        return self.family
+
+    def settings(self) -> dict[str, Any]:
+        """Everything but family and version that can change a number, as plain JSON values."""
+        raise NotImplementedError
+
+    def prepare(self, photo: Photo) -> np.ndarray:
+        """The part of the work that concerns one photo; must be safe to run in several threads at once."""
+        raise NotImplementedError
+
+    def vectors(self, prepared: list[np.ndarray]) -> np.ndarray:
+        """What `prepare` returned for some images, as float32 of shape (n_images, width)."""
+        raise NotImplementedError
+
+    def weights_record(self) -> dict[str, Any] | None:
+        """Where the network's weights come from; None for an extractor without weights."""
+        return None
+
+    def libraries(self) -> tuple[str, ...]:
+        """Distributions whose versions are recorded beside the vectors."""
+        return ("numpy", "pillow")
+
+    def attach(self, store: Any) -> None:
+        """Use `store` for what can be kept beside the vectors, such as a frozen network."""
+
+    # -- identity -------------------------------------------------------------------------------
+
+    @property
+    def width(self) -> int:
+        """How many numbers a vector has."""
+        return len(self.value_names)
+
+    def description(self) -> dict[str, Any]:
+        """Everything that can change a number, as plain JSON values."""
+        return {"family": self.family, "version": self.version, **self.settings()}
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical JSON of `description`: equal for vectors that may be mixed."""
+        text = json.dumps(self.description(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def record(self, golden: np.ndarray) -> dict[str, Any]:
+        """What a table keeps about this extractor; `golden` is its vector of `golden_image`."""
+        from importlib.metadata import version
+
+        params = {
+            key: value for key, value in self.get_params().items() if key not in ("store", "batch_size")
+        }
+        return {
+            "spec": self.name,
+            "family": self.family,
+            "params": json.loads(json.dumps(params, default=os.fspath)),
+            "description": self.description(),
+            "fingerprint": self.fingerprint(),
+            "width": self.width,
+            "value_names": list(self.value_names),
+            "weights": self.weights_record(),
+            "versions": {library: version(library) for library in self.libraries()},
+            "golden": [float(value) for value in golden],
+        }
+
+    # -- scikit-learn's protocol ----------------------------------------------------------------
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The arguments of ``__init__`` and their values."""
+        return {name: getattr(self, name) for name in _arguments(type(self))}
+
+    def set_params(self, **params) -> "Extractor":
+        """Change arguments of ``__init__``.
+
+        Raises
+        ------
+        UsageError
+            For a name that ``__init__`` does not have; the message lists those it has.
+        """
+        known = _arguments(type(self))
+        for name, value in params.items():
+            if name not in known:
+                raise UsageError(
+                    f"{type(self).__name__} has no parameter {name}", f"it has {', '.join(known)}"
+                )
+            setattr(self, name, value)
+        return self
+
+    def fit(self, X=None, y=None) -> "Extractor":
+        """Nothing is learned; returns self."""
+        return self
+
+    def fit_transform(self, X, y=None, **_):
+        """The same as `transform`."""
+        return self.transform(X)
+
+    def transform(self, X):
+        """The vectors of images.
+
+        Parameters
+        ----------
+        X : list of paths or RGB arrays
+            Arrays are uint8 of shape (height, width, 3). With ``store``, vectors of files are looked up there
+            first and kept there afterwards.
+
+        Returns
+        -------
+        array of shape (n_images, width), float32
+            Row i belongs to X[i]. A DataFrame after ``set_output(transform="pandas")``.
+
+        Raises
+        ------
+        SourceError
+            If an image cannot be read; `featurize.extract` instead rejects it and goes on.
+        """
+        images = self._images(X)
+        if self.store is not None and images and not isinstance(images[0], np.ndarray):
+            from featurize.run import stored_vectors
+
+            return self._output(stored_vectors(images, self))
+        result = np.empty((len(images), self.width), dtype=np.float32)
+        for start in range(0, len(images), self.batch_size):
+            batch = images[start : start + self.batch_size]
+            result[start : start + len(batch)] = self.vectors([self._prepared(image) for image in batch])
+        return self._output(result)
+
+    def _images(self, X) -> list:
+        if isinstance(X, str | os.PathLike):
+            raise UsageError(f"transform got one path, {X}", "give a list of paths, or use featurize.extract")
+        if isinstance(X, np.ndarray) and X.dtype == np.uint8 and X.ndim == 3:
+            raise UsageError("transform got one image", "give a list of images: [image]")
+        # A column of paths, as ColumnTransformer and DataFrames hand it over.
+        if hasattr(X, "ndim") and X.ndim == 2:
+            X = np.asarray(X)
+            if X.shape[1] != 1:
+                raise UsageError(f"transform got {X.shape[1]} columns", "give one column of paths")
+            X = X[:, 0]
+        return list(X)
+
+    def _prepared(self, image) -> np.ndarray:
+        try:
+            photo = (
+                Photo.from_array(image)
+                if isinstance(image, np.ndarray)
+                else Photo(read_image(os.fspath(image)))
+            )
+            return self.prepare(photo)
+        except ImageRejected as rejected:
+            shown = "an image" if isinstance(image, np.ndarray) else str(image)
+            raise SourceError(
+                f"{shown}: {rejected}", "leave it out, or use featurize.extract, which sets such images aside"
+            ) from rejected
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """A name for each number of a vector, as an array of objects."""
+        return np.array(list(self.value_names), dtype=object)
+
+    def set_output(self, *, transform: str | None = None) -> "Extractor":
+        """Choose what `transform` returns: ``"default"`` (array), ``"pandas"`` or ``"polars"``."""
+        if transform not in (None, "default", "pandas", "polars"):
+            raise UsageError(f"transform={transform!r} is no output", "choose default, pandas or polars")
+        if transform is not None:
+            self._sklearn_output_config = {"transform": transform}
+        return self
+
+    def _output(self, matrix: np.ndarray):
+        wanted = getattr(self, "_sklearn_output_config", {}).get("transform")
+        if wanted is None and "sklearn" in sys.modules:
+            wanted = sys.modules["sklearn"].get_config()["transform_output"]
+        if wanted == "pandas":
+            import pandas as pd
+
+            return pd.DataFrame(matrix, columns=self.get_feature_names_out())
+        if wanted == "polars":
+            import polars as pl
+
+            return pl.DataFrame(matrix, schema=list(self.value_names))
+        return matrix
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self):
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
+
+        return Tags(
+            estimator_type=None,
+            target_tags=TargetTags(required=False),
+            transformer_tags=TransformerTags(preserves_dtype=[]),
+            input_tags=InputTags(two_d_array=False, string=True),
+            requires_fit=False,
+            no_validation=True,
+        )
+
+    def __repr__(self) -> str:
+        defaults = _arguments(type(self))
+        given = {k: v for k, v in self.get_params().items() if v is not defaults[k] and v != defaults[k]}
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in given.items())})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Only the arguments travel to worker processes, never a network.
+        kept = copy.copy(self.get_params())
+        if hasattr(self, "_sklearn_output_config"):
+            kept["_sklearn_output_config"] = self._sklearn_output_config
+        return kept
+
+
+def _arguments(cls: type) -> dict[str, Any]:
+    """The arguments of a class and their defaults."""
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]  # type: ignore[misc]
+    return {p.name: p.default for p in parameters}

@@ -1,0 +1,212 @@
+"""A folder of whole files, on this machine or on object storage: all that the store needs of either."""
+
+import os
+import secrets
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from featurize.errors import StoreError
+from featurize.files import PARTIAL, whole_file
+
+
+class Folder(Protocol):
+    """Names below one root, with ``/``; files are written whole, never changed, and may vanish."""
+
+    url: str
+
+    def names(self, below: str) -> list[tuple[str, int, float]]:
+        """Name, bytes and time of last writing of each file directly in the folder `below`, sorted."""
+
+    def folders(self) -> list[str]:
+        """Names of the folders directly below the root, sorted."""
+
+    def read(self, name: str) -> bytes:
+        """The whole file; FileNotFoundError when it is gone."""
+
+    def open(self, name: str) -> Any:
+        """The file as a seekable binary stream, for reading a part."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write the whole file, so that readers see all of it or nothing, and it survives a power cut."""
+
+    def move(self, name: str, to: str) -> None:
+        """Rename; nothing happens when it is gone."""
+
+    def remove(self, name: str) -> None:
+        """Delete; nothing happens when it is gone."""
+
+    def remove_folder(self, below: str) -> None:
+        """Delete a folder and all in it."""
+
+
+def open_folder(url: str | os.PathLike) -> Folder:
+    """The folder at a local path or an fsspec URL such as ``s3://bucket/store``.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be made or reached, or the URL's protocol is unknown.
+    """
+    text = os.fspath(url)
+    if "://" not in text:
+        return LocalFolder(Path(text))
+    if text.startswith("file://"):
+        return LocalFolder(Path(text.removeprefix("file://")))
+    return RemoteFolder(text)
+
+
+class LocalFolder:
+    """A folder on a disk of this machine."""
+
+    def __init__(self, root: Path):
+        self.root = root.expanduser().resolve()
+        self.url = str(self.root)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"the store {self.root} cannot be made: {error.strerror}", "give another folder with --store"
+            ) from error
+
+    def names(self, below: str) -> list[tuple[str, int, float]]:
+        try:
+            with os.scandir(self.root / below) as entries:
+                found = [(entry.name, entry) for entry in entries if entry.is_file()]
+        except FileNotFoundError:
+            return []
+        result = []
+        for name, entry in sorted(found, key=lambda item: item[0]):
+            try:
+                status = entry.stat()
+            except FileNotFoundError:
+                continue
+            result.append((name, status.st_size, status.st_mtime))
+        return result
+
+    def folders(self) -> list[str]:
+        return sorted(entry.name for entry in os.scandir(self.root) if entry.is_dir())
+
+    def read(self, name: str) -> bytes:
+        return (self.root / name).read_bytes()
+
+    def open(self, name: str) -> Any:
+        return open(self.root / name, "rb")
+
+    def write(self, name: str, data: bytes) -> None:
+        path = self.root / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(path) as partial:
+                partial.write_bytes(data)
+        except OSError as error:
+            raise StoreError(
+                f"{path} cannot be written: {error.strerror}",
+                "free some space or give another --store; what was stored before is intact",
+            ) from error
+
+    def move(self, name: str, to: str) -> None:
+        (self.root / to).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.replace(self.root / name, self.root / to)
+        except FileNotFoundError:
+            return
+
+    def remove(self, name: str) -> None:
+        (self.root / name).unlink(missing_ok=True)
+
+    def remove_folder(self, below: str) -> None:
+        for name, _, _ in self.names(below):
+            self.remove(f"{below}/{name}")
+        for entry in os.scandir(self.root / below):
+            if entry.is_dir(follow_symlinks=False):
+                self.remove_folder(f"{below}/{entry.name}")
+        os.rmdir(self.root / below)
+
+
+class RemoteFolder:
+    """A folder on anything that fsspec reaches; a put of a whole object is atomic there."""
+
+    def __init__(self, url: str):
+        import fsspec
+
+        self.url = url.rstrip("/")
+        protocol = url.partition("://")[0]
+        try:
+            self.system, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
+        except (ImportError, ValueError) as error:
+            raise StoreError(
+                f"the store {url} cannot be reached: {error}",
+                f"install what fsspec needs for {protocol}:// (for s3://, pip install s3fs), or give a folder",
+            ) from error
+        self.root = root.rstrip("/")
+
+    def _path(self, name: str) -> str:
+        return f"{self.root}/{name}" if name else self.root
+
+    def names(self, below: str) -> list[tuple[str, int, float]]:
+        result = []
+        for entry in self._list(below):
+            if entry["type"] == "file":
+                changed = entry.get("LastModified") or entry.get("mtime") or entry.get("created")
+                seconds = changed.timestamp() if isinstance(changed, datetime) else float(changed or 0)
+                result.append((entry["name"].rsplit("/", 1)[-1], int(entry["size"]), seconds))
+        return sorted(result)
+
+    def folders(self) -> list[str]:
+        names = [e["name"].rstrip("/").rsplit("/", 1)[-1] for e in self._list("") if e["type"] == "directory"]
+        return sorted(names)
+
+    def _list(self, below: str) -> list[dict]:
+        try:
+            return self.system.ls(self._path(below), detail=True)
+        except FileNotFoundError:
+            return []
+        except Exception as error:
+            # Each protocol has its own exceptions for "no such host" and "not allowed".
+            raise StoreError(
+                f"the store {self.url} cannot be listed: {error}",
+                "check the address, the network and the rights",
+            ) from error
+
+    def read(self, name: str) -> bytes:
+        return self.system.cat_file(self._path(name))
+
+    def open(self, name: str) -> Any:
+        return self.system.open(self._path(name), "rb")
+
+    def write(self, name: str, data: bytes) -> None:
+        path = self._path(name)
+        try:
+            self.system.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+            if self._put_is_atomic():
+                self.system.pipe_file(path, data)
+            else:
+                partial = f"{path.rsplit('/', 1)[0]}/{PARTIAL}{secrets.token_hex(8)}"
+                self.system.pipe_file(partial, data)
+                self.system.mv(partial, path)
+        except Exception as error:
+            raise StoreError(
+                f"{self.url}/{name} cannot be written: {error}", "what was stored before is intact; run again"
+            ) from error
+
+    def _put_is_atomic(self) -> bool:
+        protocols = (
+            {self.system.protocol} if isinstance(self.system.protocol, str) else set(self.system.protocol)
+        )
+        return bool(protocols & {"s3", "s3a", "gs", "gcs", "az", "abfs", "memory", "oss", "r2"})
+
+    def move(self, name: str, to: str) -> None:
+        try:
+            self.system.mv(self._path(name), self._path(to))
+        except FileNotFoundError:
+            return
+
+    def remove(self, name: str) -> None:
+        try:
+            self.system.rm_file(self._path(name))
+        except FileNotFoundError:
+            return
+
+    def remove_folder(self, below: str) -> None:
+        self.system.rm(self._path(below), recursive=True)

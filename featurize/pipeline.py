@@ -1,0 +1,98 @@
+"""Photos to vectors: threads read and decode ahead, one thread runs the extractors batch by batch."""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from featurize.contents import read_image
+from featurize.extractors.base import Extractor
+from featurize.pixels import ImageRejected, Photo
+
+AHEAD = 96  # images read and decoded before they are needed; bounds the memory
+
+
+@dataclass(frozen=True)
+class Task:
+    """One image to compute: its content, where to read it, and which of the extractors still need it."""
+
+    sha256: str
+    path: str
+    needed: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Vectors of one extractor for some images."""
+
+    extractor: int
+    sha256: list[str]
+    matrix: np.ndarray
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An image that gives no vector, and why."""
+
+    sha256: str
+    reason: str
+
+
+def compute(tasks: list[Task], extractors: list[Extractor], *, jobs: int) -> Iterator[Batch | Failed]:
+    """Compute every task; what is ready is yielded as it comes.
+
+    An image fails for all extractors or for none: its reason is yielded before any of its vectors would be.
+    """
+    waiting: list[list[tuple[str, np.ndarray]]] = [[] for _ in extractors]
+    with ThreadPoolExecutor(jobs, thread_name_prefix="decode") as pool:
+        for task, prepared in _ahead(pool, tasks, lambda task: _prepare(task, extractors)):
+            if isinstance(prepared, ImageRejected):
+                yield Failed(task.sha256, str(prepared))
+                continue
+            for number, ready in zip(task.needed, prepared, strict=True):
+                waiting[number].append((task.sha256, ready))
+                if len(waiting[number]) >= extractors[number].batch_size:
+                    yield _run(number, extractors[number], waiting[number])
+                    waiting[number] = []
+        for number, rest in enumerate(waiting):
+            if rest:
+                yield _run(number, extractors[number], rest)
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, tasks: list[Task], work: Callable[[Task], list[np.ndarray] | ImageRejected]
+) -> Iterator[tuple[Task, list[np.ndarray] | ImageRejected]]:
+    """The results of `work`, in the order of the tasks, at most `AHEAD` of them begun before they are taken."""
+    begun: deque[tuple[Task, Future]] = deque()
+    try:
+        for task in tasks:
+            begun.append((task, pool.submit(work, task)))
+            if len(begun) >= AHEAD:
+                first, future = begun.popleft()
+                yield first, future.result()
+        while begun:
+            first, future = begun.popleft()
+            yield first, future.result()
+    finally:
+        for _, future in begun:
+            future.cancel()
+
+
+def _prepare(task: Task, extractors: list[Extractor]) -> list[np.ndarray] | ImageRejected:
+    try:
+        data = read_image(task.path)
+        if hashlib.sha256(data).hexdigest() != task.sha256:
+            raise ImageRejected("changed while it was being featurized; run again")
+        photo = Photo(data)
+        return [extractors[number].prepare(photo) for number in task.needed]
+    except ImageRejected as rejected:
+        return rejected
+
+
+def _run(number: int, extractor: Extractor, waiting: list[tuple[str, np.ndarray]]) -> Batch:
+    return Batch(
+        number, [sha256 for sha256, _ in waiting], extractor.vectors([ready for _, ready in waiting])
+    )

@@ -1,0 +1,299 @@
+"""The whole way: source → contents → store → what is missing is computed → table."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from featurize.contents import Content, FileIndex
+from featurize.errors import SourceError, StoreError, UsageError
+from featurize.extractors import make_extractor
+from featurize.extractors.base import GOLDEN_SHA256, Extractor
+from featurize.pipeline import Batch, Task, compute
+from featurize.pixels import ImageRejected, Photo, golden_image
+from featurize.shard import image_key
+from featurize.source import Source, SourceImage, list_source
+from featurize.store import Section, ShardWriter, Store
+from featurize.table import FeatureTable
+from featurize.terminal import log, progress
+
+
+@dataclass
+class Extraction:
+    """A table, and an account of every file of the source.
+
+    Attributes
+    ----------
+    table : FeatureTable
+        One row per image that could be read.
+    rejects : list of (image, reason)
+        One entry per image that could not.
+    ignored : Counter
+        Other files of the source, counted by what they are.
+    n_computed, n_reused, n_read : int
+        Distinct images that an extractor ran on, that came wholly from the store, and files that were read.
+    """
+
+    table: FeatureTable
+    rejects: list[tuple[str, str]]
+    ignored: Counter[str] = field(default_factory=Counter)
+    n_computed: int = 0
+    n_reused: int = 0
+    n_read: int = 0
+
+
+def extract(
+    source: str | os.PathLike | Iterable[str | os.PathLike],
+    extractors: Sequence[str | Extractor] | str | Extractor | None = None,
+    *,
+    store: str | os.PathLike | Store | None = None,
+    group_by: str | None = None,
+    rehash: bool = False,
+    jobs: int | None = None,
+) -> FeatureTable:
+    """Turn photos into a table of vectors; what the store already holds is not computed again.
+
+    Parameters
+    ----------
+    source : path or iterable of paths
+        A folder of class folders, a flat folder, a ``.csv`` or ``.parquet`` manifest, or a list of files.
+    extractors : list of extractors or specs, default ``["inception_v3"]``
+        Such as ``[InceptionV3(), GLCM()]`` or ``["inception_v3", "glcm"]``.
+    store : path, fsspec URL or Store, optional
+        Where vectors are kept; by default a folder in the user's cache.
+    group_by : str, optional
+        A regular expression; its first capture group, searched in the image's name, is the group.
+    rehash : bool, default False
+        Read every file again, also those that look unchanged.
+    jobs : int, optional
+        Threads that read and decode; by default one per processor.
+
+    Returns
+    -------
+    FeatureTable
+        One row per image, sorted by name. Images that cannot be read have no row; each is logged with its
+        reason. See `run_extraction` for the full account.
+
+    Raises
+    ------
+    SourceError
+        If the source does not exist or holds no readable image.
+    WeightsError
+        If a network's weights are missing.
+    StoreError
+        If the store cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from PIL import Image
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> for label in ["blue", "red"]:
+    ...     (folder / "photos" / label).mkdir(parents=True)
+    ...     Image.new("RGB", (60, 40), label).save(folder / "photos" / label / "1.png")
+    >>> extract(folder / "photos", ["glcm"], store=folder / "store")
+    FeatureTable: 2 rows; features glcm (5); 2 labels blue, red
+    """
+    found = list_source(source, group_by=group_by)
+    result = run_extraction(found, extractors, store=store, rehash=rehash, jobs=jobs)
+    for image, reason in result.rejects:
+        log.warning("left out %s: %s", image, reason)
+    return result.table
+
+
+def run_extraction(
+    source: Source,
+    extractors: Sequence[str | Extractor] | str | Extractor | None = None,
+    *,
+    store: str | os.PathLike | Store | None = None,
+    rehash: bool = False,
+    jobs: int | None = None,
+) -> Extraction:
+    """What `extract` does, for a source that was listed before, with an account of every file.
+
+    Every image of the source is a row of the table or one of the rejects, never both, never neither.
+
+    Raises
+    ------
+    SourceError
+        If not one image can be read.
+    """
+    chosen = _chosen(extractors)
+    store = store if isinstance(store, Store) else Store(store)
+    jobs = jobs or os.cpu_count() or 1
+    for extractor in chosen:
+        extractor.attach(store)
+    sections = [store.section(e.name, e.fingerprint(), e.width, e.description()) for e in chosen]
+
+    index = store.file_index(trust=not rehash)
+    contents, n_read = _contents(index, source.images, jobs)
+    rejects = list(source.rejects)
+    rows: list[tuple[SourceImage, Content]] = []
+    for image, content in zip(source.images, contents, strict=True):
+        if isinstance(content, Content):
+            rows.append((image, content))
+        else:
+            rejects.append((image.image, str(content)))
+    if not rows:
+        raise SourceError(
+            f"not one of the {len(source.images)} images in {source.path} can be read; the first is "
+            f"{rejects[0][0]}: {rejects[0][1]}",
+            "look at them with `featurize scan`",
+        )
+
+    places: dict[str, list[int]] = {}
+    for row, (_, content) in enumerate(rows):
+        places.setdefault(content.sha256, []).append(row)
+    matrices = [np.empty((len(rows), extractor.width), dtype=np.float32) for extractor in chosen]
+    missing = [_load(section, places, matrix) for section, matrix in zip(sections, matrices, strict=True)]
+    failed, n_computed = _compute_missing(
+        chosen, sections, missing, places, matrices, [image.path for image, _ in rows], jobs
+    )
+
+    rejects += [(image.image, failed[content.sha256]) for image, content in rows if content.sha256 in failed]
+    kept = [content.sha256 not in failed for _, content in rows]
+    rows = [row for row, keep in zip(rows, kept, strict=True) if keep]
+    if not rows:
+        raise SourceError(
+            f"not one of the {len(source.images)} images in {source.path} can be read; the first is "
+            f"{rejects[0][0]}: {rejects[0][1]}",
+            "look at them with `featurize scan`",
+        )
+    if failed:
+        matrices = [_keep_rows(matrix, np.flatnonzero(kept)) for matrix in matrices]
+    golden = [_golden(extractor, section) for extractor, section in zip(chosen, sections, strict=True)]
+    table = _table(source, rows, chosen, matrices, golden)
+    n_unique = len(places) - len(failed)
+    return Extraction(table, sorted(rejects), source.ignored, n_computed, n_unique - n_computed, n_read)
+
+
+def stored_vectors(paths: list, extractor: Extractor) -> np.ndarray:
+    """The vectors of files through the extractor's own store, one row per path; for `Extractor.transform`."""
+    source = Source(os.getcwd(), "files", [SourceImage(os.fspath(p), str(p)) for p in map(os.fspath, paths)])
+    result = run_extraction(source, extractor, store=extractor.store)
+    if result.rejects:
+        image, reason = result.rejects[0]
+        raise SourceError(
+            f"{image}: {reason}", "leave it out, or use featurize.extract, which sets such images aside"
+        )
+    return result.table.vectors[extractor.name]
+
+
+def _chosen(extractors: Sequence[str | Extractor] | str | Extractor | None) -> list[Extractor]:
+    if extractors is None:
+        extractors = ["inception_v3"]
+    if isinstance(extractors, str | Extractor):
+        extractors = [extractors]
+    chosen = [make_extractor(spec) for spec in extractors]
+    twice = [name for name, count in Counter(e.name for e in chosen).items() if count > 1]
+    if twice or not chosen:
+        raise UsageError(
+            f"the features {', '.join(twice)} are asked for twice" if twice else "no features are asked for",
+            "name each features once; its name is its column in the table",
+        )
+    return chosen
+
+
+def _contents(
+    index: FileIndex, images: list[SourceImage], jobs: int
+) -> tuple[list[Content | ImageRejected], int]:
+    with progress(len(images), "reading") as bar:
+        return index.contents([image.path for image in images], jobs=jobs, advance=bar.update)
+
+
+def _load(section: Section, places: dict[str, list[int]], matrix: np.ndarray) -> list[str]:
+    """Fill in what the store holds; the contents that it does not hold, in the order of `places`."""
+    wanted = {image_key(sha256): rows for sha256, rows in places.items()}
+    section.load(wanted, matrix)
+    return [key[:32].hex() for key in wanted]
+
+
+def _compute_missing(
+    extractors: list[Extractor],
+    sections: list[Section],
+    missing: list[list[str]],
+    places: dict[str, list[int]],
+    matrices: list[np.ndarray],
+    paths: list[str],
+    jobs: int,
+) -> tuple[dict[str, str], int]:
+    """Compute, store and fill in what is missing; the reasons of those that failed, and how many were computed."""
+    needed: dict[str, list[int]] = {}
+    for number, contents in enumerate(missing):
+        for sha256 in contents:
+            needed.setdefault(sha256, []).append(number)
+    tasks = [Task(sha256, paths[places[sha256][0]], tuple(numbers)) for sha256, numbers in needed.items()]
+    failed: dict[str, str] = {}
+    with ExitStack() as stack:
+        writers = [stack.enter_context(ShardWriter(section)) for section in sections]
+        bar = stack.enter_context(progress(len(tasks), "featurizing"))
+        for result in compute(tasks, extractors, jobs=jobs):
+            if isinstance(result, Batch):
+                writers[result.extractor].add([image_key(sha256) for sha256 in result.sha256], result.matrix)
+                for sha256, vector in zip(result.sha256, result.matrix, strict=True):
+                    matrices[result.extractor][places[sha256]] = vector
+                    needed[sha256].remove(result.extractor)
+                    bar.update(not needed[sha256])
+            else:
+                failed[result.sha256] = result.reason
+                bar.update(1)
+    for section, contents in zip(sections, missing, strict=True):
+        if contents:
+            section.compact()
+    return failed, len(tasks) - len(failed)
+
+
+def _keep_rows(matrix: np.ndarray, rows: np.ndarray, at_once: int = 4096) -> np.ndarray:
+    """The given rows (ascending), moved up within the same memory."""
+    for start in range(0, len(rows), at_once):
+        part = rows[start : start + at_once]
+        matrix[start : start + len(part)] = matrix[part]
+    return matrix[: len(rows)]
+
+
+def _golden(extractor: Extractor, section: Section) -> np.ndarray:
+    """The vector of the synthetic image, from the store like any other image's."""
+    vector = np.empty((1, extractor.width), dtype=np.float32)
+    wanted = {image_key(GOLDEN_SHA256): [0]}
+    section.load(wanted, vector)
+    if wanted:
+        vector = extractor.vectors([extractor.prepare(Photo.from_array(golden_image()))]).astype(np.float32)
+        try:
+            section.write(list(wanted), vector)
+        except StoreError as error:
+            log.debug("the golden vector was not stored: %s", error)
+    return vector[0]
+
+
+def _table(
+    source: Source,
+    rows: list[tuple[SourceImage, Content]],
+    extractors: list[Extractor],
+    matrices: list[np.ndarray],
+    golden: list[np.ndarray],
+) -> FeatureTable:
+    images, contents = [image for image, _ in rows], [content for _, content in rows]
+    ids: dict[str, Any] = {
+        name: [getattr(image, name) for image in images] for name in ("image", "label", "group", "split")
+    }
+    ids |= {
+        name: [getattr(content, name) for content in contents]
+        for name in ("sha256", "width", "height", "bytes", "format")
+    }
+    text = ("image", "label", "group", "split", "sha256", "format")
+    columns = {
+        name: pa.array(values, pa.string() if name in text else pa.int64()) for name, values in ids.items()
+    }
+    metadata = {
+        "source": {"path": os.fsencode(source.path).decode("utf-8", "backslashreplace"), "kind": source.kind},
+        "features": {e.name: e.record(vector) for e, vector in zip(extractors, golden, strict=True)},
+    }
+    # What is written must be what is in memory: through JSON once, so that tuples are lists in both.
+    vectors = {e.name: matrix for e, matrix in zip(extractors, matrices, strict=True)}
+    return FeatureTable(pa.table(columns), vectors, json.loads(json.dumps(metadata)))
