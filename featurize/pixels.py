@@ -6,7 +6,21 @@ import warnings
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageChops, ImageOps
+
+# Importing a reader registers it; left to Pillow, that happens at first use, which two threads can disturb.
+from PIL import (  # noqa: F401
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageChops,
+    ImageOps,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 
 MAX_PIXELS = 178_956_970  # Pillow's own limit against decompression bombs: twice a 256 MiB picture
 MAX_BYTES = 1 << 29

@@ -56,6 +56,7 @@ class Store:
     >>> import tempfile
     >>> store = Store(tempfile.mkdtemp())
     >>> section = store.section("demo", "ab" * 32, width=2)
+    >>> from featurize.shard import image_key
     >>> key = image_key("00" * 32)
     >>> section.write([key], np.ones((1, 2), dtype=np.float32))
     >>> out = np.zeros((3, 2), dtype=np.float32)
