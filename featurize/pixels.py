@@ -25,6 +25,7 @@ from PIL import (  # noqa: F401
 MAX_PIXELS = 178_956_970  # Pillow's own limit against decompression bombs: twice a 256 MiB picture
 MAX_BYTES = 1 << 29
 FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+READERS = tuple(name for name in FORMATS if name != "MPO")  # Pillow reads MPO as a kind of JPEG
 DECODE_VERSION = 1
 
 # Pillow warns at half its limit; the limit itself is what we refuse at.
@@ -121,7 +122,7 @@ class Photo:
 def _open(data: bytes) -> Image.Image:
     """The image, header read; any complaint of the reader becomes the reason of a rejection."""
     try:
-        return Image.open(io.BytesIO(data), formats=FORMATS)
+        return Image.open(io.BytesIO(data), formats=READERS)
     except Image.DecompressionBombError:
         raise ImageRejected(f"more than {MAX_PIXELS:,} pixels (a decompression bomb?)") from None
     except Image.UnidentifiedImageError:
