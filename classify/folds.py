@@ -1,10 +1,9 @@
 """The folds that tuning, calibration, thresholds and evaluation all use: groups stay together."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from featurize.errors import UsageError
 
@@ -28,9 +27,9 @@ class Fold:
 
 
 def make_folds(
-    label: Sequence[Any],
-    groups: Sequence[int],
-    variant: Sequence[int] | None = None,
+    label: ArrayLike,
+    groups: ArrayLike,
+    variant: ArrayLike | None = None,
     *,
     n_folds: int = 5,
     repeats: int = 1,
@@ -83,37 +82,46 @@ def make_folds(
     >>> leaf = [0, 0, 1, 1, 2, 2, 3, 3]
     >>> for fold in make_folds(label, leaf, n_folds=2):
     ...     print(*("test" if row in fold.testing else "train" for row in range(8)))
-    train train test test test test train train
     test test train train train train test test
+    train train test test test test train train
     """
-    label, groups, variant = _checked(label, groups, variant, n_folds, repeats)
-    photos = np.flatnonzero(variant == 0)
-    _refuse_rare_labels(label[photos], groups[photos], n_folds)
+    if n_folds < 2 or repeats < 1 or seed < 0:
+        raise UsageError(
+            f"{n_folds} folds, {repeats} repeats and seed {seed} were asked for",
+            "give 2 or more folds (5 and 10 are usual), 1 or more repeats, and a seed from 0",
+        )
+    labels, group, photos = _checked(label, groups, variant)
+    _refuse_rare_labels(labels[photos], group[photos], n_folds)
     folds = []
     for repeat in range(repeats):
-        for number, tested in enumerate(_divide(label[photos], groups[photos], n_folds, seed + repeat)):
+        shuffling = int(np.random.SeedSequence([seed, repeat]).generate_state(1)[0])
+        for number, tested in enumerate(_divide(labels[photos], group[photos], n_folds, shuffling)):
             testing = photos[tested]
-            training = np.flatnonzero(~np.isin(groups, groups[testing]))
-            _refuse_lost_labels(label, training, n_folds, number)
+            training = np.flatnonzero(~np.isin(group, group[testing]))
+            _refuse_lost_labels(labels, training, n_folds, number)
             folds.append(Fold(repeat, number, training, testing))
     return folds
 
 
-def _divide(label: np.ndarray, groups: np.ndarray, n_folds: int, seed: int) -> list[np.ndarray]:
+def _divide(label: np.ndarray, groups: np.ndarray, n_folds: int, shuffling: int) -> list[np.ndarray]:
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    # Where no two photos belong together the plain splitter gives exact counts, and is fast at any size.
-    alone = len(np.unique(groups)) == len(groups)
-    splitter = (StratifiedKFold if alone else StratifiedGroupKFold)(n_folds, shuffle=True, random_state=seed)
     codes = np.unique(label, return_inverse=True)[1]
-    return [np.sort(testing) for _, testing in splitter.split(codes, codes, groups)]
+    if len(np.unique(groups)) == len(groups):
+        # Where no two photos belong together the plain splitter gives exact counts, and is fast at any size.
+        divisions = StratifiedKFold(n_folds, shuffle=True, random_state=shuffling).split(codes, codes)
+    else:
+        divisions = StratifiedGroupKFold(n_folds, shuffle=True, random_state=shuffling).split(
+            codes, codes, groups
+        )
+    return [np.sort(testing) for _, testing in divisions]
 
 
-def _checked(label, groups, variant, n_folds: int, repeats: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    if n_folds < 2:
-        raise UsageError(f"{n_folds} folds were asked for", "give 2 or more; 5 and 10 are usual")
-    if repeats < 1:
-        raise UsageError(f"{repeats} repeats were asked for", "give 1 or more")
+def _checked(
+    label: ArrayLike, groups: ArrayLike, variant: ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels as text, groups, and the numbers of the rows of variant 0."""
+    label, groups = np.asarray(label, dtype=object), np.asarray(groups)
     variant = np.zeros(len(label), dtype=np.int64) if variant is None else np.asarray(variant)
     if not len(label) == len(groups) == len(variant):
         raise UsageError(
@@ -125,7 +133,7 @@ def _checked(label, groups, variant, n_folds: int, repeats: int) -> tuple[np.nda
         raise UsageError(
             f"{unknown} of {len(label)} rows have no label", "leave them out before making folds"
         )
-    return np.array([str(one) for one in label]), np.asarray(groups), variant
+    return label.astype(str), groups, np.flatnonzero(variant == 0)
 
 
 def _refuse_rare_labels(label: np.ndarray, groups: np.ndarray, n_folds: int) -> None:
