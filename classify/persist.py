@@ -1,0 +1,231 @@
+"""A model as one file, which cannot run code when it is loaded.
+
+The file is a zip of exactly two members, both stored without compression:
+
+- ``model.json``: the protocol number and everything of `Model` but the head;
+- ``head.skops``: the fitted head in the format of skops, which names the types it needs, so that they can be
+  checked before one of them is imported.
+
+There is no pickle anywhere. The protocol number is raised by one when a program that knows only the old number
+would misread the new file: when a key of ``model.json`` changes its meaning or goes away, or a member is added.
+A new key that old programs may ignore does not raise it. To raise it: add 1 to `PROTOCOL`, teach `load_model`
+to read the old numbers too, and keep one file of each number in the tests.
+"""
+
+import base64
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classify.model import Model
+from featurize.errors import ModelError
+from featurize.files import whole_file
+
+PROTOCOL = 1
+DESCRIPTION, HEAD = "model.json", "head.skops"
+LARGEST_DESCRIPTION = 64 * 2**20  # bytes; six million training images
+
+# What registered heads need beyond the scikit-learn, scipy and numpy types that skops itself holds to be safe.
+ALLOWED = frozenset(
+    {
+        "classify.calibrate.Calibrated",
+        "classify.scaling.BlockScaler",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+        "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+        "sklearn.tree._tree.Tree",
+    }
+)
+
+
+def save_model(model: Model, path: str | os.PathLike) -> None:
+    """Write a model, whole or not at all.
+
+    Raises
+    ------
+    ModelError
+        If the folder does not exist, or the head holds something that skops cannot write.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise ModelError(f"there is no folder {path.parent}", "make it first, or write elsewhere")
+    head = dump_head(model.head)
+    description = json.dumps(_describe(model), sort_keys=True, ensure_ascii=False, indent=1)
+    with whole_file(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(DESCRIPTION, description)
+        archive.writestr(HEAD, head)
+
+
+def load_model(path: str | os.PathLike, *, trust: Iterable[str] = ()) -> Model:
+    """Read a model; nothing of the file is imported or run before it has been checked.
+
+    Parameters
+    ----------
+    path : str or Path
+    trust : iterable of str
+        Types to accept beyond the fixed list, by their dotted names: only for files whose maker you trust.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, damaged, no model, of another protocol, or needs a type that is not trusted.
+    """
+    description, head_bytes = _members(Path(path))
+    checked = _checked_description(path, description)
+    audit_head(head_bytes, trust, str(path))
+    return _assembled(path, checked, _construct(path, head_bytes))
+
+
+def dump_head(head: Any) -> bytes:
+    """A head in skops format."""
+    from skops.io import dumps
+
+    try:
+        return dumps(head, compression=zipfile.ZIP_STORED)
+    except Exception as error:  # skops asks each object for its state, and any class may fail at that
+        raise ModelError(
+            f"the head cannot be written: {error}", "use a scikit-learn classifier, or a registered head"
+        ) from error
+
+
+def audit_head(data: bytes, trust: Iterable[str] = (), name: str = "the head") -> None:
+    """Refuse a head in skops format that needs types beyond the fixed list and `trust`.
+
+    Raises
+    ------
+    ModelError
+        Naming the foreign types; none of them has been imported.
+    """
+    from skops.io import get_untrusted_types
+
+    try:
+        foreign = sorted(set(get_untrusted_types(data=data)) - ALLOWED - set(trust))
+    except Exception as error:  # a hostile file may break skops' reader anywhere
+        raise _damaged(name, error) from error
+    if foreign:
+        raise ModelError(
+            f"{name} needs types that are not known to be safe: {', '.join(foreign)}",
+            f"if you trust whoever made it, add --trust {' --trust '.join(foreign)}; otherwise do not use it",
+        )
+
+
+def _describe(model: Model) -> dict[str, Any]:
+    return {
+        "protocol": PROTOCOL,
+        "labels": model.labels,
+        "features": model.features,
+        "widths": [int(width) for width in model.widths],
+        "described": model.described,
+        "relabel": model.relabel,
+        "training": model.training,
+        "seen": base64.b64encode(model.prefixes.astype(">u8").tobytes()).decode("ascii"),
+    }
+
+
+def _members(path: Path) -> tuple[bytes, bytes]:
+    """The two members, after checking that the zip is what `save_model` writes and nothing more."""
+    if not path.is_file():
+        raise ModelError(f"there is no model {path}", "make one with `classify train TABLE -o MODEL`")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            found = archive.infolist()
+            names = sorted(one.filename for one in found)
+            if names != sorted([DESCRIPTION, HEAD]):
+                raise ModelError(
+                    f"{path} is no model: it holds {', '.join(names[:5]) or 'nothing'}",
+                    f"a model holds {DESCRIPTION} and {HEAD}, as `classify train` writes it",
+                )
+            _refuse_bomb(found, path.stat().st_size, path)
+            if archive.getinfo(DESCRIPTION).file_size > LARGEST_DESCRIPTION:
+                raise ModelError(f"the {DESCRIPTION} of {path} is too large", "this is no model of ours")
+            description, head = archive.read(DESCRIPTION), archive.read(HEAD)
+        with zipfile.ZipFile(io.BytesIO(head)) as archive:
+            _refuse_bomb(archive.infolist(), len(head), path)
+    except ModelError:
+        raise
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise _damaged(path, error) from error
+    return description, head
+
+
+def _refuse_bomb(members: list[zipfile.ZipInfo], size: int, path: Path) -> None:
+    # Stored members cannot unpack to more than the file holds, unless they overlap; then their sum tells.
+    packed = any(one.compress_type != zipfile.ZIP_STORED for one in members)
+    if packed or sum(one.file_size for one in members) > size:
+        raise ModelError(
+            f"{path} would unpack to more than it holds ({size} bytes)",
+            "a model is stored without compression; do not use this file",
+        )
+
+
+def _checked_description(path: str | os.PathLike, data: bytes) -> dict[str, Any]:
+    try:
+        description = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, error) from error
+    protocol = description.get("protocol") if isinstance(description, dict) else None
+    if protocol != PROTOCOL:
+        raise ModelError(
+            f"{path} has model protocol {protocol}; this version of bottlehead reads protocol {PROTOCOL}",
+            "install the version of bottlehead that wrote it, or train again",
+        )
+    kinds = {
+        "labels": list,
+        "features": str,
+        "widths": list,
+        "described": dict,
+        "training": dict,
+        "seen": str,
+    }
+    wrong = [key for key, kind in kinds.items() if not isinstance(description.get(key), kind)]
+    wrong += ["relabel"] * (not isinstance(description.get("relabel"), dict | None))
+    wrong += ["labels"] * (not all(isinstance(one, str) for one in description.get("labels") or []))
+    wrong += ["widths"] * (not all(type(one) is int and one > 0 for one in description.get("widths") or [0]))
+    if wrong:
+        raise _damaged(path, f"{DESCRIPTION} lacks a usable {', '.join(dict.fromkeys(wrong))}")
+    return description
+
+
+def _construct(path: str | os.PathLike, head_bytes: bytes) -> Any:
+    from skops.io import get_untrusted_types, loads
+
+    try:
+        return loads(head_bytes, trusted=get_untrusted_types(data=head_bytes))
+    except Exception as error:  # a hostile file may hold arrays and states that no class expects
+        raise _damaged(path, error) from error
+
+
+def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any) -> Model:
+    widths, labels = description["widths"], description["labels"]
+    try:
+        fits = [str(one) for one in head.classes_] == labels and head.n_features_in_ == sum(widths)
+        prefixes = np.frombuffer(base64.b64decode(description["seen"], validate=True), dtype=">u8")
+    except (AttributeError, TypeError, ValueError) as error:
+        raise _damaged(path, error) from error
+    if not fits or not hasattr(head, "predict_proba"):
+        raise _damaged(path, f"its head does not fit its {DESCRIPTION}")
+    return Model(
+        head=head,
+        features=description["features"],
+        widths=widths,
+        described=description["described"],
+        relabel=description["relabel"],
+        training=description["training"],
+        prefixes=prefixes.astype(np.uint64),
+    )
+
+
+def _damaged(path: Any, error: object) -> ModelError:
+    return ModelError(
+        f"{path} cannot be read as a model: {error}", "it is damaged or something else; train it again"
+    )

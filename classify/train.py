@@ -1,0 +1,149 @@
+"""From a table to a model."""
+
+import contextlib
+import datetime
+import importlib.metadata
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from classify.heads import fit_head, head_name, make_head
+from classify.model import Model, hash_prefixes
+from classify.persist import audit_head, dump_head
+from classify.rows import conflicting_images, usable_rows
+from featurize.errors import TableError
+from featurize.table import FeatureTable
+from featurize.terminal import log
+
+LIBRARIES = ("bottlehead", "scikit-learn", "skops", "numpy", "scipy")
+FEW = 6  # rows per label, enough to see what a fitted head consists of
+
+
+def train(
+    table: FeatureTable,
+    head: Any = "softmax",
+    features: str | None = None,
+    *,
+    seed: int = 0,
+    relabel: Mapping[str, str] | None = None,
+    trust: Iterable[str] = (),
+    jobs: int | None = None,
+) -> Model:
+    """Fit a head on the vectors of a table.
+
+    Parameters
+    ----------
+    table : FeatureTable
+        Where its split is set, the training and validation rows are used, otherwise all; rows without a
+        label are not.
+    head : str or classifier
+        See `make_head`.
+    features : str, optional
+        A features column, or several joined with ``+``. By default all the columns of the table.
+    seed : int
+        Start of all randomness: the same table, head and seed give the same model.
+    relabel : mapping of str to str, optional
+        New label by label; an empty new label drops the class. The model keeps it.
+    trust : iterable of str
+        Types that the head may consist of beyond those that `load_model` accepts by itself.
+    jobs : int, optional
+        Threads for linear algebra; by default all processors.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    UsageError
+        If the head, the features or the relabelling are wrong, or there is only one label.
+    ModelError
+        If the model could be written but not loaded again.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> table = FeatureTable.from_arrays(
+    ...     {"x": np.r_[rng.normal(0, 1, (20, 4)), rng.normal(5, 1, (20, 4))]}, label=["fern"] * 20 + ["moss"] * 20)
+    >>> model = train(table, "svm")
+    >>> model.labels, model.predict([[5.0, 5.0, 5.0, 5.0]]).tolist()
+    (['fern', 'moss'], ['moss'])
+    """
+    features = features or _all_features(table)
+    widths = table.widths(features)
+    unfitted = make_head(head, widths=widths, seed=seed)
+    trust = list(trust)
+    audit_head(dump_head(unfitted), trust)
+    rows = usable_rows(table.relabel(relabel) if relabel is not None else table, "train")
+    _warn_of_conflicts(rows)
+    X, y = rows.select(features), rows.label.astype(str)
+    _refuse_what_cannot_be_loaded(unfitted, X, y, trust)
+    start = time.perf_counter()
+    with _threads(jobs):
+        fitted = fit_head(unfitted, X, y, rows.groups, rows.variant)
+    audit_head(dump_head(fitted), trust)
+    parts, entries = table.parts(features), table.metadata["features"]
+    return Model(
+        head=fitted,
+        features=features,
+        widths=widths,
+        described={part: entries[part] for part in parts if part in entries},
+        relabel=dict(relabel) if relabel is not None else None,
+        training=_summary(rows, head, seed, trust, time.perf_counter() - start),
+        prefixes=hash_prefixes(rows.sha256),
+    )
+
+
+def _all_features(table: FeatureTable) -> str:
+    if not table.features:
+        raise TableError("the table has no features", "make them with `featurize extract --features …`")
+    features = "+".join(table.features)
+    if len(table.features) > 1:
+        log.info("training on all features of the table together: %s", features)
+    return features
+
+
+def _warn_of_conflicts(table: FeatureTable) -> None:
+    for images in conflicting_images(table):
+        named = ", ".join(f"{image} ({label})" for image, label in images)
+        log.warning("the same photo carries different labels: %s; at least one label is wrong", named)
+
+
+def _refuse_what_cannot_be_loaded(unfitted: Any, X: np.ndarray, y: np.ndarray, trust: list[str]) -> None:
+    """Fit on a few rows first, so that a head that could not be loaded again does not cost the whole training."""
+    few = np.concatenate([np.flatnonzero(y == label)[:FEW] for label in np.unique(y)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            small = clone(unfitted).fit(X[few], y[few])
+        except ValueError:
+            return  # it needs more rows than these; the check after the whole training decides
+    audit_head(dump_head(small), trust)
+
+
+def _threads(jobs: int | None):
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    return threadpool_limits(jobs) if jobs else contextlib.nullcontext()
+
+
+def _summary(rows: FeatureTable, head: Any, seed: int, trust: list[str], seconds: float) -> dict[str, Any]:
+    photos = rows.variant == 0
+    return {
+        "head": head_name(head),
+        "seed": seed,
+        "trust": trust,
+        "rows": len(rows),
+        "photos": int(photos.sum()),
+        "photos_per_label": dict(sorted(Counter(rows.label[photos].tolist()).items())),
+        "data_digest": rows.digest(),
+        "seconds": round(seconds, 3),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
+    }
