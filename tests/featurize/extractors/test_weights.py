@@ -1,0 +1,73 @@
+"""Which file the weights come from, and what is said when they are not there."""
+
+import pytest
+
+from featurize.contents import FileIndex
+from featurize.errors import WeightsError
+from featurize.extractors.weights import Download, find_weights, keras_cache
+
+DOWNLOAD = Download("net_notop.h5", "http://127.0.0.1:9/net_notop.h5", "0" * 32, 88)
+HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.delenv("FEATURIZE_WEIGHTS_DIR", raising=False)
+
+
+def find(weights, **more):
+    return find_weights("net", weights, DOWNLOAD, FileIndex(None), **more)
+
+
+def test_auto_prefers_the_folder_of_the_variable_over_the_cache(tmp_path, monkeypatch):
+    cached = keras_cache() / DOWNLOAD.file
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(HDF5 + b"cached")
+    assert (find("auto").source, find("auto").file) == ("imagenet", str(cached))
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    (folder / "net_2015.weights.h5").write_bytes(HDF5 + b"mine")
+    monkeypatch.setenv("FEATURIZE_WEIGHTS_DIR", str(folder))
+    assert (find("auto").source, find("auto").file) == ("file", str(folder / "net_2015.weights.h5"))
+    # A model that was trained on the cached weights still finds them.
+    assert find("auto", sha256=find("imagenet").sha256).file == str(cached)
+
+
+def test_the_digest_and_not_the_place_is_the_identity(tmp_path):
+    for name in ("a.h5", "b.h5"):
+        (tmp_path / name).write_bytes(HDF5)
+    assert find(tmp_path / "a.h5").identity() == find(tmp_path / "b.h5").identity()
+    assert find("random:3").identity() != find("random:4").identity()
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"<!DOCTYPE html><title>404</title>", "HTML page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+        (b"", "empty file"),
+        (b"PK\x03\x04", "zip archive"),
+        (b"what?", "no HDF5 file"),
+    ],
+)
+def test_what_is_no_weights_file_is_named_as_what_it_is(tmp_path, content, what):
+    (tmp_path / "w.h5").write_bytes(content)
+    with pytest.raises(WeightsError, match=what):
+        find(tmp_path / "w.h5")
+
+
+def test_missing_files_and_seeds_are_refused(tmp_path):
+    with pytest.raises(WeightsError, match="there is no weights file"):
+        find(tmp_path / "missing.h5")
+    with pytest.raises(WeightsError, match="is no seed"):
+        find("random:x")
+
+
+@pytest.mark.tensorflow
+def test_a_failed_download_says_address_size_and_place():
+    with pytest.raises(WeightsError) as caught:
+        find("auto")
+    assert DOWNLOAD.url in caught.value.hint
+    assert "88 MB" in caught.value.hint
+    assert str(keras_cache() / DOWNLOAD.file) in caught.value.hint

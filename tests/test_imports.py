@@ -1,0 +1,53 @@
+"""What a fresh interpreter imports, and what it must not."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+def modules_after(code: str) -> set[str]:
+    result = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print('\\n'.join(sys.modules), file=sys.stderr)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(result.stderr.split())
+
+
+@pytest.mark.parametrize("package", ["featurize", "classify", "evaluate"])
+def test_importing_a_package_is_free_of_tensorflow_and_scikit_learn(package):
+    assert not {"tensorflow", "keras", "sklearn"} & modules_after(f"import {package}")
+
+
+@pytest.mark.parametrize("package", ["featurize", "classify", "evaluate"])
+def test_help_is_free_of_everything_heavy(package):
+    heavy = {"tensorflow", "keras", "sklearn", "pandas", "pyarrow", "scipy", "matplotlib", "numpy"}
+    code = f"""
+import contextlib, io
+from {package}.cli import build_parser, main
+for args in [["--help"], *[[name, "--help"] for name in build_parser()._subparsers._group_actions[0].choices]]:
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
+        main(args)
+    assert "example:" in out.getvalue(), args
+"""
+    assert not heavy & modules_after(code)
+
+
+@pytest.mark.parametrize("package", ["featurize", "classify", "evaluate"])
+def test_every_public_name_is_there(package):
+    module = __import__(package)
+    assert module.__all__ == sorted(module.__all__)
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = module.no_such_name
+
+
+@pytest.mark.parametrize("package", ["featurize", "classify", "evaluate"])
+def test_every_command_prints_help_as_a_module(package):
+    result = subprocess.run(
+        [sys.executable, "-m", package, "--help"], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.startswith(f"usage: {package} ")
