@@ -1,4 +1,4 @@
-"""Probabilities for classifiers that only give scores, learnt from scores on images they did not train on."""
+"""Probabilities that mean something, learnt from scores on images that were not trained on."""
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -11,11 +11,12 @@ from featurize.errors import UsageError
 
 STEEPEST = (
     12.0  # bounds of the logarithm of the slope; the best is far inside for any data that is not constant
+LEAST = 1e-3  # probabilities below this say "never seen", not how rare
 )
 
 
 class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """A classifier whose scores become probabilities through one number, the slope.
+    """A classifier whose scores become honest probabilities through one number, the slope.
 
     The classifier is fitted on each of a few folds and scores the rows left out; the slope is the one that
     gives these out-of-fold scores the lowest log loss. Then the classifier is fitted on all rows. One
@@ -25,14 +26,15 @@ class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
       that the decision stays the classifier's own).
     - Classifiers with a score for each *pair* of labels (`sklearn.svm.SVC`): a logistic function for each
       pair, coupled by the closed form of Price et al. [2]_.
-    - Others: softmax of slope times score, that is, temperature scaling [3]_.
+    - Others: softmax of slope times score, that is, temperature scaling [3]_. Where a classifier gives
+      probabilities and no scores, their logarithms are the scores.
 
     The target of the fit is Platt's: a label that stands n times counts as (n + 1) / (n + 2) sure, so that
     even perfectly separated photos do not lead to probabilities of exactly 1.
 
     Parameters
     ----------
-    estimator : classifier with decision_function
+    estimator : classifier with decision_function or predict_proba
     n_folds : int
         Folds for the out-of-fold scores; fewer where a label stands in fewer groups.
     seed : int
@@ -125,12 +127,16 @@ class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return estimator.set_params(decision_function_shape="ovo") if self._pairwise() else estimator
 
     def _scores(self, fitted, X) -> np.ndarray:
-        if not hasattr(fitted, "decision_function"):
-            raise UsageError(
-                f"{type(fitted).__name__} gives neither probabilities nor scores",
-                "choose a classifier with predict_proba or decision_function",
-            )
-        return np.asarray(fitted.decision_function(X), dtype=np.float64)
+        if hasattr(fitted, "decision_function"):
+            return np.asarray(fitted.decision_function(X), dtype=np.float64)
+        if hasattr(fitted, "predict_proba"):
+            # A forest or neighbours may say exactly 0, of which no slope makes a probability.
+            scores = np.log(np.clip(fitted.predict_proba(X), LEAST, 1))
+            return scores if len(self.classes_) > 2 else scores[:, 1] - scores[:, 0]
+        raise UsageError(
+            f"{type(fitted).__name__} gives neither probabilities nor scores",
+            "choose a classifier with predict_proba or decision_function",
+        )
 
     def _possible(self, codes: np.ndarray, groups: np.ndarray, variant: np.ndarray) -> int:
         photo = variant == 0

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from classify.model import Model
-from featurize.errors import ModelError
+from featurize.errors import ModelError, UsageError
 from featurize.files import whole_file
 
 PROTOCOL = 1
@@ -49,17 +49,33 @@ def save_model(model: Model, path: str | os.PathLike) -> None:
 
     Raises
     ------
+    UsageError
+        If the folder does not exist.
     ModelError
-        If the folder does not exist, or the head holds something that skops cannot write.
+        If the head holds something that skops cannot write.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise ModelError(f"there is no folder {path.parent}", "make it first, or write elsewhere")
+    check_target(path)
     head = dump_head(model.head)
     description = json.dumps(_describe(model), sort_keys=True, ensure_ascii=False, indent=1)
     with whole_file(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(DESCRIPTION, description)
         archive.writestr(HEAD, head)
+
+
+def check_target(path: str | os.PathLike, *inputs: str | os.PathLike) -> None:
+    """Refuse, before hours of work, a file that cannot be written or that is one of the inputs.
+
+    Raises
+    ------
+    UsageError
+    """
+    path = Path(path)
+    if not path.parent.is_dir() or path.is_dir():
+        what = f"{path} is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise UsageError(what, "make the folder first, and name a file in it")
+    if path.exists() and any(Path(one).exists() and path.samefile(one) for one in inputs):
+        raise UsageError(f"{path} is an input and would be overwritten", "give the output another name")
 
 
 def load_model(path: str | os.PathLike, *, trust: Iterable[str] = ()) -> Model:

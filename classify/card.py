@@ -1,0 +1,69 @@
+"""The model card: what a model is, where it comes from, and what it needs, on one screen."""
+
+from typing import Any
+
+from classify.model import Model
+
+
+def model_card(model: Model, size: int | None = None) -> str:
+    """A text for people.
+
+    Parameters
+    ----------
+    model : Model
+    size : int, optional
+        Bytes on disk.
+    """
+    training = model.training
+    photos = training.get("photos_per_label", {})
+    lines = [
+        f"head      {training.get('head', type(model.head).__name__)}",
+        f"features  {model.features}",
+    ]
+    for part, width in zip(model.parts, model.widths, strict=True):
+        lines += _features_lines(part, width, model.described.get(part))
+    lines.append(f"labels    {len(model.labels)}")
+    longest = max(map(len, model.labels))
+    lines += [
+        f"  {label:<{longest}}  {_count(photos.get(label), 'training photo')}" for label in model.labels
+    ]
+    if model.relabel is not None:
+        lines.append("relabelled before training")
+        lines += [f"  {old} → {new or '(dropped)'}" for old, new in sorted(model.relabel.items())]
+    lines.append("training")
+    rows, n_photos = training.get("rows"), training.get("photos")
+    if rows is not None and n_photos is not None:
+        copies = (
+            f" and {_count(rows - n_photos, 'distorted copy', 'distorted copies')}" if rows > n_photos else ""
+        )
+        lines.append(f"  data      {_count(n_photos, 'photo')}{copies}; digest {training.get('data_digest')}")
+    lines.append(f"  seed      {training.get('seed')}")
+    lines.append(f"  date      {training.get('date')}, {training.get('seconds')} s")
+    versions = training.get("versions", {})
+    lines.append(f"  versions  {', '.join(f'{name} {version}' for name, version in versions.items())}")
+    if training.get("trust"):
+        lines.append(f"  trusted   {', '.join(training['trust'])} (loading needs --trust for each)")
+    if size is not None:
+        lines.append(f"size      {size / 1e6:.1f} MB" if size >= 1e5 else f"size      {size / 1e3:.1f} kB")
+    return "\n".join(lines) + "\n"
+
+
+def _features_lines(part: str, width: int, entry: dict[str, Any] | None) -> list[str]:
+    lines = [f"  {part}, {width} numbers per photo"]
+    if not entry:
+        return [*lines, "    how they were made is not known: predicts on tables only"]
+    lines.append(f"    fingerprint  {entry.get('fingerprint')}")
+    weights = entry.get("weights")
+    if weights:
+        lines.append(
+            f"    weights      {', '.join(f'{k} {v}' for k, v in sorted(weights.items()) if v is not None)}"
+        )
+    for key, value in sorted((entry.get("description") or {}).items()):
+        lines.append(f"    {key:<11}  {value}")
+    return lines
+
+
+def _count(number: int | None, noun: str, plural: str | None = None) -> str:
+    if number is None:
+        return f"? {noun}s"
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"

@@ -1,0 +1,229 @@
+"""The command ``classify``: train, predict, show, heads."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from featurize.errors import UsageError
+from featurize.terminal import add_command, key_values, log, new_parser, run_command
+
+FORMATS = ("text", "csv", "jsonl")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line, without running anything."""
+    parser = new_parser(
+        "classify",
+        "Train scikit-learn heads on vectors, and use them on photos.",
+        "classify train flowers.parquet -o flowers.model --head svm\nclassify predict flowers.model photo.jpg",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_train(commands)
+    _add_predict(commands)
+    _add_show(commands)
+    add_command(commands, "heads", _heads, "List the heads by name, with their defaults.", "classify heads")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status is 0 done, 1 a known error, 2 usage."""
+    return run_command(build_parser(), argv)
+
+
+def _add_train(commands) -> None:
+    parser = add_command(
+        commands,
+        "train",
+        _train,
+        "Train a head on the vectors of a table, and keep it as a model.",
+        "classify train flowers.parquet -o flowers.model --head svm:C=10 --features inception_v3+glcm",
+    )
+    parser.add_argument("table", metavar="TABLE", help="a .parquet or .npz that `featurize extract` made")
+    parser.add_argument("-o", "--output", required=True, metavar="MODEL", help="where to write the model")
+    parser.add_argument(
+        "--head",
+        default="softmax",
+        metavar="SPEC",
+        help="name[:param=value,...], or the dotted path of a scikit-learn classifier (default: softmax)",
+    )
+    parser.add_argument(
+        "--features",
+        metavar="SPEC",
+        help="a features column, or several joined with + (default: all columns of the table)",
+    )
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="PARAM=VALUE",
+        help="parameters of the head, for example --set C=10 gamma=0.5",
+    )
+    parser.add_argument(
+        "--relabel", metavar="MAP", help="a CSV with the columns label,new_label; empty drops"
+    )
+    _add_trust(parser, "the head may consist of")
+
+
+def _add_predict(commands) -> None:
+    parser = add_command(
+        commands,
+        "predict",
+        _predict,
+        "Predict the labels of photos, or of the images of a table.",
+        "classify predict flowers.model holiday/*.jpg --format csv -o holiday.csv",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a model that `classify train` made")
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="IMAGE|FOLDER|TABLE",
+        help="photos, folders, glob patterns, manifests (image column) or tables",
+    )
+    parser.add_argument(
+        "--format", choices=FORMATS, default="text", help="form of the output (default: text)"
+    )
+    parser.add_argument(
+        "--top",
+        type=_top,
+        metavar="K",
+        help="how many labels per image, 0 for all (default: 1; all for the text of one image)",
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="write there instead of to standard output")
+    parser.add_argument(
+        "--weights",
+        action="append",
+        default=[],
+        metavar="[SPEC=]FILE",
+        help="where a network's weights are now (default: where they were in training); repeatable",
+    )
+    parser.add_argument(
+        "--store", metavar="DIR", help="where vectors are kept (default: the user's cache folder)"
+    )
+    _add_trust(parser, "the model may consist of")
+
+
+def _add_show(commands) -> None:
+    parser = add_command(
+        commands,
+        "show",
+        _show,
+        "Print the model card: labels, features, weights, training.",
+        "classify show flowers.model",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a model that `classify train` made")
+    _add_trust(parser, "the model may consist of")
+
+
+def _add_trust(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="TYPE",
+        help=f"a dotted type that {what} beyond the safe ones; repeatable",
+    )
+
+
+def _top(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of labels; give 1 or more, or 0 for all")
+    return int(text)
+
+
+def _train(args: argparse.Namespace) -> int:
+    from classify.persist import check_target, save_model
+    from classify.rows import read_relabel
+    from classify.spec import with_params
+    from classify.train import train
+    from featurize.table import FeatureTable
+
+    check_target(args.output, args.table)
+    model = train(
+        FeatureTable.read(args.table),
+        with_params(args.head, key_values(args.set, "--set")),
+        args.features,
+        seed=args.seed,
+        relabel=read_relabel(args.relabel) if args.relabel else None,
+        trust=args.trust,
+        jobs=args.jobs,
+    )
+    save_model(model, args.output)
+    size = Path(args.output).stat().st_size
+    log.info(
+        "wrote %s: %s on %s, %d labels, %.1f s, %.1f MB",
+        args.output,
+        model.training["head"],
+        model.features,
+        len(model.labels),
+        model.training["seconds"],
+        size / 1e6,
+    )
+    return 0
+
+
+def _predict(args: argparse.Namespace) -> int:
+    from classify import output
+    from classify.persist import check_target, load_model
+    from classify.predict import predict
+    from featurize.files import whole_file
+
+    if args.output:
+        check_target(args.output, args.model, *args.sources)
+    start = time.perf_counter()
+    model = load_model(args.model, trust=args.trust)
+    log.debug("loading the model took %.2f s", time.perf_counter() - start)
+    weights = _weights(args.weights, model.parts)
+    predictions = predict(model, args.sources, weights=weights, store=args.store, jobs=args.jobs)
+    for image, reason in predictions.rejects:
+        log.warning("left out %s: %s", image, reason)
+    forms = {"text": output.as_text, "csv": output.as_csv, "jsonl": output.as_jsonl}
+    text = forms[args.format](predictions, args.top)
+    if args.output:
+        with whole_file(args.output) as partial:
+            partial.write_text(text, encoding="utf-8", newline="")
+        left_out = f"; {len(predictions.rejects)} files left out" if predictions.rejects else ""
+        log.info("wrote %s: %d predictions%s", args.output, len(predictions), left_out)
+    else:
+        sys.stdout.write(text)
+    return 0
+
+
+def _weights(given: Sequence[str], parts: Sequence[str]) -> dict[str, str]:
+    """``FILE`` for all networks and ``SPEC=FILE`` for one, as a file per features."""
+    files: dict[str, str] = {}
+    for text in given:
+        named = [part for part in parts if text.startswith(f"{part}=")]
+        if not named and "=" in text and not Path(text).exists():
+            raise UsageError(
+                f"--weights {text} names no features of the model", f"its features are {', '.join(parts)}"
+            )
+        for part in named or parts:
+            if part in files:
+                raise UsageError(
+                    f"--weights names two files for {part}", "give SPEC=FILE once for each network"
+                )
+            files[part] = text.removeprefix(f"{part}=") if named else text
+    return files
+
+
+def _show(args: argparse.Namespace) -> int:
+    from classify.card import model_card
+    from classify.persist import load_model
+
+    model = load_model(args.model, trust=args.trust)
+    sys.stdout.write(model_card(model, Path(args.model).stat().st_size))
+    return 0
+
+
+def _heads(args: argparse.Namespace) -> int:
+    from classify.heads import HEADS
+
+    longest = max(map(len, HEADS))
+    for name, registered in HEADS.items():
+        defaults = ", ".join(f"{key}={value}" for key, value in registered.defaults.items())
+        print(f"{name:<{longest}}  {registered.summary}")
+        print(f"{'':<{longest}}  {registered.classifier}{': ' + defaults if defaults else ''}")
+    return 0
