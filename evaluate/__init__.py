@@ -1,0 +1,51 @@
+"""evaluate: what may be believed of features, heads and models.
+
+Part of bottlehead. Hugging Face publishes another package under this import name; the two cannot share an
+environment.
+
+- `compare` cross-validates heads on features over the same folds; `test` tries a model on a test set.
+- `split_table` sets rows aside; `cross_validate` gives the predictions that every number is derived from.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evaluate.comparison import Comparison, compare
+    from evaluate.crossval import Predictions, cross_validate
+    from evaluate.report import write_report
+    from evaluate.splits import split_table
+    from evaluate.testing import TestResult, test
+
+__all__ = [
+    "Comparison",
+    "Predictions",
+    "TestResult",
+    "compare",
+    "cross_validate",
+    "split_table",
+    "test",
+    "write_report",
+]
+
+_HOMES = {
+    "Comparison": "comparison",
+    "Predictions": "crossval",
+    "TestResult": "testing",
+    "compare": "comparison",
+    "cross_validate": "crossval",
+    "split_table": "splits",
+    "test": "testing",
+    "write_report": "report",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, when it is asked for: scikit-learn alone takes a second."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'evaluate' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"evaluate.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

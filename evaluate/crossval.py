@@ -1,0 +1,270 @@
+"""Cross-validation: every head on every features over the same folds, and one tidy table of predictions."""
+
+import logging
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from classify.folds import Fold
+from featurize.errors import BottleheadError, UsageError
+from featurize.table import FeatureTable
+from featurize.terminal import log, progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Predictions:
+    """Out-of-fold predictions: one row per repeat, fold, features, head and tested image.
+
+    Made by `cross_validate`; every number that is reported comes from here.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Columns ``repeat, fold, features, head, row, image, label, group``; ``row`` is the row of the table.
+    probabilities : array of shape (n_rows, n_labels), float64
+        Per label, how probable the head held it.
+    labels : list of str
+        The names of the columns of `probabilities`, sorted.
+    times : pandas.DataFrame
+        One row per repeat, fold, features and head: ``n_training, n_testing`` (photos, without distorted
+        copies), ``fit_seconds, predict_seconds`` and ``complaints``, the distinct warnings of the head.
+    """
+
+    def __init__(
+        self, rows: "pd.DataFrame", probabilities: np.ndarray, labels: list[str], times: "pd.DataFrame"
+    ):
+        self.rows = rows
+        self.probabilities = probabilities
+        self.labels = labels
+        self.times = times
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The (features, head) pairs, in the order in which they were asked for."""
+        return list(dict.fromkeys(zip(self.times["features"], self.times["head"], strict=True)))
+
+    def of(self, features: str, head: str) -> "Predictions":
+        """The predictions of one (features, head) pair, rows in the same order for every pair."""
+        mine = ((self.rows["features"] == features) & (self.rows["head"] == head)).to_numpy()
+        timed = ((self.times["features"] == features) & (self.times["head"] == head)).to_numpy()
+        return Predictions(
+            self.rows[mine].reset_index(drop=True),
+            self.probabilities[mine],
+            self.labels,
+            self.times[timed].reset_index(drop=True),
+        )
+
+    @property
+    def label(self) -> np.ndarray:
+        """The true label of each row."""
+        return self.rows["label"].to_numpy(dtype=object)
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """The most probable label of each row."""
+        from evaluate.metrics import most_probable
+
+        return most_probable(self.probabilities, self.labels)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Everything in one frame; probabilities are the columns ``probability:LABEL``."""
+        import pandas as pd
+
+        columns = [f"probability:{label}" for label in self.labels]
+        chances = pd.DataFrame(self.probabilities, columns=columns, index=self.rows.index)
+        return pd.concat([self.rows.assign(predicted=self.predicted), chances], axis=1)
+
+
+@dataclass(frozen=True)
+class _Task:
+    features: str
+    head: str
+    estimator: Any
+    fold: Fold
+
+
+def cross_validate(
+    table: FeatureTable,
+    features: Sequence[str],
+    heads: Sequence[Any],
+    folds: Sequence[Fold],
+    *,
+    seed: int = 0,
+    jobs: int | None = None,
+) -> Predictions:
+    """Fit every head on every features, on the training side of each fold, and predict its testing side.
+
+    Parameters
+    ----------
+    table : FeatureTable
+        All rows labelled.
+    features : sequence of str
+        Columns of the table, or several joined with ``+``.
+    heads : sequence of str or estimator
+        Whatever `classify.heads.make_head` takes.
+    folds : sequence of Fold
+        From `classify.folds.make_folds`; all pairs use the same ones, so they can be compared in pairs.
+    seed : int
+        Start of the randomness of the heads.
+    jobs : int, optional
+        Processes; by default one per processor. The numbers do not depend on it.
+
+    Returns
+    -------
+    Predictions
+
+    Raises
+    ------
+    UsageError
+        If features or a head is unknown or given twice, or a head fails on a fold; the message says which
+        and why.
+
+    Examples
+    --------
+    >>> from classify.folds import make_folds
+    >>> table = FeatureTable.from_arrays({"x": [[0.0], [0.1], [0.9], [1.0]] * 3}, label=["a", "a", "b", "b"] * 3)
+    >>> folds = make_folds(table.label, table.groups, n_folds=3)
+    >>> predictions = cross_validate(table, ["x"], ["softmax"], folds, jobs=1)
+    >>> len(predictions), predictions.pairs()
+    (12, [('x', 'softmax')])
+    """
+    import pandas as pd
+
+    matrices, tasks = _tasks(table, features, heads, folds, seed)
+    label, labels = table.label, sorted(set(table.label))
+    results = []
+    with progress(len(tasks), "cross-validating", unit="fit") as bar:
+        for result in _run(tasks, matrices, label, table.groups, table.variant, labels, jobs):
+            results.append(result)
+            bar.update()
+
+    image, groups, variant = table.image, table.groups, table.variant
+    rows, times = [], []
+    for task, (_, fit_seconds, predict_seconds, complaints) in zip(tasks, results, strict=True):
+        fold, tested = task.fold, task.fold.testing
+        key = {"repeat": fold.repeat, "fold": fold.fold, "features": task.features, "head": task.head}
+        who = {"row": tested, "image": image[tested], "label": label[tested], "group": groups[tested]}
+        rows.append(pd.DataFrame(key | who))
+        sizes = {"n_training": int((variant[fold.training] == 0).sum()), "n_testing": len(tested)}
+        seconds = {
+            "fit_seconds": fit_seconds,
+            "predict_seconds": predict_seconds,
+            "complaints": sorted(set(complaints)),
+        }
+        times.append(key | sizes | seconds)
+    probabilities = np.concatenate([result[0] for result in results])
+    return Predictions(pd.concat(rows, ignore_index=True), probabilities, labels, pd.DataFrame(times))
+
+
+def _tasks(
+    table: FeatureTable, features: Sequence[str], heads: Sequence[Any], folds: Sequence[Fold], seed: int
+) -> tuple[dict[str, np.ndarray], list[_Task]]:
+    from classify.heads import head_name, make_head
+
+    if not features or not heads or not folds:
+        raise UsageError(
+            f"{len(features)} features, {len(heads)} heads and {len(folds)} folds were given",
+            "give at least one of each",
+        )
+    names = [head_name(head) for head in heads]
+    for kind, given in (("features", list(features)), ("head", names)):
+        twice = sorted({name for name in given if given.count(name) > 1})
+        if twice:
+            raise UsageError(
+                f"the {kind} {', '.join(twice)} is given twice",
+                "name each once, for example svm:C=1 svm:C=10",
+            )
+    matrices = {name: table.select(name) for name in features}
+    tasks = []
+    for one in features:
+        for name, head in zip(names, heads, strict=True):
+            estimator = make_head(head, widths=table.widths(one), seed=seed)
+            tasks += [_Task(one, name, estimator, fold) for fold in folds]
+    return matrices, tasks
+
+
+def _run(tasks, matrices, label, groups, variant, labels, jobs) -> Iterator[tuple]:
+    from joblib import Parallel, cpu_count, delayed
+
+    jobs = min(jobs or cpu_count(), len(tasks))
+    if jobs == 1:
+        yield from (
+            _fit_and_predict(task, matrices[task.features], label, groups, variant, labels) for task in tasks
+        )
+        return
+    # joblib writes each large matrix once and lets all workers map it; tasks carry only row numbers.
+    yield from Parallel(n_jobs=jobs, return_as="generator", mmap_mode="r", max_nbytes="1M")(
+        delayed(_fit_and_predict)(task, matrices[task.features], label, groups, variant, labels)
+        for task in tasks
+    )
+
+
+def _fit_and_predict(
+    task: _Task, X: np.ndarray, label: np.ndarray, groups: np.ndarray, variant: np.ndarray, labels: list[str]
+) -> tuple[np.ndarray, float, float, list[str]]:
+    """Probabilities of the testing rows, seconds to fit and to predict, and what the head complained of."""
+    from threadpoolctl import threadpool_limits
+
+    from classify.heads import fit_head
+
+    training, testing = task.fold.training, task.fold.testing
+    # One thread whoever runs this: several add up in another order, and the last digits would differ.
+    with threadpool_limits(limits=1), _complaints() as complaints:
+        try:
+            start = time.perf_counter()
+            fitted = fit_head(
+                task.estimator, X[training], label[training], groups[training], variant[training]
+            )
+            fit_seconds = time.perf_counter() - start
+            tested = X[testing]
+            start = time.perf_counter()
+            probabilities = np.asarray(fitted.predict_proba(tested), dtype=np.float64)
+            predict_seconds = time.perf_counter() - start
+        except Exception as error:
+            raise _failure(task, error) from error
+    columns = [labels.index(str(name)) for name in fitted.classes_]
+    full = np.zeros((len(testing), len(labels)))
+    full[:, columns] = probabilities
+    if not np.isfinite(full).all():
+        raise _failure(task, ValueError("it gave probabilities that are not numbers"))
+    return full, fit_seconds, predict_seconds, complaints
+
+
+def _failure(task: _Task, error: Exception) -> UsageError:
+    where = f"the head {task.head} failed on {task.features} in fold {task.fold.fold} of repeat {task.fold.repeat}"
+    if isinstance(error, BottleheadError):
+        return UsageError(f"{where}: {error.args[0]}", error.hint)
+    reason = (str(error).splitlines() or [""])[0]
+    return UsageError(
+        f"{where}: {type(error).__name__}: {reason}",
+        "leave this head out, or give it other parameters (svm:C=10)",
+    )
+
+
+@contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """What is warned of or logged inside the block, kept for the result instead of printed by every worker."""
+    kept: list[str] = []
+
+    class Keeper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            kept.append(record.getMessage())
+
+    handlers, propagate = log.handlers, log.propagate
+    log.handlers, log.propagate = [Keeper(logging.WARNING)], False
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield kept
+            kept += [" ".join(str(warning.message).split()) for warning in caught]
+    finally:
+        log.handlers, log.propagate = handlers, propagate

@@ -1,0 +1,65 @@
+"""The photos behind a table, as thumbnails that travel inside the page."""
+
+import base64
+import hashlib
+import io
+from pathlib import Path
+
+from featurize.files import text_as_name
+from featurize.table import FeatureTable
+
+LONGER_SIDE_PX = 160
+JPEG_QUALITY = 80
+
+
+class Photos:
+    """Finds the photos of a table and makes thumbnails of them.
+
+    Parameters
+    ----------
+    table : FeatureTable
+        Its source says where the photos were; its ``sha256`` column, which bytes they had.
+    images : path, optional
+        The folder to look in instead.
+    """
+
+    def __init__(self, table: FeatureTable, images: str | Path | None = None):
+        self.folder = Path(images) if images is not None else _folder_of(table.metadata.get("source"))
+        self._sha256 = dict(zip(table.image, table.sha256, strict=True))
+
+    def thumbnail(self, image: str) -> str | None:
+        """A small JPEG of the photo, upright, as a ``data:`` address; None where there is none to show.
+
+        A file whose bytes are not those that were featurized is another photo, and is not shown.
+        """
+        from featurize.pixels import ImageRejected, Photo
+
+        if self.folder is None:
+            return None
+        try:
+            data = (self.folder / text_as_name(image)).read_bytes()
+            expected = self._sha256.get(image)
+            if expected is not None and hashlib.sha256(data).hexdigest() != expected:
+                return None
+            rgb = Photo(data).rgb(longer=LONGER_SIDE_PX)
+        except (OSError, ValueError, ImageRejected):
+            return None
+        return "data:image/jpeg;base64," + base64.b64encode(_small_jpeg(rgb)).decode("ascii")
+
+
+def _folder_of(source: dict | None) -> Path | None:
+    """Where the names of the images begin: the folder, or the folder of the manifest."""
+    if not source or not source.get("path"):
+        return None
+    path = Path(source["path"])
+    return path.parent if source.get("kind") == "manifest" else path
+
+
+def _small_jpeg(rgb) -> bytes:
+    from PIL import Image
+
+    picture = Image.fromarray(rgb)
+    picture.thumbnail((LONGER_SIDE_PX, LONGER_SIDE_PX), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=JPEG_QUALITY, optimize=True)
+    return stream.getvalue()

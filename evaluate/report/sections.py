@@ -1,0 +1,195 @@
+"""What the report says: a comparison or a test as a list of titled sections, each with its template."""
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from evaluate.report.photos import Photos
+from evaluate.text import interval_in_words, percent
+
+if TYPE_CHECKING:
+    from evaluate.comparison import Comparison
+    from evaluate.testing import TestResult
+
+SHOWN_PHOTOS = 60
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled part of a page: `key` is its anchor and the name of its template, `content` what it shows."""
+
+    key: str
+    title: str
+    content: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A report: a title, what it is about, the figures that matter most, and its sections."""
+
+    title: str
+    subtitle: str
+    figures: list[tuple[str, str, str]]
+    sections: list[Section] = field(default_factory=list)
+
+
+def page_of(result: "Comparison | TestResult", photos: Photos) -> Page:
+    """The page of a comparison or of a test."""
+    content = result.to_dict()
+    return _comparison(content, photos) if content["kind"] == "comparison" else _test(content, photos)
+
+
+def _comparison(found: dict[str, Any], photos: Photos) -> Page:
+    best, details = found["results"][0], found["best"]
+    pair = f"{best['head']} on {best['features']}"
+    n_images = found["data"]["images"]
+    sentences = [
+        f"Of {len(found['results'])} pairs of features and head, {pair} is the best: "
+        f"{interval_in_words(best['accuracy'])} of {n_images} photos right, each predicted by heads that were not "
+        "trained on it.",
+        *_about_labels(found["data"], details),
+        *(_sentence(one["words"]) for one in found["comparisons"]),
+    ]
+    sections = [
+        Section("summary", "In words", {"sentences": sentences}),
+        *_warnings(found["warnings"]),
+        Section("comparison", "Comparison", {"results": found["results"], "axis": _axis(found["results"])}),
+        Section("confusion", "Confusion", {"of": pair, **_confusion(details["confusion"])}),
+        Section("labels", "Label by label", {"of": pair, "per_label": details["per_label"]}),
+        Section("misclassified", "Misclassified", {"of": pair, **_gallery(details["misclassified"], photos)}),
+        Section("provenance", "Where the numbers come from", _provenance(found)),
+    ]
+    return Page(
+        "Comparison of features and heads", _subtitle(found["data"]), _figures(best, n_images), sections
+    )
+
+
+def _test(found: dict[str, Any], photos: Photos) -> Page:
+    pair, n_images = f"{found['model']['head']} on {found['model']['features']}", found["data"]["images"]
+    unseen = found["unseen"]
+    sentences = [
+        f"The model ({pair}) is right on {interval_in_words(found['accuracy_interval'])} of {n_images} test photos.",
+        *_about_labels(found["data"], found),
+    ]
+    if unseen:
+        seen_part = (
+            f"{found['seen']} of them were in its training set; of the {unseen['images']} others it has "
+        )
+        sentences.insert(1, f"{seen_part}{interval_in_words(unseen['accuracy_interval'])} right.")
+    row = {**found, "accuracy": found["accuracy_interval"]}
+    sections = [
+        Section("summary", "In words", {"sentences": sentences}),
+        *_warnings(found["warnings"]),
+        Section("confusion", "Confusion", {"of": pair, **_confusion(found["confusion"])}),
+        Section("labels", "Label by label", {"of": pair, "per_label": found["per_label"]}),
+        Section("misclassified", "Misclassified", {"of": pair, **_gallery(found["misclassified"], photos)}),
+        Section("provenance", "Where the numbers come from", _provenance(found)),
+    ]
+    return Page("Test of a model", _subtitle(found["data"]), _figures(row, n_images), sections)
+
+
+def _subtitle(data: dict[str, Any]) -> str:
+    labels = list(data["labels"])
+    shown = ", ".join(labels[:8]) + (f" and {len(labels) - 8} more" if len(labels) > 8 else "")
+    return f"{data['images']} photos: {shown}"
+
+
+def _figures(row: dict[str, Any], n_images: int) -> list[tuple[str, str, str]]:
+    """What is measured, its value, and how to read it."""
+    low, high = percent(row["accuracy"]["low"]), percent(row["accuracy"]["high"])
+    return [
+        ("accuracy", f"{percent(row['accuracy']['mean'])} %", f"95 % interval {low} to {high}"),
+        ("macro F1", f"{percent(row['macro_f1'])} %", "every label counts the same"),
+        ("log loss", f"{row['log_loss']:.3f}", "0 is perfect"),
+        ("photos", str(n_images), f"{1000 * row['predict_seconds_per_image']:.2g} ms each to predict"),
+    ]
+
+
+def _about_labels(data: dict[str, Any], details: dict[str, Any]) -> list[str]:
+    """The level that guessing reaches, and the label that is found worst, with what it is taken for."""
+    commonest = max(data["labels"], key=lambda name: data["labels"][name])
+    share = data["labels"][commonest] / data["images"]
+    sentences = [f"Always answering {commonest}, the commonest label, would be right on {percent(share)} %."]
+    tested = {name: scores for name, scores in details["per_label"].items() if scores["support"]}
+    worst = min(tested, key=lambda name: tested[name]["recall"])
+    if tested[worst]["recall"] < 1.0:
+        names, matrix = details["confusion"]["labels"], details["confusion"]["matrix"]
+        row = matrix[names.index(worst)]
+        wrong = {name: count for name, count in zip(names, row, strict=True) if name != worst}
+        sentences.append(
+            f"Hardest to find is {worst}: {percent(tested[worst]['recall'])} % of its photos are found, and what is "
+            f"missed is most often taken for {max(wrong, key=lambda name: wrong[name])}."
+        )
+    return sentences
+
+
+def _sentence(words: str) -> str:
+    return ("On" + words[2:] if words.startswith("on ") else words) + "."
+
+
+def _warnings(warnings: list[str]) -> list[Section]:
+    return [Section("warnings", "Before you believe it", {"warnings": warnings})] if warnings else []
+
+
+def _axis(results: list[dict[str, Any]]) -> dict[str, float]:
+    """The range of the interval plot: from a whole ten per cent below the lowest end up to 100 %."""
+    return {
+        "low": int(min(row["accuracy"]["low"] for row in results) * 10) / 10 if results else 0.0,
+        "high": 1.0,
+    }
+
+
+def _confusion(confusion: dict[str, Any]) -> dict[str, Any]:
+    rows = []
+    for name, counts in zip(confusion["labels"], confusion["matrix"], strict=True):
+        total = sum(counts)
+        cells = [{"count": count, "share": count / total if total else 0.0} for count in counts]
+        rows.append({"label": name, "cells": cells, "total": total})
+    return {"labels": confusion["labels"], "rows": rows}
+
+
+def _gallery(misclassified: list[dict[str, Any]], photos: Photos) -> dict[str, Any]:
+    shown = [{**row, "thumbnail": photos.thumbnail(row["image"])} for row in misclassified[:SHOWN_PHOTOS]]
+    missing = sum(row["thumbnail"] is None for row in shown)
+    folder = str(photos.folder) if photos.folder is not None else None
+    return {"shown": shown, "total": len(misclassified), "missing": missing, "folder": folder}
+
+
+def _provenance(found: dict[str, Any]) -> dict[str, Any]:
+    data = found["data"]
+    facts = [("Data digest (SHA-256)", data["digest"])]
+    if data["source"]:
+        facts.append(("Photos", f"{data['source']['path']} ({data['source']['kind']})"))
+    facts.append(("Images by label", ", ".join(f"{name} {count}" for name, count in data["labels"].items())))
+    facts.append(("Groups that stay together", f"{data['groups']} of {data['images']} images"))
+    if data["distorted"]:
+        facts.append(("Distorted copies", f"{data['distorted']}, in training only"))
+    if data["identical_images"]:
+        facts.append(("Byte-identical images", str(data["identical_images"])))
+    if "folds" in found:
+        folds = found["folds"]
+        facts.append(("Folds", f"{folds['cv']}, {folds['repeats']} time(s); {folds['method']}"))
+        facts.append(("Seed", str(found["seed"])))
+    facts += [(name.capitalize(), text) for name, text in found["methods"].items()]
+    facts.append(("Versions", ", ".join(f"{name} {number}" for name, number in found["versions"].items())))
+    if found["command"]:
+        facts.append(("Command", found["command"]))
+    features = [(name, *_origin(entry)) for name, entry in found["features"].items()]
+    return {"facts": facts, "features": features}
+
+
+def _origin(entry: dict[str, Any] | None) -> tuple[list[tuple[str, str]], str]:
+    """Of one column of vectors: the facts in short, and the whole description as JSON."""
+    if not entry:
+        return [("Origin", "not recorded in the table")], ""
+    weights = entry.get("weights") or {}
+    facts = [("Width", str(entry.get("width", ""))), ("Fingerprint", str(entry.get("fingerprint", "")))]
+    if weights:
+        facts.append(
+            (
+                "Weights",
+                ", ".join(str(weights[key]) for key in ("source", "file", "sha256") if weights.get(key)),
+            )
+        )
+    description = entry.get("description")
+    return facts, json.dumps(description, indent=2, ensure_ascii=False, sort_keys=True) if description else ""

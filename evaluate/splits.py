@@ -1,0 +1,186 @@
+"""Which rows are set aside for testing and validation: stable by name, or stratified, or whole groups."""
+
+import hashlib
+import re
+
+import numpy as np
+
+from featurize.errors import UsageError
+from featurize.table import FeatureTable
+
+METHODS = ("stratified", "hash", "group")
+MAX_NUM_IMAGES_PER_CLASS = 2**27 - 1  # retrain.py's constant: about 134 million
+
+
+def split_table(
+    table: FeatureTable,
+    method: str = "stratified",
+    testing_percentage: float = 10,
+    validation_percentage: float = 10,
+    seed: int = 0,
+) -> FeatureTable:
+    """The table with its ``split`` column filled: ``training``, ``validation`` or ``testing``.
+
+    Parameters
+    ----------
+    table : FeatureTable
+        Rows without a label stay without a split, except with ``"hash"``, which asks for none.
+    method : str
+        ``"stratified"``: the asked number of images of every label, as closely as groups allow (exactly,
+        where no images belong together). ``"group"``: the asked share of all groups, whatever their
+        labels. ``"hash"``: by the name alone, as retrain.py did, so that an image never changes side as the
+        set grows; counts are then only about right, and images that belong together are separated unless
+        their names say so (``leaf7_nohash_1.jpg``). See `hash_split`.
+    testing_percentage, validation_percentage : float
+        The shares of the images, 0 to less than 100 together.
+    seed : int
+        Start of the shuffling; ``"hash"`` has none.
+
+    Returns
+    -------
+    FeatureTable
+
+    Raises
+    ------
+    UsageError
+        If the method or the percentages are not accepted, no row has a label, or a side would be empty.
+
+    Examples
+    --------
+    >>> table = FeatureTable.from_arrays({"x": [[0.0]] * 20}, label=["cat"] * 10 + ["dog"] * 10)
+    >>> split = split_table(table).split
+    >>> [sorted(split[:10].tolist()).count(side) for side in ("training", "validation", "testing")]
+    [8, 1, 1]
+    """
+    shares = _checked(method, testing_percentage, validation_percentage)
+    if method == "hash":
+        split = [hash_split(name, testing_percentage, validation_percentage) for name in table.image]
+        return table.with_column("split", split)
+    labelled = np.array([label is not None for label in table.label], dtype=bool)
+    if not labelled.any():
+        raise UsageError(
+            "no row of the table has a label", "extract from a folder of class folders, or use hash"
+        )
+    groups = table.groups
+    photos = np.flatnonzero(labelled & (table.variant == 0))
+    rng = np.random.default_rng(seed)
+    divide = _stratified if method == "stratified" else _by_group
+    side_of = divide(table.label[photos].astype(str), groups[photos], shares, rng)
+    split = [
+        side_of.get(int(group)) if known else None for group, known in zip(groups, labelled, strict=True)
+    ]
+    return table.with_column("split", split)
+
+
+def hash_split(image: str, testing_percentage: float, validation_percentage: float) -> str:
+    """The side of one image by its name, exactly as TensorFlow's retrain.py assigned it.
+
+    The name is the whole `image` text (the path relative to the source, with ``/``), from which everything
+    from ``_nohash_`` on is removed; so photos that share the text before it share the side. retrain.py itself
+    hashed the path as it was typed, ``flower_photos/roses/1.jpg``: the same photos get another, equally
+    stable, division here, which does not change when the folder of the source is moved or renamed.
+
+    >>> hash_split("roses/1.jpg", 10, 10), hash_split("roses/1_nohash_2.jpg", 10, 10)
+    ('training', 'training')
+    """
+    name = re.sub(r"_nohash_.*$", "", image, flags=re.DOTALL)
+    number = int(hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest(), 16) % (
+        MAX_NUM_IMAGES_PER_CLASS + 1
+    )
+    percentage = number * (100.0 / MAX_NUM_IMAGES_PER_CLASS)
+    if percentage < validation_percentage:
+        return "validation"
+    if percentage < testing_percentage + validation_percentage:
+        return "testing"
+    return "training"
+
+
+def crossing_images(table: FeatureTable) -> int:
+    """How many images have one on another side that belongs together with them; variants are not counted.
+
+    Images without a split are on no side.
+    """
+    placed = (table.variant == 0) & np.array([side is not None for side in table.split], dtype=bool)
+    groups = np.unique(table.groups[placed], return_inverse=True)[1]
+    if len(groups) == 0:
+        return 0
+    sides = np.unique(table.split[placed].astype(str), return_inverse=True)[1]
+    pairs = np.unique(np.stack([groups, sides]), axis=1)
+    return int((np.bincount(pairs[0])[groups] > 1).sum())
+
+
+def _checked(method: str, testing: float, validation: float) -> dict[str, float]:
+    if method not in METHODS:
+        raise UsageError(f"no split method is called {method!r}", f"the methods are {', '.join(METHODS)}")
+    if not (testing >= 0 and validation >= 0 and 0 < testing + validation < 100):
+        raise UsageError(
+            f"{testing:g} % testing and {validation:g} % validation leave nothing to divide",
+            "give percentages from 0 that together are more than 0 and less than 100",
+        )
+    return {"testing": testing / 100, "validation": validation / 100}
+
+
+def _stratified(label: np.ndarray, groups: np.ndarray, shares: dict[str, float], rng) -> dict[int, str]:
+    """The side of each group, label by label; a group of several labels counts for its commonest one."""
+    names, sizes, home = _per_group(label, groups)
+    sides: dict[int, str] = {}
+    for its_label in np.unique(home):
+        mine = rng.permutation(np.flatnonzero(home == its_label))
+        n_images = int(sizes[mine].sum())
+        wanted = {side: max(1, int(share * n_images + 0.5)) for side, share in shares.items() if share > 0}
+        if len(mine) <= len(wanted) or sum(wanted.values()) >= n_images:
+            raise _too_few(f"{its_label} has {n_images} images in {len(mine)} groups", wanted)
+        side_of = _deal({int(group): int(sizes[group]) for group in mine}, wanted)
+        sides |= {int(names[group]): side for group, side in side_of.items()}
+    return sides
+
+
+def _per_group(label: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every group, the number of its images, and its commonest label."""
+    names, codes = np.unique(groups, return_inverse=True)
+    labels, label_codes = np.unique(label, return_inverse=True)
+    counts = np.zeros((len(names), len(labels)), dtype=np.int64)
+    np.add.at(counts, (codes, label_codes), 1)
+    return names, counts.sum(axis=1), labels[counts.argmax(axis=1)]
+
+
+def _deal(sizes: dict[int, int], wanted: dict[str, int]) -> dict[int, str]:
+    """Groups in the order given go where they still fit, the rest to training; no side stays empty."""
+    left, side_of = dict(wanted), {}
+    for group, size in sizes.items():
+        side = next((side for side, room in left.items() if size <= room), "training")
+        side_of[group] = side
+        if side != "training":
+            left[side] -= size
+    for side in wanted:
+        if side not in side_of.values():
+            # Every group is larger than the room: the smallest one comes nearest.
+            training = [group for group, its_side in side_of.items() if its_side == "training"]
+            side_of[min(training, key=lambda group: sizes[group])] = side
+    return side_of
+
+
+def _by_group(label: np.ndarray, groups: np.ndarray, shares: dict[str, float], rng) -> dict[int, str]:
+    """The side of each group, by the number of groups."""
+    names = rng.permutation(np.unique(groups))
+    wanted = {side: max(1, int(share * len(names) + 0.5)) for side, share in shares.items() if share > 0}
+    if sum(wanted.values()) >= len(names):
+        raise _too_few(f"the table has {len(names)} groups", wanted)
+    sides = [side for side, count in wanted.items() for _ in range(count)]
+    sides += ["training"] * (len(names) - len(sides))
+    side_of = {int(name): side for name, side in zip(names, sides, strict=True)}
+    training = np.array([side_of[int(group)] == "training" for group in groups])
+    lost = sorted(set(label.tolist()) - set(label[training].tolist()))
+    if lost:
+        raise UsageError(
+            f"training would have no image of {', '.join(lost)}: all its groups fell to the other sides",
+            "use another --seed, smaller percentages, or the method stratified",
+        )
+    return side_of
+
+
+def _too_few(what: str, wanted: dict[str, int]) -> UsageError:
+    asked = " and ".join(f"{count} for {side}" for side, count in wanted.items())
+    return UsageError(
+        f"{what}; {asked} would leave none for training", "add photos, or ask for smaller percentages"
+    )

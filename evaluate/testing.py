@@ -1,0 +1,181 @@
+"""A model on a test set: what it got right, what wrong, and whether it had seen the photos before."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from classify.heads import head_name
+from classify.rows import usable_rows
+from evaluate import metrics
+from evaluate.comparison import wrong_rows
+from evaluate.provenance import data_warnings, describe_data, describe_features, versions
+from evaluate.statistics import TEST_INTERVAL_METHOD, grouped_interval
+from featurize.errors import UsageError
+from featurize.table import FeatureTable
+
+if TYPE_CHECKING:
+    from classify.model import Model
+
+FORMAT_VERSION = 1
+
+
+@dataclass
+class TestResult:
+    """What `test` found; print it, or write it with `to_dict` and `to_html`.
+
+    Attributes
+    ----------
+    scores : dict
+        ``accuracy`` (a number), ``accuracy_interval`` (mean, low, high), ``balanced_accuracy``, ``macro_f1``,
+        ``log_loss``, ``predict_seconds_per_image``, ``seen`` (how many photos were in the training set) and
+        ``unseen``: None, or ``images``, ``accuracy`` and ``accuracy_interval`` of the others.
+    details : dict
+        ``confusion``, ``per_label`` and ``misclassified``.
+    warnings : list of str
+        What to know before believing the numbers.
+    data, features : dict
+        What they rest on.
+    model : dict
+        ``head``, ``features`` and ``labels`` of the model.
+    """
+
+    __test__ = False  # pytest collects classes by their name
+
+    scores: dict[str, Any]
+    details: dict[str, Any]
+    warnings: list[str]
+    data: dict[str, Any]
+    features: dict[str, Any]
+    model: dict[str, Any]
+    table: FeatureTable = field(repr=False)
+    command: str = ""
+
+    def __str__(self) -> str:
+        from evaluate.text import test_as_text
+
+        return test_as_text(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON; ``format_version`` 1."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "kind": "test",
+            **self.scores,
+            **self.details,
+            "warnings": self.warnings,
+            "data": self.data,
+            "features": self.features,
+            "model": self.model,
+            "methods": {"interval": TEST_INTERVAL_METHOD},
+            "versions": versions(),
+            "command": self.command,
+        }
+
+    def to_html(self, images: str | Path | None = None) -> str:
+        """The report, one self-contained page; `images` is the folder of the photos, when they have moved."""
+        from evaluate.report import render
+
+        return render(self, images)
+
+
+def test(model: "Model", table: FeatureTable) -> TestResult:
+    """The scores of `model` on the testing rows of `table` (all rows where it has no split).
+
+    Parameters
+    ----------
+    model : Model
+        From `classify.train.train` or `classify.persist.load_model`; its relabelling is applied.
+    table : FeatureTable
+        Must hold the model's features, made by the same extractors.
+
+    Returns
+    -------
+    TestResult
+
+    Raises
+    ------
+    ModelError
+        If the table's features are missing or were made otherwise.
+    UsageError
+        If no row is left, or the table has labels that the model does not know.
+    """
+    model.check_table(table)
+    used = _relabelled(model, usable_rows(table, "test"))
+    X, label, labels = used.select(model.features), used.label, list(model.labels)
+    start = time.perf_counter()
+    probabilities = np.asarray(model.predict_proba(X), dtype=np.float64)
+    seconds = time.perf_counter() - start
+    predicted = metrics.most_probable(probabilities, labels)
+    right, seen = predicted == label, np.asarray(model.seen(used.sha256), dtype=bool)
+    interval = grouped_interval(right, used.groups)
+    scores = {
+        "accuracy": interval.mean,
+        "accuracy_interval": interval.to_dict(),
+        "balanced_accuracy": metrics.balanced_accuracy(label, predicted),
+        "macro_f1": metrics.macro_f1(label, predicted),
+        "log_loss": metrics.log_loss(label, probabilities, labels),
+        "predict_seconds_per_image": seconds / len(used),
+        "seen": int(seen.sum()),
+        "unseen": _unseen(right, used.groups, ~seen) if seen.any() else None,
+    }
+    return TestResult(
+        scores=scores,
+        details={
+            "confusion": metrics.confusion(label, predicted, labels),
+            "per_label": metrics.per_label(label, predicted, labels),
+            "misclassified": wrong_rows(used.image, label, probabilities, labels),
+        },
+        warnings=[*_contamination(seen), *data_warnings(used, [model.features])],
+        data=describe_data(used),
+        features=describe_features(used, [model.features]),
+        model={
+            "head": model.training.get("head") or head_name(model.head),
+            "features": model.features,
+            "labels": labels,
+        },
+        table=used,
+    )
+
+
+def _relabelled(model: "Model", table: FeatureTable) -> FeatureTable:
+    """The table with the model's own labels; rows of a label that the relabelling drops are gone."""
+    known = {name: name for name in model.labels} | dict(model.relabel or {})
+    unknown = sorted(set(table.label) - set(known))
+    if unknown:
+        raise UsageError(
+            f"the table has labels that the model does not know: {', '.join(unknown)}; "
+            f"the model knows {', '.join(known)}",
+            "rename the labels, or train with a relabelling that names them (an empty new_label drops a class)",
+        )
+    kept = table.relabel(known)
+    if len(kept) == 0:
+        raise UsageError(
+            "the model's relabelling drops every row of the table",
+            f"give photos of {', '.join(model.labels)}",
+        )
+    return kept
+
+
+def _unseen(right: np.ndarray, groups: np.ndarray, rows: np.ndarray) -> dict[str, Any] | None:
+    if not rows.any():
+        return None
+    interval = grouped_interval(right[rows], groups[rows])
+    return {"images": int(rows.sum()), "accuracy": interval.mean, "accuracy_interval": interval.to_dict()}
+
+
+def _contamination(seen: np.ndarray) -> list[str]:
+    n_seen = int(seen.sum())
+    if n_seen == 0:
+        return []
+    which = "all" if n_seen == len(seen) else f"{n_seen}"
+    return [
+        f"{which} of the {len(seen)} test photos were in the model's training set; "
+        + (
+            "nothing here says how it does on new photos"
+            if n_seen == len(seen)
+            else "believe the unseen ones"
+        )
+    ]

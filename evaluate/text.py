@@ -1,0 +1,157 @@
+"""Results as plain text: aligned tables and sentences that a person would say."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evaluate.comparison import Comparison
+    from evaluate.testing import TestResult
+    from featurize.table import FeatureTable
+
+SHOWN_MISTAKES = 10
+
+
+def percent(share: float) -> str:
+    """A share as a percentage with one decimal: 0.9083 is ``90.8``."""
+    return f"{100 * share:.1f}"
+
+
+def interval_in_words(interval: dict[str, float]) -> str:
+    """``90.8 % (88.1 to 93.5)``."""
+    return f"{percent(interval['mean'])} % ({percent(interval['low'])} to {percent(interval['high'])})"
+
+
+def points_in_words(difference: float, low: float, high: float) -> str:
+    """``31 points (27 to 35)``; with one decimal where the difference is below ten."""
+    digits = 0 if abs(difference) >= 0.0995 else 1
+    middle, *ends = (f"{round(100 * share, digits) + 0.0:.{digits}f}" for share in (difference, low, high))
+    return f"{middle} points ({ends[0]} to {ends[1]})"
+
+
+def difference_in_words(comparison: dict[str, Any]) -> str:
+    """One sentence: who beats whom by how many points, or that they cannot be told apart.
+
+    >>> difference_in_words({"compares": "features", "one": {"features": "inception_v3", "head": "svm"},
+    ...     "other": {"features": "glcm", "head": "mlp"}, "difference": 0.31, "low": 0.27, "high": 0.35,
+    ...     "p_value": 1e-5})
+    'inception_v3 (svm) beats glcm (mlp) by 31 points (27 to 35)'
+    """
+    one, other = comparison["one"], comparison["other"]
+    if comparison["compares"] == "features":
+        names = [f"{side['features']} ({side['head']})" for side in (one, other)]
+        where = ""
+    else:
+        names, where = [one["head"], other["head"]], f"on {one['features']}, "
+    span = points_in_words(comparison["difference"], comparison["low"], comparison["high"])
+    if comparison["p_value"] < 0.05:
+        return f"{where}{names[0]} beats {names[1]} by {span}"
+    return f"{where}{names[0]} and {names[1]} cannot be told apart: the difference is {span}"
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
+    """A table in columns; the first `left` columns start at the left, the others end at the right."""
+    lines = [list(header), *map(list, rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def comparison_as_text(found: "Comparison") -> str:
+    """What `evaluate compare` prints: the table, the differences in words, the warnings."""
+    header = ["", "features", "head", "accuracy (95 % interval)", "macro F1", "log loss", "fit seconds"]
+    rows = [
+        [
+            "*" if place == 0 else "",
+            row["features"],
+            row["head"],
+            interval_in_words(row["accuracy"]),
+            percent(row["macro_f1"]),
+            f"{row['log_loss']:.3f}",
+            f"{row['fit_seconds']:.2f}",
+        ]
+        for place, row in enumerate(found.results)
+    ]
+    parts = [
+        data_in_words(found.data, found.folds),
+        aligned(header, rows, left=3) + "\n* best",
+        "\n".join(_capital(pair["words"]) + "." for pair in found.comparisons),
+        _warnings(found.warnings),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def data_in_words(data: dict[str, Any], folds: dict[str, Any]) -> str:
+    """``750 photos, 5 labels; 5 folds, the same for all; 6 byte-identical photos kept together``."""
+    text = f"{data['images']} photos"
+    if data["distorted"]:
+        text += f" and {data['distorted']} distorted copies (in training only)"
+    text += f", {len(data['labels'])} labels; {folds['cv']} folds"
+    if folds["repeats"] > 1:
+        text += f", {folds['repeats']} times"
+    text += ", the same for all"
+    if data["identical_images"]:
+        text += f"; {data['identical_images']} byte-identical photos kept together"
+    if data["images"] - data["groups"] > data["identical_images"]:
+        text += f"; photos of a group kept together ({data['groups']} groups)"
+    return text
+
+
+def test_as_text(found: "TestResult") -> str:
+    """What `evaluate test` prints: accuracy, scores by label, the surest mistakes, the warnings."""
+    content = found.to_dict()
+    lines = [
+        f"accuracy {interval_in_words(content['accuracy_interval'])} on {content['data']['images']} photos"
+    ]
+    if content["unseen"]:
+        unseen = content["unseen"]
+        lines.append(
+            f"accuracy {interval_in_words(unseen['accuracy_interval'])} on the {unseen['images']} not seen in training"
+        )
+    lines.append(f"macro F1 {percent(content['macro_f1'])} %, log loss {content['log_loss']:.3f}")
+    rows = [
+        [name, percent(s["precision"]), percent(s["recall"]), percent(s["f1"]), str(s["support"])]
+        for name, s in content["per_label"].items()
+    ]
+    parts = ["\n".join(lines), aligned(["label", "precision %", "recall %", "F1 %", "photos"], rows, left=1)]
+    wrong = content["misclassified"]
+    if wrong:
+        shown = [
+            [row["image"], row["label"], row["predicted"], percent(row["confidence"])]
+            for row in wrong[:SHOWN_MISTAKES]
+        ]
+        more = f" (the {SHOWN_MISTAKES} surest)" if len(wrong) > SHOWN_MISTAKES else ""
+        table = aligned(["image", "label", "predicted", "confidence %"], shown, left=3)
+        parts.append(f"{len(wrong)} misclassified{more}:\n{table}")
+    parts.append(_warnings(content["warnings"]))
+    return "\n\n".join(part for part in parts if part)
+
+
+def split_as_text(table: "FeatureTable") -> str:
+    """What `evaluate split` prints: photos by label and side."""
+    photos = table.filter(table.variant == 0)
+    sides = ("training", "validation", "testing")
+    places = [
+        (str(label) if label is not None else "no label", side)
+        for label, side in zip(photos.label, photos.split, strict=True)
+    ]
+    counts = Counter(places)
+    rows = [
+        [label, *(str(counts[label, side]) for side in sides)]
+        for label in sorted({label for label, _ in places})
+    ]
+    totals = [str(sum(counts[row[0], side] for row in rows)) for side in sides]
+    return aligned(["label", *sides], [*rows, ["all", *totals]], left=1)
+
+
+def _warnings(warnings: Sequence[str]) -> str:
+    return "\n".join(f"warning: {text}" for text in warnings)
+
+
+def _capital(sentence: str) -> str:
+    # Only "on x, …" begins with a word of ours; a name keeps its own spelling.
+    return "On" + sentence[2:] if sentence.startswith("on ") else sentence
