@@ -9,10 +9,8 @@ from sklearn.utils.validation import check_is_fitted
 from classify.folds import make_folds
 from featurize.errors import UsageError
 
-STEEPEST = (
-    12.0  # bounds of the logarithm of the slope; the best is far inside for any data that is not constant
+STEEPEST = 12.0  # bounds of the logarithm of the slope, far beyond what any photos ask for
 LEAST = 1e-3  # probabilities below this say "never seen", not how rare
-)
 
 
 class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
