@@ -10,7 +10,7 @@ from classify.folds import make_folds
 from featurize.errors import UsageError
 
 STEEPEST = 12.0  # bounds of the logarithm of the slope, far beyond what any photos ask for
-LEAST = 1e-3  # probabilities below this say "never seen", not how rare
+LEAST = 1e-2  # probabilities below this say "never seen", not how rare
 
 
 class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):

@@ -26,9 +26,11 @@ class Registered:
     classifier: str
     summary: str
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    calibrated: bool = False  # where its own probabilities are far from the truth
 
 
-# To add a head: one entry here. Scaling, probabilities, the seed and the checks of parameters come by themselves.
+# To add a head: one entry here. Scaling, the seed and the checks of parameters come by themselves, and so do
+# probabilities where the classifier has none.
 HEADS = {
     "softmax": Registered(
         "sklearn.linear_model.LogisticRegression",
@@ -36,11 +38,43 @@ HEADS = {
         {"max_iter": 1000},
     ),
     "svm": Registered("sklearn.svm.SVC", "support vector machine with an RBF kernel", {"C": 10.0}),
+    "linear-svm": Registered(
+        "sklearn.svm.LinearSVC",
+        "linear support vector machine, one label against the rest",
+        {"C": 0.03, "dual": False},
+    ),
     "mlp": Registered(
         "sklearn.neural_network.MLPClassifier",
-        "one hidden layer of 100",
+        "neural network with one hidden layer of 100",
         {"alpha": 1.0, "max_iter": 1000},
     ),
+    "knn": Registered(
+        "sklearn.neighbors.KNeighborsClassifier",
+        "the ten nearest training photos vote, the nearer the more",
+        {"n_neighbors": 10, "weights": "distance"},
+        calibrated=True,
+    ),
+    "naive-bayes": Registered(
+        "sklearn.naive_bayes.GaussianNB", "independent normal distributions per label", calibrated=True
+    ),
+    "lda": Registered(
+        "sklearn.discriminant_analysis.LinearDiscriminantAnalysis",
+        "linear discriminant analysis with a shrunk covariance",
+        {"solver": "lsqr", "shrinkage": "auto"},
+        calibrated=True,
+    ),
+    "random-forest": Registered(
+        "sklearn.ensemble.RandomForestClassifier",
+        "200 trees that vote",
+        {"n_estimators": 200},
+        calibrated=True,
+    ),
+    "gradient-boosting": Registered(
+        "sklearn.ensemble.HistGradientBoostingClassifier",
+        "trees that mend each other's errors",
+        {"max_iter": 50},
+    ),
+    "dummy": Registered("sklearn.dummy.DummyClassifier", "the share of each label: what any head must beat"),
 }
 
 
@@ -62,13 +96,34 @@ def make_head(head: Any, *, widths: Sequence[int] | None = None, seed: int = 0):
     Returns
     -------
     classifier
-        A registered head is a ``Pipeline`` of a `BlockScaler` and a classifier. Dotted paths and objects
-        are used as they are, without scaling. Whatever gives scores but no probabilities is calibrated.
+        A registered head is a ``Pipeline`` of a `BlockScaler` and a classifier, calibrated where that
+        helps. Dotted paths and objects are used as they are, without scaling. Whatever gives scores but no
+        probabilities is calibrated.
 
     Raises
     ------
     UsageError
         If the name, a parameter or its value is not known, or the object is no classifier.
+
+    Notes
+    -----
+    Measured on 750 flower photos, five labels (Inception v3, layer mixed8, 5 folds): accuracy, log loss and
+    expected calibration error (ECE).
+
+    =================  ========  ========  =====  ====================================
+    head               accuracy  log loss  ECE    log loss and ECE without calibration
+    =================  ========  ========  =====  ====================================
+    softmax            0.891     0.332     0.017
+    svm                0.896     0.311     0.028
+    linear-svm         0.899     0.312     0.028
+    mlp                0.897     0.325     0.028
+    knn                0.840     0.459     0.046  0.934 and 0.091
+    naive-bayes        0.789     0.801     0.019  3.014 and 0.212
+    lda                0.892     0.327     0.047  1.264 and 0.111
+    random-forest (1)  0.867     0.355     0.045  0.742 and 0.343
+    =================  ========  ========  =====  ====================================
+
+    (1) two of the five folds, 300 trees.
 
     Examples
     --------
@@ -85,6 +140,8 @@ def make_head(head: Any, *, widths: Sequence[int] | None = None, seed: int = 0):
         registered = HEADS[name]
         classifier = _make(_import_class(registered.classifier), {**registered.defaults, **given}, head, seed)
         scaling = BlockScaler(None if widths is None else list(widths))
+        if registered.calibrated:
+            classifier = Calibrated(classifier, seed=seed)
         return Pipeline([("scaling", scaling), ("classifier", _with_probabilities(classifier, seed))])
     if "." not in name:
         raise UsageError(
