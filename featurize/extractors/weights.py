@@ -1,7 +1,9 @@
 """Where a network's numbers come from, and their digest."""
 
+import contextlib
 import os
 import socket
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -165,9 +167,11 @@ def download_weights(backbone: str, download: Download | None) -> Path:
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(30)
     try:
-        fetched = keras.utils.get_file(
-            download.file, download.url, cache_subdir="models", file_hash=download.md5
-        )
+        # Keras prints its progress on stdout, which belongs to our data.
+        with contextlib.redirect_stdout(sys.stderr):
+            fetched = keras.utils.get_file(
+                download.file, download.url, cache_subdir="models", file_hash=download.md5
+            )
     except Exception as error:
         # Keras turns every failed download into a bare Exception.
         raise WeightsError(
