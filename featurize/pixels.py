@@ -13,7 +13,6 @@ from PIL import (  # noqa: F401
     GifImagePlugin,
     Image,
     ImageChops,
-    ImageOps,
     JpegImagePlugin,
     MpoImagePlugin,
     PngImagePlugin,
@@ -28,8 +27,20 @@ FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 READERS = tuple(name for name in FORMATS if name != "MPO")  # Pillow reads MPO as a kind of JPEG
 DECODE_VERSION = 1
 
-# Pillow warns at half its limit; the limit itself is what we refuse at.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# How to turn what a camera with this EXIF orientation wrote.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # TIFF tags
+
+# Pillow warns at half its limit, and about metadata that nobody asked for; what matters is a reject's reason.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class ImageRejected(Exception):
@@ -150,27 +161,31 @@ def _what_it_is(data: bytes) -> str:
 
 
 def _shown_size(image: Image.Image) -> tuple[int, int]:
-    # Pillow's TIFF reader reports the turned size by itself.
-    turned = image.format != "TIFF" and _orientation(image) in (5, 6, 7, 8)
+    turned = _orientation(image) in (5, 6, 7, 8)
     return (image.height, image.width) if turned else (image.width, image.height)
 
 
 def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation that is still to be applied, 1 to 8."""
+    if image.format == "TIFF":
+        return 1  # Pillow's TIFF reader reports the turned size, and turns while loading
     try:
-        return int(image.getexif().get(0x0112, 1))
+        orientation = int(image.getexif().get(0x0112, 1))
     except Exception:
         # A damaged EXIF block leaves a good picture: as it lies.
         return 1
+    return orientation if orientation in TURNS else 1
 
 
 def _decode(data: bytes, scale: int) -> np.ndarray:
     try:
         with _open(data) as image:
-            adobe = "adobe" in image.info
+            orientation = _orientation(image)
             if scale > 1:
                 image.draft(None, (image.width // scale, image.height // scale))
             image.load()
-            return np.asarray(_to_rgb(_upright(image), adobe))
+            rgb = _to_rgb(image)
+            return np.asarray(rgb.transpose(TURNS[orientation]) if orientation > 1 else rgb)
     except ImageRejected:
         raise
     except MemoryError:
@@ -180,34 +195,43 @@ def _decode(data: bytes, scale: int) -> np.ndarray:
         raise ImageRejected(_one_line(error)) from error
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        turned = ImageOps.exif_transpose(image)
-    except Exception:
-        return image
-    turned.format = image.format
-    return turned
-
-
-def _to_rgb(image: Image.Image, adobe: bool) -> Image.Image:
+def _to_rgb(image: Image.Image) -> Image.Image:
     """Any mode as RGB: 16 bits scaled to 8, alpha over white, CMYK by its own convention."""
     mode, kind = image.mode, image.format
     if mode.startswith("I;16") or (mode == "I" and kind in ("PNG", "PPM")):
-        values = np.asarray(image).astype(np.float64)
-        return Image.fromarray(np.rint(values.clip(0, 65535) / 257).astype(np.uint8)).convert("RGB")
+        return Image.fromarray(_eight_bits(image)).convert("RGB")
     if mode in ("I", "F"):
-        raise ImageRejected("32 bits per value have no fixed range; save it with 8 or 16 bits")
+        raise ImageRejected("values of 32 bits or with a sign have no fixed range; save it with 8 or 16 bits")
     if mode == "CMYK":
         # Pillow inverts every CMYK JPEG, as Adobe's programs write them; without Adobe's marker that is wrong.
-        return (ImageChops.invert(image) if kind in ("JPEG", "MPO") and not adobe else image).convert("RGB")
+        inverted = kind in ("JPEG", "MPO") and "adobe" not in image.info
+        return (ImageChops.invert(image) if inverted else image).convert("RGB")
     if "transparency" in image.info or mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")
 
 
+def _eight_bits(image: Image.Image) -> np.ndarray:
+    """Grey of 9 to 16 bits as uint8: the darkest possible value becomes 0, the brightest 255."""
+    tags = getattr(image, "tag_v2", {})
+    bits = int(tags.get(BITS_PER_SAMPLE, (16,))[0])
+    top = (1 << bits) - 1
+    # 32 bits hold value × 255 and keep a large photo from growing eightfold, as floats would.
+    values = np.asarray(image).astype(np.uint32).clip(0, top)
+    grey = ((values * 255 + top // 2) // top).astype(np.uint8)
+    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+        grey = 255 - grey
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey[values == transparent] = 255
+    return grey
+
+
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    """The message of a reader, which may quote bytes of the file, fit for a terminal and a CSV."""
+    words = " ".join(str(error).split())
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)
     return text or type(error).__name__
 
 
