@@ -1,0 +1,158 @@
+"""`compare`: every number follows from the predictions, and the doubts are named."""
+
+import json
+
+import numpy as np
+import pytest
+
+import evaluate
+from evaluate import metrics
+from evaluate.comparison import compare, misclassified
+from featurize.errors import UsageError
+from featurize.table import FeatureTable
+
+
+def test_results_follow_from_the_predictions(comparison):
+    assert len(comparison.results) == 6
+    for row in comparison.results:
+        mine = comparison.predictions.of(row["features"], row["head"])
+        right = mine.label == mine.predicted
+        assert row["accuracy"]["mean"] == pytest.approx(right.mean())
+        assert 0 <= row["accuracy"]["low"] <= row["accuracy"]["mean"] <= row["accuracy"]["high"] <= 1
+        assert row["log_loss"] == pytest.approx(metrics.log_loss(mine.label, mine.probabilities, mine.labels))
+        assert np.average(row["accuracy_per_fold"], weights=mine.times["n_testing"]) == pytest.approx(
+            right.mean()
+        )
+        assert row["fit_seconds"] == pytest.approx(mine.times["fit_seconds"].mean())
+
+
+def test_best_first_and_good_features_beat_noise(comparison):
+    means = [row["accuracy"]["mean"] for row in comparison.results]
+    assert means == sorted(means, reverse=True) and means[0] > 0.6
+    assert all(row["features"] == "noise" for row in comparison.results[-2:])
+    [against_noise] = [pair for pair in comparison.comparisons if pair["other"]["features"] == "noise"]
+    assert against_noise["p_value"] < 0.05 and " beats noise " in against_noise["words"]
+    noise = next(row for row in comparison.results if row["features"] == "noise")
+    assert against_noise["difference"] == pytest.approx(means[0] - noise["accuracy"]["mean"])
+
+
+def test_the_best_is_told_in_detail(comparison):
+    confusion = np.array(comparison.best["confusion"]["matrix"])
+    wrong = comparison.best["misclassified"]
+    assert np.trace(confusion) / 60 == pytest.approx(comparison.results[0]["accuracy"]["mean"])
+    assert len(wrong) == 60 - np.trace(confusion) > 0
+    assert [row["confidence"] for row in wrong] == sorted([row["confidence"] for row in wrong], reverse=True)
+    assert all(row["image"].startswith(row["label"]) and row["predicted"] != row["label"] for row in wrong)
+
+
+def test_the_content_survives_json(comparison):
+    content = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
+    assert content["format_version"] == 1 and content["seed"] == 0
+    assert content["data"]["labels"] == {"ant": 20, "bee": 20, "cat": 20}
+    assert content["folds"]["cv"] == 4 and content["versions"]["scikit-learn"]
+    assert content == comparison.to_dict()
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(confused):
+    def timeless(seed):
+        rows = compare(confused, ["good"], ["softmax"], cv=3, seed=seed, jobs=1).results
+        return [{key: value for key, value in row.items() if "seconds" not in key} for row in rows]
+
+    assert timeless(1) == timeless(1) != timeless(2)
+
+
+def test_features_are_by_default_each_and_all_together(comparison, confused):
+    assert {row["features"] for row in comparison.results} == {"good", "noise", "good+noise"}
+    alone = compare(FeatureTable(confused.ids, {"x": confused.vectors["good"]}), heads=["softmax"], jobs=1)
+    assert [row["features"] for row in alone.results] == ["x"] and alone.comparisons == []
+
+
+def test_testing_rows_are_left_out(confused):
+    split = ["testing" if row % 4 == 0 else "training" for row in range(60)]
+    found = compare(confused.with_column("split", split), ["good"], ["softmax"], cv=3, jobs=1)
+    assert found.data["images"] == 45
+    assert set(found.predictions.rows["image"]) == set(confused.image[np.array(split) == "training"])
+
+
+def test_relabelling_merges_and_drops(confused):
+    found = compare(
+        confused, ["good"], ["softmax"], relabel={"ant": "insect", "bee": "insect", "cat": "cat"}, jobs=1
+    )
+    assert found.data["labels"] == {"cat": 20, "insect": 40}
+
+
+def test_identical_photos_stay_together_and_conflicting_labels_are_named(confused):
+    sha256 = confused.sha256.copy()
+    sha256[1], sha256[21] = sha256[0], sha256[20]
+    sha256[40] = sha256[2]
+    found = compare(confused.with_column("sha256", sha256), ["good"], ["softmax"], cv=3, jobs=1)
+    assert found.data["identical_images"] == 6
+    fold = found.predictions.rows.set_index("image")["fold"]
+    assert fold["ant/0.jpg"] == fold["ant/1.jpg"] and fold["ant/2.jpg"] == fold["cat/40.jpg"]
+    [warning] = [text for text in found.warnings if "byte-identical" in text]
+    assert "ant/2.jpg, cat/40.jpg" in warning and "ant/0.jpg" not in warning
+
+
+@pytest.mark.parametrize(
+    ("entry", "doubt"),
+    [
+        ({"fingerprint": "ab", "weights": {"source": "random"}}, "random, untrained weights"),
+        ({"fingerprint": "imported"}, "imported vectors"),
+        (None, "does not say how"),
+        ({"fingerprint": "ab", "weights": {"source": "imagenet"}}, None),
+        ({"fingerprint": "ab", "weights": None}, None),
+    ],
+)
+def test_doubtful_origins_are_named(confused, entry, doubt):
+    features = {"good": entry} if entry else {}
+    table = FeatureTable(confused.ids, confused.vectors, {"features": features})
+    warnings = compare(table, ["good"], ["softmax"], cv=3, jobs=1).warnings
+    assert (len(warnings) == 1 and doubt in warnings[0]) if doubt else warnings == []
+
+
+def test_heads_that_did_not_converge_are_named_once_with_a_count(confused):
+    found = compare(confused, ["good"], ["mlp:max_iter=2"], cv=3, jobs=1)
+    [warning] = [text for text in found.warnings if "converge" in text]
+    assert warning.startswith("mlp:max_iter=2 on good: ") and warning.endswith("(3 of 3 fits)")
+
+
+def test_with_repeats_an_image_is_misclassified_by_its_mean_probability(confused):
+    found = compare(confused, ["good"], ["softmax"], cv=3, repeats=3, jobs=1)
+    mine = found.predictions.of("good", "softmax")
+    mean = mine.to_frame().groupby("row")[["probability:ant", "probability:bee", "probability:cat"]].mean()
+    predicted = mean.idxmax(axis=1).str.removeprefix("probability:")
+    expected = {confused.image[row] for row in mean.index if predicted[row] != confused.label[row]}
+    assert {row["image"] for row in misclassified(mine)} == expected
+    assert sum(map(sum, found.best["confusion"]["matrix"])) == 180
+
+
+def test_the_text_shows_the_best_first_and_the_differences(comparison):
+    text = str(comparison)
+    lines = text.splitlines()
+    assert lines[0] == "60 photos, 3 labels; 4 folds, the same for all"
+    starred = [line for line in lines if line.startswith("*  ")]
+    assert len(starred) == 1 and comparison.results[0]["head"] in starred[0]
+    assert comparison.comparisons[0]["words"] in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"features": "good"}, "features and heads are lists"),
+        ({"heads": "svm"}, "features and heads are lists"),
+        ({"cv": 21}, "21 folds cannot be made: ant has 20 images"),
+        ({"relabel": {"ant": "x", "bee": "x", "cat": "x"}}, "all 60 usable rows have the label x"),
+        ({"relabel": {"ant": "x"}}, "names no new label for bee, cat"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(confused, options, message):
+    with pytest.raises(UsageError, match=message):
+        compare(confused, jobs=1, **options)
+
+
+def test_compare_is_importable_whatever_was_imported_before():
+    assert evaluate.compare is compare
+    assert set(evaluate.__all__) <= set(dir(evaluate))
+    assert all(callable(getattr(evaluate, name)) for name in evaluate.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'compar'"):
+        evaluate.compar  # noqa: B018

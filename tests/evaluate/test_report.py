@@ -1,0 +1,203 @@
+"""The report: everything is in it, nothing hostile works in it, and missing photos cost thumbnails only."""
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from classify.train import train
+from evaluate import testing
+from evaluate.comparison import compare
+from evaluate.report import render, write_report
+from evaluate.report.photos import Photos
+from evaluate.report.sections import SHOWN_PHOTOS
+from featurize.table import FeatureTable
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+class Outline(HTMLParser):
+    """Text, tags and attributes of a page; complains of tags that do not match."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.text, self.tags, self.open = [], [], []
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] != "style":
+            self.text.append(data)
+
+    def attributes(self, tag, name):
+        return [attrs.get(name) for found, attrs in self.tags if found == tag]
+
+
+def words(page):
+    return " ".join(" ".join(Outline(page).text).split())
+
+
+def test_the_comparison_is_all_there(comparison):
+    outline = Outline(comparison.to_html())
+    assert [attrs["id"] for tag, attrs in outline.tags if tag == "section"] == [
+        "summary",
+        "warnings",
+        "comparison",
+        "confusion",
+        "labels",
+        "misclassified",
+        "provenance",
+    ]
+    text = words(comparison.to_html())
+    best = comparison.results[0]
+    assert f"{best['head']} on {best['features']} is the best" in text
+    assert comparison.data["digest"] in text
+    assert all(pair["words"][2:] in text for pair in comparison.comparisons)
+    for row in comparison.results:
+        assert f"{100 * row['accuracy']['low']:.1f}–{100 * row['accuracy']['high']:.1f}" in text
+
+
+def test_the_confusion_table_adds_up(comparison):
+    page = comparison.to_html()
+    table = page[page.index('<table class="confusion">') :].split("</table>")[0]
+    counts = [int(n) for n in re.findall(r"<td class=\"(?:right|wrong)[^>]*>(\d+)<small>", table)]
+    assert np.reshape(counts, (3, 3)).tolist() == comparison.best["confusion"]["matrix"]
+
+
+def test_nothing_is_loaded_and_nothing_runs(comparison):
+    page = comparison.to_html()
+    outline = Outline(page)
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in outline.tags}
+    assert "default-src 'none'" in page and "url(" not in page and "@import" not in page
+    assert not any(name.startswith("on") for _, attrs in outline.tags for name in attrs)
+    assert all(link.startswith("#") for link in outline.attributes("a", "href"))
+
+
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}\u202e'
+
+
+def test_hostile_names_are_only_text(confused):
+    rename = {"ant": HOSTILE, "bee": "b&b", "cat": "</style></title>"}
+    table = confused.relabel(rename).with_column("image", [f"{HOSTILE}/{i}.jpg" for i in range(60)])
+    table = FeatureTable(
+        table.ids, {HOSTILE: confused.vectors["noise"]}, {"source": {"path": HOSTILE, "kind": "folder"}}
+    )
+    found = compare(table, [HOSTILE], ["softmax"], cv=3, jobs=1)
+    found.command = HOSTILE
+    page = found.to_html()
+    outline = Outline(page)
+    assert "script" not in {tag for tag, _ in outline.tags} and "49" not in outline.attributes("th", "title")
+    assert all(
+        (source or "").startswith("data:image/jpeg;base64,") for source in outline.attributes("img", "src")
+    )
+    assert HOSTILE in outline.text and "b&b" in outline.text
+
+
+def test_thumbnails_travel_in_the_page(photos):
+    found = compare(photos, ["noise"], ["softmax"], cv=3, jobs=1)
+    sources = Outline(found.to_html()).attributes("img", "src")
+    assert len(sources) == len(found.best["misclassified"]) > 0
+    picture = Image.open(io.BytesIO(base64.b64decode(sources[0].removeprefix("data:image/jpeg;base64,"))))
+    assert picture.format == "JPEG" and picture.size == (40, 20)
+
+
+def test_a_missing_or_changed_photo_costs_its_thumbnail(photos, tmp_path):
+    found = compare(photos, ["noise"], ["softmax"], cv=3, jobs=1)
+    gone, changed, broken = (tmp_path / "photos" / row["image"] for row in found.best["misclassified"][:3])
+    gone.unlink()
+    Image.new("RGB", (9, 9)).save(changed)
+    broken.write_text("no image")
+    page = found.to_html()
+    assert len(Outline(page).attributes("img", "src")) == len(found.best["misclassified"]) - 3
+    assert "3 thumbnails are missing" in words(page)
+
+
+def test_photos_that_moved_are_found_with_images(photos, tmp_path):
+    found = compare(photos, ["noise"], ["softmax"], cv=3, jobs=1)
+    moved = (tmp_path / "photos").rename(tmp_path / "moved")
+    assert Outline(found.to_html()).attributes("img", "src") == []
+    assert len(Outline(found.to_html(images=moved)).attributes("img", "src")) == len(
+        found.best["misclassified"]
+    )
+
+
+def test_the_gallery_is_capped_and_says_so():
+    rng = np.random.default_rng(0)
+    table = FeatureTable.from_arrays(
+        {"noise": rng.normal(size=(200, 2))}, label=rng.choice(["a", "b"], 200).tolist()
+    )
+    found = compare(table, heads=["softmax"], jobs=1)
+    n_wrong = len(found.best["misclassified"])
+    page = found.to_html()
+    assert n_wrong > SHOWN_PHOTOS and page.count("<figure>") == SHOWN_PHOTOS
+    assert f"{n_wrong} by softmax on noise" in words(page) and f"the first {SHOWN_PHOTOS} are shown" in words(
+        page
+    )
+
+
+def thumbnail_of(folder, name, **source):
+    table = FeatureTable.from_arrays({}, image=[name])
+    table.metadata["source"] = {"path": str(folder), "kind": "folder"} | source
+    address = Photos(table).thumbnail(name)
+    return address and Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))
+
+
+def test_thumbnails_are_small_and_upright(tmp_path):
+    picture = Image.new("RGB", (1000, 500), "red")
+    picture.paste("blue", (0, 0, 500, 500))
+    exif = picture.getexif()
+    exif[0x0112] = 6  # the camera was turned: what lies left belongs on top
+    picture.save(tmp_path / "turned.jpg", exif=exif)
+    small = thumbnail_of(tmp_path, "turned.jpg")
+    assert small.size == (80, 160)
+    top, bottom = small.getpixel((40, 20)), small.getpixel((40, 140))
+    assert top[2] > 200 > 60 > top[0] and bottom[0] > 200 > 60 > bottom[2]
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "I;16"])
+def test_every_kind_of_picture_becomes_a_thumbnail(tmp_path, mode):
+    Image.new(mode, (300, 200)).save(tmp_path / "x.tif")
+    assert thumbnail_of(tmp_path, "x.tif").size == (160, 107)
+
+
+def test_photos_of_a_manifest_lie_beside_it_and_odd_names_are_read_back(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a\\b.png")
+    (tmp_path / "photos.csv").touch()
+    assert thumbnail_of(tmp_path / "photos.csv", r"a\\b.png", kind="manifest").size == (8, 8)
+
+
+def test_a_table_without_source_has_no_photos():
+    assert Photos(FeatureTable.from_arrays({}, image=["a.jpg"])).thumbnail("a.jpg") is None
+
+
+def test_a_test_has_a_report_too(photos):
+    even = np.arange(60) % 2 == 0
+    found = testing.test(train(photos.filter(even), "softmax", "good", jobs=1), photos)
+    text = words(found.to_html())
+    assert "30 of them were in its training set" in text and "softmax on good" in text
+    assert len(Outline(found.to_html()).attributes("img", "src")) == len(found.details["misclassified"])
+
+
+def test_a_perfect_result_has_an_empty_gallery_and_no_hardest_label():
+    y = np.repeat(["a", "b"], 10)
+    table = FeatureTable.from_arrays({"x": np.eye(2)[(y == "b").astype(int)] + 0.01}, label=y)
+    text = words(render(compare(table, heads=["softmax"], jobs=1)))
+    assert "None: softmax on x got every photo right." in text and "Hardest" not in text
+
+
+def test_the_file_is_written_whole_as_utf8(comparison, tmp_path):
+    write_report(comparison, tmp_path / "r.html")
+    assert (tmp_path / "r.html").read_text(encoding="utf-8") == comparison.to_html()
+    assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
