@@ -5,9 +5,10 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from featurize.terminal import log
 
 YOUNG_SECONDS = 2.0
 ROWS_AT_ONCE = 1000
+BUSY_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,101 +75,134 @@ class FileIndex:
         self, paths: list[str], *, jobs: int = 1, advance=lambda n: None
     ) -> tuple[list[Content | ImageRejected], int]:
         """What each file holds, or why it is rejected, in order; and how many files were read for it."""
-        known = self._known() if self.trust else {}
         results: list[Any] = [None] * len(paths)
-        unknown: list[tuple[int, str]] = []
-        for row, path in enumerate(paths):
-            try:
-                status = os.stat(path)
-            except OSError as error:
-                results[row] = ImageRejected(f"cannot be read: {error.strerror or error}")
-                continue
-            if not stat.S_ISREG(status.st_mode):
-                results[row] = ImageRejected("not a regular file")
-                continue
-            entry = known.get(os.path.abspath(path))
-            if entry is not None and entry[:4] == identity(status):
-                results[row] = Content(entry[4], entry[5], entry[6], status.st_size, entry[7])
-            else:
-                unknown.append((row, path))
+        unknown: list[int] = []
+        for start in range(0, len(paths), ROWS_AT_ONCE):
+            part = range(start, min(start + ROWS_AT_ONCE, len(paths)))
+            known = self._known([os.path.abspath(paths[row]) for row in part]) if self.trust else {}
+            for row in part:
+                results[row] = _unless_changed(paths[row], known)
+                if results[row] is None:
+                    unknown.append(row)
         advance(len(paths) - len(unknown))
-        fresh: list[tuple] = []
         with ThreadPoolExecutor(jobs) as pool:
-            for (row, path), (result, status) in zip(
-                unknown, pool.map(lambda item: _look(item[1]), unknown), strict=True
-            ):
-                results[row] = result
-                advance(1)
-                if isinstance(result, Content) and _settled(status):
-                    facts = (result.sha256, result.width, result.height, result.format)
-                    fresh.append((os.path.abspath(path), *identity(status), *facts))
-                if len(fresh) >= ROWS_AT_ONCE:
-                    self._remember(fresh)
-                    fresh = []
-        self._remember(fresh)
+            # Part by part, so that a killed run remembers what it read, and a million files queue no million tasks.
+            for start in range(0, len(unknown), ROWS_AT_ONCE):
+                part_rows = unknown[start : start + ROWS_AT_ONCE]
+                fresh = []
+                for row, (result, seen) in zip(
+                    part_rows, pool.map(_look, [paths[row] for row in part_rows]), strict=True
+                ):
+                    results[row] = result
+                    advance(1)
+                    if seen is not None and isinstance(result, Content):
+                        facts = (result.sha256, result.width, result.height, result.format)
+                        fresh.append((os.path.abspath(paths[row]), *seen, *facts))
+                self._remember(fresh)
         return results, len(unknown)
 
     def digest(self, path: str | Path) -> str:
         """SHA-256 of any file, such as a network's weights, remembered like an image."""
         place = os.path.abspath(path)
-        status = os.stat(place)
-        entry = self._known(place).get(place) if self.trust else None
-        if entry is not None and entry[:4] == identity(status):
+        entry = self._known([place]).get(place) if self.trust else None
+        if entry is not None and entry[:4] == identity(os.stat(place)):
             return entry[4]
+        now = time.time()
         with open(place, "rb") as stream:
             status = os.fstat(stream.fileno())
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        if _settled(status):
+        if _settled(status, now):
             self._remember([(place, *identity(status), digest, 0, 0, "")])
         return digest
+
+    def paths_of(self, wanted: Callable[[list[str]], Sequence[bool]]) -> Iterator[tuple[str, str]]:
+        """Path and SHA-256 of the remembered images whose digests `wanted` picks, from many at once."""
+        if self.path is None or not self.path.exists():
+            return
+        with self._database() as database:
+            rows = database.execute("SELECT path, sha256 FROM contents WHERE format != '' ORDER BY path")
+            while part := rows.fetchmany(ROWS_AT_ONCE):
+                for (path, sha256), picked in zip(part, wanted([row[1] for row in part]), strict=True):
+                    if picked:
+                        yield os.fsdecode(path), sha256
 
     # -- the SQLite file ------------------------------------------------------------------------
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
         assert self.path is not None
-        database = sqlite3.connect(self.path, timeout=30)
+        database = sqlite3.connect(self.path, timeout=BUSY_SECONDS)
         try:
             database.execute(
-                "CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER, mtime INTEGER, "
-                "ctime INTEGER, inode INTEGER, sha256 TEXT, width INTEGER, height INTEGER, format TEXT)"
+                "CREATE TABLE IF NOT EXISTS contents (path BLOB PRIMARY KEY, size INTEGER, mtime INTEGER, "
+                "ctime INTEGER, inode INTEGER, sha256 TEXT, width INTEGER, height INTEGER, format TEXT, "
+                "checksum INTEGER)"
             )
             yield database
         finally:
             database.close()
 
-    def _known(self, only: str | None = None) -> dict[str, tuple]:
+    def _known(self, places: list[str]) -> dict[str, tuple]:
         if self.path is None or not self.path.exists():
             return {}
+        keys = [os.fsencode(place) for place in places]
+        marks = ", ".join("?" * len(keys))
         try:
             with self._database() as database:
-                if only is None:
-                    rows = database.execute("SELECT * FROM files")
-                else:
-                    rows = database.execute("SELECT * FROM files WHERE path = ?", (os.fsencode(only),))
-                return {os.fsdecode(row[0]): _as_stat(row[1:]) for row in rows}
-        except (sqlite3.Error, ValueError, TypeError) as error:
-            log.warning("the file index %s is damaged (%s); it is made anew", self.path, error)
-            self.path.unlink(missing_ok=True)
+                rows = database.execute(f"SELECT * FROM contents WHERE path IN ({marks})", keys).fetchall()
+        except (sqlite3.Error, OverflowError) as error:
+            self._failed(error)
             return {}
+        return {os.fsdecode(row[0]): _as_entry(row) for row in rows if row[-1] == _checksum(row[:-1])}
 
     def _remember(self, rows: list[tuple]) -> None:
         if self.path is None or not rows:
             return
+        stored = [(os.fsencode(row[0]), *row[1:4], _signed(row[4]), *row[5:]) for row in rows]
         try:
             with self._database() as database, database:
                 database.executemany(
-                    "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    [
-                        (os.fsencode(row[0]), row[1], row[2], row[3], _signed(row[4]), *row[5:])
-                        for row in rows
-                    ],
+                    "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    [(*row, _checksum(row)) for row in stored],
                 )
-        except sqlite3.OperationalError as error:
-            if "full" in str(error):
-                raise StoreError(f"no space left for {self.path}", "free some space and run again") from error
-            # A read-only or busy index only costs reading the files again next time.
-            log.debug("the file index %s was not updated: %s", self.path, error)
+        except sqlite3.Error as error:
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        """Go on without the index; one that is damaged goes, so that the next run makes it anew."""
+        assert self.path is not None
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            raise StoreError(f"no space left for {self.path}", "free some space and run again") from error
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            log.warning("the file index %s is damaged (%s); it is made anew", self.path, error)
+            # The journal first: it must never be rolled back into the next index.
+            for path in (Path(f"{self.path}-journal"), self.path):
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+            return
+        # Busy or read-only: nothing is wrong with it, and all that is lost is time.
+        log.info("the file index %s is not used: %s", self.path, error)
+        self.path = None
+
+
+def _unless_changed(path: str, known: dict[str, tuple]) -> Content | ImageRejected | None:
+    """What the index knows of a file, or why it is rejected unread; None when it must be read."""
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        return ImageRejected(f"cannot be read: {error.strerror or error}")
+    if not stat.S_ISREG(status.st_mode):
+        return ImageRejected("not a regular file")
+    entry = known.get(os.path.abspath(path))
+    if entry is None or entry[:4] != identity(status):
+        return None
+    return Content(entry[4], entry[5], entry[6], status.st_size, entry[7])
+
+
+def _checksum(row: tuple) -> int:
+    """SQLite does not notice a flipped bit in a value."""
+    return zlib.crc32(repr(row).encode())
 
 
 def _signed(inode: int) -> int:
@@ -175,24 +210,27 @@ def _signed(inode: int) -> int:
     return inode - (1 << 64) if inode >= 1 << 63 else inode
 
 
-def _as_stat(row: tuple) -> tuple:
-    size, mtime, ctime, inode, *facts = row
+def _as_entry(row: tuple) -> tuple:
+    _, size, mtime, ctime, inode, *facts, _ = row
     return (size, mtime, ctime, inode % (1 << 64), *facts)
 
 
-def _settled(status: os.stat_result) -> bool:
-    return time.time() - max(status.st_mtime, status.st_ctime) > YOUNG_SECONDS
+def _settled(status: os.stat_result, now: float) -> bool:
+    """Whether a change after `now`, when the file was about to be read, must show in its times."""
+    return now - max(status.st_mtime, status.st_ctime) > YOUNG_SECONDS
 
 
-def _look(path: str) -> tuple[Content | ImageRejected, os.stat_result]:
-    status = os.stat_result((0,) * 10)
+def _look(path: str) -> tuple[Content | ImageRejected, tuple[int, int, int, int] | None]:
+    """What a file holds, and its identity if that may be remembered."""
     try:
+        now = time.time()
         status = os.stat(path)
         data = read_image(path)
         photo = Photo(data)
-        sha256 = hashlib.sha256(data).hexdigest()
-        return Content(sha256, photo.width, photo.height, len(data), photo.format), status
+        digest = hashlib.sha256(data).hexdigest()
+        seen = identity(status) if _settled(status, now) else None
+        return Content(digest, photo.width, photo.height, len(data), photo.format), seen
     except ImageRejected as rejected:
-        return rejected, status
+        return rejected, None
     except OSError as error:
-        return ImageRejected(f"cannot be read: {error.strerror or error}"), status
+        return ImageRejected(f"cannot be read: {error.strerror or error}"), None

@@ -2,12 +2,14 @@
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from featurize.errors import StoreError
-from featurize.files import PARTIAL, whole_file
+from featurize.files import PARTIAL, sync_folder, whole_file
 
 
 class Folder(Protocol):
@@ -22,7 +24,7 @@ class Folder(Protocol):
         """Names of the folders directly below the root, sorted."""
 
     def read(self, name: str) -> bytes:
-        """The whole file; FileNotFoundError when it is gone."""
+        """The whole file; FileNotFoundError when it is gone, StoreError when it cannot be read."""
 
     def open(self, name: str) -> Any:
         """The file as a seekable binary stream, for reading a part."""
@@ -37,7 +39,7 @@ class Folder(Protocol):
         """Delete; nothing happens when it is gone."""
 
     def remove_folder(self, below: str) -> None:
-        """Delete a folder and all in it."""
+        """Delete a folder if it is empty; nothing happens when it is not, or is gone."""
 
 
 def open_folder(url: str | os.PathLike) -> Folder:
@@ -88,22 +90,40 @@ class LocalFolder:
         return sorted(entry.name for entry in os.scandir(self.root) if entry.is_dir())
 
     def read(self, name: str) -> bytes:
-        return (self.root / name).read_bytes()
+        with self.open(name) as stream:
+            return stream.read()
 
     def open(self, name: str) -> Any:
-        return open(self.root / name, "rb")
+        try:
+            return open(self.root / name, "rb")
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StoreError(
+                f"{self.root / name} cannot be read: {error.strerror}",
+                "check the rights, or give another --store",
+            ) from error
 
     def write(self, name: str, data: bytes) -> None:
         path = self.root / name
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(path) as partial:
-                partial.write_bytes(data)
+            try:
+                self._write(path, data)
+            except FileNotFoundError:
+                # Someone pruned the folder, which was still empty, between its making and its use.
+                self._write(path, data)
         except OSError as error:
             raise StoreError(
                 f"{path} cannot be written: {error.strerror}",
                 "free some space or give another --store; what was stored before is intact",
             ) from error
+
+    def _write(self, path: Path, data: bytes) -> None:
+        if not path.parent.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sync_folder(path.parent.parent)
+        with whole_file(path) as partial:
+            partial.write_bytes(data)
 
     def move(self, name: str, to: str) -> None:
         (self.root / to).parent.mkdir(parents=True, exist_ok=True)
@@ -116,12 +136,8 @@ class LocalFolder:
         (self.root / name).unlink(missing_ok=True)
 
     def remove_folder(self, below: str) -> None:
-        for name, _, _ in self.names(below):
-            self.remove(f"{below}/{name}")
-        for entry in os.scandir(self.root / below):
-            if entry.is_dir(follow_symlinks=False):
-                self.remove_folder(f"{below}/{entry.name}")
-        os.rmdir(self.root / below)
+        with suppress(OSError):
+            os.rmdir(self.root / below)
 
 
 class RemoteFolder:
@@ -170,10 +186,23 @@ class RemoteFolder:
             ) from error
 
     def read(self, name: str) -> bytes:
-        return self.system.cat_file(self._path(name))
+        with self._reading(name):
+            return self.system.cat_file(self._path(name))
 
     def open(self, name: str) -> Any:
-        return self.system.open(self._path(name), "rb")
+        with self._reading(name):
+            return self.system.open(self._path(name), "rb")
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            raise StoreError(
+                f"{self.url}/{name} cannot be read: {error}", "check the network and the rights"
+            ) from error
 
     def write(self, name: str, data: bytes) -> None:
         path = self._path(name)
@@ -209,4 +238,6 @@ class RemoteFolder:
             return
 
     def remove_folder(self, below: str) -> None:
-        self.system.rm(self._path(below), recursive=True)
+        # Object storage has no folders of its own: one without files is gone already.
+        with suppress(OSError):
+            self.system.rmdir(self._path(below))

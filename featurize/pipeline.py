@@ -1,6 +1,7 @@
 """Photos to vectors: threads read and decode ahead, one thread runs the extractors batch by batch."""
 
 import hashlib
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +13,8 @@ from featurize.contents import read_image
 from featurize.extractors.base import Extractor
 from featurize.pixels import ImageRejected, Photo
 
-AHEAD = 96  # images read and decoded before they are needed; bounds the memory
+AHEAD = 64  # images read and decoded before they are needed; bounds the memory, and what a kill loses
+BATCH_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,11 @@ class Failed:
 def compute(tasks: list[Task], extractors: list[Extractor], *, jobs: int) -> Iterator[Batch | Failed]:
     """Compute every task; what is ready is yielded as it comes.
 
-    An image fails for all extractors or for none: its reason is yielded before any of its vectors would be.
+    An image fails for all extractors or for none: its reason is yielded before any of its vectors would be. On
+    a slow machine batches become smaller, so that what is ready is handed over, and kept, every few seconds.
     """
     waiting: list[list[tuple[str, np.ndarray]]] = [[] for _ in extractors]
+    sizes = [extractor.batch_size for extractor in extractors]
     with ThreadPoolExecutor(jobs, thread_name_prefix="decode") as pool:
         for task, prepared in _ahead(pool, tasks, lambda task: _prepare(task, extractors)):
             if isinstance(prepared, ImageRejected):
@@ -54,9 +58,13 @@ def compute(tasks: list[Task], extractors: list[Extractor], *, jobs: int) -> Ite
                 continue
             for number, ready in zip(task.needed, prepared, strict=True):
                 waiting[number].append((task.sha256, ready))
-                if len(waiting[number]) >= extractors[number].batch_size:
-                    yield _run(number, extractors[number], waiting[number])
+                if len(waiting[number]) >= sizes[number]:
+                    begun = time.monotonic()
+                    batch = _run(number, extractors[number], waiting[number])
+                    if time.monotonic() - begun > BATCH_SECONDS:
+                        sizes[number] = max(1, sizes[number] // 2)
                     waiting[number] = []
+                    yield batch
         for number, rest in enumerate(waiting):
             if rest:
                 yield _run(number, extractors[number], rest)

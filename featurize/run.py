@@ -15,11 +15,12 @@ from featurize.contents import Content, FileIndex
 from featurize.errors import SourceError, StoreError, UsageError
 from featurize.extractors import make_extractor
 from featurize.extractors.base import GOLDEN_SHA256, Extractor
-from featurize.pipeline import Batch, Task, compute
-from featurize.pixels import ImageRejected, Photo, golden_image
-from featurize.shard import image_key
+from featurize.pipeline import AHEAD, Batch, Task, compute
+from featurize.pixels import Photo, golden_image
+from featurize.section import Section, ShardWriter
+from featurize.shard import image_keys
 from featurize.source import Source, SourceImage, list_source
-from featurize.store import Section, ShardWriter, Store
+from featurize.store import Store
 from featurize.table import FeatureTable
 from featurize.terminal import log, progress
 
@@ -126,13 +127,14 @@ def run_extraction(
     """
     chosen = _chosen(extractors)
     store = store if isinstance(store, Store) else Store(store)
+    if rehash:
+        store = store.rehashing()
     jobs = jobs or os.cpu_count() or 1
     for extractor in chosen:
         extractor.attach(store)
-    sections = [store.section(e.name, e.fingerprint(), e.width, e.description()) for e in chosen]
+    sections = [store.section_of(extractor) for extractor in chosen]
 
-    index = store.file_index(trust=not rehash)
-    contents, n_read = _contents(index, source.images, jobs)
+    contents, n_read = _contents(store.file_index(), source.images, jobs)
     rejects = list(source.rejects)
     rows: list[tuple[SourceImage, Content]] = []
     for image, content in zip(source.images, contents, strict=True):
@@ -200,18 +202,16 @@ def _chosen(extractors: Sequence[str | Extractor] | str | Extractor | None) -> l
     return chosen
 
 
-def _contents(
-    index: FileIndex, images: list[SourceImage], jobs: int
-) -> tuple[list[Content | ImageRejected], int]:
+def _contents(index: FileIndex, images: list[SourceImage], jobs: int) -> tuple[list, int]:
     with progress(len(images), "reading") as bar:
         return index.contents([image.path for image in images], jobs=jobs, advance=bar.update)
 
 
 def _load(section: Section, places: dict[str, list[int]], matrix: np.ndarray) -> list[str]:
     """Fill in what the store holds; the contents that it does not hold, in the order of `places`."""
-    wanted = {image_key(sha256): rows for sha256, rows in places.items()}
-    section.load(wanted, matrix)
-    return [key[:32].hex() for key in wanted]
+    contents = {row: sha256 for sha256, rows in places.items() for row in rows}
+    found = section.load(image_keys([contents[row] for row in range(len(matrix))]), matrix)
+    return [sha256 for sha256, rows in places.items() if not found[rows[0]]]
 
 
 def _compute_missing(
@@ -231,11 +231,11 @@ def _compute_missing(
     tasks = [Task(sha256, paths[places[sha256][0]], tuple(numbers)) for sha256, numbers in needed.items()]
     failed: dict[str, str] = {}
     with ExitStack() as stack:
-        writers = [stack.enter_context(ShardWriter(section)) for section in sections]
+        writers = [stack.enter_context(ShardWriter(section, begun=AHEAD)) for section in sections]
         bar = stack.enter_context(progress(len(tasks), "featurizing"))
         for result in compute(tasks, extractors, jobs=jobs):
             if isinstance(result, Batch):
-                writers[result.extractor].add([image_key(sha256) for sha256 in result.sha256], result.matrix)
+                writers[result.extractor].add(image_keys(result.sha256), result.matrix)
                 for sha256, vector in zip(result.sha256, result.matrix, strict=True):
                     matrices[result.extractor][places[sha256]] = vector
                     needed[sha256].remove(result.extractor)
@@ -260,12 +260,11 @@ def _keep_rows(matrix: np.ndarray, rows: np.ndarray, at_once: int = 4096) -> np.
 def _golden(extractor: Extractor, section: Section) -> np.ndarray:
     """The vector of the synthetic image, from the store like any other image's."""
     vector = np.empty((1, extractor.width), dtype=np.float32)
-    wanted = {image_key(GOLDEN_SHA256): [0]}
-    section.load(wanted, vector)
-    if wanted:
+    keys = image_keys([GOLDEN_SHA256])
+    if not section.load(keys, vector).all():
         vector = extractor.vectors([extractor.prepare(Photo.from_array(golden_image()))]).astype(np.float32)
         try:
-            section.write(list(wanted), vector)
+            section.write(keys, vector)
         except StoreError as error:
             log.debug("the golden vector was not stored: %s", error)
     return vector[0]

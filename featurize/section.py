@@ -1,0 +1,276 @@
+"""One section of the store: the vectors of one extractor, read, written and merged."""
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from featurize.errors import StoreError
+from featurize.files import PARTIAL
+from featurize.folder import Folder
+from featurize.shard import KEY, SUFFIX, DamagedShard, shard_from_bytes, shard_keys, shard_to_bytes
+from featurize.terminal import log
+
+UNSAVED_ROWS = 256  # a kill loses at most this many images …
+UNSAVED_SECONDS = 8.0  # … or about this much work, whichever is less
+COMPACT_ABOVE = 32  # small shards
+COMPACTED_ROWS, COMPACTED_BYTES = 1 << 17, 64 << 20
+DAMAGED = "damaged"
+DESCRIPTION = "extractor.json"
+
+
+class Section:
+    """The vectors of one extractor; made by `featurize.store.Store.section`."""
+
+    def __init__(self, folder: Folder, name: str, about: Mapping[str, Any]):
+        self.folder = folder
+        self.name = name
+        self.about = about
+        self._keys: dict[str, np.ndarray] = {}
+        self._described = False
+
+    def shards(self) -> list[tuple[str, int, float]]:
+        """Name, bytes and time of writing of each shard."""
+        found = self.folder.names(self.name)
+        return [entry for entry in found if entry[0].endswith(SUFFIX) and not entry[0].startswith(PARTIAL)]
+
+    def keys(self) -> np.ndarray:
+        """All stored keys, each once, sorted."""
+        found = [keys for shard, _, _ in self.shards() if (keys := self._shard_keys(shard)) is not None]
+        return np.unique(np.concatenate([np.empty(0, KEY), *found]))
+
+    def load(self, keys: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """Fill ``matrix[i]`` with the vector of ``keys[i]`` where it is stored.
+
+        Parameters
+        ----------
+        keys : array of shape (n,), from `featurize.shard.image_keys`
+            A key may occur more than once.
+        matrix : array of shape (n, width), float32
+            Rows whose key is not stored are left as they are.
+
+        Returns
+        -------
+        array of shape (n,), bool
+            Which rows were filled; the others must be computed.
+        """
+        keys = np.asarray(keys, dtype=KEY)
+        found = np.zeros(len(keys), dtype=bool)
+        if not len(keys):
+            return found
+        self._check_description()
+        order = np.argsort(keys, kind="stable")
+        ordered = keys[order]
+        tried: set[str] = set()
+        while not found.all():
+            fresh = [shard for shard, _, _ in self.shards() if shard not in tried]
+            if not fresh:
+                break
+            # A shard that a compaction removed meanwhile lives on in a new one, which the next listing shows.
+            for shard in fresh:
+                tried.add(shard)
+                held = self._shard_keys(shard)
+                if held is None or not len(held) or found[order[_matches(ordered, held)[0]]].all():
+                    continue
+                content = self._read(shard, matrix.shape[1])
+                if content is not None:
+                    places, sources = _matches(ordered, content[0])
+                    rows = order[places]
+                    matrix[rows] = content[1][sources]
+                    found[rows] = True
+        return found
+
+    def _shard_keys(self, shard: str) -> np.ndarray | None:
+        if shard not in self._keys:
+            try:
+                with self.folder.open(f"{self.name}/{shard}") as stream:
+                    self._keys[shard] = shard_keys(stream)
+            except FileNotFoundError:
+                return None
+            except DamagedShard:
+                # Or a network that failed in between: the digest of the whole file tells.
+                content = self._read(shard)
+                if content is None:
+                    return None
+                self._keys[shard] = content[0]
+        return self._keys[shard]
+
+    def _read(self, shard: str, width: int | None = None) -> tuple[np.ndarray, np.ndarray] | None:
+        """The content of a shard; None when it is gone or damaged."""
+        try:
+            keys, vectors = shard_from_bytes(shard, self.folder.read(f"{self.name}/{shard}"))
+            if width is not None and vectors.shape[1] != width:
+                raise DamagedShard(f"its vectors have {vectors.shape[1]} numbers instead of {width}")
+            return keys, vectors
+        except FileNotFoundError:
+            return None
+        except DamagedShard as damage:
+            self.set_aside(shard, str(damage))
+            return None
+
+    def set_aside(self, name: str, reason: str) -> None:
+        """Move a damaged file out of the way and say so; what it held is computed again."""
+        self._keys.pop(name, None)
+        kept = f"{self.name}/{DAMAGED}/{name}"
+        try:
+            self.folder.move(f"{self.name}/{name}", kept)
+        except (OSError, StoreError) as error:
+            log.warning("%s/%s/%s is damaged (%s) and cannot be set aside: %s",
+                        self.folder.url, self.name, name, reason, error)  # fmt: skip
+            return
+        log.warning("a damaged part of the store was set aside as %s/%s: %s; what it held is computed again",
+                    self.folder.url, kept, reason)  # fmt: skip
+
+    # -- writing --------------------------------------------------------------------------------
+
+    def write(self, keys: np.ndarray, matrix: np.ndarray) -> None:
+        """Store ``matrix[i]`` under ``keys[i]`` as one new shard.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written, such as on a full disk; the store is as it was.
+        """
+        self._check_description(write=True)
+        self._write_shard(np.asarray(keys, dtype=KEY), matrix)
+
+    def _write_shard(self, keys: np.ndarray, matrix: np.ndarray) -> str:
+        shard, data = shard_to_bytes(keys, matrix)
+        self.folder.write(f"{self.name}/{shard}", data)
+        self._keys[shard] = keys
+        return shard
+
+    def _check_description(self, *, write: bool = False) -> None:
+        """See that ``extractor.json`` stands there whole; a damaged one is set aside and written again."""
+        if self._described:
+            return
+        path = f"{self.name}/{DESCRIPTION}"
+        try:
+            fault = description_fault(self.folder.read(path), self.about)
+            if fault is None:
+                self._described = True
+                return
+            self.set_aside(DESCRIPTION, fault)
+        except FileNotFoundError:
+            if not write:
+                return
+        text = json.dumps(self.about, sort_keys=True, indent=1, ensure_ascii=False).encode()
+        try:
+            self.folder.write(path, text)
+            self._described = True
+        except StoreError:
+            # Reading needs no description; a store that cannot be written can still be read.
+            if write:
+                raise
+
+    def compact(self) -> int:
+        """Merge small shards into larger ones when there are many; returns how many were merged.
+
+        The new shard is whole before the old ones go, and other processes may read, write and compact at the
+        same time: at worst a vector is stored twice. A full disk leaves the small shards as they are.
+        """
+        rows_aim = max(64, min(COMPACTED_ROWS, COMPACTED_BYTES // (4 * self.about["width"])))
+        small = []
+        for name, _, _ in self.shards():
+            keys = self._shard_keys(name)
+            if keys is not None and len(keys) < rows_aim // 4:
+                small.append((name, len(keys)))
+        if len(small) < COMPACT_ABOVE:
+            return 0
+        n_merged, batch, n_rows = 0, [], 0
+        for position, (name, n_keys) in enumerate(small, start=1):
+            batch.append(name)
+            n_rows += n_keys
+            if n_rows >= rows_aim or position == len(small):
+                try:
+                    n_merged += self._merge(batch)
+                except StoreError as error:
+                    log.info("small parts of the store were not merged: %s", error)
+                    break
+                batch, n_rows = [], 0
+        return n_merged
+
+    def _merge(self, shards: list[str]) -> int:
+        contents = {
+            name: content for name in shards if (content := self._read(name, self.about["width"])) is not None
+        }
+        if len(contents) < 2:
+            return 0
+        keys, first = np.unique(np.concatenate([keys for keys, _ in contents.values()]), return_index=True)
+        merged = self._write_shard(keys, np.concatenate([vectors for _, vectors in contents.values()])[first])
+        for name in contents:
+            if name != merged:
+                self.folder.remove(f"{self.name}/{name}")
+                self._keys.pop(name, None)
+        return len(contents)
+
+
+def description_fault(text: bytes, about: Mapping[str, Any]) -> str | None:
+    """What is wrong with an ``extractor.json``, if anything; `about` is what it should say."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return "it is no JSON" if text else "it is empty"
+    wanted = ("fingerprint", "width", "description")
+    wrong = [name for name in wanted if not isinstance(found, dict) or found.get(name) != about[name]]
+    return f"it does not describe this extractor ({', '.join(wrong)})" if wrong else None
+
+
+def _matches(ordered: np.ndarray, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs (i, j) with ``ordered[i] == held[j]``, as two arrays; `ordered` is sorted."""
+    low, high = np.searchsorted(ordered, held, "left"), np.searchsorted(ordered, held, "right")
+    counts = high - low
+    sources = np.repeat(np.arange(len(held)), counts)
+    within = np.arange(len(sources)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return low[sources] + within, sources
+
+
+class ShardWriter:
+    """Collects vectors and writes a shard before more than 256 images or 10 s of work could be lost.
+
+    Use it as a context: what is still waiting is written when the block ends, also by an exception.
+
+    Parameters
+    ----------
+    section : Section
+    begun : int
+        Images that may be in work, elsewhere, and not yet added.
+    """
+
+    def __init__(self, section: Section, begun: int = 0):
+        self.section = section
+        self.begun = begun
+        self._keys: list[np.ndarray] = []
+        self._blocks: list[np.ndarray] = []
+        self._n_rows = 0
+        self._flushed = self._added = time.monotonic()
+
+    def __enter__(self) -> "ShardWriter":
+        self._flushed = self._added = time.monotonic()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.flush()
+
+    def add(self, keys: np.ndarray, matrix: np.ndarray) -> None:
+        """Take ``matrix[i]`` for ``keys[i]``."""
+        now = time.monotonic()
+        self._keys.append(np.asarray(keys, dtype=KEY))
+        self._blocks.append(np.array(matrix, dtype=np.float32))
+        self._n_rows += len(matrix)
+        # The next batch will be about as large and take about as long as this one.
+        too_many = self._n_rows + len(matrix) + self.begun > UNSAVED_ROWS
+        too_long = now - self._flushed + (now - self._added) >= UNSAVED_SECONDS
+        self._added = now
+        if too_many or too_long:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is waiting."""
+        if self._n_rows:
+            keys, matrix = np.concatenate(self._keys), np.concatenate(self._blocks)
+            self._keys, self._blocks, self._n_rows = [], [], 0
+            self.section.write(keys, matrix)
+        self._flushed = time.monotonic()
