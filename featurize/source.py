@@ -1,21 +1,18 @@
 """Which images there are, and what is known about them before one is opened: label, group, split."""
 
-import csv
 import os
 import re
-import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from featurize.errors import SourceError, UsageError
 from featurize.files import name_as_text, text_as_name
+from featurize.manifest import read_manifest
+from featurize.terminal import log
+from featurize.walk import ENDINGS, walk
 
-ENDINGS = frozenset(
-    ".jpg .jpeg .jpe .jfif .mpo .png .gif .bmp .dib .tif .tiff .webp .ppm .pgm .pbm .pnm".split()
-)
-SPLITS = ("training", "validation", "testing")
 NOHASH = r"^(.*?)_nohash_"
 
 
@@ -50,8 +47,8 @@ def list_source(source: str | os.PathLike | Iterable, *, group_by: str | None = 
         A folder; a ``.csv`` or ``.parquet`` manifest with the columns image[,label][,group][,split]; or
         several files, folders and glob patterns.
     group_by : str, optional
-        A regular expression; its first capture group, searched in the image's name, is the group. By default
-        the text before ``_nohash_``.
+        A regular expression; its first capture group, searched in the image's name, is the group, where the
+        manifest gives none. By default the text before ``_nohash_``.
 
     Returns
     -------
@@ -63,7 +60,7 @@ def list_source(source: str | os.PathLike | Iterable, *, group_by: str | None = 
     SourceError
         If there is no such source, or it holds no image at all.
     UsageError
-        If `group_by` is no regular expression with a capture group.
+        If `group_by` is no regular expression with a capture group, or fits no image.
     """
     pattern = _compile(group_by or NOHASH)
     if not isinstance(source, str | os.PathLike):
@@ -84,13 +81,15 @@ def list_source(source: str | os.PathLike | Iterable, *, group_by: str | None = 
             )
     if found.kind != "files":
         found.images.sort(key=lambda image: image.image)
-    found.images = [_grouped(image, pattern) for image in found.images]
     if not found.images and not found.rejects:
-        ignored = f" ({sum(found.ignored.values())} other files were ignored)" if found.ignored else ""
+        ignored = f" ({found.ignored.total()} other files were ignored)" if found.ignored else ""
         raise SourceError(
             f"no images in {found.path}{ignored}",
             f"expected files ending in {' '.join(sorted(ENDINGS))}, in one folder per class or all in one folder",
         )
+    found.images = [_grouped(image, pattern) for image in found.images]
+    if group_by and found.images:
+        _check_grouped(found.images, group_by)
     return found
 
 
@@ -116,16 +115,28 @@ def _grouped(image: SourceImage, pattern: re.Pattern) -> SourceImage:
     return SourceImage(image.path, image.image, image.label, group or None, image.split)
 
 
-def is_hidden(name: str) -> bool:
-    """Files and folders that systems leave behind: dot files (also AppleDouble ``._x``), thumbnails."""
-    return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini", "__macosx")
+def _check_grouped(images: list[SourceImage], group_by: str) -> None:
+    """A pattern that fits nothing would let one patient into training and testing, unnoticed."""
+    alone = [image.image for image in images if image.group is None]
+    if len(alone) == len(images):
+        raise UsageError(
+            f"{group_by!r} fits none of the {len(images)} images; the first is {alone[0]}",
+            "it is searched in the image's name, relative to the source, with / between folders",
+        )
+    if alone:
+        log.warning(
+            "%r fits all images but %d, which stand alone, such as %s", group_by, len(alone), alone[0]
+        )
 
 
 def _list_folder(root: Path) -> Source:
-    found = Source(str(root.resolve()), "folder")
-    inside: list[SourceImage] = []
-    beside: list[SourceImage] = []
-    for name in _walk(root, found):
+    tree = walk(root)
+    for name, reason in tree.closed:
+        if not name:
+            raise SourceError(f"{root}: {reason}", "check the path and its permissions")
+    found = Source(str(root.resolve()), "folder", ignored=tree.ignored)
+    inside, beside = [], []
+    for name in tree.names:
         text = name_as_text(name)
         label, slash, _ = text.partition("/")
         path = os.path.join(root, name)
@@ -134,133 +145,63 @@ def _list_folder(root: Path) -> Source:
         else:
             beside.append(SourceImage(path, text))
     found.images = inside or beside
+    found.rejects = tree.closed + tree.unusable
     if inside:
-        # Something unreadable beside the class folders would have been ignored if it had been readable.
-        kept = [(name, reason) for name, reason in found.rejects if "/" in name]
-        n_beside = len(beside) + len(found.rejects) - len(kept)
-        found.rejects = kept
+        # An unusable file beside the class folders would have been ignored, had it been an image.
+        kept = [(name, reason) for name, reason in tree.unusable if "/" in name]
+        found.rejects = tree.closed + kept
+        n_beside = len(beside) + len(tree.unusable) - len(kept)
         if n_beside:
-            found.ignored["images beside the class folders"] = n_beside
+            found.ignored["images beside the class folders"] += n_beside
     return found
-
-
-def _walk(root: Path, found: Source) -> Iterator[str]:
-    """Names, relative to `root`, of the files that may be images; the others are counted or rejected."""
-    waiting = [("", frozenset([_folder_id(root)]))]
-    while waiting:
-        folder, above = waiting.pop()
-        try:
-            entries = list(os.scandir(os.path.join(root, folder)))
-        except OSError as error:
-            found.rejects.append((name_as_text(folder), f"unreadable folder: {error.strerror}"))
-            continue
-        for entry in entries:
-            name = os.path.join(folder, entry.name)
-            if is_hidden(entry.name):
-                found.ignored["hidden files and folders"] += 1
-                continue
-            try:
-                is_folder = entry.is_dir()
-                is_regular = not is_folder and stat.S_ISREG(entry.stat().st_mode)
-            except OSError as error:
-                found.rejects.append((name_as_text(name), f"cannot be opened: {error.strerror}"))
-                continue
-            if is_folder:
-                here = _folder_id(entry.path)
-                if here in above:
-                    found.rejects.append((name_as_text(name), "a link to a folder above it (a loop)"))
-                else:
-                    waiting.append((name, above | {here}))
-            elif os.path.splitext(entry.name)[1].lower() not in ENDINGS:
-                found.ignored[f"files ending in {os.path.splitext(entry.name)[1].lower() or 'nothing'}"] += 1
-            elif not is_regular:
-                found.rejects.append((name_as_text(name), "not a regular file"))
-            else:
-                yield name
-
-
-def _folder_id(path: str | os.PathLike) -> tuple[int, int]:
-    status = os.stat(path)
-    return status.st_dev, status.st_ino
 
 
 def _list_manifest(path: Path) -> Source:
     found = Source(str(path.resolve()), "manifest")
-    rows = _read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path)
-    folder, seen = path.resolve().parent, set()
-    for number, row in rows:
-        written = row.get("image")
+    folder = path.resolve().parent
+    first: dict[str, tuple[str, str | None]] = {}
+    for place, row in read_manifest(path):
+        if isinstance(row, str):
+            found.rejects.append((place, row))
+            continue
+        written, label = row["image"], row.get("label")
         if not written:
-            found.rejects.append((f"line {number}", "the image column is empty"))
+            found.rejects.append((place, "the image column is empty"))
             continue
-        split = row.get("split")
-        if split is not None and split not in SPLITS:
-            raise SourceError(
-                f"{path}, line {number}: split is {split!r}", f"a split is {', '.join(SPLITS)}, or empty"
-            )
-        place = _manifest_path(folder, written)
-        inside = place.is_relative_to(folder)
-        name = name_as_text(place.relative_to(folder).as_posix() if inside else place.as_posix())
-        if name in seen:
-            found.rejects.append((name, f"listed again in line {number}; the first line counts"))
+        file = _manifest_path(folder, written)
+        if file is None:
+            found.rejects.append((_printable(written), "no file can have this name"))
             continue
-        seen.add(name)
-        found.images.append(SourceImage(str(place), name, row.get("label"), row.get("group"), split))
+        inside = file.is_relative_to(folder)
+        name = name_as_text(file.relative_to(folder).as_posix() if inside else file.as_posix())
+        if name in first:
+            earlier, other = first[name]
+            labels = f"; there its label is {other}, here {label}" if other != label else ""
+            found.rejects.append((name, f"listed in {earlier}, and again in {place}{labels}"))
+            continue
+        first[name] = place, label
+        found.images.append(SourceImage(str(file), name, label, row.get("group"), row.get("split")))
     return found
 
 
-def _manifest_path(folder: Path, written: str) -> Path:
+def _manifest_path(folder: Path, written: str) -> Path | None:
     """The file that a manifest names: as text of a table (escapes), or with Windows separators."""
-    place = folder / os.path.normpath(text_as_name(written))
-    if "\\" in written and not place.exists():
+    file = folder / os.path.normpath(text_as_name(written))
+    try:
+        os.fsencode(file)
+    except UnicodeEncodeError:
+        return None
+    if "\0" in written:
+        return None
+    if "\\" in written and not os.path.lexists(file):
         windows = folder / os.path.normpath(written.replace("\\", "/"))
-        if windows.exists():
+        if os.path.lexists(windows):
             return windows
-    return place
+    return file
 
 
-def _read_csv(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            _check_columns(path, reader.fieldnames or [])
-            for row in reader:
-                yield (
-                    reader.line_num,
-                    {key: value or None for key, value in row.items() if isinstance(key, str)},
-                )
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path} is not UTF-8 text: {error.reason}", "save the manifest as UTF-8") from None
-    except csv.Error as error:
-        raise SourceError(
-            f"{path} is no readable CSV: {error}", "quote names that hold commas or quotes"
-        ) from None
-
-
-def _read_parquet(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        names = pq.read_schema(path).names
-        _check_columns(path, names)
-        wanted = [name for name in ("image", "label", "group", "split") if name in names]
-        rows = pq.read_table(path, columns=wanted).to_pylist()
-    except pa.ArrowException as error:
-        raise SourceError(
-            f"{path} is no readable Parquet file: {error}", "write it again, or use .csv"
-        ) from None
-    for number, row in enumerate(rows, start=1):
-        yield number, {key: None if value in (None, "") else str(value) for key, value in row.items()}
-
-
-def _check_columns(path: Path, names: Iterable[str]) -> None:
-    names = list(names)
-    if "image" not in names:
-        raise SourceError(
-            f"{path} has the columns {', '.join(names) or 'none'}, and no column image",
-            "a manifest has the columns image[,label][,group][,split]",
-        )
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _list_files(paths: list) -> Source:
@@ -275,11 +216,13 @@ def _list_files(paths: list) -> Source:
 
     for path in map(os.fspath, paths):
         if os.path.isdir(path):
-            rejects = len(found.rejects)
-            for name in _walk(Path(path), found):
+            tree = walk(path)
+            for name in tree.names:
                 add(os.path.join(path, name))
-            found.rejects[rejects:] = [
-                (f"{name_as_text(path)}/{n}", why) for n, why in found.rejects[rejects:]
+            found.ignored += tree.ignored
+            found.rejects += [
+                (name_as_text(path) + ("/" + name if name else ""), reason)
+                for name, reason in tree.closed + tree.unusable
             ]
         elif os.path.lexists(path):
             add(path)

@@ -9,26 +9,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from featurize.errors import TableError, UsageError
+from featurize.ids import IDS, column_as_array, complete_ids, ids_from_columns, merged_groups
 
 FORMAT_VERSION = 1
-
-IDS = pa.schema(
-    [
-        ("image", pa.string()),
-        ("sha256", pa.string()),
-        ("label", pa.string()),
-        ("group", pa.string()),
-        ("split", pa.string()),
-        ("variant", pa.int64()),
-        ("width", pa.int64()),
-        ("height", pa.int64()),
-        ("bytes", pa.int64()),
-        ("format", pa.string()),
-    ]
-)
 
 
 class FeatureTable:
@@ -60,10 +45,12 @@ class FeatureTable:
         vectors: Mapping[str, np.ndarray],
         metadata: Mapping[str, Any] | None = None,
     ):
-        self.ids = _complete(ids)
+        self.ids = complete_ids(ids)
         self.vectors = dict(vectors)
         self.metadata: dict[str, Any] = {"source": None, "features": {}, **(metadata or {})}
         for name, matrix in self.vectors.items():
+            if name in IDS.names or not name.isprintable() or not name:
+                raise TableError(f"features cannot be named {name!r}", "give them another name")
             if matrix.ndim != 2 or matrix.dtype != np.float32:
                 raise TableError(
                     f"the vectors of {name} are {matrix.dtype} of shape {matrix.shape}",
@@ -84,18 +71,9 @@ class FeatureTable:
             If the lengths differ or a column is not one of the table's.
         """
         matrices = {name: np.ascontiguousarray(v, dtype=np.float32) for name, v in vectors.items()}
-        unknown = sorted(set(columns) - set(IDS.names))
-        if unknown:
-            raise TableError(
-                f"no such columns: {', '.join(unknown)}", f"the columns are {', '.join(IDS.names)}"
-            )
         n_rows = max([len(m) for m in matrices.values()] + [len(c) for c in columns.values()], default=0)
         columns.setdefault("image", [f"image-{i}" for i in range(n_rows)])
-        lengths = {name: len(values) for name, values in columns.items()}
-        if len(set(lengths.values())) > 1:
-            raise TableError(f"columns of different lengths: {lengths}", "give one value per row")
-        ids = pa.table({name: pa.array(list(v), IDS.field(name).type) for name, v in columns.items()})
-        return cls(ids, matrices)
+        return cls(ids_from_columns(columns), matrices)
 
     # -- who and what ---------------------------------------------------------------------------
 
@@ -110,10 +88,7 @@ class FeatureTable:
 
     def column(self, name: str) -> np.ndarray:
         """One id column as an array; text and nullable columns hold objects, with None for null."""
-        column = self.ids[name]
-        if column.null_count == 0 and pa.types.is_integer(column.type):
-            return column.to_numpy()
-        return np.array([*column.to_pylist(), None], dtype=object)[:-1]
+        return column_as_array(self.ids[name])
 
     @property
     def image(self) -> np.ndarray:
@@ -158,24 +133,7 @@ class FeatureTable:
         image are together), or, where the bytes are unknown, the image name. Shape (n_rows,), int64,
         numbered in order of first appearance.
         """
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
-
-        rows = np.arange(len(self))
-        contents = [sha or f"name:{name}" for sha, name in zip(self.sha256, self.image, strict=True)]
-        nodes, codes = np.unique(np.array(contents, dtype=object).astype(str), return_inverse=True)
-        links = [(rows, len(rows) + codes)]
-        given = np.array([g is not None for g in self.group], dtype=bool)
-        n_nodes = len(rows) + len(nodes)
-        if given.any():
-            names, group_codes = np.unique(self.group[given].astype(str), return_inverse=True)
-            links.append((rows[given], n_nodes + group_codes))
-            n_nodes += len(names)
-        one, other = (np.concatenate(side) for side in zip(*links, strict=True))
-        graph = coo_array((np.ones(len(one), dtype=bool), (one, other)), shape=(n_nodes, n_nodes))
-        components = connected_components(graph, directed=False)[1][: len(self)]
-        _, first, codes = np.unique(components, return_index=True, return_inverse=True)
-        return np.argsort(np.argsort(first))[codes].astype(np.int64)
+        return merged_groups(self.image, self.sha256, self.group)
 
     def digest(self) -> str:
         """SHA-256 over ids and vectors: two tables with the same digest hold the same data."""
@@ -251,10 +209,10 @@ class FeatureTable:
     def filter(self, rows: np.ndarray) -> "FeatureTable":
         """The rows that a boolean mask or an array of row numbers picks, in that order."""
         rows = np.asarray(rows)
-        if rows.dtype == bool:
-            if len(rows) != len(self):
-                raise UsageError(f"the mask has {len(rows)} values for {len(self)} rows", "give one per row")
-            rows = np.flatnonzero(rows)
+        if rows.dtype == bool and len(rows) != len(self):
+            raise UsageError(f"the mask has {len(rows)} values for {len(self)} rows", "give one per row")
+        # Through numpy's own indexing, so that negative numbers and numbers out of range mean the usual.
+        rows = np.arange(len(self))[rows if rows.size else np.zeros(0, dtype=np.int64)]
         vectors = {name: matrix[rows] for name, matrix in self.vectors.items()}
         return FeatureTable(self.ids.take(pa.array(rows, pa.int64())), vectors, self.metadata)
 
@@ -340,22 +298,3 @@ class FeatureTable:
         from featurize.tablefile import write_table
 
         write_table(self, path)
-
-
-def _complete(ids: pa.Table) -> pa.Table:
-    """All id columns, in order and of the right type; empty text becomes null."""
-    n_rows = ids.num_rows
-    columns = []
-    for field in IDS:
-        if field.name in ids.column_names:
-            column = ids[field.name].cast(field.type)
-            if pa.types.is_string(field.type) and n_rows:
-                empty = pc.equal(column, "")
-                if pc.any(empty).as_py():
-                    column = pc.if_else(empty, pa.scalar(None, field.type), column)
-        elif field.name == "variant":
-            column = pa.array(np.zeros(n_rows, dtype=np.int64))
-        else:
-            column = pa.nulls(n_rows, field.type)
-        columns.append(column)
-    return pa.table(columns, schema=IDS)

@@ -12,7 +12,7 @@ from featurize.errors import TableError
 from featurize.files import whole_file
 from featurize.table import FORMAT_VERSION, IDS, FeatureTable
 
-KEY = b"featurize"
+METADATA = "featurize"
 ROWS_AT_ONCE = 4096
 UNKNOWN = -1  # a null number in an npz file, which has no nulls
 
@@ -68,9 +68,10 @@ def read_table(path: str | Path) -> FeatureTable:
         )
     try:
         return _read_parquet(path) if kind == ".parquet" else _read_npz(path)
-    except TableError:
+    except (TableError, MemoryError):
         raise
-    except (pa.ArrowException, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:
+        # Readers of damaged files raise almost anything: ArrowInvalid, BadZipFile, zlib.error, KeyError.
         raise TableError(
             f"{path} cannot be read as a table: {error}".splitlines()[0],
             "the file is damaged or something else; make it again with `featurize extract`",
@@ -78,9 +79,14 @@ def read_table(path: str | Path) -> FeatureTable:
 
 
 def _metadata_json(table: FeatureTable) -> str:
-    return json.dumps(
-        {"format_version": FORMAT_VERSION, **table.metadata}, sort_keys=True, ensure_ascii=False
-    )
+    about = {"format_version": FORMAT_VERSION, "written_by": _this_version()}
+    return json.dumps({**about, **table.metadata}, sort_keys=True, ensure_ascii=False)
+
+
+def _this_version() -> str:
+    from importlib.metadata import version
+
+    return version("bottlehead")
 
 
 def _check_metadata(text: str | bytes | None, path: Path) -> dict[str, Any]:
@@ -90,12 +96,12 @@ def _check_metadata(text: str | bytes | None, path: Path) -> dict[str, Any]:
             "make a table with `featurize extract PHOTOS -o TABLE.parquet`",
         )
     metadata = json.loads(text)
-    version = metadata.pop("format_version", None)
+    version, writer = metadata.pop("format_version", None), metadata.pop("written_by", "another version")
     if version != FORMAT_VERSION:
         raise TableError(
-            f"{path} has table format {version}; this version of bottlehead reads format {FORMAT_VERSION}",
-            "install the version of bottlehead that wrote it (pip install --upgrade bottlehead for a newer "
-            "one), or extract the table again: vectors in the store are reused",
+            f"{path} has table format {version}, written by bottlehead {writer}; "
+            f"this is bottlehead {_this_version()}, which reads format {FORMAT_VERSION}",
+            f"pip install 'bottlehead>={writer}', or extract the table again: vectors in the store are reused",
         )
     return metadata
 
@@ -104,12 +110,13 @@ def _write_parquet(table: FeatureTable, path: Path) -> None:
     import pyarrow.parquet as pq
 
     fields = [pa.field(name, pa.list_(pa.float32(), m.shape[1])) for name, m in table.vectors.items()]
-    schema = pa.schema([*IDS, *fields], metadata={KEY: _metadata_json(table).encode()})
+    schema = pa.schema([*IDS, *fields], metadata={METADATA.encode(): _metadata_json(table).encode()})
     # Vectors hardly ever repeat a value: a dictionary costs time and gains nothing.
     options = {
         "compression": "zstd",
         "compression_level": 1,
         "use_dictionary": ["label", "group", "split", "format"],
+        "write_page_checksum": True,
     }
     with pq.ParquetWriter(path, schema, **options) as writer:
         for start in range(0, len(table), ROWS_AT_ONCE):
@@ -133,10 +140,17 @@ def lists_as_matrix(column: pa.Array) -> np.ndarray:
 def _read_parquet(path: Path) -> FeatureTable:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
         schema, n_rows = file.schema_arrow, file.metadata.num_rows
-        metadata = _check_metadata((schema.metadata or {}).get(KEY), path)
+        metadata = _check_metadata((schema.metadata or {}).get(METADATA.encode()), path)
         lists = [f for f in schema if pa.types.is_fixed_size_list(f.type)]
+        lost = sorted(set(metadata["features"]) - {f.name for f in lists})
+        if lost:
+            raise TableError(
+                f"{path} lost the vectors of {', '.join(lost)}, or another program wrote them as lists of any "
+                "length",
+                "use the table that featurize wrote",
+            )
         vectors = {f.name: np.empty((n_rows, f.type.list_size), dtype=np.float32) for f in lists}
         ids, start = [], 0
         # One row group at a time into ready memory: the peak is the table and one group, not the table twice.
@@ -150,32 +164,38 @@ def _read_parquet(path: Path) -> FeatureTable:
 
 
 def _write_npz(table: FeatureTable, path: Path) -> None:
-    arrays: dict[str, np.ndarray] = {"featurize": np.array(_metadata_json(table))}
+    arrays: dict[str, np.ndarray] = {METADATA: np.array(_metadata_json(table))}
     for field in IDS:
-        values = table.column(field.name)
-        if pa.types.is_string(field.type):
-            arrays[field.name] = np.array(["" if v is None else v for v in values], dtype=np.str_)
-        else:
-            arrays[field.name] = np.array([UNKNOWN if v is None else v for v in values], dtype=np.int64)
-    taken = sorted(set(arrays) & set(table.vectors))
-    if taken:
-        raise TableError(
-            f"features named {', '.join(taken)} cannot be written as npz", "use .parquet, or rename them"
-        )
-    with open(path, "wb") as stream:
-        np.savez(stream, allow_pickle=False, **arrays, **table.vectors)
+        values = table.column(field.name).tolist()
+        null = "" if pa.types.is_string(field.type) else UNKNOWN
+        array = np.array([null if v is None else v for v in values], np.str_ if null == "" else np.int64)
+        if array.tolist() != [null if v is None else v for v in values]:
+            raise TableError(f"npz cannot hold a NUL character, as in {field.name}", "write .parquet")
+        arrays[field.name] = array
+    if METADATA in table.vectors:
+        raise TableError(f"features named {METADATA} cannot be written as npz", "write .parquet")
+    # What np.savez writes, for features of any name: one of its own arguments is called "file".
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in {**arrays, **table.vectors}.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def _read_npz(path: Path) -> FeatureTable:
-    with np.load(path, allow_pickle=False) as file:
-        text = str(file["featurize"]) if "featurize" in file.files else None
-        metadata = _check_metadata(text, path)
+    with zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        metadata = _check_metadata(str(_member(archive, METADATA)) if METADATA in names else None, path)
         columns = {}
         for field in IDS:
-            values = file[field.name].tolist()
+            values = _member(archive, field.name).tolist()
             if not pa.types.is_string(field.type) and field.name != "variant":
                 values = [None if v == UNKNOWN else v for v in values]
             columns[field.name] = pa.array(values, field.type)
-        names = [name for name in file.files if name not in columns and name != "featurize"]
-        vectors = {name: file[name] for name in names}
+        features = [name for name in names if name not in columns and name != METADATA]
+        vectors = {name: _member(archive, name) for name in features}
     return FeatureTable(pa.table(columns), vectors, metadata)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(f"{name}.npy") as member:
+        return np.lib.format.read_array(member, allow_pickle=False)

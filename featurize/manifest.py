@@ -1,0 +1,94 @@
+"""Manifests: a table of images that someone else wrote, as CSV or Parquet."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from featurize.errors import SourceError
+
+COLUMNS = ("image", "label", "group", "split")
+SPLITS = ("training", "validation", "testing")
+
+Row = dict[str, str | None]
+
+
+def read_manifest(path: Path) -> Iterator[tuple[str, Row | str]]:
+    """The rows of a manifest: where each stands ("line 7"), and its values by column, or what is wrong with it.
+
+    Empty values are None. Columns other than ``image, label, group, split`` are left out.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read, has no column ``image``, or names a split that does not exist.
+    """
+    rows = _read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path)
+    for place, row in rows:
+        split = row.get("split") if isinstance(row, dict) else None
+        if split is not None and split not in SPLITS:
+            raise SourceError(
+                f"{path}, {place}: split is {split!r}", f"a split is {', '.join(SPLITS)}, or empty"
+            )
+        yield place, row
+
+
+def _read_csv(path: Path) -> Iterator[tuple[str, Row | str]]:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, strict=True)
+            names = next(reader, [])
+            _check_columns(path, names)
+            for values in reader:
+                if not values:
+                    continue
+                if len(values) != len(names):
+                    # An unquoted comma in a file name would shift the label by one column.
+                    yield (
+                        f"line {reader.line_num}",
+                        f"{len(values)} values for {len(names)} columns; quote what holds commas",
+                    )
+                    continue
+                row = {name: value or None for name, value in zip(names, values, strict=True)}
+                yield f"line {reader.line_num}", {name: row[name] for name in COLUMNS if name in row}
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path} is not UTF-8 text: {error.reason}", "save the manifest as UTF-8") from None
+    except csv.Error as error:
+        raise SourceError(
+            f"{path} is no readable CSV: {error}", "quote names that hold commas or quotes"
+        ) from None
+
+
+def _read_parquet(path: Path) -> Iterator[tuple[str, Row | str]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(path)
+        _check_columns(path, schema.names)
+        image = schema.field("image").type
+        if not (
+            pa.types.is_string(image) or pa.types.is_large_string(image) or pa.types.is_dictionary(image)
+        ):
+            raise SourceError(f"the image column of {path} holds {image}", "it holds file names, as text")
+        rows = pq.read_table(path, columns=[name for name in COLUMNS if name in schema.names]).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(
+            f"{path} is no readable Parquet file: {error}", "write it again, or use .csv"
+        ) from None
+    for number, row in enumerate(rows, start=1):
+        yield f"row {number}", {name: _as_text(value) for name, value in row.items()}
+
+
+def _as_text(value: object) -> str | None:
+    # Not equal to itself: NaN, which some programs write for "none".
+    return None if value is None or value == "" or value != value else str(value)
+
+
+def _check_columns(path: Path, names: Sequence[str]) -> None:
+    hint = "a manifest has the columns image[,label][,group][,split]"
+    if "image" not in names:
+        shown = ", ".join(map(repr, names)) or "none"
+        raise SourceError(f"{path} has the columns {shown}, and no column image", hint)
+    twice = [name for name in COLUMNS if list(names).count(name) > 1]
+    if twice:
+        raise SourceError(f"{path} has two columns named {twice[0]}", hint)
