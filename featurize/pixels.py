@@ -3,6 +3,7 @@
 import io
 import threading
 import warnings
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,8 @@ class Photo:
         if self.width * self.height > MAX_PIXELS:
             raise ImageRejected(f"{self.width} × {self.height} pixels; at most {MAX_PIXELS:,} are read")
         self._decoded: dict[int, np.ndarray] = {}
-        self._lock = threading.Lock()
+        self._views: dict[Hashable, Photo] = {}
+        self._lock = threading.RLock()
 
     @classmethod
     def from_array(cls, rgb: np.ndarray) -> "Photo":
@@ -99,8 +101,15 @@ class Photo:
         photo = cls.__new__(cls)
         photo.data, photo.format = None, "array"
         photo.height, photo.width = rgb.shape[:2]
-        photo._decoded, photo._lock = {1: rgb}, threading.Lock()
+        photo._decoded, photo._views, photo._lock = {1: rgb}, {}, threading.RLock()
         return photo
+
+    def view(self, key: Hashable, change: Callable[[np.ndarray], np.ndarray]) -> "Photo":
+        """The photo whose pixels are what `change` makes of all pixels of this one; made once per `key`."""
+        with self._lock:
+            if key not in self._views:
+                self._views[key] = Photo.from_array(change(self.rgb()))
+            return self._views[key]
 
     def rgb(self, *, shorter: int | None = None, longer: int | None = None) -> np.ndarray:
         """The pixels, uint8 of shape (height, width, 3).

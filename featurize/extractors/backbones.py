@@ -72,6 +72,8 @@ class InceptionV3(Extractor):
         Where the vector is read; any layer of the Keras model, averaged over its area. ``"mixed8"`` has 1,280.
     precision : {"float32", "bfloat16"}, default "float32"
         bfloat16 is about twice as fast on processors that have it, and changes vectors by about 1 %.
+    preprocess : sequence of str, default ()
+        Steps that change the photo first, such as ``("remove-hair",)``; see `featurize.extractors.steps`.
     batch_size : int, default 32
         Images per call of the network; changes no number.
     store : Store or path, optional
@@ -97,12 +99,14 @@ class InceptionV3(Extractor):
         weights: str | os.PathLike = "auto",
         layer: str = "avg_pool",
         precision: str = "float32",
+        preprocess: Sequence[str] = (),
         batch_size: int = 32,
         store: Any = None,
     ):
         self.weights = weights
         self.layer = layer
         self.precision = precision
+        self.preprocess = preprocess
         self.batch_size = batch_size
         self.store = store
 
@@ -160,7 +164,7 @@ class InceptionV3(Extractor):
 
     def prepare(self, photo: Photo) -> np.ndarray:
         side = self.network.side
-        return resize(photo.rgb(shorter=side * DECODE_MARGIN), side, side)
+        return resize(self.view(photo).rgb(shorter=side * DECODE_MARGIN), side, side)
 
     def vectors(self, prepared: list[np.ndarray]) -> np.ndarray:
         pixels = np.stack(prepared).astype(np.float32)

@@ -17,6 +17,7 @@ import numpy as np
 
 from featurize.contents import read_image
 from featurize.errors import SourceError, UsageError
+from featurize.extractors.steps import apply_steps, describe_steps
 from featurize.pixels import ImageRejected, Photo, golden_image
 
 GOLDEN_SHA256 = hashlib.sha256(golden_image().tobytes()).hexdigest()
@@ -35,7 +36,7 @@ class Extractor:
     ``settings()``
         A dict of everything that can change a number, for the fingerprint.
     ``prepare(photo)``
-        The work on one photo; called in several threads at once.
+        The work on one photo, on the pixels of ``self.view(photo)``; called in several threads at once.
     ``vectors(prepared)``
         A list of what `prepare` returned, as float32 of shape (n_images, width).
 
@@ -44,12 +45,13 @@ class Extractor:
     >>> class MeanColor(Extractor):
     ...     family, version = "mean-color", 1
     ...     value_names = ("red", "green", "blue")
-    ...     def __init__(self, store=None):
+    ...     def __init__(self, preprocess=(), store=None):
+    ...         self.preprocess = preprocess
     ...         self.store = store
     ...     def settings(self):
     ...         return {}
     ...     def prepare(self, photo):
-    ...         return photo.rgb().mean(axis=(0, 1), dtype=np.float32)
+    ...         return self.view(photo).rgb().mean(axis=(0, 1), dtype=np.float32)
     ...     def vectors(self, prepared):
     ...         return np.stack(prepared)
     >>> MeanColor().transform([np.full((4, 4, 3), 7, dtype=np.uint8)])
@@ -58,6 +60,7 @@ class Extractor:
 
     family: ClassVar[str]
     version: ClassVar[int]
+    preprocess: Sequence[str] = ()
     batch_size: int = 32
     store: Any = None
 
@@ -85,6 +88,17 @@ class Extractor:
         """What `prepare` returned for some images, as float32 of shape (n_images, width)."""
         raise NotImplementedError
 
+    def view(self, photo: Photo) -> Photo:
+        """The photo after the steps in ``preprocess``; `photo` itself where there are none.
+
+        Steps work on all pixels of the photo, never on a smaller decoding. Extractors with the same steps
+        share the result.
+        """
+        if not self.preprocess:
+            return photo
+        steps = tuple(self.preprocess)
+        return photo.view(steps, lambda rgb: apply_steps(rgb, steps))
+
     def weights_record(self) -> dict[str, Any] | None:
         """Where the network's weights come from; None for an extractor without weights."""
         return None
@@ -105,7 +119,9 @@ class Extractor:
 
     def description(self) -> dict[str, Any]:
         """Everything that can change a number, as plain JSON values."""
-        return {"family": self.family, "version": self.version, **self.settings()}
+        steps = describe_steps(self.preprocess)
+        described = {"family": self.family, "version": self.version, **self.settings()}
+        return {**described, "preprocess": steps} if steps else described
 
     def fingerprint(self) -> str:
         """SHA-256 of the canonical JSON of `description`: equal for vectors that may be mixed."""
@@ -116,13 +132,10 @@ class Extractor:
         """What a table keeps about this extractor; `golden` is its vector of `golden_image`."""
         from importlib.metadata import version
 
-        params = {
-            key: value for key, value in self.get_params().items() if key not in ("store", "batch_size")
-        }
         return {
             "spec": self.name,
             "family": self.family,
-            "params": json.loads(json.dumps(params, default=os.fspath)),
+            "params": json.loads(json.dumps(self.kept_params(), default=os.fspath)),
             "description": self.description(),
             "fingerprint": self.fingerprint(),
             "width": self.width,
@@ -131,6 +144,10 @@ class Extractor:
             "versions": {library: version(library) for library in self.libraries()},
             "golden": [float(value) for value in golden],
         }
+
+    def kept_params(self) -> dict[str, Any]:
+        """The arguments that a table keeps, from which the registry makes this extractor again."""
+        return {k: v for k, v in self.get_params().items() if k not in ("store", "batch_size")}
 
     # -- scikit-learn's protocol ----------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Texture: how often grey levels lie side by side (grey-level co-occurrence matrices)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,66 +8,26 @@ from PIL import Image
 
 from featurize.errors import UsageError
 from featurize.extractors.base import Extractor
-from featurize.pixels import Photo, decode_policy
+from featurize.extractors.haralick import FORMULAS, PROPERTIES, Pairs
+from featurize.pixels import Photo, decode_policy, resize
 
 LONGER_SIDE = 512
-
-# Each takes the normalised matrices p of shape (levels, levels, n_distances, n_angles), and the level numbers
-# i (rows) and j (columns) as arrays that broadcast with them, counted from 0; logarithms are to base 2.
-PROPERTIES: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {}
-
-
-def _property(formula: Callable) -> Callable:
-    PROPERTIES[formula.__name__] = formula
-    return formula
-
-
-@_property
-def contrast(p, i, j):
-    """Σ p (i − j)²; 0 for a constant image."""
-    return _total(p * (i - j) ** 2)
-
-
-@_property
-def correlation(p, i, j):
-    """Σ p (i − μ_i)(j − μ_j) / (σ_i σ_j); 1 for a constant image, as scikit-image has it."""
-    off_i, off_j = i - _total(p * i), j - _total(p * j)
-    spread = np.sqrt(_total(p * off_i**2) * _total(p * off_j**2))
-    covariance = _total(p * off_i * off_j)
-    return np.where(spread < 1e-15, 1.0, covariance / np.where(spread < 1e-15, 1.0, spread))
-
-
-@_property
-def energy(p, i, j):
-    """√Σ p²; 1 for a constant image."""
-    return np.sqrt(_total(p**2))
-
-
-@_property
-def entropy(p, i, j):
-    """−Σ p log₂ p in bits; 0 for a constant image."""
-    return -_total(p * np.log2(np.where(p > 0, p, 1.0)))
-
-
-@_property
-def homogeneity(p, i, j):
-    """Σ p / (1 + (i − j)²); 1 for a constant image."""
-    return _total(p / (1.0 + (i - j) ** 2))
-
-
-def _total(values: np.ndarray) -> np.ndarray:
-    return values.sum(axis=(0, 1))
-
+CHANNELS = {"grey": ("",), "rgb": ("red_", "green_", "blue_")}
 
 class GLCM(Extractor):
-    """Grey-level co-occurrence texture: contrast, correlation, energy, entropy, homogeneity.
+    """Grey-level co-occurrence texture: five values, or the 22 that texture studies use.
 
-    The photo becomes grey (ITU-R 601 luma) with its longer side brought down to 512 pixels, never enlarged;
+    The photo has its longer side brought down to 512 pixels, never enlarged, and becomes grey (ITU-R 601 luma);
     the 256 levels are cut into `levels` equal ones. Pairs count in both directions, and each matrix is divided
-    by its sum. A pair of pixels that would leave the image is not counted.
+    by its sum. A pair of pixels that would leave the image is not counted; where an image is too small for any
+    pair at some distance, that matrix is all zeros. The formulas, their sources and their values for a constant
+    image stand in `featurize.extractors.haralick.FORMULAS`.
 
     Parameters
     ----------
+    properties : {"five", "haralick"}, default "five"
+        ``"five"``: contrast, correlation, energy, entropy and homogeneity, the five that skin-texture studies
+        share. ``"haralick"`` (spec ``glcm:haralick``): all 22.
     levels : int, default 32
         Grey levels, 2 to 256.
     distances : sequence of int, default (1,)
@@ -77,6 +37,10 @@ class GLCM(Extractor):
     average : bool, default True
         True gives each property averaged over distances and angles (hardly changed by turning the photo);
         False gives one value per property, distance and angle.
+    channels : {"grey", "rgb"}, default "grey"
+        ``"rgb"`` does the same for the red, the green and the blue values, side by side.
+    preprocess : sequence of str, default ()
+        Steps that change the photo first, such as ``("median:3",)``; see `featurize.extractors.steps`.
     store : Store or path, optional
         Where `transform` keeps and finds the vectors of files.
 
@@ -104,28 +68,39 @@ class GLCM(Extractor):
     glcm_homogeneity_d1_a090   1.00
     """
 
-    family, version = "glcm", 1
+    family, version = "glcm", 2
 
     def __init__(
         self,
+        properties: str = "five",
         levels: int = 32,
         distances: Sequence[int] = (1,),
         angles: Sequence[float] = (0, 45, 90, 135),
         average: bool = True,
+        channels: str = "grey",
+        preprocess: Sequence[str] = (),
         store: Any = None,
     ):
+        self.properties = properties
         self.levels = levels
         self.distances = distances
         self.angles = angles
         self.average = average
+        self.channels = channels
+        self.preprocess = preprocess
         self.store = store
 
     @property
+    def name(self) -> str:
+        return self.family if self.properties == "five" else f"{self.family}:{self.properties}"
+
+    @property
     def value_names(self) -> list[str]:
+        names = [f"glcm_{channel}{name}" for channel in self._channels() for name in self._formulas()]
         if self.average:
-            return [f"glcm_{name}" for name in PROPERTIES]
+            return names
         offsets = [f"d{distance}_a{angle:03g}" for distance in self.distances for angle in self.angles]
-        return [f"glcm_{name}_{offset}" for name in PROPERTIES for offset in offsets]
+        return [f"{name}_{offset}" for name in names for offset in offsets]
 
     def settings(self) -> dict[str, Any]:
         if not 2 <= self.levels <= 256:
@@ -140,7 +115,8 @@ class GLCM(Extractor):
             "distances": [int(distance) for distance in self.distances],
             "angles": [float(angle) for angle in self.angles],
             "average": bool(self.average),
-            "properties": list(PROPERTIES),
+            "properties": list(self._formulas()),
+            "channels": self.channels,
             "decode": decode_policy(longer=LONGER_SIDE),
             "resize": f"longer side at most {LONGER_SIDE}, bilinear with antialiasing",
         }
@@ -151,25 +127,44 @@ class GLCM(Extractor):
     def prepare(self, photo: Photo) -> np.ndarray:
         from skimage.feature import graycomatrix
 
-        grey = grey_image(photo)
-        quantised = (grey.astype(np.uint16) * self.levels // 256).astype(np.uint8)
-        p = graycomatrix(
-            quantised, self.distances, np.deg2rad(self.angles), self.levels, symmetric=True, normed=True
-        )
-        i, j = np.ogrid[: self.levels, : self.levels]
-        i, j = i[:, :, None, None].astype(np.float64), j[:, :, None, None].astype(np.float64)
-        values = np.stack([formula(p, i, j) for formula in PROPERTIES.values()])
-        return values.mean(axis=(1, 2)) if self.average else values.ravel()
+        photo, formulas, angles = self.view(photo), self._formulas(), np.deg2rad(self.angles)
+        planes = [grey_image(photo)] if self.channels == "grey" else np.moveaxis(small_image(photo), 2, 0)
+        values = []
+        for plane in planes:
+            quantised = (plane.astype(np.uint16) * self.levels // 256).astype(np.uint8)
+            p = graycomatrix(quantised, self.distances, angles, self.levels, symmetric=True, normed=True)
+            pairs = Pairs(p.reshape(self.levels, self.levels, -1))
+            values.append(np.stack([FORMULAS[name](pairs) for name in formulas]))
+        block = np.concatenate(values)
+        return block.mean(axis=1) if self.average else block.ravel()
 
     def vectors(self, prepared: list[np.ndarray]) -> np.ndarray:
         return np.stack(prepared).astype(np.float32)
+
+    def _formulas(self) -> tuple[str, ...]:
+        if self.properties not in PROPERTIES:
+            raise UsageError(f"GLCM properties {self.properties!r}", f"choose {' or '.join(PROPERTIES)}")
+        return PROPERTIES[self.properties]
+
+    def _channels(self) -> tuple[str, ...]:
+        if self.channels not in CHANNELS:
+            raise UsageError(f"GLCM channels {self.channels!r}", f"choose {' or '.join(CHANNELS)}")
+        return CHANNELS[self.channels]
+
+
+def small_image(photo: Photo) -> np.ndarray:
+    """The photo, uint8 of shape (height, width, 3), its longer side at most 512 pixels."""
+    return resize(photo.rgb(longer=LONGER_SIDE), *_small_size(photo))
 
 
 def grey_image(photo: Photo) -> np.ndarray:
     """The photo in grey, uint8 of shape (height, width), its longer side at most 512 pixels."""
     grey = Image.fromarray(photo.rgb(longer=LONGER_SIDE)).convert("L")
-    if max(grey.size) > LONGER_SIDE:
-        factor = LONGER_SIDE / max(photo.width, photo.height)
-        size = (max(1, round(photo.width * factor)), max(1, round(photo.height * factor)))
-        grey = grey.resize(size, Image.Resampling.BILINEAR)
+    if grey.size != _small_size(photo):
+        grey = grey.resize(_small_size(photo), Image.Resampling.BILINEAR)
     return np.asarray(grey)
+
+
+def _small_size(photo: Photo) -> tuple[int, int]:
+    factor = min(1.0, LONGER_SIDE / max(photo.width, photo.height))
+    return max(1, round(photo.width * factor)), max(1, round(photo.height * factor))
