@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from featurize.errors import UsageError
+from featurize.scancli import add_scan
+from featurize.storecli import add_store_commands
 from featurize.terminal import add_command, log, new_parser, run_command
 
 
@@ -67,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--rejects", metavar="FILE.csv", help="images left out and why (default: TABLE with .rejects.csv)"
     )
     command.add_argument("--strict", action="store_true", help="any rejected image makes the exit status 1")
+    add_scan(commands)
     return parser
 
 
