@@ -70,6 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--strict", action="store_true", help="any rejected image makes the exit status 1")
     add_scan(commands)
+    add_store_commands(commands)
     return parser
 
 

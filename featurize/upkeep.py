@@ -1,0 +1,257 @@
+"""Looking after a store: what is in it, whether it is whole, and removing what is no longer wanted."""
+
+import json
+import math
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featurize.errors import StoreError, UsageError
+from featurize.files import PARTIAL
+from featurize.section import DAMAGED, DESCRIPTION, Section, description_fault
+from featurize.shard import DamagedShard, check_digest
+from featurize.store import Store, section_name
+
+DAY = 86_400.0
+# A write takes seconds: a temporary file, or a network kept for a run without a vector yet, of this age is left over.
+ABANDONED_SECONDS = DAY
+AGE_UNITS = {"h": DAY / 24, "d": DAY, "w": 7 * DAY, "y": 365 * DAY}
+
+
+@dataclass(frozen=True)
+class SectionSummary:
+    """One extractor in a store.
+
+    `images` are different photos, however many variants of each are stored; `written` is the time of the last
+    shard, in seconds since 1970.
+    """
+
+    name: str
+    fingerprint: str
+    width: int
+    images: int
+    shards: int
+    bytes: int
+    written: float
+
+
+@dataclass(frozen=True)
+class Removal:
+    """One thing that `prune` removes: what it is, for people, and where it lies below the store."""
+
+    what: str
+    path: str
+    bytes: int
+
+
+def open_sections(store: Store) -> list[Section]:
+    """The sections of a store, by folder name.
+
+    A section whose ``extractor.json`` is damaged is known by its folder's name alone: its fingerprint is what
+    that name holds of it, and its width is 0.
+    """
+    sections = []
+    for folder in store.folder.folders():
+        match = re.fullmatch(r"(.+)-([0-9a-f]{32})", folder)
+        if match is None:
+            continue
+        about: dict[str, Any] = {"name": match[1], "fingerprint": match[2], "width": 0, "description": {}}
+        try:
+            about = _described(store.folder.read(f"{folder}/{DESCRIPTION}"), folder) or about
+        except FileNotFoundError:
+            pass
+        sections.append(Section(store.folder, folder, about))
+    return sections
+
+
+def _described(text: bytes, folder: str) -> dict | None:
+    try:
+        about = json.loads(text)
+        right = section_name(about["name"], about["fingerprint"]) == folder and int(about["width"]) > 0
+        return about if right and description_fault(text, about) is None else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def choose_sections(store: Store, extractor: str | None) -> list[Section]:
+    """All sections, or those of one extractor, given by its features spec or the start of its fingerprint.
+
+    Raises
+    ------
+    UsageError
+        If the store has no such extractor; the message lists those it has.
+    """
+    sections = open_sections(store)
+    if extractor is None:
+        return sections
+    chosen = [s for s in sections if s.about["name"] == extractor]
+    if not chosen and len(extractor) >= 4:
+        chosen = [s for s in sections if s.about["fingerprint"].startswith(extractor.lower())]
+    if not chosen:
+        held = ", ".join(f"{s.about['name']} ({s.about['fingerprint'][:8]})" for s in sections)
+        raise UsageError(
+            f"the store holds nothing of {extractor!r}",
+            f"give a features spec, or 4 or more digits of a fingerprint; it holds {held or 'nothing'}",
+        )
+    return chosen
+
+
+def summarise(section: Section) -> SectionSummary:
+    """What a section holds."""
+    from featurize.extractors.base import GOLDEN_SHA256
+
+    shards = section.shards()
+    contents = np.ascontiguousarray(section.keys().view(np.uint8).reshape(-1, 40)[:, :32]).view("V32")
+    golden = np.frombuffer(bytes.fromhex(GOLDEN_SHA256), dtype="V32")
+    return SectionSummary(
+        section.about["name"],
+        section.about["fingerprint"],
+        section.about["width"],
+        len(np.setdiff1d(contents, golden)),
+        len(shards),
+        sum(size for _, size, _ in shards),
+        max((written for _, _, written in shards), default=0.0),
+    )
+
+
+def verify_section(section: Section) -> tuple[int, int]:
+    """Read every shard of a section; how many are whole, and how many were damaged and set aside."""
+    n_whole = n_damaged = 0
+    if section.about["width"] == 0:
+        section.set_aside(DESCRIPTION, "it is empty, missing or of another extractor")
+        n_damaged += 1
+    for shard, _, _ in section.shards():
+        try:
+            check_digest(shard, section.folder.read(f"{section.name}/{shard}"))
+            n_whole += 1
+        except FileNotFoundError:
+            # A compaction removed it; what it held is in another shard.
+            continue
+        except DamagedShard as damage:
+            section.set_aside(shard, str(damage))
+            n_damaged += 1
+    return n_whole, n_damaged
+
+
+# -- prune --------------------------------------------------------------------------------------
+
+
+def seconds_of(age: str) -> float:
+    """``"90d"`` as seconds; hours, days, weeks and years.
+
+    >>> seconds_of("90d")
+    7776000.0
+    """
+    match = re.fullmatch(r"(\d+)([hdwy])", age.strip())
+    if match is None:
+        raise UsageError(f"{age!r} is no age", "write a number and h, d, w or y: 90d")
+    return int(match[1]) * AGE_UNITS[match[2]]
+
+
+def plan_prune(store: Store, extractor: str | None = None, older_than: float | None = None) -> list[Removal]:
+    """What `prune` would remove.
+
+    Parameters
+    ----------
+    extractor : str, optional
+        Vectors of this extractor alone: a features spec, or the start of a fingerprint.
+    older_than : float, optional
+        Vectors that were written more than this many seconds ago.
+
+    Returns
+    -------
+    list of Removal
+        Vectors only when `extractor` or `older_than` is given (both: those that match both), with the networks
+        kept for them. Always: files that were set aside as damaged, temporary files that a killed run left
+        more than a day ago, and networks kept for an extractor of which the store holds nothing.
+    """
+    now = time.time()
+    wanted = {section.name for section in choose_sections(store, extractor)}
+    plan: list[Removal] = []
+    alive: set[str] = set()
+    for section in open_sections(store):
+        shards = section.shards()
+        gone = []
+        if section.name in wanted and (extractor is not None or older_than is not None):
+            gone = [s for s in shards if older_than is None or now - s[2] > older_than]
+        spec = section.about["name"]
+        plan += [Removal(f"vectors of {spec}", f"{section.name}/{name}", size) for name, size, _ in gone]
+        if len(gone) == len(shards) and (gone or extractor is not None):
+            described = [e for e in store.folder.names(section.name) if e[0] == DESCRIPTION]
+            plan += [
+                Removal(f"description of {spec}", f"{section.name}/{n}", size) for n, size, _ in described
+            ]
+        else:
+            alive.add(section.about["fingerprint"][:32])
+        plan += _leftovers(store, section.name, now)
+    plan += _leftovers(store, "", now)
+    return plan + list(_kept_graphs(store, now, alive, older_than if extractor is None else None))
+
+
+def _leftovers(store: Store, folder: str, now: float) -> Iterator[Removal]:
+    below = f"{folder}/" if folder else ""
+    for name, size, _ in store.folder.names(f"{below}{DAMAGED}") if folder else []:
+        yield Removal("damaged, set aside", f"{below}{DAMAGED}/{name}", size)
+    for name, size, written in store.folder.names(folder):
+        if name.startswith(PARTIAL) and now - written > ABANDONED_SECONDS:
+            yield Removal("left by a killed run", f"{below}{name}", size)
+
+
+def _kept_graphs(store: Store, now: float, alive: set[str], older_than: float | None) -> Iterator[Removal]:
+    for path in _graph_files(store):
+        status = path.stat()
+        age = now - status.st_mtime
+        unused = path.name[:32] not in alive or path.name.startswith(PARTIAL)
+        if (unused and age > ABANDONED_SECONDS) or (older_than is not None and age > older_than):
+            yield Removal("network kept for a quick start", f"{path.parent.name}/{path.name}", status.st_size)
+
+
+def _graph_files(store: Store) -> list[Path]:
+    place = store.beside("graphs/x")
+    return sorted(path for path in place.parent.iterdir() if path.is_file()) if place is not None else []
+
+
+def prune(store: Store, plan: list[Removal]) -> None:
+    """Remove what `plan_prune` listed; runs that write at the same time lose nothing they write.
+
+    Raises
+    ------
+    StoreError
+        If something cannot be removed; running it again goes on from there.
+    """
+    graphs = {f"{path.parent.name}/{path.name}": path for path in _graph_files(store)}
+    try:
+        for removal in plan:
+            if removal.path in graphs:
+                graphs[removal.path].unlink(missing_ok=True)
+            else:
+                store.folder.remove(removal.path)
+    except OSError as error:
+        raise StoreError(
+            f"{removal.path} cannot be removed: {error.strerror or error}",
+            "check the rights and run it again",
+        ) from error
+    # Deepest first. A folder in which another run wrote meanwhile is not empty, and stays.
+    folders = {os.path.dirname(removal.path) for removal in plan} - {"", "graphs"}
+    folders |= {folder.partition("/")[0] for folder in folders}
+    for folder in sorted(folders, key=len, reverse=True):
+        store.folder.remove_folder(folder)
+
+
+def sample_size(n_images: int, percent: float) -> int:
+    """How many images a sample of `percent` has: at least one of any."""
+    return min(n_images, math.ceil(n_images * percent / 100))
+
+
+def is_here(url: str | os.PathLike) -> bool:
+    """Whether a store is there to be looked at; stores elsewhere are taken to be."""
+    text = os.fspath(url)
+    return ("://" in text and not text.startswith("file://")) or Path(
+        text.removeprefix("file://")
+    ).expanduser().is_dir()
