@@ -221,10 +221,11 @@ def _comparisons(results: list[dict[str, Any]], predictions: Predictions) -> lis
 def _pair(kind: str, one: dict, other: dict, predictions: Predictions) -> dict[str, Any]:
     from evaluate.text import difference_in_words
 
-    sides = [predictions.of(row["features"], row["head"]) for row in (one, other)]
-    times = sides[0].times
+    mine, its = (predictions.of(row["features"], row["head"]) for row in (one, other))
+    times = mine.times
     found = paired_difference(
-        *(_fold_accuracies(side) for side in sides),
+        _fold_accuracies(mine),
+        _fold_accuracies(its),
         times["n_testing"].to_numpy(),
         times["n_training"].to_numpy(),
     )

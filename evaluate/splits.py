@@ -54,8 +54,8 @@ def split_table(
     """
     shares = _checked(method, testing_percentage, validation_percentage)
     if method == "hash":
-        split = [hash_split(name, testing_percentage, validation_percentage) for name in table.image]
-        return table.with_column("split", split)
+        hashed = [hash_split(name, testing_percentage, validation_percentage) for name in table.image]
+        return table.with_column("split", hashed)
     labelled = np.array([label is not None for label in table.label], dtype=bool)
     if not labelled.any():
         raise UsageError(

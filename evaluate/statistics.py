@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+Numbers = Sequence[float] | np.ndarray
+
 INTERVAL_METHOD = (
     "95 %, corrected resampled t interval over the folds (Nadeau and Bengio 2003), cut at 0 and 1; where all "
     "folds agree exactly, Wilson's score interval on the pooled predictions"
@@ -118,7 +120,7 @@ def cross_validated_interval(
     right: np.ndarray,
     fold: np.ndarray,
     groups: np.ndarray,
-    n_training: Sequence[int],
+    n_training: Numbers,
     confidence: float = 0.95,
 ) -> Interval:
     """The interval of an accuracy measured by cross-validation.
@@ -160,10 +162,10 @@ def cross_validated_interval(
 
 
 def paired_difference(
-    one: Sequence[float],
-    other: Sequence[float],
-    n_testing: Sequence[int],
-    n_training: Sequence[int],
+    one: Numbers,
+    other: Numbers,
+    n_testing: Numbers,
+    n_training: Numbers,
     confidence: float = 0.95,
 ) -> Difference:
     """Whether one head (or features) is better than another, from their accuracies on the same folds.
@@ -203,7 +205,7 @@ def paired_difference(
 
 
 def _corrected_t(
-    values: np.ndarray, n_testing: Sequence[int] | np.ndarray, n_training: Sequence[int], confidence: float
+    values: np.ndarray, n_testing: Numbers, n_training: Numbers, confidence: float
 ) -> Difference:
     """The mean of one value per fold against 0."""
     from scipy.stats import t

@@ -49,6 +49,11 @@ def difference_in_words(comparison: dict[str, Any]) -> str:
     return f"{where}{names[0]} and {names[1]} cannot be told apart: the difference is {span}"
 
 
+def sentence(words: str) -> str:
+    """With a capital where the first word is ours (a name keeps its own spelling) and a full stop."""
+    return ("On" + words[2:] if words.startswith("on ") else words) + "."
+
+
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
     """A table in columns; the first `left` columns start at the left, the others end at the right."""
     lines = [list(header), *map(list, rows)]
@@ -79,7 +84,7 @@ def comparison_as_text(found: "Comparison") -> str:
     parts = [
         data_in_words(found.data, found.folds),
         aligned(header, rows, left=3) + "\n* best",
-        "\n".join(_capital(pair["words"]) + "." for pair in found.comparisons),
+        "\n".join(sentence(pair["words"]) for pair in found.comparisons),
         _warnings(found.warnings),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -150,8 +155,3 @@ def split_as_text(table: "FeatureTable") -> str:
 
 def _warnings(warnings: Sequence[str]) -> str:
     return "\n".join(f"warning: {text}" for text in warnings)
-
-
-def _capital(sentence: str) -> str:
-    # Only "on x, …" begins with a word of ours; a name keeps its own spelling.
-    return "On" + sentence[2:] if sentence.startswith("on ") else sentence

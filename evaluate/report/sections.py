@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from evaluate.report.photos import Photos
-from evaluate.text import interval_in_words, percent
+from evaluate.text import interval_in_words, percent, sentence
 
 if TYPE_CHECKING:
     from evaluate.comparison import Comparison
@@ -48,7 +48,7 @@ def _comparison(found: dict[str, Any], photos: Photos) -> Page:
         f"{interval_in_words(best['accuracy'])} of {n_images} photos right, each predicted by heads that were not "
         "trained on it.",
         *_about_labels(found["data"], details),
-        *(_sentence(one["words"]) for one in found["comparisons"]),
+        *(sentence(one["words"]) for one in found["comparisons"]),
     ]
     sections = [
         Section("summary", "In words", {"sentences": sentences}),
@@ -121,10 +121,6 @@ def _about_labels(data: dict[str, Any], details: dict[str, Any]) -> list[str]:
             f"missed is most often taken for {max(wrong, key=lambda name: wrong[name])}."
         )
     return sentences
-
-
-def _sentence(words: str) -> str:
-    return ("On" + words[2:] if words.startswith("on ") else words) + "."
 
 
 def _warnings(warnings: list[str]) -> list[Section]:

@@ -91,10 +91,11 @@ HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}\u202
 def test_hostile_names_are_only_text(confused):
     rename = {"ant": HOSTILE, "bee": "b&b", "cat": "</style></title>"}
     table = confused.relabel(rename).with_column("image", [f"{HOSTILE}/{i}.jpg" for i in range(60)])
-    table = FeatureTable(
-        table.ids, {HOSTILE: confused.vectors["noise"]}, {"source": {"path": HOSTILE, "kind": "folder"}}
-    )
-    found = compare(table, [HOSTILE], ["softmax"], cv=3, jobs=1)
+    doubtful = {
+        "noise": {"fingerprint": HOSTILE, "weights": {"file": HOSTILE}, "description": {HOSTILE: HOSTILE}}
+    }
+    table.metadata.update(source={"path": HOSTILE, "kind": "folder"}, features=doubtful)
+    found = compare(table, ["noise"], ["softmax"], cv=3, jobs=1)
     found.command = HOSTILE
     page = found.to_html()
     outline = Outline(page)
