@@ -164,7 +164,8 @@ def _provenance(found: dict[str, Any]) -> dict[str, Any]:
         facts.append(("Byte-identical images", str(data["identical_images"])))
     if "folds" in found:
         folds = found["folds"]
-        facts.append(("Folds", f"{folds['cv']}, {folds['repeats']} time(s); {folds['method']}"))
+        again = f", divided {folds['repeats']} times" if folds["repeats"] > 1 else ""
+        facts.append(("Folds", f"{folds['cv']}{again}; {folds['method']}"))
         facts.append(("Seed", str(found["seed"])))
     facts += [(name.capitalize(), text) for name, text in found["methods"].items()]
     facts.append(("Versions", ", ".join(f"{name} {number}" for name, number in found["versions"].items())))
@@ -186,6 +187,10 @@ def _origin(entry: dict[str, Any] | None) -> tuple[list[tuple[str, str]], str]:
                 "Weights",
                 ", ".join(str(weights[key]) for key in ("source", "file", "sha256") if weights.get(key)),
             )
+        )
+    if entry.get("versions"):
+        facts.append(
+            ("Versions", ", ".join(f"{name} {number}" for name, number in entry["versions"].items()))
         )
     description = entry.get("description")
     return facts, json.dumps(description, indent=2, ensure_ascii=False, sort_keys=True) if description else ""
