@@ -8,11 +8,17 @@ import importlib
 
 _HOMES = {
     "BottleheadError": "featurize.errors",
+    "Color": "featurize.extractors.color",
+    "Distortion": "featurize.extractors.distort",
     "Extraction": "featurize.run",
     "Extractor": "featurize.extractors.base",
     "FeatureTable": "featurize.table",
+    "FunctionExtractor": "featurize.extractors.function",
     "GLCM": "featurize.extractors.glcm",
     "InceptionV3": "featurize.extractors.backbones",
+    "LBP": "featurize.extractors.lbp",
+    "Nuisance": "featurize.extractors.nuisance",
+    "Shape": "featurize.extractors.shape",
     "Store": "featurize.store",
     "extract": "featurize.run",
     "make_extractor": "featurize.extractors",

@@ -78,9 +78,7 @@ class Photo:
             self.width, self.height = _shown_size(image)
         if self.width * self.height > MAX_PIXELS:
             raise ImageRejected(f"{self.width} × {self.height} pixels; at most {MAX_PIXELS:,} are read")
-        self._decoded: dict[int, np.ndarray] = {}
-        self._views: dict[Hashable, Photo] = {}
-        self._lock = threading.RLock()
+        self._begin()
 
     @classmethod
     def from_array(cls, rgb: np.ndarray) -> "Photo":
@@ -101,8 +99,15 @@ class Photo:
         photo = cls.__new__(cls)
         photo.data, photo.format = None, "array"
         photo.height, photo.width = rgb.shape[:2]
-        photo._decoded, photo._views, photo._lock = {1: rgb}, {}, threading.RLock()
+        photo._begin()
+        photo._decoded[1] = rgb
         return photo
+
+    def _begin(self) -> None:
+        """Nothing decoded yet."""
+        self._decoded: dict[int, np.ndarray] = {}
+        self._views: dict[Hashable, Photo] = {}
+        self._lock = threading.RLock()
 
     def view(self, key: Hashable, change: Callable[[np.ndarray], np.ndarray]) -> "Photo":
         """The photo whose pixels are what `change` makes of all pixels of this one; made once per `key`."""

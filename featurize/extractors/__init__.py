@@ -2,7 +2,9 @@
 
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from featurize.errors import ModelError, UsageError
@@ -11,8 +13,14 @@ from featurize.extractors.base import Extractor
 # family: module, class, the argument that the text after ":" in a spec sets
 FAMILIES: dict[str, tuple[str, str, str | None]] = {
     "inception_v3": ("featurize.extractors.backbones", "InceptionV3", "layer"),
-    "glcm": ("featurize.extractors.glcm", "GLCM", None),
+    "glcm": ("featurize.extractors.glcm", "GLCM", "properties"),
+    "lbp": ("featurize.extractors.lbp", "LBP", None),
+    "color": ("featurize.extractors.color", "Color", None),
+    "shape": ("featurize.extractors.shape", "Shape", None),
+    "nuisance": ("featurize.extractors.nuisance", "Nuisance", None),
 }
+# Other packages add families here: an Extractor class, a function of one RGB array, or a transformer.
+ENTRY_POINTS = "featurize.extractors"
 
 
 def make_extractor(spec: str | Extractor, **options: Any) -> Extractor:
@@ -38,13 +46,14 @@ def make_extractor(spec: str | Extractor, **options: Any) -> Extractor:
     if isinstance(spec, Extractor):
         return spec
     family, colon, option = spec.partition(":")
-    if family not in FAMILIES:
-        raise UsageError(f"there are no features named {spec}", f"the families are {', '.join(FAMILIES)}")
-    cls, argument = _class(family), FAMILIES[family][2]
+    make, argument = _family(family)
+    if make is None:
+        known_families = ", ".join([*FAMILIES, *sorted(_entry_points())])
+        raise UsageError(f"there are no features named {spec}", f"the families are {known_families}")
     if colon and (argument is None or not option):
         choices = f"{family}:{argument.upper()}" if argument else family
         raise UsageError(f"{family} has no option {option!r}", f"write {choices}")
-    extractor = cls()
+    extractor = make()
     known = extractor.get_params()
     chosen = {name: value for name, value in options.items() if name in known}
     return extractor.set_params(**chosen, **({argument: option} if colon and argument else {}))
@@ -69,10 +78,12 @@ def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike
         If the weights are nowhere to be found.
     """
     family = entry.get("family")
-    if family not in FAMILIES:
+    make, _ = _family(str(family))
+    if make is None:
         raise ModelError(
             f"the features {entry.get('spec')} cannot be computed from photos here (family {family})",
-            "use a table that holds them",
+            "use a table that holds them, or install the package that registers them "
+            f"(entry point {ENTRY_POINTS})",
         )
     params = dict(entry["params"])
     record = entry.get("weights")
@@ -82,12 +93,29 @@ def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike
         params["weights"] = record["file"] if os.path.isfile(record["file"]) else "auto"
     elif record:
         params["weights"] = f"random:{record['seed']}"
-    extractor = _class(family)(**params)
+    extractor = make(**params)
     if record and record.get("sha256"):
         extractor._wanted_sha256 = record["sha256"]  # type: ignore[attr-defined]
     return extractor
 
 
-def _class(family: str) -> type[Extractor]:
-    module, name, _ = FAMILIES[family]
-    return getattr(importlib.import_module(module), name)
+def _family(family: str) -> tuple[Callable[..., Extractor] | None, str | None]:
+    """What makes extractors of a family, and the argument that its specs can set; None for an unknown family."""
+    if family in FAMILIES:
+        module, name, argument = FAMILIES[family]
+        return getattr(importlib.import_module(module), name), argument
+    found = _entry_points().get(family)
+    if found is None:
+        return None, None
+    loaded = found.load()
+    if isinstance(loaded, type) and issubclass(loaded, Extractor):
+        return loaded, None
+    from featurize.extractors.function import FunctionExtractor
+
+    # A class is a transformer's; its defaults are the settings.
+    function = loaded() if isinstance(loaded, type) else loaded
+    return partial(FunctionExtractor, function, family), None
+
+
+def _entry_points() -> dict[str, EntryPoint]:
+    return {found.name: found for found in entry_points(group=ENTRY_POINTS)}

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -26,8 +26,9 @@ GOLDEN_SHA256 = hashlib.sha256(golden_image().tobytes()).hexdigest()
 class Extractor:
     """Turns images into vectors, each of which depends on its image and the extractor's settings alone.
 
-    A new family is a subclass in a file of its own and one line in `featurize.extractors`. It stores its
-    arguments in ``__init__`` and defines:
+    A new family is a subclass in a file of its own and one line in `featurize.extractors`; in another package it
+    is an entry point of the group ``featurize.extractors``, named as the family. It stores its arguments in
+    ``__init__`` and defines:
 
     ``family``, ``version``
         Its name in specs, and a number to raise whenever its vectors change.
@@ -58,8 +59,8 @@ class Extractor:
     array([[7., 7., 7.]], dtype=float32)
     """
 
-    family: ClassVar[str]
-    version: ClassVar[int]
+    family: str
+    version: int | str | None
     preprocess: Sequence[str] = ()
     batch_size: int = 32
     store: Any = None

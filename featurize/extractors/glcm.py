@@ -14,6 +14,7 @@ from featurize.pixels import Photo, decode_policy, resize
 LONGER_SIDE = 512
 CHANNELS = {"grey": ("",), "rgb": ("red_", "green_", "blue_")}
 
+
 class GLCM(Extractor):
     """Grey-level co-occurrence texture: five values, or the 22 that texture studies use.
 

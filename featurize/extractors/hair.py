@@ -23,6 +23,9 @@ def without_hair(rgb: np.ndarray, width: int = 11) -> np.ndarray:
        direction and also does where hairs cross.
     3. Smoothing: the painted pixels take the median of 5 × 5.
 
+    It is made for skin: where a photo is full of fine dark texture, such as grass or branches, that is taken for
+    hair too.
+
     Parameters
     ----------
     rgb : array of shape (height, width, 3), uint8

@@ -33,10 +33,12 @@ class Pairs:
     """
 
     def __init__(self, p: np.ndarray):
-        self.levels = p.shape[0]
+        self.levels: int = p.shape[0]
         self.p = p.reshape(self.levels**2, -1)
-        sums = _margins(self.levels) @ self.p
-        self.x, self.plus, self.minus = np.split(sums, [self.levels, 3 * self.levels - 1])
+        sums: np.ndarray = _margins(self.levels) @ self.p
+        self.x = sums[: self.levels]
+        self.plus = sums[self.levels : 3 * self.levels - 1]
+        self.minus = sums[3 * self.levels - 1 :]
         self.level = np.arange(self.levels, dtype=np.float64)
         self.sum = np.arange(2 * self.levels - 1, dtype=np.float64)
 

@@ -1,0 +1,128 @@
+"""Anybody's function or scikit-learn transformer as an extractor, cached like the rest."""
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from featurize.errors import UsageError
+from featurize.extractors.base import Extractor
+from featurize.pixels import ImageRejected, Photo, decode_policy, golden_image
+
+
+class FunctionExtractor(Extractor):
+    """The vectors that a function, or a transformer of scikit-learn's kind, makes of RGB arrays.
+
+    Vectors are kept under name, version and parameters: raise `version` whenever the function changes, because
+    nothing else can tell that it did. For the command line and for models that are used later, register the
+    function under the entry point ``featurize.extractors``; see ``examples/own_extractor.py``.
+
+    Parameters
+    ----------
+    function : callable or transformer
+        A callable takes one photo, uint8 of shape (height, width, 3), and returns its numbers. A transformer's
+        ``transform`` takes a list of one photo and returns one row; its ``get_params()`` are part of the
+        fingerprint, what it has learned is not: `version` must say which fit it is. Both are called in several
+        threads at once.
+    name : str
+        The features spec, and the column in a table.
+    version : int or str, optional
+        By default the function's attribute ``version``.
+    names : sequence of str, optional
+        A name for each number; by default the function's attribute ``value_names``, else numbered.
+    preprocess : sequence of str, default ()
+        Steps that change the photo first; see `featurize.extractors.steps`.
+    store : Store or path, optional
+        Where `transform` keeps and finds the vectors of files.
+
+    Examples
+    --------
+    >>> brightness = FunctionExtractor(lambda rgb: [rgb.mean()], "brightness", version=1)
+    >>> brightness.transform([np.full((2, 2, 3), 9, dtype=np.uint8)])
+    array([[9.]], dtype=float32)
+    """
+
+    name = ""
+
+    def __init__(
+        self,
+        function: Any,
+        name: str,
+        version: int | str | None = None,
+        names: Sequence[str] | None = None,
+        preprocess: Sequence[str] = (),
+        store: Any = None,
+    ):
+        self.function = function
+        self.name = name
+        self.version = version
+        self.names = names
+        self.preprocess = preprocess
+        self.store = store
+
+    @property
+    def family(self) -> str:  # type: ignore[override]
+        return self.name
+
+    @property
+    def value_names(self) -> Sequence[str]:
+        named = self.names if self.names is not None else getattr(self.function, "value_names", None)
+        if named is not None:
+            return list(named)
+        if getattr(self, "_width_for", None) is not self.function:
+            self._width = len(self._numbers(golden_image()))
+            self._width_for = self.function
+        return [f"{self.name}_{number:04d}" for number in range(self._width)]
+
+    def settings(self) -> dict[str, Any]:
+        version = self.version if self.version is not None else getattr(self.function, "version", None)
+        if isinstance(version, bool) or not isinstance(version, int | str):
+            raise UsageError(
+                f"the extractor {self.name} has the version {version!r}",
+                "give it a version, a number or text, and another one whenever its vectors change",
+            )
+        params = self.function.get_params(deep=False) if hasattr(self.function, "get_params") else {}
+        return {
+            "version": version,
+            "params": json.loads(json.dumps(params, default=self._plain)),
+            "decode": decode_policy(),
+        }
+
+    def kept_params(self) -> dict[str, Any]:
+        return {"preprocess": list(self.preprocess)}
+
+    def prepare(self, photo: Photo) -> np.ndarray:
+        numbers = self._numbers(self.view(photo).rgb())
+        if not np.isfinite(numbers).all():
+            raise ImageRejected(f"{self.name} made numbers of it that are not finite")
+        if len(numbers) != self.width:
+            raise UsageError(
+                f"{self.name} made {len(numbers)} numbers of one photo, and has {self.width} names for them",
+                "make it return as many numbers for every photo",
+            )
+        return numbers
+
+    def vectors(self, prepared: list[np.ndarray]) -> np.ndarray:
+        return np.stack(prepared).astype(np.float32)
+
+    def _numbers(self, rgb: np.ndarray) -> np.ndarray:
+        made = self.function.transform([rgb]) if hasattr(self.function, "transform") else self.function(rgb)
+        made = made.toarray() if hasattr(made, "toarray") else made
+        return np.asarray(made, dtype=np.float64).ravel()
+
+    def _plain(self, value: Any) -> Any:
+        """A parameter as plain JSON values, the same in every process."""
+        if hasattr(value, "get_params"):
+            return {type(value).__qualname__: value.get_params(deep=False)}
+        if hasattr(value, "tolist"):
+            return value.tolist()
+        if hasattr(value, "__qualname__"):
+            return f"{value.__module__}.{value.__qualname__}"
+        if isinstance(value, os.PathLike):
+            return os.fspath(value)
+        raise UsageError(
+            f"a parameter of {self.name} is a {type(value).__name__}, which a fingerprint cannot hold",
+            "use numbers, text, arrays or estimators as parameters",
+        )

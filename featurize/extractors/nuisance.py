@@ -1,0 +1,119 @@
+"""What a photo tells about its camera and its file, and nothing about its subject."""
+
+import hashlib
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from featurize.extractors.base import Extractor
+from featurize.extractors.glcm import LONGER_SIDE, small_image
+from featurize.pixels import READERS, Photo, decode_policy
+
+CAMERAS = 8
+MAKE, MODEL = 0x010F, 0x0110
+BORDER = 0.05
+# ITU-T T.81 (JPEG), annex K, table K.1: the luminance table that libjpeg scales by the quality, summed.
+STANDARD_SUM = 3688
+
+
+class Nuisance(Extractor):
+    """Size, compression, camera and mean colours: what no head should be able to learn from.
+
+    Where a head predicts the labels from these alone, a network may be reading the camera or the file instead of
+    the subject.
+
+    - width and height in pixels, bytes of the file, bits per pixel
+    - JPEG: 1 or 0; its quality, 1 to 100, from the luminance quantisation table by libjpeg's rule (0 for other
+      formats); subsampling is not looked at
+    - EXIF: whether it names a camera, and one of 8 flags chosen by a hash of make and model (all 0 without)
+    - mean red, green and blue of the photo, and of a frame 5 % of the shorter side wide along its border
+
+    An array has no file: its bytes, bits per pixel, JPEG and camera values are 0, which no file has. Steps in
+    ``preprocess``, and distortions, change the colours alone; the rest describes the file.
+
+    Parameters
+    ----------
+    preprocess : sequence of str, default ()
+        Steps that change the photo first; see `featurize.extractors.steps`.
+    store : Store or path, optional
+        Where `transform` keeps and finds the vectors of files.
+
+    Examples
+    --------
+    >>> values = Nuisance().transform([np.full((20, 30, 3), 7, dtype=np.uint8)])[0]
+    >>> values[:2].tolist(), values[-6:].tolist()
+    ([30.0, 20.0], [7.0, 7.0, 7.0, 7.0, 7.0, 7.0])
+    """
+
+    family, version = "nuisance", 1
+
+    def __init__(self, preprocess: Sequence[str] = (), store: Any = None):
+        self.preprocess = preprocess
+        self.store = store
+
+    @property
+    def value_names(self) -> list[str]:
+        camera = ["has_camera", *(f"camera{number}" for number in range(CAMERAS))]
+        colours = [f"{where}_{c}" for where in ("mean", "border") for c in ("red", "green", "blue")]
+        file = ["width", "height", "bytes", "bits_per_pixel", "is_jpeg", "jpeg_quality"]
+        return [f"nuisance_{name}" for name in [*file, *camera, *colours]]
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            "cameras": CAMERAS,
+            "border": BORDER,
+            "decode": decode_policy(longer=LONGER_SIDE),
+            "resize": f"longer side at most {LONGER_SIDE}, bilinear with antialiasing",
+        }
+
+    def prepare(self, photo: Photo) -> np.ndarray:
+        rgb = small_image(self.view(photo)).astype(np.float64)
+        frame = max(1, round(BORDER * min(rgb.shape[:2])))
+        border = np.ones(rgb.shape[:2], dtype=bool)
+        border[frame:-frame, frame:-frame] = False
+        n_bytes = len(photo.data or b"")
+        size = [photo.width, photo.height, n_bytes, 8 * n_bytes / (photo.width * photo.height)]
+        return np.array([*size, *_header(photo), *rgb.mean(axis=(0, 1)), *rgb[border].mean(axis=0)])
+
+    def vectors(self, prepared: list[np.ndarray]) -> np.ndarray:
+        return np.stack(prepared).astype(np.float32)
+
+
+def _header(photo: Photo) -> list[float]:
+    """Is it JPEG, its quality, and the camera's flags."""
+    if photo.data is None:
+        return [0.0] * (3 + CAMERAS)
+    with Image.open(io.BytesIO(photo.data), formats=READERS) as image:
+        tables = getattr(image, "quantization", None)
+        return [float(bool(tables)), jpeg_quality(tables) if tables else 0.0, *_camera(image)]
+
+
+def jpeg_quality(tables: dict[int, Sequence[int]]) -> float:
+    """The libjpeg quality, 1 to 100, whose scaling of the standard table comes nearest to the first of `tables`.
+
+    >>> jpeg_quality({0: [1] * 64})
+    100.0
+    """
+    total = sum(tables[min(tables)])
+    if total <= 64:
+        return 100.0
+    percent = 100 * total / STANDARD_SUM
+    quality = (200 - percent) / 2 if percent <= 100 else 5000 / percent
+    return float(np.clip(round(quality), 1, 100))
+
+
+def _camera(image: Image.Image) -> list[float]:
+    try:
+        exif = image.getexif()
+        name = "|".join(str(exif.get(tag, "")).strip(" \0").lower() for tag in (MAKE, MODEL))
+    except Exception:
+        # Damaged EXIF makes readers raise almost anything; it names no camera.
+        name = "|"
+    flags = [0.0] * (1 + CAMERAS)
+    if name != "|":
+        flags[0] = 1.0
+        flags[1 + hashlib.sha256(name.encode("utf-8", "replace")).digest()[0] % CAMERAS] = 1.0
+    return flags
