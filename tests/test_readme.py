@@ -1,0 +1,116 @@
+"""README: its Python runs, its commands run and print what it shows (up to the digits), its table is real."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def session() -> list[tuple[str, str]]:
+    """The commands that README shows with a prompt, and what it shows them printing."""
+    (block,) = [block for block in blocks("console") if block.startswith("$ ")]
+    parts = re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]
+    return [(part.partition("\n")[0], part.partition("\n")[2]) for part in parts]
+
+
+def without_digits(text: str) -> list[str]:
+    """The words of each line: numbers depend on the processor, their places do not."""
+    lines = [re.sub(r"[-*\d.,]+", "#", line).split() for line in text.strip().splitlines()]
+    return [" ".join(line) for line in lines if line]
+
+
+def run(command: str, folder: Path, **environment: str) -> str:
+    words = shlex.split(command)
+    result = subprocess.run(
+        [sys.executable, "-m", *words], cwd=folder, capture_output=True, text=True, env=_environment(environment)
+    )
+    assert result.returncode == 0, f"{command}\n{result.stderr}"
+    return result.stdout
+
+
+def _environment(more: dict[str, str]) -> dict[str, str]:
+    import os
+
+    return {**os.environ, **more}
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory) -> tuple[Path, str]:
+    """A folder in which the quickstart was run as a newcomer does, and what it printed."""
+    folder = tmp_path_factory.mktemp("a newcomer")
+    command = [sys.executable, str(ROOT / "examples" / "quickstart.py")]
+    environment = _environment({"KERAS_HOME": str(folder / "no keras"), "FEATURIZE_WEIGHTS_DIR": ""})
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stderr
+    return folder, result.stdout
+
+
+@pytest.mark.tensorflow
+def test_the_quickstart_says_random_everywhere_and_tells_the_textures_apart(quickstart):
+    folder, printed = quickstart
+    assert "going on with weights='random'" in printed
+    assert printed.count("random, untrained weights") == 2
+    accuracy = float(re.search(r"^accuracy ([\d.]+) %", printed, flags=re.MULTILINE)[1])
+    assert accuracy > 70, "three textures, where guessing is right one time in three"
+    page = (folder / "quickstart" / "comparison.html").read_text(encoding="utf-8")
+    assert "random, untrained weights" in page
+    assert (folder / "quickstart" / "textures.model").stat().st_size > 1000
+
+
+@pytest.mark.tensorflow
+def test_the_commands_print_what_readme_shows(quickstart):
+    folder, _ = quickstart
+    for command, shown in session():
+        assert without_digits(run(command, folder)) == without_digits(shown), command
+    assert json.loads((folder / "comparison.json").read_text())["results"]
+
+
+@pytest.mark.tensorflow
+def test_the_story_in_python_runs(assets, tmp_path, monkeypatch, capsys):
+    for label in ("roses", "tulips"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for photo in sorted((assets / "data" / "flowers" / label).iterdir())[:12]:
+            shutil.copy(photo, tmp_path / "photos" / label)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FEATURIZE_WEIGHTS_DIR", str(assets / "weights"))
+    (code,) = blocks("python")
+    exec(compile(code, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "24 rows; features inception_v3 (2048), glcm (5)" in printed
+    assert "inception_v3+glcm" in printed
+    assert (tmp_path / "comparison.html").exists()
+
+
+@pytest.mark.tensorflow
+def test_the_first_table_is_what_the_flowers_give(assets, tmp_path):
+    """The figures at the top of README, from the 750 real photos through the real commands."""
+    weights = assets / "weights" / "inception_v3_2015_through_mixed8.weights.h5"
+    flowers = assets / "data" / "flowers"
+    extract = f"featurize extract {flowers} -o flowers.parquet --features inception_v3:mixed8 glcm --store store"
+    run(f"{extract} --weights {weights}", tmp_path)
+    heads = "--heads softmax svm --cv 5 --json flowers.json --report flowers.html"
+    printed = run(f"evaluate compare flowers.parquet {heads}", tmp_path)
+    assert without_digits(printed) == without_digits(blocks("text")[0])
+    results = json.loads((tmp_path / "flowers.json").read_text())["results"]
+    accuracy = {(row["features"], row["head"]): row["accuracy"]["mean"] for row in results}
+    assert max(accuracy["inception_v3:mixed8", head] for head in ("softmax", "svm")) >= 0.88
+    assert max(accuracy["glcm", head] for head in ("softmax", "svm")) < 0.5
+
+
+def test_the_two_commands_for_a_fresh_machine_are_one_line_each():
+    lines = [line for line in README.splitlines() if line.startswith("python3 -m venv .venv && ")]
+    assert len(lines) == 2
+    assert "examples/quickstart.py" in lines[0]
+    assert lines[1].endswith("pytest")
