@@ -16,7 +16,8 @@ from featurize.terminal import log
 UNSAVED_ROWS = 256  # a kill loses at most this many images …
 UNSAVED_SECONDS = 8.0  # … or about this much work, whichever is less
 COMPACT_ABOVE = 32  # small shards
-COMPACTED_ROWS, COMPACTED_BYTES = 1 << 17, 64 << 20
+COMPACTED_ROWS, COMPACTED_BYTES = 1 << 17, 32 << 20
+ROWS_AT_ONCE = 4096
 DAMAGED = "damaged"
 DESCRIPTION = "extractor.json"
 
@@ -72,14 +73,19 @@ class Section:
             for shard in fresh:
                 tried.add(shard)
                 held = self._shard_keys(shard)
-                if held is None or not len(held) or found[order[_matches(ordered, held)[0]]].all():
+                if held is None:
+                    continue
+                places, sources = _matches(ordered, held)
+                if found[order[places]].all():
                     continue
                 content = self._read(shard, matrix.shape[1])
                 if content is not None:
-                    places, sources = _matches(ordered, content[0])
-                    rows = order[places]
-                    matrix[rows] = content[1][sources]
-                    found[rows] = True
+                    if not np.array_equal(content[0], held):
+                        places, sources = _matches(ordered, content[0])
+                    for part in range(0, len(places), ROWS_AT_ONCE):
+                        rows = order[places[part : part + ROWS_AT_ONCE]]
+                        matrix[rows] = content[1][sources[part : part + ROWS_AT_ONCE]]
+                        found[rows] = True
         return found
 
     def _shard_keys(self, shard: str) -> np.ndarray | None:
@@ -220,11 +226,13 @@ def description_fault(text: bytes, about: Mapping[str, Any]) -> str | None:
 
 def _matches(ordered: np.ndarray, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All pairs (i, j) with ``ordered[i] == held[j]``, as two arrays; `ordered` is sorted."""
-    low, high = np.searchsorted(ordered, held, "left"), np.searchsorted(ordered, held, "right")
-    counts = high - low
-    sources = np.repeat(np.arange(len(held)), counts)
+    low = np.searchsorted(ordered, held, "left")
+    there = np.flatnonzero(ordered[np.minimum(low, len(ordered) - 1)] == held)
+    low = low[there]
+    counts = np.searchsorted(ordered, held[there], "right") - low
+    sources = np.repeat(there, counts)
     within = np.arange(len(sources)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return low[sources] + within, sources
+    return np.repeat(low, counts) + within, sources
 
 
 class ShardWriter:

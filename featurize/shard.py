@@ -28,7 +28,9 @@ def image_keys(sha256: Sequence[str], variant: int | Sequence[int] | np.ndarray 
     array([ True,  True])
     """
     keys = np.zeros((len(sha256), 40), dtype=np.uint8)
-    keys[:, :32] = np.frombuffer(bytes.fromhex("".join(sha256)), dtype=np.uint8).reshape(-1, 32)
+    for start in range(0, len(sha256), 4096):
+        digits = "".join(sha256[start : start + 4096])
+        keys[start : start + 4096, :32] = np.frombuffer(bytes.fromhex(digits), dtype=np.uint8).reshape(-1, 32)
     variants = np.empty(len(sha256), dtype=">i8")
     variants[:] = variant
     keys[:, 32:] = variants.view(np.uint8).reshape(-1, 8)

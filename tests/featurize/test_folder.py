@@ -1,0 +1,148 @@
+"""Folders of whole files: on disk, in memory, and on an S3-compatible server on this machine."""
+
+import os
+import socket
+
+import numpy as np
+import pytest
+
+from featurize.errors import StoreError
+from featurize.folder import LocalFolder, open_folder
+from featurize.shard import image_keys
+from featurize.store import Store
+
+
+@pytest.fixture(scope="module")
+def s3_server():
+    """The address of a server with the bucket ``photos``, bound to this machine alone."""
+    pytest.importorskip("s3fs", reason="pip install 'bottlehead[test]'")
+    server_module = pytest.importorskip("moto.server", reason="pip install 'bottlehead[test]'")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    server.start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.stop()
+
+
+@pytest.fixture(params=["local", "file", "memory", "s3"])
+def url(request, tmp_path, monkeypatch):
+    if request.param == "local":
+        return str(tmp_path / "store")
+    if request.param == "file":
+        return f"file://{tmp_path}/store"
+    if request.param == "memory":
+        return f"memory://{tmp_path.name}/store"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("s3_server"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    bucket = tmp_path.name.replace("_", "-").lower().strip("-")
+    s3fs.S3FileSystem().mkdir(bucket)
+    return f"s3://{bucket}/store"
+
+
+def test_files_are_written_read_moved_and_removed(url):
+    folder = open_folder(url)
+    assert folder.names("a") == [] and folder.folders() == []
+    folder.write("a/2", b"two")
+    folder.write("a/1", b"")
+    folder.write("b/1", b"other")
+    assert [(name, size) for name, size, _ in folder.names("a")] == [("1", 0), ("2", 3)]
+    assert folder.folders() == ["a", "b"] and folder.read("a/2") == b"two"
+    assert all(written > 1_600_000_000 for _, _, written in folder.names("a"))
+    with folder.open("a/2") as stream:
+        stream.seek(1)
+        assert stream.read() == b"wo"
+    folder.write("a/2", b"new")
+    folder.move("a/2", "a/damaged/2")
+    assert open_folder(url).read("a/damaged/2") == b"new"
+    assert [name for name, _, _ in folder.names("a")] == ["1"]
+    folder.remove("a/1")
+    folder.remove("a/damaged/2")
+    folder.remove_folder("a/damaged")
+    folder.remove_folder("a")
+    assert open_folder(url).folders() == ["b"]
+
+
+def test_what_is_gone_is_file_not_found_or_nothing(url):
+    folder = open_folder(url)
+    with pytest.raises(FileNotFoundError):
+        folder.read("a/1")
+    with pytest.raises(FileNotFoundError), folder.open("a/1") as stream:
+        stream.read()
+    folder.move("a/1", "a/2")
+    folder.remove("a/1")
+    folder.remove_folder("a")
+    assert folder.names("a") == []
+
+
+def test_a_store_works_the_same_everywhere(url, caplog):
+    """Written, found by another, damaged, set aside, written again, merged."""
+
+    def section():
+        return Store(url).section("demo", "ab" * 32, 2)
+
+    def contents(n):
+        return image_keys([f"{i:064x}" for i in range(n)])
+
+    vectors = np.arange(80, dtype=np.float32).reshape(40, 2)
+    for i in range(40):
+        section().write(contents(40)[i : i + 1], vectors[i : i + 1])
+    matrix = np.zeros((40, 2), dtype=np.float32)
+    assert section().load(contents(40), matrix).all() and (matrix == vectors).all()
+
+    name = section().shards()[0][0]
+    folder = open_folder(url)
+    data = bytearray(folder.read(f"{section().name}/{name}"))
+    data[-20] ^= 1
+    folder.write(f"{section().name}/{name}", bytes(data))
+    found = section().load(contents(40), np.zeros((40, 2), dtype=np.float32))
+    assert found.sum() == 39 and "set aside" in caplog.text
+    section().write(contents(40)[~found], vectors[~found])
+
+    assert section().compact() == 40
+    assert len(section().shards()) == 1
+    matrix[:] = 0
+    assert section().load(contents(40), matrix).all() and (matrix == vectors).all()
+
+
+def test_an_unknown_protocol_and_a_missing_client_say_what_to_install():
+    with pytest.raises(StoreError, match="nonsense") as caught:
+        open_folder("nonsense://x/y")
+    assert "give a folder" in caught.value.hint
+
+
+def test_a_folder_that_cannot_be_made_names_the_option(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be made") as caught:
+        LocalFolder(tmp_path / "file" / "store")
+    assert "--store" in caught.value.hint
+
+
+def test_a_folder_with_files_is_not_removed(tmp_path):
+    folder = LocalFolder(tmp_path)
+    folder.write("a/1", b"x")
+    folder.remove_folder("a")
+    assert folder.read("a/1") == b"x"
+
+
+def test_a_folder_pruned_between_making_and_writing_is_made_again(tmp_path, monkeypatch):
+    folder = LocalFolder(tmp_path)
+    made, original = [], os.mkdir
+
+    def made_and_pruned(path, *args, **kwargs):
+        original(path, *args, **kwargs)
+        if not made:
+            made.append(path)
+            os.rmdir(path)
+
+    monkeypatch.setattr(os, "mkdir", made_and_pruned)
+    folder.write("a/1", b"x")
+    assert folder.read("a/1") == b"x" and len(made) == 1

@@ -1,0 +1,269 @@
+"""Sections of the store: lookups, what is lost by a kill, damage, merging while others read."""
+
+import threading
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from featurize import section as section_module
+from featurize.errors import StoreError
+from featurize.section import DESCRIPTION, ShardWriter
+from featurize.shard import image_keys
+from featurize.store import Store
+
+FINGERPRINT = "ab" * 32
+
+
+def contents(n: int, start: int = 0) -> list[str]:
+    return [f"{i * 2654435761 % 2**32:08x}" * 8 for i in range(start, start + n)]
+
+
+def vectors(n: int, start: int = 0, width: int = 3) -> np.ndarray:
+    return np.arange(start, start + n, dtype=np.float32)[:, None] + np.linspace(
+        0, 0.5, width, dtype=np.float32
+    )
+
+
+def filled(folder, n_shards: int, rows: int = 4):
+    section = Store(folder).section("demo", FINGERPRINT, 3, {"family": "demo"})
+    for i in range(n_shards):
+        section.write(image_keys(contents(rows, i * rows)), vectors(rows, i * rows))
+    return section
+
+
+def again(folder):
+    """The same section, as another process would open it."""
+    return filled(folder, 0)
+
+
+def load(section, wanted: list[str]):
+    matrix = np.full((len(wanted), 3), -1, dtype=np.float32)
+    return section.load(image_keys(wanted), matrix), matrix
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_load_agrees_with_a_dict(tmp_path_factory, data):
+    """Any shards, any order, duplicates on both sides, some keys absent: as if each key were looked up alone."""
+    section = again(tmp_path_factory.mktemp("store"))
+    truth = {}
+    for numbers in data.draw(st.lists(st.lists(st.integers(0, 30), min_size=1, max_size=8), max_size=4)):
+        numbers = list(dict.fromkeys(numbers))
+        section.write(
+            image_keys([contents(1, n)[0] for n in numbers]), np.vstack([vectors(1, n) for n in numbers])
+        )
+        truth |= {n: vectors(1, n)[0] for n in numbers}
+    wanted = data.draw(st.lists(st.integers(0, 35), max_size=20))
+    found, matrix = load(section, [contents(1, n)[0] for n in wanted])
+    assert found.tolist() == [n in truth for n in wanted]
+    for n, row in zip(wanted, matrix, strict=True):
+        assert row.tolist() == (truth[n].tolist() if n in truth else [-1, -1, -1])
+
+
+def test_variants_of_one_image_are_different_vectors(tmp_path):
+    section = again(tmp_path)
+    section.write(image_keys(["aa" * 32] * 2, [0, 7]), vectors(2))
+    matrix = np.zeros((3, 3), dtype=np.float32)
+    found = section.load(image_keys(["aa" * 32] * 3, [7, 1, 0]), matrix)
+    assert found.tolist() == [True, False, True]
+    assert matrix[:, 0].tolist() == [1, 0, 0]
+
+
+def test_only_shards_that_hold_something_wanted_are_read_whole(tmp_path, monkeypatch):
+    filled(tmp_path, 5)
+    section = again(tmp_path)
+    read = Counter()
+    original = section.folder.read
+    monkeypatch.setattr(section.folder, "read", lambda name: read.update([name]) or original(name))
+    found, _ = load(section, contents(2, 4))
+    assert found.all() and sum(name.endswith(".parquet") for name in read.elements()) == 1
+
+
+# -- damage -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "empty"])
+def test_a_damaged_shard_is_set_aside_and_the_others_are_used(tmp_path, caplog, damage):
+    section = filled(tmp_path, 3)
+    name = section.shards()[1][0]
+    path = tmp_path / section.name / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes({"flip": bytes(data), "truncate": bytes(data[:100]), "empty": b""}[damage])
+    found, matrix = load(again(tmp_path), contents(12))
+    assert found.sum() == 8 and (matrix[found] == vectors(12)[found]).all() and (matrix[~found] == -1).all()
+    assert (tmp_path / section.name / "damaged" / name).exists() and not path.exists()
+    assert "set aside" in caplog.text and name in caplog.text
+
+
+@given(position=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_flipped_bit_reaches_a_table(tmp_path_factory, position, bit):
+    """Wherever it is: what is found is right, and what is not found is computed again."""
+    folder = tmp_path_factory.mktemp("store")
+    section = filled(folder, 1)
+    path = folder / section.name / section.shards()[0][0]
+    data = bytearray(path.read_bytes())
+    data[int(position * len(data))] ^= 1 << bit
+    path.write_bytes(data)
+    found, matrix = load(again(folder), contents(4))
+    assert not found.any() and (matrix == -1).all()
+
+
+def test_vectors_of_another_width_are_set_aside(tmp_path):
+    section = filled(tmp_path, 1)
+    matrix = np.zeros((4, 2), dtype=np.float32)
+    assert not section.load(image_keys(contents(4)), matrix).any()
+    assert section.shards() == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"fingerprint": "00"}'])
+def test_a_damaged_description_is_set_aside_and_written_again(tmp_path, caplog, text):
+    section = filled(tmp_path, 1)
+    path = tmp_path / section.name / DESCRIPTION
+    whole = path.read_bytes()
+    path.write_text(text)
+    assert load(again(tmp_path), contents(4))[0].all()
+    assert path.read_bytes() == whole and (path.parent / "damaged" / DESCRIPTION).read_text() == text
+    assert "set aside" in caplog.text
+
+
+def test_a_stray_temporary_file_is_no_shard(tmp_path):
+    section = filled(tmp_path, 1)
+    (tmp_path / section.name / ".partial-0123456789abcdef.parquet").write_bytes(b"half")
+    assert len(section.shards()) == 1 and load(again(tmp_path), contents(4))[0].all()
+
+
+# -- what a kill loses --------------------------------------------------------------------------
+
+
+class Clock:
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        monkeypatch.setattr(section_module.time, "monotonic", lambda: self.now)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 32, 100, 128])
+def test_never_more_than_256_images_are_unsaved(tmp_path, monkeypatch, batch):
+    Clock(monkeypatch)
+    section = again(tmp_path)
+    with ShardWriter(section, begun=64) as writer:
+        n_added = 0
+        for _ in range(1000 // batch):
+            # At this moment a batch is computed, and 64 more images are begun.
+            assert n_added - len(section.keys()) + batch + 64 <= 256
+            writer.add(image_keys(contents(batch, n_added)), vectors(batch, n_added))
+            n_added += batch
+    assert len(section.keys()) == n_added
+
+
+@pytest.mark.parametrize("seconds", [0.5, 3.0, 4.5])
+def test_never_more_than_ten_seconds_are_unsaved(tmp_path, monkeypatch, seconds):
+    clock = Clock(monkeypatch)
+    section = again(tmp_path)
+    with ShardWriter(section) as writer:
+        saved, saved_at, n_shards = 0, 0.0, set()
+        for i in range(40):
+            clock.now += seconds
+            assert clock.now - saved_at <= 10
+            writer.add(image_keys(contents(1, i)), vectors(1, i))
+            if len(section.keys()) > saved:
+                saved, saved_at = len(section.keys()), clock.now
+            n_shards.add(saved)
+    assert len(n_shards) > 40 * seconds / 20  # it does wait, though
+
+
+def test_what_waits_is_written_when_the_block_fails(tmp_path):
+    section = again(tmp_path)
+    with pytest.raises(KeyboardInterrupt), ShardWriter(section) as writer:
+        writer.add(image_keys(contents(5)), vectors(5))
+        raise KeyboardInterrupt
+    assert load(again(tmp_path), contents(5))[0].all()
+
+
+# -- merging ------------------------------------------------------------------------------------
+
+
+def test_many_small_shards_become_one_and_hold_the_same(tmp_path):
+    section = filled(tmp_path, 40)
+    section.write(image_keys(contents(4)[::-1]), vectors(4)[::-1])  # the first four once more
+    assert section.compact() == 41
+    assert len(section.shards()) == 1
+    found, matrix = load(again(tmp_path), contents(160))
+    assert found.all() and (matrix == vectors(160)).all()
+    assert len(section.keys()) == 160
+
+
+def test_few_shards_and_large_ones_are_left_alone(tmp_path, monkeypatch):
+    section = filled(tmp_path, 31)
+    before = section.shards()
+    assert section.compact() == 0 and section.shards() == before
+    filled(tmp_path, 40)
+    monkeypatch.setattr(section_module, "COMPACTED_ROWS", 64)
+    monkeypatch.setattr(section_module, "COMPACT_ABOVE", 2)
+    again(tmp_path).compact()
+    merged = again(tmp_path).shards()
+    assert len(merged) == 3 and again(tmp_path).compact() == 0 and again(tmp_path).shards() == merged
+
+
+def test_a_damaged_shard_does_not_spoil_a_merge(tmp_path):
+    section = filled(tmp_path, 40)
+    path = tmp_path / section.name / section.shards()[7][0]
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 1
+    path.write_bytes(data)
+    assert section.compact() == 39
+    found, matrix = load(again(tmp_path), contents(160))
+    assert found.sum() == 156 and (matrix[found] == vectors(160)[found]).all()
+
+
+def test_a_merge_that_cannot_be_written_leaves_everything(tmp_path, monkeypatch):
+    section = filled(tmp_path, 40)
+
+    def full(name, data):
+        raise StoreError("no space left")
+
+    monkeypatch.setattr(section.folder, "write", full)
+    assert section.compact() == 0 and len(section.shards()) == 40
+
+
+def test_readers_find_everything_while_others_merge(tmp_path, monkeypatch):
+    """Three threads merge again and again, one writes; every reader, each as fresh as a process, finds all."""
+    monkeypatch.setattr(section_module, "COMPACT_ABOVE", 2)
+    filled(tmp_path, 20)
+    done, failures = threading.Event(), []
+
+    def guarded(work):
+        def run():
+            try:
+                while not done.is_set():
+                    work()
+            except Exception as error:
+                failures.append(error)
+
+        return threading.Thread(target=run)
+
+    numbers = iter(range(80, 100_000))
+
+    def write_more():
+        n = next(numbers)
+        again(tmp_path).write(image_keys(contents(1, n)), vectors(1, n))
+
+    threads = [guarded(lambda: again(tmp_path).compact()) for _ in range(3)] + [guarded(write_more)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(40):
+            found, matrix = load(again(tmp_path), contents(80))
+            assert found.all() and (matrix == vectors(80)).all()
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert not failures
+    n_written = next(numbers)
+    found, matrix = load(again(tmp_path), contents(n_written))
+    assert found.all() and (matrix == vectors(n_written)).all()
