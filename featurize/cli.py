@@ -39,7 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
         nargs="+",
         action="extend",
         metavar="SPEC",
-        help="inception_v3, inception_v3:LAYER, glcm (default: inception_v3)",
+        help="inception_v3, inception_v3:LAYER, glcm, glcm:haralick, lbp, color, shape, nuisance "
+        "(default: inception_v3)",
     )
     command.add_argument(
         "--weights",
@@ -54,6 +55,16 @@ def build_parser() -> argparse.ArgumentParser:
         default="float32",
         help="of networks (default: float32)",
     )
+    command.add_argument(
+        "--preprocess",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="STEP",
+        help="before every extractor, in this order: grayscale, crop:SIZE, resize:SIZE, median:K, "
+        "remove-hair[:WIDTH], segment-lesion, equalize",
+    )
+    _add_distortions(command)
     command.add_argument(
         "--group-by",
         metavar="REGEX",
@@ -74,6 +85,18 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_distortions(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("distorted copies, as further rows for training")
+    group.add_argument("--distort", type=int, metavar="K", help="K copies of each photo, drawn from --seed")
+    group.add_argument("--flip-left-right", action="store_true", help="mirror each with probability 1/2")
+    for name, what in (
+        ("crop", "enlarge by PCT percent and cut out a window of the former size anywhere"),
+        ("scale", "enlarge by 0 to PCT percent before that"),
+        ("brightness", "multiply pixel values by 1 ± up to PCT percent, clipped"),
+    ):
+        group.add_argument(f"--random-{name}", type=float, default=0, metavar="PCT", help=what)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``featurize`` with `argv`; returns the exit status."""
     return run_command(build_parser(), argv)
@@ -89,9 +112,11 @@ def _extract(args: argparse.Namespace) -> int:
         raise UsageError(
             f"there is no folder {Path(args.output).parent}", "make it first, or write elsewhere"
         )
-    extractors = _extractors(args)
+    extractors, distort = _extractors(args), _distortion(args)
     source = list_source(args.source, group_by=args.group_by)
-    result = run_extraction(source, extractors, store=args.store, rehash=args.rehash, jobs=args.jobs)
+    result = run_extraction(
+        source, extractors, store=args.store, distort=distort, rehash=args.rehash, jobs=args.jobs
+    )
     result.table.write(args.output)
     rejects_file = args.rejects or os.path.splitext(args.output)[0] + ".rejects.csv"
     _write_rejects(rejects_file, result.rejects)
@@ -104,9 +129,26 @@ def _extractors(args: argparse.Namespace) -> list:
 
     weights = _weights_by_spec(args.weights, args.features or ["inception_v3"], args.seed)
     return [
-        make_extractor(spec, weights=weights[spec], precision=args.precision)
+        make_extractor(spec, weights=weights[spec], precision=args.precision, preprocess=args.preprocess)
         for spec in args.features or ["inception_v3"]
     ]
+
+
+def _distortion(args: argparse.Namespace) -> Any:
+    from featurize.extractors.distort import Distortion
+
+    settings = {
+        name: getattr(args, name)
+        for name in ("flip_left_right", "random_crop", "random_scale", "random_brightness")
+    }
+    if args.distort is None:
+        asked = [f"--{name.replace('_', '-')}" for name, value in settings.items() if value]
+        if asked:
+            raise UsageError(
+                f"{', '.join(asked)} without --distort", "add --distort K for K copies of each photo"
+            )
+        return None
+    return Distortion(args.distort, **settings, seed=args.seed)
 
 
 def _weights_by_spec(given: list[str], specs: list[str], seed: int) -> dict[str, str]:
@@ -162,7 +204,9 @@ def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
     for what, count in sorted(result.ignored.items()):
         log.info("ignored %d %s", count, what)
     n_distinct = result.n_computed + result.n_reused
-    log.info("%d images (%d distinct): %s", len(table), n_distinct, _computed(result))
+    n_images = int((table.variant == 0).sum())
+    copies = f" and {len(table) - n_images} distorted copies" if len(table) > n_images else ""
+    log.info("%d images (%d distinct)%s: %s", n_images, n_distinct, copies, _computed(result))
     if n_rejects:
         log.warning("%d images were left out; see %s", n_rejects, rejects_file)
     widths = ", ".join(f"{name} ({matrix.shape[1]})" for name, matrix in table.vectors.items())

@@ -11,6 +11,7 @@ import numpy as np
 
 from featurize.contents import read_image
 from featurize.extractors.base import Extractor
+from featurize.extractors.distort import DistortedPhoto, Distortion
 from featurize.pixels import ImageRejected, Photo
 
 AHEAD = 64  # images read and decoded before they are needed; bounds the memory, and what a kill loses
@@ -19,11 +20,13 @@ BATCH_SECONDS = 4.0
 
 @dataclass(frozen=True)
 class Task:
-    """One image to compute: its content, where to read it, and which of the extractors still need it."""
+    """One image, or a distorted copy, to compute: what it is, where to read it, which extractors still need it."""
 
     sha256: str
     path: str
     needed: tuple[int, ...]
+    variant: int = 0
+    distortion: Distortion | None = None
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Batch:
 
     extractor: int
     sha256: list[str]
+    variants: list[int]
     matrix: np.ndarray
 
 
@@ -49,7 +53,7 @@ def compute(tasks: list[Task], extractors: list[Extractor], *, jobs: int) -> Ite
     An image fails for all extractors or for none: its reason is yielded before any of its vectors would be. On
     a slow machine batches become smaller, so that what is ready is handed over, and kept, every few seconds.
     """
-    waiting: list[list[tuple[str, np.ndarray]]] = [[] for _ in extractors]
+    waiting: list[list[tuple[Task, np.ndarray]]] = [[] for _ in extractors]
     sizes = [extractor.batch_size for extractor in extractors]
     with ThreadPoolExecutor(jobs, thread_name_prefix="decode") as pool:
         for task, prepared in _ahead(pool, tasks, lambda task: _prepare(task, extractors)):
@@ -57,7 +61,7 @@ def compute(tasks: list[Task], extractors: list[Extractor], *, jobs: int) -> Ite
                 yield Failed(task.sha256, str(prepared))
                 continue
             for number, ready in zip(task.needed, prepared, strict=True):
-                waiting[number].append((task.sha256, ready))
+                waiting[number].append((task, ready))
                 if len(waiting[number]) >= sizes[number]:
                     begun = time.monotonic()
                     batch = _run(number, extractors[number], waiting[number])
@@ -95,12 +99,13 @@ def _prepare(task: Task, extractors: list[Extractor]) -> list[np.ndarray] | Imag
         if hashlib.sha256(data).hexdigest() != task.sha256:
             raise ImageRejected("changed while it was being featurized; run again")
         photo = Photo(data)
+        if task.distortion is not None:
+            photo = DistortedPhoto(photo, task.distortion, task.variant, task.sha256)
         return [extractors[number].prepare(photo) for number in task.needed]
     except ImageRejected as rejected:
         return rejected
 
 
-def _run(number: int, extractor: Extractor, waiting: list[tuple[str, np.ndarray]]) -> Batch:
-    return Batch(
-        number, [sha256 for sha256, _ in waiting], extractor.vectors([ready for _, ready in waiting])
-    )
+def _run(number: int, extractor: Extractor, waiting: list[tuple[Task, np.ndarray]]) -> Batch:
+    matrix = extractor.vectors([ready for _, ready in waiting])
+    return Batch(number, [task.sha256 for task, _ in waiting], [task.variant for task, _ in waiting], matrix)

@@ -1,20 +1,19 @@
 """The whole way: source → contents → store → what is missing is computed → table."""
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
+from featurize.assemble import Row, assemble
 from featurize.contents import Content, FileIndex
 from featurize.errors import SourceError, StoreError, UsageError
 from featurize.extractors import make_extractor
 from featurize.extractors.base import GOLDEN_SHA256, Extractor
+from featurize.extractors.distort import Distortion
 from featurize.pipeline import AHEAD, Batch, Task, compute
 from featurize.pixels import Photo, golden_image
 from featurize.section import Section, ShardWriter
@@ -24,6 +23,8 @@ from featurize.store import Store
 from featurize.table import FeatureTable
 from featurize.terminal import log, progress
 
+Key = tuple[str, int]  # content and variant
+
 
 @dataclass
 class Extraction:
@@ -32,7 +33,7 @@ class Extraction:
     Attributes
     ----------
     table : FeatureTable
-        One row per image that could be read.
+        One row per image that could be read, each followed by its distorted copies.
     rejects : list of (image, reason)
         One entry per image that could not.
     ignored : Counter
@@ -54,6 +55,7 @@ def extract(
     extractors: Sequence[str | Extractor] | str | Extractor | None = None,
     *,
     store: str | os.PathLike | Store | None = None,
+    distort: Distortion | None = None,
     group_by: str | None = None,
     rehash: bool = False,
     jobs: int | None = None,
@@ -68,6 +70,9 @@ def extract(
         Such as ``[InceptionV3(), GLCM()]`` or ``["inception_v3", "glcm"]``.
     store : path, fsspec URL or Store, optional
         Where vectors are kept; by default a folder in the user's cache.
+    distort : Distortion, optional
+        Distorted copies for training, as further rows with another `variant`; images whose split is validation
+        or testing get none.
     group_by : str, optional
         A regular expression; its first capture group, searched in the image's name, is the group.
     rehash : bool, default False
@@ -78,7 +83,7 @@ def extract(
     Returns
     -------
     FeatureTable
-        One row per image, sorted by name. Images that cannot be read have no row; each is logged with its
+        One row per image (and copy), sorted by name. Images that cannot be read have no row; each is logged with its
         reason. See `run_extraction` for the full account.
 
     Raises
@@ -102,7 +107,7 @@ def extract(
     FeatureTable: 2 rows; features glcm (5); 2 labels blue, red
     """
     found = list_source(source, group_by=group_by)
-    result = run_extraction(found, extractors, store=store, rehash=rehash, jobs=jobs)
+    result = run_extraction(found, extractors, store=store, distort=distort, rehash=rehash, jobs=jobs)
     for image, reason in result.rejects:
         log.warning("left out %s: %s", image, reason)
     return result.table
@@ -113,6 +118,7 @@ def run_extraction(
     extractors: Sequence[str | Extractor] | str | Extractor | None = None,
     *,
     store: str | os.PathLike | Store | None = None,
+    distort: Distortion | None = None,
     rehash: bool = False,
     jobs: int | None = None,
 ) -> Extraction:
@@ -136,10 +142,10 @@ def run_extraction(
 
     contents, n_read = _contents(store.file_index(), source.images, jobs)
     rejects = list(source.rejects)
-    rows: list[tuple[SourceImage, Content]] = []
+    rows: list[Row] = []
     for image, content in zip(source.images, contents, strict=True):
         if isinstance(content, Content):
-            rows.append((image, content))
+            rows += [(image, content, variant) for variant in _variants(image, distort)]
         else:
             rejects.append((image.image, str(content)))
     if not rows:
@@ -149,17 +155,21 @@ def run_extraction(
             "look at them with `featurize scan`",
         )
 
-    places: dict[str, list[int]] = {}
-    for row, (_, content) in enumerate(rows):
-        places.setdefault(content.sha256, []).append(row)
+    places: dict[Key, list[int]] = {}
+    for row, (_, content, variant) in enumerate(rows):
+        places.setdefault((content.sha256, variant), []).append(row)
     matrices = [np.empty((len(rows), extractor.width), dtype=np.float32) for extractor in chosen]
     missing = [_load(section, places, matrix) for section, matrix in zip(sections, matrices, strict=True)]
     failed, n_computed = _compute_missing(
-        chosen, sections, missing, places, matrices, [image.path for image, _ in rows], jobs
+        chosen, sections, missing, places, matrices, [image.path for image, _, _ in rows], distort, jobs
     )
 
-    rejects += [(image.image, failed[content.sha256]) for image, content in rows if content.sha256 in failed]
-    kept = [content.sha256 not in failed for _, content in rows]
+    rejects += [
+        (image.image, failed[content.sha256])
+        for image, content, variant in rows
+        if content.sha256 in failed and variant == 0
+    ]
+    kept = [content.sha256 not in failed for _, content, _ in rows]
     rows = [row for row, keep in zip(rows, kept, strict=True) if keep]
     if not rows:
         raise SourceError(
@@ -170,8 +180,8 @@ def run_extraction(
     if failed:
         matrices = [_keep_rows(matrix, np.flatnonzero(kept)) for matrix in matrices]
     golden = [_golden(extractor, section) for extractor, section in zip(chosen, sections, strict=True)]
-    table = _table(source, rows, chosen, matrices, golden)
-    n_unique = len(places) - len(failed)
+    table = assemble(source, rows, chosen, matrices, golden, distort)
+    n_unique = len({sha256 for sha256, _ in places}) - len(failed)
     return Extraction(table, sorted(rejects), source.ignored, n_computed, n_unique - n_computed, n_read)
 
 
@@ -207,46 +217,57 @@ def _contents(index: FileIndex, images: list[SourceImage], jobs: int) -> tuple[l
         return index.contents([image.path for image in images], jobs=jobs, advance=bar.update)
 
 
-def _load(section: Section, places: dict[str, list[int]], matrix: np.ndarray) -> list[str]:
-    """Fill in what the store holds; the contents that it does not hold, in the order of `places`."""
-    contents = {row: sha256 for sha256, rows in places.items() for row in rows}
-    found = section.load(image_keys([contents[row] for row in range(len(matrix))]), matrix)
-    return [sha256 for sha256, rows in places.items() if not found[rows[0]]]
+def _variants(image: SourceImage, distort: Distortion | None) -> tuple[int, ...]:
+    """The photo itself, and its copies where it may be trained on: nothing is ever tested on a copy."""
+    return (0, *distort.variants) if distort and image.split in (None, "training") else (0,)
+
+
+def _load(section: Section, places: dict[Key, list[int]], matrix: np.ndarray) -> list[Key]:
+    """Fill in what the store holds; the keys that it does not hold, in the order of `places`."""
+    keys = {row: key for key, rows in places.items() for row in rows}
+    ordered = [keys[row] for row in range(len(matrix))]
+    found = section.load(image_keys([sha256 for sha256, _ in ordered], [v for _, v in ordered]), matrix)
+    return [key for key, rows in places.items() if not found[rows[0]]]
 
 
 def _compute_missing(
     extractors: list[Extractor],
     sections: list[Section],
-    missing: list[list[str]],
-    places: dict[str, list[int]],
+    missing: list[list[Key]],
+    places: dict[Key, list[int]],
     matrices: list[np.ndarray],
     paths: list[str],
+    distort: Distortion | None,
     jobs: int,
 ) -> tuple[dict[str, str], int]:
     """Compute, store and fill in what is missing; the reasons of those that failed, and how many were computed."""
-    needed: dict[str, list[int]] = {}
-    for number, contents in enumerate(missing):
-        for sha256 in contents:
-            needed.setdefault(sha256, []).append(number)
-    tasks = [Task(sha256, paths[places[sha256][0]], tuple(numbers)) for sha256, numbers in needed.items()]
+    needed: dict[Key, list[int]] = {}
+    for number, keys in enumerate(missing):
+        for key in keys:
+            needed.setdefault(key, []).append(number)
+    tasks = [
+        Task(sha256, paths[places[sha256, variant][0]], tuple(numbers), variant, distort if variant else None)
+        for (sha256, variant), numbers in needed.items()
+    ]
     failed: dict[str, str] = {}
     with ExitStack() as stack:
         writers = [stack.enter_context(ShardWriter(section, begun=AHEAD)) for section in sections]
         bar = stack.enter_context(progress(len(tasks), "featurizing"))
         for result in compute(tasks, extractors, jobs=jobs):
             if isinstance(result, Batch):
-                writers[result.extractor].add(image_keys(result.sha256), result.matrix)
-                for sha256, vector in zip(result.sha256, result.matrix, strict=True):
-                    matrices[result.extractor][places[sha256]] = vector
-                    needed[sha256].remove(result.extractor)
-                    bar.update(not needed[sha256])
+                writers[result.extractor].add(image_keys(result.sha256, result.variants), result.matrix)
+                computed = zip(result.sha256, result.variants, strict=True)
+                for key, vector in zip(computed, result.matrix, strict=True):
+                    matrices[result.extractor][places[key]] = vector
+                    needed[key].remove(result.extractor)
+                    bar.update(not needed[key])
             else:
                 failed[result.sha256] = result.reason
                 bar.update(1)
-    for section, contents in zip(sections, missing, strict=True):
-        if contents:
+    for section, keys in zip(sections, missing, strict=True):
+        if keys:
             section.compact()
-    return failed, len(tasks) - len(failed)
+    return failed, len({sha256 for sha256, _ in needed} - set(failed))
 
 
 def _keep_rows(matrix: np.ndarray, rows: np.ndarray, at_once: int = 4096) -> np.ndarray:
@@ -268,31 +289,3 @@ def _golden(extractor: Extractor, section: Section) -> np.ndarray:
         except StoreError as error:
             log.debug("the golden vector was not stored: %s", error)
     return vector[0]
-
-
-def _table(
-    source: Source,
-    rows: list[tuple[SourceImage, Content]],
-    extractors: list[Extractor],
-    matrices: list[np.ndarray],
-    golden: list[np.ndarray],
-) -> FeatureTable:
-    images, contents = [image for image, _ in rows], [content for _, content in rows]
-    ids: dict[str, Any] = {
-        name: [getattr(image, name) for image in images] for name in ("image", "label", "group", "split")
-    }
-    ids |= {
-        name: [getattr(content, name) for content in contents]
-        for name in ("sha256", "width", "height", "bytes", "format")
-    }
-    text = ("image", "label", "group", "split", "sha256", "format")
-    columns = {
-        name: pa.array(values, pa.string() if name in text else pa.int64()) for name, values in ids.items()
-    }
-    metadata = {
-        "source": {"path": os.fsencode(source.path).decode("utf-8", "backslashreplace"), "kind": source.kind},
-        "features": {e.name: e.record(vector) for e, vector in zip(extractors, golden, strict=True)},
-    }
-    # What is written must be what is in memory: through JSON once, so that tuples are lists in both.
-    vectors = {e.name: matrix for e, matrix in zip(extractors, matrices, strict=True)}
-    return FeatureTable(pa.table(columns), vectors, json.loads(json.dumps(metadata)))

@@ -34,13 +34,13 @@ class Pairs:
 
     def __init__(self, p: np.ndarray):
         self.levels: int = p.shape[0]
-        self.p = p.reshape(self.levels**2, -1)
+        self.p: np.ndarray = p.reshape(self.levels**2, -1)
         sums: np.ndarray = _margins(self.levels) @ self.p
-        self.x = sums[: self.levels]
-        self.plus = sums[self.levels : 3 * self.levels - 1]
-        self.minus = sums[3 * self.levels - 1 :]
-        self.level = np.arange(self.levels, dtype=np.float64)
-        self.sum = np.arange(2 * self.levels - 1, dtype=np.float64)
+        self.x: np.ndarray = sums[: self.levels]
+        self.plus: np.ndarray = sums[self.levels : 3 * self.levels - 1]
+        self.minus: np.ndarray = sums[3 * self.levels - 1 :]
+        self.level: np.ndarray = np.arange(self.levels, dtype=np.float64)
+        self.sum: np.ndarray = np.arange(2 * self.levels - 1, dtype=np.float64)
 
     @cached_property
     def mean(self) -> np.ndarray:
