@@ -1,25 +1,28 @@
 """A table in, a model out, predictions back: scikit-learn heads on vectors that were computed once.
 
-`make_head` gives an unfitted scikit-learn classifier, `train` a `Model`, which `save_model` and `load_model`
-keep in one file without pickle. Nothing heavy is imported until it is needed.
+`make_head` gives an unfitted scikit-learn classifier, `train_model` a `Model`, which `save_model` and
+`load_model` keep in one file without pickle, and `predict_images` uses it. Nothing heavy is imported until it
+is needed.
 """
 
 import importlib
 
+# Where each public name lives. A name must not be that of a submodule: importing the submodule would replace it,
+# which is why the functions of train.py and predict.py have longer names here.
 _HOMES = {
-    "BlockScaler": "classify.scaling",
-    "Calibrated": "classify.calibrate",
-    "Fold": "classify.folds",
-    "Model": "classify.model",
-    "fit_head": "classify.heads",
-    "head_names": "classify.heads",
-    "load_model": "classify.persist",
-    "make_folds": "classify.folds",
-    "make_head": "classify.heads",
-    "predict": "classify.predict",
-    "predict_table": "classify.predict",
-    "save_model": "classify.persist",
-    "train": "classify.train",
+    "BlockScaler": ("classify.scaling", "BlockScaler"),
+    "Calibrated": ("classify.calibrate", "Calibrated"),
+    "Fold": ("classify.folds", "Fold"),
+    "Model": ("classify.model", "Model"),
+    "fit_head": ("classify.heads", "fit_head"),
+    "head_names": ("classify.heads", "head_names"),
+    "load_model": ("classify.persist", "load_model"),
+    "make_folds": ("classify.folds", "make_folds"),
+    "make_head": ("classify.heads", "make_head"),
+    "predict_images": ("classify.predict", "predict"),
+    "predict_table": ("classify.predict", "predict_table"),
+    "save_model": ("classify.persist", "save_model"),
+    "train_model": ("classify.train", "train"),
 }
 
 __all__ = sorted(_HOMES)
@@ -27,7 +30,8 @@ __all__ = sorted(_HOMES)
 
 def __getattr__(name: str):
     if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+        module, found = _HOMES[name]
+        return getattr(importlib.import_module(module), found)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

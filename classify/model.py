@@ -13,7 +13,8 @@ from featurize.table import FeatureTable
 
 @dataclass(eq=False)
 class Model:
-    """A fitted head and what it was trained on; made by `classify.train`, kept by `classify.save_model`.
+    """A fitted head and what it was trained on; made by `classify.train_model`, kept by
+    `classify.save_model`.
 
     Parameters
     ----------
@@ -30,8 +31,8 @@ class Model:
         New label by label, where the training labels were changed first.
     training : dict
         A summary: rows, photos per label, head spec, seed, data digest, library versions, date.
-    prefixes : array of uint64, sorted
-        The first 8 bytes of the SHA-256 of each training image.
+    hashes : array of uint64, sorted
+        The last 8 bytes of the SHA-256 of each training image.
     """
 
     head: Any
@@ -40,7 +41,7 @@ class Model:
     described: dict[str, dict[str, Any]] = field(default_factory=dict)
     relabel: dict[str, str] | None = None
     training: dict[str, Any] = field(default_factory=dict)
-    prefixes: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
+    hashes: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
 
     @property
     def labels(self) -> list[str]:
@@ -90,16 +91,16 @@ class Model:
         Returns
         -------
         array of bool, shape (n_images,)
-            False where the content is unknown (None). Two images share their first 8 bytes by chance once
+            False where the content is unknown (None). Two images share these 8 bytes by chance once
             in 10^19 pairs.
         """
-        return np.array([hash_prefix(one) in self._known for one in sha256], dtype=bool)
+        return np.array([short_hash(one) in self._known for one in sha256], dtype=bool)
 
     @property
     def _known(self) -> set[int]:
-        if not hasattr(self, "_prefix_set"):
-            self._prefix_set = set(self.prefixes.tolist())
-        return self._prefix_set
+        if not hasattr(self, "_hash_set"):
+            self._hash_set = set(self.hashes.tolist())
+        return self._hash_set
 
     def check_table(self, table: FeatureTable) -> None:
         """Refuse a table whose vectors were made otherwise than those of the training.
@@ -172,18 +173,18 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def hash_prefix(sha256: str | None) -> int | None:
-    """The first 8 bytes of a SHA-256 in hex as an integer; None if there is none.
+def short_hash(sha256: str | None) -> int | None:
+    """The last 8 bytes of a SHA-256 in hex as an integer; None if there is none.
 
-    >>> hash_prefix("00000000000000ff" + "0" * 48)
+    >>> short_hash("0" * 48 + "00000000000000ff")
     255
     """
     if sha256 is None or not re.fullmatch("[0-9a-f]{64}", sha256):
         return None
-    return int(sha256[:16], 16)
+    return int(sha256[-16:], 16)
 
 
-def hash_prefixes(sha256: Sequence[str | None] | np.ndarray) -> np.ndarray:
-    """The distinct prefixes of the known hashes, sorted, as uint64."""
-    known = {prefix for prefix in map(hash_prefix, sha256) if prefix is not None}
+def short_hashes(sha256: Sequence[str | None] | np.ndarray) -> np.ndarray:
+    """The distinct short hashes of the images whose content is known, sorted, as uint64."""
+    known = {short for short in map(short_hash, sha256) if short is not None}
     return np.array(sorted(known), dtype=np.uint64)

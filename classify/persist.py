@@ -144,7 +144,7 @@ def _describe(model: Model) -> dict[str, Any]:
         "described": model.described,
         "relabel": model.relabel,
         "training": model.training,
-        "seen": base64.b64encode(model.prefixes.astype(">u8").tobytes()).decode("ascii"),
+        "seen": base64.b64encode(model.hashes.astype(">u8").tobytes()).decode("ascii"),
     }
 
 
@@ -225,7 +225,7 @@ def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any) 
     widths, labels = description["widths"], description["labels"]
     try:
         fits = [str(one) for one in head.classes_] == labels and head.n_features_in_ == sum(widths)
-        prefixes = np.frombuffer(base64.b64decode(description["seen"], validate=True), dtype=">u8")
+        hashes = np.frombuffer(base64.b64decode(description["seen"], validate=True), dtype=">u8")
     except (AttributeError, TypeError, ValueError) as error:
         raise _damaged(path, error) from error
     if not fits or not hasattr(head, "predict_proba"):
@@ -237,7 +237,7 @@ def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any) 
         described=description["described"],
         relabel=description["relabel"],
         training=description["training"],
-        prefixes=prefixes.astype(np.uint64),
+        hashes=hashes.astype(np.uint64),
     )
 
 

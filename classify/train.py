@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.base import clone
 
 from classify.heads import fit_head, head_name, make_head
-from classify.model import Model, hash_prefixes
+from classify.model import Model, short_hashes
 from classify.persist import audit_head, dump_head
 from classify.rows import conflicting_images, usable_rows
 from featurize.errors import TableError
@@ -96,7 +96,7 @@ def train(
         described={part: entries[part] for part in parts if part in entries},
         relabel=dict(relabel) if relabel is not None else None,
         training=_summary(rows, head, seed, trust, time.perf_counter() - start),
-        prefixes=hash_prefixes(rows.sha256),
+        hashes=short_hashes(rows.sha256),
     )
 
 
@@ -128,7 +128,7 @@ def _refuse_what_cannot_be_loaded(unfitted: Any, X: np.ndarray, y: np.ndarray, t
 
 
 def _threads(jobs: int | None):
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     return threadpool_limits(jobs) if jobs else contextlib.nullcontext()
 

@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from sklearn.datasets import make_blobs
+from sklearn.linear_model import RidgeClassifier
+from sklearn.metrics import log_loss
+from sklearn.naive_bayes import GaussianNB
+from sklearn.svm import SVC
+
+from classify.calibrate import Calibrated, _coupled, _log_probabilities
+from classify.folds import make_folds
+from featurize.errors import UsageError
+
+
+def _blobs(n_labels: int, n: int = 240):
+    X, y = make_blobs(n, centers=n_labels, cluster_std=4.0, random_state=0)
+    return X, np.array([f"label {code}" for code in y])
+
+
+@pytest.mark.parametrize(
+    "estimator", [SVC(), RidgeClassifier(), GaussianNB()], ids=lambda e: type(e).__name__
+)
+@pytest.mark.parametrize("n_labels", [2, 4])
+def test_probabilities_are_probabilities_and_agree_with_predict(estimator, n_labels):
+    X, y = _blobs(n_labels)
+    head = Calibrated(estimator).fit(X, y)
+    proba = head.predict_proba(X)
+    assert proba.shape == (240, n_labels)
+    np.testing.assert_allclose(proba.sum(axis=1), 1)
+    assert (proba >= 0).all()
+    np.testing.assert_array_equal(head.classes_[proba.argmax(axis=1)], head.predict(X))
+
+
+@pytest.mark.parametrize("estimator", [SVC(), RidgeClassifier()], ids=lambda e: type(e).__name__)
+def test_two_labels_keep_the_decision_of_the_classifier(estimator):
+    X, y = _blobs(2)
+    np.testing.assert_array_equal(Calibrated(estimator).fit(X, y).predict(X), estimator.fit(X, y).predict(X))
+
+
+def test_several_scores_per_label_keep_the_decision_of_the_classifier():
+    X, y = _blobs(4)
+    estimator = RidgeClassifier()
+    np.testing.assert_array_equal(Calibrated(estimator).fit(X, y).predict(X), estimator.fit(X, y).predict(X))
+
+
+def test_coupling_by_hand():
+    """Three labels, r01 = 2/3, r02 = 4/5, r12 = 1/2: 1 / (sum of 1/r - 1) is 4/7, 1/3 and 1/6."""
+    r01, r02, r12 = 2 / 3, 4 / 5, 1 / 2
+    scores = np.log([[r01 / (1 - r01), r02 / (1 - r02), r12 / (1 - r12)]])
+    raw = np.array([1 / (3 / 2 + 5 / 4 - 1), 1 / (3 + 2 - 1), 1 / (5 + 2 - 1)])
+    np.testing.assert_allclose(np.exp(_coupled(scores, 3))[0], raw)
+    np.testing.assert_allclose(np.exp(_log_probabilities(scores, 3, True))[0], raw / raw.sum())
+
+
+def test_coupling_of_consistent_pairs_gives_the_probabilities_back():
+    p = np.array([0.1, 0.2, 0.3, 0.4])
+    one, other = np.triu_indices(4, k=1)
+    scores = np.log(p[one] / p[other])[None]
+    np.testing.assert_allclose(np.exp(_log_probabilities(scores, 4, True))[0], p)
+
+
+def test_the_slope_is_the_best_one():
+    """An independent search with another method, over the scores that the folds give."""
+    X, y = _blobs(2)
+    head = Calibrated(SVC(), seed=1).fit(X, y)
+    scores, codes = np.empty(len(y)), (y == head.classes_[1]).astype(int)
+    for fold in make_folds(y, np.arange(len(y)), n_folds=5, seed=1):
+        scores[fold.testing] = (
+            SVC().fit(X[fold.training], y[fold.training]).decision_function(X[fold.testing])
+        )
+    n = np.bincount(codes)[codes]
+    sure = (n + 1) / (n + 2)
+    sign = 2 * codes - 1
+
+    def loss(a):
+        margin = a[0] * scores * sign
+        return (sure * np.logaddexp(0, -margin) + (1 - sure) * np.logaddexp(0, margin)).mean()
+
+    assert head.slope_ == pytest.approx(minimize(loss, [1.0]).x[0], rel=1e-3)
+
+
+def test_perfectly_separated_photos_are_not_certain():
+    X = np.repeat([[0.0], [100.0]], 10, axis=0)
+    proba = Calibrated(SVC()).fit(X, np.repeat(["a", "b"], 10)).predict_proba(X)
+    # Platt's target for 10 of a kind
+    np.testing.assert_allclose(proba.max(axis=1), 11 / 12, atol=1e-3)
+
+
+def test_calibrated_beats_the_classifier_that_overstates():
+    X, y = _blobs(3, 400)
+    X = np.hstack([X] * 8)  # the same numbers eight times: naive Bayes takes them for independent evidence
+    own = GaussianNB().fit(X[::2], y[::2])
+    calibrated = Calibrated(GaussianNB()).fit(X[::2], y[::2])
+    assert log_loss(y[1::2], calibrated.predict_proba(X[1::2])) < log_loss(
+        y[1::2], own.predict_proba(X[1::2])
+    )
+
+
+class Memory(GaussianNB):
+    """Says which rows it was trained on and asked about, by their first number."""
+
+    log: list = []  # noqa: RUF012
+
+    def fit(self, X, y):
+        self.log.append(("fit", X[:, 0].astype(int)))
+        return super().fit(X, y)
+
+    def predict_proba(self, X):
+        self.log.append(("ask", X[:, 0].astype(int)))
+        return super().predict_proba(X)
+
+
+def test_groups_and_copies_are_respected():
+    n = 40
+    X = np.column_stack([np.arange(n), np.random.default_rng(0).normal(size=n)])
+    y = np.tile(np.repeat(["a", "b"], 4), 5)
+    groups, variant = np.arange(n) // 4, np.arange(n) % 2
+    Memory.log = []
+    Calibrated(Memory()).fit(X, y, groups=groups, variant=variant)
+    assert len(Memory.log) == 11  # five folds, and the whole
+    asked = []
+    for (_, fitted), (_, scored) in zip(Memory.log[0:10:2], Memory.log[1:10:2], strict=True):
+        assert not set(groups[fitted]) & set(groups[scored])
+        assert (variant[scored] == 0).all()
+        assert (variant[fitted] == 1).any()
+        asked += scored.tolist()
+    assert sorted(asked) == np.flatnonzero(variant == 0).tolist()
+
+
+def test_fewer_folds_for_a_rare_label():
+    X, y = _blobs(2, 20)
+    y[:] = "common"
+    y[:2] = "rare"
+    assert Calibrated(SVC()).fit(X, y).predict_proba(X).shape == (20, 2)
+
+
+def test_a_label_in_one_group_is_refused():
+    X = _blobs(2, 20)[0]
+    with pytest.raises(UsageError, match=r"two groups; rare has 1"):
+        Calibrated(SVC()).fit(
+            X, np.where(np.arange(20) < 3, "rare", "common"), groups=np.maximum(np.arange(20), 3)
+        )

@@ -1,0 +1,93 @@
+import copy
+
+import numpy as np
+import pytest
+
+from classify.model import Model, describe_differences, short_hashes
+from classify.train import train
+from featurize.errors import ModelError
+from featurize.table import FeatureTable
+
+
+def test_probabilities_are_the_heads_own(model, separable):
+    X = separable.select("wide")
+    np.testing.assert_array_equal(model.predict_proba(X), model.head.predict_proba(X))
+    assert model.predict(X).tolist() == separable.label.tolist()
+    assert model.predict_proba(X[:0]).shape == (0, 3)
+
+
+def test_vectors_of_another_width_are_refused_with_both_shapes(model):
+    with pytest.raises(ModelError, match=r"\(n, 40\), and was given shape \(2, 39\)"):
+        model.predict_proba(np.zeros((2, 39)))
+
+
+def test_parts_of_joined_features(described):
+    model = train(described, "softmax", "wide+noise")
+    assert (model.parts, model.widths) == (["wide", "noise"], [40, 3])
+    assert sorted(model.described) == ["noise", "wide"]
+
+
+def test_a_column_whose_name_holds_a_plus_is_one_part():
+    table = FeatureTable.from_arrays({"a+b": [[0.0], [0.1], [5.0], [5.1]]}, label=["x", "x", "y", "y"])
+    model = train(table)
+    assert model.parts == ["a+b"]
+    model.check_table(table)
+
+
+def test_the_table_of_the_training_fits(model, described):
+    model.check_table(described)
+
+
+def test_missing_features_are_refused_with_what_there_is(model):
+    table = FeatureTable.from_arrays({"tall": [[0.0]]})
+    with pytest.raises(ModelError, match=r"needs the features wide; the table has tall \(extract them with"):
+        model.check_table(table)
+
+
+def test_other_vectors_are_refused_with_the_differences(model, described):
+    entry = copy.deepcopy(described.metadata["features"]["wide"])
+    entry["fingerprint"] = "f" * 64
+    entry["description"]["layer"] = "mixed7"
+    entry["description"]["resize"]["size"] = 224
+    other = FeatureTable(described.ids, described.vectors, {"features": {"wide": entry}})
+    with pytest.raises(
+        ModelError, match=r"layer was mixed8, is now mixed7; resize\.size was 299, is now 224"
+    ):
+        model.check_table(other)
+
+
+def test_vectors_of_unknown_make_do_not_pass_for_known_ones(model, described):
+    bare = FeatureTable(described.ids, described.vectors)
+    with pytest.raises(ModelError, match="layer was mixed8, is now not set"):
+        model.check_table(bare)
+
+
+def test_another_width_is_refused_with_both_numbers():
+    label = ["x", "x", "y", "y"]
+    model = train(FeatureTable.from_arrays({"a": [[0.0], [0.1], [5.0], [5.1]]}, label=label))
+    with pytest.raises(ModelError, match="width 1 in the model, 2 in the table"):
+        model.check_table(FeatureTable.from_arrays({"a": [[0.0, 1.0]]}))
+
+
+def test_seen_knows_the_training_images_and_no_others(separable):
+    table = separable.with_column("split", ["training", "testing"] * 30)
+    model = train(table, "softmax", "wide")
+    assert model.seen(table.sha256).tolist() == [True, False] * 30
+    assert model.seen([None, "f" * 64, "not a hash"]).tolist() == [False] * 3
+
+
+def test_short_hashes_are_the_last_eight_bytes_sorted_and_distinct():
+    hashes = ["ff" * 32, "cd" * 24 + "00" * 7 + "2a", None, "ff" * 32]
+    assert short_hashes(hashes).tolist() == [0x2A, 2**64 - 1]
+    assert Model(None, "x", [1], hashes=short_hashes(hashes)).seen(hashes).tolist() == [
+        True,
+        True,
+        False,
+        True,
+    ]
+
+
+def test_differences_of_equal_descriptions_are_none():
+    one = {"a": [1, 2], "b": {"c": None}}
+    assert describe_differences(one, copy.deepcopy(one)) == []
+    assert describe_differences({}, {"a": 1}) == ["a was not set, is now 1"]

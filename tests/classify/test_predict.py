@@ -1,0 +1,136 @@
+import dataclasses
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from classify.predict import Predictions, predict, predict_table
+from classify.train import train
+from featurize.errors import ModelError, SourceError, UsageError
+from featurize.run import extract
+
+
+def test_a_table_is_predicted_as_the_head_predicts(model, described):
+    result = predict_table(model, described)
+    np.testing.assert_array_equal(result.probabilities, model.head.predict_proba(described.select("wide")))
+    assert result.label == described.label.tolist()
+    np.testing.assert_array_equal(result.confidence, result.probabilities.max(axis=1))
+    assert result.image == described.image.tolist()
+    assert result.outlier == [None] * 60
+
+
+def test_copies_are_left_out(model, described):
+    result = predict_table(model, described.with_column("variant", [0, 3] * 30))
+    assert result.image == described.image[::2].tolist()
+
+
+def test_best_is_best_first():
+    result = Predictions(["x"], ["a", "b", "c"], np.array([[0.2, 0.5, 0.3]]), [None])
+    assert result.best(0) == [("b", 0.5), ("c", 0.3), ("a", 0.2)]
+    assert result.best(0, 2) == [("b", 0.5), ("c", 0.3)]
+
+
+def test_table_files_of_both_kinds(model, described, tmp_path):
+    described.write(tmp_path / "t.parquet")
+    described.write(tmp_path / "t.npz")
+    result = predict(model, [tmp_path / "t.parquet", tmp_path / "t.npz"])
+    assert len(result) == 120
+    assert result.label == described.label.tolist() * 2
+
+
+def test_nothing_to_predict_on_is_refused(model):
+    with pytest.raises(UsageError, match="nothing to predict on"):
+        predict(model, [])
+
+
+def test_photos_need_a_model_that_knows_how_its_vectors_are_made(separable, tmp_path):
+    (tmp_path / "1.jpg").touch()
+    with pytest.raises(ModelError, match="does not know how the features wide are made"):
+        predict(train(separable, features="wide"), tmp_path / "1.jpg")
+
+
+# -- photos: the texture features need no network ----------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Smooth and rough photos, eight of each, one folder per class."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp("photos")
+    for label in ("rough", "smooth"):
+        (folder / label).mkdir()
+        for number in range(8):
+            ramp = np.linspace(40, 200, 64)[None, :] + np.zeros((48, 1)) + number
+            noise = rng.normal(size=(48, 64)) * (40 if label == "rough" else 1)
+            pixels = np.clip(ramp + noise, 0, 255).astype(np.uint8)
+            Image.fromarray(np.stack([pixels] * 3, axis=2)).save(folder / label / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def texture(photos, tmp_path_factory):
+    store = tmp_path_factory.mktemp("store")
+    return train(extract(photos, ["glcm"], store=store)), store
+
+
+def test_photos_are_predicted_as_their_table_is(photos, texture):
+    model, store = texture
+    table = extract(photos, ["glcm"], store=store)
+    by_table = predict_table(model, table)
+    by_folder = predict(model, photos, store=store)
+    np.testing.assert_array_equal(by_folder.probabilities, by_table.probabilities)
+    assert by_folder.label == table.label.tolist()
+    assert by_folder.image == [os.path.join(photos, name) for name in by_table.image]
+
+
+def test_one_photo_and_many_give_the_same(photos, texture):
+    model, store = texture
+    many = predict(model, [photos], store=store)
+    for row in (0, 9):
+        one = predict(model, many.image[row], store=store)
+        np.testing.assert_array_equal(one.probabilities[0], many.probabilities[row])
+
+
+def test_files_folders_globs_manifests_and_tables_in_one_call(photos, texture, tmp_path):
+    model, store = texture
+    extract(photos, ["glcm"], store=store).write(tmp_path / "t.parquet")
+    (tmp_path / "list.csv").write_text(f"image\n{photos}/smooth/3.png\n")
+    sources = [
+        photos / "rough" / "1.png",
+        f"{photos}/rough/[23].png",
+        tmp_path / "list.csv",
+        tmp_path / "t.parquet",
+        photos / "smooth",
+    ]
+    result = predict(model, sources, store=store)
+    assert result.label == ["rough"] * 3 + ["smooth"] + ["rough"] * 8 + ["smooth"] * 8 + ["smooth"] * 8
+
+
+def test_a_bad_file_is_reported_and_the_others_are_predicted(photos, texture, tmp_path):
+    model, store = texture
+    shutil.copy(photos / "rough" / "1.png", tmp_path / "good.png")
+    (tmp_path / "text.jpg").write_text("not a photo")
+    result = predict(model, [tmp_path, tmp_path / "missing.jpg"], store=store)
+    assert [os.path.basename(name) for name in result.image] == ["good.png"]
+    assert sorted(os.path.basename(name) for name, _ in result.rejects) == ["missing.jpg", "text.jpg"]
+    assert all(reason for _, reason in result.rejects)
+
+
+def test_no_readable_photo_at_all_is_an_error(texture, tmp_path):
+    model, store = texture
+    (tmp_path / "text.jpg").write_text("not a photo")
+    with pytest.raises(SourceError, match="not one of the 1 images"):
+        predict(model, tmp_path / "text.jpg", store=store)
+
+
+def test_an_extractor_of_another_make_is_refused_before_it_works(photos, texture):
+    """As after an upgrade that computes the same features in another way."""
+    model, store = texture
+    entry = model.described["glcm"]
+    changed = {"fingerprint": "0" * 64, "description": entry["description"] | {"family": "old glcm"}}
+    other = dataclasses.replace(model, described={"glcm": entry | changed})
+    with pytest.raises(ModelError, match="family was old glcm, is now glcm"):
+        predict(other, photos, store=store)

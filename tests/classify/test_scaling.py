@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from classify.scaling import BlockScaler
+from featurize.errors import UsageError
+
+
+@parametrize_with_checks([BlockScaler()])
+def test_is_a_scikit_learn_transformer(estimator, check):
+    check(estimator)
+
+
+def test_root_by_hand():
+    """Rows (9, 16, 0, …) and zeros: roots (3, 4) around the mean (1.5, 2); 30 of 32 columns are constant."""
+    X = np.zeros((2, 32))
+    X[0, :2] = 9, 16
+    scaler = BlockScaler().fit(X)
+    assert scaler.methods_ == ["root"]
+    # one factor for the block: the mean over 32 numbers of the variances 1.5², 2² and 30 zeros
+    expected = np.array([[1.5, 2.0], [-1.5, -2.0]]) / np.sqrt((1.5**2 + 2**2) / 32) / 32**0.25
+    np.testing.assert_allclose(scaler.transform(X)[:, :2], expected, rtol=1e-12)
+    # a negative number met later keeps its sign: the root of -9 is -3
+    np.testing.assert_allclose(scaler.transform(-X)[0, 0], -3 * expected[0, 0], rtol=1e-12)
+
+
+def test_mean_square_of_a_block_falls_with_the_root_of_its_width():
+    rng = np.random.default_rng(0)
+    X = np.hstack([rng.exponential(size=(200, 400)) * 50, rng.normal(size=(200, 4)) * [1e-3, 1, 10, 1e4]])
+    scaler = BlockScaler([400, 4]).fit(X)
+    scaled = scaler.transform(X)
+    assert scaler.methods_ == ["root", "standard"]
+    np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-10)
+    assert (scaled[:, :400] ** 2).mean() == pytest.approx(1 / np.sqrt(400))
+    np.testing.assert_allclose((scaled[:, 400:] ** 2).mean(axis=0), 1 / np.sqrt(4))
+
+
+def test_blocks_are_scaled_as_they_would_be_alone():
+    rng = np.random.default_rng(1)
+    one, other = rng.exponential(size=(30, 40)), rng.normal(size=(30, 5))
+    together = BlockScaler([40, 5]).fit_transform(np.hstack([one, other]))
+    np.testing.assert_array_equal(together[:, :40], BlockScaler().fit_transform(one))
+    np.testing.assert_array_equal(together[:, 40:], BlockScaler().fit_transform(other))
+
+
+def test_the_unit_of_a_block_does_not_matter():
+    X = np.random.default_rng(2).exponential(size=(20, 64))
+    np.testing.assert_allclose(
+        BlockScaler().fit_transform(X * 7.5), BlockScaler().fit_transform(X), atol=1e-12
+    )
+
+
+def test_negative_numbers_or_few_columns_are_standardised():
+    X = np.random.default_rng(3).exponential(size=(20, 64))
+    assert BlockScaler().fit(X - 0.5).methods_ == ["standard"]
+    assert BlockScaler().fit(X[:, :31]).methods_ == ["standard"]
+    assert BlockScaler(method="standard").fit(X).methods_ == ["standard"]
+
+
+def test_constant_numbers_stay_at_zero():
+    X = np.column_stack([np.full(10, 0.1, dtype=np.float32), np.arange(10, dtype=np.float32)])
+    scaled = BlockScaler().fit_transform(X)
+    np.testing.assert_array_equal(scaled[:, 0] == scaled[0, 0], True)
+    assert abs(scaled[0, 0]) < 1e-6
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dtype_is_kept(dtype):
+    X = np.random.default_rng(4).exponential(size=(20, 40)).astype(dtype)
+    assert BlockScaler([35, 5]).fit_transform(X).dtype == dtype
+
+
+def test_the_given_matrix_is_left_as_it_was():
+    X = np.random.default_rng(5).normal(size=(20, 5))
+    before = X.copy()
+    BlockScaler().fit_transform(X)
+    np.testing.assert_array_equal(X, before)
+
+
+def test_wrong_widths_are_refused_with_both_numbers():
+    with pytest.raises(UsageError, match=r"the blocks are 3 \+ 4 wide, and the vectors 8"):
+        BlockScaler([3, 4]).fit(np.ones((2, 8)))
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(UsageError, match=r"'minmax'.*auto, root, standard"):
+        BlockScaler(method="minmax").fit(np.ones((2, 8)))

@@ -1,0 +1,45 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from classify.spec import parse_head, with_params
+from featurize.errors import UsageError
+
+VALUES = st.one_of(
+    st.integers(), st.booleans(), st.none(), st.floats(allow_nan=False, allow_infinity=False),
+    st.tuples(st.integers(), st.integers()), st.lists(st.integers(), max_size=3),
+)  # fmt: skip
+
+
+@given(st.dictionaries(st.from_regex("[a-z_]+", fullmatch=True), VALUES, max_size=4))
+def test_what_is_written_is_read(params):
+    spec = "svm:" + ",".join(f"{key}={value!r}" for key, value in params.items())
+    assert parse_head(spec) == ("svm", params)
+
+
+@given(st.dictionaries(st.from_regex("[a-z_]+", fullmatch=True), VALUES, min_size=1, max_size=4))
+def test_setting_parameters_one_by_one_is_writing_them(params):
+    spec = "svm"
+    for key, value in params.items():
+        spec = with_params(spec, {key: repr(value)})
+    assert parse_head(spec) == ("svm", params)
+
+
+def test_words_stay_words():
+    assert parse_head("mlp:solver=lbfgs, activation = tanh ") == (
+        "mlp",
+        {"solver": "lbfgs", "activation": "tanh"},
+    )
+
+
+def test_text_is_data_not_code(tmp_path):
+    mark = tmp_path / "mark"
+    value = parse_head(f"svm:C=open({str(mark)!r},'w')")[1]["C"]
+    assert isinstance(value, str)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("spec", ["svm:C", "svm:=1", "svm:C="])
+def test_half_parameters_are_refused(spec):
+    with pytest.raises(UsageError, match="no parameter with a value"):
+        parse_head(spec)
