@@ -13,7 +13,7 @@ from featurize.files import whole_file
 from featurize.table import FORMAT_VERSION, IDS, FeatureTable
 
 METADATA = "featurize"
-ROWS_AT_ONCE = 4096
+ROWS_AT_ONCE = 4096  # of a row group
 UNKNOWN = -1  # a null number in an npz file, which has no nulls
 
 
@@ -153,12 +153,13 @@ def _read_parquet(path: Path) -> FeatureTable:
             )
         vectors = {f.name: np.empty((n_rows, f.type.list_size), dtype=np.float32) for f in lists}
         ids, start = [], 0
-        # One row group at a time into ready memory: the peak is the table and one group, not the table twice.
-        for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
-            for name, matrix in vectors.items():
-                matrix[start : start + batch.num_rows] = lists_as_matrix(batch[name])
-            ids.append(batch.select([name for name in IDS.names if name in batch.schema.names]))
-            start += batch.num_rows
+        # Asked for all row groups at once, Arrow decodes ahead and holds the table twice.
+        for group in range(file.num_row_groups):
+            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, row_groups=[group]):
+                for name, matrix in vectors.items():
+                    matrix[start : start + batch.num_rows] = lists_as_matrix(batch[name])
+                ids.append(batch.select([name for name in IDS.names if name in batch.schema.names]))
+                start += batch.num_rows
     known = [schema.field(name) for name in IDS.names if name in schema.names]
     return FeatureTable(pa.Table.from_batches(ids, pa.schema(known)), vectors, metadata)
 

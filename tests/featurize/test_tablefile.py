@@ -1,0 +1,342 @@
+"""Tables as files keep every value, name and null; damage is noticed."""
+
+import json
+import subprocess
+import sys
+import zipfile
+
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from featurize.errors import TableError
+from featurize.ids import IDS
+from featurize.table import FeatureTable
+from featurize.tablefile import lists_as_matrix, matrix_as_lists, read_table, write_table
+
+BOTH = pytest.mark.parametrize("ending", [".parquet", ".npz"])
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+
+
+@st.composite
+def tables(draw) -> FeatureTable:
+    n_rows = draw(st.integers(0, 5))
+
+    def column(values):
+        return draw(st.lists(values, min_size=n_rows, max_size=n_rows))
+
+    names = draw(st.lists(TEXT.filter(str.isprintable).filter(bool), unique=True, max_size=3))
+    names = [name for name in names if name not in IDS.names and name != "featurize"]
+    vectors = {
+        name: draw(hnp.arrays(np.float32, (n_rows, draw(st.integers(1, 4))), elements=st.floats(width=32)))
+        for name in names
+    }
+    sizes = st.none() | st.integers(0, 2**62)
+    table = FeatureTable.from_arrays(
+        vectors,
+        image=column(TEXT.filter(bool)),
+        sha256=column(st.none() | st.text("0123456789abcdef", min_size=64, max_size=64)),
+        label=column(st.none() | TEXT),
+        group=column(st.none() | TEXT),
+        split=column(st.sampled_from([None, "training", "testing"])),
+        variant=column(st.integers(0, 2**63 - 1)),
+        width=column(sizes),
+        height=column(sizes),
+        bytes=column(sizes),
+        format=column(st.sampled_from([None, "JPEG", "PNG"])),
+    )
+    table.metadata["source"] = {"path": draw(TEXT), "kind": "folder"}
+    table.metadata["features"] = {name: {"width": m.shape[1], "golden": [0.1]} for name, m in vectors.items()}
+    return table
+
+
+def assert_same(one: FeatureTable, other: FeatureTable) -> None:
+    assert one.ids.equals(other.ids)
+    assert one.features == other.features
+    assert one.metadata == other.metadata
+    for name, matrix in one.vectors.items():
+        assert other.vectors[name].dtype == np.float32
+        # Bit by bit: -0.0 and every NaN stay what they are.
+        assert matrix.tobytes() == other.vectors[name].tobytes()
+
+
+@BOTH
+@settings(max_examples=100, deadline=None)
+@given(table=tables())
+def test_a_round_trip_keeps_every_value_name_and_null(tmp_path_factory, ending, table):
+    path = tmp_path_factory.getbasetemp() / f"round-trip{ending}"
+    table.write(path)
+    assert_same(FeatureTable.read(path), table)
+
+
+@pytest.fixture
+def table() -> FeatureTable:
+    rng = np.random.default_rng(1)
+    made = FeatureTable.from_arrays(
+        {"inception_v3:mixed8": rng.normal(size=(9, 6)), "file": rng.normal(size=(9, 2))},
+        image=[f"daisy/{i} ‘ü’.jpg" for i in range(9)],
+        label=["daisy", None, "rose"] * 3,
+        width=[5] * 8 + [None],
+    )
+    made.metadata["source"] = {"path": "/photos", "kind": "folder"}
+    return made
+
+
+def test_rows_beyond_one_row_group_keep_their_order(tmp_path):
+    rng = np.random.default_rng(2)
+    made = FeatureTable.from_arrays({"x": rng.normal(size=(9001, 3))}, image=[str(i) for i in range(9001)])
+    made.write(tmp_path / "t.parquet")
+    assert pq.ParquetFile(tmp_path / "t.parquet").num_row_groups == 3
+    assert_same(FeatureTable.read(tmp_path / "t.parquet"), made)
+
+
+def test_tables_of_a_view_are_written_as_the_view(tmp_path, table):
+    part = table.filter([7, 2])
+    strided = FeatureTable(table.ids, {"x": np.asfortranarray(table.vectors["file"])})
+    for name, made in {"a": part, "b": strided}.items():
+        made.write(tmp_path / f"{name}.parquet")
+        assert_same(FeatureTable.read(tmp_path / f"{name}.parquet"), made)
+
+
+# -- read by others -------------------------------------------------------------------------------
+
+
+def test_the_parquet_schema_is_the_documented_one(tmp_path, table):
+    table.write(tmp_path / "t.parquet")
+    schema = pq.read_schema(tmp_path / "t.parquet")
+    assert schema.names == [*IDS.names, "inception_v3:mixed8", "file"]
+    assert schema.field("inception_v3:mixed8").type == pa.list_(pa.float32(), 6)
+    metadata = json.loads(schema.metadata[b"featurize"])
+    assert metadata["format_version"] == 1 and metadata["source"]["path"] == "/photos"
+
+
+def test_pandas_reads_it(tmp_path, table):
+    table.write(tmp_path / "t.parquet")
+    frame = pd.read_parquet(tmp_path / "t.parquet")
+    assert frame["label"].isna().sum() == 3
+    np.testing.assert_array_equal(np.stack(frame["inception_v3:mixed8"]), table.select("inception_v3:mixed8"))
+
+
+def test_polars_reads_it(tmp_path, table):
+    table.write(tmp_path / "t.parquet")
+    frame = pl.read_parquet(tmp_path / "t.parquet")
+    assert frame.schema["file"] == pl.Array(pl.Float32, 2)
+    assert frame["label"].to_list() == table.label.tolist()
+    np.testing.assert_array_equal(frame["file"].to_numpy(), table.select("file"))
+
+
+def test_duckdb_reads_it(tmp_path, table):
+    table.write(tmp_path / "t.parquet")
+    rows = duckdb.sql(
+        f"SELECT image, label, \"inception_v3:mixed8\"[2] FROM '{tmp_path}/t.parquet' WHERE label IS NOT NULL"
+    ).fetchall()
+    known = table.filter(table.label != None)  # noqa: E711
+    assert [row[:2] for row in rows] == list(zip(known.image, known.label, strict=True))
+    np.testing.assert_array_equal([row[2] for row in rows], known.select("inception_v3:mixed8")[:, 1])
+
+
+def test_numpy_reads_the_npz_without_us_and_without_pickle(tmp_path, table):
+    table.write(tmp_path / "t.npz")
+    with np.load(tmp_path / "t.npz", allow_pickle=False) as arrays:
+        assert arrays["label"].tolist() == ["daisy", "", "rose"] * 3
+        assert arrays["width"].tolist() == [5] * 8 + [-1]
+        np.testing.assert_array_equal(arrays["file"], table.vectors["file"])
+        assert json.loads(str(arrays["featurize"]))["format_version"] == 1
+
+
+# -- refused --------------------------------------------------------------------------------------
+
+
+def with_metadata(path, change) -> None:
+    """Rewrite the metadata of a table file."""
+    if path.suffix == ".parquet":
+        content = pq.read_table(path)
+        metadata = change(json.loads(content.schema.metadata[b"featurize"]))
+        pq.write_table(content.replace_schema_metadata({"featurize": json.dumps(metadata)}), path)
+    else:
+        with np.load(path) as arrays:
+            kept = dict(arrays)
+        metadata = change(json.loads(str(kept.pop("featurize"))))
+        kept.pop("file", None)
+        metadata["features"].pop("file", None)
+        np.savez(path, featurize=np.array(json.dumps(metadata)), **kept)
+
+
+@BOTH
+def test_a_newer_format_is_refused_with_the_version_it_needs(tmp_path, table, ending):
+    path = tmp_path / f"t{ending}"
+    table.write(path)
+    with_metadata(path, lambda metadata: {**metadata, "format_version": 2, "written_by": "3.4.5"})
+    with pytest.raises(TableError, match=r"table format 2, written by bottlehead 3\.4\.5") as caught:
+        FeatureTable.read(path)
+    assert "bottlehead>=3.4.5" in caught.value.hint
+
+
+@BOTH
+@pytest.mark.parametrize("change", [lambda m: [], lambda m: {"format_version": 1}, lambda m: {}])
+def test_metadata_of_another_shape_is_refused(tmp_path, table, ending, change):
+    path = tmp_path / f"t{ending}"
+    table.write(path)
+    content = json.dumps(change({}))
+    if ending == ".parquet":
+        pq.write_table(pq.read_table(path).replace_schema_metadata({"featurize": content}), path)
+    else:
+        np.savez(path, featurize=np.array(content), image=np.array(["a"]))
+    with pytest.raises(TableError) as caught:
+        FeatureTable.read(path)
+    assert caught.value.hint
+
+
+def test_a_parquet_or_npz_of_something_else_is_refused(tmp_path):
+    pd.DataFrame({"image": ["a"], "x": [1.0]}).to_parquet(tmp_path / "t.parquet")
+    np.savez(tmp_path / "t.npz", x=np.zeros(3))
+    for ending in ("parquet", "npz"):
+        with pytest.raises(TableError, match="was not written by featurize"):
+            FeatureTable.read(tmp_path / f"t.{ending}")
+
+
+def test_an_npz_that_holds_objects_is_never_unpickled(tmp_path, table):
+    path = tmp_path / "t.npz"
+    table.write(path)
+    with np.load(path) as arrays:
+        kept = {name: arrays[name] for name in arrays.files if name != "file"}
+    kept["label"] = np.array([print, *kept["label"][1:]], dtype=object)
+    np.savez(path, **kept)
+    with pytest.raises(TableError, match="allow_pickle"):
+        FeatureTable.read(path)
+
+
+def test_vectors_that_another_program_made_ragged_are_refused(tmp_path, table):
+    table.metadata["features"] = {"file": {}}
+    table.write(tmp_path / "t.parquet")
+    content = pq.read_table(tmp_path / "t.parquet")
+    ragged = content["file"].cast(pa.list_(pa.float32()))
+    place = content.schema.get_field_index("file")
+    pq.write_table(content.set_column(place, "file", ragged), tmp_path / "t.parquet")
+    with pytest.raises(TableError, match="lost the vectors of file"):
+        FeatureTable.read(tmp_path / "t.parquet")
+
+
+@BOTH
+@pytest.mark.parametrize("content", [b"", b"PK\3\4", b"PAR1PAR1", b"no table at all"])
+def test_files_that_are_no_tables_are_refused(tmp_path, ending, content):
+    path = tmp_path / f"t{ending}"
+    path.write_bytes(content)
+    with pytest.raises(TableError, match="cannot be read as a table"):
+        FeatureTable.read(path)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> dict[str, tuple[bytes, FeatureTable]]:
+    """The bytes of one table, by ending."""
+    rng = np.random.default_rng(3)
+    made = FeatureTable.from_arrays(
+        {"x": rng.normal(size=(40, 16))}, image=[f"{i}.jpg" for i in range(40)], label=["a", "b"] * 20
+    )
+    files = {}
+    for ending in (".parquet", ".npz"):
+        path = tmp_path_factory.mktemp("whole") / f"t{ending}"
+        made.write(path)
+        files[ending] = path.read_bytes(), made
+    return files
+
+
+@BOTH
+@settings(max_examples=150, deadline=None)
+@given(cut=st.floats(0, 1, exclude_max=True))
+def test_a_truncated_table_is_refused(tmp_path_factory, whole, ending, cut):
+    data, _ = whole[ending]
+    path = tmp_path_factory.getbasetemp() / f"cut{ending}"
+    path.write_bytes(data[: int(cut * len(data))])
+    with pytest.raises(TableError) as caught:
+        FeatureTable.read(path)
+    assert caught.value.hint
+
+
+@BOTH
+@settings(max_examples=200, deadline=None)
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_flipped_bit_never_changes_a_vector_unnoticed(tmp_path_factory, whole, ending, place, bit):
+    data, made = whole[ending]
+    damaged = bytearray(data)
+    damaged[int(place * len(data))] ^= 1 << bit
+    path = tmp_path_factory.getbasetemp() / f"flipped{ending}"
+    path.write_bytes(damaged)
+    try:
+        read = FeatureTable.read(path)
+    except TableError:
+        return
+    # Names in a header may change, such as that of a column; the numbers may not.
+    for matrix in read.vectors.values():
+        np.testing.assert_array_equal(matrix, made.vectors["x"])
+
+
+def test_other_endings_and_missing_places_are_refused(tmp_path, table):
+    with pytest.raises(TableError, match="no table by its name"):
+        table.write(tmp_path / "t.csv")
+    with pytest.raises(TableError, match="there is no folder"):
+        table.write(tmp_path / "gone" / "t.npz")
+    with pytest.raises(TableError, match="there is no table"):
+        read_table(tmp_path / "gone.npz")
+
+
+def test_npz_refuses_what_it_cannot_hold(tmp_path):
+    with pytest.raises(TableError, match="features named featurize"):
+        FeatureTable.from_arrays({"featurize": [[1.0]]}).write(tmp_path / "t.npz")
+    with pytest.raises(TableError, match="NUL"):
+        FeatureTable.from_arrays({}, image=["a"], label=["x\0"]).write(tmp_path / "t.npz")
+    assert list(tmp_path.iterdir()) == []
+
+
+@BOTH
+def test_a_failed_write_leaves_the_old_table_and_nothing_else(tmp_path, table, ending, monkeypatch):
+    path = tmp_path / f"t{ending}"
+    table.write(path)
+    before = path.read_bytes()
+    broken = FeatureTable.from_arrays({"x": np.zeros((2, 2))})
+    broken.metadata["source"] = object()  # cannot be JSON
+    with pytest.raises(TypeError):
+        write_table(broken, path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_equal_tables_are_equal_files(tmp_path, table):
+    for ending in ("parquet", "npz"):
+        table.write(tmp_path / f"a.{ending}"), table.filter(np.arange(9)).write(tmp_path / f"b.{ending}")
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.npz") as one, zipfile.ZipFile(tmp_path / "b.npz") as two:
+        assert [item.CRC for item in one.infolist()] == [item.CRC for item in two.infolist()]
+
+
+def test_lists_and_matrices_turn_into_each_other_without_a_copy():
+    matrix = np.arange(12, dtype=np.float32).reshape(4, 3)
+    lists = matrix_as_lists(matrix)
+    assert lists.to_pylist() == matrix.tolist()
+    back = lists_as_matrix(lists)
+    assert np.shares_memory(back, matrix) and back.tolist() == matrix.tolist()
+    assert lists_as_matrix(lists.slice(1, 2)).tolist() == matrix[1:3].tolist()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@BOTH
+def test_reading_does_not_hold_the_table_twice(tmp_path, ending):
+    for name, n_rows in {"small": 10, "large": 120_000}.items():
+        vectors = np.random.default_rng(0).random((n_rows, 512), dtype=np.float32)
+        FeatureTable.from_arrays({"x": vectors}).write(tmp_path / f"{name}{ending}")
+    # The small one first, so that what the readers themselves need is in the first figure.
+    code = (
+        "import sys, re\n"
+        "from featurize.table import FeatureTable\n"
+        "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) * 1024\n"
+        "FeatureTable.read(sys.argv[1]); before = peak(); FeatureTable.read(sys.argv[2]); print(peak() - before)"
+    )
+    files = [str(tmp_path / f"{name}{ending}") for name in ("small", "large")]
+    result = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True, check=True)
+    assert int(result.stdout) < 1.5 * vectors.nbytes
