@@ -7,8 +7,8 @@ is needed.
 
 import importlib
 
-# Where each public name lives. A name must not be that of a submodule: importing the submodule would replace it,
-# which is why the functions of train.py and predict.py have longer names here.
+# Where each public name lives. None may be the name of a submodule: importing the submodule would replace it.
+# That is why the functions of train.py and predict.py have longer names here.
 _HOMES = {
     "BlockScaler": ("classify.scaling", "BlockScaler"),
     "Calibrated": ("classify.calibrate", "Calibrated"),

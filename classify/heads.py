@@ -81,38 +81,38 @@ HEADS = {
 def make_head(head: Any, *, widths: Sequence[int] | None = None, seed: int = 0):
     """An unfitted classifier with ``fit``, ``predict`` and ``predict_proba``.
 
-        Parameters
-        ----------
-        head : str or scikit-learn classifier
-            A registered name (`head_names`), a spec such as ``"svm:C=10,gamma=0.5"``, a dotted path such as
-            ``"sklearn.ensemble.RandomForestClassifier:n_estimators=50"``, or an object, which is cloned.
-        widths : sequence of int, optional
-            The widths of the blocks of features, ``table.widths(features)``: registered heads scale block by
-            block. By default all columns are one block.
-        seed : int
-            For registered heads and dotted paths whose classifier has a ``random_state`` that the spec does
-            not set.
+    Parameters
+    ----------
+    head : str or scikit-learn classifier
+        A registered name (`head_names`), a spec such as ``"svm:C=10,gamma=0.5"``, a dotted path such as
+        ``"sklearn.ensemble.RandomForestClassifier:n_estimators=50"``, or an object, which is cloned.
+    widths : sequence of int, optional
+        The widths of the blocks of features, ``table.widths(features)``: registered heads scale block by
+        block. By default all columns are one block.
+    seed : int
+        For registered heads and dotted paths whose classifier has a ``random_state`` that the spec does
+        not set.
 
-        Returns
-        -------
-        classifier
-            A registered head is a ``Pipeline`` of a `BlockScaler` and a classifier, calibrated where that
-            helps. Dotted paths and objects are used as they are, without scaling. Whatever gives scores but no
-            probabilities is calibrated.
+    Returns
+    -------
+    classifier
+        A registered head is a ``Pipeline`` of a `BlockScaler` and a classifier, calibrated where that
+        helps. Dotted paths and objects are used as they are, without scaling. Whatever gives scores but no
+        probabilities is calibrated.
 
-        Raises
-        ------
-        UsageError
-            If the name, a parameter or its value is not known, or the object is no classifier.
+    Raises
+    ------
+    UsageError
+        If the name, a parameter or its value is not known, or the object is no classifier.
 
-        Notes
-        -----
-        Measured on 750 flower photos, five labels (Inception v3, layer mixed8, 5 folds): accuracy, log loss and
-        expected calibration error (ECE).
+    Notes
+    -----
+    Measured on 750 flower photos, five labels (Inception v3, layer mixed8, 5 folds): accuracy, log loss and
+    expected calibration error (ECE).
 
-        =================  ========  ========  =====  ====================================
-        head               accuracy  log loss  ECE    log loss and ECE without calibration
-        =================  ========  ========  =====  ====================================
+    =================  ========  ========  =====  ====================================
+    head               accuracy  log loss  ECE    log loss and ECE without calibration
+    =================  ========  ========  =====  ====================================
     softmax            0.893     0.319     0.028
     svm                0.895     0.296     0.027
     linear-svm         0.897     0.311     0.020
@@ -123,15 +123,15 @@ def make_head(head: Any, *, widths: Sequence[int] | None = None, seed: int = 0):
     random-forest      0.843     0.403     0.036  0.780 and 0.332
     gradient-boosting  0.867     0.355     0.022
     dummy              0.200     1.609     0.000
-        =================  ========  ========  =====  ====================================
+    =================  ========  ========  =====  ====================================
 
-        Examples
-        --------
-        >>> import numpy as np
-        >>> X = np.repeat([[0.0, 1.0], [1.0, 0.0]], 10, axis=0)
-        >>> y = np.repeat(["fern", "moss"], 10)
-        >>> make_head("svm:C=1").fit(X, y).predict(X[[0, -1]])
-        array(['fern', 'moss'], dtype='<U4')
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.repeat([[0.0, 1.0], [1.0, 0.0]], 10, axis=0)
+    >>> y = np.repeat(["fern", "moss"], 10)
+    >>> make_head("svm:C=1").fit(X, y).predict(X[[0, -1]])
+    array(['fern', 'moss'], dtype='<U4')
     """
     if not isinstance(head, str):
         return _with_probabilities(_checked_object(head), seed)

@@ -6,6 +6,7 @@ import pickle
 import struct
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,6 +73,18 @@ def test_targets_that_cannot_be_are_refused_beforehand(tmp_path):
     with pytest.raises(UsageError, match="would be overwritten"):
         check_target(tmp_path / "table", tmp_path / "other", tmp_path / "." / "table")
     check_target(tmp_path / "new", tmp_path / "table")
+
+
+def test_models_of_every_protocol_can_still_be_read():
+    """The file was written by the first version that wrote models, and is never written again."""
+    model = load_model(Path(__file__).parent / "protocols" / "1.model")
+    assert (model.labels, model.features, model.widths) == (["bee", "cat", "insect"], "x", [2])
+    assert model.relabel == {"ant": "insect", "bee": "bee", "cat": "cat"}
+    assert model.seen([f"{8:064x}", f"{9:064x}"]).tolist() == [True, False]
+    proba = model.predict_proba(np.array([[0, 1], [5, 4], [0, 9]], dtype=np.float32))
+    np.testing.assert_allclose(
+        proba, [[0.0785, 0.0762, 0.8454], [0.8294, 0.0847, 0.0859], [0.0859, 0.8293, 0.0848]], atol=1e-4
+    )
 
 
 # -- hostile files ------------------------------------------------------------------------------
