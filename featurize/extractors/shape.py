@@ -113,14 +113,16 @@ def _edge(mask: np.ndarray) -> np.ndarray:
 
 
 def _border(mask: np.ndarray) -> list[float]:
+    from scipy.spatial import ConvexHull
     from skimage.measure import perimeter_crofton
-    from skimage.morphology import convex_hull_image
 
-    radius = np.hypot(*(_edge(mask) - np.argwhere(mask).mean(axis=0)).T)
+    edge = _edge(mask)
+    radius = np.hypot(*(edge - np.argwhere(mask).mean(axis=0)).T)
+    corners = np.concatenate([edge + corner for corner in ((0, 0), (0, 1), (1, 0), (1, 1))])
     length = perimeter_crofton(np.pad(mask, 1), directions=4)
     return [
         4 * np.pi * mask.sum() / length**2,
-        mask.sum() / max(1, convex_hull_image(mask, offset_coordinates=False).sum()),
+        mask.sum() / ConvexHull(corners).volume,  # in two dimensions the area
         radius.std() / radius.mean(),
     ]
 
