@@ -14,8 +14,7 @@ from pathlib import Path
 import skimage.data
 from PIL import Image
 
-from classify.persist import save_model
-from classify.train import train
+from classify import save_model, train_model
 from evaluate import compare, test, write_report
 from featurize import GLCM, InceptionV3, extract
 from featurize.errors import WeightsError
@@ -68,7 +67,7 @@ def main() -> None:
     print(comparison, end="\n\n")
     write_report(comparison, folder / "comparison.html")
 
-    model = train(table, "softmax", "inception_v3")
+    model = train_model(table, "softmax", "inception_v3")
     save_model(model, folder / "textures.model")
     print("On the right halves, which nothing above has seen:")
     print(test(model, table), end="\n\n")
