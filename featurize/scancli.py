@@ -85,7 +85,7 @@ def scan_lines(found: "Scan") -> Iterator[str]:
     ]
     yield from _section("one photo, two labels", torn)
     yield from _section(
-        "classes that only differ in case or accents' form: one folder on Windows and macOS",
+        "class names that differ in case or Unicode form only (one folder on Windows and macOS)",
         [", ".join(map(_shown, labels)) for labels in found.colliding_labels],
     )
     yield from _section("classes with too few photos to split", _small_lines(found))

@@ -1,0 +1,311 @@
+"""What scan says is what extract does; every file is in one of three places."""
+
+import io
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from featurize.cli import main
+from featurize.errors import SourceError
+from featurize.extractors.base import Extractor
+from featurize.pixels import golden_image
+from featurize.run import run_extraction
+from featurize.scan import Scan, scan_source
+from featurize.scancli import scan_lines
+from featurize.source import list_source
+from featurize.store import Store
+
+
+class MeanColor(Extractor):
+    """The quickest extractor that decodes every photo."""
+
+    family, version = "mean-color", 1
+    value_names = ("red", "green", "blue")
+
+    def __init__(self, store=None):
+        self.store = store
+
+    def settings(self):
+        return {}
+
+    def prepare(self, photo):
+        return photo.rgb(shorter=1).mean(axis=(0, 1), dtype=np.float32)
+
+    def vectors(self, prepared):
+        return np.stack(prepared)
+
+
+def encoded(kind: str, shade: int = 0, **options) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(golden_image() // 2 + np.uint8(shade)).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def bomb() -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(99)))
+
+
+CONTENTS = {
+    "jpeg": encoded("JPEG"),
+    "jpeg-2": encoded("JPEG", 9),
+    "png": encoded("PNG", 20),
+    "gif": encoded("GIF"),
+    "webp": encoded("WEBP", 30),
+    "tiff": encoded("TIFF", 40),
+    "truncated": encoded("JPEG")[:900],
+    "truncated-png": encoded("PNG")[:900],
+    "empty": b"",
+    "text": b"not a photo",
+    "appledouble": b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        ",
+    "bomb": bomb(),
+}
+BAD = {"truncated", "truncated-png", "empty", "text", "appledouble", "bomb"}
+
+
+def put(path: Path, content: str | bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(CONTENTS[content] if isinstance(content, str) else content)
+    return path
+
+
+def assert_extract_does_what_scan_says(source, found: Scan, store: Path) -> None:
+    listed = list_source(source)
+    if not found.usable:
+        with pytest.raises(SourceError, match="not one of"):
+            run_extraction(listed, MeanColor(), store=Store(store), jobs=2)
+        return
+    result = run_extraction(listed, MeanColor(), store=Store(store), jobs=2)
+    table = result.table
+    assert table.image.tolist() == [image.image for image, _ in found.usable]
+    assert table.label.tolist() == [image.label for image, _ in found.usable]
+    for name in ("sha256", "width", "height", "bytes", "format"):
+        assert table.column(name).tolist() == [getattr(content, name) for _, content in found.usable]
+    assert table.groups.tolist() == found.groups.tolist()
+    assert result.rejects == found.rejects
+    assert result.ignored == found.ignored
+
+
+FOLDERS = st.sampled_from(["", "daisy", "rose", "rose/deep", ".hidden"])
+NAMES = st.sampled_from(["1.jpg", "2.JPG", "3.png", "4.gif", "x.txt", "._1.jpg", "Thumbs.db"])
+TREES = st.dictionaries(st.tuples(FOLDERS, NAMES), st.sampled_from(sorted(CONTENTS)), min_size=1, max_size=14)
+
+
+@settings(max_examples=40, deadline=None)
+@given(tree=TREES)
+def test_any_tree_adds_up_and_is_extracted_as_scanned(tmp_path_factory, tree):
+    root = tmp_path_factory.mktemp("tree")
+    for (folder, name), content in tree.items():
+        put(root / "photos" / folder / name, content)
+    try:
+        found = scan_source(root / "photos", jobs=2)
+    except SourceError:
+        visible = [
+            name for folder, name in tree if folder != ".hidden" and not name.startswith(("._", "T", "x"))
+        ]
+        assert not visible
+        return
+    assert len(found.usable) + len(found.rejects) + found.ignored.total() == len(tree)
+    for image, _ in found.usable:
+        folder, _, name = image.image.rpartition("/")
+        assert tree[folder, name] not in BAD
+    for name, reason in found.rejects:
+        folder, _, file = name.rpartition("/")
+        assert tree[folder, file] in BAD and reason
+    assert_extract_does_what_scan_says(root / "photos", found, root / "store")
+
+
+def test_real_photos_oddities_and_junk_are_extracted_as_scanned(assets, tmp_path):
+    photos = tmp_path / "photos"
+    shutil.copytree(assets / "data/flowers", photos)
+    shutil.copytree(assets / "data/oddities", photos, dirs_exist_ok=True)
+    for number, content in enumerate(sorted(CONTENTS)):
+        put(photos / "junk" / f"{number}.jpg", content)
+    (real_appledouble,) = list((photos / "appledouble_named_jpg").iterdir())[:1]
+    shutil.copy(real_appledouble, photos / "junk" / real_appledouble.name.lstrip("._"))
+    (photos / "junk/broken.jpg").symlink_to("gone")
+    (photos / "junk/loop").symlink_to(photos)
+    found = scan_source(photos)
+    n_files = sum(len(files) + ("loop" in folders) for _, folders, files in os.walk(photos))
+    assert len(found.usable) + len(found.rejects) + found.ignored.total() == n_files
+    assert len(found.rejects) == len(BAD) + 3
+    assert {label: len(rows) for label, rows in found.classes.items()} == {
+        **dict.fromkeys(["daisy", "dandelion", "roses", "sunflowers", "tulips"], 150),
+        "junk": len(CONTENTS) - len(BAD),
+        "mpo_named_jpg": 1,
+        "png_palette": 1,
+        "png_rgba": 3,
+    }
+    assert found.n_groups("sunflowers") == 148
+    same = [sorted(image.image for image in images) for images in found.conflicts]
+    assert same == [["roses/15922772266_1167a06620.jpg", "tulips/15922772266_1167a06620.jpg"]]
+    assert len(found.identical) == 3
+    assert_extract_does_what_scan_says(photos, found, tmp_path / "store")
+
+
+@pytest.fixture
+def troubled(tmp_path) -> Path:
+    """Two classes that differ in case, one photo in both, junk, and a class of one."""
+    photos = tmp_path / "photos"
+    for number in range(10):
+        put(photos / "Rose" / f"{number}.jpg", encoded("JPEG", number))
+    put(photos / "rose/same.jpg", encoded("JPEG", 3))
+    put(photos / "rose/new\nline 🌼.gif", "gif")
+    put(photos / "rose/bad.png", "truncated-png")
+    put(photos / "rose/._1.jpg", "appledouble")
+    put(photos / "notes.txt", "text")
+    return photos
+
+
+def test_the_account_is_complete(troubled):
+    assert list(scan_lines(scan_source(troubled))) == [
+        "15 files: 12 images will be used, 1 rejected, 2 ignored",
+        "  Rose     10",
+        "  rose      2, 1 rejected",
+        "sizes: 128 × 96 to 128 × 96, median 128 × 96; 0.0 MB",
+        "formats: 11 JPEG, 1 GIF",
+        "ignored:",
+        "  1 files ending in .txt",
+        "  1 hidden files",
+        "rejected:",
+        "  rose/bad.png: image file is truncated",
+        "byte-identical (kept together in every split):",
+        "  Rose/3.jpg, rose/same.jpg",
+        "one photo, two labels:",
+        "  Rose/3.jpg (Rose), rose/same.jpg (rose)",
+        "class names that differ in case or Unicode form only (one folder on Windows and macOS):",
+        "  Rose, rose",
+        "classes with too few photos to split:",
+        "  rose: 2, fewer than 5 folds need",
+    ]
+
+
+def test_labels_that_differ_in_unicode_form_collide(tmp_path):
+    put(tmp_path / "caf\u00e9/1.jpg", "jpeg")
+    put(tmp_path / "cafe\u0301/2.jpg", "jpeg-2")
+    assert scan_source(tmp_path).colliding_labels == [["cafe\u0301", "caf\u00e9"]]
+
+
+def test_the_command_prints_the_account_and_writes_json(troubled, capsys, tmp_path):
+    assert main(["scan", str(troubled), "--json", str(tmp_path / "scan.json"), "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == list(scan_lines(scan_source(troubled))) and err == ""
+    about = json.loads((tmp_path / "scan.json").read_text(encoding="utf-8"))
+    assert about["counts"] == {"used": 12, "rejected": 1, "ignored": 2}
+    assert about["rejects"] == [{"image": "rose/bad.png", "reason": "image file is truncated"}]
+    assert about["small_classes"] == {"rose": 2}
+    assert len(about["images"]) == 12
+    assert about["images"][0]["image"] == "Rose/0.jpg" and len(about["images"][0]["sha256"]) == 64
+    assert about["conflicts"] == [
+        [{"image": "Rose/3.jpg", "label": "Rose"}, {"image": "rose/same.jpg", "label": "rose"}]
+    ]
+
+
+def test_a_name_with_a_newline_stays_on_one_line(tmp_path):
+    put(tmp_path / "a\nb\x1b[31m.jpg", "empty")
+    put(tmp_path / "ok.jpg", "jpeg")
+    assert "  a\\nb\\x1b[31m.jpg: the file is empty" in list(scan_lines(scan_source(tmp_path)))
+
+
+def test_long_lists_are_cut_on_the_terminal_and_whole_in_json(tmp_path):
+    put(tmp_path / "ok.jpg", "jpeg")
+    for number in range(25):
+        put(tmp_path / f"{number:02}.jpg", "empty")
+    found = scan_source(tmp_path)
+    lines = list(scan_lines(found))
+    assert "  and 5 more (--json FILE lists all)" in lines and sum("empty" in line for line in lines) == 20
+    assert len(found.to_json()["rejects"]) == 25
+
+
+def test_nothing_usable_is_told_and_is_an_error(tmp_path, capsys):
+    put(tmp_path / "photos/a/1.jpg", "text")
+    assert main(["scan", str(tmp_path / "photos"), "--quiet"]) == 1
+    out, err = capsys.readouterr()
+    assert "a/1.jpg: text, not an image" in out
+    assert [line.partition(":")[0] for line in err.splitlines()] == ["error", "hint"]
+
+
+def test_splits_of_a_manifest_are_counted(tmp_path):
+    for number in range(3):
+        put(tmp_path / f"{number}.jpg", encoded("JPEG", number))
+    (tmp_path / "m.csv").write_text("image,split\n0.jpg,training\n1.jpg,training\n2.jpg,testing\n")
+    assert "splits: 2 training, 1 testing" in list(scan_lines(scan_source(tmp_path / "m.csv")))
+
+
+def test_a_pipe_without_emoji_gets_an_escape(tmp_path):
+    put(tmp_path / "🌼.jpg", "empty")
+    put(tmp_path / "ok.jpg", "jpeg")
+    result = subprocess.run(
+        [sys.executable, "-m", "featurize", "scan", str(tmp_path), "--quiet"],
+        env={**os.environ, "PYTHONIOENCODING": "ascii:strict"},
+        capture_output=True,
+        check=True,
+    )
+    assert b"\\U0001f33c.jpg: the file is empty" in result.stdout and result.stderr == b""
+
+
+# -- while it runs --------------------------------------------------------------------------------
+
+
+class Meddler(MeanColor):
+    """Does something to the folder when it sees its first photo."""
+
+    meddle: Callable[[], object]
+
+    def prepare(self, photo):
+        self.meddle()
+        return super().prepare(photo)
+
+
+@pytest.mark.parametrize(
+    "meddle, reason",
+    [
+        (lambda path: path.unlink(missing_ok=True), "cannot be read: No such file or directory"),
+        (lambda path: path.write_bytes(CONTENTS["png"]), "changed while it was being featurized; run again"),
+        (lambda path: path.write_bytes(b""), "changed while it was being featurized; run again"),
+    ],
+)
+def test_a_photo_that_vanishes_or_changes_costs_only_itself(tmp_path, meddle, reason):
+    for name, content in {"a": "jpeg", "b": "jpeg-2", "z": "webp"}.items():
+        put(tmp_path / "photos" / f"{name}.jpg", content)
+    extractor = Meddler()
+    extractor.meddle = lambda: meddle(tmp_path / "photos/z.jpg")
+    source = list_source(tmp_path / "photos")
+    result = run_extraction(source, extractor, store=Store(tmp_path / "store"), jobs=1)
+    assert result.table.image.tolist() == ["a.jpg", "b.jpg"]
+    assert result.rejects == [("z.jpg", reason)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="drops root's rights")
+def test_a_photo_without_permission_is_rejected(tmp_path):
+    put(tmp_path / "ok.jpg", "jpeg")
+    put(tmp_path / "secret.jpg", "jpeg-2").chmod(0)
+    for folder in [tmp_path, *tmp_path.parents]:
+        if folder.stat().st_uid == os.getuid() and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    code = (
+        "import os\n"
+        "from featurize.scan import scan_source\n"
+        "scan_source(os.curdir)  # so that nothing is left to import without rights\n"
+        "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"
+        "print(scan_source(os.curdir).rejects)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[('secret.jpg', 'cannot be read: Permission denied')]"
