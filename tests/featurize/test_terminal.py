@@ -1,0 +1,135 @@
+"""What the commands share: exit status, the error and hint lines, common options."""
+
+import argparse
+import logging
+import sys
+
+import pytest
+
+from featurize.errors import BottleheadError, UsageError
+from featurize.terminal import add_command, key_values, log, new_parser, progress, run_command
+
+
+def run(action, *argv: str) -> int:
+    parser = new_parser("tool", "Does things.", "tool act")
+    commands = parser.add_subparsers(dest="command", required=True)
+    add_command(commands, "act", action, "Acts.", "tool act --jobs 2")
+    return run_command(parser, ["act", *argv])
+
+
+def raising(error: BaseException):
+    def action(args: argparse.Namespace) -> int:
+        raise error
+
+    return action
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_the_status_of_the_command_is_returned(status, capsys):
+    assert run(lambda args: status) == status
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "error, status, first",
+    [
+        (BottleheadError("it broke", "mend it"), 1, "error: it broke"),
+        (UsageError("line one\nline two", "a\n  b"), 1, "error: line one line two"),
+        (
+            PermissionError(13, "Permission denied", "x.jpg"),
+            1,
+            "error: [Errno 13] Permission denied: 'x.jpg'",
+        ),
+        (MemoryError(), 1, "error: out of memory"),
+        (KeyboardInterrupt(), 130, "error: interrupted"),
+    ],
+)
+def test_known_errors_are_one_error_and_one_hint_line(error, status, first, capsys):
+    assert run(raising(error)) == status
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert out == "" and len(lines) == 2
+    assert lines[0] == first and lines[1].startswith("hint: ")
+
+
+def test_an_error_of_ours_shows_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        run(raising(ZeroDivisionError()))
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", sys.stdout)  # put back what the command takes away
+    assert run(raising(BrokenPipeError())) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("argv", [["--job", "2"], ["--jobs", "0"], ["--jobs", "two"], ["--colour"]])
+def test_wrong_usage_exits_with_2(argv, capsys):
+    with pytest.raises(SystemExit) as caught:
+        run(lambda args: 0, *argv)
+    assert caught.value.code == 2
+    assert "usage: tool" in capsys.readouterr().err
+
+
+def say_everything(args: argparse.Namespace) -> int:
+    log.debug("detail")
+    log.info("news")
+    log.warning("beware")
+    log.error("wrong")
+    return 0
+
+
+@pytest.mark.parametrize(
+    "argv, lines",
+    [
+        (["--quiet"], ["wrong"]),
+        ([], ["news", "warning: beware", "wrong"]),
+        (["--verbose"], ["detail", "news", "warning: beware", "wrong"]),
+    ],
+)
+def test_messages_go_to_stderr_at_the_level_asked_for(argv, lines, capsys):
+    run(say_everything, *argv)
+    out, err = capsys.readouterr()
+    assert out == "" and err.splitlines() == lines
+
+
+def test_a_command_leaves_the_logging_of_its_host_as_it_was(caplog):
+    before = list(log.handlers), log.propagate
+    run(say_everything)
+    assert (list(log.handlers), log.propagate) == before
+    with caplog.at_level(logging.WARNING, log.name):
+        log.warning("heard by the host")
+    assert "heard by the host" in caplog.text
+
+
+def test_common_options_and_the_example_stand_in_every_help(capsys):
+    with pytest.raises(SystemExit) as caught:
+        run(lambda args: 0, "--help")
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert out.rstrip().endswith("tool act --jobs 2")
+    for option in ("--quiet", "--verbose", "--seed", "--jobs"):
+        assert option in out
+
+
+def test_progress_is_silent_outside_commands_and_when_quiet(capsys):
+    with progress(3, "counting") as bar:
+        bar.update(3)
+
+    def action(args: argparse.Namespace) -> int:
+        with progress(3, "counting") as bar:
+            bar.update(3)
+        return 0
+
+    run(action, "--quiet")
+    assert capsys.readouterr() == ("", "")
+    run(action)
+    out, err = capsys.readouterr()
+    assert out == "" and "counting" in err
+
+
+def test_key_values():
+    assert key_values(["C=10", "name=a=b", "empty="], "--set") == {"C": "10", "name": "a=b", "empty": ""}
+    for wrong in ("C", "=3"):
+        with pytest.raises(UsageError, match=f"--set {wrong} is not of the form NAME=VALUE"):
+            key_values([wrong], "--set")
