@@ -10,13 +10,21 @@ import numpy as np
 from featurize.errors import StoreError
 from featurize.files import PARTIAL
 from featurize.folder import Folder
-from featurize.shard import KEY, SUFFIX, DamagedShard, shard_from_bytes, shard_keys, shard_to_bytes
+from featurize.shard import (
+    KEY,
+    SUFFIX,
+    DamagedShard,
+    release_memory,
+    shard_from_bytes,
+    shard_keys,
+    shard_to_bytes,
+)
 from featurize.terminal import log
 
 UNSAVED_ROWS = 256  # a kill loses at most this many images …
 UNSAVED_SECONDS = 8.0  # … or about this much work, whichever is less
 COMPACT_ABOVE = 32  # small shards
-COMPACTED_ROWS, COMPACTED_BYTES = 1 << 17, 32 << 20
+COMPACTED_ROWS, COMPACTED_BYTES = 1 << 17, 16 << 20
 ROWS_AT_ONCE = 4096
 DAMAGED = "damaged"
 DESCRIPTION = "extractor.json"
@@ -86,6 +94,8 @@ class Section:
                         rows = order[places[part : part + ROWS_AT_ONCE]]
                         matrix[rows] = content[1][sources[part : part + ROWS_AT_ONCE]]
                         found[rows] = True
+                    del content
+                    release_memory()
         return found
 
     def _shard_keys(self, shard: str) -> np.ndarray | None:

@@ -111,6 +111,11 @@ def shard_from_bytes(name: str, data: bytes) -> tuple[np.ndarray, np.ndarray]:
         return _keys(table), lists_as_matrix(table["vector"].combine_chunks())
 
 
+def release_memory() -> None:
+    """Give back what Arrow keeps of the shards read so far, which would add up to several of them."""
+    pa.default_memory_pool().release_unused()
+
+
 def check_digest(name: str, data: bytes) -> None:
     """Raise `DamagedShard` unless `name` is the digest of `data`."""
     if hashlib.sha256(data).hexdigest() + SUFFIX != name:
