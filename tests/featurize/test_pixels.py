@@ -7,12 +7,9 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
-from featurize.extractors import make_extractor
-from featurize.pixels import MAX_PIXELS, ImageRejected, Photo, decode_policy, golden_image, resize
+from featurize.pixels import ImageRejected, Photo, golden_image, resize
 
 F_SHAPE = np.array([[9, 9, 9], [9, 0, 0], [9, 9, 0], [9, 0, 0], [9, 0, 0]], dtype=np.uint8) * 28
 # What a viewer shows when the stored rows and columns run as EXIF 2.32, table 6, says for each value.
@@ -73,15 +70,6 @@ def test_every_orientation_is_turned_upright_in_pixels_and_in_size(orientation, 
     assert (photo.height, photo.width) == shown.shape
     np.testing.assert_allclose(photo.rgb()[:, :, 1], shown, atol=40 if kind == "JPEG" else 0)
     assert np.abs(photo.rgb()[:, :, 1].astype(int) - shown).mean() < 4
-
-
-@pytest.mark.parametrize("scale", [2, 4, 8])
-def test_a_scaled_jpeg_is_turned_too(scale):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    photo = Photo(encoded(picture(640, 320), "JPEG", exif=exif))
-    assert photo.scale(shorter=320 // scale) == scale
-    assert photo.rgb(shorter=320 // scale).shape == (640 // scale, 320 // scale, 3)
 
 
 def test_damaged_exif_leaves_the_picture_as_it_lies():
@@ -239,195 +227,6 @@ def test_a_real_mpo_and_real_palette_and_alpha_pngs(assets):
         photo = Photo(path.read_bytes())
         assert photo.rgb().shape == (photo.height, photo.width, 3), path
         assert photo.rgb().std() > 20, path
-
-
-# -- what is rejected -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "data, reason",
-    [
-        (b"", "the file is empty"),
-        (b"a shopping list\n", "text, not an image"),
-        ("α" * 5000, "text, not an image"),
-        (b"  <!DOCTYPE html><p>404", "an HTML page, not an image"),
-        (b"version https://git-lfs.github.com/spec/v1\noid", "a Git LFS pointer, not the image itself"),
-        (b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        ", "macOS AppleDouble metadata, not an image"),
-        (b"\x7fELF\x02\x01\x01\xff\xfe", "not an image of a known format"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(40), "damaged header|not an image"),
-    ],
-)
-def test_what_is_no_image_is_named_for_what_it_is(data, reason):
-    with pytest.raises(ImageRejected, match=reason):
-        Photo(data.encode() if isinstance(data, str) else data)
-
-
-def test_real_appledouble_files_are_no_images(assets):
-    files = list((assets / "data/oddities/appledouble_named_jpg").iterdir())
-    assert files
-    for path in files:
-        with pytest.raises(ImageRejected, match="AppleDouble"):
-            Photo(path.read_bytes())
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP"])
-@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.95])
-def test_a_truncated_file_is_rejected(kind, share):
-    data = encoded(picture(200, 150), kind)
-    with pytest.raises(ImageRejected):
-        Photo(data[: int(len(data) * share)]).rgb()
-
-
-@settings(max_examples=60, deadline=None)
-@given(share=st.floats(0, 1), progressive=st.booleans())
-def test_a_truncated_jpeg_is_rejected_at_every_scale_alike(share, progressive):
-    data = encoded(picture(320, 240), "JPEG", progressive=progressive)
-    data = data[: int(len(data) * share)]
-
-    def outcome(**limit) -> str:
-        try:
-            return str(Photo(data).rgb(**limit).dtype)
-        except ImageRejected:
-            return "rejected"
-
-    assert outcome() == outcome(shorter=1) == outcome(longer=100)
-
-
-@pytest.mark.parametrize("size", [(20_000, 20_000), (2**31 - 1, 2**31 - 1), (MAX_PIXELS + 1, 1)])
-def test_a_bomb_is_refused_before_it_is_unpacked(size):
-    with pytest.raises(ImageRejected, match=r"pixels|damaged header"):
-        Photo(png(*size, 8, 2, bytes(100)))
-
-
-def test_a_bomb_is_refused_within_little_memory():
-    import tracemalloc
-
-    bomb = png(14_000, 14_000, 1, 0, bytes(14_000 * 1751))
-    tracemalloc.start()
-    try:
-        with pytest.raises(ImageRejected, match="pixels"):
-            Photo(bomb)
-        assert tracemalloc.get_traced_memory()[1] < 1_000_000
-    finally:
-        tracemalloc.stop()
-
-
-def test_reasons_are_one_printable_line():
-    with pytest.raises(ImageRejected) as caught:
-        Photo(b"P6 \x1b[31m\x00\n").rgb()
-    assert str(caught.value).isprintable()
-
-
-@pytest.mark.parametrize("shape", [(4, 4, 4), (4,), (0, 4, 3), (2, 2, 2, 3)])
-def test_arrays_of_other_shapes_are_refused(shape):
-    with pytest.raises(ImageRejected, match="shape"):
-        Photo.from_array(np.zeros(shape, dtype=np.uint8))
-
-
-def test_a_grey_array_is_repeated_and_floats_are_refused():
-    grey = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    np.testing.assert_array_equal(Photo.from_array(grey).rgb(), np.dstack([grey] * 3))
-    with pytest.raises(ImageRejected, match="float64"):
-        Photo.from_array(grey / 2)
-
-
-# -- fuzzed ---------------------------------------------------------------------------------------
-
-SEEDS = [
-    encoded(picture(), "JPEG", exif=Image.Exif()),
-    encoded(picture().convert("CMYK"), "JPEG"),
-    encoded(picture(), "JPEG", progressive=True),
-    encoded(picture(), "PNG"),
-    encoded(picture().quantize(9), "PNG", transparency=3),
-    encoded(picture().quantize(9), "GIF", transparency=2),
-    encoded(picture(), "GIF", save_all=True, append_images=[picture().rotate(180)]),
-    encoded(picture(), "TIFF"),
-    encoded(picture().convert("1"), "TIFF", compression="group4"),
-    encoded(picture(), "WEBP"),
-    encoded(picture(), "MPO", save_all=True, append_images=[picture()]),
-    encoded(picture(), "BMP"),
-    encoded(picture(), "PPM"),
-]
-
-
-@settings(max_examples=1000, deadline=None)
-@given(
-    data=st.sampled_from(SEEDS),
-    flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),
-    cut=st.tuples(st.floats(0, 1), st.floats(0, 1)),
-    rest=st.binary(max_size=8),
-)
-def test_mutated_files_give_pixels_of_the_stated_size_or_a_reason(data, flips, cut, rest):
-    mutated = bytearray(data)
-    for place, value in flips:
-        # Headers are short; look there twice as often.
-        mutated[int(place**2 * len(mutated))] = value
-    start, end = sorted(int(share * len(mutated)) for share in cut)
-    if (end - start) * 2 < len(mutated):
-        mutated[start:end] = rest
-    try:
-        photo = Photo(bytes(mutated))
-        if photo.width * photo.height < 4_000_000:
-            assert photo.rgb().shape == (photo.height, photo.width, 3)
-    except ImageRejected as rejected:
-        assert str(rejected).isprintable() and str(rejected)
-
-
-@given(st.binary(max_size=300))
-def test_any_bytes_give_an_array_or_a_reason(data):
-    try:
-        assert Photo(data).rgb().dtype == np.uint8
-    except ImageRejected as rejected:
-        assert str(rejected)
-
-
-# -- decoding large JPEGs at a scale --------------------------------------------------------------
-
-
-def large_photos(assets) -> list[Image.Image]:
-    flowers = sorted((assets / "data/flowers").glob("*/*.jpg"))[::150]
-    large = [
-        Image.open(path).convert("RGB").resize((2600, 1950), Image.Resampling.BICUBIC) for path in flowers
-    ]
-    y, x = np.mgrid[0:1950, 0:2600]
-    rings = 127 + 120 * np.sin(((x - 1300) ** 2 + (y - 975) ** 2) / 20_000)
-    return [*large, Image.fromarray(np.dstack([rings, rings[::-1], 255 - rings]).astype(np.uint8))]
-
-
-def test_scaled_decoding_is_close_to_full_decoding(assets):
-    limit = make_extractor("inception_v3", weights="random").description()["decode"]["shorter"]
-    assert limit >= 299
-    for image in large_photos(assets):
-        photo = Photo(encoded(image, "JPEG", quality=92))
-        assert photo.scale(shorter=limit) > 1
-        full = resize(photo.rgb(), 299, 299).astype(int)
-        scaled = resize(photo.rgb(shorter=limit), 299, 299).astype(int)
-        # In grey levels; seen: mean 0.11 to 0.33, largest 3. Neighbouring pixels differ by 4 to 39 on average.
-        assert np.abs(full - scaled).mean() < 0.5
-        assert np.abs(full - scaled).max() <= 6
-
-
-@settings(max_examples=50, deadline=None)
-@given(width=st.integers(1, 300), height=st.integers(1, 300), limit=st.integers(1, 300))
-def test_scaling_keeps_the_wanted_pixels(width, height, limit):
-    photo = Photo(encoded(Image.new("RGB", (width, height)), "JPEG"))
-    scale = photo.scale(shorter=limit)
-    decoded = photo.rgb(shorter=limit)
-    assert decoded.shape == (-(-height // scale), -(-width // scale), 3)
-    assert min(decoded.shape[:2]) >= min(limit, width, height)
-    assert scale == 8 or scale * 2 > min(width, height) // limit or scale == 1 == min(width, height) // limit
-
-
-def test_other_formats_are_never_scaled():
-    assert Photo(encoded(picture(800, 800), "PNG")).scale(shorter=10) == 1
-
-
-def test_the_policy_tells_scaled_from_full_decoding_and_stands_in_the_fingerprint():
-    assert decode_policy(shorter=299) != decode_policy() != decode_policy(longer=512)
-    assert decode_policy()["jpeg"] == "full"
-    assert "1/8" in decode_policy(longer=512)["jpeg"]
-    for spec in ("inception_v3", "glcm"):
-        assert "1/8" in make_extractor(spec, weights="random").description()["decode"]["jpeg"]
 
 
 def test_threads_share_one_decoding():
