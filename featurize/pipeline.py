@@ -16,6 +16,7 @@ from featurize.pixels import ImageRejected, Photo
 
 AHEAD = 64  # images read and decoded before they are needed; bounds the memory, and what a kill loses
 BATCH_SECONDS = 4.0
+Members = tuple[int, ...]  # the numbers of extractors that run together
 
 
 @dataclass(frozen=True)
@@ -53,30 +54,43 @@ def compute(tasks: list[Task], extractors: list[Extractor], *, jobs: int) -> Ite
     An image fails for all extractors or for none: its reason is yielded before any of its vectors would be. On
     a slow machine batches become smaller, so that what is ready is handed over, and kept, every few seconds.
     """
-    waiting: list[list[tuple[Task, np.ndarray]]] = [[] for _ in extractors]
-    sizes = [extractor.batch_size for extractor in extractors]
+    teams = _teams(extractors)
+    waiting: dict[Members, list[tuple[Task, np.ndarray]]] = {}
+    sizes: dict[Members, int] = {}
     with ThreadPoolExecutor(jobs, thread_name_prefix="decode") as pool:
-        for task, prepared in _ahead(pool, tasks, lambda task: _prepare(task, extractors)):
+        for task, prepared in _ahead(pool, tasks, lambda task: _prepare(task, extractors, teams)):
             if isinstance(prepared, ImageRejected):
                 yield Failed(task.sha256, str(prepared))
                 continue
-            for number, ready in zip(task.needed, prepared, strict=True):
-                waiting[number].append((task, ready))
-                if len(waiting[number]) >= sizes[number]:
+            for members, ready in prepared:
+                queue = waiting.setdefault(members, [])
+                queue.append((task, ready))
+                if len(queue) >= sizes.setdefault(members, extractors[members[0]].batch_size):
                     begun = time.monotonic()
-                    batch = _run(number, extractors[number], waiting[number])
+                    batches = _run(members, extractors, queue)
                     if time.monotonic() - begun > BATCH_SECONDS:
-                        sizes[number] = max(1, sizes[number] // 2)
-                    waiting[number] = []
-                    yield batch
-        for number, rest in enumerate(waiting):
+                        sizes[members] = max(1, sizes[members] // 2)
+                    waiting[members] = []
+                    yield from batches
+        for members, rest in waiting.items():
             if rest:
-                yield _run(number, extractors[number], rest)
+                yield from _run(members, extractors, rest)
+
+
+def _teams(extractors: list[Extractor]) -> list[Members]:
+    """The extractors by number, those together whose vectors come out of one run."""
+    teams: dict[object, list[int]] = {}
+    for number, extractor in enumerate(extractors):
+        team = extractor.team()
+        teams.setdefault(number if team is None else team, []).append(number)
+    return [tuple(members) for members in teams.values()]
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, tasks: list[Task], work: Callable[[Task], list[np.ndarray] | ImageRejected]
-) -> Iterator[tuple[Task, list[np.ndarray] | ImageRejected]]:
+    pool: ThreadPoolExecutor,
+    tasks: list[Task],
+    work: Callable[[Task], list[tuple[Members, np.ndarray]] | ImageRejected],
+) -> Iterator[tuple[Task, list[tuple[Members, np.ndarray]] | ImageRejected]]:
     """The results of `work`, in the order of the tasks, at most `AHEAD` of them begun before they are taken."""
     begun: deque[tuple[Task, Future]] = deque()
     try:
@@ -93,7 +107,10 @@ def _ahead(
             future.cancel()
 
 
-def _prepare(task: Task, extractors: list[Extractor]) -> list[np.ndarray] | ImageRejected:
+def _prepare(
+    task: Task, extractors: list[Extractor], teams: list[Members]
+) -> list[tuple[Members, np.ndarray]] | ImageRejected:
+    """What each team needs of the photo; of a team, those members that still need it."""
     try:
         data = read_image(task.path)
         if hashlib.sha256(data).hexdigest() != task.sha256:
@@ -101,11 +118,16 @@ def _prepare(task: Task, extractors: list[Extractor]) -> list[np.ndarray] | Imag
         photo = Photo(data)
         if task.distortion is not None:
             photo = DistortedPhoto(photo, task.distortion, task.variant, task.sha256)
-        return [extractors[number].prepare(photo) for number in task.needed]
+        needed = [tuple(number for number in team if number in task.needed) for team in teams]
+        return [(members, extractors[members[0]].prepare(photo)) for members in needed if members]
     except ImageRejected as rejected:
         return rejected
 
 
-def _run(number: int, extractor: Extractor, waiting: list[tuple[Task, np.ndarray]]) -> Batch:
-    matrix = extractor.vectors([ready for _, ready in waiting])
-    return Batch(number, [task.sha256 for task, _ in waiting], [task.variant for task, _ in waiting], matrix)
+def _run(
+    members: Members, extractors: list[Extractor], waiting: list[tuple[Task, np.ndarray]]
+) -> list[Batch]:
+    team = [extractors[number] for number in members]
+    matrices = team[0].vectors_of(team, [ready for _, ready in waiting])
+    sha256, variants = [task.sha256 for task, _ in waiting], [task.variant for task, _ in waiting]
+    return [Batch(number, sha256, variants, matrix) for number, matrix in zip(members, matrices, strict=True)]

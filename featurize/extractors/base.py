@@ -89,6 +89,14 @@ class Extractor:
         """What `prepare` returned for some images, as float32 of shape (n_images, width)."""
         raise NotImplementedError
 
+    def team(self) -> str | None:
+        """Equal for extractors whose vectors come out of one run, on the same pixels; None for one on its own."""
+        return None
+
+    def vectors_of(self, team: Sequence["Extractor"], prepared: list[np.ndarray]) -> list[np.ndarray]:
+        """What `vectors` of each extractor of a team would return, bit for bit; `self` is the first of them."""
+        return [self.vectors(prepared)]
+
     def view(self, photo: Photo) -> Photo:
         """The photo after the steps in ``preprocess``; `photo` itself where there are none.
 

@@ -1,34 +1,38 @@
-"""A network as one frozen, optimised function: the only module that imports tensorflow.
+"""A network as one frozen, optimised function: where tensorflow is imported and run.
 
-Variables become constants, batch norm is folded into the convolutions, everything behind the chosen layer is
-cut off. The result is plain bytes (a GraphDef) that load in a second, where building from Keras takes six.
+Variables become constants, batch norm is folded into the convolutions, everything behind the output is cut off.
+The result is plain bytes (a GraphDef) that load in a second, where building from Keras takes six.
 """
 
 import os
-import re
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from featurize.errors import UsageError, WeightsError
+from featurize.extractors.joined import join_graphs
 
 INPUT, OUTPUT = "x", "Identity"
+PROCESSOR = Path("/proc/cpuinfo")
+_importing = threading.Lock()
 
 
 def import_tensorflow() -> Any:
     """The tensorflow module, imported without its start-up chatter."""
-    if "tensorflow" not in sys.modules:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        with _silent_stderr():
-            import tensorflow
+    with _importing:
+        if "tensorflow" not in sys.modules:
+            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+            with _silent_stderr():
+                import tensorflow
 
-            tensorflow.get_logger().setLevel("ERROR")
-            # The first look for graphics cards has its own chatter.
-            tensorflow.config.list_physical_devices("GPU")
+                tensorflow.get_logger().setLevel("ERROR")
+                # The first look for graphics cards has its own chatter.
+                tensorflow.config.list_physical_devices("GPU")
     return sys.modules["tensorflow"]
 
 
@@ -53,50 +57,76 @@ def _silent_stderr() -> Iterator[None]:
             os.close(terminal)
 
 
+def has_bfloat16() -> bool:
+    """Whether this processor computes in bfloat16; without it, TensorFlow would only imitate it, slowly.
+
+    Known on Linux alone, for processors of the x86 family: Intel since Cooper Lake, AMD since Zen 4.
+    """
+    try:
+        flags = PROCESSOR.read_text().split()
+    except OSError:
+        return False
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)
+
+
+def decode_jpeg(data: bytes) -> np.ndarray:
+    """A JPEG as TensorFlow 1 decoded it by default, uint8 of shape (height, width, 3).
+
+    Raises
+    ------
+    ValueError
+        If TensorFlow cannot decode it.
+    """
+    tf = import_tensorflow()
+    try:
+        return tf.io.decode_jpeg(data, channels=3).numpy()
+    except tf.errors.InvalidArgumentError as error:
+        raise ValueError(f"TensorFlow cannot decode it: {str(error.message).splitlines()[0]}") from error
+
+
 class FrozenFunction:
-    """Batches of pixels in, vectors out.
+    """Batches of pixels in, vectors out; several outputs of one network come out of one run.
 
     Parameters
     ----------
-    graph : bytes
-        What `freeze` made.
+    graphs : sequence of bytes
+        What `freeze` made, one for each output.
+
+    Attributes
+    ----------
+    widths : list of int
+        How many numbers each output has per image.
     """
 
-    def __init__(self, graph: bytes):
+    def __init__(self, graphs: Sequence[bytes]):
         tf = import_tensorflow()
-        definition = tf.compat.v1.GraphDef.FromString(graph)
+        definitions = [tf.compat.v1.GraphDef.FromString(graph) for graph in graphs]
+        definition, outputs = join_graphs(definitions, INPUT, OUTPUT)
         function = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(definition, name=""), [])
-        self._run = function.prune(f"{INPUT}:0", f"{OUTPUT}:0")
+        self._run = function.prune(f"{INPUT}:0", [f"{output}:0" for output in outputs])
         self._constant = tf.constant
-        self.width = int(self._run.outputs[0].shape[-1])
+        self.widths = [int(output.shape[-1]) for output in self._run.outputs]
 
-    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+    def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
         """float32 (n_images, height, width, 3), scaled as the network wants it, to float32 (n_images, width)."""
-        return self._run(self._constant(pixels)).numpy()
+        return [vectors.numpy() for vectors in self._run(self._constant(pixels))]
 
 
-def freeze(model: Any, layer: str, *, precision: str = "float32") -> bytes:
-    """A Keras model, cut off behind `layer` and pooled over its area, as an optimised GraphDef.
+def freeze_model(model: Any, output: Any, precision: str) -> bytes:
+    """A Keras model up to one of its tensors, pooled over its area, as an optimised GraphDef.
 
     Parameters
     ----------
     model : keras.Model
         With its weights.
-    layer : str
-        ``"avg_pool"`` for the pooled end of the model, or any layer as `layer_names` lists them.
+    output : KerasTensor
     precision : {"float32", "bfloat16"}
         bfloat16 lets the optimiser run convolutions and products in 16 bits.
-
-    Raises
-    ------
-    UsageError
-        If there is no such layer; the message lists those there are.
     """
     tf = import_tensorflow()
     import keras
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    output = model.output if layer == "avg_pool" else _layer(model, layer).output
     if len(output.shape) == 4:
         output = keras.layers.GlobalAveragePooling2D()(output)
     elif len(output.shape) != 2:
@@ -107,6 +137,58 @@ def freeze(model: Any, layer: str, *, precision: str = "float32") -> bytes:
     traced = tf.function(lambda x: cut(x, training=False), input_signature=[spec]).get_concrete_function()
     frozen = convert_variables_to_constants_v2(traced)
     return _optimised(frozen.graph.as_graph_def(), precision)
+
+
+def freeze_graph(data: bytes, tensors: tuple[str, str], side: int, precision: str) -> bytes:
+    """The part of a frozen graph between two tensors, pooled over its area, as an optimised GraphDef.
+
+    Parameters
+    ----------
+    data : bytes
+        A GraphDef.
+    tensors : (str, str)
+        Where pixels enter and where the vector is read, as ``name:number``.
+    side : int
+        Of the input, in pixels.
+    precision : {"float32", "bfloat16"}
+
+    Raises
+    ------
+    ValueError
+        If TensorFlow cannot run the graph, or the output is no vector.
+    """
+    tf = import_tensorflow()
+    definition = tf.compat.v1.GraphDef.FromString(data)
+    _free_the_batch(definition)
+    with tf.Graph().as_default() as graph:
+        x = tf.compat.v1.placeholder(tf.float32, [None, side, side, 3], name=INPUT)
+        (y,) = tf.import_graph_def(
+            definition, input_map={tensors[0]: x}, return_elements=[tensors[1]], name="graph"
+        )
+        if y.shape.rank is None or None in y.shape.as_list()[1:] or not y.dtype.is_floating:
+            raise ValueError(
+                f"the tensor {tensors[1]} is {y.dtype.name} of shape {y.shape}, which is no vector"
+            )
+        if y.shape.rank == 4:
+            y = tf.reduce_mean(y, axis=[1, 2])
+        tf.identity(tf.reshape(y, [-1, int(np.prod(y.shape.as_list()[1:]))]), name=OUTPUT)
+        needed = tf.compat.v1.graph_util.extract_sub_graph(graph.as_graph_def(), [OUTPUT])
+    if not any(node.name == INPUT for node in needed.node):
+        raise ValueError(f"the tensor {tensors[1]} does not depend on {tensors[0]}")
+    return _optimised(needed, precision)
+
+
+def _free_the_batch(definition: Any) -> None:
+    """Old graphs reshape to one row, because they saw one image at a time; here a batch has any number."""
+    tf = import_tensorflow()
+    constants = {node.name: node for node in definition.node if node.op == "Const"}
+    for node in definition.node:
+        shape = constants.get(node.input[1]) if node.op == "Reshape" else None
+        if shape is not None:
+            values = tf.make_ndarray(shape.attr["value"].tensor).copy()
+            if values.size > 1 and values[0] == 1 and (values[1:] > 0).all():
+                values[0] = -1
+                shape.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(values))
 
 
 def _optimised(definition: Any, precision: str) -> bytes:
@@ -127,75 +209,3 @@ def _optimised(definition: Any, precision: str) -> bytes:
     if precision == "bfloat16":
         rewrite.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
     return tf_optimizer.OptimizeGraph(config, meta).SerializeToString()
-
-
-def layer_names(model: Any) -> dict[str, Any]:
-    """The layers of a Keras model by name, with automatic names counted from the first of their kind.
-
-    Keras numbers ``conv2d_17`` through a whole session; here the same layer has the same name in every one.
-    """
-    automatic = re.compile(
-        r"(conv2d|batch_normalization|activation|average_pooling2d|max_pooling2d|concatenate)(_\d+)?"
-    )
-    kinds: dict[str, list[tuple[int, Any]]] = {}
-    names = {}
-    for layer in model.layers:
-        match = automatic.fullmatch(layer.name)
-        if match:
-            kinds.setdefault(match.group(1), []).append((int((match.group(2) or "_0")[1:]), layer))
-        else:
-            names[layer.name] = layer
-    for kind, layers in kinds.items():
-        for number, (_, layer) in enumerate(sorted(layers, key=lambda item: item[0])):
-            names[f"{kind}_{number}" if number else kind] = layer
-    return names
-
-
-def _layer(model: Any, name: str) -> Any:
-    layers = layer_names(model)
-    if name not in layers:
-        shown = [n for n in layers if "_" not in n and not n[-1:].isdigit()] or list(layers)
-        blocks = [n for n in layers if n.startswith(("mixed", "block", "conv_pw", "conv5"))]
-        raise UsageError(
-            f"{model.name} has no layer {name}",
-            f"it has avg_pool, {', '.join(blocks or shown)} and {len(layers)} in all",
-        )
-    return layers[name]
-
-
-def random_weights(model: Any, seed: int) -> None:
-    """Fill a Keras model with seeded, untrained weights that keep the scale of the activations.
-
-    Kernels are He normal (He et al. 2015, https://doi.org/10.1109/ICCV.2015.123), from numpy's PCG64 and so
-    the same on every machine; scales and variances are 1, everything else 0.
-    """
-    values = []
-    for number, variable in enumerate(model.weights):
-        shape, kind = tuple(variable.shape), variable.path.rsplit("/", 1)[-1]
-        if kind in ("gamma", "moving_variance"):
-            values.append(np.ones(shape, np.float32))
-        elif len(shape) < 2:
-            values.append(np.zeros(shape, np.float32))
-        else:
-            n_inputs = np.prod(shape[:2]) if "depthwise" in kind else np.prod(shape[:-1])
-            kernel = np.random.default_rng([seed, number]).standard_normal(shape, np.float32)
-            values.append(kernel * np.float32(np.sqrt(2.0 / n_inputs)))
-    model.set_weights(values)
-
-
-def load_weights(model: Any, path: str) -> None:
-    """Read a weights file into a Keras model.
-
-    Raises
-    ------
-    WeightsError
-        If the file belongs to another network, or is damaged.
-    """
-    try:
-        model.load_weights(path)
-    except Exception as error:
-        # Keras and h5py raise ValueError, OSError, KeyError, … with pages of text for a file that does not fit.
-        raise WeightsError(
-            f"{path} does not hold the weights of {model.name}: {' '.join(str(error).split())[:160]}",
-            "give the weights of this network, without its ImageNet top, as a Keras .weights.h5 or .h5 file",
-        ) from error

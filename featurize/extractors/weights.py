@@ -10,18 +10,11 @@ from typing import Any
 
 from featurize.contents import FileIndex
 from featurize.errors import WeightsError
+from featurize.extractors.downloads import Download
+from featurize.files import whole_file
 
+HDF5 = b"\x89HDF\r\n\x1a\n"
 RANDOM_SCHEME = "he-normal-1"  # see `random_weights`; change the number when its results change
-
-
-@dataclass(frozen=True)
-class Download:
-    """Published weights: Keras' own file name, address, MD5 and size."""
-
-    file: str
-    url: str
-    md5: str
-    megabytes: int
 
 
 @dataclass(frozen=True)
@@ -144,7 +137,9 @@ def keras_cache() -> Path:
 
 
 def download_weights(backbone: str, download: Download | None) -> Path:
-    """Published ImageNet weights, from Keras' cache or through Keras' own download, checked by MD5.
+    """Published ImageNet weights, from Keras' cache or through Keras' own download, checked by digest.
+
+    A download takes its place in the cache when it is complete and checked; one that was cut off starts again.
 
     Raises
     ------
@@ -158,6 +153,7 @@ def download_weights(backbone: str, download: Download | None) -> Path:
         )
     place = keras_cache() / download.file
     if place.is_file():
+        _check_file(place)
         return place
     from featurize.extractors.frozen import import_tensorflow
 
@@ -167,11 +163,17 @@ def download_weights(backbone: str, download: Download | None) -> Path:
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(30)
     try:
+        place.parent.mkdir(parents=True, exist_ok=True)
         # Keras prints its progress on stdout, which belongs to our data.
-        with contextlib.redirect_stdout(sys.stderr):
-            fetched = keras.utils.get_file(
-                download.file, download.url, cache_subdir="models", file_hash=download.md5
+        with whole_file(place) as partial, contextlib.redirect_stdout(sys.stderr):
+            keras.utils.get_file(
+                partial.name,
+                download.url,
+                cache_dir=str(place.parent.parent),
+                cache_subdir=place.parent.name,
+                file_hash=download.digest,
             )
+            _check_file(partial)
     except Exception as error:
         # Keras turns every failed download into a bare Exception.
         raise WeightsError(
@@ -182,24 +184,46 @@ def download_weights(backbone: str, download: Download | None) -> Path:
         ) from error
     finally:
         socket.setdefaulttimeout(patience)
-    return Path(fetched)
+    return place
 
 
 def _check_file(path: Path) -> None:
     """Name the usual things that are found in place of a weights file."""
     with open(path, "rb") as stream:
         head = stream.read(512)
-    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+    if head.startswith(HDF5):
+        missing = _hdf5_size(head) - path.stat().st_size
+        if missing > 0:
+            raise WeightsError(
+                f"{path} is incomplete: {missing:,} bytes are missing", "delete it and fetch it again"
+            )
         return
+    raise WeightsError(f"{path} is {what_it_is(head)}", "give a Keras .weights.h5 or .h5 file of weights")
+
+
+def _hdf5_size(head: bytes) -> int:
+    """How long an HDF5 file says it is, in its superblock."""
+    # The layout depends on the version of the superblock and the size of offsets (8 bytes everywhere).
+    start = 40 if head[8:9] in (b"\0", b"\1") else 28
+    start += 4 if head[8:9] == b"\1" else 0
+    return int.from_bytes(head[start : start + 8], "little") if len(head) >= start + 8 else len(HDF5) + 1
+
+
+def what_it_is(head: bytes) -> str:
+    """What a file that is not what it should be is, by its first 512 bytes."""
     text = head.lstrip().lower()
     if not head:
-        what = "an empty file"
-    elif text.startswith((b"<!doctype", b"<html")):
-        what = "an HTML page, probably the error page of a failed download"
-    elif text.startswith(b"version https://git-lfs"):
-        what = "a Git LFS pointer, not the weights themselves (run git lfs pull)"
-    elif head.startswith(b"PK"):
-        what = "a zip archive, perhaps a whole .keras model"
-    else:
-        what = "no HDF5 file"
-    raise WeightsError(f"{path} is {what}", "give a Keras .weights.h5 or .h5 file of weights")
+        return "an empty file"
+    if head.startswith(HDF5):
+        return "an HDF5 file, such as Keras' weights"
+    if text.startswith((b"<!doctype", b"<html")):
+        return "an HTML page, probably the error page of a failed download"
+    if text.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the file itself (run git lfs pull)"
+    if head.startswith(b"PK"):
+        return "a zip archive, perhaps a whole .keras model"
+    if head.startswith(b"\x1f\x8b"):
+        return "a gzip archive; unpack it first"
+    if head[4:8] == b"TFL3":
+        return "a TensorFlow Lite model"
+    return "something else (its beginning is no HDF5)"

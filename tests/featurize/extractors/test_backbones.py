@@ -6,8 +6,8 @@ import pytest
 
 from featurize import BottleheadError, FeatureTable, InceptionV3, Store, extract
 from featurize.extractors import extractor_from_metadata
-from featurize.extractors.backbones import INCEPTION_V3
-from featurize.extractors.frozen import layer_names
+from featurize.extractors.keras_models import layer_names
+from featurize.extractors.networks import NETWORKS
 from featurize.pixels import Photo
 
 pytestmark = pytest.mark.tensorflow
@@ -49,7 +49,7 @@ def test_vectors_equal_keras_at_every_batch_size_and_in_any_order(weights, photo
 
 def test_declared_widths_are_those_of_the_network(keras_model):
     layers = layer_names(keras_model)
-    for name, width in INCEPTION_V3.layers.items():
+    for name, width in NETWORKS["inception_v3"].layers.items():
         output = keras_model.output if name == "avg_pool" else layers[name].output
         assert output.shape[-1] == width, name
     assert layers["conv2d_93"].output.shape[-1] == 192

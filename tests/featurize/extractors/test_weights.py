@@ -4,10 +4,16 @@ import pytest
 
 from featurize.contents import FileIndex
 from featurize.errors import WeightsError
-from featurize.extractors.weights import Download, find_weights, keras_cache
+from featurize.extractors.downloads import Download
+from featurize.extractors.weights import find_weights, keras_cache
 
 DOWNLOAD = Download("net_notop.h5", "http://127.0.0.1:9/net_notop.h5", "0" * 32, 88)
-HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+def hdf5(content: bytes = b"", missing: int = 0) -> bytes:
+    """The beginning of an HDF5 file that says how long it is: superblock version 0, size at byte 40."""
+    size = 48 + len(content) + missing
+    return b"\x89HDF\r\n\x1a\n" + bytes(32) + size.to_bytes(8, "little") + content
 
 
 @pytest.fixture(autouse=True)
@@ -23,11 +29,11 @@ def find(weights, **more):
 def test_auto_prefers_the_folder_of_the_variable_over_the_cache(tmp_path, monkeypatch):
     cached = keras_cache() / DOWNLOAD.file
     cached.parent.mkdir(parents=True)
-    cached.write_bytes(HDF5 + b"cached")
+    cached.write_bytes(hdf5(b"cached"))
     assert (find("auto").source, find("auto").file) == ("imagenet", str(cached))
     folder = tmp_path / "weights"
     folder.mkdir()
-    (folder / "net_2015.weights.h5").write_bytes(HDF5 + b"mine")
+    (folder / "net_2015.weights.h5").write_bytes(hdf5(b"mine"))
     monkeypatch.setenv("FEATURIZE_WEIGHTS_DIR", str(folder))
     assert (find("auto").source, find("auto").file) == ("file", str(folder / "net_2015.weights.h5"))
     # A model that was trained on the cached weights still finds them.
@@ -36,7 +42,7 @@ def test_auto_prefers_the_folder_of_the_variable_over_the_cache(tmp_path, monkey
 
 def test_the_digest_and_not_the_place_is_the_identity(tmp_path):
     for name in ("a.h5", "b.h5"):
-        (tmp_path / name).write_bytes(HDF5)
+        (tmp_path / name).write_bytes(hdf5())
     assert find(tmp_path / "a.h5").identity() == find(tmp_path / "b.h5").identity()
     assert find("random:3").identity() != find("random:4").identity()
 
@@ -48,7 +54,8 @@ def test_the_digest_and_not_the_place_is_the_identity(tmp_path):
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
         (b"", "empty file"),
         (b"PK\x03\x04", "zip archive"),
-        (b"what?", "no HDF5 file"),
+        (b"what?", "no HDF5"),
+        (hdf5(missing=100), "100 bytes are missing"),
     ],
 )
 def test_what_is_no_weights_file_is_named_as_what_it_is(tmp_path, content, what):

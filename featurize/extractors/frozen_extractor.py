@@ -1,0 +1,165 @@
+"""What all extractors with a frozen network share: pixels in, a function loaded once, several outputs in one run."""
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from featurize.contents import FileIndex
+from featurize.errors import UsageError
+from featurize.extractors.base import Extractor
+from featurize.extractors.parity import check_parity, retrain_pixels
+from featurize.pixels import Photo, decode_policy, resize
+from featurize.terminal import log
+
+PRECISIONS = ("float32", "bfloat16")
+# A JPEG may be scaled while decoding as long as this many pixels are left per pixel of the input.
+DECODE_MARGIN = 2
+
+
+class FrozenExtractor(Extractor):
+    """An extractor whose vectors are read in a frozen network.
+
+    A subclass stores ``precision`` and ``parity`` beside the arguments of every extractor, and defines:
+
+    ``side``
+        Of the square input, in pixels.
+    ``end``
+        Where in the network the vector is read.
+    ``network_settings()``
+        What can change a number, but for the pixels that go in, the precision and ``end``.
+    ``scaled(pixels)``
+        float32 pixels of 0 to 255 as the network wants them.
+    ``freeze(team)``
+        The GraphDef of each extractor in `team`, which differ in ``end`` alone.
+    """
+
+    version = 1
+    precision: str
+    parity: str | None
+
+    @property
+    def side(self) -> int:
+        """The side of the square input, in pixels."""
+        raise NotImplementedError
+
+    @property
+    def end(self) -> str:
+        """Where in the network the vector is read."""
+        raise NotImplementedError
+
+    def network_settings(self) -> dict[str, Any]:
+        """Which network, with which weights and scaling, as plain JSON values."""
+        raise NotImplementedError
+
+    def scaled(self, pixels: np.ndarray) -> np.ndarray:
+        """float32 pixels of 0 to 255 as the network wants them; may change `pixels`."""
+        raise NotImplementedError
+
+    def freeze(self, team: Sequence[Any]) -> list[bytes]:
+        """The optimised GraphDef of each extractor of a team."""
+        raise NotImplementedError
+
+    # -- the contract of an extractor -------------------------------------------------------------
+
+    @property
+    def value_names(self) -> Sequence[str]:
+        return [f"{self.name}_{i:04d}" for i in range(self.width)]
+
+    def settings(self) -> dict[str, Any]:
+        self._check()
+        if self.parity:
+            pixels = {
+                "decode": "all pixels, as TensorFlow's decode_jpeg; EXIF orientation ignored",
+                "resize": f"{self.side}x{self.side}, bilinear as in TensorFlow 1",
+            }
+        else:
+            pixels = {
+                "decode": decode_policy(shorter=self.side * DECODE_MARGIN),
+                "resize": f"{self.side}x{self.side}, bilinear with antialiasing",
+            }
+        shared = {
+            "pooling": "mean over the area",
+            "engine": "tensorflow, frozen",
+            "precision": self.precision,
+        }
+        return {"layer": self.end, **pixels, **shared, **self.network_settings()}
+
+    def _check(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"precision {self.precision!r}", f"choose {' or '.join(PRECISIONS)}")
+        if self.precision == "bfloat16":
+            from featurize.extractors.frozen import has_bfloat16
+
+            if not has_bfloat16():
+                raise UsageError(
+                    "this processor does not compute in bfloat16 (it has neither avx512_bf16 nor amx_bf16)",
+                    "use precision float32",
+                )
+        check_parity(self.parity, self.preprocess)
+
+    def libraries(self) -> tuple[str, ...]:
+        return ("numpy", "pillow", "tensorflow", "keras")
+
+    def attach(self, store: Any) -> None:
+        self._kept = store
+        self._index = store.file_index()
+
+    def _digest_of(self, path: str | os.PathLike) -> str:
+        return self._file_index().digest(os.fspath(path))
+
+    def _file_index(self) -> FileIndex:
+        return getattr(self, "_index", None) or FileIndex(None)
+
+    def prepare(self, photo: Photo) -> np.ndarray:
+        if self.parity:
+            return retrain_pixels(photo, self.side)
+        return resize(self.view(photo).rgb(shorter=self.side * DECODE_MARGIN), self.side, self.side)
+
+    def vectors(self, prepared: list[np.ndarray]) -> np.ndarray:
+        return self.vectors_of([self], prepared)[0]
+
+    def team(self) -> str:
+        """Extractors of one team differ in where they read the network; one run of it serves them all."""
+        alike = {key: value for key, value in self.description().items() if key != "layer"}
+        return json.dumps(alike, sort_keys=True)
+
+    def vectors_of(self, team: Sequence[Extractor], prepared: list[np.ndarray]) -> list[np.ndarray]:
+        run = self._function(team)
+        return run(self.scaled(np.stack(prepared).astype(np.float32)))
+
+    # -- the network ------------------------------------------------------------------------------
+
+    def _width(self) -> int:
+        """The width where it is not declared: from an earlier run, or from the network itself."""
+        store = getattr(self, "_kept", None)
+        stored = store.stored_width(self.name, self.fingerprint()) if store is not None else None
+        return stored or self._function([self]).widths[0]
+
+    def _function(self, team: Sequence[Any]):
+        """The frozen network with the outputs of `team`, loaded at first use."""
+        key = tuple(extractor.fingerprint() for extractor in team)
+        if getattr(self, "_loaded_for", None) != key:
+            from featurize.extractors.frozen import FrozenFunction
+
+            log.info("loading %s", ", ".join(extractor.name for extractor in team))
+            self._loaded, self._loaded_for = FrozenFunction(self._graphs(team)), key
+        return self._loaded
+
+    def _graphs(self, team: Sequence[Any]) -> list[bytes]:
+        """The graphs of `team`: kept from an earlier run, or made and kept now."""
+        from featurize.store import keep_graph, kept_graph
+
+        store = getattr(self, "_kept", None)
+        prints = [extractor.fingerprint() for extractor in team]
+        graphs = [kept_graph(store, one) if store is not None else None for one in prints]
+        missing = [number for number, graph in enumerate(graphs) if graph is None]
+        if missing:
+            made = self.freeze([team[number] for number in missing])
+            for number, graph in zip(missing, made, strict=True):
+                graphs[number] = graph
+                if store is not None:
+                    keep_graph(store, prints[number], graph)
+        return [graph for graph in graphs if graph is not None]
