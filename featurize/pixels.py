@@ -231,14 +231,18 @@ def _eight_bits(image: Image.Image) -> np.ndarray:
     tags = getattr(image, "tag_v2", {})
     bits = int(tags.get(BITS_PER_SAMPLE, (16,))[0])
     top = (1 << bits) - 1
-    # 32 bits hold value × 255 and keep a large photo from growing eightfold, as floats would.
-    values = np.asarray(image).astype(np.uint32).clip(0, top)
-    grey = ((values * 255 + top // 2) // top).astype(np.uint8)
-    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
-        grey = 255 - grey
+    values = np.asarray(image)
+    grey = np.empty(values.shape, dtype=np.uint8)
+    white_is_zero = tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
     transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        grey[values == transparent] = 255
+    # Some rows at a time: value × 255 needs 32 bits, which would quadruple a large photo.
+    for start in range(0, len(values), 256):
+        rows = values[start : start + 256].astype(np.uint32)
+        part = ((rows.clip(0, top) * 255 + top // 2) // top).astype(np.uint8)
+        part = 255 - part if white_is_zero else part
+        if isinstance(transparent, int):
+            part[rows == transparent] = 255
+        grey[start : start + 256] = part
     return grey
 
 
