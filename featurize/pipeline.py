@@ -28,6 +28,7 @@ class Task:
     needed: tuple[int, ...]
     variant: int = 0
     distortion: Distortion | None = None
+    twins: tuple[str, ...] = ()  # other files with the same bytes, should this one vanish
 
 
 @dataclass(frozen=True)
@@ -112,16 +113,28 @@ def _prepare(
 ) -> list[tuple[Members, np.ndarray]] | ImageRejected:
     """What each team needs of the photo; of a team, those members that still need it."""
     try:
-        data = read_image(task.path)
-        if hashlib.sha256(data).hexdigest() != task.sha256:
-            raise ImageRejected("changed while it was being featurized; run again")
-        photo = Photo(data)
+        photo = Photo(_read(task))
         if task.distortion is not None:
             photo = DistortedPhoto(photo, task.distortion, task.variant, task.sha256)
         needed = [tuple(number for number in team if number in task.needed) for team in teams]
         return [(members, extractors[members[0]].prepare(photo)) for members in needed if members]
     except ImageRejected as rejected:
         return rejected
+
+
+def _read(task: Task) -> bytes:
+    """The bytes that the task is about, from the first file that still holds them."""
+    reasons = []
+    for path in (task.path, *task.twins):
+        try:
+            data = read_image(path)
+        except ImageRejected as rejected:
+            reasons.append(rejected)
+            continue
+        if hashlib.sha256(data).hexdigest() == task.sha256:
+            return data
+        reasons.append(ImageRejected("changed while it was being featurized; run again"))
+    raise reasons[0]
 
 
 def _run(

@@ -245,10 +245,11 @@ def _compute_missing(
     for number, keys in enumerate(missing):
         for key in keys:
             needed.setdefault(key, []).append(number)
-    tasks = [
-        Task(sha256, paths[places[sha256, variant][0]], tuple(numbers), variant, distort if variant else None)
-        for (sha256, variant), numbers in needed.items()
-    ]
+    tasks = []
+    for (sha256, variant), numbers in needed.items():
+        path, *twins = (paths[row] for row in places[sha256, variant])
+        distortion = distort if variant else None
+        tasks.append(Task(sha256, path, tuple(numbers), variant, distortion, tuple(twins)))
     failed: dict[str, str] = {}
     with ExitStack() as stack:
         writers = [stack.enter_context(ShardWriter(section, begun=AHEAD)) for section in sections]

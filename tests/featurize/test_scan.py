@@ -193,6 +193,20 @@ def test_a_photo_that_vanishes_or_changes_costs_only_itself(tmp_path, meddle, re
     assert result.rejects == [("z.jpg", reason)]
 
 
+def test_a_photo_whose_twin_vanishes_keeps_its_row(tmp_path):
+    for name, content in {"a": "jpeg", "y": "webp", "z": "webp"}.items():
+        put(tmp_path / "photos" / f"{name}.jpg", content)
+    extractor = Meddler()
+    extractor.meddle = lambda: (tmp_path / "photos/y.jpg").unlink(missing_ok=True)
+    source = list_source(tmp_path / "photos")
+    result = run_extraction(source, extractor, store=Store(tmp_path / "store"), jobs=1)
+    # Its content was read before it went, and stands in its twin.
+    assert result.table.image.tolist() == ["a.jpg", "y.jpg", "z.jpg"] and result.rejects == []
+    np.testing.assert_array_equal(
+        result.table.vectors["mean-color"][1], result.table.vectors["mean-color"][2]
+    )
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="drops root's rights")
 def test_a_photo_without_permission_is_rejected(tmp_path):
     put(tmp_path / "ok.jpg", "jpeg")
