@@ -2,7 +2,9 @@
 
 import importlib
 import os
+import re
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -18,7 +20,10 @@ FAMILIES: dict[str, tuple[str, str, str | None]] = {
     "color": ("featurize.extractors.color", "Color", None),
     "shape": ("featurize.extractors.shape", "Shape", None),
     "nuisance": ("featurize.extractors.nuisance", "Nuisance", None),
+    "FILE.pb": ("featurize.extractors.graphs", "FrozenGraph", "output"),
 }
+# FILE.pb or FILE.pb:TENSOR; a tensor has a colon of its own.
+GRAPH_SPEC = re.compile(r"(.+?\.pb)(?::(.*))?", re.IGNORECASE)
 # Other packages add families here: an Extractor class, a function of one RGB array, or a transformer.
 ENTRY_POINTS = "featurize.extractors"
 
@@ -29,7 +34,8 @@ def make_extractor(spec: str | Extractor, **options: Any) -> Extractor:
     Parameters
     ----------
     spec : str or Extractor
-        ``family[:option]``; an extractor is returned as it is.
+        ``family[:option]``, a network's name with or without ``:LAYER``, or ``FILE.pb`` with or without
+        ``:TENSOR``; an extractor is returned as it is.
     **options
         Arguments of the extractor's class, such as ``weights``; those it does not have are left out.
 
@@ -47,9 +53,15 @@ def make_extractor(spec: str | Extractor, **options: Any) -> Extractor:
         return spec
     family, colon, option = spec.partition(":")
     make, argument = _family(family)
+    if graph := GRAPH_SPEC.fullmatch(spec):
+        family, option, colon = graph.group(1), graph.group(2) or "", ":" * (graph.group(2) is not None)
+        make, argument = partial(_family("FILE.pb")[0], family), "output"  # type: ignore[arg-type]
     if make is None:
         known_families = ", ".join([*FAMILIES, *sorted(_entry_points())])
-        raise UsageError(f"there are no features named {spec}", f"the families are {known_families}")
+        raise UsageError(
+            f"there are no features named {spec}{_perhaps(family)}",
+            f"the families are {known_families}; `featurize backbones` lists further networks",
+        )
     if colon and (argument is None or not option):
         choices = f"{family}:{argument.upper()}" if argument else family
         raise UsageError(f"{family} has no option {option!r}", f"write {choices}")
@@ -89,6 +101,8 @@ def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike
     record = entry.get("weights")
     if weights is not None and "weights" in params:
         params["weights"] = os.fspath(weights)
+    elif "file" in params:
+        params["file"] = os.fspath(weights or params["file"])
     elif record and record.get("file"):
         params["weights"] = record["file"] if os.path.isfile(record["file"]) else "auto"
     elif record:
@@ -106,7 +120,7 @@ def _family(family: str) -> tuple[Callable[..., Extractor] | None, str | None]:
         return getattr(importlib.import_module(module), name), argument
     found = _entry_points().get(family)
     if found is None:
-        return None, None
+        return _backbone(family)
     loaded = found.load()
     if isinstance(loaded, type) and issubclass(loaded, Extractor):
         return loaded, None
@@ -115,6 +129,23 @@ def _family(family: str) -> tuple[Callable[..., Extractor] | None, str | None]:
     # A class is a transformer's; its defaults are the settings.
     function = loaded() if isinstance(loaded, type) else loaded
     return partial(FunctionExtractor, function, family), None
+
+
+def _backbone(name: str) -> tuple[Callable[..., Extractor] | None, str | None]:
+    from featurize.extractors.networks import NETWORKS, find_network
+
+    if name not in NETWORKS and not name.endswith("_quantized"):
+        return None, None
+    from featurize.extractors.backbones import Backbone
+
+    return partial(Backbone, backbone=find_network(name).name), "layer"
+
+
+def _perhaps(family: str) -> str:
+    from featurize.extractors.networks import NETWORKS
+
+    close = get_close_matches(family, [*FAMILIES, *NETWORKS], n=3)
+    return f"; perhaps {' or '.join(close)} is meant" if close else ""
 
 
 def _entry_points() -> dict[str, EntryPoint]:

@@ -71,7 +71,7 @@ class FrozenExtractor(Extractor):
     def settings(self) -> dict[str, Any]:
         self._check()
         if self.parity:
-            pixels = {
+            pixels: dict[str, Any] = {
                 "decode": "all pixels, as TensorFlow's decode_jpeg; EXIF orientation ignored",
                 "resize": f"{self.side}x{self.side}, bilinear as in TensorFlow 1",
             }

@@ -59,7 +59,7 @@ def _in_order(definition: Any) -> list[Any]:
     """The nodes, each after its inputs."""
     nodes = {node.name: node for node in definition.node}
     ordered: dict[str, Any] = {}
-    pending = [name for name in reversed(nodes)]
+    pending = list(reversed(nodes))
     while pending:
         name = pending[-1]
         missing = [one for one in map(_node_of, nodes[name].input) if one not in ordered]

@@ -182,12 +182,12 @@ def _declared() -> list[Network]:
         layers = {"avg_pool": int(width), **(_INCEPTION_LAYERS if name == "inception_v3" else {})}
         download = published(name, int(parameters))
         networks.append(Network(name, keras_class, int(side), layers, scaling, int(parameters), download))
-    for width, parameters in _MOBILENET_PARAMETERS.items():
-        for side in (224, 192, 160, 128):
-            name = f"mobilenet_{width}_{side}"
+    for width, count in _MOBILENET_PARAMETERS.items():
+        for size in (224, 192, 160, 128):
+            name = f"mobilenet_{width}_{size}"
             layers, options = {"avg_pool": int(float(width) * 1024)}, {"alpha": float(width)}
-            download = published(name, parameters)
-            networks.append(Network(name, "MobileNet", side, layers, "tf", parameters, download, options))
+            download = published(name, count)
+            networks.append(Network(name, "MobileNet", size, layers, "tf", count, download, options))
     return sorted(networks, key=lambda network: network.name)
 
 
