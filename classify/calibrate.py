@@ -51,9 +51,9 @@ class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     Notes
     -----
-    Measured on 750 flower photos (five labels, 5 folds, two seeds) with an RBF SVM; log loss and expected
-    calibration error: sigmoid per label (`CalibratedClassifierCV`) 0.489 and 0.067, temperature on the
-    votes 0.427 and 0.045, coupling 0.301 and 0.022, at the same accuracy within 0.2 points.
+    Measured on 750 flower photos (five labels; 5 folds, two shuffles, the same for all) with an RBF SVM;
+    accuracy, log loss and expected calibration error. `CalibratedClassifierCV` with a sigmoid per label: 0.899,
+    0.496, 0.090; with a temperature on the votes: 0.899, 0.433, 0.049; coupling: 0.897, 0.301, 0.019.
 
     References
     ----------
