@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from classify.graphscli import add_import_graph
 from featurize.errors import UsageError
 from featurize.terminal import add_command, key_values, log, new_parser, run_command
 
@@ -23,6 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_predict(commands)
     _add_show(commands)
+    add_import_graph(commands)
     add_command(commands, "heads", _heads, "List the heads by name, with their defaults.", "classify heads")
     return parser
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from featurize.errors import UsageError
+from featurize.networkcli import add_network_commands, add_network_options, network_options
 from featurize.scancli import add_scan
 from featurize.storecli import add_store_commands
 from featurize.terminal import add_command, log, new_parser, run_command
@@ -64,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="before every extractor, in this order: grayscale, crop:SIZE, resize:SIZE, median:K, "
         "remove-hair[:WIDTH], segment-lesion, equalize",
     )
+    add_network_options(command)
     _add_distortions(command)
     command.add_argument(
         "--group-by",
@@ -82,6 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--strict", action="store_true", help="any rejected image makes the exit status 1")
     add_scan(commands)
     add_store_commands(commands)
+    add_network_commands(commands)
     return parser
 
 
@@ -119,7 +122,7 @@ def _extract(args: argparse.Namespace) -> int:
     )
     result.table.write(args.output)
     rejects_file = args.rejects or os.path.splitext(args.output)[0] + ".rejects.csv"
-    _write_rejects(rejects_file, result.rejects)
+    write_rejects(rejects_file, result.rejects)
     _say(args, result, rejects_file)
     return 1 if args.strict and result.rejects else 0
 
@@ -128,9 +131,9 @@ def _extractors(args: argparse.Namespace) -> list:
     from featurize.extractors import make_extractor
 
     weights = _weights_by_spec(args.weights, args.features or ["inception_v3"], args.seed)
+    shared = {"precision": args.precision, "preprocess": args.preprocess, **network_options(args)}
     return [
-        make_extractor(spec, weights=weights[spec], precision=args.precision, preprocess=args.preprocess)
-        for spec in args.features or ["inception_v3"]
+        make_extractor(spec, weights=weights[spec], **shared) for spec in args.features or ["inception_v3"]
     ]
 
 
@@ -177,7 +180,8 @@ def _weights_by_spec(given: list[str], specs: list[str], seed: int) -> dict[str,
     return {spec: f"random:{seed}" if value == "random" else value for spec, value in chosen.items()}
 
 
-def _write_rejects(path: str, rejects: list[tuple[str, str]]) -> None:
+def write_rejects(path: str, rejects: list[tuple[str, str]]) -> None:
+    """The rejects file: a CSV with the columns image and reason."""
     from featurize.files import whole_file
 
     with whole_file(path) as partial, open(partial, "w", encoding="utf-8", newline="") as stream:

@@ -55,7 +55,8 @@ def make_extractor(spec: str | Extractor, **options: Any) -> Extractor:
     make, argument = _family(family)
     if graph := GRAPH_SPEC.fullmatch(spec):
         family, option, colon = graph.group(1), graph.group(2) or "", ":" * (graph.group(2) is not None)
-        make, argument = partial(_family("FILE.pb")[0], family), "output"  # type: ignore[arg-type]
+        module, cls, argument = FAMILIES["FILE.pb"]
+        make = partial(getattr(importlib.import_module(module), cls), family)
     if make is None:
         known_families = ", ".join([*FAMILIES, *sorted(_entry_points())])
         raise UsageError(

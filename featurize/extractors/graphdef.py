@@ -6,6 +6,7 @@ attributes (``tensorflow/core/framework/graph.proto``, ``node_def.proto``, ``ten
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -117,13 +118,14 @@ def _floats(data: memoryview) -> np.ndarray:
     raise ValueError(f"the constant holds {len(values)} of {size} values")
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
+def _fields(data: memoryview) -> Iterator[tuple[int, Any]]:
     """Number and value of each field of a message: bytes, or an integer for a varint."""
     place = 0
     while place < len(data):
         tag, place = _varint(data, place)
         number, kind = tag >> 3, tag & 7
         if kind == VARINT:
+            value: Any
             value, place = _varint(data, place)
         else:
             if kind == MESSAGE:

@@ -177,7 +177,10 @@ class FrozenGraph(FrozenExtractor):
     def _path(self) -> Path:
         path = Path(self.file).expanduser()
         if not path.is_file():
-            raise WeightsError(f"there is no graph {path}", "give the path of a frozen .pb file; for a model, with --weights FILE")
+            raise WeightsError(
+                f"there is no graph {path}",
+                "give the path of a frozen .pb file; for a model, with --weights FILE",
+            )
         return path.resolve()
 
     def _sha256(self) -> str:

@@ -60,11 +60,13 @@ def retrain_pixels(photo: Photo, side: int) -> np.ndarray:
            [2. , 2.5, 3. , 3. ],
            [2. , 2.5, 3. , 3. ]], dtype=float32)
     """
-    if photo.data is not None and photo.format in ("JPEG", "MPO"):
+    # A distorted copy has the file of its photo and other pixels.
+    data = photo.data if type(photo) is Photo and photo.format in ("JPEG", "MPO") else None
+    if data is not None:
         from featurize.extractors.frozen import decode_jpeg
 
         try:
-            rgb = decode_jpeg(photo.data)
+            rgb = decode_jpeg(data)
         except ValueError as error:
             raise ImageRejected(str(error)) from error
     else:
