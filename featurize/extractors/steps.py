@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageFilter
 
 from featurize.errors import UsageError
 from featurize.pixels import resize
@@ -145,9 +145,14 @@ def median(rgb: np.ndarray, size: int) -> np.ndarray:
 
 
 def equalize(rgb: np.ndarray) -> np.ndarray:
-    """The luma (Y of YCbCr) with an even histogram; the two colour channels stay."""
+    """The luma (Y of YCbCr) with an even histogram, from 0 to 255; the two colour channels stay."""
     y, cb, cr = Image.fromarray(rgb).convert("YCbCr").split()
-    return np.asarray(Image.merge("YCbCr", (ImageOps.equalize(y), cb, cr)).convert("RGB"))
+    at_most = np.cumsum(y.histogram())
+    darkest = at_most[at_most > 0][0]
+    if darkest == at_most[-1]:
+        return rgb
+    even = np.rint(255 * (at_most - darkest).clip(0) / (at_most[-1] - darkest)).astype(int)
+    return np.asarray(Image.merge("YCbCr", (y.point(even.tolist()), cb, cr)).convert("RGB"))
 
 
 def remove_hair(rgb: np.ndarray, width: int) -> np.ndarray:

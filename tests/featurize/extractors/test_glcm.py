@@ -73,3 +73,17 @@ def test_impossible_settings_are_refused_before_any_work(wrong):
 def test_settings_are_part_of_the_fingerprint_and_argument_types_are_not():
     assert GLCM(levels=16).fingerprint() != GLCM().fingerprint()
     assert GLCM(angles=[0.0, 45.0, 90.0, 135.0]).fingerprint() == GLCM().fingerprint()
+
+
+def test_colour_channels_are_those_of_three_grey_photos():
+    rgb = np.random.default_rng(2).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    texture = GLCM(channels="rgb")
+    planes = [np.repeat(rgb[:, :, c : c + 1], 3, axis=2) for c in range(3)]
+    np.testing.assert_array_equal(texture.transform([rgb])[0], GLCM().transform(planes).ravel())
+    assert texture.value_names[5] == "glcm_green_contrast"
+
+
+@pytest.mark.parametrize("wrong", [{"properties": "six"}, {"channels": "hsv"}])
+def test_unknown_properties_and_channels_are_refused_with_the_choices(wrong):
+    with pytest.raises(BottleheadError, match=r"choose (five or haralick|grey or rgb)"):
+        _ = GLCM(**wrong).width
