@@ -58,6 +58,7 @@ def compute(tasks: list[Task], extractors: list[Extractor], *, jobs: int) -> Ite
     teams = _teams(extractors)
     waiting: dict[Members, list[tuple[Task, np.ndarray]]] = {}
     sizes: dict[Members, int] = {}
+    warm: set[Members] = set()
     with ThreadPoolExecutor(jobs, thread_name_prefix="decode") as pool:
         for task, prepared in _ahead(pool, tasks, lambda task: _prepare(task, extractors, teams)):
             if isinstance(prepared, ImageRejected):
@@ -69,8 +70,10 @@ def compute(tasks: list[Task], extractors: list[Extractor], *, jobs: int) -> Ite
                 if len(queue) >= sizes.setdefault(members, extractors[members[0]].batch_size):
                     begun = time.monotonic()
                     batches = _run(members, extractors, queue)
-                    if time.monotonic() - begun > BATCH_SECONDS:
+                    # The first batch also loads the network, which says nothing about the batch size.
+                    if members in warm and time.monotonic() - begun > BATCH_SECONDS:
                         sizes[members] = max(1, sizes[members] // 2)
+                    warm.add(members)
                     waiting[members] = []
                     yield from batches
         for members, rest in waiting.items():
