@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -47,9 +46,6 @@ def _scan(args: argparse.Namespace) -> int:
     found = scan_source(args.source, group_by=args.group_by, jobs=args.jobs)
     if args.json:
         _write_json(args.json, found)
-    if hasattr(sys.stdout, "reconfigure"):
-        # A terminal or pipe that has no emoji gets an escape, not an error.
-        sys.stdout.reconfigure(errors="backslashreplace")
     for line in scan_lines(found):
         print(line)
     if not found.usable:

@@ -69,9 +69,16 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
     """
     args = parser.parse_args(argv)
     level = logging.ERROR if args.quiet else logging.DEBUG if args.verbose else logging.INFO
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # A terminal or pipe that knows only ASCII gets escapes for the rest, never an exception.
+            stream.reconfigure(errors="backslashreplace")
     with _messages_on_stderr(level):
         try:
-            return args.run(args)
+            status = args.run(args)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+            return status
         except BottleheadError as error:
             return _fail(error.args[0], error.hint)
         except BrokenPipeError:
@@ -124,12 +131,16 @@ class _Formatter(logging.Formatter):
 
 
 def progress(total: int, description: str, unit: str = "image"):
-    """A progress bar with rate and remaining time on stderr; silent with --quiet and outside commands."""
+    """A progress bar with rate and remaining time on stderr; silent with --quiet and outside commands.
+
+    On a terminal it appears when something takes longer than a moment; in a log file it is a line a minute.
+    """
     from tqdm import tqdm
 
     shown = log.isEnabledFor(logging.INFO) and bool(log.handlers) and total > 0
+    pace = {"delay": 0.3} if sys.stderr.isatty() else {"delay": 60, "mininterval": 60}
     return tqdm(
-        total=total, desc=description, unit=f" {unit}s", disable=not shown, file=sys.stderr, leave=False
+        total=total, desc=description, unit=f" {unit}s", disable=not shown, file=sys.stderr, leave=False, **pace
     )
 
 

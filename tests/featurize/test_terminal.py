@@ -1,8 +1,10 @@
 """What the commands share: exit status, the error and hint lines, common options."""
 
 import argparse
+import io
 import logging
 import sys
+import time
 
 import pytest
 
@@ -112,20 +114,35 @@ def test_common_options_and_the_example_stand_in_every_help(capsys):
         assert option in out
 
 
-def test_progress_is_silent_outside_commands_and_when_quiet(capsys):
-    with progress(3, "counting") as bar:
-        bar.update(3)
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
+
+def test_progress_shows_on_a_terminal_and_neither_outside_commands_nor_when_quiet(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+
+    def action(args: argparse.Namespace) -> int:
+        with progress(3, "counting") as bar:
+            time.sleep(0.4)
+            bar.update(2)
+        return 0
+
+    action(argparse.Namespace())
+    run(action, "--quiet")
+    assert sys.stderr.getvalue() == ""
+    run(action)
+    assert "counting:  67%" in sys.stderr.getvalue()
+
+
+def test_a_short_run_leaves_no_progress_in_a_log_file(capsys):
     def action(args: argparse.Namespace) -> int:
         with progress(3, "counting") as bar:
             bar.update(3)
         return 0
 
-    run(action, "--quiet")
-    assert capsys.readouterr() == ("", "")
     run(action)
-    out, err = capsys.readouterr()
-    assert out == "" and "counting" in err
+    assert capsys.readouterr() == ("", "")
 
 
 def test_key_values():
