@@ -17,8 +17,8 @@ class LBP(Extractor):
     For each radius R, every pixel is compared with 8 R neighbours on a circle around it. A uniform pattern has at
     most two changes between lighter and darker along the circle and is named by its number of neighbours that are
     not darker; all others share one bin. So each radius gives 8 R + 2 shares that sum to 1. The photo becomes
-    grey with its longer side brought down to 512 pixels, never enlarged. In a constant image no neighbour is
-    darker: the share of ``uniform08`` is 1 for radius 1, apart from the border, beyond which all is 0 (black).
+    grey with its longer side brought down to 512 pixels, never enlarged; beyond the border its edge is repeated.
+    In a constant image no neighbour is darker, and the share of ``uniform08`` (of radius 1) is 1.
 
     Parameters
     ----------
@@ -64,6 +64,7 @@ class LBP(Extractor):
         return {
             "radii": [int(radius) for radius in self.radii],
             "points": "8 per pixel of radius",
+            "border": "edge repeated",
             "decode": decode_policy(longer=LONGER_SIDE),
             "resize": f"longer side at most {LONGER_SIDE}, bilinear with antialiasing",
         }
@@ -76,7 +77,10 @@ class LBP(Extractor):
 
         grey, shares = grey_image(self.view(photo)), []
         for radius in self.radii:
-            patterns = local_binary_pattern(grey, 8 * radius, radius, method="uniform").astype(np.int64)
+            # scikit-image takes what lies beyond the border for black; repeat the edge instead.
+            wide = np.pad(grey, radius, mode="edge")
+            patterns = local_binary_pattern(wide, 8 * radius, radius, method="uniform")
+            patterns = patterns[radius:-radius, radius:-radius].astype(np.int64)
             shares.append(np.bincount(patterns.ravel(), minlength=8 * radius + 2) / patterns.size)
         return np.concatenate(shares)
 

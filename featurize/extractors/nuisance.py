@@ -15,8 +15,13 @@ from featurize.pixels import READERS, Photo, decode_policy
 CAMERAS = 8
 MAKE, MODEL = 0x010F, 0x0110
 BORDER = 0.05
-# ITU-T T.81 (JPEG), annex K, table K.1: the luminance table that libjpeg scales by the quality, summed.
-STANDARD_SUM = 3688
+# ITU-T T.81 (JPEG), annex K, table K.1: the luminance table that libjpeg scales by the quality.
+STANDARD = np.array([
+    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55,
+    14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
+    18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
+    49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
+])  # fmt: skip
 
 
 class Nuisance(Extractor):
@@ -97,12 +102,10 @@ def jpeg_quality(tables: dict[int, Sequence[int]]) -> float:
     >>> jpeg_quality({0: [1] * 64})
     100.0
     """
-    total = sum(tables[min(tables)])
-    if total <= 64:
-        return 100.0
-    percent = 100 * total / STANDARD_SUM
-    quality = (200 - percent) / 2 if percent <= 100 else 5000 / percent
-    return float(np.clip(round(quality), 1, 100))
+    qualities = np.arange(1, 101)
+    percent = np.where(qualities < 50, 5000 // qualities, 200 - 2 * qualities)
+    scaled = ((STANDARD * percent[:, None] + 50) // 100).clip(1, 255)
+    return float(qualities[abs(scaled.sum(axis=1) - sum(tables[min(tables)])).argmin()])
 
 
 def _camera(image: Image.Image) -> list[float]:

@@ -1,0 +1,40 @@
+"""Local binary patterns: shares that sum to one, a pattern by hand, and the invariances of the method."""
+
+import numpy as np
+import pytest
+
+from featurize import LBP, BottleheadError
+
+NOISE = np.repeat(np.random.default_rng(0).integers(1, 200, (40, 50, 1), dtype=np.uint8), 3, axis=2)
+
+
+def test_each_radius_has_shares_that_sum_to_one():
+    patterns = LBP(radii=(1, 3))
+    values = patterns.transform([NOISE])[0]
+    assert patterns.width == len(values) == 10 + 26
+    np.testing.assert_allclose([values[:10].sum(), values[10:].sum()], 1, rtol=1e-6)
+
+
+def test_a_constant_photo_has_one_pattern_and_a_step_two():
+    names = LBP((1,)).value_names
+    constant = dict(zip(names, LBP((1,)).transform([NOISE * 0 + 9])[0].tolist(), strict=True))
+    assert {name: share for name, share in constant.items() if share} == {"lbp_r1_uniform08": 1}
+    step = np.zeros((10, 10, 3), np.uint8)
+    step[:, 5:] = 100
+    values = dict(zip(names, LBP((1,)).transform([step])[0].tolist(), strict=True))
+    # In the first light column the three neighbours to the left are darker; nowhere else is any.
+    assert {n: s for n, s in values.items() if s} == pytest.approx(
+        {"lbp_r1_uniform08": 0.9, "lbp_r1_uniform05": 0.1}
+    )
+
+
+def test_turning_by_a_right_angle_and_lightening_change_nothing():
+    straight, turned, lighter = LBP((1,)).transform([NOISE, np.rot90(NOISE).copy(), NOISE + 50])
+    np.testing.assert_allclose(turned, straight, atol=1e-6)
+    np.testing.assert_allclose(lighter, straight, atol=1e-6)
+
+
+@pytest.mark.parametrize("radii", [(), (0,), (9,)])
+def test_impossible_radii_are_refused(radii):
+    with pytest.raises(BottleheadError, match="1 to 8 pixels"):
+        LBP(radii).fingerprint()

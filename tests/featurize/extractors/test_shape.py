@@ -1,0 +1,73 @@
+"""Shapes whose asymmetry, border, colour and diameter are known."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from featurize import Shape
+
+
+def lesion(draw_on, inside=(90, 60, 50), size=(240, 200)) -> dict[str, float]:
+    photo = Image.new("RGB", size, (210, 170, 150))
+    draw_on(ImageDraw.Draw(photo), inside)
+    shape = Shape()
+    return dict(zip(shape.value_names, shape.transform([np.asarray(photo)])[0].tolist(), strict=True))
+
+
+def test_a_disc_is_symmetric_round_and_as_wide_as_it_was_drawn():
+    values = lesion(lambda draw, c: draw.ellipse([60, 40, 160, 140], fill=c))
+    diagonal = np.hypot(240, 200)
+    assert values["shape_asymmetry_minor"] < 0.02 and values["shape_asymmetry_major"] < 0.02
+    assert values["shape_border_roundness"] == pytest.approx(1, abs=0.08)
+    assert values["shape_border_solidity"] > 0.96 and values["shape_border_radius_variation"] < 0.02
+    assert values["shape_diameter_longest"] * diagonal == pytest.approx(101, abs=3)
+    assert values["shape_diameter_equivalent"] * diagonal == pytest.approx(101, abs=3)
+    assert values["shape_area"] == pytest.approx(np.pi * 50.5**2 / (240 * 200), rel=0.05)
+
+
+def test_colour_is_that_of_lesion_and_skin():
+    one = lesion(lambda draw, c: draw.rectangle([60, 40, 160, 140], fill=c))
+    expected = np.linalg.norm(np.subtract((90, 60, 50), (210, 170, 150))) / 255
+    assert one["shape_colour_contrast"] == pytest.approx(expected, rel=0.02)
+    assert one["shape_colour_red_sd"] < 0.05
+
+    def two_colours(draw, c):
+        draw.rectangle([60, 40, 160, 140], fill=c)
+        draw.rectangle([60, 40, 110, 140], fill=(20, 60, 50))
+
+    assert lesion(two_colours)["shape_colour_red_sd"] == pytest.approx(35 / 255, rel=0.1)
+
+
+def test_a_spiked_or_lopsided_border_shows():
+    disc = lesion(lambda draw, c: draw.ellipse([60, 40, 160, 140], fill=c))
+
+    def star(draw, c):
+        points = [(110 + r * np.cos(a), 90 + r * np.sin(a)) for r, a in
+                  zip([70, 25] * 8, np.linspace(0, 2 * np.pi, 16, endpoint=False), strict=True)]  # fmt: skip
+        draw.polygon(points, fill=c)
+
+    spiked = lesion(star)
+    assert spiked["shape_border_roundness"] < 0.5 * disc["shape_border_roundness"]
+    assert spiked["shape_border_solidity"] < 0.7 and spiked["shape_border_radius_variation"] > 0.15
+    lopsided = lesion(lambda draw, c: draw.polygon([(40, 40), (200, 60), (60, 160)], fill=c))
+    assert lopsided["shape_asymmetry_major"] > 0.1
+
+
+def test_turning_and_mirroring_change_little():
+    rgb = np.full((200, 200, 3), 210, np.uint8)
+    rgb[60:120, 50:150] = 80
+    rgb[100:140, 50:80] = 80
+    straight, turned, mirrored = Shape().transform([rgb, np.rot90(rgb).copy(), rgb[:, ::-1].copy()])
+    np.testing.assert_allclose(turned, straight, atol=0.02)
+    np.testing.assert_allclose(mirrored, straight, atol=0.02)
+
+
+@pytest.mark.parametrize("rgb", [np.full((30, 30, 3), 7, np.uint8), np.zeros((1, 1, 3), np.uint8)])
+def test_without_a_lesion_all_is_zero(rgb):
+    np.testing.assert_array_equal(Shape().transform([rgb])[0], 0)
+
+
+def test_a_thin_line_is_finite():
+    assert np.isfinite(
+        list(lesion(lambda draw, c: draw.line([20, 20, 200, 20], fill=c, width=1)).values())
+    ).all()
