@@ -1,4 +1,4 @@
-"""The frozen network against Keras run directly, and the promise that a vector depends on its image alone."""
+"""Frozen Inception v3 against Keras run directly, and the promise that a vector depends on its image alone."""
 
 import keras
 import numpy as np

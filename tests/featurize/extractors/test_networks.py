@@ -1,0 +1,82 @@
+"""What is declared about networks: against Keras, where the networks are small; all of them with ALL_NETWORKS=1."""
+
+import os
+
+import keras
+import numpy as np
+import pytest
+
+from featurize import BottleheadError, make_extractor
+from featurize.extractors.keras_models import layer_names
+from featurize.extractors.networks import NETWORKS, find_network, scale_pixels
+
+pytestmark = pytest.mark.tensorflow
+SMALL = ["mobilenet_0.25_128", "mobilenet_0.50_160", "mobilenet_v3_small"]
+CHOSEN = list(NETWORKS) if os.environ.get("ALL_NETWORKS") else SMALL
+
+
+def test_every_network_of_keras_is_declared():
+    classes = {name for name in dir(keras.applications) if name[0].isupper()}
+    assert {network.keras_class for network in NETWORKS.values()} == classes
+    poets = {f"mobilenet_{w}_{s}" for w in ("1.0", "0.75", "0.50", "0.25") for s in (224, 192, 160, 128)}
+    assert poets <= set(NETWORKS)
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_a_declaration_is_that_of_the_network_and_keras_downloads_the_declared_file(name, monkeypatch):
+    network, asked = NETWORKS[name], []
+
+    def get_file(fname, origin, cache_subdir, file_hash=None):
+        asked.append((fname, origin, file_hash))
+        return "nothing"
+
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", get_file)
+    monkeypatch.setattr(keras.Model, "load_weights", lambda model, path: None)
+    make = getattr(keras.applications, network.keras_class)
+    shape = (network.side, network.side, 3)
+    model = make(
+        include_top=False, weights="imagenet", input_shape=shape, pooling="avg", **dict(network.options)
+    )
+    assert model.output.shape == (None, network.width)
+    assert model.count_params() == network.parameters
+    assert asked == [(network.download.file, network.download.url, network.download.digest)]
+    layers = layer_names(model)
+    for layer, width in network.layers.items():
+        if layer != "avg_pool":
+            assert layers[layer].output.shape[-1] == width
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_the_declared_side_is_the_one_that_keras_chooses(name):
+    network = NETWORKS[name]
+    if not network.options:
+        side = getattr(keras.applications, network.keras_class)(weights=None).input.shape[1]
+        # MobileNet v3 takes any; its published weights are called 224.
+        assert side == network.side or (side is None and f"_{network.side}_" in network.download.file)
+
+
+@pytest.mark.parametrize(
+    ("module", "scaling"),
+    [("inception_v3", "tf"), ("densenet", "torch"), ("resnet50", "caffe"), ("efficientnet_v2", "none")],
+)
+def test_pixels_are_scaled_as_keras_does(module, scaling):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 5, 3)).astype(np.float32)
+    expected = getattr(keras.applications, module).preprocess_input(pixels.copy())
+    np.testing.assert_allclose(scale_pixels(pixels.copy(), scaling), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_quantized_and_unknown_names_are_refused_with_the_way_out():
+    with pytest.raises(BottleheadError, match=r"use mobilenet_0\.50_224, the same in float32"):
+        find_network("mobilenet_0.50_224_quantized")
+    with pytest.raises(BottleheadError, match=r"no network named resnet51.*perhaps resnet50"):
+        find_network("resnet51")
+    with pytest.raises(BottleheadError, match=r"or mobilenet_0\.50_224"):
+        make_extractor("mobilenet_0.5_224")
+
+
+def test_specs_name_networks_and_layers():
+    extractor = make_extractor("resnet50:conv4_block6_out", weights="random")
+    assert (extractor.name, extractor.layer) == ("resnet50:conv4_block6_out", "conv4_block6_out")
+    assert make_extractor("inception_v3", weights="random").fingerprint() == (
+        make_extractor("inception_v3:avg_pool", weights="random").fingerprint()
+    )

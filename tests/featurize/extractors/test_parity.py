@@ -1,0 +1,88 @@
+"""What retrain.py showed to a network, against the operations that it ran."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from featurize import BottleheadError
+from featurize.extractors.backbones import Backbone
+from featurize.extractors.distort import DistortedPhoto, Distortion
+from featurize.extractors.parity import resize_corners, retrain_pixels
+from featurize.pixels import ImageRejected, Photo
+
+pytestmark = pytest.mark.tensorflow
+
+
+def tf_resized(rgb: np.ndarray, side: int) -> np.ndarray:
+    import tensorflow as tf
+
+    batch = tf.constant(rgb[None].astype(np.float32))
+    return tf.compat.v1.image.resize_bilinear(
+        batch, [side, side], align_corners=False, half_pixel_centers=False
+    ).numpy()[0]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 400), st.integers(1, 400), st.sampled_from([1, 7, 128, 299]), st.integers(0, 99))
+def test_resizing_is_tensorflow_1_to_the_last_bit(height, width, side, seed):
+    rgb = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(resize_corners(rgb, side), tf_resized(rgb, side))
+
+
+def test_a_jpeg_is_decoded_and_resized_as_retrain_py_did(assets):
+    import tensorflow as tf
+
+    for path in sorted((assets / "data" / "flowers").glob("*/*.jpg"))[::150]:
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            decoded = tf.expand_dims(
+                tf.cast(tf.image.decode_jpeg(path.read_bytes(), channels=3), tf.float32), 0
+            )
+            expected = session.run(tf.compat.v1.image.resize_bilinear(decoded, [224, 224]))[0]
+        np.testing.assert_array_equal(retrain_pixels(Photo(path.read_bytes()), 224), expected)
+
+
+def jpeg(orientation: int) -> bytes:
+    rgb = np.zeros((16, 32, 3), np.uint8)
+    rgb[:, :16] = 120
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stream = io.BytesIO()
+    Image.fromarray(rgb).save(stream, "jpeg", exif=exif)
+    return stream.getvalue()
+
+
+def test_the_exif_orientation_is_ignored_as_retrain_py_ignored_it():
+    turned, plain = (retrain_pixels(Photo(jpeg(orientation)), 8) for orientation in (3, 1))
+    np.testing.assert_array_equal(turned, plain)
+    assert Photo(jpeg(3)).rgb()[0, 0, 0] < 60 < plain[0, 0, 0]
+
+
+def test_a_distorted_copy_is_not_the_photo():
+    photo, sha256 = Photo(jpeg(1)), "ab" * 32
+    distortion = Distortion(copies=1, random_brightness=90)
+    (variant,) = distortion.variants
+    copy = DistortedPhoto(photo, distortion, variant, sha256)
+    np.testing.assert_array_equal(retrain_pixels(copy, 8), tf_resized(copy.rgb(), 8))
+    assert not np.array_equal(retrain_pixels(copy, 8), retrain_pixels(photo, 8))
+
+
+def test_a_jpeg_that_tensorflow_cannot_decode_is_rejected():
+    with pytest.raises(ImageRejected, match="TensorFlow cannot decode it"):
+        stream = io.BytesIO()
+        Image.effect_noise((64, 64), 90).save(stream, "jpeg")
+        retrain_pixels(Photo(stream.getvalue()[:1500]), 8)
+
+
+def test_steps_and_unknown_parities_are_refused():
+    with pytest.raises(BottleheadError, match="had no such steps"):
+        Backbone("resnet50", "random", parity="retrain", preprocess=("grayscale",)).fingerprint()
+    with pytest.raises(BottleheadError, match="give 'retrain'"):
+        Backbone("resnet50", "random", parity="label_image").fingerprint()
+    assert (
+        Backbone("resnet50", "random", parity="retrain").fingerprint()
+        != Backbone("resnet50", "random").fingerprint()
+    )
