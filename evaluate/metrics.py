@@ -81,6 +81,30 @@ def per_label(label: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -
     }
 
 
+def averages(label: np.ndarray, predicted: np.ndarray) -> dict[str, dict[str, float]]:
+    """Precision, recall and F1 over all labels that occur or were predicted.
+
+    Returns
+    -------
+    dict
+        ``macro``, where every label counts the same, and ``weighted``, where every image does; each holds
+        ``precision``, ``recall`` and ``f1``.
+
+    Examples
+    --------
+    >>> averages(["cat", "cat", "cat", "dog"], ["cat", "cat", "cat", "cat"])["weighted"]["recall"]
+    0.75
+    """
+    from sklearn.metrics import precision_recall_fscore_support as scores
+
+    true, found = _text(label, predicted)
+    rows = {}
+    for average in ("macro", "weighted"):
+        precision, recall, f1, _ = scores(true, found, average=average, zero_division=0.0)
+        rows[average] = {"precision": float(precision), "recall": float(recall), "f1": float(f1)}
+    return rows
+
+
 def confusion(label: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
     """How often each true label (row) was given each predicted label (column).
 
@@ -99,6 +123,16 @@ def confusion(label: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -
     names = [str(name) for name in labels]
     matrix = confusion_matrix(*_text(label, predicted), labels=names)
     return {"labels": names, "matrix": matrix.tolist()}
+
+
+def percent_of_rows(matrix: Sequence[Sequence[int]]) -> list[list[float]]:
+    """The counts of `confusion` in per cent of their row; a row without images is all 0.
+
+    >>> percent_of_rows([[3, 1], [0, 0]])
+    [[75.0, 25.0], [0.0, 0.0]]
+    """
+    counts = np.asarray(matrix, dtype=np.float64)
+    return (100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).tolist()
 
 
 def _text(*columns: Any) -> list[np.ndarray]:

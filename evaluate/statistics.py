@@ -204,18 +204,24 @@ def paired_difference(
     return _corrected_t(differences, n_testing, n_training, confidence)
 
 
+def corrected_error(values: np.ndarray, n_testing: Numbers, n_training: Numbers) -> tuple[float, float]:
+    """The mean of one value per fold, and its standard error with Nadeau and Bengio's correction."""
+    testing = np.asarray(n_testing, dtype=np.float64)
+    n_folds, weights = len(values), testing / testing.sum()
+    mean = float(weights @ values)
+    spread = float(weights @ (values - mean) ** 2) * n_folds / (n_folds - 1)
+    ratio = float(np.mean(testing / np.asarray(n_training, dtype=np.float64)))
+    return mean, float(np.sqrt((1 / n_folds + ratio) * spread))
+
+
 def _corrected_t(
     values: np.ndarray, n_testing: Numbers, n_training: Numbers, confidence: float
 ) -> Difference:
     """The mean of one value per fold against 0."""
     from scipy.stats import t
 
-    testing = np.asarray(n_testing, dtype=np.float64)
-    n_folds, weights = len(values), testing / testing.sum()
-    mean = float(weights @ values)
-    spread = float(weights @ (values - mean) ** 2) * n_folds / (n_folds - 1)
-    ratio = float(np.mean(testing / np.asarray(n_training, dtype=np.float64)))
-    error = float(np.sqrt((1 / n_folds + ratio) * spread))
+    n_folds = len(values)
+    mean, error = corrected_error(values, n_testing, n_training)
     if error < 1e-12:
         return Difference(mean, mean, mean, 1.0 if abs(mean) < 1e-12 else 0.0)
     half = float(t.ppf((1 + confidence) / 2, n_folds - 1)) * error

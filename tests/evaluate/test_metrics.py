@@ -58,3 +58,15 @@ def test_confusion_and_per_label_tell_the_same_story(pairs):
         assert scores[name]["support"] == matrix[place].sum()
         assert scores[name]["recall"] * matrix[place].sum() == pytest.approx(matrix[place, place])
         assert scores[name]["precision"] * matrix[:, place].sum() == pytest.approx(matrix[place, place])
+
+
+def test_averages_by_hand():
+    found = metrics.averages(LABEL, PREDICTED)
+    assert found["macro"]["recall"] == pytest.approx((3 / 4 + 1 / 2 + 1) / 3)
+    assert found["weighted"]["recall"] == pytest.approx(6 / 8)
+    assert found["weighted"]["precision"] == pytest.approx((4 * 3 / 4 + 2 * 1 / 2 + 2 * 1) / 8)
+
+
+def test_confusion_in_per_cent_of_each_row():
+    matrix = metrics.confusion(LABEL, PREDICTED, ["cat", "dog", "emu"])["matrix"]
+    assert metrics.percent_of_rows(matrix) == [[75.0, 25.0, 0.0], [50.0, 50.0, 0.0], [0.0, 0.0, 0.0]]
