@@ -7,6 +7,7 @@ are scikit-learn transformers too. Nothing heavy is imported until it is needed.
 import importlib
 
 _HOMES = {
+    "Backbone": "featurize.extractors.backbones",
     "BottleheadError": "featurize.errors",
     "Color": "featurize.extractors.color",
     "Distortion": "featurize.extractors.distort",
@@ -14,6 +15,7 @@ _HOMES = {
     "Extractor": "featurize.extractors.base",
     "FeatureTable": "featurize.table",
     "FunctionExtractor": "featurize.extractors.function",
+    "FrozenGraph": "featurize.extractors.graphs",
     "GLCM": "featurize.extractors.glcm",
     "InceptionV3": "featurize.extractors.backbones",
     "LBP": "featurize.extractors.lbp",

@@ -40,8 +40,8 @@ def build_parser() -> argparse.ArgumentParser:
         nargs="+",
         action="extend",
         metavar="SPEC",
-        help="inception_v3, inception_v3:LAYER, glcm, glcm:haralick, lbp, color, shape, nuisance "
-        "(default: inception_v3)",
+        help="NETWORK[:LAYER] (see `featurize backbones`), FILE.pb[:TENSOR], glcm, glcm:haralick, lbp, color, shape, "
+        "nuisance (default: inception_v3)",
     )
     command.add_argument(
         "--weights",

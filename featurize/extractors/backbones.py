@@ -46,6 +46,22 @@ class Backbone(FrozenExtractor):
     WeightsError
         If the weights are missing or belong to another network.
 
+    Notes
+    -----
+    What bfloat16 changes, measured with Inception v3, layer mixed8: each vector by 1.1 % of its length (2.1 % at
+    most), and the accuracy of 5 grouped folds by less than the folds themselves do:
+
+    ==============  =======  =======  ========
+    photos          head     float32  bfloat16
+    ==============  =======  =======  ========
+    flowers (750)   softmax  0.895    0.896
+    flowers (750)   svm      0.889    0.891
+    fire (218)      softmax  0.954    0.954
+    fire (218)      svm      0.945    0.945
+    ==============  =======  =======  ========
+
+    Vectors of the two precisions have different fingerprints and are never mixed.
+
     Examples
     --------
     >>> extractor = Backbone("mobilenet_0.25_128", weights="random")
