@@ -22,6 +22,7 @@ _HOMES = {
     "predict_images": ("classify.predict", "predict"),
     "predict_table": ("classify.predict", "predict_table"),
     "save_model": ("classify.persist", "save_model"),
+    "tune_head": ("classify.tuning", "tune_head"),
     "train_model": ("classify.train", "train"),
 }
 

@@ -6,7 +6,7 @@ from scipy.special import log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from classify.folds import make_folds
+from classify.folds import fewest_groups, make_folds
 from featurize.errors import UsageError
 
 STEEPEST = 12.0  # bounds of the logarithm of the slope, far beyond what any photos ask for
@@ -93,9 +93,7 @@ class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.classes_, codes = np.unique(y, return_inverse=True)
         groups = np.arange(len(y)) if groups is None else np.asarray(groups)
         variant = np.zeros(len(y), dtype=np.int64) if variant is None else np.asarray(variant)
-        folds = make_folds(
-            codes, groups, variant, n_folds=self._possible(codes, groups, variant), seed=self.seed
-        )
+        folds = make_folds(codes, groups, variant, n_folds=self._possible(y, groups, variant), seed=self.seed)
         scored = np.concatenate([fold.testing for fold in folds])
         scores = np.concatenate(
             [self._scores(self._scorer().fit(X[f.training], y[f.training]), X[f.testing]) for f in folds]
@@ -136,17 +134,14 @@ class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             "choose a classifier with predict_proba or decision_function",
         )
 
-    def _possible(self, codes: np.ndarray, groups: np.ndarray, variant: np.ndarray) -> int:
-        photo = variant == 0
-        counts = [len(np.unique(groups[photo & (codes == code)])) for code in range(len(self.classes_))]
-        rarest = int(np.argmin(counts))
-        if counts[rarest] < 2:
+    def _possible(self, y: np.ndarray, groups: np.ndarray, variant: np.ndarray) -> int:
+        rarest, count = fewest_groups(y, groups, variant)
+        if count < 2:
             raise UsageError(
-                f"calibration needs two images of each label, in two groups; {self.classes_[rarest]} has "
-                f"{counts[rarest]}",
-                f"add photos of {self.classes_[rarest]}, drop it with a relabelling, or use head softmax",
+                f"calibration needs two images of each label, in two groups; {rarest} has {count}",
+                f"add photos of {rarest}, drop it with a relabelling, or use head softmax",
             )
-        return min(self.n_folds, counts[rarest])
+        return min(self.n_folds, count)
 
 
 def _best_slope(scores: np.ndarray, codes: np.ndarray, n_labels: int, pairwise: bool) -> float:

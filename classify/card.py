@@ -39,6 +39,8 @@ def model_card(model: Model, size: int | None = None) -> str:
         lines.append(f"  data      {_count(n_photos, 'photo')}{copies}; digest {training.get('data_digest')}")
     lines.append(f"  seed      {training.get('seed')}")
     lines.append(f"  date      {training.get('date')}, {training.get('seconds')} s")
+    if training.get("tuning"):
+        lines += _tuning_lines(training["tuning"])
     versions = training.get("versions", {})
     lines.append(f"  versions  {', '.join(f'{name} {version}' for name, version in versions.items())}")
     if training.get("trust"):
@@ -60,6 +62,19 @@ def _features_lines(part: str, width: int, entry: dict[str, Any] | None) -> list
         )
     for key, value in sorted((entry.get("description") or {}).items()):
         lines.append(f"    {key:<11}  {value}")
+    return lines
+
+
+def _tuning_lines(tuning: dict[str, Any]) -> list[str]:
+    lines = [f"  tuned     by {tuning['by']} on {tuning['n_folds']} folds: {tuning['head']}"]
+    for one in tuning["trail"]:
+        params = ", ".join(f"{key}={value}" for key, value in one["params"].items())
+        scores = (
+            f"log loss {one['log_loss']:.4f}, accuracy {one['accuracy']:.4f}"
+            if "log_loss" in one
+            else one["error"]
+        )
+        lines.append(f"    {params}: {scores}")
     return lines
 
 

@@ -25,7 +25,13 @@ def build_parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_show(commands)
     add_import_graph(commands)
-    add_command(commands, "heads", _heads, "List the heads by name, with their defaults.", "classify heads")
+    add_command(
+        commands,
+        "heads",
+        _heads,
+        "List the heads by name, with their defaults and search grids.",
+        "classify heads",
+    )
     return parser
 
 
@@ -65,6 +71,17 @@ def _add_train(commands) -> None:
     )
     parser.add_argument(
         "--relabel", metavar="MAP", help="a CSV with the columns label,new_label; empty drops"
+    )
+    parser.add_argument(
+        "--tune",
+        action="store_true",
+        help="search the head's parameters first (`classify heads` lists the grids)",
+    )
+    parser.add_argument(
+        "--tune-by",
+        choices=("log-loss", "accuracy"),
+        default="log-loss",
+        help="the score that decides the search (default: log-loss)",
     )
     _add_trust(parser, "the head may consist of")
 
@@ -149,6 +166,7 @@ def _train(args: argparse.Namespace) -> int:
         args.features,
         seed=args.seed,
         relabel=read_relabel(args.relabel) if args.relabel else None,
+        tune=args.tune_by if args.tune else None,
         trust=args.trust,
         jobs=args.jobs,
     )
@@ -222,10 +240,14 @@ def _show(args: argparse.Namespace) -> int:
 
 def _heads(args: argparse.Namespace) -> int:
     from classify.heads import HEADS
+    from classify.tuning import GRIDS
 
     longest = max(map(len, HEADS))
     for name, registered in HEADS.items():
         defaults = ", ".join(f"{key}={value}" for key, value in registered.defaults.items())
         print(f"{name:<{longest}}  {registered.summary}")
         print(f"{'':<{longest}}  {registered.classifier}{': ' + defaults if defaults else ''}")
+        if GRIDS[name]:
+            grid = "; ".join(f"{key} {', '.join(map(str, values))}" for key, values in GRIDS[name].items())
+            print(f"{'':<{longest}}  --tune tries {grid}")
     return 0

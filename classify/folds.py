@@ -103,6 +103,17 @@ def make_folds(
     return folds
 
 
+def fewest_groups(label: ArrayLike, groups: ArrayLike, variant: ArrayLike | None = None) -> tuple[str, int]:
+    """The label that stands in the fewest groups, and in how many: no more folds than that can be made.
+
+    >>> fewest_groups(["rust", "rust", "well", "well"], [0, 0, 1, 2])
+    ('rust', 1)
+    """
+    labels, group, photos = _checked(label, groups, variant)
+    counts = {name: len(np.unique(group[photos][labels[photos] == name])) for name in np.unique(labels)}
+    return min(((str(name), count) for name, count in counts.items()), key=lambda pair: pair[1])
+
+
 def _divide(label: np.ndarray, groups: np.ndarray, n_folds: int, shuffling: int) -> list[np.ndarray]:
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 

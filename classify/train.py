@@ -14,8 +14,10 @@ from sklearn.base import clone
 
 from classify.heads import fit_head, head_name, make_head
 from classify.model import Model, short_hashes
+from classify.outliers import fit_outliers
 from classify.persist import audit_head, dump_head
 from classify.rows import conflicting_images, usable_rows
+from classify.tuning import check_search, tune_head
 from featurize.errors import TableError
 from featurize.table import FeatureTable
 from featurize.terminal import log
@@ -31,6 +33,7 @@ def train(
     *,
     seed: int = 0,
     relabel: Mapping[str, str] | None = None,
+    tune: str | None = None,
     trust: Iterable[str] = (),
     jobs: int | None = None,
 ) -> Model:
@@ -49,6 +52,8 @@ def train(
         Start of all randomness: the same table, head and seed give the same model.
     relabel : mapping of str to str, optional
         New label by label; an empty new label drops the class. The model keeps it.
+    tune : {"log-loss", "accuracy"}, optional
+        Search the parameters of the head first, by this score (see `tune_head`); the model keeps the trail.
     trust : iterable of str
         Types that the head may consist of beyond those that `load_model` accepts by itself.
     jobs : int, optional
@@ -75,6 +80,8 @@ def train(
     >>> model.labels, model.predict([[5.0, 5.0, 5.0, 5.0]]).tolist()
     (['fern', 'moss'], ['moss'])
     """
+    if tune is not None:
+        check_search(head, tune)
     features = features or _all_features(table)
     widths = table.widths(features)
     unfitted = make_head(head, widths=widths, seed=seed)
@@ -85,7 +92,13 @@ def train(
     X, y = rows.select(features), rows.label.astype(str)
     _refuse_what_cannot_be_loaded(unfitted, X, y, trust)
     start = time.perf_counter()
+    tuning = None
     with _threads(jobs):
+        if tune is not None:
+            tuning = tune_head(head, X, y, rows.groups, rows.variant, widths=widths, seed=seed, by=tune)
+            head = tuning.head
+            log.info("tuned on %d folds by %s: %s", tuning.n_folds, tune, head)
+            unfitted = make_head(head, widths=widths, seed=seed)
         fitted = fit_head(unfitted, X, y, rows.groups, rows.variant)
     audit_head(dump_head(fitted), trust)
     parts, entries = table.parts(features), table.metadata["features"]
@@ -95,8 +108,12 @@ def train(
         widths=widths,
         described={part: entries[part] for part in parts if part in entries},
         relabel=dict(relabel) if relabel is not None else None,
-        training=_summary(rows, head, seed, trust, time.perf_counter() - start),
+        training={
+            **_summary(rows, head, seed, trust, time.perf_counter() - start),
+            **({"tuning": tuning.to_dict()} if tuning else {}),
+        },
         hashes=short_hashes(rows.sha256),
+        outliers=fit_outliers(X, widths, rows.groups, rows.variant, seed=seed),
     )
 
 
