@@ -3,12 +3,15 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from featurize.errors import ModelError
 from featurize.table import FeatureTable
+
+if TYPE_CHECKING:
+    from classify.outliers import Outliers
 
 
 @dataclass(eq=False)
@@ -33,6 +36,8 @@ class Model:
         A summary: rows, photos per label, head spec, seed, data digest, library versions, date.
     hashes : array of uint64, sorted
         The last 8 bytes of the SHA-256 of each training image.
+    outliers : Outliers or None
+        Tells photos that look like nothing in the training; None where they were too few, or unknown.
     """
 
     head: Any
@@ -42,6 +47,7 @@ class Model:
     relabel: dict[str, str] | None = None
     training: dict[str, Any] = field(default_factory=dict)
     hashes: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
+    outliers: "Outliers | None" = None
 
     @property
     def labels(self) -> list[str]:

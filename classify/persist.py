@@ -1,21 +1,27 @@
 """A model as one file, which cannot run code when it is loaded.
 
-The file is a zip of exactly two members, both stored without compression:
+The file is a zip of exactly three members, all stored without compression:
 
-- ``model.json``: the protocol number and everything of `Model` but the head;
+- ``model.json``: the protocol number and everything of `Model` but what follows;
 - ``head.skops``: the fitted head in the format of skops, which names the types it needs, so that they can be
-  checked before one of them is imported.
+  checked before one of them is imported;
+- ``outliers.f2``: the training vectors of `Outliers`, plain float16; empty where there are none.
 
 There is no pickle anywhere. The protocol number is raised by one when a program that knows only the old number
 would misread the new file: when a key of ``model.json`` changes its meaning or goes away, or a member is added.
 A new key that old programs may ignore does not raise it. To raise it: add 1 to `PROTOCOL`, teach `load_model`
 to read the old numbers too, and keep one file of each number in the tests.
+
+The classes of this package that a head may consist of have numbers of their own, `DEFINITIONS`. Raise one when
+the class, given what an older version of it has learnt, would compute something else: models fitted before are
+then refused instead of misused.
 """
 
 import base64
 import io
 import json
 import os
+import warnings
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,16 +32,18 @@ import numpy as np
 from classify.model import Model
 from featurize.errors import ModelError, UsageError
 from featurize.files import whole_file
+from featurize.terminal import log
 
 PROTOCOL = 1
-DESCRIPTION, HEAD = "model.json", "head.skops"
+DEFINITIONS = {"classify.calibrate.Calibrated": 1, "classify.scaling.BlockScaler": 1}
+DESCRIPTION, HEAD, OUTLIERS = "model.json", "head.skops", "outliers.f2"
+LARGE = 20e6  # bytes; worth a word before it is written
 LARGEST_DESCRIPTION = 64 * 2**20  # bytes; six million training images
 
 # What registered heads need beyond the scikit-learn, scipy and numpy types that skops itself holds to be safe.
 ALLOWED = frozenset(
     {
-        "classify.calibrate.Calibrated",
-        "classify.scaling.BlockScaler",
+        *DEFINITIONS,
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
         "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
@@ -45,7 +53,7 @@ ALLOWED = frozenset(
 
 
 def save_model(model: Model, path: str | os.PathLike) -> None:
-    """Write a model, whole or not at all.
+    """Write a model, whole or not at all; one of more than 20 MB is announced with its size.
 
     Raises
     ------
@@ -57,10 +65,16 @@ def save_model(model: Model, path: str | os.PathLike) -> None:
     path = Path(path)
     check_target(path)
     head = dump_head(model.head)
-    description = json.dumps(_describe(model), sort_keys=True, ensure_ascii=False, indent=1)
+    described, vectors = (None, b"") if model.outliers is None else model.outliers.to_parts()
+    about = _describe(model) | {"outliers": described}
+    description = json.dumps(about, sort_keys=True, ensure_ascii=False, indent=1).encode()
+    size = len(description) + len(head) + len(vectors)
+    if size > LARGE:
+        log.info("%s will take %.0f MB, of which %.0f MB are the head", path, size / 1e6, len(head) / 1e6)
     with whole_file(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(DESCRIPTION, description)
-        archive.writestr(HEAD, head)
+        # The head, a zip itself, comes last: no reader takes it for the whole of a file that was cut off.
+        for name, data in ((DESCRIPTION, description), (OUTLIERS, vectors), (HEAD, head)):
+            archive.writestr(name, data)
 
 
 def check_target(path: str | os.PathLike, *inputs: str | os.PathLike) -> None:
@@ -96,10 +110,11 @@ def load_model(path: str | os.PathLike, *, trust: Iterable[str] = ()) -> Model:
     ModelError
         If the file is missing, damaged, no model, of another protocol, or needs a type that is not trusted.
     """
-    description, head_bytes = _members(Path(path))
+    description, head_bytes, vectors = _members(Path(path))
     checked = _checked_description(path, description)
     audit_head(head_bytes, trust, str(path))
-    return _assembled(path, checked, _construct(path, head_bytes))
+    _check_definitions(path, checked["definitions"])
+    return _assembled(path, checked, _construct(path, head_bytes), vectors)
 
 
 def dump_head(head: Any) -> bytes:
@@ -138,6 +153,7 @@ def audit_head(data: bytes, trust: Iterable[str] = (), name: str = "the head") -
 def _describe(model: Model) -> dict[str, Any]:
     return {
         "protocol": PROTOCOL,
+        "definitions": DEFINITIONS,
         "labels": model.labels,
         "features": model.features,
         "widths": [int(width) for width in model.widths],
@@ -148,30 +164,30 @@ def _describe(model: Model) -> dict[str, Any]:
     }
 
 
-def _members(path: Path) -> tuple[bytes, bytes]:
-    """The two members, after checking that the zip is what `save_model` writes and nothing more."""
+def _members(path: Path) -> tuple[bytes, bytes, bytes]:
+    """The three members, after checking that the zip is what `save_model` writes and nothing more."""
     if not path.is_file():
         raise ModelError(f"there is no model {path}", "make one with `classify train TABLE -o MODEL`")
     try:
         with zipfile.ZipFile(path) as archive:
             found = archive.infolist()
             names = sorted(one.filename for one in found)
-            if names != sorted([DESCRIPTION, HEAD]):
+            if names != sorted([DESCRIPTION, HEAD, OUTLIERS]):
                 raise ModelError(
                     f"{path} is no model: it holds {', '.join(names[:5]) or 'nothing'}",
-                    f"a model holds {DESCRIPTION} and {HEAD}, as `classify train` writes it",
+                    f"a model holds {DESCRIPTION}, {HEAD} and {OUTLIERS}, as `classify train` writes it",
                 )
             _refuse_bomb(found, path.stat().st_size, path)
             if archive.getinfo(DESCRIPTION).file_size > LARGEST_DESCRIPTION:
                 raise ModelError(f"the {DESCRIPTION} of {path} is too large", "this is no model of ours")
-            description, head = archive.read(DESCRIPTION), archive.read(HEAD)
+            description, head, vectors = map(archive.read, (DESCRIPTION, HEAD, OUTLIERS))
         with zipfile.ZipFile(io.BytesIO(head)) as archive:
             _refuse_bomb(archive.infolist(), len(head), path)
     except ModelError:
         raise
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
         raise _damaged(path, error) from error
-    return description, head
+    return description, head, vectors
 
 
 def _refuse_bomb(members: list[zipfile.ZipInfo], size: int, path: Path) -> None:
@@ -201,10 +217,12 @@ def _checked_description(path: str | os.PathLike, data: bytes) -> dict[str, Any]
         "widths": list,
         "described": dict,
         "training": dict,
+        "definitions": dict,
         "seen": str,
     }
     wrong = [key for key, kind in kinds.items() if not isinstance(description.get(key), kind)]
-    wrong += ["relabel"] * (not isinstance(description.get("relabel"), dict | None))
+    maybe = ("relabel", "outliers")
+    wrong += [key for key in maybe if not isinstance(description.get(key), dict | None)]
     wrong += ["labels"] * (not all(isinstance(one, str) for one in description.get("labels") or []))
     wrong += ["widths"] * (not all(type(one) is int and one > 0 for one in description.get("widths") or [0]))
     if wrong:
@@ -212,16 +230,37 @@ def _checked_description(path: str | os.PathLike, data: bytes) -> dict[str, Any]
     return description
 
 
+def _check_definitions(path: str | os.PathLike, definitions: dict[str, Any]) -> None:
+    for name, number in DEFINITIONS.items():
+        if definitions.get(name) != number:
+            raise ModelError(
+                f"{path} was fitted by {name} as of definition {definitions.get(name)}; here it is {number}, "
+                "which would compute something else",
+                "install the version of bottlehead that wrote it, or train again",
+            )
+
+
 def _construct(path: str | os.PathLike, head_bytes: bytes) -> Any:
+    from sklearn.exceptions import InconsistentVersionWarning
     from skops.io import get_untrusted_types, loads
 
     try:
-        return loads(head_bytes, trusted=get_untrusted_types(data=head_bytes))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", InconsistentVersionWarning)
+            head = loads(head_bytes, trusted=get_untrusted_types(data=head_bytes))
+        if caught:
+            theirs = str(getattr(caught[0].message, "original_sklearn_version", "another version"))
+            ours = getattr(caught[0].message, "current_sklearn_version", "another")
+            log.warning("%s was fitted by scikit-learn %s; here is %s; check some photos", path, theirs, ours)
+        return head
     except Exception as error:  # a hostile file may hold arrays and states that no class expects
         raise _damaged(path, error) from error
 
 
-def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any) -> Model:
+def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any, vectors: bytes) -> Model:
+    from classify.outliers import Outliers
+
     widths, labels = description["widths"], description["labels"]
     try:
         fits = [str(one) for one in head.classes_] == labels and head.n_features_in_ == sum(widths)
@@ -230,14 +269,20 @@ def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any) 
         raise _damaged(path, error) from error
     if not fits or not hasattr(head, "predict_proba"):
         raise _damaged(path, f"its head does not fit its {DESCRIPTION}")
+    about = description.get("outliers")
+    try:
+        outliers = None if about is None else Outliers.from_parts(about, vectors, widths)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, error) from error
     return Model(
         head=head,
         features=description["features"],
         widths=widths,
         described=description["described"],
-        relabel=description["relabel"],
+        relabel=description.get("relabel"),
         training=description["training"],
         hashes=hashes.astype(np.uint64),
+        outliers=outliers,
     )
 
 

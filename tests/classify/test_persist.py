@@ -1,5 +1,6 @@
 """Models come back as they went, and hostile files are refused before anything of them is imported or run."""
 
+import dataclasses
 import io
 import json
 import pickle
@@ -16,9 +17,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from classify.heads import head_names
-from classify.persist import ALLOWED, check_target, dump_head, load_model, save_model
+from classify.outliers import MOST_BYTES
+from classify.persist import ALLOWED, DEFINITIONS, check_target, dump_head, load_model, save_model
 from classify.train import train
 from featurize.errors import ModelError, UsageError
+from featurize.table import FeatureTable
 
 QUICK = {"random-forest": "random-forest:n_estimators=5", "gradient-boosting": "gradient-boosting:max_iter=3"}
 VARIETIES = [QUICK.get(name, name) for name in head_names()] + [
@@ -36,6 +39,8 @@ def test_every_head_comes_back_and_predicts_the_same(head, described, tmp_path):
     for name in ("labels", "features", "widths", "described", "relabel", "training"):
         assert getattr(again, name) == getattr(model, name), name
     assert again.seen(described.sha256).all()
+    assert model.outliers is not None
+    np.testing.assert_array_equal(again.outliers.distances(X), model.outliers.distances(X))
 
 
 @pytest.mark.parametrize("head", VARIETIES)
@@ -85,6 +90,54 @@ def test_models_of_every_protocol_can_still_be_read():
     np.testing.assert_allclose(
         proba, [[0.0785, 0.0762, 0.8454], [0.8294, 0.0847, 0.0859], [0.0859, 0.8293, 0.0848]], atol=1e-4
     )
+    far = model.outliers.distances(np.array([[0, 1], [40, 40]]))
+    np.testing.assert_allclose(far, [0.2923, 14.0522], atol=1e-4)
+    assert (model.outliers.photos, (far > model.outliers.threshold).tolist()) == (30, [False, True])
+
+
+def test_a_class_that_now_computes_something_else_refuses_what_it_learnt_before(model, tmp_path, monkeypatch):
+    save_model(model, tmp_path / "m")
+    monkeypatch.setitem(DEFINITIONS, "classify.scaling.BlockScaler", 2)
+    _refused(tmp_path / "m", "BlockScaler as of definition 1; here it is 2, which would compute something")
+
+
+def test_vectors_that_do_not_fit_are_refused(tmp_path, saved):
+    for vectors in (b"", saved["outliers.f2"][:-2], saved["outliers.f2"] + b"12", b"\xff" * 4800):
+        _write(tmp_path / "m", (saved | {"outliers.f2": vectors}).items())
+        _refused(tmp_path / "m", "cannot be read as a model")
+
+
+def test_a_head_of_another_scikit_learn_is_used_with_a_word(tmp_path, saved, caplog):
+    def age(schema):
+        text = json.dumps(schema)
+        version = __import__("sklearn").__version__
+        assert f'\\"{version}\\"' in text
+        schema.update(json.loads(text.replace(f'\\"{version}\\"', '\\"1.0.1\\"')))
+
+    head = _with_schema(saved["head.skops"], age)
+    _write(tmp_path / "m", [(name, head if name == "head.skops" else data) for name, data in saved.items()])
+    with caplog.at_level("WARNING", "bottlehead"):
+        load_model(tmp_path / "m")
+    assert "was fitted by scikit-learn 1.0.1; here is" in caplog.text
+
+
+def test_models_stay_small_at_a_hundred_thousand_photos_and_others_say_their_size(tmp_path, caplog):
+    """What grows with the photos is bounded: the hashes take 8 bytes each, the vectors 8 MiB at most."""
+    rng = np.random.default_rng(0)
+    X = np.abs(rng.normal(size=(300, 2048))).astype(np.float32)
+    table = FeatureTable.from_arrays({"x": X}, label=np.repeat(["a", "b", "c"], 100))
+    full = np.tile(X, (7, 1))[: MOST_BYTES // (2 * 2048)]
+    for head in ("softmax", "linear-svm", "mlp:max_iter=300"):
+        model = train(table, head)
+        outliers = dataclasses.replace(model.outliers, vectors=full.astype(np.float16))
+        hashes = np.sort(rng.integers(0, 2**63, 100_000).astype(np.uint64))
+        save_model(dataclasses.replace(model, hashes=hashes, outliers=outliers), tmp_path / "m")
+        assert (tmp_path / "m").stat().st_size <= 20e6, head
+    model.head.bulk_ = np.zeros(3_000_000)
+    with caplog.at_level("INFO", "bottlehead"):
+        save_model(model, tmp_path / "m")
+    assert "will take" in caplog.text
+    assert "MB are the head" in caplog.text
 
 
 # -- hostile files ------------------------------------------------------------------------------
@@ -125,7 +178,14 @@ def test_a_pickle_is_not_run(tmp_path, saved):
     path = tmp_path / "m"
     path.write_bytes(pickle.dumps(Mark(mark)))
     _refused(path, "cannot be read as a model")
-    _write(path, [("model.json", saved["model.json"]), ("head.skops", pickle.dumps(Mark(mark)))])
+    _write(
+        path,
+        [
+            ("model.json", saved["model.json"]),
+            ("head.skops", pickle.dumps(Mark(mark))),
+            ("outliers.f2", saved["outliers.f2"]),
+        ],
+    )
     _refused(path, "cannot be read as a model")
     assert not mark.exists()
 
@@ -150,7 +210,10 @@ def test_a_foreign_type_is_refused_by_name_before_it_is_imported(tmp_path, saved
         schema["__class__"], schema["__module__"] = "Evil", "evilmodule"
 
     head = _with_schema(saved["head.skops"], change)
-    _write(tmp_path / "m", [("model.json", saved["model.json"]), ("head.skops", head)])
+    _write(
+        tmp_path / "m",
+        [("model.json", saved["model.json"]), ("head.skops", head), ("outliers.f2", saved["outliers.f2"])],
+    )
     _refused(tmp_path / "m", "not known to be safe: evilmodule.Evil")
     _refused(tmp_path / "m", "evilmodule.Evil", trust=["evilmodule.Other"])
     assert "evilmodule" not in sys.modules
@@ -161,17 +224,26 @@ def test_a_function_is_a_foreign_type(tmp_path, saved, described):
     import os
 
     head = make_pipeline(FunctionTransformer(os.system), StandardScaler())
-    _write(tmp_path / "m", [("model.json", saved["model.json"]), ("head.skops", skops.io.dumps(head))])
+    _write(
+        tmp_path / "m",
+        [
+            ("model.json", saved["model.json"]),
+            ("head.skops", skops.io.dumps(head)),
+            ("outliers.f2", saved["outliers.f2"]),
+        ],
+    )
     _refused(tmp_path / "m", r"not known to be safe: posix.system|nt.system")
 
 
 @pytest.mark.parametrize(
     "names",
     [
-        ["model.json"],
+        ["model.json", "head.skops"],
+        ["model.json", "head.skops", "outliers.f2", "../../escape"],
         ["model.json", "head.skops", "../../escape"],
-        ["model.json", "/head.skops"],
+        ["model.json", "/head.skops", "outliers.f2"],
         ["model.json", "head.skops", "head.skops"],
+        ["model.json", "head.skops", "head.skops", "outliers.f2"],
         [],
     ],
     ids=str,
@@ -183,12 +255,23 @@ def test_other_members_are_refused(tmp_path, saved, names):
 
 
 def test_a_zip_bomb_is_refused_unread(tmp_path, saved):
-    bomb = [("model.json", saved["model.json"]), ("head.skops", b"\0" * 10**7)]
+    bomb = [
+        ("model.json", saved["model.json"]),
+        ("head.skops", b"\0" * 10**7),
+        ("outliers.f2", saved["outliers.f2"]),
+    ]
     _write(tmp_path / "m", bomb, zipfile.ZIP_DEFLATED)
     _refused(tmp_path / "m", "would unpack to more than it holds")
     inner = io.BytesIO()
     _write(inner, [("schema.json", b" " * 10**7)], zipfile.ZIP_DEFLATED)
-    _write(tmp_path / "m", [("model.json", saved["model.json"]), ("head.skops", inner.getvalue())])
+    _write(
+        tmp_path / "m",
+        [
+            ("model.json", saved["model.json"]),
+            ("head.skops", inner.getvalue()),
+            ("outliers.f2", saved["outliers.f2"]),
+        ],
+    )
     _refused(tmp_path / "m", "would unpack to more than it holds")
 
 
@@ -201,7 +284,14 @@ def test_an_array_that_claims_to_be_huge_is_refused(tmp_path, saved):
     members[name] = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
     head = io.BytesIO()
     _write(head, members.items())
-    _write(tmp_path / "m", [("model.json", saved["model.json"]), ("head.skops", head.getvalue())])
+    _write(
+        tmp_path / "m",
+        [
+            ("model.json", saved["model.json"]),
+            ("head.skops", head.getvalue()),
+            ("outliers.f2", saved["outliers.f2"]),
+        ],
+    )
     _refused(tmp_path / "m", "cannot be read as a model")
 
 
@@ -232,12 +322,23 @@ def test_a_flipped_bit_is_refused(tmp_path, saved):
         ({"relabel": "map"}, "lacks a usable relabel"),
         ({"seen": "not base64!"}, "cannot be read as a model"),
         ({"seen": "AAAA"}, "cannot be read as a model"),
+        ({"outliers": "none"}, "lacks a usable outliers"),
+        ({"outliers": {}}, "cannot be read as a model: 'methods'"),
+        ({"definitions": {}}, "by classify.calibrate.Calibrated as of definition None; here it is 1"),
+        ({"definitions": None}, "lacks a usable definitions"),
     ],
     ids=str,
 )
 def test_other_descriptions_are_refused(tmp_path, saved, change, message):
     description = json.dumps(json.loads(saved["model.json"]) | change)
-    _write(tmp_path / "m", [("model.json", description), ("head.skops", saved["head.skops"])])
+    _write(
+        tmp_path / "m",
+        [
+            ("model.json", description),
+            ("head.skops", saved["head.skops"]),
+            ("outliers.f2", saved["outliers.f2"]),
+        ],
+    )
     _refused(tmp_path / "m", message)
 
 
@@ -245,7 +346,14 @@ def test_other_descriptions_are_refused(tmp_path, saved, change, message):
     "text", ["", "[]", "null", "[" * 100_000, '{"protocol": 1}', "\xff"], ids=lambda t: t[:9]
 )
 def test_a_description_that_is_none_is_refused(tmp_path, saved, text):
-    _write(tmp_path / "m", [("model.json", text.encode("latin-1")), ("head.skops", saved["head.skops"])])
+    _write(
+        tmp_path / "m",
+        [
+            ("model.json", text.encode("latin-1")),
+            ("head.skops", saved["head.skops"]),
+            ("outliers.f2", saved["outliers.f2"]),
+        ],
+    )
     _refused(tmp_path / "m", "cannot be read as a model|has model protocol None")
 
 

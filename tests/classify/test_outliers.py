@@ -1,0 +1,131 @@
+import json
+
+import numpy as np
+import pytest
+from sklearn.neighbors import NearestNeighbors
+
+from classify.outliers import MOST_BYTES, NEIGHBOURS, Outliers, fit_outliers
+from classify.scaling import BlockScaler
+
+
+@pytest.fixture(scope="module")
+def cloud():
+    return np.abs(np.random.default_rng(1).normal(size=(400, 40))).astype(np.float32)
+
+
+def fitted(X, groups=None, **options) -> Outliers:
+    outliers = fit_outliers(X, [X.shape[1]], np.arange(len(X)) if groups is None else groups, **options)
+    assert outliers is not None
+    return outliers
+
+
+def test_the_distance_is_that_to_the_fifth_nearest_scaled_vector(cloud):
+    new = np.abs(np.random.default_rng(2).normal(size=(30, 40))).astype(np.float32) * 2
+    scaler = BlockScaler().fit(cloud)
+    reference = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(scaler.transform(cloud).astype(np.float16))
+    expected = reference.kneighbors(scaler.transform(new))[0][:, -1]
+    np.testing.assert_allclose(fitted(cloud).distances(new), expected, rtol=1e-4)
+
+
+def test_the_stated_share_of_new_photos_of_the_same_kind_is_flagged():
+    rng = np.random.default_rng(3)
+    shares = []
+    for _ in range(20):
+        X = rng.normal(size=(300, 8)).astype(np.float32)
+        outliers = fitted(X[:100])
+        shares.append(np.mean(outliers.distances(X[100:]) > outliers.threshold))
+    # Each share scatters by about 3 points; their mean by less than one.
+    assert 0.03 < np.mean(shares) < 0.07
+
+
+def test_photos_of_one_group_do_not_vouch_for_each_other():
+    """Ten shots of each object: to each other they are near, a new object is as far as other objects are."""
+    rng = np.random.default_rng(4)
+    objects = rng.normal(size=(60, 8)) * 3
+    X = (objects.repeat(10, axis=0) + rng.normal(size=(600, 8)) * 0.01).astype(np.float32)
+    groups = np.arange(60).repeat(10)
+    new = rng.normal(size=(200, 8)).astype(np.float32) * 3
+    grouped, ungrouped = fitted(X, groups), fitted(X)
+    assert np.mean(grouped.distances(new) > grouped.threshold) < 0.2
+    assert np.mean(ungrouped.distances(new) > ungrouped.threshold) > 0.9
+
+
+def test_distorted_copies_are_left_out(cloud):
+    both = np.concatenate([cloud, cloud + 50])
+    outliers = fitted(both, np.tile(np.arange(400), 2), variant=np.repeat([0, 7], 400))
+    assert (outliers.photos, len(outliers.vectors)) == (400, 400)
+    np.testing.assert_array_equal(outliers.distances(cloud), fitted(cloud).distances(cloud))
+
+
+def test_what_is_kept_is_bounded_and_the_rate_still_holds():
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(3000, 8)).astype(np.float32)
+    outliers = fitted(X[:2000], most_bytes=2 * 8 * 100)
+    assert outliers.vectors.nbytes == 2 * 8 * 100
+    assert outliers.photos == 2000
+    assert 0.03 < np.mean(outliers.distances(X[2000:]) > outliers.threshold) < 0.07
+
+
+def test_a_wide_table_keeps_at_most_eight_mebibytes():
+    X = np.random.default_rng(0).random((1200, 8192), dtype=np.float32)
+    assert fitted(X).vectors.nbytes <= MOST_BYTES
+
+
+@pytest.mark.parametrize("groups", [np.arange(18), np.zeros(40), np.r_[np.zeros(37), 1, 2, 3]], ids=len)
+def test_too_few_photos_or_groups_say_nothing(groups, caplog):
+    X = np.random.default_rng(0).normal(size=(len(groups), 4)).astype(np.float32)
+    with caplog.at_level("INFO", "bottlehead"):
+        assert fit_outliers(X, [4], groups) is None
+    assert "outliers will not be told" in caplog.text
+
+
+def test_it_comes_back_from_its_parts(cloud):
+    outliers = fitted(cloud)
+    described, data = outliers.to_parts()
+    again = Outliers.from_parts(json.loads(json.dumps(described)), data, [40])
+    np.testing.assert_array_equal(again.distances(cloud), outliers.distances(cloud))
+    np.testing.assert_array_equal(again.percentiles, outliers.percentiles)
+    assert (again.threshold, again.photos) == (outliers.threshold, 400)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kept": 399},
+        {"kept": -1},
+        {"kept": "many"},
+        {"threshold": float("nan")},
+        {"threshold": None},
+        {"percentiles": [1.0]},
+        {"methods": ["cube"]},
+        {"methods": ["root", "root"]},
+        {"mean": ""},
+        {"scale": "not base64!"},
+    ],
+    ids=str,
+)
+def test_parts_that_do_not_fit_are_refused(cloud, change):
+    described, data = fitted(cloud).to_parts()
+    with pytest.raises((ValueError, TypeError)):
+        Outliers.from_parts(described | change, data, [40])
+    with pytest.raises(ValueError, match="do not fit"):
+        Outliers.from_parts(described, b"\xff" * len(data), [40])  # not a number, in float16
+
+
+def test_a_batch_is_strange_when_half_of_it_is_far_away(cloud):
+    outliers = fitted(cloud)
+    # By hand: half of the photos beyond the 95th percentile, half below the first.
+    near, far = outliers.percentiles[0], outliers.percentiles[95] + 1e-9
+    text = outliers.describe_drift(np.r_[np.full(10, near), np.full(12, far)])
+    assert text is not None
+    assert "these 22 photos do not look like" in text
+    assert "than 96 % of those" in text
+    assert outliers.describe_drift(np.r_[np.full(12, near), np.full(10, far)]) is None
+    assert outliers.describe_drift(np.full(19, far)) is None
+
+
+def test_an_ordinary_batch_is_not_strange(cloud):
+    more = np.abs(np.random.default_rng(9).normal(size=(200, 40))).astype(np.float32)
+    outliers = fitted(cloud)
+    assert outliers.describe_drift(outliers.distances(more)) is None
+    assert outliers.describe_drift(outliers.distances(more * 3)) is not None
