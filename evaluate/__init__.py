@@ -4,6 +4,7 @@ Part of bottlehead. Hugging Face publishes another package under this import nam
 environment.
 
 - `compare` cross-validates heads on features over the same folds; `test` tries a model on a test set.
+- `find_duplicates` finds photos that are there twice; `group_duplicates` keeps them together.
 - `split_table` sets rows aside; `cross_validate` gives the predictions that every number is derived from.
 """
 
@@ -13,16 +14,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evaluate.comparison import Comparison, compare
     from evaluate.crossval import Predictions, cross_validate
+    from evaluate.duplicates import Duplicates, find_duplicates, group_duplicates
     from evaluate.report import write_report
     from evaluate.splits import split_table
     from evaluate.testing import TestResult, test
 
 __all__ = [
     "Comparison",
+    "Duplicates",
     "Predictions",
     "TestResult",
     "compare",
     "cross_validate",
+    "find_duplicates",
+    "group_duplicates",
     "split_table",
     "test",
     "write_report",
@@ -30,10 +35,13 @@ __all__ = [
 
 _HOMES = {
     "Comparison": "comparison",
+    "Duplicates": "duplicates",
     "Predictions": "crossval",
     "TestResult": "testing",
     "compare": "comparison",
     "cross_validate": "crossval",
+    "find_duplicates": "duplicates",
+    "group_duplicates": "duplicates",
     "split_table": "splits",
     "test": "testing",
     "write_report": "report",

@@ -1,15 +1,15 @@
-"""The command ``evaluate``: split, compare, test."""
+"""The command ``evaluate``: split, compare, test, duplicates."""
 
 import argparse
-import json
 import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from featurize.errors import UsageError
-from featurize.terminal import add_command, log, new_parser, run_command
+from evaluate.duplicatescli import add_duplicates
+from evaluate.output import add_outputs, check_ours, check_outputs, hand_over
+from evaluate.splitcli import add_split
+from featurize.terminal import add_command, new_parser, run_command
 
 DESCRIPTION = "What may be believed: set photos aside, compare features and heads, test a model."
 
@@ -28,37 +28,11 @@ def build_parser() -> argparse.ArgumentParser:
         "evaluate", DESCRIPTION, "evaluate compare flowers.parquet --heads softmax svm --report report.html"
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_split(commands)
+    add_split(commands)
     _add_compare(commands)
     _add_test(commands)
+    add_duplicates(commands)
     return parser
-
-
-def _add_split(commands: Any) -> None:
-    split = add_command(
-        commands,
-        "split",
-        _split,
-        "Set rows aside for testing and validation: fill the split column of a table.",
-        "evaluate split flowers.parquet --testing-percentage 20 -o divided.parquet",
-    )
-    split.add_argument("table", metavar="TABLE", help="a .parquet or .npz table of features")
-    split.add_argument(
-        "--method",
-        choices=("stratified", "hash", "group"),
-        default="stratified",
-        help="stratified: every label in the same proportions, groups together (default); group: whole groups, "
-        "whatever their labels; hash: by the name, as retrain.py did, stable as the set grows",
-    )
-    for side in ("testing", "validation"):
-        split.add_argument(
-            f"--{side}-percentage",
-            type=float,
-            default=10,
-            metavar="P",
-            help=f"share for {side} (default: 10)",
-        )
-    split.add_argument("-o", "--output", required=True, metavar="TABLE", help="where to write the table")
 
 
 def _add_compare(commands: Any) -> None:
@@ -93,7 +67,7 @@ def _add_compare(commands: Any) -> None:
         metavar="MAP",
         help="CSV with the columns label,new_label; an empty new_label drops the class",
     )
-    _add_outputs(compare)
+    add_outputs(compare)
 
 
 def _add_test(commands: Any) -> None:
@@ -113,46 +87,7 @@ def _add_test(commands: Any) -> None:
         metavar="TYPE",
         help="a type that the model may hold beyond the known safe ones; may be repeated",
     )
-    _add_outputs(test)
-
-
-def _add_outputs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--report", metavar="FILE.html", help="write a report for people, one self-contained file"
-    )
-    parser.add_argument("--json", metavar="FILE.json", help="write the same content for programs")
-    parser.add_argument(
-        "--images", metavar="DIR", help="where the report finds the photos, if they have moved"
-    )
-
-
-def _split(args: argparse.Namespace) -> int:
-    from evaluate.splits import crossing_images, split_table
-    from evaluate.text import split_as_text
-    from featurize.table import FeatureTable
-    from featurize.tablefile import table_kind
-
-    _check_ours()
-    table_kind(args.output)
-    _check_folders(args.output)
-    table = split_table(
-        FeatureTable.read(args.table),
-        args.method,
-        args.testing_percentage,
-        args.validation_percentage,
-        args.seed,
-    )
-    crossing = crossing_images(table)
-    if crossing:
-        log.warning(
-            "%d images belong together with one on another side (identical files or one group); "
-            "the methods stratified and group keep them together",
-            crossing,
-        )
-    table.write(args.output)
-    print(split_as_text(table))
-    log.info("wrote %s", args.output)
-    return 0
+    add_outputs(test)
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -160,8 +95,8 @@ def _compare(args: argparse.Namespace) -> int:
     from evaluate.comparison import compare
     from featurize.table import FeatureTable
 
-    _check_ours()
-    _check_outputs(args)
+    check_ours()
+    check_outputs(args)
     relabel = read_relabel(args.relabel) if args.relabel else None
     found = compare(
         FeatureTable.read(args.table),
@@ -173,7 +108,7 @@ def _compare(args: argparse.Namespace) -> int:
         relabel=relabel,
         jobs=args.jobs,
     )
-    return _hand_over(found, args)
+    return hand_over(found, args)
 
 
 def _test(args: argparse.Namespace) -> int:
@@ -183,59 +118,8 @@ def _test(args: argparse.Namespace) -> int:
     from evaluate.testing import test
     from featurize.table import FeatureTable
 
-    _check_ours()
-    _check_outputs(args)
+    check_ours()
+    check_outputs(args)
     with threadpool_limits(args.jobs):
         found = test(load_model(args.model, trust=args.trust), FeatureTable.read(args.table))
-    return _hand_over(found, args)
-
-
-def _hand_over(found: Any, args: argparse.Namespace) -> int:
-    """The text to stdout, the files where they are wanted."""
-    from evaluate.report import write_report
-    from featurize.files import whole_file
-
-    found.command = args.command_line
-    print(found)
-    if args.json:
-        with whole_file(args.json) as partial:
-            text = json.dumps(found.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
-            partial.write_text(text + "\n", encoding="utf-8")
-        log.info("wrote %s", args.json)
-    if args.report:
-        write_report(found, args.report, args.images)
-        log.info("wrote %s", args.report)
-    return 0
-
-
-def _check_outputs(args: argparse.Namespace) -> None:
-    """Refuse before the work what would fail after it."""
-    if args.images and not args.report:
-        raise UsageError(
-            "--images was given without --report", "add --report FILE.html; only the report shows photos"
-        )
-    if args.images and not Path(args.images).is_dir():
-        raise UsageError(
-            f"there is no folder {args.images}", "give the folder that the names of the images start from"
-        )
-    _check_folders(args.report, args.json)
-
-
-def _check_folders(*files: str | None) -> None:
-    for file in files:
-        if file and Path(file).is_dir():
-            raise UsageError(f"{file} is a folder", "give the name of a file in it")
-        if file and not Path(file).absolute().parent.is_dir():
-            raise UsageError(f"there is no folder {Path(file).parent}", "make it first, or write elsewhere")
-
-
-def _check_ours() -> None:
-    """Hugging Face's package has the same import name; installed later, its files lie over ours."""
-    import evaluate
-
-    if "split_table" not in getattr(evaluate, "__all__", ()):
-        raise UsageError(
-            f"the package evaluate in {Path(str(evaluate.__file__)).parent} is not bottlehead's; Hugging Face's "
-            "evaluate has the same name",
-            "use an environment of its own: python3 -m venv .venv && .venv/bin/pip install bottlehead",
-        )
+    return hand_over(found, args)

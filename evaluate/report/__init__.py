@@ -1,4 +1,4 @@
-"""The report for people: one self-contained HTML file, from a comparison or a test.
+"""The report for people: one self-contained HTML file, from a comparison, a test, or duplicates.
 
 A report is a list of titled sections (`evaluate.report.sections`); each names the template that shows it.
 To add a section: a builder there, and a template here.
@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evaluate.comparison import Comparison
+    from evaluate.duplicates import Duplicates
     from evaluate.testing import TestResult
 
 __all__ = ["render", "write_report"]
 
 
-def render(result: "Comparison | TestResult", images: str | Path | None = None) -> str:
+def render(result: "Comparison | TestResult | Duplicates", images: str | Path | None = None) -> str:
     """The report as HTML text.
 
     Parameters
     ----------
-    result : Comparison or TestResult
+    result : Comparison, TestResult or Duplicates
     images : path, optional
         The folder that holds the photos, when they are not where the table says. A photo that is not found
         costs its thumbnail, never the report.
@@ -38,7 +39,7 @@ def render(result: "Comparison | TestResult", images: str | Path | None = None) 
 
 
 def write_report(
-    result: "Comparison | TestResult", path: str | Path, images: str | Path | None = None
+    result: "Comparison | TestResult | Duplicates", path: str | Path, images: str | Path | None = None
 ) -> None:
     """Write `render`'s page to `path`, whole or not at all."""
     from featurize.files import whole_file

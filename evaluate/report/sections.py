@@ -9,6 +9,7 @@ from evaluate.text import interval_in_words, percent, sentence
 
 if TYPE_CHECKING:
     from evaluate.comparison import Comparison
+    from evaluate.duplicates import Duplicates
     from evaluate.testing import TestResult
 
 SHOWN_PHOTOS = 60
@@ -33,8 +34,13 @@ class Page:
     sections: list[Section] = field(default_factory=list)
 
 
-def page_of(result: "Comparison | TestResult", photos: Photos) -> Page:
-    """The page of a comparison or of a test."""
+def page_of(result: "Comparison | TestResult | Duplicates", photos: Photos) -> Page:
+    """The page of a comparison, of a test, or of the duplicates of a table."""
+    from evaluate.duplicates import Duplicates
+    from evaluate.report.duplicates import duplicates_page
+
+    if isinstance(result, Duplicates):
+        return duplicates_page(result, photos)
     content = result.to_dict()
     return _comparison(content, photos) if content["kind"] == "comparison" else _test(content, photos)
 

@@ -1,0 +1,38 @@
+"""What was found about duplicates, in plain text."""
+
+from typing import TYPE_CHECKING
+
+from evaluate.text import aligned
+
+if TYPE_CHECKING:
+    from evaluate.duplicates import Duplicates
+
+SHOWN_PAIRS = 40
+
+
+def duplicates_as_text(found: "Duplicates") -> str:
+    """What `evaluate duplicates` prints: what was compared, the counts, and the pairs."""
+    counts, how = (
+        found.counts,
+        "every pair" if found.exact else "pairs in the same neighbourhood (approximate)",
+    )
+    lines = [f"{found.images} photos, {how} compared by {found.features}"]
+    if not found.pairs:
+        return f"{lines[0]}: none byte-identical, none at {found.threshold:g} or more alike"
+    lines.append(
+        f"{counts['images']} photos are in {len(found.pairs)} pairs: {counts['identical']} byte-identical, "
+        f"{counts['near']} at {found.threshold:g} or more alike; {counts['conflict']} with conflicting labels"
+    )
+    rows = [
+        [
+            "identical" if pair["identical"] else f"{pair['similarity']:.4f}",
+            pair["image"],
+            pair["other"],
+            f"{pair['label']} or {pair['other_label']}?" if pair["conflict"] else "",
+        ]
+        for pair in found.pairs[:SHOWN_PAIRS]
+    ]
+    table = aligned(["similarity", "image", "other", "label"], rows, left=4)
+    more = len(found.pairs) - SHOWN_PAIRS
+    tail = [f"and {more} more pairs, all in --json FILE.json"] if more > 0 else []
+    return "\n".join(["\n".join(lines), "", table, *tail])

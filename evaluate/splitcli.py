@@ -1,0 +1,64 @@
+"""``evaluate split``: which photos are set aside."""
+
+import argparse
+from typing import Any
+
+from evaluate.output import check_folders, check_ours
+from featurize.terminal import add_command, log
+
+
+def add_split(commands: Any) -> None:
+    """The subcommand and its options."""
+    split = add_command(
+        commands,
+        "split",
+        _split,
+        "Set rows aside for testing and validation: fill the split column of a table.",
+        "evaluate split flowers.parquet --testing-percentage 20 -o divided.parquet",
+    )
+    split.add_argument("table", metavar="TABLE", help="a .parquet or .npz table of features")
+    split.add_argument(
+        "--method",
+        choices=("stratified", "hash", "group"),
+        default="stratified",
+        help="stratified: every label in the same proportions, groups together (default); group: whole groups, "
+        "whatever their labels; hash: by the name, as retrain.py did, stable as the set grows",
+    )
+    for side in ("testing", "validation"):
+        split.add_argument(
+            f"--{side}-percentage",
+            type=float,
+            default=10,
+            metavar="P",
+            help=f"share for {side} (default: 10)",
+        )
+    split.add_argument("-o", "--output", required=True, metavar="TABLE", help="where to write the table")
+
+
+def _split(args: argparse.Namespace) -> int:
+    from evaluate.splits import crossing_images, split_table
+    from evaluate.text import split_as_text
+    from featurize.table import FeatureTable
+    from featurize.tablefile import table_kind
+
+    check_ours()
+    table_kind(args.output)
+    check_folders(args.output)
+    table = split_table(
+        FeatureTable.read(args.table),
+        args.method,
+        args.testing_percentage,
+        args.validation_percentage,
+        args.seed,
+    )
+    crossing = crossing_images(table)
+    if crossing:
+        log.warning(
+            "%d images belong together with one on another side (identical files or one group); "
+            "the methods stratified and group keep them together",
+            crossing,
+        )
+    table.write(args.output)
+    print(split_as_text(table))
+    log.info("wrote %s", args.output)
+    return 0

@@ -1,0 +1,61 @@
+"""Similar pairs: the same as comparing everything with everything, in plain numpy and in scikit-learn."""
+
+import numpy as np
+import pytest
+from sklearn.metrics.pairwise import cosine_similarity
+
+from evaluate import similar
+from evaluate.similar import highest_similarity, similar_pairs
+from featurize.errors import UsageError
+
+
+def clustered(n_clusters, width, seed=0):
+    """Rows in pairs, each a little off its twin."""
+    rng = np.random.default_rng(seed)
+    centres = np.abs(rng.normal(size=(n_clusters, width)))
+    return (np.repeat(centres, 2, axis=0) + rng.normal(size=(2 * n_clusters, width)) * 0.1).astype(np.float32)
+
+
+def test_all_pairs_agree_with_scikit_learn_across_blocks(monkeypatch):
+    monkeypatch.setattr(similar, "BLOCK", 7)
+    X = clustered(15, 20)
+    pairs, similarity = similar_pairs(X, 0.9)
+    cosine = cosine_similarity(X)
+    one, other = np.nonzero(np.triu(cosine, 1) >= 0.9)
+    assert len(pairs) >= 15 and pairs.tolist() == np.stack([one, other], axis=1).tolist()
+    np.testing.assert_allclose(similarity, cosine[one, other], atol=1e-6)
+
+
+def test_length_of_the_vectors_does_not_matter_and_zeros_match_nothing():
+    X = np.array([[3, 4], [300, 400], [0, 0], [0, 0], [-3, -4]], dtype=np.float32)
+    assert similar_pairs(X, 0.999)[0].tolist() == [[0, 1]]
+
+
+def test_the_approximation_with_many_files_keeps_its_promise(monkeypatch):
+    monkeypatch.setattr(similar, "ROWS_PER_ANCHOR", 100)
+    X = clustered(1500, 32)
+    exact = set(map(tuple, similar_pairs(X, 0.97)[0].tolist()))
+    found = set(map(tuple, similar_pairs(X, 0.97, exact_up_to=10)[0].tolist()))
+    assert found <= exact and len(found) >= 0.99 * len(exact)
+
+
+def test_the_nearest_row_of_another_set_agrees_with_scikit_learn(monkeypatch):
+    monkeypatch.setattr(similar, "BLOCK", 8)
+    rng = np.random.default_rng(0)
+    X, others = rng.normal(size=(30, 9)).astype(np.float32), rng.normal(size=(21, 9)).astype(np.float32)
+    similarity, row = highest_similarity(X, others)
+    cosine = cosine_similarity(X, others)
+    assert row.tolist() == cosine.argmax(axis=1).tolist()
+    np.testing.assert_allclose(similarity, cosine.max(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("threshold", [0, -1, 1.01, float("nan")])
+def test_a_threshold_that_means_nothing_is_refused(threshold):
+    with pytest.raises(UsageError, match="a threshold of"):
+        similar_pairs(np.eye(3, dtype=np.float32), threshold)
+
+
+def test_more_pairs_than_anyone_can_read_are_refused(monkeypatch):
+    monkeypatch.setattr(similar, "MAX_PAIRS", 5)
+    with pytest.raises(UsageError, match=r"more than 5 pairs of photos reach a similarity of 0\.9"):
+        similar_pairs(np.ones((10, 2), dtype=np.float32), 0.9)
