@@ -5,23 +5,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from classify.folds import make_folds
 from classify.rows import usable_rows
 from evaluate import metrics
 from evaluate.crossval import Predictions, cross_validate
+from evaluate.mistakes import by_image, hardest, misclassified, wrong_every_time
+from evaluate.pairs import compare_pairs, fold_accuracies, fold_numbers
 from evaluate.provenance import data_warnings, describe_data, describe_features, versions
-from evaluate.statistics import (
-    COMPARISON_METHOD,
-    INTERVAL_METHOD,
-    cross_validated_interval,
-    paired_difference,
-)
+from evaluate.scores import all_scores, check_positive
+from evaluate.significance import BAYES_METHOD, FAMILY_METHOD, MCNEMAR_METHOD
+from evaluate.statistics import COMPARISON_METHOD, INTERVAL_METHOD, cross_validated_interval
+from evaluate.superclass import check_superclasses, superclass_errors
+from evaluate.suspects import label_suspects
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 
 FORMAT_VERSION = 1
+METHODS = {
+    "interval": INTERVAL_METHOD,
+    "comparison": COMPARISON_METHOD,
+    "family": FAMILY_METHOD,
+    "probability": BAYES_METHOD,
+    "mcnemar": MCNEMAR_METHOD,
+}
 HEADS = ("softmax", "svm", "mlp")
 
 
@@ -32,12 +38,16 @@ class Comparison:
     Attributes
     ----------
     results : list of dict
-        One per (features, head), best first: accuracy with interval, and the other scores.
+        One per (features, head), best first: accuracy with interval, the scores of
+        `evaluate.scores.all_scores`, seconds to fit and to predict, and ``model_bytes``, the size of one fitted
+        head as a model file holds it (None for a head that cannot be written).
     comparisons : list of dict
         Pairs on the same folds: the best of each features against the best of all, and on the best features
-        each head against the best one.
+        each head against the best one; see `evaluate.pairs.compare_pairs`.
     best : dict
-        Of the first result: ``confusion``, ``per_label`` and ``misclassified``.
+        Of the first result: ``confusion``, ``confusion_percent``, ``per_label``, ``misclassified``,
+        ``label_suspects`` (worth a look, not a verdict), ``superclasses`` (None when none were given), and on its
+        features over all heads ``wrong_every_time`` and ``hardest``.
     warnings : list of str
         What to know before believing the numbers.
     data, features, folds : dict
@@ -77,7 +87,7 @@ class Comparison:
             "data": self.data,
             "features": self.features,
             "folds": self.folds,
-            "methods": {"interval": INTERVAL_METHOD, "comparison": COMPARISON_METHOD},
+            "methods": METHODS,
             "seed": self.seed,
             "versions": versions(),
             "command": self.command,
@@ -100,6 +110,9 @@ def compare(
     seed: int = 0,
     relabel: Mapping[str, str | None] | None = None,
     jobs: int | None = None,
+    positive: str | None = None,
+    rope: float = 1.0,
+    superclasses: Mapping[str, str] | None = None,
 ) -> Comparison:
     """Cross-validate every head on every features, over the same folds, and say which is better by how much.
 
@@ -122,6 +135,12 @@ def compare(
         New label by label; None or empty text drops the class.
     jobs : int, optional
         Processes; by default one per processor.
+    positive : str, optional
+        Of two labels the one to be found: adds sensitivity and specificity.
+    rope : float
+        Region of practical equivalence: so many accuracy points are practically no difference.
+    superclasses : mapping, optional
+        Super-class by label: counts the errors that stay inside one and those that cross.
 
     Returns
     -------
@@ -130,11 +149,12 @@ def compare(
     Raises
     ------
     UsageError
-        If features or heads are unknown, there is one label only, a label has fewer images than folds, or
-        a head fails.
+        If features or heads are unknown, there is one label only, a label has fewer images than folds, a head
+        fails, `positive` is not one of two labels, or a label has no super-class.
 
     Examples
     --------
+    >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> y = np.repeat(["cat", "dog"], 20)
     >>> X = rng.random((40, 4)) + (y == "dog")[:, None]
@@ -151,14 +171,22 @@ def compare(
     used = usable_rows(table, "compare")
     used_parts = {part for name in names for part in used.parts(name)}
     used = FeatureTable(used.ids, {n: v for n, v in used.vectors.items() if n in used_parts}, used.metadata)
+    labels = sorted(set(used.label))
+    check_positive(labels, positive)
+    if superclasses is not None:
+        superclasses = check_superclasses(superclasses, labels)
+    if not 0 <= rope < 100:
+        raise UsageError(
+            f"the region of practical equivalence is {rope} points", "give 0 or more, 1 is usual"
+        )
     folds = make_folds(used.label, used.groups, used.variant, n_folds=cv, repeats=repeats, seed=seed)
     predictions = cross_validate(used, names, heads, folds, seed=seed, jobs=jobs)
-    results = [_score(predictions.of(*pair), *pair) for pair in predictions.pairs()]
+    results = [_score(predictions.of(*pair), *pair, positive) for pair in predictions.pairs()]
     results.sort(key=lambda row: (-row["accuracy"]["mean"], row["log_loss"]))
     return Comparison(
         results=results,
-        comparisons=_comparisons(results, predictions),
-        best=_details(predictions.of(results[0]["features"], results[0]["head"])),
+        comparisons=compare_pairs(results, predictions, rope),
+        best=_details(predictions, results[0]["features"], results[0]["head"], superclasses),
         warnings=[*data_warnings(used, names), *_complaints(predictions)],
         data=describe_data(used),
         features=describe_features(used, names),
@@ -179,97 +207,45 @@ def _all_features(table: FeatureTable) -> list[str]:
     return table.features + (["+".join(table.features)] if len(table.features) > 1 else [])
 
 
-def _score(mine: Predictions, features: str, head: str) -> dict[str, Any]:
+def _score(mine: Predictions, features: str, head: str, positive: str | None) -> dict[str, Any]:
     """One row of the results, from the predictions of one pair."""
-    label, predicted, times = mine.label, mine.predicted, mine.times
+    times = mine.times
     interval = cross_validated_interval(
-        label == predicted, _fold_numbers(mine), mine.rows["group"].to_numpy(), times["n_training"].to_numpy()
+        mine.label == mine.predicted,
+        fold_numbers(mine),
+        mine.rows["group"].to_numpy(),
+        times["n_training"].to_numpy(),
     )
+    sizes = times["model_bytes"].dropna()
     return {
         "features": features,
         "head": head,
         "accuracy": interval.to_dict(),
-        "balanced_accuracy": metrics.balanced_accuracy(label, predicted),
-        "macro_f1": metrics.macro_f1(label, predicted),
-        "log_loss": metrics.log_loss(label, mine.probabilities, mine.labels),
+        **all_scores(mine.label, mine.probabilities, mine.labels, positive),
         "fit_seconds": float(times["fit_seconds"].mean()),
         "predict_seconds_per_image": float(times["predict_seconds"].sum() / times["n_testing"].sum()),
-        "accuracy_per_fold": _fold_accuracies(mine).tolist(),
-        "per_label": metrics.per_label(label, predicted, mine.labels),
+        "model_bytes": int(sizes.iloc[0]) if len(sizes) else None,
+        "accuracy_per_fold": fold_accuracies(mine).tolist(),
     }
 
 
-def _fold_numbers(mine: Predictions) -> np.ndarray:
-    """Per prediction, the position of its fold in ``mine.times``."""
-    return np.repeat(np.arange(len(mine.times)), mine.times["n_testing"].to_numpy())
-
-
-def _fold_accuracies(mine: Predictions) -> np.ndarray:
-    return np.bincount(_fold_numbers(mine), mine.label == mine.predicted) / mine.times["n_testing"].to_numpy()
-
-
-def _comparisons(results: list[dict[str, Any]], predictions: Predictions) -> list[dict[str, Any]]:
-    best = results[0]
-    others = []
-    for name in dict.fromkeys(row["features"] for row in results):
-        if name != best["features"]:
-            others.append(("features", next(row for row in results if row["features"] == name)))
-    others += [("head", row) for row in results[1:] if row["features"] == best["features"]]
-    return [_pair(kind, best, other, predictions) for kind, other in others]
-
-
-def _pair(kind: str, one: dict, other: dict, predictions: Predictions) -> dict[str, Any]:
-    from evaluate.text import difference_in_words
-
-    mine, its = (predictions.of(row["features"], row["head"]) for row in (one, other))
-    times = mine.times
-    found = paired_difference(
-        _fold_accuracies(mine),
-        _fold_accuracies(its),
-        times["n_testing"].to_numpy(),
-        times["n_training"].to_numpy(),
-    )
-    names = [{"features": row["features"], "head": row["head"]} for row in (one, other)]
-    content = {"compares": kind, "one": names[0], "other": names[1], **found.to_dict()}
-    return {**content, "words": difference_in_words(content)}
-
-
-def _details(mine: Predictions) -> dict[str, Any]:
+def _details(
+    predictions: Predictions, features: str, head: str, superclasses: Mapping[str, str] | None
+) -> dict[str, Any]:
+    """What is told of the best pair alone, and of the features that it uses."""
+    mine = predictions.of(features, head)
+    confusion, photos = metrics.confusion(mine.label, mine.predicted, mine.labels), by_image(mine)
+    predicted = metrics.most_probable(photos.probabilities, photos.labels)
     return {
-        "confusion": metrics.confusion(mine.label, mine.predicted, mine.labels),
+        "confusion": confusion,
+        "confusion_percent": metrics.percent_of_rows(confusion["matrix"]),
         "per_label": metrics.per_label(mine.label, mine.predicted, mine.labels),
         "misclassified": misclassified(mine),
+        "wrong_every_time": wrong_every_time(predictions, features),
+        "hardest": hardest(predictions, features),
+        "label_suspects": label_suspects(photos),
+        "superclasses": superclass_errors(photos.label, predicted, superclasses) if superclasses else None,
     }
-
-
-def misclassified(mine: Predictions) -> list[dict[str, Any]]:
-    """The images that were predicted wrong, the surest first; with repeats by the mean of the probabilities.
-
-    Returns
-    -------
-    list of dict
-        ``image``, ``label``, ``predicted`` and ``confidence`` (probability of the predicted label).
-    """
-    rows, places = np.unique(mine.rows["row"].to_numpy(), return_inverse=True)
-    total = np.zeros((len(rows), len(mine.labels)))
-    np.add.at(total, places, mine.probabilities)
-    mean = total / np.bincount(places)[:, None]
-    first = np.unique(places, return_index=True)[1]
-    image, label = mine.rows["image"].to_numpy()[first], mine.label[first]
-    return wrong_rows(image, label, mean, mine.labels)
-
-
-def wrong_rows(
-    image: np.ndarray, label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]
-) -> list[dict[str, Any]]:
-    """``image, label, predicted, confidence`` of the wrong ones, the surest first, then by name."""
-    predicted = metrics.most_probable(probabilities, labels)
-    wrong = [
-        {"image": str(i), "label": str(t), "predicted": str(p), "confidence": float(c)}
-        for i, t, p, c in zip(image, label, predicted, probabilities.max(axis=1), strict=True)
-        if t != p
-    ]
-    return sorted(wrong, key=lambda row: (-row["confidence"], row["image"]))
 
 
 def _complaints(predictions: Predictions) -> list[str]:

@@ -34,7 +34,8 @@ class Predictions:
         The names of the columns of `probabilities`, sorted.
     times : pandas.DataFrame
         One row per repeat, fold, features and head: ``n_training, n_testing`` (photos, without distorted
-        copies), ``fit_seconds, predict_seconds`` and ``complaints``, the distinct warnings of the head.
+        copies), ``fit_seconds, predict_seconds``, ``model_bytes`` (of the first fold; missing on others, and for
+        a head that cannot be written) and ``complaints``, the distinct warnings of the head.
     """
 
     def __init__(
@@ -149,7 +150,7 @@ def cross_validate(
 
     image, groups, variant = table.image, table.groups, table.variant
     rows, times = [], []
-    for task, (_, fit_seconds, predict_seconds, complaints) in zip(tasks, results, strict=True):
+    for task, (_, fit_seconds, predict_seconds, model_bytes, complaints) in zip(tasks, results, strict=True):
         fold, tested = task.fold, task.fold.testing
         key = {"repeat": fold.repeat, "fold": fold.fold, "features": task.features, "head": task.head}
         who = {"row": tested, "image": image[tested], "label": label[tested], "group": groups[tested]}
@@ -158,6 +159,7 @@ def cross_validate(
         seconds = {
             "fit_seconds": fit_seconds,
             "predict_seconds": predict_seconds,
+            "model_bytes": model_bytes,
             "complaints": sorted(set(complaints)),
         }
         times.append(key | sizes | seconds)
@@ -210,8 +212,8 @@ def _run(tasks, matrices, label, groups, variant, labels, jobs) -> Iterator[tupl
 
 def _fit_and_predict(
     task: _Task, X: np.ndarray, label: np.ndarray, groups: np.ndarray, variant: np.ndarray, labels: list[str]
-) -> tuple[np.ndarray, float, float, list[str]]:
-    """Probabilities of the testing rows, seconds to fit and to predict, and what the head complained of."""
+) -> tuple[np.ndarray, float, float, float, list[str]]:
+    """Probabilities of the testing rows, seconds to fit and to predict, bytes, and what the head complained of."""
     from threadpoolctl import threadpool_limits
 
     from classify.heads import fit_head
@@ -231,12 +233,24 @@ def _fit_and_predict(
             predict_seconds = time.perf_counter() - start
         except Exception as error:
             raise _failure(task, error) from error
+    first = task.fold.repeat == 0 and task.fold.fold == 0
+    model_bytes = _bytes(fitted) if first else float("nan")
     columns = [labels.index(str(name)) for name in fitted.classes_]
     full = np.zeros((len(testing), len(labels)))
     full[:, columns] = probabilities
     if not np.isfinite(full).all():
         raise _failure(task, ValueError("it gave probabilities that are not numbers"))
-    return full, fit_seconds, predict_seconds, complaints
+    return full, fit_seconds, predict_seconds, model_bytes, complaints
+
+
+def _bytes(fitted: Any) -> float:
+    """The size of a fitted head as a model file holds it; not a number where it cannot be written."""
+    from classify.persist import dump_head
+
+    try:
+        return len(dump_head(fitted))
+    except BottleheadError:
+        return float("nan")
 
 
 def _failure(task: _Task, error: Exception) -> UsageError:

@@ -62,15 +62,14 @@ def bayesian_comparison(
     --------
     >>> found = bayesian_comparison([0.90, 0.91, 0.89], [0.90, 0.90, 0.90], [50] * 3, [100] * 3, same_within=0.05)
     >>> round(found.worse, 2), round(found.same, 2), round(found.better, 2)
-    (0.01, 0.98, 0.01)
+    (0.02, 0.97, 0.02)
     """
     from scipy.stats import t
 
     differences = np.asarray(one, dtype=np.float64) - np.asarray(other, dtype=np.float64)
     mean, error = corrected_error(differences, n_testing, n_training)
     if error < 1e-12:
-        worse, better = mean < -same_within, mean > same_within
-        return Verdict(float(worse), float(not worse and not better), float(better))
+        return Verdict(float(mean < -same_within), float(abs(mean) <= same_within), float(mean > same_within))
     freedom = len(differences) - 1
     worse = float(t.cdf((-same_within - mean) / error, freedom))
     better = float(t.sf((same_within - mean) / error, freedom))

@@ -1,6 +1,7 @@
 """A model on a test set: what it got right, what wrong, and whether it had seen the photos before."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,11 @@ import numpy as np
 from classify.heads import head_name
 from classify.rows import usable_rows
 from evaluate import metrics
-from evaluate.comparison import wrong_rows
+from evaluate.mistakes import wrong_rows
 from evaluate.provenance import data_warnings, describe_data, describe_features, versions
+from evaluate.scores import all_scores, check_positive
 from evaluate.statistics import TEST_INTERVAL_METHOD, grouped_interval
+from evaluate.superclass import check_superclasses, superclass_errors
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 
@@ -29,11 +32,11 @@ class TestResult:
     Attributes
     ----------
     scores : dict
-        ``accuracy`` (a number), ``accuracy_interval`` (mean, low, high), ``balanced_accuracy``, ``macro_f1``,
-        ``log_loss``, ``predict_seconds_per_image``, ``seen`` (how many photos were in the training set) and
-        ``unseen``: None, or ``images``, ``accuracy`` and ``accuracy_interval`` of the others.
+        ``accuracy`` (a number), ``accuracy_interval`` (mean, low, high), the scores of
+        `evaluate.scores.all_scores`, ``predict_seconds_per_image``, ``seen`` (how many photos were in the training
+        set) and ``unseen``: None, or ``images``, ``accuracy`` and ``accuracy_interval`` of the others.
     details : dict
-        ``confusion``, ``per_label`` and ``misclassified``.
+        ``confusion``, ``confusion_percent``, ``misclassified`` and ``superclasses`` (None when none were given).
     warnings : list of str
         What to know before believing the numbers.
     data, features : dict
@@ -81,7 +84,13 @@ class TestResult:
         return render(self, images)
 
 
-def test(model: "Model", table: FeatureTable) -> TestResult:
+def test(
+    model: "Model",
+    table: FeatureTable,
+    *,
+    positive: str | None = None,
+    superclasses: Mapping[str, str] | None = None,
+) -> TestResult:
     """The scores of `model` on the testing rows of `table` (all rows where it has no split).
 
     Parameters
@@ -90,6 +99,10 @@ def test(model: "Model", table: FeatureTable) -> TestResult:
         From `classify.train.train` or `classify.persist.load_model`; its relabelling is applied.
     table : FeatureTable
         Must hold the model's features, made by the same extractors.
+    positive : str, optional
+        Of two labels the one to be found: adds sensitivity and specificity.
+    superclasses : mapping, optional
+        Super-class by label: counts the errors that stay inside one and those that cross.
 
     Returns
     -------
@@ -100,23 +113,26 @@ def test(model: "Model", table: FeatureTable) -> TestResult:
     ModelError
         If the table's features are missing or were made otherwise.
     UsageError
-        If no row is left, or the table has labels that the model does not know.
+        If no row is left, the table has labels that the model does not know, `positive` is not one of two
+        labels, or a label of the model has no super-class.
     """
     model.check_table(table)
     used = _relabelled(model, usable_rows(table, "test"))
     X, label, labels = used.select(model.features), used.label, list(model.labels)
+    check_positive(labels, positive)
+    if superclasses is not None:
+        superclasses = check_superclasses(superclasses, labels)
     start = time.perf_counter()
     probabilities = np.asarray(model.predict_proba(X), dtype=np.float64)
     seconds = time.perf_counter() - start
     predicted = metrics.most_probable(probabilities, labels)
     right, seen = predicted == label, np.asarray(model.seen(used.sha256), dtype=bool)
     interval = grouped_interval(right, used.groups)
+    confusion = metrics.confusion(label, predicted, labels)
     scores = {
         "accuracy": interval.mean,
         "accuracy_interval": interval.to_dict(),
-        "balanced_accuracy": metrics.balanced_accuracy(label, predicted),
-        "macro_f1": metrics.macro_f1(label, predicted),
-        "log_loss": metrics.log_loss(label, probabilities, labels),
+        **all_scores(label, probabilities, labels, positive),
         "predict_seconds_per_image": seconds / len(used),
         "seen": int(seen.sum()),
         "unseen": _unseen(right, used.groups, ~seen) if seen.any() else None,
@@ -124,9 +140,10 @@ def test(model: "Model", table: FeatureTable) -> TestResult:
     return TestResult(
         scores=scores,
         details={
-            "confusion": metrics.confusion(label, predicted, labels),
-            "per_label": metrics.per_label(label, predicted, labels),
+            "confusion": confusion,
+            "confusion_percent": metrics.percent_of_rows(confusion["matrix"]),
             "misclassified": wrong_rows(used.image, label, probabilities, labels),
+            "superclasses": superclass_errors(label, predicted, superclasses) if superclasses else None,
         },
         warnings=[*_contamination(seen), *data_warnings(used, [model.features])],
         data=describe_data(used),

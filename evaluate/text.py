@@ -30,11 +30,14 @@ def points_in_words(difference: float, low: float, high: float) -> str:
 
 
 def difference_in_words(comparison: dict[str, Any]) -> str:
-    """One sentence: who beats whom by how many points, or that they cannot be told apart.
+    """One sentence: who beats whom by how many points, or that they cannot be told apart; and how probable it is.
+
+    The three probabilities follow unless one of them is 99 % and says the same again.
 
     >>> difference_in_words({"compares": "features", "one": {"features": "inception_v3", "head": "svm"},
     ...     "other": {"features": "glcm", "head": "mlp"}, "difference": 0.31, "low": 0.27, "high": 0.35,
-    ...     "p_value": 1e-5})
+    ...     "p_value": 1e-6, "p_holm": 1e-5, "family": 10, "rope": 1.0,
+    ...     "probability": {"worse": 0.0, "same": 0.0, "better": 1.0}})
     'inception_v3 (svm) beats glcm (mlp) by 31 points (27 to 35)'
     """
     one, other = comparison["one"], comparison["other"]
@@ -44,9 +47,19 @@ def difference_in_words(comparison: dict[str, Any]) -> str:
     else:
         names, where = [one["head"], other["head"]], f"on {one['features']}, "
     span = points_in_words(comparison["difference"], comparison["low"], comparison["high"])
-    if comparison["p_value"] < 0.05:
+    chances, beats = comparison["probability"], comparison["p_holm"] < 0.05
+    if beats and chances["better"] >= 0.99:
         return f"{where}{names[0]} beats {names[1]} by {span}"
-    return f"{where}{names[0]} and {names[1]} cannot be told apart: the difference is {span}"
+    rope = f"within {comparison['rope']:g} point{'s' * (comparison['rope'] != 1)}"
+    odds = (
+        f"{100 * chances['better']:.0f} % better, {100 * chances['same']:.0f} % practically the same ({rope}), "
+        f"{100 * chances['worse']:.0f} % worse"
+    )
+    if beats:
+        return f"{where}{names[0]} beats {names[1]} by {span}; {odds}"
+    # Alone it would do; among many questions one such answer is to be expected from luck.
+    among = f" among {comparison['family']} comparisons" if comparison["p_value"] < 0.05 else ""
+    return f"{where}{names[0]} and {names[1]} cannot be told apart{among}: the difference is {span}; {odds}"
 
 
 def sentence(words: str) -> str:
@@ -68,7 +81,10 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> 
 
 def comparison_as_text(found: "Comparison") -> str:
     """What `evaluate compare` prints: the table, the differences in words, the warnings."""
-    header = ["", "features", "head", "accuracy (95 % interval)", "macro F1", "log loss", "fit seconds"]
+    from evaluate.scoretext import best_in_words
+
+    header = ["", "features", "head", "accuracy (95 % interval)", "macro F1", "log loss"]
+    header += ["fit seconds", "ms/photo", "model kB"]
     rows = [
         [
             "*" if place == 0 else "",
@@ -78,6 +94,8 @@ def comparison_as_text(found: "Comparison") -> str:
             percent(row["macro_f1"]),
             f"{row['log_loss']:.3f}",
             f"{row['fit_seconds']:.2f}",
+            f"{1000 * row['predict_seconds_per_image']:.2f}",
+            "?" if row["model_bytes"] is None else f"{row['model_bytes'] / 1000:,.0f}",
         ]
         for place, row in enumerate(found.results)
     ]
@@ -85,6 +103,7 @@ def comparison_as_text(found: "Comparison") -> str:
         data_in_words(found.data, found.folds),
         aligned(header, rows, left=3) + "\n* best",
         "\n".join(sentence(pair["words"]) for pair in found.comparisons),
+        "\n".join(best_in_words(found)),
         _warnings(found.warnings),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -108,6 +127,9 @@ def data_in_words(data: dict[str, Any], folds: dict[str, Any]) -> str:
 
 def test_as_text(found: "TestResult") -> str:
     """What `evaluate test` prints: accuracy, scores by label, the surest mistakes, the warnings."""
+    from evaluate.scoretext import confusion_as_text, labels_as_text, scores_in_words
+    from evaluate.superclass import superclasses_in_words
+
     content = found.to_dict()
     lines = [
         f"accuracy {interval_in_words(content['accuracy_interval'])} on {content['data']['images']} photos"
@@ -117,12 +139,14 @@ def test_as_text(found: "TestResult") -> str:
         lines.append(
             f"accuracy {interval_in_words(unseen['accuracy_interval'])} on the {unseen['images']} not seen in training"
         )
-    lines.append(f"macro F1 {percent(content['macro_f1'])} %, log loss {content['log_loss']:.3f}")
-    rows = [
-        [name, percent(s["precision"]), percent(s["recall"]), percent(s["f1"]), str(s["support"])]
-        for name, s in content["per_label"].items()
+    lines += scores_in_words(content)
+    if content["superclasses"]:
+        lines.append(superclasses_in_words(content["superclasses"]))
+    parts = [
+        "\n".join(lines),
+        labels_as_text(content),
+        confusion_as_text(content["confusion"], content["confusion_percent"]),
     ]
-    parts = ["\n".join(lines), aligned(["label", "precision %", "recall %", "F1 %", "photos"], rows, left=1)]
     wrong = content["misclassified"]
     if wrong:
         shown = [

@@ -1,13 +1,18 @@
 """`compare`: every number follows from the predictions, and the doubts are named."""
 
 import json
+import zipfile
 
 import numpy as np
 import pytest
 
 import evaluate
+from classify.persist import save_model
+from classify.train import train
 from evaluate import metrics
-from evaluate.comparison import compare, misclassified
+from evaluate.comparison import compare
+from evaluate.mistakes import misclassified
+from evaluate.significance import holm
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 
@@ -31,9 +36,57 @@ def test_best_first_and_good_features_beat_noise(comparison):
     assert means == sorted(means, reverse=True) and means[0] > 0.6
     assert all(row["features"] == "noise" for row in comparison.results[-2:])
     [against_noise] = [pair for pair in comparison.comparisons if pair["other"]["features"] == "noise"]
-    assert against_noise["p_value"] < 0.05 and " beats noise " in against_noise["words"]
+    # Enough alone, but not among three comparisons on four folds.
+    assert against_noise["p_value"] < 0.05 < against_noise["p_holm"]
+    assert "cannot be told apart among 3 comparisons" in against_noise["words"]
+    assert against_noise["probability"]["better"] > 0.98
     noise = next(row for row in comparison.results if row["features"] == "noise")
     assert against_noise["difference"] == pytest.approx(means[0] - noise["accuracy"]["mean"])
+
+
+def test_a_large_difference_is_said_plainly(confused):
+    found = compare(confused, ["good", "noise"], ["softmax"], cv=10, jobs=1)
+    [pair] = found.comparisons
+    assert pair["p_holm"] == pair["p_value"] < 0.05
+    assert pair["words"].startswith("good (softmax) beats noise (softmax) by ")
+    assert "practically" not in pair["words"]
+
+
+def test_a_pair_holds_every_answer(comparison):
+    [pair] = [one for one in comparison.comparisons if one["compares"] == "head"]
+    mine, its = (comparison.predictions.of(**pair[side]) for side in ("one", "other"))
+    right, other = mine.label == mine.predicted, its.label == its.predicted
+    assert pair["mcnemar"]["only_one_right"] == (right & ~other).sum()
+    assert pair["mcnemar"]["only_other_right"] == (other & ~right).sum()
+    assert sum(pair["probability"].values()) == pytest.approx(1) and pair["rope"] == 1.0
+    p_values = [one["p_value"] for one in comparison.comparisons]
+    assert [one["p_holm"] for one in comparison.comparisons] == holm(p_values)
+
+
+def test_the_region_of_equivalence_is_in_points(confused):
+    heads = ["softmax", "sklearn.naive_bayes.GaussianNB"]
+    same = [
+        compare(confused, ["good"], heads, cv=4, rope=rope, jobs=1).comparisons[0]["probability"]["same"]
+        for rope in (0, 5, 99)
+    ]
+    assert same[0] == 0 < same[1] < same[2] and same[2] > 0.99
+
+
+def test_the_size_of_a_model_is_that_of_its_file(confused, tmp_path):
+    found = compare(confused, ["good"], ["softmax", "random-forest:n_estimators=20"], cv=4, jobs=1)
+    sizes = {row["head"]: row["model_bytes"] for row in found.results}
+    save_model(train(confused, "softmax", "good", jobs=1), tmp_path / "good.model")
+    with zipfile.ZipFile(tmp_path / "good.model") as archive:
+        written = max(member.file_size for member in archive.infolist() if "json" not in member.filename)
+    assert sizes["softmax"] == pytest.approx(written, rel=0.1)
+    assert sizes["random-forest:n_estimators=20"] > 5 * sizes["softmax"]
+
+
+def test_sensitivity_is_the_recall_of_the_positive_label(confused):
+    two = {"ant": "ant", "bee": "other", "cat": "other"}
+    [row] = compare(confused, ["good"], ["softmax"], relabel=two, positive="ant", jobs=1).results
+    assert row["positive"]["sensitivity"] == pytest.approx(row["per_label"]["ant"]["recall"])
+    assert row["positive"]["specificity"] == pytest.approx(row["per_label"]["other"]["recall"])
 
 
 def test_the_best_is_told_in_detail(comparison):
@@ -142,6 +195,9 @@ def test_the_text_shows_the_best_first_and_the_differences(comparison):
         ({"heads": "svm"}, "features and heads are lists"),
         ({"cv": 21}, "21 folds cannot be made: ant has 20 images"),
         ({"relabel": {"ant": "x", "bee": "x", "cat": "x"}}, "all 60 usable rows have the label x"),
+        ({"positive": "ant"}, "of two labels, and here are 3"),
+        ({"rope": -1}, "equivalence is -1 points"),
+        ({"superclasses": {"ant": "insect", "cat": "pet"}}, "1 of 3 labels have no super-class: bee"),
         ({"relabel": {"ant": "x"}}, "names no new label for bee, cat"),
     ],
 )

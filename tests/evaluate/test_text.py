@@ -2,6 +2,7 @@
 
 import pytest
 
+from evaluate.scoretext import confusion_as_text, mistakes_as_text, scores_in_words
 from evaluate.text import aligned, difference_in_words, points_in_words, split_as_text
 from featurize.table import FeatureTable
 
@@ -10,19 +11,75 @@ def pair(compares="features", **numbers):
     one, other = {"features": "inception_v3", "head": "svm"}, {"features": "glcm", "head": "mlp"}
     if compares == "head":
         other = {"features": "inception_v3", "head": "softmax"}
-    return {"compares": compares, "one": one, "other": other, **numbers}
+    odds = {"worse": 0.125, "same": 0.5, "better": 0.375}
+    return {"compares": compares, "one": one, "other": other, "rope": 1.0, "probability": odds} | numbers
 
 
 def test_a_clear_difference_of_features():
-    found = pair(difference=0.312, low=0.268, high=0.351, p_value=0.001)
+    found = pair(difference=0.312, low=0.268, high=0.351, p_value=1e-3, p_holm=2e-3)
+    found["probability"] = {"worse": 0.0, "same": 0.0, "better": 1.0}
     assert difference_in_words(found) == "inception_v3 (svm) beats glcm (mlp) by 31 points (27 to 35)"
 
 
 def test_heads_that_cannot_be_told_apart():
-    found = pair("head", difference=0.004, low=-0.02, high=0.028, p_value=0.6)
+    found = pair("head", difference=0.004, low=-0.02, high=0.028, p_value=0.6, p_holm=0.6)
     assert difference_in_words(found) == (
-        "on inception_v3, svm and softmax cannot be told apart: the difference is 0.4 points (-2.0 to 2.8)"
+        "on inception_v3, svm and softmax cannot be told apart: the difference is 0.4 points (-2.0 to 2.8); "
+        "38 % better, 50 % practically the same (within 1 point), 12 % worse"
     )
+
+
+def test_a_difference_that_counts_alone_but_not_among_many_says_so():
+    found = pair("head", difference=0.03, low=0.01, high=0.05, p_value=0.02, p_holm=0.08, family=4, rope=2)
+    words = difference_in_words(found)
+    assert "cannot be told apart among 4 comparisons: the difference is 3.0 points" in words
+    assert "(within 2 points)" in words
+
+
+def test_a_sure_difference_that_is_practically_none_says_so():
+    found = pair("head", difference=0.003, low=0.001, high=0.005, p_value=0.01, p_holm=0.01)
+    found["probability"] = {"worse": 0.0, "same": 1.0, "better": 0.0}
+    words = difference_in_words(found)
+    assert "svm beats softmax by 0.3 points (0.1 to 0.5); 0 % better, 100 % practically the same" in words
+
+
+SCORES = {
+    "balanced_accuracy": 0.9,
+    "macro_f1": 0.91,
+    "roc_auc": 0.9871,
+    "average_precision": None,
+    "log_loss": 0.2,
+    "brier": 0.05,
+    "calibration_error": 0.031,
+    "top_k": {"2": 0.99},
+}
+
+
+def test_scores_in_words():
+    assert scores_in_words(SCORES) == [
+        "balanced accuracy 90.0 %, macro F1 91.0 %, ROC AUC 0.987, average precision unknown",
+        "log loss 0.200, Brier score 0.050, calibration error 0.031, top 2 99.0 %",
+    ]
+    found = {"label": "ill", "sensitivity": 0.75, "specificity": None, "precision": 1.0}
+    assert scores_in_words({**SCORES, "positive": found})[2] == (
+        "ill: sensitivity 75.0 %, specificity unknown, precision 100.0 %"
+    )
+
+
+def test_the_confusion_is_in_counts_and_per_cent():
+    confusion = {"labels": ["ant", "bee"], "matrix": [[3, 1], [0, 2]]}
+    lines = confusion_as_text(confusion, [[75.0, 25.0], [0.0, 100.0]]).splitlines()
+    assert lines[1].split() == ["ant", "3", "(75", "%)", "1", "(25", "%)"]
+    wide = {"labels": list("abcdefghijklmn"), "matrix": []}
+    assert "14 labels is too wide to print" in confusion_as_text(wide, [])
+
+
+def test_every_list_of_mistakes_is_printed_whole(comparison):
+    text = mistakes_as_text(comparison)
+    for row in comparison.best["misclassified"] + comparison.best["label_suspects"]:
+        assert row["image"] in text
+    assert f"misclassified, the surest first ({len(comparison.best['misclassified'])}):" in text
+    assert "look at them" in text and "remove" not in text
 
 
 @pytest.mark.parametrize(

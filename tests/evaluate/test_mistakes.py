@@ -1,0 +1,159 @@
+"""Which photos go wrong, whose labels are worth a look, and which errors cross super-classes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evaluate.comparison import compare
+from evaluate.crossval import Predictions
+from evaluate.mistakes import ByImage, by_image, hardest, wrong_every_time
+from evaluate.superclass import (
+    check_superclasses,
+    read_superclasses,
+    superclass_errors,
+    superclasses_in_words,
+)
+from evaluate.suspects import label_suspects
+from featurize.errors import UsageError
+
+ANIMALS = {"ant": "insect", "bee": "insect", "cat": "pet"}
+
+
+def predictions(*columns):
+    """Of three images, a cat, a cat and a dog: per column (features, head, repeat) the probabilities of cat."""
+    rows, chances, times = [], [], []
+    for features, head, repeat, cat in columns:
+        key = {"features": features, "head": head, "repeat": repeat, "fold": 0}
+        who = {
+            "row": [0, 1, 2],
+            "image": ["c0", "c1", "d2"],
+            "label": ["cat", "cat", "dog"],
+            "group": [0, 1, 2],
+        }
+        rows.append(pd.DataFrame(who).assign(**key))
+        times.append(key)
+        chances += [(p, 1 - p) for p in cat]
+    return Predictions(
+        pd.concat(rows, ignore_index=True), np.array(chances), ["cat", "dog"], pd.DataFrame(times)
+    )
+
+
+MADE = predictions(
+    ("net", "svm", 0, [0.9, 0.2, 0.6]),
+    ("net", "svm", 1, [0.8, 0.4, 0.4]),
+    ("net", "mlp", 0, [0.7, 0.1, 0.7]),
+    ("glcm", "svm", 0, [0.1, 0.9, 0.9]),
+)
+
+
+def test_wrong_every_time_asks_every_head_and_repeat_on_the_features():
+    assert wrong_every_time(MADE, "net") == [{"image": "c1", "label": "cat", "predicted": "dog", "times": 3}]
+    assert [one["image"] for one in wrong_every_time(MADE, "glcm")] == ["c0", "d2"]
+
+
+def test_the_hardest_are_those_whose_label_is_least_probable_on_average():
+    found = hardest(MADE, "net")
+    assert [one["image"] for one in found] == ["c1", "d2", "c0"]
+    assert found[0]["probability"] == pytest.approx((0.2 + 0.4 + 0.1) / 3)
+    assert [one["predicted"] for one in found] == ["dog", "cat", "cat"]
+
+
+def test_one_row_per_image_is_the_mean_over_repeats():
+    found = by_image(MADE.of("net", "svm"))
+    assert found.probabilities[:, 0] == pytest.approx([0.85, 0.3, 0.5])
+    assert found.right.tolist() == [True, False, False]
+
+
+def confident_joint(label, chances, labels):
+    """Confident learning's own definition, image by image."""
+    means = [
+        np.mean([row[j] for row, name in zip(chances, label, strict=True) if name == labels[j]])
+        for j in range(3)
+    ]
+    for row, name in zip(chances, label, strict=True):
+        above = [j for j in range(3) if row[j] >= means[j]]
+        best = max(above, key=lambda j: row[j]) if above else labels.index(name)
+        yield labels[best] if labels[best] != name else None
+
+
+def test_suspects_are_those_of_the_definition(comparison):
+    found = by_image(comparison.predictions.of("good", "softmax"))
+    expected = list(confident_joint(found.label, found.probabilities, found.labels))
+    suspects = label_suspects(found)
+    assert {one["image"]: one["suggested"] for one in suspects} == {
+        image: name for image, name in zip(found.image, expected, strict=True) if name
+    }
+    assert 0 < len(suspects) < 20
+    gaps = [one["suggested_probability"] - one["probability"] for one in suspects]
+    assert gaps == sorted(gaps, reverse=True)
+
+
+def test_swapped_labels_are_suspected_first(separable):
+    label = separable.label.copy()
+    label[3], label[25] = "bee", "cat"
+    found = compare(separable.with_column("label", label), ["wide"], ["softmax"], jobs=1)
+    suspects = found.best["label_suspects"]
+    assert {one["image"]: one["suggested"] for one in suspects[:2]} == {
+        separable.image[3]: "ant",
+        separable.image[25]: "bee",
+    }
+
+
+def test_a_label_without_images_suspects_nobody():
+    chances = np.array([[0.6, 0.1, 0.3], [0.2, 0.1, 0.7]])
+    found = ByImage(np.array(["a", "b"]), np.array(["ant", "cat"]), chances, ["ant", "bee", "cat"])
+    assert label_suspects(found) == []
+
+
+def test_superclasses_by_hand():
+    label = ["ant", "ant", "bee", "cat", "cat", "bee"]
+    predicted = ["ant", "bee", "cat", "cat", "ant", "bee"]
+    found = superclass_errors(label, predicted, ANIMALS)
+    assert (found["errors"], found["inside"], found["crossing"]) == (3, 1, 2)
+    assert found["accuracy"] == pytest.approx(4 / 6)
+    assert found["confusion"] == {"labels": ["insect", "pet"], "matrix": [[3, 1], [1, 1]]}
+    assert superclasses_in_words(found) == (
+        "2 of 3 errors cross from one super-class to another, 1 stays inside"
+    )
+
+
+def test_merging_labels_into_superclasses_leaves_the_crossing_errors(confused):
+    found = compare(confused, ["noise"], ["softmax"], superclasses=ANIMALS, jobs=1)
+    counts = found.best["superclasses"]
+    assert counts["errors"] == len(found.best["misclassified"]) == counts["inside"] + counts["crossing"]
+    assert counts["crossing"] == sum(
+        ANIMALS[w["label"]] != ANIMALS[w["predicted"]] for w in found.best["misclassified"]
+    )
+    assert superclasses_in_words(counts) in str(found)
+
+
+def test_a_file_of_superclasses_is_read(tmp_path):
+    path = tmp_path / "map.csv"
+    path.write_text("label,superclass\nant, insect\n\nbee,insect\ncat,pet\nemu,bird\n", encoding="utf-8-sig")
+    assert check_superclasses(read_superclasses(path), ["ant", "bee", "cat"]) == ANIMALS
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "have the columns none"),
+        ("label,new_label\nant,x\n", "have the columns label, new_label"),
+        ("label,superclass\nant\n", "has the line 'ant'"),
+        ("label,superclass\nant,\n", "has the line 'ant,'"),
+        ("label,superclass\nant,a\nant,b\n", "has the line 'ant,b'"),
+    ],
+)
+def test_a_bad_file_of_superclasses_is_refused(tmp_path, text, message):
+    path = tmp_path / "map.csv"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        read_superclasses(path)
+
+
+def test_superclasses_must_cover_all_labels_and_be_several(tmp_path):
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_superclasses(tmp_path / "missing.csv")
+    with pytest.raises(UsageError, match="1 of 2 labels have no super-class: dog"):
+        check_superclasses(ANIMALS, ["ant", "dog"])
+    with pytest.raises(UsageError, match="all 2 labels have the super-class insect"):
+        check_superclasses(ANIMALS, ["ant", "bee"])
