@@ -70,6 +70,11 @@ def _add_train(commands) -> None:
         help="parameters of the head, for example --set C=10 gamma=0.5",
     )
     parser.add_argument(
+        "--balanced",
+        action="store_true",
+        help="every label counts the same, however many photos it has (class_weight=balanced)",
+    )
+    parser.add_argument(
         "--relabel", metavar="MAP", help="a CSV with the columns label,new_label; empty drops"
     )
     parser.add_argument(
@@ -160,9 +165,10 @@ def _train(args: argparse.Namespace) -> int:
     from featurize.table import FeatureTable
 
     check_target(args.output, args.table)
+    balanced = {"class_weight": "balanced"} if args.balanced else {}
     model = train(
         FeatureTable.read(args.table),
-        with_params(args.head, key_values(args.set, "--set")),
+        with_params(args.head, balanced | key_values(args.set, "--set")),
         args.features,
         seed=args.seed,
         relabel=read_relabel(args.relabel) if args.relabel else None,
@@ -185,29 +191,22 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace) -> int:
-    from classify import output
     from classify.persist import check_target, load_model
-    from classify.predict import predict
-    from featurize.files import whole_file
+    from classify.predict import predict_batches
 
+    timing = Timing()
+    inputs = [one for one in args.sources if one != "-"]
     if args.output:
-        check_target(args.output, args.model, *args.sources)
-    start = time.perf_counter()
-    model = load_model(args.model, trust=args.trust)
-    log.debug("loading the model took %.2f s", time.perf_counter() - start)
+        check_target(args.output, args.model, *inputs)
+    if args.format not in (None, "parquet") and _is_parquet(args.output):
+        raise UsageError(f"--format {args.format} and -o {args.output} do not agree", "leave out --format")
+    with timing.part("loading the model"):
+        model = load_model(args.model, trust=args.trust)
     weights = _weights(args.weights, model.parts)
-    predictions = predict(model, args.sources, weights=weights, store=args.store, jobs=args.jobs)
-    for image, reason in predictions.rejects:
-        log.warning("left out %s: %s", image, reason)
-    forms = {"text": output.as_text, "csv": output.as_csv, "jsonl": output.as_jsonl}
-    text = forms[args.format](predictions, args.top)
-    if args.output:
-        with whole_file(args.output) as partial:
-            partial.write_text(text, encoding="utf-8", newline="")
-        left_out = f"; {len(predictions.rejects)} files left out" if predictions.rejects else ""
-        log.info("wrote %s: %d predictions%s", args.output, len(predictions), left_out)
-    else:
-        sys.stdout.write(text)
+    batches = predict_batches(
+        model, args.sources, weights=weights, store=args.store, jobs=args.jobs, timing=timing
+    )
+    write_predictions(model, batches, args.format, args.top, args.output)
     return 0
 
 

@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from classify.calibrate import Calibrated
 from classify.scaling import BlockScaler
 from classify.spec import parse_head
+from classify.weighting import Weighted, weigh
 from featurize.errors import UsageError
 from featurize.terminal import log
 
@@ -86,6 +87,7 @@ def make_head(head: Any, *, widths: Sequence[int] | None = None, seed: int = 0):
     head : str or scikit-learn classifier
         A registered name (`head_names`), a spec such as ``"svm:C=10,gamma=0.5"``, a dotted path such as
         ``"sklearn.ensemble.RandomForestClassifier:n_estimators=50"``, or an object, which is cloned.
+        ``class_weight=balanced`` works for every classifier that has it or takes ``sample_weight``.
     widths : sequence of int, optional
         The widths of the blocks of features, ``table.widths(features)``: registered heads scale block by
         block. By default all columns are one block.
@@ -210,7 +212,7 @@ def head_name(head: Any) -> str:
     """
     if isinstance(head, str):
         return head
-    while isinstance(head, Pipeline | Calibrated):
+    while isinstance(head, Pipeline | Calibrated | Weighted):
         head = head.steps[-1][1] if isinstance(head, Pipeline) else head.estimator
     return type(head).__name__
 
@@ -238,6 +240,9 @@ def _make(classifier: type, params: Mapping[str, Any], spec: str, seed: int):
             f"{spec} cannot be made: {error}", "give a scikit-learn classifier that needs no arguments"
         ) from error
     _checked_object(made)
+    if "class_weight" in params and "class_weight" not in valid:
+        rest = {key: value for key, value in params.items() if key != "class_weight"}
+        return weigh(_make(classifier, rest, spec, seed), params["class_weight"], spec)
     unknown = sorted(set(params) - set(valid))
     if unknown:
         raise UsageError(

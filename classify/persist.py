@@ -35,7 +35,11 @@ from featurize.files import whole_file
 from featurize.terminal import log
 
 PROTOCOL = 1
-DEFINITIONS = {"classify.calibrate.Calibrated": 1, "classify.scaling.BlockScaler": 1}
+DEFINITIONS = {
+    "classify.calibrate.Calibrated": 1,
+    "classify.scaling.BlockScaler": 1,
+    "classify.weighting.Weighted": 1,
+}
 DESCRIPTION, HEAD, OUTLIERS = "model.json", "head.skops", "outliers.f2"
 LARGE = 20e6  # bytes; worth a word before it is written
 LARGEST_DESCRIPTION = 64 * 2**20  # bytes; six million training images

@@ -18,7 +18,7 @@ from classify.outliers import fit_outliers
 from classify.persist import audit_head, dump_head
 from classify.rows import conflicting_images, usable_rows
 from classify.tuning import check_search, tune_head
-from featurize.errors import TableError
+from featurize.errors import BottleheadError, TableError, UsageError
 from featurize.table import FeatureTable
 from featurize.terminal import log
 
@@ -99,7 +99,7 @@ def train(
             head = tuning.head
             log.info("tuned on %d folds by %s: %s", tuning.n_folds, tune, head)
             unfitted = make_head(head, widths=widths, seed=seed)
-        fitted = fit_head(unfitted, X, y, rows.groups, rows.variant)
+        fitted = _fit(unfitted, X, y, rows, head)
     audit_head(dump_head(fitted), trust)
     parts, entries = table.parts(features), table.metadata["features"]
     return Model(
@@ -142,6 +142,18 @@ def _refuse_what_cannot_be_loaded(unfitted: Any, X: np.ndarray, y: np.ndarray, t
         except ValueError:
             return  # it needs more rows than these; the check after the whole training decides
     audit_head(dump_head(small), trust)
+
+
+def _fit(unfitted: Any, X: np.ndarray, y: np.ndarray, rows: FeatureTable, head: Any) -> Any:
+    try:
+        return fit_head(unfitted, X, y, rows.groups, rows.variant)
+    except BottleheadError:
+        raise
+    except ValueError as error:  # such as weights for a label that is not there
+        raise UsageError(
+            f"the head {head_name(head)} cannot be fitted: {error}",
+            "give it other parameters, or more photos",
+        ) from error
 
 
 def _threads(jobs: int | None):
