@@ -104,14 +104,17 @@ def _fail(message: str, hint: str, status: int = 1) -> int:
 def _messages_on_stderr(level: int) -> Iterator[None]:
     handler = _Handler()
     handler.setFormatter(_Formatter())
+    before = log.level, log.propagate
     log.addHandler(handler)
     log.setLevel(level)
     log.propagate = False
     try:
         yield
     finally:
+        # A caller of main() within Python keeps its own settings.
         log.removeHandler(handler)
-        log.propagate = True
+        log.setLevel(before[0])
+        log.propagate = before[1]
 
 
 class _Handler(logging.Handler):

@@ -150,3 +150,9 @@ def test_key_values():
     for wrong in ("C", "=3"):
         with pytest.raises(UsageError, match=f"--set {wrong} is not of the form NAME=VALUE"):
             key_values([wrong], "--set")
+
+
+def test_a_command_leaves_the_callers_logging_as_it_was():
+    before = log.level, log.propagate, list(log.handlers)
+    run(lambda args: 0, "--quiet")
+    assert (log.level, log.propagate, log.handlers) == before
