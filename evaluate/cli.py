@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evaluate.duplicatescli import add_duplicates
-from evaluate.output import add_outputs, check_ours, check_outputs, hand_over
+from evaluate.output import add_outputs, add_scores, check_ours, check_outputs, hand_over
 from evaluate.splitcli import add_split
 from featurize.terminal import add_command, new_parser, run_command
 
@@ -67,6 +67,14 @@ def _add_compare(commands: Any) -> None:
         metavar="MAP",
         help="CSV with the columns label,new_label; an empty new_label drops the class",
     )
+    compare.add_argument(
+        "--rope",
+        type=float,
+        default=1.0,
+        metavar="POINTS",
+        help="a difference of so many accuracy points is practically none (default: 1)",
+    )
+    add_scores(compare)
     add_outputs(compare)
 
 
@@ -87,12 +95,14 @@ def _add_test(commands: Any) -> None:
         metavar="TYPE",
         help="a type that the model may hold beyond the known safe ones; may be repeated",
     )
+    add_scores(test)
     add_outputs(test)
 
 
 def _compare(args: argparse.Namespace) -> int:
     from classify.rows import read_relabel
     from evaluate.comparison import compare
+    from evaluate.superclass import read_superclasses
     from featurize.table import FeatureTable
 
     check_ours()
@@ -107,6 +117,9 @@ def _compare(args: argparse.Namespace) -> int:
         seed=args.seed,
         relabel=relabel,
         jobs=args.jobs,
+        positive=args.positive,
+        rope=args.rope,
+        superclasses=read_superclasses(args.superclass) if args.superclass else None,
     )
     return hand_over(found, args)
 
@@ -115,11 +128,17 @@ def _test(args: argparse.Namespace) -> int:
     from threadpoolctl import threadpool_limits
 
     from classify.persist import load_model
+    from evaluate.superclass import read_superclasses
     from evaluate.testing import test
     from featurize.table import FeatureTable
 
     check_ours()
     check_outputs(args)
     with threadpool_limits(args.jobs):
-        found = test(load_model(args.model, trust=args.trust), FeatureTable.read(args.table))
+        found = test(
+            load_model(args.model, trust=args.trust),
+            FeatureTable.read(args.table),
+            positive=args.positive,
+            superclasses=read_superclasses(args.superclass) if args.superclass else None,
+        )
     return hand_over(found, args)

@@ -20,6 +20,23 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_scores(parser: argparse.ArgumentParser) -> None:
+    """The options of `compare` and `test` about what is scored and printed."""
+    parser.add_argument(
+        "--positive",
+        metavar="LABEL",
+        help="of two labels the one to be found: adds sensitivity and specificity",
+    )
+    parser.add_argument(
+        "--superclass",
+        metavar="MAP",
+        help="CSV with the columns label,superclass: counts the errors inside a super-class and across",
+    )
+    parser.add_argument(
+        "--misclassified", action="store_true", help="print every misclassified image, the surest first"
+    )
+
+
 def hand_over(found: Any, args: argparse.Namespace) -> int:
     """The text to stdout, the files where they are wanted."""
     from evaluate.report import write_report
@@ -27,6 +44,10 @@ def hand_over(found: Any, args: argparse.Namespace) -> int:
 
     found.command = args.command_line
     print(found)
+    if getattr(args, "misclassified", False):
+        from evaluate.scoretext import mistakes_as_text
+
+        print(f"\n{mistakes_as_text(found)}")
     if args.json:
         with whole_file(args.json) as partial:
             text = json.dumps(found.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)

@@ -117,11 +117,11 @@ def test(
         labels, or a label of the model has no super-class.
     """
     model.check_table(table)
+    check_positive(list(model.labels), positive)
+    if superclasses is not None:
+        superclasses = check_superclasses(superclasses, list(model.labels))
     used = _relabelled(model, usable_rows(table, "test"))
     X, label, labels = used.select(model.features), used.label, list(model.labels)
-    check_positive(labels, positive)
-    if superclasses is not None:
-        superclasses = check_superclasses(superclasses, labels)
     start = time.perf_counter()
     probabilities = np.asarray(model.predict_proba(X), dtype=np.float64)
     seconds = time.perf_counter() - start

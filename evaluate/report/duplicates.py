@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from evaluate.report.page import Page, Section
 from evaluate.report.photos import Photos
-from evaluate.report.sections import Page, Section
 
 if TYPE_CHECKING:
     from evaluate.duplicates import Duplicates

@@ -1,10 +1,11 @@
 """What the report says: a comparison or a test as a list of titled sections, each with its template."""
 
 import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from evaluate.report.page import Page, Section
 from evaluate.report.photos import Photos
+from evaluate.report.scores import difference_sections, look_sections, score_sections, superclass_sections
 from evaluate.text import interval_in_words, percent, sentence
 
 if TYPE_CHECKING:
@@ -13,25 +14,6 @@ if TYPE_CHECKING:
     from evaluate.testing import TestResult
 
 SHOWN_PHOTOS = 60
-
-
-@dataclass(frozen=True)
-class Section:
-    """A titled part of a page: `key` is its anchor and the name of its template, `content` what it shows."""
-
-    key: str
-    title: str
-    content: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Page:
-    """A report: a title, what it is about, the figures that matter most, and its sections."""
-
-    title: str
-    subtitle: str
-    figures: list[tuple[str, str, str]]
-    sections: list[Section] = field(default_factory=list)
 
 
 def page_of(result: "Comparison | TestResult | Duplicates", photos: Photos) -> Page:
@@ -49,6 +31,7 @@ def _comparison(found: dict[str, Any], photos: Photos) -> Page:
     best, details = found["results"][0], found["best"]
     pair = f"{best['head']} on {best['features']}"
     n_images = found["data"]["images"]
+    n_heads = sum(row["features"] == best["features"] for row in found["results"])
     sentences = [
         f"Of {len(found['results'])} pairs of features and head, {pair} is the best: "
         f"{interval_in_words(best['accuracy'])} of {n_images} photos right, each predicted by heads that were not "
@@ -60,9 +43,13 @@ def _comparison(found: dict[str, Any], photos: Photos) -> Page:
         Section("summary", "In words", {"sentences": sentences}),
         *_warnings(found["warnings"]),
         Section("comparison", "Comparison", {"results": found["results"], "axis": _axis(found["results"])}),
+        *difference_sections(found["comparisons"]),
         Section("confusion", "Confusion", {"of": pair, **_confusion(details["confusion"])}),
-        Section("labels", "Label by label", {"of": pair, "per_label": details["per_label"]}),
+        *superclass_sections(pair, details["superclasses"]),
+        Section("labels", "Label by label", {"of": pair, **_by_label(best)}),
+        *score_sections(pair, best),
         Section("misclassified", "Misclassified", {"of": pair, **_gallery(details["misclassified"], photos)}),
+        *look_sections(details, best["features"], n_heads * found["folds"]["repeats"], photos),
         Section("provenance", "Where the numbers come from", _provenance(found)),
     ]
     return Page(
@@ -87,7 +74,9 @@ def _test(found: dict[str, Any], photos: Photos) -> Page:
         Section("summary", "In words", {"sentences": sentences}),
         *_warnings(found["warnings"]),
         Section("confusion", "Confusion", {"of": pair, **_confusion(found["confusion"])}),
-        Section("labels", "Label by label", {"of": pair, "per_label": found["per_label"]}),
+        *superclass_sections(pair, found["superclasses"]),
+        Section("labels", "Label by label", {"of": pair, **_by_label(found)}),
+        *score_sections(pair, found),
         Section("misclassified", "Misclassified", {"of": pair, **_gallery(found["misclassified"], photos)}),
         Section("provenance", "Where the numbers come from", _provenance(found)),
     ]
@@ -148,6 +137,10 @@ def _confusion(confusion: dict[str, Any]) -> dict[str, Any]:
         cells = [{"count": count, "share": count / total if total else 0.0} for count in counts]
         rows.append({"label": name, "cells": cells, "total": total})
     return {"labels": confusion["labels"], "rows": rows}
+
+
+def _by_label(scores: dict[str, Any]) -> dict[str, Any]:
+    return {name: scores[name] for name in ("per_label", "averages", "one_vs_rest")}
 
 
 def _gallery(misclassified: list[dict[str, Any]], photos: Photos) -> dict[str, Any]:

@@ -51,6 +51,22 @@ def test_test_writes_the_keys_that_were_promised(files, capsys):
     assert set(content["misclassified"][0]) == {"image", "label", "predicted", "confidence"}
 
 
+def test_misclassified_prints_the_list_of_compare_and_of_test(files, capsys):
+    (files / "map.csv").write_text("label,superclass\nant,insect\nbee,insect\ncat,pet\n")
+    options = "--misclassified --superclass map.csv --json j.json"
+    for words in (
+        "compare table.parquet --features noise --heads softmax -j 1",
+        "test flowers.model table.parquet",
+    ):
+        assert main(f"{words} {options}".split()) == 0
+        out = capsys.readouterr().out
+        content = json.loads((files / "j.json").read_text())
+        wrong = content.get("best", content)["misclassified"]
+        listed = out[out.index("misclassified, the surest first") :].splitlines()
+        assert [line.split()[0] for line in listed[2 : 2 + len(wrong)]] == [row["image"] for row in wrong]
+        assert "from one super-class to another" in out
+
+
 def test_split_then_test_uses_the_testing_rows(files, capsys):
     assert (
         main(
@@ -87,6 +103,10 @@ def test_hash_split_warns_of_identical_photos_that_cross(files, capsys):
         ("compare table.parquet --images no --report r.html", "there is no folder no"),
         ("test missing.model table.parquet", "there is no model missing.model"),
         ("split table.parquet --testing-percentage 95 -o d.parquet", "95 % testing and 10 % validation"),
+        ("compare table.parquet --positive ant", "of two labels, and here are 3"),
+        ("compare table.parquet --rope -1", "equivalence is -1.0 points"),
+        ("compare table.parquet --superclass missing.csv", "super-classes missing.csv cannot be read"),
+        ("test flowers.model table.parquet --positive emu", "'emu' is none of the 3 labels"),
         ("split table.parquet -o d.csv", "d.csv is no table by its name"),
     ],
 )

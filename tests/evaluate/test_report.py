@@ -14,6 +14,7 @@ from evaluate import testing
 from evaluate.comparison import compare
 from evaluate.report import render, write_report
 from evaluate.report.photos import Photos
+from evaluate.report.scores import SHOWN_LOOKS
 from evaluate.report.sections import SHOWN_PHOTOS
 from featurize.table import FeatureTable
 
@@ -45,6 +46,15 @@ class Outline(HTMLParser):
         return [attrs.get(name) for found, attrs in self.tags if found == tag]
 
 
+LOOKS = ("hardest", "label_suspects")  # with one head there is no "every head"
+
+
+def shown(best, without=(), lists=("misclassified", *LOOKS)):
+    """How many photos a comparison of one head shows."""
+    caps = {"misclassified": SHOWN_PHOTOS} | dict.fromkeys(LOOKS, SHOWN_LOOKS)
+    return sum(row["image"] not in without for name in lists for row in best[name][: caps[name]])
+
+
 def words(page):
     return " ".join(" ".join(Outline(page).text).split())
 
@@ -55,9 +65,14 @@ def test_the_comparison_is_all_there(comparison):
         "summary",
         "warnings",
         "comparison",
+        "differences",
         "confusion",
         "labels",
+        "scores",
         "misclassified",
+        "every",
+        "hardest",
+        "suspects",
         "provenance",
     ]
     text = words(comparison.to_html())
@@ -109,7 +124,7 @@ def test_hostile_names_are_only_text(confused):
 def test_thumbnails_travel_in_the_page(photos):
     found = compare(photos, ["noise"], ["softmax"], cv=3, jobs=1)
     sources = Outline(found.to_html()).attributes("img", "src")
-    assert len(sources) == len(found.best["misclassified"]) > 0
+    assert len(sources) == shown(found.best) > len(found.best["misclassified"]) > 0
     picture = Image.open(io.BytesIO(base64.b64decode(sources[0].removeprefix("data:image/jpeg;base64,"))))
     assert picture.format == "JPEG" and picture.size == (40, 20)
 
@@ -121,7 +136,8 @@ def test_a_missing_or_changed_photo_costs_its_thumbnail(photos, tmp_path):
     Image.new("RGB", (9, 9)).save(changed)
     broken.write_text("no image")
     page = found.to_html()
-    assert len(Outline(page).attributes("img", "src")) == len(found.best["misclassified"]) - 3
+    lost = {row["image"] for row in found.best["misclassified"][:3]}
+    assert len(Outline(page).attributes("img", "src")) == shown(found.best, without=lost)
     assert "3 thumbnails are missing" in words(page)
 
 
@@ -129,9 +145,7 @@ def test_photos_that_moved_are_found_with_images(photos, tmp_path):
     found = compare(photos, ["noise"], ["softmax"], cv=3, jobs=1)
     moved = (tmp_path / "photos").rename(tmp_path / "moved")
     assert Outline(found.to_html()).attributes("img", "src") == []
-    assert len(Outline(found.to_html(images=moved)).attributes("img", "src")) == len(
-        found.best["misclassified"]
-    )
+    assert len(Outline(found.to_html(images=moved)).attributes("img", "src")) == shown(found.best)
 
 
 def test_the_gallery_is_capped_and_says_so():
@@ -142,7 +156,7 @@ def test_the_gallery_is_capped_and_says_so():
     found = compare(table, heads=["softmax"], jobs=1)
     n_wrong = len(found.best["misclassified"])
     page = found.to_html()
-    assert n_wrong > SHOWN_PHOTOS and page.count("<figure>") == SHOWN_PHOTOS
+    assert n_wrong > SHOWN_PHOTOS and page.count("<figure>") == SHOWN_PHOTOS + shown(found.best, lists=LOOKS)
     assert f"{n_wrong} by softmax on noise" in words(page) and f"the first {SHOWN_PHOTOS} are shown" in words(
         page
     )
@@ -202,3 +216,35 @@ def test_the_file_is_written_whole_as_utf8(comparison, tmp_path):
     write_report(comparison, tmp_path / "r.html")
     assert (tmp_path / "r.html").read_text(encoding="utf-8") == comparison.to_html()
     assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
+
+
+def test_differences_superclasses_and_scores_are_in_the_page(confused):
+    maps = {"ant": "insect", "bee": "insect", "cat": "<pet>"}
+    found = compare(confused, ["good", "noise"], ["softmax"], cv=4, superclasses=maps, jobs=1)
+    text = words(found.to_html())
+    counts = found.best["superclasses"]
+    assert f"{counts['crossing']} of {counts['errors']} errors cross" in text and "<pet>" in text
+    assert f"{found.results[0]['roc_auc']:.3f}" in text and f"{found.results[0]['brier']:.3f}" in text
+    assert f"{100 * found.comparisons[0]['probability']['better']:.0f}" in text
+    assert f"macro average {100 * found.results[0]['averages']['macro']['precision']:.1f}" in text
+
+
+def test_what_every_head_got_wrong_is_shown_with_names(comparison):
+    page = comparison.to_html()
+    section = words(page[page.index('<section id="every">') : page.index('<section id="hardest">')])
+    assert len(comparison.best["wrong_every_time"]) > 0
+    assert all(row["image"] in section for row in comparison.best["wrong_every_time"])
+
+
+def test_sensitivity_is_in_the_report_of_a_test(confused):
+    two = {"ant": "ant", "bee": "other", "cat": "other"}
+    table = confused.relabel(two)
+    even = np.arange(60) % 2 == 0
+    model = train(table.filter(even), "softmax", "good", jobs=1)
+    found = testing.test(
+        model, table.filter(~even), positive="other", superclasses={"ant": "a", "other": "b"}
+    )
+    share = found.scores["positive"]["sensitivity"]
+    assert f"Sensitivity {100 * share:.1f} % of the photos that are other, found" in words(found.to_html())
+    assert found.details["superclasses"]["inside"] == 0
+    assert f"other: sensitivity {100 * share:.1f} %" in str(found) and "ROC AUC" in str(found)

@@ -1,0 +1,112 @@
+"""Sections of the report beyond accuracy: all scores, differences, and photos that are worth a look."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evaluate.report.page import Section
+from evaluate.report.photos import Photos
+from evaluate.scoretext import number
+from evaluate.superclass import superclasses_in_words
+from evaluate.text import percent, points_in_words
+
+SHOWN_LOOKS = 24
+
+
+def score_sections(of: str, scores: Mapping[str, Any]) -> list[Section]:
+    """Every score of one head, with how to read it."""
+    rows = [
+        ("Balanced accuracy", f"{percent(scores['balanced_accuracy'])} %", "mean recall of the labels"),
+        ("Macro F1", f"{percent(scores['macro_f1'])} %", "every label counts the same"),
+        ("Log loss", f"{scores['log_loss']:.3f}", "0 is perfect; being sure and wrong costs most"),
+        ("Brier score", f"{scores['brier']:.3f}", "squared distance of the probabilities from the truth"),
+        (
+            "Expected calibration error",
+            f"{scores['calibration_error']:.3f}",
+            "how far confidence and accuracy lie apart, in 15 bins",
+        ),
+        ("ROC AUC", number(scores["roc_auc"]), "one label against the rest, mean; 0.5 is guessing"),
+        ("Average precision", number(scores["average_precision"]), "one label against the rest, mean"),
+    ]
+    rows += [
+        (f"Top {k}", f"{percent(share)} %", f"the true label is among the {k} most probable")
+        for k, share in scores["top_k"].items()
+    ]
+    if "positive" in scores:
+        found = scores["positive"]
+        for name, meaning in (
+            ("sensitivity", f"of the photos that are {found['label']}, found"),
+            ("specificity", f"of the photos that are not {found['label']}, left alone"),
+            ("precision", f"of the photos called {found['label']}, rightly so"),
+        ):
+            value = "unknown" if found[name] is None else f"{percent(found[name])} %"
+            rows.append((name.capitalize(), value, meaning))
+    return [Section("scores", "All scores", {"of": of, "rows": rows})]
+
+
+def difference_sections(comparisons: Sequence[Mapping[str, Any]]) -> list[Section]:
+    """Every comparison in numbers; nothing where there was none."""
+    rows = [
+        {
+            "one": f"{pair['one']['head']} on {pair['one']['features']}",
+            "other": f"{pair['other']['head']} on {pair['other']['features']}",
+            "span": points_in_words(pair["difference"], pair["low"], pair["high"]),
+            "p_value": pair["p_value"],
+            "p_holm": pair["p_holm"],
+            "chances": [pair["probability"][name] for name in ("worse", "same", "better")],
+            "mcnemar": pair["mcnemar"],
+        }
+        for pair in comparisons
+    ]
+    if not rows:
+        return []
+    content = {"rows": rows, "family": len(rows), "rope": f"{comparisons[0]['rope']:g}"}
+    return [Section("differences", "Differences", content)]
+
+
+def superclass_sections(of: str, found: Mapping[str, Any] | None) -> list[Section]:
+    """How many errors stay inside a super-class; nothing where none were given."""
+    if not found:
+        return []
+    names, rows = found["confusion"]["labels"], found["confusion"]["matrix"]
+    table = [
+        {"label": name, "counts": list(zip(counts, (place == i for i in range(len(names))), strict=True))}
+        for place, (name, counts) in enumerate(zip(names, rows, strict=True))
+    ]
+    content = {
+        "of": of,
+        "words": superclasses_in_words(found),
+        "accuracy": found["accuracy"],
+        "labels": names,
+        "rows": table,
+    }
+    return [Section("superclasses", "Super-classes", content)]
+
+
+def look_sections(details: Mapping[str, Any], features: str, n_heads: int, photos: Photos) -> list[Section]:
+    """The photos to look at: wrong with every head, the hardest, and those whose labels may be wrong."""
+    found = []
+    if n_heads > 1:
+        looks = _looks(details["wrong_every_time"], "predicted", None, photos)
+        found.append(Section("every", "Misclassified by every head", {"features": features, **looks}))
+    if details["misclassified"]:
+        looks = _looks(details["hardest"], "predicted", "probability", photos)
+        found.append(Section("hardest", "Hardest", looks))
+    looks = _looks(details["label_suspects"], "suggested", "probability", photos)
+    found.append(Section("suspects", "Labels worth a look", looks))
+    return found
+
+
+def _looks(
+    rows: Sequence[Mapping[str, Any]], other: str, share: str | None, photos: Photos
+) -> dict[str, Any]:
+    shown = [
+        {
+            "image": row["image"],
+            "label": row["label"],
+            "other": row[other],
+            "share": row[share] if share else None,
+            "thumbnail": photos.thumbnail(row["image"]),
+        }
+        for row in rows[:SHOWN_LOOKS]
+    ]
+    return {"shown": shown, "total": len(rows)}
