@@ -2,15 +2,12 @@
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from classify.graphscli import add_import_graph
-from featurize.errors import UsageError
+from classify.predictcli import add_predict
 from featurize.terminal import add_command, key_values, log, new_parser, run_command
-
-FORMATS = ("text", "csv", "jsonl")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -22,7 +19,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_train(commands)
-    _add_predict(commands)
+    add_predict(commands)
     _add_show(commands)
     add_import_graph(commands)
     add_command(
@@ -91,44 +88,6 @@ def _add_train(commands) -> None:
     _add_trust(parser, "the head may consist of")
 
 
-def _add_predict(commands) -> None:
-    parser = add_command(
-        commands,
-        "predict",
-        _predict,
-        "Predict the labels of photos, or of the images of a table.",
-        "classify predict flowers.model holiday/*.jpg --format csv -o holiday.csv",
-    )
-    parser.add_argument("model", metavar="MODEL", help="a model that `classify train` made")
-    parser.add_argument(
-        "sources",
-        nargs="+",
-        metavar="IMAGE|FOLDER|TABLE",
-        help="photos, folders, glob patterns, manifests (image column) or tables",
-    )
-    parser.add_argument(
-        "--format", choices=FORMATS, default="text", help="form of the output (default: text)"
-    )
-    parser.add_argument(
-        "--top",
-        type=_top,
-        metavar="K",
-        help="how many labels per image, 0 for all (default: 1; all for the text of one image)",
-    )
-    parser.add_argument("-o", "--output", metavar="FILE", help="write there instead of to standard output")
-    parser.add_argument(
-        "--weights",
-        action="append",
-        default=[],
-        metavar="[SPEC=]FILE",
-        help="where a network's weights are now (default: where they were in training); repeatable",
-    )
-    parser.add_argument(
-        "--store", metavar="DIR", help="where vectors are kept (default: the user's cache folder)"
-    )
-    _add_trust(parser, "the model may consist of")
-
-
 def _add_show(commands) -> None:
     parser = add_command(
         commands,
@@ -149,12 +108,6 @@ def _add_trust(parser: argparse.ArgumentParser, what: str) -> None:
         metavar="TYPE",
         help=f"a dotted type that {what} beyond the safe ones; repeatable",
     )
-
-
-def _top(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of labels; give 1 or more, or 0 for all")
-    return int(text)
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -188,44 +141,6 @@ def _train(args: argparse.Namespace) -> int:
         size / 1e6,
     )
     return 0
-
-
-def _predict(args: argparse.Namespace) -> int:
-    from classify.persist import check_target, load_model
-    from classify.predict import predict_batches
-
-    timing = Timing()
-    inputs = [one for one in args.sources if one != "-"]
-    if args.output:
-        check_target(args.output, args.model, *inputs)
-    if args.format not in (None, "parquet") and _is_parquet(args.output):
-        raise UsageError(f"--format {args.format} and -o {args.output} do not agree", "leave out --format")
-    with timing.part("loading the model"):
-        model = load_model(args.model, trust=args.trust)
-    weights = _weights(args.weights, model.parts)
-    batches = predict_batches(
-        model, args.sources, weights=weights, store=args.store, jobs=args.jobs, timing=timing
-    )
-    write_predictions(model, batches, args.format, args.top, args.output)
-    return 0
-
-
-def _weights(given: Sequence[str], parts: Sequence[str]) -> dict[str, str]:
-    """``FILE`` for all networks and ``SPEC=FILE`` for one, as a file per features."""
-    files: dict[str, str] = {}
-    for text in given:
-        named = [part for part in parts if text.startswith(f"{part}=")]
-        if not named and "=" in text and not Path(text).exists():
-            raise UsageError(
-                f"--weights {text} names no features of the model", f"its features are {', '.join(parts)}"
-            )
-        for part in named or parts:
-            if part in files:
-                raise UsageError(
-                    f"--weights names two files for {part}", "give SPEC=FILE once for each network"
-                )
-            files[part] = text.removeprefix(f"{part}=") if named else text
-    return files
 
 
 def _show(args: argparse.Namespace) -> int:

@@ -143,8 +143,8 @@ class Outliers:
         beyond = float(np.mean(distances > self.threshold))
         return (
             f"these {len(distances)} photos do not look like the training photos: half of them are farther "
-            f"away than {min(percentile, 100)} % of those are from each other, and {beyond:.0%} are outliers "
-            f"({FALSE_ALARMS:.0%} are expected); another camera or place?"
+            f"away than {min(percentile, 100)} % of those are from each other, and {100 * beyond:.0f} % are outliers "
+            f"({100 * FALSE_ALARMS:.0f} % are expected); another camera or place?"
         )
 
 
@@ -193,18 +193,20 @@ def fit_outliers(
     held_out = order[:MOST_HELD_OUT]
     vectors = scaler.transform(np.asarray(X[kept], dtype=np.float32)).astype(np.float16)
     if len(photos) < 1 / FALSE_ALARMS - 1 or len(kept) <= NEIGHBOURS:
-        return _too_few(len(photos))
+        _log_too_few(len(photos))
+        return None
     scaled = scaler.transform(np.asarray(X[held_out], dtype=np.float32))
     distances = _nearest(scaled, vectors, np.asarray(groups)[held_out], np.asarray(groups)[kept])
     if not np.isfinite(distances).all():
-        return _too_few(len(photos))
+        _log_too_few(len(photos))
+        return None
     # The (n + 1)th photo exceeds the kth smallest of n alike with probability 1 - k / (n + 1), exactly.
     rank = int(np.ceil((len(distances) + 1) * (1 - FALSE_ALARMS) - 1e-9))
     threshold = float(np.sort(distances)[rank - 1])
     return Outliers(vectors, scaler, np.percentile(distances, np.arange(101)), threshold, len(photos))
 
 
-def _too_few(n_photos: int) -> None:
+def _log_too_few(n_photos: int) -> None:
     log.info("outliers will not be told: %d training photos, or their groups, are too few", n_photos)
 
 

@@ -1,80 +1,131 @@
-"""Predictions as text for people, and as CSV and JSON lines for programs."""
+"""Predictions as text for people, and as CSV, JSON lines and Parquet for programs, batch by batch."""
 
 import csv
 import io
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+from typing import Any
 
 from classify.predict import Predictions
+from featurize.errors import UsageError
 
 DIGITS = 6
+HEADER = ("image", "label", "confidence", "outlier")
 
 
-def as_text(predictions: Predictions, top: int | None = None) -> str:
+def as_text(labels: Sequence[str], batches: Iterable[Predictions], top: int | None = None) -> Iterator[str]:
     """For one image ``label probability`` lines, best first; for several, one line per image.
 
     Parameters
     ----------
-    predictions : Predictions
+    labels : sequence of str
+        Those that the model tells apart.
+    batches : iterable of Predictions
     top : int, optional
         How many labels to name, 0 for all; by default all for one image, and the best for several.
+
+    Yields
+    ------
+    str
+        The lines of a batch. Among several images, those that look like nothing in the training end in
+        ``(outlier)``.
     """
-    if len(predictions) == 1:
-        return "".join(f"{label} {p:.4f}\n" for label, p in predictions.best(0, top or 0))
-    lines = []
-    for row, image in enumerate(predictions.image):
-        best = predictions.best(row, 1 if top is None else top)
-        lines.append(f"{_printable(image)}: {', '.join(f'{label} {p:.4f}' for label, p in best)}\n")
-    return "".join(lines)
+    filled = (batch for batch in batches if len(batch))
+    first = list(islice(filled, 1))
+    if first and len(first[0]) == 1:
+        second = next(filled, None)
+        if second is None:
+            yield "".join(f"{label} {p:.4f}\n" for label, p in first[0].best(0, top or 0))
+            return
+        first.append(second)
+    for batch in chain(first, filled):
+        lines = []
+        for row, image in enumerate(batch.image):
+            best = batch.best(row, 1 if top is None else top)
+            named = ", ".join(f"{label} {p:.4f}" for label, p in best)
+            lines.append(f"{_printable(image)}: {named}{' (outlier)' * bool(batch.outlier[row])}\n")
+        yield "".join(lines)
 
 
-def as_csv(predictions: Predictions, top: int | None = None) -> str:
+def as_csv(labels: Sequence[str], batches: Iterable[Predictions], top: int | None = None) -> Iterator[str]:
     """CSV with the header ``image,label,confidence,outlier``.
 
     With `top` 0 one column per label follows, holding its probability; with `top` 2 or more the columns
     ``label_2,confidence_2`` and so on. ``outlier`` is ``yes``, ``no``, or empty where the model cannot say.
     """
-    top = 1 if top is None else top
-    header = ["image", "label", "confidence", "outlier"]
-    if top == 0:
-        header += predictions.labels
-    last = min(top, len(predictions.labels))
-    header += [name for rank in range(2, last + 1) for name in (f"label_{rank}", f"confidence_{rank}")]
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(header)
-    for row, image in enumerate(predictions.image):
-        best = predictions.best(row, max(top, 1))
-        flag = {None: "", True: "yes", False: "no"}[predictions.outlier[row]]
-        line: list = [image, best[0][0], round(best[0][1], DIGITS), flag]
-        if top == 0:
-            line += [round(float(p), DIGITS) for p in predictions.probabilities[row]]
-        line += [value for label, p in best[1:] for value in (label, round(p, DIGITS))]
-        writer.writerow(line)
-    return stream.getvalue()
+    yield _csv_lines([_header(labels, top)])
+    flags = {None: "", True: "yes", False: "no"}
+    for batch in batches:
+        yield _csv_lines([*line[:3], flags[line[3]], *line[4:]] for line in _lines(batch, top))
 
 
-def as_jsonl(predictions: Predictions, top: int | None = None) -> str:
+def as_jsonl(labels: Sequence[str], batches: Iterable[Predictions], top: int | None = None) -> Iterator[str]:
     """One JSON object per image: ``image, label, confidence, outlier`` and ``probabilities`` by label.
 
     ``probabilities`` names the `top` best labels, best first: one by default, all with 0.
     """
-    return "".join(f"{line}\n" for line in _json_lines(predictions, 1 if top is None else top))
+    for batch in batches:
+        lines = []
+        for row, image in enumerate(batch.image):
+            best = [(label, round(p, DIGITS)) for label, p in batch.best(row, 1 if top is None else top)]
+            about = dict(zip(HEADER, (image, *best[0], batch.outlier[row]), strict=True))
+            lines.append(json.dumps({**about, "probabilities": dict(best)}, ensure_ascii=False) + "\n")
+        yield "".join(lines)
 
 
-def _json_lines(predictions: Predictions, top: int) -> Iterator[str]:
-    for row, image in enumerate(predictions.image):
-        best = [(label, round(p, DIGITS)) for label, p in predictions.best(row, top)]
-        yield json.dumps(
-            {
-                "image": image,
-                "label": best[0][0],
-                "confidence": best[0][1],
-                "outlier": predictions.outlier[row],
-                "probabilities": dict(best),
-            },
-            ensure_ascii=False,
+def write_parquet(
+    path: str | os.PathLike, labels: Sequence[str], batches: Iterable[Predictions], top: int | None = None
+) -> None:
+    """A Parquet file with the columns of `as_csv`; ``outlier`` is true, false or null.
+
+    Raises
+    ------
+    UsageError
+        If with `top` 0 a label is called as one of the other columns.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    header = _header(labels, top)
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise UsageError(
+            f"a label is called {', '.join(twice)}, as another column", "leave out --top 0, or write CSV"
         )
+    types = {"outlier": pa.bool_(), **{name: pa.string() for name in ("image", "label")}}
+    numbered = {name: pa.string() for name in header if top != 0 and name.startswith("label_")}
+    schema = pa.schema([(name, (types | numbered).get(name, pa.float64())) for name in header])
+    with pq.ParquetWriter(path, schema) as writer:
+        for batch in batches:
+            columns = list(zip(*_lines(batch, top), strict=True)) or [()] * len(header)
+            arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+            writer.write_table(pa.table(arrays, schema=schema))
+
+
+def _header(labels: Sequence[str], top: int | None) -> list[str]:
+    if top == 0:
+        return [*HEADER, *labels]
+    last = min(top or 1, len(labels))
+    further = [name for rank in range(2, last + 1) for name in (f"label_{rank}", f"confidence_{rank}")]
+    return [*HEADER, *further]
+
+
+def _lines(batch: Predictions, top: int | None) -> Iterator[list[Any]]:
+    """A list per image, in the order of the header."""
+    for row, image in enumerate(batch.image):
+        best = batch.best(row, top or 1)
+        line: list[Any] = [image, best[0][0], round(best[0][1], DIGITS), batch.outlier[row]]
+        if top == 0:
+            line += [round(float(p), DIGITS) for p in batch.probabilities[row]]
+        yield line + [value for label, p in best[1:] for value in (label, round(p, DIGITS))]
+
+
+def _csv_lines(lines: Iterable[list[Any]]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(lines)
+    return stream.getvalue()
 
 
 def _printable(name: str) -> str:

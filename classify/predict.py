@@ -1,15 +1,17 @@
-"""Predictions for photos and tables."""
+"""Predictions for photos and tables, batch by batch."""
 
 import os
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
+from classify.inputs import input_batches
 from classify.model import Model
-from featurize.errors import ModelError, UsageError
+from classify.thresholds import OperatingPoint
+from classify.timing import Timing
+from featurize.errors import ModelError, SourceError
+from featurize.source import Source
 from featurize.table import FeatureTable
 from featurize.terminal import log
 
@@ -29,6 +31,10 @@ class Predictions:
         Whether an image looks like nothing in the training; None where the model cannot say.
     rejects : list of (image, reason)
         Files that could not be read.
+    distance : array of shape (n_images,), float32
+        From the training photos, see `Outliers`; NaN where the model cannot say.
+    operating_point : OperatingPoint or None
+        What decides, instead of the highest probability.
     """
 
     image: list[str]
@@ -36,24 +42,40 @@ class Predictions:
     probabilities: np.ndarray
     outlier: list[bool | None]
     rejects: list[tuple[str, str]] = field(default_factory=list)
+    distance: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.float32))
+    operating_point: OperatingPoint | None = None
 
     def __len__(self) -> int:
         return len(self.image)
 
     @property
     def label(self) -> list[str]:
-        """The most probable label of each image."""
-        return [self.labels[column] for column in self.probabilities.argmax(axis=1)]
+        """The label that each image is given: the most probable one, or by the operating point."""
+        return [self.labels[column] for column in self._given]
 
     @property
     def confidence(self) -> np.ndarray:
         """The probability of that label, shape (n_images,)."""
-        return self.probabilities.max(axis=1)
+        return self.probabilities[np.arange(len(self)), self._given]
+
+    @property
+    def _given(self) -> np.ndarray:
+        if self.operating_point is None:
+            return self.probabilities.argmax(axis=1)
+        return self.operating_point.decide(self.probabilities, self.labels)
 
     def best(self, row: int, top: int = 0) -> list[tuple[str, float]]:
-        """Labels and probabilities of one image, best first; the `top` best, or all when `top` is 0."""
-        order = np.argsort(-self.probabilities[row], kind="stable")[: top or None]
-        return [(self.labels[column], float(self.probabilities[row, column])) for column in order]
+        """Labels and probabilities of one image, the given label first, then the most probable ones.
+
+        The `top` best, or all when `top` is 0.
+        """
+        mine = self.probabilities[row]
+        order = np.argsort(-mine, kind="stable").tolist()
+        if self.operating_point is not None:
+            given = int(self.operating_point.decide(mine[None], self.labels)[0])
+            order.remove(given)
+            order.insert(0, given)
+        return [(self.labels[column], float(mine[column])) for column in order[: top or None]]
 
 
 def predict(
@@ -70,7 +92,8 @@ def predict(
     ----------
     model : Model
     sources : path or iterable of paths
-        Photos, folders, glob patterns, manifests (``.csv``, ``.parquet``) and tables, in any mixture.
+        Photos, folders, glob patterns, manifests (``.csv``, ``.parquet``), tables, and ``-`` for standard
+        input with one path a line, in any mixture.
     weights : path, or mapping of features to path, optional
         Where the networks' weights are now; by default where they were in training, or wherever the same
         file is found.
@@ -82,7 +105,7 @@ def predict(
     Returns
     -------
     Predictions
-        In the order of the sources. Files that cannot be read are in ``rejects``.
+        In the order of the sources, folders sorted by name. Files that cannot be read are in ``rejects``.
 
     Raises
     ------
@@ -91,17 +114,51 @@ def predict(
     ModelError
         If the vectors of the photos or of the table would not be those of the training.
     """
-    named = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
-    if not named:
-        raise UsageError("there is nothing to predict on", "give photos, folders, a manifest or a table")
-    found = []
-    for kind, paths in _runs(named):
-        if kind == "table":
-            found.append(predict_table(model, FeatureTable.read(paths[0])))
+    found = list(predict_batches(model, sources, weights=weights, store=store, jobs=jobs))
+    return _together([_nothing(model, []), *found])
+
+
+def predict_batches(
+    model: Model,
+    sources: str | os.PathLike | Iterable[str | os.PathLike],
+    *,
+    weights: str | os.PathLike | Mapping[str, str] | None = None,
+    store: str | os.PathLike | None = None,
+    jobs: int | None = None,
+    timing: Timing | None = None,
+) -> Iterator[Predictions]:
+    """What `predict` returns, as it comes: the memory that it takes does not grow with the photos.
+
+    A file that cannot be read is among the ``rejects`` of its batch and stops nothing. At the end one warning
+    is logged when the photos as a whole do not look like those of the training, and `timing` is reported.
+    """
+    timing = timing or Timing()
+    photos = _Photos(model, weights, store, jobs, timing)
+    n_predicted = n_rejects = 0
+    rejects: list[tuple[str, str]] = []
+    distances = []
+    for batch in input_batches(sources):
+        if isinstance(batch, FeatureTable):
+            with timing.part("the head"):
+                predictions = predict_table(model, batch)
         else:
-            source = paths[0] if kind == "manifest" else paths
-            found.append(_predict_photos(model, source, weights, store, jobs))
-    return _together(model, found)
+            predictions = photos.predict(batch)
+        n_predicted += len(predictions)
+        rejects += predictions.rejects[: not rejects]  # the first is named, should it come to that
+        n_rejects += len(predictions.rejects)
+        distances.append(predictions.distance)
+        yield predictions
+    timing.report()
+    if n_rejects and not n_predicted:
+        image, reason = rejects[0]
+        raise SourceError(
+            f"not one of the {n_rejects} images can be read; the first is {image}: {reason}",
+            "look at them with `featurize scan`",
+        )
+    if model.outliers is not None and distances:
+        drift = model.outliers.describe_drift(np.concatenate(distances))
+        if drift:
+            log.warning("%s", drift)
 
 
 def predict_table(model: Model, table: FeatureTable) -> Predictions:
@@ -122,31 +179,32 @@ def predict_table(model: Model, table: FeatureTable) -> Predictions:
     """
     model.check_table(table)
     photos = table if (table.variant == 0).all() else table.filter(table.variant == 0)
-    start = time.perf_counter()
-    probabilities = model.predict_proba(photos.select(model.features))
-    log.debug("the head took %.2f s for %d images", time.perf_counter() - start, len(photos))
-    return Predictions(list(photos.image), model.labels, probabilities, [None] * len(photos))
-
-
-def _predict_photos(model, source, weights, store, jobs) -> Predictions:
-    from featurize.run import run_extraction
-    from featurize.source import list_source
-
-    start = time.perf_counter()
-    extraction = run_extraction(list_source(source), _extractors(model, weights), store=store, jobs=jobs)
-    log.debug(
-        "the vectors took %.2f s: %d images computed, %d from the store",
-        time.perf_counter() - start,
-        extraction.n_computed,
-        extraction.n_reused,
+    X = photos.select(model.features)
+    probabilities = model.predict_proba(X)
+    if model.outliers is None or not len(X):
+        distance = np.full(len(X), np.nan, dtype=np.float32)
+        outlier: list[bool | None] = [None] * len(X)
+    else:
+        distance = model.outliers.distances(X)
+        outlier = (distance > model.outliers.threshold).tolist()
+    return Predictions(
+        list(photos.image),
+        model.labels,
+        probabilities,
+        outlier,
+        distance=distance,
+        operating_point=model.operating_point,
     )
-    result = predict_table(model, extraction.table)
-    result.rejects = list(extraction.rejects)
-    return result
 
 
-def _extractors(model: Model, weights: str | os.PathLike | Mapping[str, str] | None) -> list:
-    """The extractors that made the training vectors, checked before they start to work."""
+def model_extractors(model: Model, weights: str | os.PathLike | Mapping[str, str] | None = None) -> list:
+    """The extractors that made the training vectors, checked before they start to work.
+
+    Raises
+    ------
+    ModelError
+        If one cannot be made from what the model knows, or would make other vectors.
+    """
     from featurize.extractors import extractor_from_metadata
 
     extractors = []
@@ -164,44 +222,57 @@ def _extractors(model: Model, weights: str | os.PathLike | Mapping[str, str] | N
     return extractors
 
 
-def _runs(paths: Sequence[str | os.PathLike]) -> list[tuple[str, list]]:
-    """The sources by kind; photos that follow each other travel together."""
-    runs: list[tuple[str, list]] = []
-    for path in paths:
-        kind = _kind(Path(path))
-        if kind == "photos" and runs and runs[-1][0] == "photos":
-            runs[-1][1].append(path)
-        else:
-            runs.append((kind, [path]))
-    return runs
+class _Photos:
+    """Photos to predictions: extractors and store, made at the first photo and kept for all."""
+
+    def __init__(self, model: Model, weights, store, jobs: int | None, timing: Timing):
+        self.model, self.weights, self.where, self.jobs = model, weights, store, jobs
+        self.timing = timing
+        self.extractors: list = []
+
+    def predict(self, source: Source) -> Predictions:
+        from featurize.run import NothingReadable, run_extraction
+
+        if not self.extractors:
+            with self.timing.part("preparing the extractors"):
+                self._prepare()
+        if not source.images:
+            return _nothing(self.model, source.rejects)
+        try:
+            with self.timing.part("the vectors"):
+                extraction = run_extraction(source, self.extractors, store=self.store, jobs=self.jobs)
+        except NothingReadable as error:
+            return _nothing(self.model, error.rejects)
+        log.debug("%d images computed, %d from the store", extraction.n_computed, extraction.n_reused)
+        with self.timing.part("the head"):
+            result = predict_table(self.model, extraction.table)
+        result.rejects = list(extraction.rejects)
+        return result
+
+    def _prepare(self) -> None:
+        from classify.golden import check_golden
+        from featurize.store import Store
+
+        self.store = self.where if isinstance(self.where, Store) else Store(self.where)
+        extractors = model_extractors(self.model, self.weights)
+        for part, extractor in zip(self.model.parts, extractors, strict=True):
+            extractor.attach(self.store)
+            check_golden(extractor, self.model.described[part], self.store)
+        self.extractors = extractors
 
 
-def _kind(path: Path) -> str:
-    suffix = path.suffix.lower()
-    if suffix == ".npz":
-        return "table"
-    if suffix == ".csv":
-        return "manifest"
-    if suffix == ".parquet":
-        return "table" if not path.is_file() or _has_vectors(path) else "manifest"
-    return "photos"
+def _nothing(model: Model, rejects: list[tuple[str, str]]) -> Predictions:
+    empty = np.empty((0, len(model.labels)))
+    return Predictions([], model.labels, empty, [], list(rejects), operating_point=model.operating_point)
 
 
-def _has_vectors(path: Path) -> bool:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return b"featurize" in (pq.read_schema(path).metadata or {})
-    except pa.ArrowException:
-        return True  # reading it as a table says what is wrong with it
-
-
-def _together(model: Model, found: list[Predictions]) -> Predictions:
+def _together(found: list[Predictions]) -> Predictions:
     return Predictions(
         image=[image for one in found for image in one.image],
-        labels=model.labels,
+        labels=found[0].labels,
         probabilities=np.concatenate([one.probabilities for one in found]),
         outlier=[flag for one in found for flag in one.outlier],
         rejects=[reject for one in found for reject in one.rejects],
+        distance=np.concatenate([one.distance for one in found]),
+        operating_point=found[0].operating_point,
     )

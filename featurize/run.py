@@ -50,6 +50,22 @@ class Extraction:
     n_read: int = 0
 
 
+class NothingReadable(SourceError):
+    """Not one image of a source can be read; ``rejects`` says why, image by image."""
+
+    def __init__(self, source: Source, rejects: list[tuple[str, str]]):
+        image, reason = rejects[0]
+        super().__init__(
+            f"not one of the {len(source.images)} images in {source.path} can be read; the first is "
+            f"{image}: {reason}",
+            "look at them with `featurize scan`",
+        )
+        self.source, self.rejects = source, rejects
+
+    def __reduce__(self):
+        return type(self), (self.source, self.rejects)
+
+
 def extract(
     source: str | os.PathLike | Iterable[str | os.PathLike],
     extractors: Sequence[str | Extractor] | str | Extractor | None = None,
@@ -149,11 +165,7 @@ def run_extraction(
         else:
             rejects.append((image.image, str(content)))
     if not rows:
-        raise SourceError(
-            f"not one of the {len(source.images)} images in {source.path} can be read; the first is "
-            f"{rejects[0][0]}: {rejects[0][1]}",
-            "look at them with `featurize scan`",
-        )
+        raise NothingReadable(source, rejects)
 
     places: dict[Key, list[int]] = {}
     for row, (_, content, variant) in enumerate(rows):
@@ -172,11 +184,7 @@ def run_extraction(
     kept = [content.sha256 not in failed for _, content, _ in rows]
     rows = [row for row, keep in zip(rows, kept, strict=True) if keep]
     if not rows:
-        raise SourceError(
-            f"not one of the {len(source.images)} images in {source.path} can be read; the first is "
-            f"{rejects[0][0]}: {rejects[0][1]}",
-            "look at them with `featurize scan`",
-        )
+        raise NothingReadable(source, rejects)
     if failed:
         matrices = [_keep_rows(matrix, np.flatnonzero(kept)) for matrix in matrices]
     golden = [_golden(extractor, section) for extractor, section in zip(chosen, sections, strict=True)]

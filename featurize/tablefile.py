@@ -2,6 +2,8 @@
 
 import json
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +64,31 @@ def read_table(path: str | Path) -> FeatureTable:
         If there is no such file, it is no table, it is damaged, or its format is newer than this package.
     """
     kind, path = table_kind(path), Path(path)
+    with _table_errors(path):
+        return _read_parquet(path) if kind == ".parquet" else _read_npz(path)
+
+
+def table_batches(path: str | Path) -> Iterator[FeatureTable]:
+    """The rows of a table in order, at most 4,096 at a time; an ``.npz`` comes whole.
+
+    Raises
+    ------
+    TableError
+        As `read_table`; where a file is damaged in its middle, after the rows before.
+    """
+    kind, path = table_kind(path), Path(path)
+    with _table_errors(path):
+        yield from _parquet_batches(path) if kind == ".parquet" else [_read_npz(path)]
+
+
+@contextmanager
+def _table_errors(path: Path) -> Iterator[None]:
     if not path.is_file():
         raise TableError(
             f"there is no table {path}", "make one with `featurize extract PHOTOS -o TABLE.parquet`"
         )
     try:
-        return _read_parquet(path) if kind == ".parquet" else _read_npz(path)
+        yield
     except (TableError, MemoryError):
         raise
     except Exception as error:
@@ -142,26 +163,47 @@ def _read_parquet(path: Path) -> FeatureTable:
 
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         schema, n_rows = file.schema_arrow, file.metadata.num_rows
-        metadata = _check_metadata((schema.metadata or {}).get(METADATA.encode()), path)
-        lists = [f for f in schema if pa.types.is_fixed_size_list(f.type)]
-        lost = sorted(set(metadata["features"]) - {f.name for f in lists})
-        if lost:
-            raise TableError(
-                f"{path} lost the vectors of {', '.join(lost)}, or another program wrote them as lists of any "
-                "length",
-                "use the table that featurize wrote",
-            )
+        metadata, lists = _check_schema(schema, path)
         vectors = {f.name: np.empty((n_rows, f.type.list_size), dtype=np.float32) for f in lists}
         ids, start = [], 0
-        # Asked for all row groups at once, Arrow decodes ahead and holds the table twice.
-        for group in range(file.num_row_groups):
-            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, row_groups=[group]):
-                for name, matrix in vectors.items():
-                    matrix[start : start + batch.num_rows] = lists_as_matrix(batch[name])
-                ids.append(batch.select([name for name in IDS.names if name in batch.schema.names]))
-                start += batch.num_rows
+        for batch in _record_batches(file):
+            for name, matrix in vectors.items():
+                matrix[start : start + batch.num_rows] = lists_as_matrix(batch[name])
+            ids.append(batch.select([name for name in IDS.names if name in batch.schema.names]))
+            start += batch.num_rows
     known = [schema.field(name) for name in IDS.names if name in schema.names]
     return FeatureTable(pa.Table.from_batches(ids, pa.schema(known)), vectors, metadata)
+
+
+def _parquet_batches(path: Path) -> Iterator[FeatureTable]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        metadata, lists = _check_schema(file.schema_arrow, path)
+        for batch in _record_batches(file):
+            ids = batch.select([name for name in IDS.names if name in batch.schema.names])
+            vectors = {field.name: lists_as_matrix(batch[field.name]) for field in lists}
+            yield FeatureTable(pa.Table.from_batches([ids]), vectors, metadata)
+
+
+def _check_schema(schema: pa.Schema, path: Path) -> tuple[dict[str, Any], list[pa.Field]]:
+    """What the table says about itself, and its vector columns."""
+    metadata = _check_metadata((schema.metadata or {}).get(METADATA.encode()), path)
+    lists = [f for f in schema if pa.types.is_fixed_size_list(f.type)]
+    lost = sorted(set(metadata["features"]) - {f.name for f in lists})
+    if lost:
+        raise TableError(
+            f"{path} lost the vectors of {', '.join(lost)}, or another program wrote them as lists of any "
+            "length",
+            "use the table that featurize wrote",
+        )
+    return metadata, lists
+
+
+def _record_batches(file: Any) -> Iterator[pa.RecordBatch]:
+    # Asked for all row groups at once, Arrow decodes ahead and holds the table twice.
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(batch_size=ROWS_AT_ONCE, row_groups=[group])
 
 
 def _write_npz(table: FeatureTable, path: Path) -> None:

@@ -1,14 +1,17 @@
 import dataclasses
+import io
 import os
 import shutil
 
 import numpy as np
 import pytest
 
-from classify.predict import Predictions, predict, predict_table
+from classify import inputs
+from classify.predict import Predictions, predict, predict_batches, predict_table
 from classify.train import train
 from featurize.errors import ModelError, SourceError, UsageError
 from featurize.run import extract
+from featurize.table import FeatureTable
 
 
 def test_a_table_is_predicted_as_the_head_predicts(model, described):
@@ -17,7 +20,34 @@ def test_a_table_is_predicted_as_the_head_predicts(model, described):
     assert result.label == described.label.tolist()
     np.testing.assert_array_equal(result.confidence, result.probabilities.max(axis=1))
     assert result.image == described.image.tolist()
+    np.testing.assert_array_equal(result.distance, model.outliers.distances(described.select("wide")))
+    assert result.outlier == (result.distance > model.outliers.threshold).tolist()
+    assert sum(result.outlier) <= 3  # each of these vectors is even among the nearest to itself
+
+
+def test_what_looks_like_nothing_in_the_training_is_an_outlier(model, described):
+    vectors = {name: matrix.copy() for name, matrix in described.vectors.items()}
+    vectors["wide"][:3] = 30.0
+    result = predict_table(model, FeatureTable(described.ids, vectors, described.metadata))
+    assert result.outlier == [True] * 3 + predict_table(model, described).outlier[3:]
+
+
+def test_a_model_without_training_vectors_says_nothing_of_outliers(model, described):
+    result = predict_table(dataclasses.replace(model, outliers=None), described)
     assert result.outlier == [None] * 60
+    assert np.isnan(result.distance).all()
+
+
+def test_a_strange_batch_is_said_to_be_in_one_line(model, described, tmp_path, caplog):
+    described.write(tmp_path / "same.parquet")
+    strange = {name: matrix + 20 for name, matrix in described.vectors.items()}
+    FeatureTable(described.ids, strange, described.metadata).write(tmp_path / "other.parquet")
+    with caplog.at_level("WARNING", "bottlehead"):
+        predict(model, tmp_path / "same.parquet")
+        assert not caplog.records
+        predict(model, tmp_path / "other.parquet")
+    (record,) = caplog.records
+    assert "these 60 photos do not look like the training photos" in record.getMessage()
 
 
 def test_copies_are_left_out(model, described):
@@ -117,6 +147,48 @@ def test_a_bad_file_is_reported_and_the_others_are_predicted(photos, texture, tm
     assert [os.path.basename(name) for name in result.image] == ["good.png"]
     assert sorted(os.path.basename(name) for name, _ in result.rejects) == ["missing.jpg", "text.jpg"]
     assert all(reason for _, reason in result.rejects)
+
+
+def test_batches_of_bad_files_stop_nothing(photos, texture, tmp_path, monkeypatch):
+    """Two at a time: whole batches hold nothing that can be read."""
+    model, store = texture
+    monkeypatch.setattr(inputs, "MOST", 2)
+    monkeypatch.setattr(inputs, "FEWEST", 2)
+    for number in range(5):
+        (tmp_path / f"a{number}.jpg").write_text("not a photo")
+    shutil.copy(photos / "rough" / "1.png", tmp_path / "b.png")
+    (tmp_path / "c.jpg").write_bytes(b"")
+    batches = list(predict_batches(model, [tmp_path, photos / "smooth" / "2.png", "gone.jpg"], store=store))
+    assert [(len(batch), len(batch.rejects)) for batch in batches] == [(0, 3), (0, 2), (1, 1), (1, 1)]
+    assert [label for batch in batches for label in batch.label] == ["rough", "smooth"]
+
+
+def test_batches_give_what_one_run_gives(photos, texture, monkeypatch):
+    model, store = texture
+    whole = predict(model, photos, store=store)
+    assert whole.image == sorted(whole.image)
+    monkeypatch.setattr(inputs, "FEWEST", 1)
+    monkeypatch.setattr(inputs, "MOST", 4)
+    batches = list(predict_batches(model, photos, store=store))
+    assert [len(batch) for batch in batches] == [1, 2, 4, 4, 4, 1]
+    assert [image for batch in batches for image in batch.image] == whole.image
+    divided = np.concatenate([batch.probabilities for batch in batches])
+    np.testing.assert_allclose(divided, whole.probabilities, rtol=1e-5)  # sums of float32, in another order
+
+
+def test_paths_on_standard_input(photos, texture, monkeypatch):
+    model, store = texture
+    lines = [photos / "smooth" / "0.png", "", "no such file.png", photos / "rough" / "5.png"]
+    data = b"\r\n".join(os.fsencode(line) for line in lines)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+    result = predict(model, ["-", photos / "rough" / "1.png"], store=store)
+    assert result.label == ["smooth", "rough", "rough"]
+    assert result.rejects == [("no such file.png", "no such file")]
+
+
+def test_standard_input_twice_is_refused(model):
+    with pytest.raises(UsageError, match="named twice"):
+        predict(model, ["-", "-"])
 
 
 def test_no_readable_photo_at_all_is_an_error(texture, tmp_path):

@@ -1,0 +1,157 @@
+"""The commands ``classify predict`` and ``classify neighbours``."""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from classify.timing import Timing
+from featurize.errors import UsageError
+from featurize.terminal import add_command, log
+
+if TYPE_CHECKING:
+    from classify.predict import Predictions
+
+FORMATS = ("text", "csv", "jsonl")
+
+
+def add_predict(commands: Any) -> None:
+    """Add ``predict`` to the subcommands of ``classify``."""
+    parser = add_command(
+        commands,
+        "predict",
+        _predict,
+        "Predict the labels of photos, or of the images of a table.",
+        "classify predict flowers.model holiday/*.jpg --format csv -o holiday.csv",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a model that `classify train` made")
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="IMAGE|FOLDER|TABLE",
+        help="photos, folders, glob patterns, manifests (image column), tables, or - for standard input, "
+        "one path a line",
+    )
+    parser.add_argument(
+        "--format", choices=FORMATS, help="form of the output (default: text; Parquet for -o FILE.parquet)"
+    )
+    parser.add_argument(
+        "--top",
+        type=_top,
+        metavar="K",
+        help="how many labels per image, 0 for all (default: 1; all for the text of one image)",
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="write there instead of to standard output")
+    _add_places(parser)
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--weights",
+        action="append",
+        default=[],
+        metavar="[SPEC=]FILE",
+        help="where a network's weights are now (default: where they were in training); repeatable",
+    )
+    parser.add_argument(
+        "--store", metavar="DIR", help="where vectors are kept (default: the user's cache folder)"
+    )
+    parser.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="TYPE",
+        help="a dotted type that the model may consist of beyond the safe ones; repeatable",
+    )
+
+
+def _top(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of labels; give 1 or more, or 0 for all")
+    return int(text)
+
+
+def _predict(args: argparse.Namespace) -> int:
+    timing = Timing()
+    with timing.part("importing"):
+        from classify import output
+        from classify.persist import check_target, load_model
+        from classify.predict import predict_batches
+        from featurize.files import whole_file
+
+    if args.output:
+        check_target(args.output, args.model, *[one for one in args.sources if one != "-"])
+    parquet = bool(args.output) and Path(args.output).suffix.lower() == ".parquet"
+    if parquet and args.format:
+        raise UsageError(
+            f"--format {args.format} and -o {args.output} do not agree",
+            "leave out --format for Parquet, or give the file another ending",
+        )
+    with timing.part("loading the model"):
+        model = load_model(args.model, trust=args.trust)
+    weights = _weights(args.weights, model.parts)
+    counts: Counter[str] = Counter()
+    batches = _reported(
+        predict_batches(
+            model, args.sources, weights=weights, store=args.store, jobs=args.jobs, timing=timing
+        ),
+        counts,
+    )
+    if parquet:
+        with whole_file(args.output) as partial:
+            output.write_parquet(partial, model.labels, batches, args.top)
+    else:
+        forms = {"text": output.as_text, "csv": output.as_csv, "jsonl": output.as_jsonl}
+        pieces = forms[args.format or "text"](model.labels, batches, args.top)
+        if args.output:
+            with (
+                whole_file(args.output) as partial,
+                open(partial, "w", encoding="utf-8", newline="") as stream,
+            ):
+                stream.writelines(pieces)
+        else:
+            for piece in pieces:
+                sys.stdout.write(piece)
+                sys.stdout.flush()
+    _say(counts, args.output)
+    return 0
+
+
+def _reported(batches: Iterable["Predictions"], counts: Counter[str]) -> Iterator["Predictions"]:
+    """The same batches; what they reject is logged, and all is counted."""
+    for batch in batches:
+        for image, reason in batch.rejects:
+            log.warning("left out %s: %s", image, reason)
+        counts["predictions"] += len(batch)
+        counts["left out"] += len(batch.rejects)
+        counts["outliers"] += sum(map(bool, batch.outlier))
+        yield batch
+
+
+def _say(counts: Counter[str], output: str | None) -> None:
+    left_out = f"; {counts['left out']} files left out" if counts["left out"] else ""
+    if output:
+        outliers = f", {counts['outliers']} of them outliers" if counts["outliers"] else ""
+        log.info("wrote %s: %d predictions%s%s", output, counts["predictions"], outliers, left_out)
+    elif counts["predictions"] == 1 and counts["outliers"]:
+        log.warning("this photo looks like nothing that the model was trained on")
+
+
+def _weights(given: Sequence[str], parts: Sequence[str]) -> dict[str, str]:
+    """``FILE`` for all networks and ``SPEC=FILE`` for one, as a file per features."""
+    files: dict[str, str] = {}
+    for text in given:
+        named = [part for part in parts if text.startswith(f"{part}=")]
+        if not named and "=" in text and not Path(text).exists():
+            raise UsageError(
+                f"--weights {text} names no features of the model", f"its features are {', '.join(parts)}"
+            )
+        for part in named or parts:
+            if part in files:
+                raise UsageError(
+                    f"--weights names two files for {part}", "give SPEC=FILE once for each network"
+                )
+            files[part] = text.removeprefix(f"{part}=") if named else text
+    return files

@@ -1,0 +1,148 @@
+"""Faults that leave the fingerprint as it is and the numbers not: each is provoked, and refused with the drift."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from classify.golden import TOLERANCE, TOLERANCE_BFLOAT16, check_golden
+from featurize.drift import relative_drift
+from featurize.errors import ModelError
+from featurize.extractors import extractor_from_metadata, make_extractor
+from featurize.pixels import Photo, golden_image
+from featurize.store import Store
+
+
+def recorded(extractor):
+    return extractor.record(extractor.vectors([extractor.prepare(Photo.from_array(golden_image()))])[0])
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def glcm():
+    return make_extractor("glcm")
+
+
+def test_the_same_extractor_passes_and_is_not_asked_again(glcm, store, monkeypatch):
+    entry = recorded(glcm)
+    check_golden(glcm, entry, store)
+    monkeypatch.setattr(type(glcm), "vectors", lambda *_: pytest.fail("computed again"))
+    check_golden(glcm, entry, store)
+    check_golden(make_extractor("glcm"), entry, Store(store.folder.url))
+
+
+def test_other_libraries_are_a_reason_to_look_again(glcm, store, monkeypatch):
+    entry = recorded(glcm)
+    check_golden(glcm, entry, store)
+    monkeypatch.setattr("classify.golden.importlib.metadata.version", lambda name: f"99 of {name}")
+    monkeypatch.setattr(type(glcm), "vectors", lambda self, prepared: np.ones((1, 5), np.float32))
+    with pytest.raises(ModelError, match=r"numpy was [\d.]+, is 99 of numpy, pillow was") as caught:
+        check_golden(glcm, entry, store)
+    assert "use the versions and weights of the training" in caught.value.hint
+
+
+@pytest.mark.parametrize(("factor", "passes"), [(0.9, True), (1.1, False)])
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("float32", TOLERANCE), ("bfloat16", TOLERANCE_BFLOAT16)]
+)
+def test_the_tolerance_is_the_stated_one(precision, tolerance, factor, passes, glcm, store):
+    entry = recorded(glcm)
+    entry["description"]["precision"] = precision
+    golden = np.array(entry["golden"])
+    entry["golden"] = (golden / (1 + factor * tolerance)).tolist()
+    if passes:
+        check_golden(glcm, entry, store)
+    else:
+        share = f"{100 * factor * tolerance:.2f} %".replace(".", r"\.")
+        with pytest.raises(ModelError, match=f"that of the test image is {share} off"):
+            check_golden(glcm, entry, store)
+
+
+@pytest.mark.parametrize("golden", [[], None])
+def test_imported_features_have_no_golden_vector_to_compare(glcm, store, golden):
+    check_golden(glcm, {"golden": golden}, store)
+
+
+def test_another_width_is_another_vector(glcm, store):
+    entry = recorded(glcm)
+    entry["golden"] = entry["golden"][:4]
+    with pytest.raises(ModelError, match="is entirely off"):
+        check_golden(glcm, entry, store)
+
+
+# -- a real network ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def network(assets):
+    """MobileNet 0.25 128: how a table describes it."""
+    return recorded(make_extractor(str(assets / "weights" / "mobilenet_v1_0.25_128.pb")))
+
+
+def nearest(rgb, width, height):
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.NEAREST))
+
+
+def smoother(rgb, width, height):
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BICUBIC))
+
+
+FAULTS = {
+    "resize": ("featurize.extractors.frozen_extractor.resize", nearest),
+    "smoother resize": ("featurize.extractors.frozen_extractor.resize", smoother),
+    "scaling": ("featurize.extractors.graphs.FrozenGraph.scaled", lambda self, pixels: pixels / 255),
+    "channels": ("featurize.extractors.graphs.FrozenGraph.scaled", lambda self, p: p[..., ::-1] / 127.5 - 1),
+}
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_the_pixels_is_refused(fault, network, store, monkeypatch):
+    target, wrong = FAULTS[fault]
+    monkeypatch.setattr(target, wrong)
+    extractor = extractor_from_metadata(network)
+    assert extractor.fingerprint() == network["fingerprint"]  # nothing else would notice
+    with pytest.raises(ModelError, match=r"does not make the vectors of the training here: .* % off"):
+        check_golden(extractor, network, store)
+
+
+@pytest.mark.tensorflow
+def test_other_weights_under_the_same_name_are_refused(network, store, monkeypatch):
+    """As if a file's digest were remembered, and the file another by now."""
+    from featurize.extractors.graphs import FrozenGraph
+
+    monkeypatch.setattr(FrozenGraph, "freeze", _shifted(FrozenGraph.freeze))
+    with pytest.raises(ModelError, match="does not make the vectors of the training here"):
+        check_golden(extractor_from_metadata(network), network, store)
+
+
+def _shifted(freeze):
+    """Freeze, with one constant of the network changed by a tenth."""
+
+    def other(self, team):
+        import tensorflow as tf
+
+        definition = tf.compat.v1.GraphDef.FromString(freeze(self, team)[0])
+        constants = [node for node in definition.node if node.op == "Const" and node.attr["dtype"].type == 1]
+        largest = max(constants, key=lambda node: tf.make_ndarray(node.attr["value"].tensor).size)
+        values = tf.make_ndarray(largest.attr["value"].tensor) * np.float32(1.1)
+        largest.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(values))
+        return [definition.SerializeToString()]
+
+    return other
+
+
+@pytest.mark.tensorflow
+def test_the_network_itself_passes(network, store):
+    extractor = extractor_from_metadata(copy.deepcopy(network))
+    check_golden(extractor, network, store)
+    now = extractor.vectors([extractor.prepare(Photo.from_array(golden_image()))])[0]
+    assert relative_drift(now, np.array(network["golden"], np.float32)) == 0
