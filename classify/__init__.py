@@ -22,6 +22,8 @@ _HOMES = {
     "predict_images": ("classify.predict", "predict"),
     "predict_table": ("classify.predict", "predict_table"),
     "save_model": ("classify.persist", "save_model"),
+    "OperatingPoint": ("classify.thresholds", "OperatingPoint"),
+    "choose_threshold": ("classify.thresholds", "choose_threshold"),
     "tune_head": ("classify.tuning", "tune_head"),
     "train_model": ("classify.train", "train"),
 }

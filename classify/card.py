@@ -27,6 +27,8 @@ def model_card(model: Model, size: int | None = None) -> str:
     lines += [
         f"  {label:<{longest}}  {_count(photos.get(label), 'training photo')}" for label in model.labels
     ]
+    if model.operating_point is not None:
+        lines += ["decides", f"  {model.operating_point}"]
     if model.relabel is not None:
         lines.append("relabelled before training")
         lines += [f"  {old} → {new or '(dropped)'}" for old, new in sorted(model.relabel.items())]

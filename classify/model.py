@@ -12,6 +12,7 @@ from featurize.table import FeatureTable
 
 if TYPE_CHECKING:
     from classify.outliers import Outliers
+    from classify.thresholds import OperatingPoint
 
 
 @dataclass(eq=False)
@@ -38,6 +39,8 @@ class Model:
         The last 8 bytes of the SHA-256 of each training image.
     outliers : Outliers or None
         Tells photos that look like nothing in the training; None where they were too few, or unknown.
+    operating_point : OperatingPoint or None
+        From which probability on one label is given; None where the most probable label always is.
     """
 
     head: Any
@@ -48,6 +51,7 @@ class Model:
     training: dict[str, Any] = field(default_factory=dict)
     hashes: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
     outliers: "Outliers | None" = None
+    operating_point: "OperatingPoint | None" = None
 
     @property
     def labels(self) -> list[str]:
@@ -88,8 +92,14 @@ class Model:
         return np.asarray(self.head.predict_proba(X), dtype=np.float64)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """The most probable label of each row, shape (n_rows,)."""
-        return np.array(self.labels, dtype=object)[self.predict_proba(X).argmax(axis=1)]
+        """The label of each row, the most probable one or by the operating point, shape (n_rows,)."""
+        return np.array(self.labels, dtype=object)[self.decide(self.predict_proba(X))]
+
+    def decide(self, probabilities: np.ndarray) -> np.ndarray:
+        """From probabilities, shape (n_rows, n_labels), the column of the label that each row is given."""
+        if self.operating_point is None:
+            return probabilities.argmax(axis=1)
+        return self.operating_point.decide(probabilities, self.labels)
 
     def seen(self, sha256: Iterable[str | None]) -> np.ndarray:
         """Whether each image, by its SHA-256 in hex, was among the training images.

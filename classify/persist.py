@@ -163,6 +163,7 @@ def _describe(model: Model) -> dict[str, Any]:
         "widths": [int(width) for width in model.widths],
         "described": model.described,
         "relabel": model.relabel,
+        "operating_point": model.operating_point and model.operating_point.to_dict(),
         "training": model.training,
         "seen": base64.b64encode(model.hashes.astype(">u8").tobytes()).decode("ascii"),
     }
@@ -225,7 +226,7 @@ def _checked_description(path: str | os.PathLike, data: bytes) -> dict[str, Any]
         "seen": str,
     }
     wrong = [key for key, kind in kinds.items() if not isinstance(description.get(key), kind)]
-    maybe = ("relabel", "outliers")
+    maybe = ("relabel", "outliers", "operating_point")
     wrong += [key for key in maybe if not isinstance(description.get(key), dict | None)]
     wrong += ["labels"] * (not all(isinstance(one, str) for one in description.get("labels") or []))
     wrong += ["widths"] * (not all(type(one) is int and one > 0 for one in description.get("widths") or [0]))
@@ -264,6 +265,7 @@ def _construct(path: str | os.PathLike, head_bytes: bytes) -> Any:
 
 def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any, vectors: bytes) -> Model:
     from classify.outliers import Outliers
+    from classify.thresholds import OperatingPoint
 
     widths, labels = description["widths"], description["labels"]
     try:
@@ -273,9 +275,10 @@ def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any, 
         raise _damaged(path, error) from error
     if not fits or not hasattr(head, "predict_proba"):
         raise _damaged(path, f"its head does not fit its {DESCRIPTION}")
-    about = description.get("outliers")
+    about, point = description.get("outliers"), description.get("operating_point")
     try:
         outliers = None if about is None else Outliers.from_parts(about, vectors, widths)
+        decided = None if point is None else OperatingPoint.from_dict(point, labels)
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(path, error) from error
     return Model(
@@ -287,6 +290,7 @@ def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any, 
         training=description["training"],
         hashes=hashes.astype(np.uint64),
         outliers=outliers,
+        operating_point=decided,
     )
 
 

@@ -17,6 +17,7 @@ from classify.model import Model, short_hashes
 from classify.outliers import fit_outliers
 from classify.persist import audit_head, dump_head
 from classify.rows import conflicting_images, usable_rows
+from classify.thresholds import check_rule, choose_threshold, held_out_probabilities
 from classify.tuning import check_search, tune_head
 from featurize.errors import BottleheadError, TableError, UsageError
 from featurize.table import FeatureTable
@@ -34,6 +35,8 @@ def train(
     seed: int = 0,
     relabel: Mapping[str, str] | None = None,
     tune: str | None = None,
+    positive: str | None = None,
+    threshold: str | Mapping[tuple[str, str], float] | None = None,
     trust: Iterable[str] = (),
     jobs: int | None = None,
 ) -> Model:
@@ -54,6 +57,9 @@ def train(
         New label by label; an empty new label drops the class. The model keeps it.
     tune : {"log-loss", "accuracy"}, optional
         Search the parameters of the head first, by this score (see `tune_head`); the model keeps the trail.
+    positive, threshold : str, optional
+        Choose from which probability on a photo is given the label `positive`: ``"recall=0.95"`` or costs, see
+        `choose_threshold`. The model keeps this operating point and decides by it.
     trust : iterable of str
         Types that the head may consist of beyond those that `load_model` accepts by itself.
     jobs : int, optional
@@ -82,6 +88,11 @@ def train(
     """
     if tune is not None:
         check_search(head, tune)
+    if (positive is None) != (threshold is None):
+        raise UsageError(
+            f"a {'threshold' if positive is None else 'positive label'} was given alone",
+            "give both: --positive LABEL with --threshold recall=0.95 or --costs FILE.csv",
+        )
     features = features or _all_features(table)
     widths = table.widths(features)
     unfitted = make_head(head, widths=widths, seed=seed)
@@ -90,6 +101,8 @@ def train(
     rows = usable_rows(table.relabel(relabel) if relabel is not None else table, "train")
     _warn_of_conflicts(rows)
     X, y = rows.select(features), rows.label.astype(str)
+    if positive is not None and threshold is not None:
+        check_rule(positive, sorted(set(y.tolist())), threshold)
     _refuse_what_cannot_be_loaded(unfitted, X, y, trust)
     start = time.perf_counter()
     tuning = None
@@ -100,6 +113,13 @@ def train(
             log.info("tuned on %d folds by %s: %s", tuning.n_folds, tune, head)
             unfitted = make_head(head, widths=widths, seed=seed)
         fitted = _fit(unfitted, X, y, rows, head)
+        point = None
+        if positive is not None and threshold is not None:
+            held_out, probabilities = held_out_probabilities(
+                unfitted, X, y, rows.groups, rows.variant, seed=seed
+            )
+            point = choose_threshold(y[held_out], probabilities, fitted.classes_, positive, threshold)
+            log.info("%s", point)
     audit_head(dump_head(fitted), trust)
     parts, entries = table.parts(features), table.metadata["features"]
     return Model(
@@ -114,6 +134,7 @@ def train(
         },
         hashes=short_hashes(rows.sha256),
         outliers=fit_outliers(X, widths, rows.groups, rows.variant, seed=seed),
+        operating_point=point,
     )
 
 
