@@ -19,6 +19,8 @@ _HOMES = {
     "load_model": ("classify.persist", "load_model"),
     "make_folds": ("classify.folds", "make_folds"),
     "make_head": ("classify.heads", "make_head"),
+    "nearest_images": ("classify.neighbours", "nearest_images"),
+    "predict_batches": ("classify.predict", "predict_batches"),
     "predict_images": ("classify.predict", "predict"),
     "predict_table": ("classify.predict", "predict_table"),
     "save_model": ("classify.persist", "save_model"),

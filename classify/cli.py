@@ -1,4 +1,4 @@
-"""The command ``classify``: train, predict, show, heads."""
+"""The command ``classify``: train, predict, neighbours, show, heads."""
 
 import argparse
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from classify.graphscli import add_import_graph
-from classify.predictcli import add_predict
+from classify.predictcli import add_neighbours, add_predict
 from featurize.terminal import add_command, key_values, log, new_parser, run_command
 
 
@@ -20,6 +20,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_train(commands)
     add_predict(commands)
+    add_neighbours(commands)
     _add_show(commands)
     add_import_graph(commands)
     add_command(

@@ -5,9 +5,11 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from itertools import chain, islice
 from typing import Any
 
+from classify.neighbours import Neighbour
 from classify.predict import Predictions
 from featurize.errors import UsageError
 
@@ -102,6 +104,16 @@ def write_parquet(
             columns = list(zip(*_lines(batch, top), strict=True)) or [()] * len(header)
             arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
             writer.write_table(pa.table(arrays, schema=schema))
+
+
+def neighbours_as(form: str, found: Iterable[Neighbour]) -> str:
+    """Neighbours as ``text`` (``distance label image``), ``csv`` or ``jsonl``."""
+    if form == "jsonl":
+        return "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in found)
+    if form == "csv":
+        lines = [[one.image, one.label, round(one.distance, DIGITS)] for one in found]
+        return _csv_lines([["image", "label", "distance"], *lines])
+    return "".join(f"{one.distance:.4f} {one.label or '-'} {_printable(one.image)}\n" for one in found)
 
 
 def _header(labels: Sequence[str], top: int | None) -> list[str]:

@@ -11,7 +11,8 @@ from classify.model import Model
 from classify.thresholds import OperatingPoint
 from classify.timing import Timing
 from featurize.errors import ModelError, SourceError
-from featurize.source import Source
+from featurize.run import Extraction, NothingReadable, run_extraction
+from featurize.source import Source, list_source
 from featurize.table import FeatureTable
 from featurize.terminal import log
 
@@ -222,6 +223,26 @@ def model_extractors(model: Model, weights: str | os.PathLike | Mapping[str, str
     return extractors
 
 
+def photo_table(
+    model: Model,
+    image: str | os.PathLike,
+    *,
+    weights: str | os.PathLike | Mapping[str, str] | None = None,
+    store: str | os.PathLike | None = None,
+    jobs: int | None = None,
+) -> FeatureTable:
+    """The vectors of one photo, or of the photos of a folder, as the model takes them.
+
+    Raises
+    ------
+    SourceError
+        If none can be read.
+    ModelError
+        If the vectors would not be those of the training.
+    """
+    return _Photos(model, weights, store, jobs, Timing()).extract(list_source([image])).table
+
+
 class _Photos:
     """Photos to predictions: extractors and store, made at the first photo and kept for all."""
 
@@ -230,17 +251,18 @@ class _Photos:
         self.timing = timing
         self.extractors: list = []
 
-    def predict(self, source: Source) -> Predictions:
-        from featurize.run import NothingReadable, run_extraction
-
+    def extract(self, source: Source) -> Extraction:
         if not self.extractors:
             with self.timing.part("preparing the extractors"):
                 self._prepare()
         if not source.images:
-            return _nothing(self.model, source.rejects)
+            raise NothingReadable(source, source.rejects)
+        with self.timing.part("the vectors"):
+            return run_extraction(source, self.extractors, store=self.store, jobs=self.jobs)
+
+    def predict(self, source: Source) -> Predictions:
         try:
-            with self.timing.part("the vectors"):
-                extraction = run_extraction(source, self.extractors, store=self.store, jobs=self.jobs)
+            extraction = self.extract(source)
         except NothingReadable as error:
             return _nothing(self.model, error.rejects)
         log.debug("%d images computed, %d from the store", extraction.n_computed, extraction.n_reused)

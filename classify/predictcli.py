@@ -47,6 +47,27 @@ def add_predict(commands: Any) -> None:
     _add_places(parser)
 
 
+def add_neighbours(commands: Any) -> None:
+    """Add ``neighbours`` to the subcommands of ``classify``."""
+    parser = add_command(
+        commands,
+        "neighbours",
+        _neighbours,
+        "Print the training images that a photo resembles most: distance, label and name, nearest first.",
+        "classify neighbours flowers.model photo.jpg --table flowers.parquet",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a model that `classify train` made")
+    parser.add_argument("image", metavar="IMAGE", help="a photo")
+    parser.add_argument("--table", required=True, metavar="TABLE", help="the table of the training")
+    parser.add_argument(
+        "--format", choices=FORMATS, default="text", help="form of the output (default: text)"
+    )
+    parser.add_argument(
+        "--top", type=_positive, default=10, metavar="K", help="how many images (default: 10)"
+    )
+    _add_places(parser)
+
+
 def _add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
@@ -70,6 +91,12 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
 def _top(text: str) -> int:
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is no number of labels; give 1 or more, or 0 for all")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of images; give 1 or more")
     return int(text)
 
 
@@ -137,6 +164,26 @@ def _say(counts: Counter[str], output: str | None) -> None:
         log.info("wrote %s: %d predictions%s%s", output, counts["predictions"], outliers, left_out)
     elif counts["predictions"] == 1 and counts["outliers"]:
         log.warning("this photo looks like nothing that the model was trained on")
+
+
+def _neighbours(args: argparse.Namespace) -> int:
+    from classify import output
+    from classify.neighbours import nearest_images
+    from classify.persist import load_model
+    from featurize.table import FeatureTable
+
+    model = load_model(args.model, trust=args.trust)
+    found = nearest_images(
+        model,
+        args.image,
+        FeatureTable.read(args.table),
+        top=args.top,
+        weights=_weights(args.weights, model.parts),
+        store=args.store,
+        jobs=args.jobs,
+    )
+    sys.stdout.write(output.neighbours_as(args.format, found))
+    return 0
 
 
 def _weights(given: Sequence[str], parts: Sequence[str]) -> dict[str, str]:
