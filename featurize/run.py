@@ -261,18 +261,24 @@ def _compute_missing(
     failed: dict[str, str] = {}
     with ExitStack() as stack:
         writers = [stack.enter_context(ShardWriter(section, begun=AHEAD)) for section in sections]
-        bar = stack.enter_context(progress(len(tasks), "featurizing"))
+        bar = None
         for result in compute(tasks, extractors, jobs=jobs):
             if isinstance(result, Batch):
+                n_done = 0
                 writers[result.extractor].add(image_keys(result.sha256, result.variants), result.matrix)
                 computed = zip(result.sha256, result.variants, strict=True)
                 for key, vector in zip(computed, result.matrix, strict=True):
                     matrices[result.extractor][places[key]] = vector
                     needed[key].remove(result.extractor)
-                    bar.update(not needed[key])
+                    n_done += not needed[key]
             else:
                 failed[result.sha256] = result.reason
-                bar.update(1)
+                n_done = 1
+            if bar is None:
+                # What came before was loading the network; a rate that counts it frightens people.
+                bar = stack.enter_context(progress(len(tasks), "featurizing", n_before=n_done))
+            else:
+                bar.update(n_done)
     for section, keys in zip(sections, missing, strict=True):
         if keys:
             section.compact()

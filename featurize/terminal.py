@@ -133,9 +133,10 @@ class _Formatter(logging.Formatter):
         return f"warning: {text}" if record.levelno == logging.WARNING else text
 
 
-def progress(total: int, description: str, unit: str = "image"):
+def progress(total: int, description: str, unit: str = "image", n_before: int = 0):
     """A progress bar with rate and remaining time on stderr; silent with --quiet and outside commands.
 
+    `n_before` are done already and do not count for the rate.
     On a terminal it appears when something takes longer than a moment; in a log file it is a line a minute.
     """
     from tqdm import tqdm
@@ -143,7 +144,14 @@ def progress(total: int, description: str, unit: str = "image"):
     shown = log.isEnabledFor(logging.INFO) and bool(log.handlers) and total > 0
     pace = {"delay": 0.3} if sys.stderr.isatty() else {"delay": 60, "mininterval": 60}
     return tqdm(
-        total=total, desc=description, unit=f" {unit}s", disable=not shown, file=sys.stderr, leave=False, **pace
+        total=total,
+        initial=n_before,
+        desc=description,
+        unit=f" {unit}s",
+        disable=not shown,
+        file=sys.stderr,
+        leave=False,
+        **pace,
     )
 
 

@@ -63,6 +63,8 @@ def make_extractor(spec: str | Extractor, **options: Any) -> Extractor:
             f"there are no features named {spec}{_perhaps(family)}",
             f"the families are {known_families}; `featurize backbones` lists further networks",
         )
+    if "," in option:
+        raise UsageError(f"{spec!r} is no features spec", "separate several features with spaces, not commas")
     if colon and (argument is None or not option):
         choices = f"{family}:{argument.upper()}" if argument else family
         raise UsageError(f"{family} has no option {option!r}", f"write {choices}")
@@ -145,7 +147,7 @@ def _backbone(name: str) -> tuple[Callable[..., Extractor] | None, str | None]:
 def _perhaps(family: str) -> str:
     from featurize.extractors.networks import NETWORKS
 
-    close = get_close_matches(family, [*FAMILIES, *NETWORKS], n=3)
+    close = get_close_matches(family, dict.fromkeys([*FAMILIES, *NETWORKS]), n=3)
     return f"; perhaps {' or '.join(close)} is meant" if close else ""
 
 

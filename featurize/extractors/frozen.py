@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from featurize.extractors.joined import join_graphs
+from featurize.terminal import log
 
 INPUT, OUTPUT = "x", "Identity"
 PROCESSOR = Path("/proc/cpuinfo")
@@ -132,11 +133,23 @@ def freeze_model(model: Any, output: Any, precision: str) -> bytes:
     elif len(output.shape) != 2:
         output = keras.layers.Flatten()(output)
     cut = keras.Model(model.input, output)
+    _warn_of_gaps(cut)
     spec = tf.TensorSpec([None, *model.input.shape[1:]], tf.float32, name=INPUT)
     # Keras' own predict wraps the call in an Identity too; the names INPUT and OUTPUT follow from this line.
     traced = tf.function(lambda x: cut(x, training=False), input_signature=[spec]).get_concrete_function()
     frozen = convert_variables_to_constants_v2(traced)
     return _optimised(frozen.graph.as_graph_def(), precision)
+
+
+def _warn_of_gaps(model: Any) -> None:
+    """Say so when weights on the way to the output were never filled in: the vectors would be too poor."""
+    empty = [v.path for v in model.weights if len(v.shape) > 1 and not np.any(v.numpy())]
+    if empty:
+        log.warning(
+            "%d of the kernels in these weights hold nothing but zeros (the first is %s): the file is incomplete for "
+            "this layer; read an earlier layer, such as inception_v3:mixed8, or use other weights",
+            len(empty), empty[0],
+        )  # fmt: skip
 
 
 def freeze_graph(data: bytes, tensors: tuple[str, str], side: int, precision: str) -> bytes:
