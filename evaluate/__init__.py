@@ -5,6 +5,7 @@ environment.
 
 - `compare` cross-validates heads on features over the same folds; `test` tries a model on a test set.
 - `find_duplicates` finds photos that are there twice; `group_duplicates` keeps them together.
+- `learning_curve` says whether more photos would help, and of which label.
 - `split_table` sets rows aside; `cross_validate` gives the predictions that every number is derived from.
 """
 
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evaluate.comparison import Comparison, compare
     from evaluate.crossval import Predictions, cross_validate
+    from evaluate.curves import LearningCurve, learning_curve
     from evaluate.duplicates import Duplicates, find_duplicates, group_duplicates
     from evaluate.report import write_report
     from evaluate.splits import split_table
@@ -22,12 +24,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "Duplicates",
+    "LearningCurve",
     "Predictions",
     "TestResult",
     "compare",
     "cross_validate",
     "find_duplicates",
     "group_duplicates",
+    "learning_curve",
     "split_table",
     "test",
     "write_report",
@@ -36,12 +40,14 @@ __all__ = [
 _HOMES = {
     "Comparison": "comparison",
     "Duplicates": "duplicates",
+    "LearningCurve": "curves",
     "Predictions": "crossval",
     "TestResult": "testing",
     "compare": "comparison",
     "cross_validate": "crossval",
     "find_duplicates": "duplicates",
     "group_duplicates": "duplicates",
+    "learning_curve": "curves",
     "split_table": "splits",
     "test": "testing",
     "write_report": "report",

@@ -1,4 +1,4 @@
-"""The command ``evaluate``: split, compare, test, duplicates."""
+"""The command ``evaluate``: split, compare, curve, test, duplicates."""
 
 import argparse
 import shlex
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from evaluate.curvecli import add_curve
 from evaluate.duplicatescli import add_duplicates
 from evaluate.output import add_outputs, add_scores, check_ours, check_outputs, hand_over
 from evaluate.splitcli import add_split
@@ -30,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_split(commands)
     _add_compare(commands)
+    add_curve(commands)
     _add_test(commands)
     add_duplicates(commands)
     return parser

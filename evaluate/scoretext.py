@@ -76,14 +76,9 @@ def best_in_words(found: "Comparison") -> list[str]:
         lines.append(f"{row['head']} on {row['features']}: {words}.")
     every, suspects = len(best["wrong_every_time"]), len(best["label_suspects"])
     if n_predictions > 1 and every:
-        lines.append(
-            f"On {row['features']}, {_photos(every)} misclassified by every head and repeat; look at them."
-        )
+        lines.append(f"Misclassified by every head and repeat on {row['features']}: {every}; look at them.")
     if suspects:
-        lines.append(
-            f"The labels of {suspects} photo{'s' * (suspects != 1)} are worth a look: the best head contradicts "
-            "them with confidence."
-        )
+        lines.append(f"Labels that the best head contradicts with confidence: {suspects}; look at them.")
     return lines
 
 
@@ -127,7 +122,3 @@ def _listed(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str
         for row in rows
     ]
     return f"{title} ({len(rows)}):\n{aligned(columns, shown, left=3)}"
-
-
-def _photos(count: int) -> str:
-    return f"{count} photo is" if count == 1 else f"{count} photos are"

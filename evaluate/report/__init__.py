@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evaluate.comparison import Comparison
+    from evaluate.curves import LearningCurve
     from evaluate.duplicates import Duplicates
     from evaluate.testing import TestResult
 
 __all__ = ["render", "write_report"]
 
 
-def render(result: "Comparison | TestResult | Duplicates", images: str | Path | None = None) -> str:
+def render(
+    result: "Comparison | TestResult | Duplicates | LearningCurve", images: str | Path | None = None
+) -> str:
     """The report as HTML text.
 
     Parameters
     ----------
-    result : Comparison, TestResult or Duplicates
+    result : Comparison, TestResult, Duplicates or LearningCurve
     images : path, optional
         The folder that holds the photos, when they are not where the table says. A photo that is not found
         costs its thumbnail, never the report.
@@ -39,7 +42,9 @@ def render(result: "Comparison | TestResult | Duplicates", images: str | Path | 
 
 
 def write_report(
-    result: "Comparison | TestResult | Duplicates", path: str | Path, images: str | Path | None = None
+    result: "Comparison | TestResult | Duplicates | LearningCurve",
+    path: str | Path,
+    images: str | Path | None = None,
 ) -> None:
     """Write `render`'s page to `path`, whole or not at all."""
     from featurize.files import whole_file

@@ -3,6 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any
 
+from evaluate.report.curve import curve_page
 from evaluate.report.page import Page, Section
 from evaluate.report.photos import Photos
 from evaluate.report.scores import difference_sections, look_sections, score_sections, superclass_sections
@@ -10,20 +11,27 @@ from evaluate.text import interval_in_words, percent, sentence
 
 if TYPE_CHECKING:
     from evaluate.comparison import Comparison
+    from evaluate.curves import LearningCurve
     from evaluate.duplicates import Duplicates
     from evaluate.testing import TestResult
 
 SHOWN_PHOTOS = 60
 
 
-def page_of(result: "Comparison | TestResult | Duplicates", photos: Photos) -> Page:
-    """The page of a comparison, of a test, or of the duplicates of a table."""
+def page_of(result: "Comparison | TestResult | Duplicates | LearningCurve", photos: Photos) -> Page:
+    """The page of a comparison, of a test, of a learning curve, or of the duplicates of a table."""
     from evaluate.duplicates import Duplicates
     from evaluate.report.duplicates import duplicates_page
 
     if isinstance(result, Duplicates):
         return duplicates_page(result, photos)
     content = result.to_dict()
+    if content["kind"] == "curve":
+        others = [
+            *_warnings(content["warnings"]),
+            Section("provenance", "Where the numbers come from", _provenance(content)),
+        ]
+        return curve_page(content, _subtitle(content["data"]), others)
     return _comparison(content, photos) if content["kind"] == "comparison" else _test(content, photos)
 
 

@@ -1,0 +1,141 @@
+"""The learning curve: what trains at each size, the fitted law, and guesses that are called guesses."""
+
+import json
+
+import numpy as np
+import pytest
+
+from classify.folds import make_folds
+from evaluate.cli import main
+from evaluate.comparison import compare
+from evaluate.curves import _at_most, learning_curve
+from evaluate.curvetext import curve_in_words
+from evaluate.powerlaw import extrapolate, fit_power_law
+from featurize.errors import UsageError
+from featurize.table import FeatureTable
+
+
+@pytest.fixture(scope="module")
+def curve(confused):
+    return learning_curve(confused, "good", "softmax", sizes=[3, 5, 8, 15], cv=4, jobs=1)
+
+
+def test_the_largest_size_is_what_compare_measures(confused):
+    curve = learning_curve(confused, "good", "softmax", cv=4, seed=3, jobs=1)
+    [row] = compare(confused, ["good"], ["softmax"], cv=4, seed=3, jobs=1).results
+    last = curve.points[-1]
+    assert last["images_per_label"] == last["n_training"] / 3 == 15
+    assert last["accuracy"] == pytest.approx(row["accuracy"])
+    assert last["recall"] == {name: scores["recall"] for name, scores in row["per_label"].items()}
+
+
+def test_each_size_trains_so_many_of_each_label_and_contains_the_smaller(confused):
+    folds = make_folds(confused.label, confused.groups, n_folds=4, seed=0)
+    for fold in folds:
+        smaller, larger = (_at_most(fold, confused, size, 0) for size in (4, 9))
+        assert np.unique(confused.label[smaller.training].astype(str), return_counts=True)[1].tolist() == [
+            4,
+            4,
+            4,
+        ]
+        assert set(smaller.training) < set(larger.training) < set(fold.training)
+        assert (smaller.testing == fold.testing).all()
+
+
+def test_groups_go_in_whole_and_bring_their_variants():
+    label, leaf = np.repeat(["a", "b"], 24), np.arange(48) // 4
+    variant = np.tile([0, 0, 0, 1], 12)
+    table = FeatureTable.from_arrays(
+        {"x": np.zeros((48, 1))},
+        label=label,
+        group=leaf.astype(str),
+        variant=variant,
+        sha256=[f"{i:064x}" for i in range(48)],
+    )
+    [fold, *_] = make_folds(table.label, table.groups, table.variant, n_folds=3)
+    found = _at_most(fold, table, 4, 0).training
+    # Three photos a leaf: two leaves are needed for four photos of a label, and come with their copies.
+    assert len(found) == 2 * 2 * 4
+    assert all(count == 4 for count in np.unique(leaf[found], return_counts=True)[1])
+
+
+def test_a_label_with_fewer_images_gives_all_it_has(confused):
+    few = confused.filter((confused.label != "cat") | (np.arange(60) < 48))
+    point = learning_curve(few, "good", "softmax", sizes=[15], cv=4, jobs=1).points[0]
+    assert point["n_training"] == 15 + 15 + 6
+
+
+def test_the_law_is_found_again_and_extrapolates_exactly():
+    images = np.array([5, 10, 20, 40, 80])
+    accuracy = 0.92 - 0.9 * images**-0.7
+    found = fit_power_law(images, accuracy)
+    assert (found["limit"], found["scale"]) == pytest.approx((0.92, 0.9), abs=0.02)
+    guess = extrapolate(images, accuracy, 320)
+    assert guess["accuracy"] == pytest.approx(0.92 - 0.9 * 320**-0.7, abs=0.002)
+    assert guess["low"] <= guess["accuracy"] <= guess["high"] < 0.93
+
+
+def test_guesses_stay_shares_and_never_fall():
+    rising = extrapolate([5, 10, 20, 40], [0.4, 0.6, 0.8, 1.0], 400)
+    assert rising["accuracy"] <= 1.0
+    flat = extrapolate([5, 10, 20, 40], [0.9, 0.85, 0.8, 0.75], 400)
+    assert flat["accuracy"] == pytest.approx(0.825)
+
+
+def test_three_sizes_fit_anything_and_so_guess_nothing(confused):
+    assert fit_power_law([5, 10, 20], [0.5, 0.6, 0.7]) is None
+    curve = learning_curve(confused, "good", "softmax", sizes=[3, 6, 12], cv=4, jobs=1)
+    assert (curve.fit, curve.guesses, set(curve.gains.values())) == (None, [], {None})
+    assert "Four sizes or more are needed" in str(curve)
+
+
+def test_guesses_are_called_guesses(curve):
+    sentences = curve_in_words(curve.to_dict())
+    assert len(sentences) == 3 and all(one.startswith("A guess: ") for one in sentences)
+    assert [guess["images_per_label"] for guess in curve.guesses] == [30, 60]
+    assert all(one in str(curve) for one in sentences)
+
+
+def test_the_label_that_gains_most_is_the_one_to_photograph():
+    gains = {
+        "ant": {"recall": 0.7, "guess": 0.8, "gain": 0.1},
+        "bee": {"recall": 0.9, "guess": 0.9, "gain": 0.004},
+        "cat": {"recall": 0.8, "guess": 0.82, "gain": 0.02},
+    }
+    [words] = curve_in_words({"fit": {"limit": 1.0}, "guesses": [], "gains": gains})
+    assert (
+        "help ant (+10.0 points of recall), then cat (+2.0 points of recall); photograph more ant." in words
+    )
+    assert "bee" not in words
+    [words] = curve_in_words({"fit": {"limit": 1.0}, "guesses": [], "gains": {"bee": gains["bee"]}})
+    assert words == "A guess: no label gains a point from twice as many photos."
+
+
+@pytest.mark.parametrize("sizes", [[1, 5], [5, 16], []])
+def test_sizes_that_are_not_there_are_refused_with_both_numbers(confused, sizes):
+    with pytest.raises(UsageError, match="trains on at most 15 images of a label"):
+        learning_curve(confused, "good", sizes=sizes, cv=4, jobs=1)
+
+
+def test_unknown_features_and_one_label_are_refused(confused):
+    with pytest.raises(UsageError, match="no features named glcm"):
+        learning_curve(confused, "glcm", jobs=1)
+    with pytest.raises(UsageError, match="all 20 usable rows have the label ant"):
+        learning_curve(confused.filter(confused.label == "ant"), "good", jobs=1)
+
+
+def test_the_command_prints_and_writes_all(photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    photos.write("table.parquet")
+    words = "curve table.parquet --features good --sizes 3 5 8 12 -j 1 --report c.html --json c.json --quiet"
+    assert main(words.split()) == 0
+    out = capsys.readouterr().out
+    content = json.loads((tmp_path / "c.json").read_text())
+    assert content["kind"] == "curve" and [p["images_per_label"] for p in content["points"]] == [3, 5, 8, 12]
+    assert content["model"] == {"features": "good", "head": "softmax"}
+    assert "images per label" in out and "A guess: with 24 images per label" in out
+    page = (tmp_path / "c.html").read_text()
+    assert page.count('class="measured"') == 4 and page.count('<circle class="guess"') == 2
+    assert "A guess: with 24 images per label" in page and "<script" not in page
+    assert main(["curve", "table.parquet", "--sizes", "99"]) == 1
+    assert "hint: give sizes from 2 to 16" in capsys.readouterr().err
