@@ -9,7 +9,7 @@ from typing import Any
 from evaluate.curvecli import add_curve
 from evaluate.duplicatescli import add_duplicates
 from evaluate.output import add_outputs, add_scores, check_ours, check_outputs, hand_over
-from evaluate.splitcli import add_split
+from evaluate.splitcli import add_folds, add_split
 from featurize.terminal import add_command, new_parser, run_command
 
 DESCRIPTION = "What may be believed: set photos aside, compare features and heads, test a model."
@@ -64,6 +64,7 @@ def _add_compare(commands: Any) -> None:
     compare.add_argument(
         "--repeats", type=int, default=1, metavar="N", help="divide anew N times (default: 1)"
     )
+    add_folds(compare)
     compare.add_argument(
         "--relabel",
         metavar="MAP",
@@ -122,6 +123,8 @@ def _compare(args: argparse.Namespace) -> int:
         positive=args.positive,
         rope=args.rope,
         superclasses=read_superclasses(args.superclass) if args.superclass else None,
+        folds=args.folds,
+        group_duplicates=args.group_duplicates,
     )
     return hand_over(found, args)
 

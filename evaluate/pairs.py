@@ -60,8 +60,8 @@ def _opponents(results: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]
 
 def _pair(kind: str, one: dict, other: dict, predictions: Predictions, rope: float) -> dict[str, Any]:
     mine, its = (predictions.of(row["features"], row["head"]) for row in (one, other))
-    sizes = mine.times["n_testing"].to_numpy(), mine.times["n_training"].to_numpy()
-    accuracies = fold_accuracies(mine), fold_accuracies(its)
+    (one_accuracies, n_testing, n_training), (other_accuracies, _, _) = _samples(mine), _samples(its)
+    accuracies, sizes = (one_accuracies, other_accuracies), (n_testing, n_training)
     names = [{"features": row["features"], "head": row["head"]} for row in (one, other)]
     return {
         "compares": kind,
@@ -72,3 +72,16 @@ def _pair(kind: str, one: dict, other: dict, predictions: Predictions, rope: flo
         "rope": rope,
         "mcnemar": mcnemar(by_image(mine).right, by_image(its).right),
     }
+
+
+def _samples(mine: Predictions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Accuracies, testing and training photos per fold; with a single fold per group that it tests.
+
+    One fold has no spread. Its groups are independent samples for heads taken as they were trained, so nothing is
+    added for another training: as if the training set were without end.
+    """
+    if len(mine.times) > 1:
+        return fold_accuracies(mine), mine.times["n_testing"].to_numpy(), mine.times["n_training"].to_numpy()
+    codes = np.unique(mine.rows["group"].to_numpy(), return_inverse=True)[1]
+    sizes = np.bincount(codes)
+    return np.bincount(codes, mine.label == mine.predicted) / sizes, sizes, np.full(len(sizes), np.inf)

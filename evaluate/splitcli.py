@@ -1,4 +1,4 @@
-"""``evaluate split``: which photos are set aside."""
+"""``evaluate split``: which photos are set aside; and the options of `compare` about folds."""
 
 import argparse
 from typing import Any
@@ -33,6 +33,23 @@ def add_split(commands: Any) -> None:
             help=f"share for {side} (default: 10)",
         )
     split.add_argument("-o", "--output", required=True, metavar="TABLE", help="where to write the table")
+
+
+def add_folds(compare: argparse.ArgumentParser) -> None:
+    """The options of ``evaluate compare`` that say which photos are tested by which heads."""
+    compare.add_argument(
+        "--folds",
+        default="stratified",
+        metavar="F",
+        help="stratified (default): --cv folds, --repeats times, every label in the same proportions and groups "
+        "together; leave-one-group-out: every given group is tested once; predefined: train on the training rows "
+        "of the table's split, test on its validation rows; or a file that `evaluate split -o FOLDS.csv` wrote",
+    )
+    compare.add_argument(
+        "--group-duplicates",
+        action="store_true",
+        help="keep near-identical photos together too, and print the accuracy with and without that",
+    )
 
 
 def _split(args: argparse.Namespace) -> int:

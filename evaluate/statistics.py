@@ -8,8 +8,8 @@ import numpy as np
 Numbers = Sequence[float] | np.ndarray
 
 INTERVAL_METHOD = (
-    "95 %, corrected resampled t interval over the folds (Nadeau and Bengio 2003), cut at 0 and 1; where all "
-    "folds agree exactly, Wilson's score interval on the pooled predictions"
+    "95 %, corrected resampled t interval over the folds (Nadeau and Bengio 2003), cut at 0 and 1; where there "
+    "is one fold or all agree exactly, Wilson's score interval on the pooled predictions"
 )
 TEST_INTERVAL_METHOD = (
     "95 %, Wilson's score interval; images that stay together count as one where they err together"
@@ -155,6 +155,8 @@ def cross_validated_interval(
     """
     right = np.asarray(right, dtype=np.float64)
     n_testing = np.bincount(fold)
+    if len(n_testing) == 1:
+        return grouped_interval(right, groups, confidence)
     found = _corrected_t(np.bincount(fold, right) / n_testing, n_testing, n_training, confidence)
     if found.low == found.high:
         return grouped_interval(right, groups, confidence)

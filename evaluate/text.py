@@ -114,10 +114,12 @@ def data_in_words(data: dict[str, Any], folds: dict[str, Any]) -> str:
     text = f"{data['images']} photos"
     if data["distorted"]:
         text += f" and {data['distorted']} distorted copies (in training only)"
-    text += f", {len(data['labels'])} labels; {folds['cv']} folds"
+    text += f", {len(data['labels'])} labels; {folds['cv']} fold{'s' * (folds['cv'] != 1)}"
     if folds["repeats"] > 1:
         text += f", {folds['repeats']} times"
     text += ", the same for all"
+    if folds["tested"] < data["images"]:
+        text += f", which test {folds['tested']} photos"
     if data["identical_images"]:
         text += f"; {data['identical_images']} byte-identical photos kept together"
     if data["images"] - data["groups"] > data["identical_images"]:

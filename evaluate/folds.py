@@ -1,0 +1,279 @@
+"""Folds from anywhere, and the proof that they part nothing that belongs together."""
+
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classify.folds import Fold, make_folds
+from evaluate.foldsfile import read_folds
+from featurize.errors import UsageError
+from featurize.table import FeatureTable
+from featurize.terminal import log
+
+NAMED = ("stratified", "leave-one-group-out", "predefined")
+
+
+def folds_for(
+    table: FeatureTable, folds: Any = "stratified", *, cv: int = 5, repeats: int = 1, seed: int = 0
+) -> tuple[list[Fold], dict[str, Any]]:
+    """The folds that `compare` uses, checked, and what they are in words.
+
+    Parameters
+    ----------
+    table : FeatureTable
+        All rows labelled.
+    folds : str, Path, splitter, or sequence
+        ``"stratified"``: `cv` folds, `repeats` times, every label in the same proportions and groups together
+        (`classify.folds.make_folds`). ``"leave-one-group-out"``: each given group is tested once by heads trained on
+        all others. ``"predefined"``: heads train on the training rows of the table's split and are tested on its
+        validation rows. A path: a folds file (`evaluate.foldsfile`). Or a scikit-learn splitter, which is given the
+        photos and their groups, or a list of (training rows, testing rows).
+    cv, repeats, seed : int
+        For ``"stratified"`` alone.
+
+    Returns
+    -------
+    folds : list of Fold
+    description : dict
+        ``cv`` (folds per repeat), ``repeats``, ``tested`` (photos that any fold tests) and ``method``.
+
+    Raises
+    ------
+    UsageError
+        If the folds cannot be made, or `check_folds` refuses them.
+    """
+    if isinstance(folds, Path) or (isinstance(folds, str) and folds not in NAMED):
+        found, method = _from_file(table, folds), f"as the folds file {Path(folds).name} says"
+    elif isinstance(folds, str):
+        makers = {
+            "stratified": lambda: make_folds(
+                table.label, table.groups, table.variant, n_folds=cv, repeats=repeats, seed=seed
+            ),
+            "leave-one-group-out": lambda: _leave_one_group_out(table),
+            "predefined": lambda: _predefined(table),
+        }
+        found = makers[folds]()
+        method = {
+            "stratified": "stratified; groups and identical images kept together",
+            "leave-one-group-out": "one group left out at a time",
+            "predefined": "training and validation rows of the table's split",
+        }[folds]
+    else:
+        found, method = folds, f"given by the caller: {type(folds).__name__}"
+    checked = check_folds(found, table)
+    n_repeats = len({fold.repeat for fold in checked})
+    description = {
+        "cv": sum(fold.repeat == checked[0].repeat for fold in checked),
+        "repeats": n_repeats,
+        "tested": len(np.unique(np.concatenate([fold.testing for fold in checked]))),
+        "method": method,
+    }
+    return checked, description
+
+
+def check_folds(folds: Any, table: FeatureTable) -> list[Fold]:
+    """Prove that no fold parts what belongs together, whoever made the folds.
+
+    In every fold: both sides hold photos of the table, no testing row twice; no row of the training side shares a
+    group, the bytes of its image or its photo (being a distorted copy of it) with one of the testing side; no
+    distorted copy is tested; and the training side knows every label.
+
+    Parameters
+    ----------
+    folds : splitter or iterable
+        A scikit-learn splitter (it is given one row per photo, with labels and groups; distorted copies then
+        follow their photos into training), or any iterable of `Fold` or of (training rows, testing rows).
+    table : FeatureTable
+        All rows labelled; the rows are numbered as in it.
+
+    Returns
+    -------
+    list of Fold
+        The same folds, rows ascending. Pairs that test a photo again begin a new repeat.
+
+    Raises
+    ------
+    UsageError
+        On the first fold that breaks a rule; the message counts the rows and names two of them.
+
+    Examples
+    --------
+    Two photos of one leaf on different sides:
+
+    >>> table = FeatureTable.from_arrays({"x": [[0.0]] * 4}, label=["rust", "well"] * 2, group=["leaf", None] * 2)
+    >>> check_folds([([0, 1], [2, 3])], table)
+    Traceback (most recent call last):
+        ...
+    featurize.errors.UsageError: fold 0 tests 1 of 2 photos that belong together with a row it trains on \
+(one group), for example image-2 and image-0 (keep table.groups together: evaluate's own folds do, and \
+StratifiedGroupKFold does with groups=table.groups)
+    >>> len(check_folds([([0, 2, 1], [3])], table))
+    1
+    """
+    given = _split_by(folds, table) if hasattr(folds, "split") else _pairs(folds)
+    checked = [_checked(fold, number, table) for number, fold in enumerate(given)]
+    if not checked:
+        raise UsageError("no folds were given", "give one pair of training and testing rows or more")
+    return checked
+
+
+def _split_by(splitter: Any, table: FeatureTable) -> Iterable[Fold]:
+    photos, groups = np.flatnonzero(table.variant == 0), table.groups
+    label = table.label[photos].astype(str)
+    try:
+        with warnings.catch_warnings():
+            # That a splitter ignores groups is no matter where none are parted, and refused where they are.
+            warnings.filterwarnings("ignore", message="The groups parameter is ignored")
+            pairs = list(splitter.split(np.zeros((len(photos), 1)), label, groups[photos]))
+    except ValueError as error:
+        raise UsageError(
+            f"{type(splitter).__name__} cannot split {len(photos)} photos in {len(np.unique(groups[photos]))} groups: "
+            f"{' '.join(str(error).split())}",
+            "use fewer folds, or a splitter that fits the table",
+        ) from error
+    copies = np.flatnonzero(table.variant != 0)
+    for fold in _pairs(pairs):
+        training, testing = photos[fold.training], photos[fold.testing]
+        its_copies = copies[np.isin(groups[copies], groups[training])]
+        yield Fold(fold.repeat, fold.fold, np.concatenate([training, its_copies]), testing)
+
+
+def _pairs(folds: Any) -> Iterable[Fold]:
+    """Numbered folds; where a row is tested again, the next repeat begins."""
+    repeat, number, tested = 0, 0, set[int]()
+    for one in folds:
+        if isinstance(one, Fold):
+            yield one
+            continue
+        try:
+            training, testing = (np.asarray(side) for side in one)
+        except (TypeError, ValueError):
+            raise UsageError(
+                f"{type(one).__name__} is no fold", "give pairs of (training rows, testing rows)"
+            ) from None
+        if tested & set(testing.ravel().tolist()):
+            repeat, number, tested = repeat + 1, 0, set()
+        tested |= set(testing.ravel().tolist())
+        yield Fold(repeat, number, training, testing)
+        number += 1
+
+
+def _checked(fold: Fold, number: int, table: FeatureTable) -> Fold:
+    training, testing = _rows(fold.training, number, table), _rows(fold.testing, number, table)
+    if len(testing) == 0 or len(training) == 0:
+        raise UsageError(
+            f"fold {number} has {len(training)} rows to train on and {len(testing)} to test",
+            "both sides need photos",
+        )
+    twice = len(testing) - len(np.unique(testing))
+    distorted = int((table.variant[testing] != 0).sum())
+    if twice or distorted:
+        raise UsageError(
+            f"fold {number} tests {len(testing)} rows, of which {twice} are there twice and {distorted} are "
+            "distorted copies",
+            "test every photo once per fold, and only as it is (variant 0)",
+        )
+    groups = table.groups
+    crossing = testing[np.isin(groups[testing], groups[training])]
+    if len(crossing):
+        raise _crosses(number, crossing, training, testing, table)
+    label = table.label
+    lost = sorted(set(label.tolist()) - set(label[training].tolist()))
+    if lost:
+        raise UsageError(
+            f"fold {number} trains on {len(training)} rows, and none of them is {', '.join(map(str, lost))}",
+            "use fewer folds or smaller groups, so that every label is trained, or drop the label with a relabelling",
+        )
+    return Fold(fold.repeat, fold.fold, np.sort(training), np.sort(testing))
+
+
+def _rows(side: Any, number: int, table: FeatureTable) -> np.ndarray:
+    rows = np.asarray(side)
+    if rows.ndim != 1 or (len(rows) and not np.issubdtype(rows.dtype, np.integer)):
+        raise UsageError(
+            f"a side of fold {number} is {rows.dtype} of shape {rows.shape}", "give row numbers, one per row"
+        )
+    outside = rows[(rows < 0) | (rows >= len(table))]
+    if len(outside):
+        raise UsageError(
+            f"fold {number} names row {outside[0]}; the table has {len(table)} rows, 0 to {len(table) - 1}",
+            "make the folds from this very table, without rows that lack a label or are set aside for testing",
+        )
+    return rows.astype(np.int64)
+
+
+def _crosses(
+    number: int, crossing: np.ndarray, training: np.ndarray, testing: np.ndarray, table
+) -> UsageError:
+    groups, sha256, image = table.groups, table.sha256, table.image
+    first = crossing[0]
+    partner = training[groups[training] == groups[first]][0]
+    if image[partner] == image[first]:
+        why = "the photo itself, or a distorted copy of it"
+    elif sha256[first] is not None and sha256[partner] == sha256[first]:
+        why = "byte-identical"
+    else:
+        why = "one group"
+    return UsageError(
+        f"fold {number} tests {len(crossing)} of {len(testing)} photos that belong together with a row it trains on "
+        f"({why}), for example {image[first]} and {image[partner]}",
+        "keep table.groups together: evaluate's own folds do, and StratifiedGroupKFold does with groups=table.groups",
+    )
+
+
+def _leave_one_group_out(table: FeatureTable) -> list[Fold]:
+    photos = np.flatnonzero(table.variant == 0)
+    without = sum(one is None for one in table.group[photos])
+    groups = table.groups
+    names = np.unique(groups[photos])
+    if without or len(names) < 2:
+        raise UsageError(
+            f"of {len(photos)} photos {without} have no group, and {len(names)} groups would be left out one by one",
+            "give every photo a group (featurize extract --group-by, or a manifest with a group column), two or more",
+        )
+    return [
+        Fold(0, number, np.flatnonzero(groups != name), photos[groups[photos] == name])
+        for number, name in enumerate(names)
+    ]
+
+
+def _predefined(table: FeatureTable) -> list[Fold]:
+    split, photos = table.split, table.variant == 0
+    training, testing = split == "training", (split == "validation") & photos
+    if not (training.any() and testing.any()):
+        raise UsageError(
+            f"the table has {(training & photos).sum()} photos for training and {testing.sum()} for validation",
+            "fill the split with `evaluate split`, or in the manifest; testing rows are for `evaluate test`",
+        )
+    return [Fold(0, 0, np.flatnonzero(training), np.flatnonzero(testing))]
+
+
+def _from_file(table: FeatureTable, path: str | Path) -> list[Fold]:
+    assigned = read_folds(path)
+    sha256, photos = table.sha256, table.variant == 0
+    fold = np.array([assigned.get(sha) or "" for sha in sha256], dtype=object)
+    present = set(sha256[photos])
+    missing = sum(sha not in present for sha in assigned)
+    if missing:
+        raise UsageError(
+            f"{path} names {len(assigned)} images, and {missing} of them are not among the {photos.sum()} photos used",
+            "give the table (with the split and relabelling) that the folds were made from, or make new ones with "
+            "`evaluate split --cv 5 -o FOLDS.csv`",
+        )
+    left_out = int((photos & (fold == "")).sum())
+    if left_out:
+        log.info("%d photos that %s does not name are left out", left_out, path)
+    names = sorted(set(assigned.values()))
+    if "training" in names:
+        tested = "testing" if "testing" in names else "validation"
+        sides = (np.flatnonzero(fold == "training"), np.flatnonzero((fold == tested) & photos))
+        return [Fold(0, 0, *sides)]
+    return [
+        Fold(
+            0, number, np.flatnonzero((fold != "") & (fold != name)), np.flatnonzero((fold == name) & photos)
+        )
+        for number, name in enumerate(sorted(names, key=int))
+    ]

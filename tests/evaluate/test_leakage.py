@@ -1,0 +1,112 @@
+"""Leaks in a comparison: near-duplicates on both sides, measured on made-up and on real photos."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from classify.folds import Fold
+from evaluate.comparison import compare
+from evaluate.leakage import LOOKED_AT_UNASKED, duplicates_of, near_training, parted
+from featurize.errors import UsageError
+from featurize.table import FeatureTable
+
+
+@pytest.fixture
+def bursts() -> FeatureTable:
+    """40 scenes photographed three times; labels that nothing but the scene tells."""
+    rng = np.random.default_rng(0)
+    scenes = np.repeat(rng.normal(size=(40, 80)), 3, axis=0)
+    return FeatureTable.from_arrays(
+        {"net": scenes + rng.normal(size=(120, 80)) * 0.05},
+        label=np.repeat(rng.permutation(["rust", "well"] * 20), 3),
+        sha256=[f"{n:064x}" for n in range(120)],
+    )
+
+
+def test_both_figures_are_printed_when_they_differ(bursts):
+    alone = compare(bursts, heads=["knn"], jobs=1)
+    assert alone.results[0]["accuracy"]["mean"] > 0.95
+    assert alone.duplicates["parted"] > 60 and "--group-duplicates" in alone.warnings[0]
+    found = compare(bursts, heads=["knn"], group_duplicates=True, jobs=1)
+    together = found.results[0]["accuracy"]["mean"]
+    assert together < 0.75 and found.data["groups"] == 40
+    assert found.duplicates["accuracy_at_random"] == alone.results[0]["accuracy"]["mean"]
+    words = (
+        f"{100 * alone.results[0]['accuracy']['mean']:.1f} % as split at random, {100 * together:.1f} % with"
+    )
+    assert words in str(found) and words in found.to_html() and found.duplicates["parted"] == 0
+
+
+def test_one_figure_when_nothing_is_alike(bursts):
+    single = bursts.filter(np.arange(0, 120, 3))
+    found = compare(single, heads=["knn"], group_duplicates=True, jobs=1)
+    assert found.duplicates["accuracy_at_random"] is None and found.duplicates["words"] == ""
+
+
+def test_given_groups_are_not_called_random(bursts):
+    grouped = bursts.with_column("group", ["pot"] * 3 + [None] * 117)
+    found = compare(grouped, heads=["knn"], group_duplicates=True, jobs=1)
+    assert "as split by the given groups alone" in found.warnings[0]
+
+
+def test_given_folds_that_part_near_duplicates_are_refused_when_asked_to_keep_them(bursts):
+    folds = [(np.arange(0, 80), np.arange(80, 120))]
+    with pytest.raises(UsageError, match="belong together"):
+        compare(bursts, heads=["knn"], folds=folds, group_duplicates=True, jobs=1)
+    assert compare(bursts, heads=["knn"], folds=folds, jobs=1).duplicates["parted"] == 1
+
+
+def test_parted_counts_tested_photos_once():
+    folds = [Fold(0, 0, np.array([0, 1]), np.array([2, 3])), Fold(0, 1, np.array([2, 3]), np.array([0, 1]))]
+    assert parted(np.array([[0, 2], [1, 2], [0, 1]]), folds) == 3
+    assert parted(np.zeros((0, 2), dtype=np.int64), folds) == 0
+
+
+def test_narrow_and_large_tables_are_passed_over_unless_asked(bursts):
+    narrow = FeatureTable.from_arrays({"x": np.ones((4, 3))}, label=list("aabb"))
+    assert duplicates_of(narrow, False) == (None, narrow)
+    with pytest.raises(UsageError, match="tell photos apart"):
+        duplicates_of(narrow, True)
+    large = bursts.filter(np.arange(LOOKED_AT_UNASKED + 1) % 120)
+    assert duplicates_of(large, False)[0] is None
+
+
+def test_photos_near_the_training_set_are_found(bursts):
+    training, tested = bursts.filter(np.arange(0, 90)), bursts.filter([0, 95])
+    again = tested.with_column("sha256", ["ab" * 32, None])
+    assert near_training(again, training, "net").tolist() == [True, False]
+    training.vectors["net"][0] = 1
+    assert near_training(tested, training, "net").tolist() == [True, False]  # by its bytes
+    with pytest.raises(UsageError, match="features few have 3 numbers, too few"):
+        few = FeatureTable.from_arrays({"few": np.ones((2, 3))})
+        near_training(few, few, "few")
+
+
+@pytest.mark.tensorflow
+def test_altered_copies_of_real_photos_are_found(assets, tmp_path):
+    """Compressed and cropped copies of 20 photos are found among 40."""
+    from evaluate.duplicates import find_duplicates
+    from featurize import InceptionV3, extract
+
+    photos = sorted((assets / "data" / "flowers" / "daisy").glob("*.jpg"))[:20]
+    photos += sorted((assets / "data" / "flowers" / "tulips").glob("*.jpg"))[:20]
+    for place, photo in enumerate(photos):
+        folder = tmp_path / photo.parent.name
+        folder.mkdir(exist_ok=True)
+        (folder / photo.name).write_bytes(photo.read_bytes())
+        if place % 2 == 0:
+            image = Image.open(photo).convert("RGB")
+            w, h = image.size
+            image.crop((w // 40, h // 40, w - w // 40, h - h // 40)).save(
+                folder / f"{photo.stem}-copy.jpg", quality=80
+            )
+    weights = assets / "weights" / "inception_v3_2015_through_mixed8.weights.h5"
+    table = extract(tmp_path, [InceptionV3(layer="mixed8", weights=str(weights))], store=tmp_path / "store")
+    found = find_duplicates(table)
+    near = {frozenset((pair["image"], pair["other"])) for pair in found.pairs}
+    copies = {
+        frozenset((f"{p.parent.name}/{p.name}", f"{p.parent.name}/{p.stem}-copy.jpg")) for p in photos[::2]
+    }
+    assert len(near & copies) >= 18
+    # Two tulips of one series resemble each other, and one of them is copied.
+    assert all("tulips/12916" in name for pair in near - copies for name in pair)
