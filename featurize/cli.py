@@ -4,7 +4,6 @@ import argparse
 import csv
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from featurize.errors import UsageError
@@ -106,22 +105,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _extract(args: argparse.Namespace) -> int:
+    from featurize.files import check_outputs
     from featurize.run import run_extraction
     from featurize.source import list_source
     from featurize.tablefile import table_kind
 
     table_kind(args.output)
-    if not Path(args.output).absolute().parent.is_dir():
-        raise UsageError(
-            f"there is no folder {Path(args.output).parent}", "make it first, or write elsewhere"
-        )
+    rejects_file = args.rejects or os.path.splitext(args.output)[0] + ".rejects.csv"
+    check_outputs([args.output, rejects_file], [args.source])
     extractors, distort = _extractors(args), _distortion(args)
     source = list_source(args.source, group_by=args.group_by)
     result = run_extraction(
         source, extractors, store=args.store, distort=distort, rehash=args.rehash, jobs=args.jobs
     )
     result.table.write(args.output)
-    rejects_file = args.rejects or os.path.splitext(args.output)[0] + ".rejects.csv"
     write_rejects(rejects_file, result.rejects)
     _say(args, result, rejects_file)
     return 1 if args.strict and result.rejects else 0

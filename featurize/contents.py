@@ -43,8 +43,12 @@ def read_image(path: str) -> bytes:
         If it cannot be read, is no regular file, or is larger than `MAX_BYTES`.
     """
     try:
-        with open(path, "rb") as stream:
-            status = os.fstat(stream.fileno())
+        # Opening a pipe would wait for a writer; O_NONBLOCK does not (Windows has neither).
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with open(handle, "rb") as stream:
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode):
+                raise ImageRejected("not a regular file")
             if status.st_size > MAX_BYTES:
                 raise ImageRejected(f"{status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
             return stream.read(MAX_BYTES + 1)

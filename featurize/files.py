@@ -7,9 +7,12 @@ meaning differs between them.
 import os
 import re
 import secrets
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from featurize.errors import UsageError
 
 PARTIAL = ".partial-"
 
@@ -19,8 +22,14 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     """A temporary path beside `path`, which takes its place when the block ends well.
 
     Readers see the old file or the new one, never a part; a crash leaves the old one.
+
+    Raises
+    ------
+    UsageError
+        If `path` is something else than a file: a folder, or a device, which a rename would replace.
     """
     path = Path(path)
+    _refuse_what_is_no_file(path)
     partial = path.parent / f"{PARTIAL}{secrets.token_hex(8)}{path.suffix}"
     try:
         yield partial
@@ -31,6 +40,48 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def _refuse_what_is_no_file(path: Path) -> None:
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", "name a file in it")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is a device or a pipe, not a file", "name a file to write")
+
+
+def check_outputs(
+    outputs: Iterable[str | os.PathLike | None], inputs: Iterable[str | os.PathLike | None] = ()
+) -> None:
+    """Refuse, before any work is done, files that cannot be written or would overwrite one another or an input.
+
+    Parameters
+    ----------
+    outputs, inputs : paths
+        What a command will write and what it reads; None and what is not there yet are passed over as inputs.
+
+    Raises
+    ------
+    UsageError
+        If the folder of an output is missing, an output is no file, or two of the paths are the same file.
+    """
+    taken = {_place(one): "an input" for one in inputs if one is not None}
+    for one in outputs:
+        if one is None:
+            continue
+        path = Path(one)
+        if not path.absolute().parent.is_dir():
+            raise UsageError(f"there is no folder {path.parent}", "make it first, or write elsewhere")
+        _refuse_what_is_no_file(path)
+        if _place(one) in taken:
+            raise UsageError(
+                f"{path} is {taken[_place(one)]} and would be overwritten",
+                "give each output a name of its own",
+            )
+        taken[_place(one)] = "another output"
+
+
+def _place(path: str | os.PathLike) -> str:
+    return os.path.normcase(os.path.realpath(path))
 
 
 def sync_folder(folder: Path) -> None:
@@ -59,6 +110,9 @@ def name_as_text(name: str) -> str:
     """
     if os.name == "nt":
         name = name.replace("\\", "/")
+    elif sys.getfilesystemencoding() != "utf-8":
+        # The bytes on disk count, not the language settings that Python read them with.
+        name = os.fsencode(name).decode("utf-8", "surrogateescape")
     name = name.replace("\\", "\\\\")
     return re.sub("[\ud800-\udfff]", _escape_surrogate, name)
 
@@ -81,4 +135,7 @@ def text_as_name(text: str) -> str:
             return "\\"
         return chr(0xDC00 + int(kind[1:], 16)) if kind[0] == "x" else chr(int(kind[1:], 16))
 
-    return re.sub(r"\\(\\|x[89A-F][0-9A-F]|uD[89A-F][0-9A-F]{2})", unescape, text)
+    name = re.sub(r"\\(\\|x[89A-F][0-9A-F]|uD[89A-F][0-9A-F]{2})", unescape, text)
+    if os.name != "nt" and sys.getfilesystemencoding() != "utf-8":
+        name = os.fsdecode(name.encode("utf-8", "surrogateescape"))
+    return name

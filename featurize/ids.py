@@ -70,6 +70,11 @@ def complete_ids(ids: pa.Table) -> pa.Table:
                     f"give values that fit {field.type}",
                 ) from None
             if pa.types.is_string(field.type) and n_rows:
+                if pc.any(pc.match_substring(column, "\0")).as_py():
+                    raise TableError(
+                        f"the column {field.name} holds a NUL character",
+                        "numpy drops it, which would make two names one; take it out",
+                    )
                 empty = pc.equal(column, "")
                 if pc.any(empty).as_py():
                     column = pc.if_else(empty, pa.scalar(None, field.type), column)

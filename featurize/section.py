@@ -116,7 +116,9 @@ class Section:
     def _read(self, shard: str, width: int | None = None) -> tuple[np.ndarray, np.ndarray] | None:
         """The content of a shard; None when it is gone or damaged."""
         try:
-            keys, vectors = shard_from_bytes(shard, self.folder.read(f"{self.name}/{shard}"))
+            keys, vectors = shard_from_bytes(
+                shard, self.folder.read(f"{self.name}/{shard}"), self.about["fingerprint"]
+            )
             if width is not None and vectors.shape[1] != width:
                 raise DamagedShard(f"its vectors have {vectors.shape[1]} numbers instead of {width}")
             return keys, vectors
@@ -153,7 +155,7 @@ class Section:
         self._write_shard(np.asarray(keys, dtype=KEY), matrix)
 
     def _write_shard(self, keys: np.ndarray, matrix: np.ndarray) -> str:
-        shard, data = shard_to_bytes(keys, matrix)
+        shard, data = shard_to_bytes(keys, matrix, self.about["fingerprint"])
         self.folder.write(f"{self.name}/{shard}", data)
         self._keys[shard] = keys
         return shard

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from featurize.tablefile import lists_as_matrix, matrix_as_lists
 
 SUFFIX = ".parquet"
+FINGERPRINT = b"fingerprint"
 # 32 bytes of content digest and 8 of variant. Comparing, sorting and searching whole arrays of them is quick and
 # costs 40 bytes a key. numpy drops zero bytes from the end when it hands out one key; `key_contents` does not.
 KEY = np.dtype("S40")
@@ -45,14 +46,18 @@ def key_contents(keys: np.ndarray) -> tuple[list[str], np.ndarray]:
     return [text[start : start + 64] for start in range(0, len(text), 64)], variants
 
 
-def shard_to_bytes(keys: np.ndarray, matrix: np.ndarray) -> tuple[str, bytes]:
-    """The file name and the bytes of a shard that holds ``matrix[i]`` under ``keys[i]``."""
+def shard_to_bytes(keys: np.ndarray, matrix: np.ndarray, fingerprint: str = "") -> tuple[str, bytes]:
+    """The file name and the bytes of a shard that holds ``matrix[i]`` under ``keys[i]``.
+
+    `fingerprint` is the extractor's; it is kept inside, for a shard that strays into another section.
+    """
     schema = pa.schema(
         [
             ("sha256", pa.string()),
             ("variant", pa.int64()),
             ("vector", pa.list_(pa.float32(), matrix.shape[1])),
-        ]
+        ],
+        metadata={FINGERPRINT: fingerprint},
     )
     contents, variants = key_contents(keys)
     columns = [
@@ -95,17 +100,19 @@ def _as_damage() -> Iterator[None]:
         raise DamagedShard(" ".join(str(error).split())[:120] or type(error).__name__) from error
 
 
-def shard_from_bytes(name: str, data: bytes) -> tuple[np.ndarray, np.ndarray]:
+def shard_from_bytes(name: str, data: bytes, fingerprint: str = "") -> tuple[np.ndarray, np.ndarray]:
     """The keys and vectors in the bytes of the shard `name`, checked against that name.
 
     Raises
     ------
     DamagedShard
-        If one bit is not as it was written, or it was never a shard.
+        If one bit is not as it was written, it was never a shard, or it is one of another extractor.
     """
     check_digest(name, data)
     with _as_damage():
         table = pq.read_table(pa.BufferReader(data))
+        if (table.schema.metadata or {}).get(FINGERPRINT, b"").decode() != fingerprint:
+            raise ValueError("it belongs to another extractor")
         if not pa.types.is_fixed_size_list(table.schema.field("vector").type):
             raise ValueError("its vectors are no fixed-size lists")
         return _keys(table), lists_as_matrix(table["vector"].combine_chunks())

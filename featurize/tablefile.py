@@ -117,6 +117,8 @@ def _check_metadata(text: str | bytes | None, path: Path) -> dict[str, Any]:
             "make a table with `featurize extract PHOTOS -o TABLE.parquet`",
         )
     metadata = json.loads(text)
+    if not isinstance(metadata, dict):
+        raise ValueError("its metadata is no JSON object")
     version, writer = metadata.pop("format_version", None), metadata.pop("written_by", "another version")
     if version != FORMAT_VERSION:
         raise TableError(
@@ -124,6 +126,12 @@ def _check_metadata(text: str | bytes | None, path: Path) -> dict[str, Any]:
             f"this is bottlehead {_this_version()}, which reads format {FORMAT_VERSION}",
             f"pip install 'bottlehead>={writer}', or extract the table again: vectors in the store are reused",
         )
+    source, features = metadata.get("source"), metadata.get("features")
+    known = isinstance(features, dict) and all(isinstance(entry, dict) for entry in features.values())
+    if not known or not (
+        source is None or (isinstance(source, dict) and isinstance(source.get("path"), str))
+    ):
+        raise ValueError("its metadata does not say where its photos and vectors come from")
     return metadata
 
 

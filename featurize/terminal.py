@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,11 +21,20 @@ def common_options() -> argparse.ArgumentParser:
     group.add_argument(
         "--verbose", "-v", action="store_true", help="say more, such as how long each part took"
     )
-    group.add_argument("--seed", type=int, default=0, help="start of all randomness (default: 0)")
+    group.add_argument(
+        "--seed", type=_seed, default=0, metavar="N", help="start of all randomness (default: 0)"
+    )
     group.add_argument(
         "--jobs", "-j", type=_jobs, default=None, metavar="N", help="processors to use (default: all)"
     )
     return parser
+
+
+def _seed(text: str) -> int:
+    # numpy's generators, scikit-learn's and our own all take these.
+    if not text.isdigit() or int(text) >= 1 << 32:
+        raise argparse.ArgumentTypeError(f"{text!r} is no seed; give 0 to {(1 << 32) - 1}")
+    return int(text)
 
 
 def _jobs(text: str) -> int:
@@ -69,21 +79,24 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
     """
     args = parser.parse_args(argv)
     level = logging.ERROR if args.quiet else logging.DEBUG if args.verbose else logging.INFO
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            # A closed stream (>&-) swallows what is written to it.
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+        elif hasattr(stream, "reconfigure"):
             # A terminal or pipe that knows only ASCII gets escapes for the rest, never an exception.
             stream.reconfigure(errors="backslashreplace")
     with _messages_on_stderr(level):
         try:
             status = args.run(args)
-            if sys.stdout is not None:
-                sys.stdout.flush()
+            sys.stdout.flush()
             return status
         except BottleheadError as error:
             return _fail(error.args[0], error.hint)
         except BrokenPipeError:
             # The reader of our output (head, less) has seen enough; keep Python from complaining at exit.
-            sys.stdout = None
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         except KeyboardInterrupt:
             return _fail("interrupted", "run the same command again: what was computed is kept", status=130)

@@ -15,7 +15,7 @@ import numpy as np
 from featurize.errors import StoreError, UsageError
 from featurize.files import PARTIAL
 from featurize.section import DAMAGED, DESCRIPTION, Section, description_fault
-from featurize.shard import DamagedShard, check_digest
+from featurize.shard import DamagedShard, shard_from_bytes
 from featurize.store import Store, section_name
 
 DAY = 86_400.0
@@ -128,7 +128,9 @@ def verify_section(section: Section) -> tuple[int, int]:
         n_damaged += 1
     for shard, _, _ in section.shards():
         try:
-            check_digest(shard, section.folder.read(f"{section.name}/{shard}"))
+            shard_from_bytes(
+                shard, section.folder.read(f"{section.name}/{shard}"), section.about["fingerprint"]
+            )
             n_whole += 1
         except FileNotFoundError:
             # A compaction removed it; what it held is in another shard.

@@ -192,3 +192,17 @@ def test_a_damaged_parquet_manifest_is_one_error_and_one_hint(extract, tmp_path)
     status, _, lines = extract(tmp_path / "m.parquet", "-o", tmp_path / "t.npz")
     assert status == 1
     assert_one_error_and_one_hint(lines)
+
+
+def test_no_output_overwrites_another_or_an_input(photos, extract, tmp_path):
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("image\nphotos/daisy/p1_a.jpg\n")
+    for argv in (
+        [photos, "-o", tmp_path / "t.parquet", "--rejects", tmp_path / "t.parquet"],
+        [manifest, "-o", tmp_path / "t.parquet", "--rejects", manifest],
+        [photos, "-o", tmp_path / "t.parquet", "--rejects", tmp_path / "missing" / "r.csv"],
+    ):
+        status, _, lines = extract(*argv)
+        assert status == 1 and not (tmp_path / "t.parquet").exists()
+        assert_one_error_and_one_hint(lines)
+    assert manifest.read_text().startswith("image")

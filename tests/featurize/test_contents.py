@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from featurize import contents as contents_module
-from featurize.contents import Content, FileIndex
+from featurize.contents import Content, FileIndex, read_image
 from featurize.errors import StoreError
 from featurize.pixels import ImageRejected
 
@@ -211,3 +211,9 @@ def test_paths_of_finds_the_photos_of_contents(photos, index_file):
     picked = FileIndex(index_file).paths_of(lambda several: [sha256 in wanted for sha256 in several])
     assert dict(picked) == {photos[1]: found[1].sha256, photos[4]: found[4].sha256}
     assert list(FileIndex(None).paths_of(lambda several: [True] * len(several))) == []
+
+
+def test_a_pipe_in_the_place_of_a_photo_does_not_wait_for_a_writer(tmp_path):
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(ImageRejected, match="not a regular file"):
+        read_image(str(tmp_path / "a.jpg"))

@@ -1,12 +1,15 @@
 """Whole-file writes, and file names as text and back."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurize.files import identity, name_as_text, text_as_name, whole_file
+from featurize.errors import UsageError
+from featurize.files import check_outputs, identity, name_as_text, text_as_name, whole_file
 
 
 def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path):
@@ -53,3 +56,36 @@ def test_identity_changes_with_content_time_and_file(tmp_path):
     os.replace(tmp_path / "b", path)
     seen.add(identity(path.stat()))
     assert len(seen) == 4
+
+
+def test_outputs_that_would_cost_something_are_refused(tmp_path):
+    table, link = tmp_path / "t.parquet", tmp_path / "link.parquet"
+    table.write_text("")
+    link.symlink_to(table)
+    check_outputs([tmp_path / "new.csv", None, table], [tmp_path / "photos", None])
+    for outputs, inputs, message in (
+        ([table], [table], "an input and would be overwritten"),
+        ([link], [table], "an input and would be overwritten"),
+        ([table, tmp_path / "." / "t.parquet"], [], "another output and would be overwritten"),
+        ([tmp_path / "missing" / "t.parquet"], [], "there is no folder"),
+        ([tmp_path], [], "is a folder"),
+        (["/dev/null"], [], "is a device or a pipe"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            check_outputs(outputs, inputs)
+
+
+def test_a_pipe_is_never_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="is a device or a pipe"), whole_file(tmp_path / "pipe"):
+        pass
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_names_are_the_bytes_on_disk_whatever_the_language():
+    """One name as text, read by an interpreter that takes file names for ASCII."""
+    code = "import os; from featurize.files import *; t = name_as_text(os.fsdecode(b'caf\\xc3\\xa9\\xe9')); "
+    code += "print(ascii(t), os.fsencode(text_as_name(t)))"
+    posix = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    printed = subprocess.check_output([sys.executable, "-c", code], env=os.environ | posix, text=True)
+    assert printed == ascii("café\\xE9") + " b'caf\\xc3\\xa9\\xe9'\n"

@@ -87,3 +87,8 @@ def test_groups_agree_with_repeated_merging(rows):
                     wanted[i] = wanted[j] = min(wanted[i], wanted[j])
     order: dict[int, int] = {}
     assert found == [order.setdefault(number, len(order)) for number in wanted]
+
+
+def test_a_nul_character_would_make_two_labels_one_and_is_refused():
+    with pytest.raises(TableError, match="label holds a NUL"):
+        complete_ids(ids_from_columns({"image": ["1", "2"], "label": ["a", "a\0"]}))

@@ -1,5 +1,6 @@
 """Sections of the store: lookups, what is lost by a kill, damage, merging while others read."""
 
+import shutil
 import threading
 from collections import Counter
 
@@ -13,6 +14,7 @@ from featurize.errors import StoreError
 from featurize.section import DESCRIPTION, ShardWriter
 from featurize.shard import image_keys
 from featurize.store import Store
+from featurize.upkeep import verify_section
 
 FINGERPRINT = "ab" * 32
 
@@ -267,3 +269,18 @@ def test_readers_find_everything_while_others_merge(tmp_path, monkeypatch):
     n_written = next(numbers)
     found, matrix = load(again(tmp_path), contents(n_written))
     assert found.all() and (matrix == vectors(n_written)).all()
+
+
+def test_a_shard_of_another_extractor_is_set_aside(tmp_path, caplog):
+    store = Store(tmp_path)
+    mine, other = (store.section("demo", letter * 64, width=3) for letter in "ab")
+    keys = image_keys(contents(4))
+    mine.write(keys, vectors(4))
+    other.write(keys, vectors(4, start=9))
+    (strayed,) = (name for name, _, _ in other.shards())
+    shutil.copy(tmp_path / other.name / strayed, tmp_path / mine.name / strayed)
+    matrix = np.zeros((4, 3), dtype=np.float32)
+    assert verify_section(store.section("demo", "a" * 64, width=3)) == (1, 1)
+    assert "belongs to another extractor" in caplog.text
+    assert store.section("demo", "a" * 64, width=3).load(keys, matrix).all()
+    np.testing.assert_array_equal(matrix, vectors(4))

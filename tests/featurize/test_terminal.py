@@ -3,6 +3,8 @@
 import argparse
 import io
 import logging
+import os
+import subprocess
 import sys
 import time
 
@@ -59,13 +61,39 @@ def test_an_error_of_ours_shows_its_traceback():
         run(raising(ZeroDivisionError()))
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(capsys, monkeypatch):
-    monkeypatch.setattr(sys, "stdout", sys.stdout)  # put back what the command takes away
-    assert run(raising(BrokenPipeError())) == 0
-    assert capsys.readouterr().err == ""
+TALKATIVE = """
+import sys
+from featurize.terminal import add_command, new_parser, run_command
+def act(args):
+    for line in range(int(sys.argv[1])):
+        print("é" * 70)
+    return 0
+parser = new_parser("tool", "Does things.", "tool act")
+add_command(parser.add_subparsers(), "act", act, "Acts.", "tool act")
+sys.exit(run_command(parser, ["act"]))
+"""
 
 
-@pytest.mark.parametrize("argv", [["--job", "2"], ["--jobs", "0"], ["--jobs", "two"], ["--colour"]])
+@pytest.mark.parametrize("n_lines", [1, 10_000])
+def test_a_reader_that_has_seen_enough_is_no_error(n_lines):
+    command = [sys.executable, "-c", TALKATIVE, str(n_lines)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def test_closed_streams_and_ascii_pipes_lose_no_work():
+    command = [sys.executable, "-c", TALKATIVE, "1"]
+    ascii_only = os.environ | {"PYTHONIOENCODING": "ascii"}
+    assert subprocess.check_output(command, env=ascii_only) == b"\\xe9" * 70 + b"\n"
+    closed = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command]
+    assert subprocess.run(closed).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "argv", [["--job", "2"], ["--jobs", "0"], ["--jobs", "two"], ["--seed", "-1"], ["--colour"]]
+)
 def test_wrong_usage_exits_with_2(argv, capsys):
     with pytest.raises(SystemExit) as caught:
         run(lambda args: 0, *argv)
