@@ -14,6 +14,9 @@ _HOMES = {
     "Calibrated": ("classify.calibrate", "Calibrated"),
     "Fold": ("classify.folds", "Fold"),
     "Model": ("classify.model", "Model"),
+    "OperatingPoint": ("classify.thresholds", "OperatingPoint"),
+    "Steps": ("classify.stepwise", "Steps"),
+    "choose_threshold": ("classify.thresholds", "choose_threshold"),
     "fit_head": ("classify.heads", "fit_head"),
     "head_names": ("classify.heads", "head_names"),
     "load_model": ("classify.persist", "load_model"),
@@ -24,10 +27,9 @@ _HOMES = {
     "predict_images": ("classify.predict", "predict"),
     "predict_table": ("classify.predict", "predict_table"),
     "save_model": ("classify.persist", "save_model"),
-    "OperatingPoint": ("classify.thresholds", "OperatingPoint"),
-    "choose_threshold": ("classify.thresholds", "choose_threshold"),
-    "tune_head": ("classify.tuning", "tune_head"),
+    "train_in_steps": ("classify.train", "train_in_steps"),
     "train_model": ("classify.train", "train"),
+    "tune_head": ("classify.tuning", "tune_head"),
 }
 
 __all__ = sorted(_HOMES)

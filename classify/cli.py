@@ -7,7 +7,8 @@ from pathlib import Path
 
 from classify.graphscli import add_import_graph
 from classify.predictcli import add_neighbours, add_predict
-from featurize.terminal import add_command, key_values, log, new_parser, run_command
+from classify.traincli import add_train
+from featurize.terminal import add_command, new_parser, run_command
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -18,7 +19,7 @@ def build_parser() -> argparse.ArgumentParser:
         "classify train flowers.parquet -o flowers.model --head svm\nclassify predict flowers.model photo.jpg",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_train(commands)
+    add_train(commands)
     add_predict(commands)
     add_neighbours(commands)
     _add_show(commands)
@@ -36,57 +37,6 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status is 0 done, 1 a known error, 2 usage."""
     return run_command(build_parser(), argv)
-
-
-def _add_train(commands) -> None:
-    parser = add_command(
-        commands,
-        "train",
-        _train,
-        "Train a head on the vectors of a table, and keep it as a model.",
-        "classify train flowers.parquet -o flowers.model --head svm:C=10 --features inception_v3+glcm",
-    )
-    parser.add_argument("table", metavar="TABLE", help="a .parquet or .npz that `featurize extract` made")
-    parser.add_argument("-o", "--output", required=True, metavar="MODEL", help="where to write the model")
-    parser.add_argument(
-        "--head",
-        default="softmax",
-        metavar="SPEC",
-        help="name[:param=value,...], or the dotted path of a scikit-learn classifier (default: softmax)",
-    )
-    parser.add_argument(
-        "--features",
-        metavar="SPEC",
-        help="a features column, or several joined with + (default: all columns of the table)",
-    )
-    parser.add_argument(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="PARAM=VALUE",
-        help="parameters of the head, for example --set C=10 gamma=0.5",
-    )
-    parser.add_argument(
-        "--balanced",
-        action="store_true",
-        help="every label counts the same, however many photos it has (class_weight=balanced)",
-    )
-    parser.add_argument(
-        "--relabel", metavar="MAP", help="a CSV with the columns label,new_label; empty drops"
-    )
-    parser.add_argument(
-        "--tune",
-        action="store_true",
-        help="search the head's parameters first (`classify heads` lists the grids)",
-    )
-    parser.add_argument(
-        "--tune-by",
-        choices=("log-loss", "accuracy"),
-        default="log-loss",
-        help="the score that decides the search (default: log-loss)",
-    )
-    _add_trust(parser, "the head may consist of")
 
 
 def _add_show(commands) -> None:
@@ -109,39 +59,6 @@ def _add_trust(parser: argparse.ArgumentParser, what: str) -> None:
         metavar="TYPE",
         help=f"a dotted type that {what} beyond the safe ones; repeatable",
     )
-
-
-def _train(args: argparse.Namespace) -> int:
-    from classify.persist import check_target, save_model
-    from classify.rows import read_relabel
-    from classify.spec import with_params
-    from classify.train import train
-    from featurize.table import FeatureTable
-
-    check_target(args.output, args.table)
-    balanced = {"class_weight": "balanced"} if args.balanced else {}
-    model = train(
-        FeatureTable.read(args.table),
-        with_params(args.head, balanced | key_values(args.set, "--set")),
-        args.features,
-        seed=args.seed,
-        relabel=read_relabel(args.relabel) if args.relabel else None,
-        tune=args.tune_by if args.tune else None,
-        trust=args.trust,
-        jobs=args.jobs,
-    )
-    save_model(model, args.output)
-    size = Path(args.output).stat().st_size
-    log.info(
-        "wrote %s: %s on %s, %d labels, %.1f s, %.1f MB",
-        args.output,
-        model.training["head"],
-        model.features,
-        len(model.labels),
-        model.training["seconds"],
-        size / 1e6,
-    )
-    return 0
 
 
 def _show(args: argparse.Namespace) -> int:

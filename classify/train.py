@@ -6,7 +6,8 @@ import importlib.metadata
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from classify.model import Model, short_hashes
 from classify.outliers import fit_outliers
 from classify.persist import audit_head, dump_head
 from classify.rows import conflicting_images, usable_rows
+from classify.stepwise import Steps, divide_for_steps, fit_in_steps, step_head
 from classify.thresholds import check_rule, choose_threshold, held_out_probabilities
 from classify.tuning import check_search, tune_head
 from featurize.errors import BottleheadError, TableError, UsageError
@@ -121,20 +123,93 @@ def train(
             point = choose_threshold(y[held_out], probabilities, fitted.classes_, positive, threshold)
             log.info("%s", point)
     audit_head(dump_head(fitted), trust)
-    parts, entries = table.parts(features), table.metadata["features"]
+    summary = _summary(rows, head, seed, trust, time.perf_counter() - start)
+    if tuning is not None:
+        summary["tuning"] = tuning.to_dict()
+    model = _model(table, rows, features, relabel, seed)
+    return replace(model, head=fitted, training=summary, operating_point=point)
+
+
+def train_in_steps(
+    table: FeatureTable,
+    head: str = "softmax",
+    features: str | None = None,
+    plan: Steps | None = None,
+    *,
+    seed: int = 0,
+    relabel: Mapping[str, str] | None = None,
+    save: Callable[[Model, int], None] | None = None,
+) -> Model:
+    """Fit a softmax or an mlp step by step, as retrain.py does, and say how it goes.
+
+    The validation rows of the table's split, or else a tenth of its photos, are not learnt from; they decide
+    which step was the best, and that one is kept. Ctrl-C ends the training and keeps the best so far.
+
+    Parameters
+    ----------
+    table, features, seed, relabel
+        As for `train`.
+    head : str
+        ``softmax`` or ``mlp``, with or without parameters of `sklearn.neural_network.MLPClassifier`.
+    plan : Steps, optional
+        How many steps, how many photos per step, and the like.
+    save : function of (model, step), optional
+        Called every ``plan.save_every`` steps with the best model so far.
+
+    Returns
+    -------
+    Model
+        Its ``training["steps"]`` tells the course.
+
+    Raises
+    ------
+    UsageError
+        If the head cannot be trained in steps, or the numbers of the plan make no sense.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> table = FeatureTable.from_arrays(
+    ...     {"x": np.r_[rng.normal(0, 1, (20, 4)), rng.normal(5, 1, (20, 4))]}, label=["fern"] * 20 + ["moss"] * 20)
+    >>> model = train_in_steps(table, plan=Steps(steps=200, batch_size=10))
+    >>> model.predict([[5.0, 5.0, 5.0, 5.0]]).tolist(), model.training["steps"]["accuracy"]
+    (['moss'], 1.0)
+    """
+    plan = plan or Steps()
+    features = features or _all_features(table)
+    unfitted = step_head(head, plan, widths=table.widths(features), seed=seed)
+    rows = usable_rows(table.relabel(relabel) if relabel is not None else table, "train")
+    _warn_of_conflicts(rows)
+    X, y = rows.select(features), rows.label.astype(str)
+    training, validation = divide_for_steps(y, rows.groups, rows.variant, rows.split, seed=seed)
+    model = _model(table, rows, features, relabel, seed)
+    start = time.perf_counter()
+
+    def snapshot(fitted: Any, course: dict[str, Any]) -> Model:
+        summary = _summary(rows, head, seed, [], time.perf_counter() - start)
+        return replace(model, head=fitted, training={**summary, "steps": course})
+
+    def keep(fitted: Any, step: int) -> None:
+        if save is not None:
+            save(snapshot(fitted, {"best_step": step}), step)
+
+    return snapshot(*fit_in_steps(unfitted, X, y, training, validation, plan, seed=seed, save=keep))
+
+
+def _model(
+    table: FeatureTable, rows: FeatureTable, features: str, relabel: Mapping[str, str] | None, seed: int
+) -> Model:
+    """All that a model holds but what its head learns."""
+    widths, entries = table.widths(features), table.metadata["features"]
     return Model(
-        head=fitted,
+        head=None,
         features=features,
         widths=widths,
-        described={part: entries[part] for part in parts if part in entries},
+        described={part: entries[part] for part in table.parts(features) if part in entries},
         relabel=dict(relabel) if relabel is not None else None,
-        training={
-            **_summary(rows, head, seed, trust, time.perf_counter() - start),
-            **({"tuning": tuning.to_dict()} if tuning else {}),
-        },
         hashes=short_hashes(rows.sha256),
-        outliers=fit_outliers(X, widths, rows.groups, rows.variant, seed=seed),
-        operating_point=point,
+        outliers=fit_outliers(rows.select(features), widths, rows.groups, rows.variant, seed=seed),
     )
 
 
