@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from evaluate.output import add_outputs, check_folders, check_ours, check_outputs, hand_over
+from evaluate.output import add_outputs, check_ours, check_outputs, hand_over
 from featurize.terminal import add_command, log
 
 
@@ -48,16 +48,14 @@ def _duplicates(args: argparse.Namespace) -> int:
     from featurize.tablefile import table_kind
 
     check_ours()
-    check_outputs(args)
+    check_outputs(args, args.group_duplicates)
     if args.group_duplicates:
         table_kind(args.group_duplicates)
-        check_folders(args.group_duplicates)
     table = FeatureTable.read(args.table)
     with threadpool_limits(args.jobs):
         found = find_duplicates(table, args.features, args.threshold)
-    hand_over(found, args)
     if args.group_duplicates:
         grouped = group_duplicates(table, found.rows)
         grouped.write(args.group_duplicates)
         log.info("wrote %s", args.group_duplicates)
-    return 0
+    return hand_over(found, args)

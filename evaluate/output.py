@@ -5,8 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from featurize import files
 from featurize.errors import UsageError
 from featurize.terminal import log
+
+INPUTS = ("model", "table", "relabel", "superclass", "folds")  # options and arguments that name files to read
 
 
 def add_outputs(parser: argparse.ArgumentParser) -> None:
@@ -38,29 +41,33 @@ def add_scores(parser: argparse.ArgumentParser) -> None:
 
 
 def hand_over(found: Any, args: argparse.Namespace) -> int:
-    """The text to stdout, the files where they are wanted."""
+    """The files where they are wanted, then the text to stdout: a reader that leaves early costs no file."""
     from evaluate.report import write_report
     from featurize.files import whole_file
 
     found.command = args.command_line
-    print(found)
+    text = str(found)
     if getattr(args, "misclassified", False):
         from evaluate.scoretext import mistakes_as_text
 
-        print(f"\n{mistakes_as_text(found)}")
+        text += f"\n\n{mistakes_as_text(found)}"
     if args.json:
         with whole_file(args.json) as partial:
-            text = json.dumps(found.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
-            partial.write_text(text + "\n", encoding="utf-8")
+            content = json.dumps(found.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+            partial.write_text(content + "\n", encoding="utf-8", errors="backslashreplace")
         log.info("wrote %s", args.json)
     if args.report:
         write_report(found, args.report, args.images)
         log.info("wrote %s", args.report)
+    print(text)
     return 0
 
 
-def check_outputs(args: argparse.Namespace) -> None:
-    """Refuse ``--report``, ``--json`` and ``--images`` that could not be served."""
+def check_outputs(args: argparse.Namespace, *more: str | None) -> None:
+    """Refuse ``--report``, ``--json`` and ``--images`` that could not be served, and `more` files to write.
+
+    No two of them may be one file, nor one of the files that the command reads.
+    """
     if args.images and not args.report:
         raise UsageError(
             "--images was given without --report", "add --report FILE.html; only the report shows photos"
@@ -69,16 +76,8 @@ def check_outputs(args: argparse.Namespace) -> None:
         raise UsageError(
             f"there is no folder {args.images}", "give the folder that the names of the images start from"
         )
-    check_folders(args.report, args.json)
-
-
-def check_folders(*files: str | None) -> None:
-    """Refuse file names that are folders, or lie in a folder that is not there."""
-    for file in files:
-        if file and Path(file).is_dir():
-            raise UsageError(f"{file} is a folder", "give the name of a file in it")
-        if file and not Path(file).absolute().parent.is_dir():
-            raise UsageError(f"there is no folder {Path(file).parent}", "make it first, or write elsewhere")
+    inputs = [getattr(args, name, None) for name in INPUTS]
+    files.check_outputs([args.report, args.json, *more], inputs)
 
 
 def check_ours() -> None:

@@ -1,9 +1,11 @@
 """``evaluate split``: which photos are set aside; and the options of `compare` about folds."""
 
 import argparse
+import os
 from typing import Any
 
-from evaluate.output import check_folders, check_ours
+from evaluate.output import check_ours
+from featurize.files import check_outputs
 from featurize.terminal import add_command, log
 
 
@@ -60,9 +62,13 @@ def _split(args: argparse.Namespace) -> int:
 
     check_ours()
     table_kind(args.output)
-    check_folders(args.output)
+    check_outputs([args.output])  # the table itself may take its split; that is said
+    given = FeatureTable.read(args.table)
+    n_split = sum(side is not None for side in given.split)
+    if n_split:
+        log.warning("this replaces the split of %d rows", n_split)
     table = split_table(
-        FeatureTable.read(args.table),
+        given,
         args.method,
         args.testing_percentage,
         args.validation_percentage,
@@ -75,7 +81,9 @@ def _split(args: argparse.Namespace) -> int:
             "the methods stratified and group keep them together",
             crossing,
         )
+    if os.path.exists(args.output) and os.path.samefile(args.output, args.table):
+        log.warning("%s is the table that was read; it now has this split", args.output)
     table.write(args.output)
-    print(split_as_text(table))
     log.info("wrote %s", args.output)
+    print(split_as_text(table))
     return 0

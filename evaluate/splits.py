@@ -59,10 +59,16 @@ def split_table(
     labelled = np.array([label is not None for label in table.label], dtype=bool)
     if not labelled.any():
         raise UsageError(
-            "no row of the table has a label", "extract from a folder of class folders, or use hash"
+            "no row of the table has a label",
+            "extract from a folder of class folders, or use `--method hash`, which asks for none",
         )
     groups = table.groups
     photos = np.flatnonzero(labelled & (table.variant == 0))
+    if len(photos) == 0:
+        raise UsageError(
+            f"the {len(table)} rows of the table are distorted copies; there is no photo with a label to divide",
+            "keep the rows of variant 0 too",
+        )
     rng = np.random.default_rng(seed)
     divide = _stratified if method == "stratified" else _by_group
     side_of = divide(table.label[photos].astype(str), groups[photos], shares, rng)
@@ -115,7 +121,7 @@ def _checked(method: str, testing: float, validation: float) -> dict[str, float]
     if not (testing >= 0 and validation >= 0 and 0 < testing + validation < 100):
         raise UsageError(
             f"{testing:g} % testing and {validation:g} % validation leave nothing to divide",
-            "give percentages from 0 that together are more than 0 and less than 100",
+            "give percentages from 0 that together are more than 0 and less than 100; each is 10 unless given",
         )
     return {"testing": testing / 100, "validation": validation / 100}
 
@@ -129,7 +135,9 @@ def _stratified(label: np.ndarray, groups: np.ndarray, shares: dict[str, float],
         n_images = int(sizes[mine].sum())
         wanted = {side: max(1, int(share * n_images + 0.5)) for side, share in shares.items() if share > 0}
         if len(mine) <= len(wanted) or sum(wanted.values()) >= n_images:
-            raise _too_few(f"{its_label} has {n_images} images in {len(mine)} groups", wanted)
+            raise _too_few(
+                f"{its_label} has {_count(n_images, 'image')} in {_count(len(mine), 'group')}", wanted
+            )
         side_of = _deal({int(group): int(sizes[group]) for group in mine}, wanted)
         sides |= {int(names[group]): side for group, side in side_of.items()}
     return sides
@@ -165,7 +173,7 @@ def _by_group(label: np.ndarray, groups: np.ndarray, shares: dict[str, float], r
     names = rng.permutation(np.unique(groups))
     wanted = {side: max(1, int(share * len(names) + 0.5)) for side, share in shares.items() if share > 0}
     if sum(wanted.values()) >= len(names):
-        raise _too_few(f"the table has {len(names)} groups", wanted)
+        raise _too_few(f"the table has {_count(len(names), 'group')}", wanted)
     sides = [side for side, count in wanted.items() for _ in range(count)]
     sides += ["training"] * (len(names) - len(sides))
     side_of = {int(name): side for name, side in zip(names, sides, strict=True)}
@@ -177,6 +185,10 @@ def _by_group(label: np.ndarray, groups: np.ndarray, shares: dict[str, float], r
             "use another --seed, smaller percentages, or the method stratified",
         )
     return side_of
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _too_few(what: str, wanted: dict[str, int]) -> UsageError:

@@ -126,6 +126,12 @@ def test_crossing_images_are_counted():
             {},
             "b has 2 images in 2 groups; 1 for testing and 1 for validation",
         ),
+        (table_of(["a"] * 20 + ["b"]), {}, "b has 1 image in 1 group; 1 for testing"),
+        (
+            table_of(["a"] * 20).with_column("variant", np.arange(1, 21)),
+            {},
+            "20 rows of the table are distorted copies",
+        ),
         (table_of(["a"] * 2, group=["1", "2"]), {"method": "group"}, "the table has 2 groups"),
     ],
 )
