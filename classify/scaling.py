@@ -117,6 +117,16 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         scaled /= self.scale_.astype(X.dtype)
         return scaled
 
+    def inverse_transform(self, X):
+        """The numbers that `transform` scaled, up to rounding; shape and dtype of `X`."""
+        check_is_fitted(self)
+        X = np.asarray(X) * self.scale_ + self.mean_
+        blocks = [
+            np.sign(block) * block**2 if method == "root" else block
+            for block, method in zip(self._blocks(X), self.methods_, strict=True)
+        ]
+        return np.hstack(blocks)
+
     def _blocks(self, X: np.ndarray) -> list[np.ndarray]:
         widths = [X.shape[1]] if self.widths is None else list(self.widths)
         if sum(widths) != X.shape[1] or min(widths) < 1:

@@ -98,6 +98,12 @@ def _add_test(commands: Any) -> None:
         metavar="TYPE",
         help="a type that the model may hold beyond the known safe ones; may be repeated",
     )
+    test.add_argument(
+        "--training",
+        metavar="TABLE",
+        help="the table that the model was trained on: test photos that are nearly one of it are counted "
+        "(default: compare with the training vectors that the model keeps)",
+    )
     add_scores(test)
     add_outputs(test)
 
@@ -145,5 +151,6 @@ def _test(args: argparse.Namespace) -> int:
             FeatureTable.read(args.table),
             positive=args.positive,
             superclasses=read_superclasses(args.superclass) if args.superclass else None,
+            training=FeatureTable.read(args.training) if args.training else None,
         )
     return hand_over(found, args)

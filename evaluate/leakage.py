@@ -1,4 +1,4 @@
-"""Near-duplicates between training and testing: in the folds of a comparison, and between a model and its test set."""
+"""Near-duplicates in the folds of a comparison: how many are parted, and what that does to the accuracy."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,9 +15,7 @@ from evaluate.duplicates import (
     group_duplicates,
 )
 from evaluate.folds import folds_for
-from evaluate.similar import check_threshold, highest_similarity
 from evaluate.text import percent
-from featurize.errors import UsageError
 from featurize.table import FeatureTable
 from featurize.terminal import log
 
@@ -122,41 +120,3 @@ def accuracy_again(
     made, _ = folds_for(table, **division)
     again = cross_validate(table, [best["features"]], [head], made, seed=division["seed"], jobs=jobs)
     return float((again.label == again.predicted).mean())
-
-
-def near_training(
-    tested: FeatureTable, training: FeatureTable, features: str, threshold: float = THRESHOLD
-) -> np.ndarray:
-    """Which photos of a test set are, by bytes or nearly, in a training set.
-
-    Parameters
-    ----------
-    tested, training : FeatureTable
-        Both with `features`, made by the same extractors.
-    features : str
-        The widest of its parts is compared, by cosine similarity.
-    threshold : float
-        See `find_duplicates` for what it means.
-
-    Returns
-    -------
-    array of bool, shape (len(tested),)
-
-    Raises
-    ------
-    UsageError
-        If the part is missing in a table or too narrow to tell photos apart.
-    """
-    check_threshold(threshold)
-    parts = {part: tested.vectors[part].shape[1] for part in tested.parts(features)}
-    widths = FeatureTable(tested.ids, {part: tested.vectors[part] for part in parts})
-    name = compared_features(widths)
-    if name is None:
-        raise UsageError(
-            f"the model's features {features} have {max(parts.values())} numbers, too few to tell photos apart",
-            "leave --training out; byte-identical photos are found without it",
-        )
-    known = {sha for sha in training.sha256 if sha is not None}
-    same = np.array([sha in known for sha in tested.sha256], dtype=bool)
-    similarity, _ = highest_similarity(tested.select(name), training.select(name))
-    return same | (similarity >= threshold)

@@ -11,6 +11,7 @@ import numpy as np
 from classify.heads import head_name
 from classify.rows import usable_rows
 from evaluate import metrics
+from evaluate.contamination import find_contamination
 from evaluate.mistakes import wrong_rows
 from evaluate.provenance import data_warnings, describe_data, describe_features, versions
 from evaluate.scores import all_scores, check_positive
@@ -34,7 +35,8 @@ class TestResult:
     scores : dict
         ``accuracy`` (a number), ``accuracy_interval`` (mean, low, high), the scores of
         `evaluate.scores.all_scores`, ``predict_seconds_per_image``, ``seen`` (how many photos were in the training
-        set) and ``unseen``: None, or ``images``, ``accuracy`` and ``accuracy_interval`` of the others.
+        set), ``near`` (how many others nearly are one of it; None where that could not be looked at) and
+        ``unseen``: None, or ``images``, ``accuracy`` and ``accuracy_interval`` of those that are neither.
     details : dict
         ``confusion``, ``confusion_percent``, ``misclassified`` and ``superclasses`` (None when none were given).
     warnings : list of str
@@ -90,6 +92,7 @@ def test(
     *,
     positive: str | None = None,
     superclasses: Mapping[str, str] | None = None,
+    training: FeatureTable | None = None,
 ) -> TestResult:
     """The scores of `model` on the testing rows of `table` (all rows where it has no split).
 
@@ -103,6 +106,9 @@ def test(
         Of two labels the one to be found: adds sensitivity and specificity.
     superclasses : mapping, optional
         Super-class by label: counts the errors that stay inside one and those that cross.
+    training : FeatureTable, optional
+        The table that the model was trained on: test photos that are nearly one of it are counted too. Without
+        it the vectors that the model keeps are compared; see `evaluate.contamination.find_contamination`.
 
     Returns
     -------
@@ -126,7 +132,7 @@ def test(
     probabilities = np.asarray(model.predict_proba(X), dtype=np.float64)
     seconds = time.perf_counter() - start
     predicted = metrics.most_probable(probabilities, labels)
-    right, seen = predicted == label, np.asarray(model.seen(used.sha256), dtype=bool)
+    right, known = predicted == label, find_contamination(model, used, training)
     interval = grouped_interval(right, used.groups)
     confusion = metrics.confusion(label, predicted, labels)
     scores = {
@@ -134,8 +140,9 @@ def test(
         "accuracy_interval": interval.to_dict(),
         **all_scores(label, probabilities, labels, positive),
         "predict_seconds_per_image": seconds / len(used),
-        "seen": int(seen.sum()),
-        "unseen": _unseen(right, used.groups, ~seen) if seen.any() else None,
+        "seen": int(known.seen.sum()),
+        "near": None if known.near is None else int(known.near.sum()),
+        "unseen": _unseen(right, used.groups, ~known.known) if known.known.any() else None,
     }
     return TestResult(
         scores=scores,
@@ -145,7 +152,7 @@ def test(
             "misclassified": wrong_rows(used.image, label, probabilities, labels),
             "superclasses": superclass_errors(label, predicted, superclasses) if superclasses else None,
         },
-        warnings=[*_contamination(seen), *data_warnings(used, [model.features])],
+        warnings=[*known.warnings(), *data_warnings(used, [model.features])],
         data=describe_data(used),
         features=describe_features(used, [model.features]),
         model={
@@ -181,18 +188,3 @@ def _unseen(right: np.ndarray, groups: np.ndarray, rows: np.ndarray) -> dict[str
         return None
     interval = grouped_interval(right[rows], groups[rows])
     return {"images": int(rows.sum()), "accuracy": interval.mean, "accuracy_interval": interval.to_dict()}
-
-
-def _contamination(seen: np.ndarray) -> list[str]:
-    n_seen = int(seen.sum())
-    if n_seen == 0:
-        return []
-    which = "all" if n_seen == len(seen) else f"{n_seen}"
-    return [
-        f"{which} of the {len(seen)} test photos were in the model's training set; "
-        + (
-            "nothing here says how it does on new photos"
-            if n_seen == len(seen)
-            else "believe the unseen ones"
-        )
-    ]

@@ -140,6 +140,7 @@ def test_as_text(found: "TestResult") -> str:
         unseen = content["unseen"]
         lines.append(
             f"accuracy {interval_in_words(unseen['accuracy_interval'])} on the {unseen['images']} not seen in training"
+            + (", nor nearly" if content["near"] else "")
         )
     lines += scores_in_words(content)
     if content["superclasses"]:

@@ -74,7 +74,9 @@ def _test(found: dict[str, Any], photos: Photos) -> Page:
     ]
     if unseen:
         seen_part = (
-            f"{found['seen']} of them were in its training set; of the {unseen['images']} others it has "
+            f"{found['seen']} of them were in its training set"
+            + (f" and {found['near']} nearly" if found["near"] else "")
+            + f"; of the {unseen['images']} others it has "
         )
         sentences.insert(1, f"{seen_part}{interval_in_words(unseen['accuracy_interval'])} right.")
     row = {**found, "accuracy": found["accuracy_interval"]}

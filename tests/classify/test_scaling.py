@@ -85,3 +85,11 @@ def test_wrong_widths_are_refused_with_both_numbers():
 def test_an_unknown_method_is_refused():
     with pytest.raises(UsageError, match=r"'minmax'.*auto, root, standard"):
         BlockScaler(method="minmax").fit(np.ones((2, 8)))
+
+
+def test_scaled_numbers_can_be_turned_back():
+    rng = np.random.default_rng(0)
+    X = np.hstack([rng.random((20, 70)), rng.normal(size=(20, 5)) * 100])
+    scaler = BlockScaler([70, 5]).fit(X)
+    assert scaler.methods_ == ["root", "standard"]
+    np.testing.assert_allclose(scaler.inverse_transform(scaler.transform(X)), X, atol=1e-9)

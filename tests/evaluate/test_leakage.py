@@ -6,7 +6,7 @@ from PIL import Image
 
 from classify.folds import Fold
 from evaluate.comparison import compare
-from evaluate.leakage import LOOKED_AT_UNASKED, duplicates_of, near_training, parted
+from evaluate.leakage import LOOKED_AT_UNASKED, duplicates_of, parted
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 
@@ -69,17 +69,6 @@ def test_narrow_and_large_tables_are_passed_over_unless_asked(bursts):
         duplicates_of(narrow, True)
     large = bursts.filter(np.arange(LOOKED_AT_UNASKED + 1) % 120)
     assert duplicates_of(large, False)[0] is None
-
-
-def test_photos_near_the_training_set_are_found(bursts):
-    training, tested = bursts.filter(np.arange(0, 90)), bursts.filter([0, 95])
-    again = tested.with_column("sha256", ["ab" * 32, None])
-    assert near_training(again, training, "net").tolist() == [True, False]
-    training.vectors["net"][0] = 1
-    assert near_training(tested, training, "net").tolist() == [True, False]  # by its bytes
-    with pytest.raises(UsageError, match="features few have 3 numbers, too few"):
-        few = FeatureTable.from_arrays({"few": np.ones((2, 3))})
-        near_training(few, few, "few")
 
 
 @pytest.mark.tensorflow

@@ -1,0 +1,107 @@
+"""Contamination: copies of training photos in a test set are counted, by bytes and by vectors."""
+
+import numpy as np
+import pytest
+
+from classify.persist import save_model
+from classify.train import train
+from evaluate import testing
+from evaluate.cli import main
+from evaluate.contamination import find_contamination
+from featurize.errors import ModelError, UsageError
+from featurize.table import FeatureTable
+
+
+@pytest.fixture(scope="module")
+def photos() -> FeatureTable:
+    """120 photos, 100 numbers each, two labels that overlap; the last 40 are for testing."""
+    rng = np.random.default_rng(0)
+    label = np.array(["rust", "well"] * 60)
+    return FeatureTable.from_arrays(
+        {"net": np.abs(rng.normal(size=(120, 100)) + 0.15 * (label == "well")[:, None])},
+        label=label,
+        image=[f"{n}.jpg" for n in range(120)],
+        sha256=[f"{n:064x}" for n in range(120)],
+        split=["training"] * 80 + ["testing"] * 40,
+    )
+
+
+@pytest.fixture(scope="module")
+def model(photos):
+    return train(photos, "softmax", "net", jobs=1)
+
+
+@pytest.fixture
+def contaminated(photos):
+    """Ten test photos are training photos a little altered, and five more have the bytes of one."""
+    vectors = photos.vectors["net"].copy()
+    vectors[80:90] = vectors[:10] * np.random.default_rng(1).uniform(0.95, 1.05, size=(10, 100))
+    vectors[90:95] = vectors[10:15]
+    sha256 = photos.sha256
+    sha256[90:95] = sha256[10:15]
+    table = FeatureTable(photos.ids, {"net": vectors}, photos.metadata)
+    return table.with_column("sha256", sha256)
+
+
+@pytest.mark.parametrize("with_table", [True, False])
+def test_both_kinds_are_counted_with_and_without_the_training_table(model, photos, contaminated, with_table):
+    found = testing.test(model, contaminated, training=photos if with_table else None)
+    assert (found.scores["seen"], found.scores["near"]) == (5, 10)
+    assert found.warnings[0] == (
+        "5 of the 40 test photos were in the model's training set and 10 more are near-duplicates of one of the "
+        "80 training photos compared (0.97 or more alike); believe the unseen ones"
+    )
+    right = model.predict(contaminated.vectors["net"][95:]) == contaminated.label[95:]
+    assert found.scores["unseen"]["images"] == 25
+    assert found.scores["unseen"]["accuracy"] == pytest.approx(right.mean())
+    assert found.scores["accuracy"] > found.scores["unseen"]["accuracy"]
+    assert "on the 25 not seen in training, nor nearly" in str(found)
+    assert "5 of them were in its training set and 10 nearly" in found.to_html()
+
+
+def test_near_duplicates_alone_are_a_warning_too(model, contaminated):
+    found = find_contamination(model, contaminated.filter(np.arange(80, 90)))
+    assert found.warnings() == [
+        "10 of the 10 test photos are near-duplicates of one of the 80 training photos compared "
+        "(0.97 or more alike); nothing here says how it does on new photos"
+    ]
+
+
+def test_a_clean_test_set_is_clean(model, photos):
+    found = testing.test(model, photos)
+    assert (found.scores["seen"], found.scores["near"], found.scores["unseen"]) == (0, 0, None)
+    assert not any("training" in text for text in found.warnings)
+
+
+def test_only_rows_that_were_trained_on_count(model, photos):
+    # The training table holds the test photos too, in its testing rows.
+    tested = photos.filter(np.arange(80, 120)).with_column("sha256", [None] * 40)
+    assert not find_contamination(model, tested, photos).known.any()
+
+
+def test_what_cannot_be_compared_is_refused_or_left_open(model, photos, confused):
+    with pytest.raises(UsageError, match="of the 40 photos in the training table none was in"):
+        find_contamination(model, photos, photos.filter(np.arange(80, 120)))
+    with pytest.raises(ModelError, match="the model needs the features net"):
+        find_contamination(model, photos, confused)
+    narrow = train(confused, "softmax", "good", jobs=1)
+    assert find_contamination(narrow, confused).near is None
+    with pytest.raises(UsageError, match="features good have 4 numbers, too few"):
+        find_contamination(narrow, confused, confused)
+
+
+def test_models_of_unknown_contents_go_by_the_split(photos):
+    unknown = photos.with_column("sha256", [None] * 120)
+    found = find_contamination(train(unknown, "softmax", "net", jobs=1), unknown, unknown)
+    assert found.compared == 80 and found.near.tolist() == [True] * 80 + [False] * 40
+
+
+def test_the_command_takes_the_training_table(model, photos, contaminated, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    photos.write("a.parquet")
+    contaminated.write("b.parquet")
+    save_model(model, "m.model")
+    assert main("test m.model b.parquet --training a.parquet".split()) == 0
+    assert "warning: 5 of the 40 test photos" in capsys.readouterr().out
+    assert main("test m.model b.parquet --training c.parquet".split()) == 1
+    assert "there is no table c.parquet" in capsys.readouterr().err
