@@ -87,6 +87,7 @@ def make_head(head: Any, *, widths: Sequence[int] | None = None, seed: int = 0):
     head : str or scikit-learn classifier
         A registered name (`head_names`), a spec such as ``"svm:C=10,gamma=0.5"``, a dotted path such as
         ``"sklearn.ensemble.RandomForestClassifier:n_estimators=50"``, or an object, which is cloned.
+        softmax and mlp with ``steps`` learn for so many steps, ``"softmax:steps=4000"``: `classify.stepped.Stepped`.
         ``class_weight=balanced`` works for every classifier that has it or takes ``sample_weight``.
     widths : sequence of int, optional
         The widths of the blocks of features, ``table.widths(features)``: registered heads scale block by
@@ -139,6 +140,10 @@ def make_head(head: Any, *, widths: Sequence[int] | None = None, seed: int = 0):
     if not isinstance(head, str):
         return _with_probabilities(_checked_object(head), seed)
     name, given = parse_head(head)
+    if "steps" in given:
+        from classify.stepped import stepped_head
+
+        return stepped_head(name, given, widths, seed)
     if name in HEADS:
         registered = HEADS[name]
         classifier = _make(_import_class(registered.classifier), {**registered.defaults, **given}, head, seed)
