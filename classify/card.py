@@ -3,6 +3,7 @@
 from typing import Any
 
 from classify.model import Model
+from classify.outliers import FALSE_ALARMS
 
 
 def model_card(model: Model, size: int | None = None) -> str:
@@ -47,6 +48,7 @@ def model_card(model: Model, size: int | None = None) -> str:
     lines.append(f"  versions  {', '.join(f'{name} {version}' for name, version in versions.items())}")
     if training.get("trust"):
         lines.append(f"  trusted   {', '.join(training['trust'])} (loading needs --trust for each)")
+    lines += _outlier_lines(model)
     if size is not None:
         lines.append(f"size      {size / 1e6:.1f} MB" if size >= 1e5 else f"size      {size / 1e3:.1f} kB")
     return "\n".join(lines) + "\n"
@@ -65,6 +67,19 @@ def _features_lines(part: str, width: int, entry: dict[str, Any] | None) -> list
     for key, value in sorted((entry.get("description") or {}).items()):
         lines.append(f"    {key:<11}  {value}")
     return lines
+
+
+def _outlier_lines(model: Model) -> list[str]:
+    if model.outliers is None:
+        return ["outliers  not told: too few training photos, or none are known"]
+    kept, known, quantiles = len(model.outliers.vectors), model.outliers.photos, model.outliers.percentiles
+    return [
+        "outliers",
+        f"  beyond    {model.outliers.threshold:.4g} from the fifth nearest training photo, as "
+        f"{100 * FALSE_ALARMS:.0f} % of photos like those of the training are",
+        f"  usual     {quantiles[50]:.4g}; nine in ten {quantiles[5]:.4g} to {quantiles[95]:.4g}",
+        f"  kept      {kept} of {_count(known, 'training vector')}",
+    ]
 
 
 def _tuning_lines(tuning: dict[str, Any]) -> list[str]:

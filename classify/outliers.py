@@ -53,6 +53,8 @@ class Outliers:
     fifth, centred cosine 0.760, 10%  0.594, 4%    0.845, 56%
     ====================  ==========  ===========  ===========
 
+    Of the 750 held-out flowers themselves 5.2 % are flagged.
+
     References
     ----------
     Y. Sun et al., "Out-of-distribution detection with deep nearest neighbors", ICML 2022,
@@ -126,8 +128,8 @@ class Outliers:
         """One line when a whole batch does not look like the training photos; None when it does.
 
         A batch is strange when half of it is farther from the training photos than nine tenths of those are
-        from each other. Of 20 photos or more of one flower, held out, no batch is; of the 109 photos of fire
-        against flowers, every one is.
+        from each other. Measured on the same folds: 30 held-out photos of a single flower never are; the photos
+        of fire, of rooms and of textures always.
 
         Parameters
         ----------
