@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import has_fit_parameter
 
 from classify.calibrate import Calibrated
 from classify.scaling import BlockScaler
@@ -170,8 +171,8 @@ def fit_head(head, X, y, groups=None, variant=None):
     X : array of shape (n_rows, n_features)
     y : array of str, shape (n_rows,)
     groups, variant : arrays of int, shape (n_rows,), optional
-        ``table.groups`` and ``table.variant``: see `classify.folds.make_folds`. A head that calibrates its
-        probabilities respects both.
+        ``table.groups`` and ``table.variant``: see `classify.folds.make_folds`. Passed on to a classifier whose
+        ``fit`` takes both, such as one that calibrates its probabilities.
 
     Returns
     -------
@@ -193,7 +194,8 @@ def fit_head(head, X, y, groups=None, variant=None):
     while isinstance(last, Pipeline):
         name, last = last.steps[-1]
         prefix += f"{name}__"
-    passed = {prefix + key: value for key, value in extra.items()} if isinstance(last, Calibrated) else {}
+    takes_both = all(has_fit_parameter(last, key) for key in extra)
+    passed = {prefix + key: value for key, value in extra.items()} if takes_both else {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fitted.fit(X, np.asarray(y), **passed)
@@ -219,7 +221,7 @@ def head_name(head: Any) -> str:
         return head
     while isinstance(head, Pipeline | Calibrated | Weighted):
         head = head.steps[-1][1] if isinstance(head, Pipeline) else head.estimator
-    return type(head).__name__
+    return getattr(head, "display_name", type(head).__name__)
 
 
 def _import_class(path: str) -> type:

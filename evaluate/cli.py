@@ -66,6 +66,22 @@ def _add_compare(commands: Any) -> None:
     )
     add_folds(compare)
     compare.add_argument(
+        "--balanced",
+        action="store_true",
+        help="every label counts the same (class_weight=balanced for each head)",
+    )
+    compare.add_argument(
+        "--tune",
+        action="store_true",
+        help="search each head's parameters within each training side (`classify heads` lists the grids)",
+    )
+    compare.add_argument(
+        "--tune-by",
+        choices=("log-loss", "accuracy"),
+        default="log-loss",
+        help="the score that decides the search (default: log-loss)",
+    )
+    compare.add_argument(
         "--relabel",
         metavar="MAP",
         help="CSV with the columns label,new_label; an empty new_label drops the class",
@@ -110,6 +126,7 @@ def _add_test(commands: Any) -> None:
 
 def _compare(args: argparse.Namespace) -> int:
     from classify.rows import read_relabel
+    from classify.spec import with_params
     from evaluate.comparison import compare
     from evaluate.superclass import read_superclasses
     from featurize.table import FeatureTable
@@ -117,10 +134,12 @@ def _compare(args: argparse.Namespace) -> int:
     check_ours()
     check_outputs(args)
     relabel = read_relabel(args.relabel) if args.relabel else None
+    balanced = {"class_weight": "balanced"} if args.balanced else {}
     found = compare(
         FeatureTable.read(args.table),
         args.features,
-        args.heads,
+        [with_params(head, balanced) for head in args.heads],
+        tune=args.tune_by if args.tune else None,
         cv=args.cv,
         repeats=args.repeats,
         seed=args.seed,

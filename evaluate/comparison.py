@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from classify.rows import usable_rows
+from classify.tuned import tuned_heads
 from evaluate import metrics
 from evaluate.crossval import Predictions, cross_validate
 from evaluate.folds import folds_for
@@ -42,8 +43,8 @@ class Comparison:
     ----------
     results : list of dict
         One per (features, head), best first: accuracy with interval, the scores of
-        `evaluate.scores.all_scores`, seconds to fit and to predict, and ``model_bytes``, the size of one fitted
-        head as a model file holds it (None for a head that cannot be written).
+        `evaluate.scores.all_scores`, seconds to fit and to predict, ``tuned`` (what a search chose per fold) and
+        ``model_bytes``, the size of one fitted head in a model file (None where it cannot be written).
     comparisons : list of dict
         Pairs on the same folds: the best of each features against the best of all, and on the best features
         each head against the best one; see `evaluate.pairs.compare_pairs`.
@@ -128,13 +129,14 @@ def compare(
     superclasses: Mapping[str, str] | None = None,
     folds: Any = "stratified",
     group_duplicates: bool = False,
+    tune: str | None = None,
 ) -> Comparison:
     """Cross-validate every head on every features, over the same folds, and say which is better by how much.
 
     Parameters
     ----------
     table : FeatureTable
-        Rows without a label and rows set aside for testing are left out.
+        Rows without a label or for testing are left out.
     features : sequence of str, optional
         Columns, or several joined with ``+``. By default every column and, when there are several, all of
         them together; ``nuisance`` only when named: it is there for the shortcut check.
@@ -149,7 +151,7 @@ def compare(
     relabel : mapping, optional
         New label by label; None or empty text drops the class.
     jobs : int, optional
-        Processes; by default one per processor.
+        Processes; by default all processors.
     positive : str, optional
         Of two labels the one to be found: adds sensitivity and specificity.
     rope : float
@@ -157,13 +159,14 @@ def compare(
     superclasses : mapping, optional
         Super-class by label: counts the errors that stay inside one and those that cross.
     folds : str, Path, splitter, or sequence
-        ``"stratified"``, ``"leave-one-group-out"``, ``"predefined"`` (training and validation rows of the table's
-        split), a folds file, a scikit-learn splitter, or pairs of (training rows, testing rows): see
-        `evaluate.folds.folds_for`. Folds that part what belongs together are refused, whoever made them.
+        ``"stratified"``, ``"leave-one-group-out"``, ``"predefined"`` (by the table's split), a folds file, a
+        scikit-learn splitter, or pairs of rows: see `evaluate.folds.folds_for`. None may part what belongs together.
     group_duplicates : bool
         Keep near-duplicates together as well, and measure the best pair a second time without that. On 750
         photos of flowers and 360 altered copies of 60 of them, svm on ``inception_v3:mixed8`` gets
         92.9 % as split at random and 90.3 % with near-duplicates kept together.
+    tune : {"log-loss", "accuracy"}, optional
+        Search each head's parameters within each training side, by this score; see `tuned_heads`.
 
     Returns
     -------
@@ -172,9 +175,8 @@ def compare(
     Raises
     ------
     UsageError
-        If features or heads are unknown, there is one label only, a label has fewer images than folds, a head
-        fails, `positive` is not one of two labels, a label has no super-class, or `folds` cannot be made or part
-        what belongs together.
+        If features, heads or labels are not as described here, a label has fewer images than folds, a head
+        fails, or `folds` cannot be made or part what belongs together.
 
     Examples
     --------
@@ -189,23 +191,22 @@ def compare(
     """
     if isinstance(features, str) or isinstance(heads, str):
         raise UsageError("features and heads are lists", 'write features=["glcm"], heads=["svm"]')
+    if tune is not None:
+        heads = tuned_heads(heads, tune)
     if relabel is not None:
         table = table.relabel(relabel)
     names = list(features) if features is not None else _all_features(table)
     ungrouped = usable_rows(table, "compare")
     duplicates, whole = duplicates_of(ungrouped, group_duplicates)
     used_parts = {part for name in names for part in whole.parts(name)}
-    used = FeatureTable(
-        whole.ids, {n: v for n, v in whole.vectors.items() if n in used_parts}, whole.metadata
-    )
+    vectors = {name: matrix for name, matrix in whole.vectors.items() if name in used_parts}
+    used = FeatureTable(whole.ids, vectors, whole.metadata)
     labels = sorted(set(used.label))
     check_positive(labels, positive)
     if superclasses is not None:
         superclasses = check_superclasses(superclasses, labels)
     if not 0 <= rope < 100:
-        raise UsageError(
-            f"the region of practical equivalence is {rope} points", "give 0 or more, 1 is usual"
-        )
+        raise UsageError(f"the region of practical equivalence is {rope} points", "give 0 or more")
     division = {"cv": cv, "repeats": repeats, "seed": seed}
     made, described = folds_for(used, folds, **division)
     predictions = cross_validate(used, names, heads, made, seed=seed, jobs=jobs)
@@ -262,6 +263,7 @@ def _score(mine: Predictions, features: str, head: str, positive: str | None) ->
         "head": head,
         "accuracy": interval.to_dict(),
         **all_scores(mine.label, mine.probabilities, mine.labels, positive),
+        "tuned": times["tuned"].tolist() if times["tuned"].notna().all() else None,
         "fit_seconds": float(times["fit_seconds"].mean()),
         "predict_seconds_per_image": float(times["predict_seconds"].sum() / times["n_testing"].sum()),
         "model_bytes": int(sizes.iloc[0]) if len(sizes) else None,

@@ -35,7 +35,8 @@ class Predictions:
     times : pandas.DataFrame
         One row per repeat, fold, features and head: ``n_training, n_testing`` (photos, without distorted
         copies), ``fit_seconds, predict_seconds``, ``model_bytes`` (of the first fold; missing on others, and for
-        a head that cannot be written) and ``complaints``, the distinct warnings of the head.
+        a head that cannot be written), ``tuned``, the spec that a search chose or None, and ``complaints``,
+        the distinct warnings of the head.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ def cross_validate(
     features : sequence of str
         Columns of the table, or several joined with ``+``.
     heads : sequence of str or estimator
-        Whatever `classify.heads.make_head` takes.
+        Whatever `classify.heads.make_head` takes, and `classify.tuned.TunedHead`.
     folds : sequence of Fold
         From `classify.folds.make_folds`; all pairs use the same ones, so they can be compared in pairs.
     seed : int
@@ -150,7 +151,9 @@ def cross_validate(
 
     image, groups, variant = table.image, table.groups, table.variant
     rows, times = [], []
-    for task, (_, fit_seconds, predict_seconds, model_bytes, complaints) in zip(tasks, results, strict=True):
+    for task, (_, fit_seconds, predict_seconds, model_bytes, tuned, complaints) in zip(
+        tasks, results, strict=True
+    ):
         fold, tested = task.fold, task.fold.testing
         key = {"repeat": fold.repeat, "fold": fold.fold, "features": task.features, "head": task.head}
         who = {"row": tested, "image": image[tested], "label": label[tested], "group": groups[tested]}
@@ -160,6 +163,7 @@ def cross_validate(
             "fit_seconds": fit_seconds,
             "predict_seconds": predict_seconds,
             "model_bytes": model_bytes,
+            "tuned": tuned,
             "complaints": sorted(set(complaints)),
         }
         times.append(key | sizes | seconds)
@@ -170,7 +174,11 @@ def cross_validate(
 def _tasks(
     table: FeatureTable, features: Sequence[str], heads: Sequence[Any], folds: Sequence[Fold], seed: int
 ) -> tuple[dict[str, np.ndarray], list[_Task]]:
+    from sklearn.base import clone
+
     from classify.heads import head_name, make_head
+    from classify.rows import select_vectors
+    from classify.tuned import TunedHead
 
     if not features or not heads or not folds:
         raise UsageError(
@@ -185,11 +193,14 @@ def _tasks(
                 f"the {kind} {', '.join(twice)} is given twice",
                 "name each once, for example svm:C=1 svm:C=10",
             )
-    matrices = {name: table.select(name) for name in features}
+    matrices = {name: select_vectors(table, name) for name in features}
     tasks = []
     for one in features:
         for name, head in zip(names, heads, strict=True):
-            estimator = make_head(head, widths=table.widths(one), seed=seed)
+            if isinstance(head, TunedHead):
+                estimator = clone(head).set_params(widths=table.widths(one), seed=seed)
+            else:
+                estimator = make_head(head, widths=table.widths(one), seed=seed)
             tasks += [_Task(one, name, estimator, fold) for fold in folds]
     return matrices, tasks
 
@@ -212,8 +223,8 @@ def _run(tasks, matrices, label, groups, variant, labels, jobs) -> Iterator[tupl
 
 def _fit_and_predict(
     task: _Task, X: np.ndarray, label: np.ndarray, groups: np.ndarray, variant: np.ndarray, labels: list[str]
-) -> tuple[np.ndarray, float, float, float, list[str]]:
-    """Probabilities of the testing rows, seconds to fit and to predict, bytes, and what the head complained of."""
+) -> tuple[np.ndarray, float, float, float, str | None, list[str]]:
+    """Probabilities of the testing rows, seconds to fit and to predict, bytes, what was tuned, and complaints."""
     from threadpoolctl import threadpool_limits
 
     from classify.heads import fit_head
@@ -240,7 +251,8 @@ def _fit_and_predict(
     full[:, columns] = probabilities
     if not np.isfinite(full).all():
         raise _failure(task, ValueError("it gave probabilities that are not numbers"))
-    return full, fit_seconds, predict_seconds, model_bytes, complaints
+    tuned = fitted.tuning_.head if hasattr(fitted, "tuning_") else None
+    return full, fit_seconds, predict_seconds, model_bytes, tuned, complaints
 
 
 def _bytes(fitted: Any) -> float:
@@ -248,20 +260,16 @@ def _bytes(fitted: Any) -> float:
     from classify.persist import dump_head
 
     try:
-        return len(dump_head(fitted))
+        return len(dump_head(getattr(fitted, "head_", fitted)))
     except BottleheadError:
         return float("nan")
 
 
 def _failure(task: _Task, error: Exception) -> UsageError:
-    where = f"the head {task.head} failed on {task.features} in fold {task.fold.fold} of repeat {task.fold.repeat}"
-    if isinstance(error, BottleheadError):
-        return UsageError(f"{where}: {error.args[0]}", error.hint)
-    reason = (str(error).splitlines() or [""])[0]
-    return UsageError(
-        f"{where}: {type(error).__name__}: {reason}",
-        "leave this head out, or give it other parameters (svm:C=10)",
-    )
+    from classify.failures import fit_failed
+
+    where = f" on {task.features} in fold {task.fold.fold} of repeat {task.fold.repeat}"
+    return fit_failed(task.head, error, where)
 
 
 @contextmanager

@@ -102,11 +102,18 @@ def comparison_as_text(found: "Comparison") -> str:
     parts = [
         data_in_words(found.data, found.folds),
         aligned(header, rows, left=3) + "\n* best",
+        "\n".join(_tuned_in_words(row) for row in found.results if row["tuned"]),
         "\n".join(sentence(pair["words"]) for pair in found.comparisons),
         "\n".join(best_in_words(found)),
         _warnings(found.warnings),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _tuned_in_words(row: dict[str, Any]) -> str:
+    counts = {spec: row["tuned"].count(spec) for spec in dict.fromkeys(row["tuned"])}
+    chosen = ", ".join(f"{spec} ({n})" for spec, n in sorted(counts.items(), key=lambda pair: -pair[1]))
+    return f"{row['head']} on {row['features']} chose in {len(row['tuned'])} folds: {chosen}"
 
 
 def data_in_words(data: dict[str, Any], folds: dict[str, Any]) -> str:
