@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -142,10 +143,16 @@ class FrozenExtractor(Extractor):
         """The frozen network with the outputs of `team`, loaded at first use."""
         key = tuple(extractor.fingerprint() for extractor in team)
         if getattr(self, "_loaded_for", None) != key:
-            from featurize.extractors.frozen import FrozenFunction
+            from featurize.extractors.frozen import FrozenFunction, import_tensorflow
 
-            log.info("loading %s", ", ".join(extractor.name for extractor in team))
+            names = ", ".join(extractor.name for extractor in team)
+            log.info("loading %s", names)
+            start = time.perf_counter()
+            import_tensorflow()
+            imported = time.perf_counter()
             self._loaded, self._loaded_for = FrozenFunction(self._graphs(team)), key
+            log.debug("importing tensorflow took %.2f s", imported - start)
+            log.debug("loading %s took %.2f s", names, time.perf_counter() - imported)
         return self._loaded
 
     def _graphs(self, team: Sequence[Any]) -> list[bytes]:

@@ -152,7 +152,7 @@ def test_wrong_usage_is_status_2(argv, capsys):
     assert caught.value.code == 2
 
 
-@pytest.mark.parametrize("command", ["train", "predict", "show", "heads"])
+@pytest.mark.parametrize("command", ["train", "predict", "neighbours", "show", "heads"])
 def test_every_help_ends_with_an_example_that_parses(command, capsys):
     with pytest.raises(SystemExit):
         main([command, "--help"])

@@ -1,12 +1,16 @@
 import dataclasses
 import io
 import os
+import re
 import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from classify import inputs
+from classify.cli import main
+from classify.persist import save_model
 from classify.predict import Predictions, predict, predict_batches, predict_table
 from classify.train import train
 from featurize.errors import ModelError, SourceError, UsageError
@@ -86,8 +90,6 @@ def test_photos_need_a_model_that_knows_how_its_vectors_are_made(separable, tmp_
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     """Smooth and rough photos, eight of each, one folder per class."""
-    from PIL import Image
-
     rng = np.random.default_rng(0)
     folder = tmp_path_factory.mktemp("photos")
     for label in ("rough", "smooth"):
@@ -206,3 +208,20 @@ def test_an_extractor_of_another_make_is_refused_before_it_works(photos, texture
     other = dataclasses.replace(model, described={"glcm": entry | changed})
     with pytest.raises(ModelError, match="family was old glcm, is now glcm"):
         predict(other, photos, store=store)
+
+
+@pytest.mark.tensorflow
+def test_verbose_says_how_long_each_part_took(photos, assets, tmp_path, capsys):
+    """Of one photo, through a real network."""
+    graph = str(assets / "weights" / "mobilenet_v1_0.25_128.pb")
+    store = tmp_path / "store"
+    save_model(train(extract(photos, [graph], store=store)), tmp_path / "m")
+    Image.new("RGB", (80, 60), "red").save(tmp_path / "red.png")
+    argv = ["predict", str(tmp_path / "m"), str(tmp_path / "red.png"), "--store", str(store), "--verbose"]
+    assert main(argv) == 0
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 2
+    parts = ["importing", "loading the model", "importing tensorflow", "loading mobilenet_v1_0.25_128"]
+    for part in [*parts, "preparing the extractors", "the vectors", "the head"]:
+        assert re.search(rf"^{part} took \d+\.\d\d s$", captured.err, re.MULTILINE), part
+    assert "reproduces the vector of the training to 0.0e+00" in captured.err
