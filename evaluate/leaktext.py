@@ -1,11 +1,14 @@
-"""What was found about duplicates, in plain text."""
+"""Duplicates and folds in plain text."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evaluate.text import aligned
 
 if TYPE_CHECKING:
     from evaluate.duplicates import Duplicates
+    from featurize.table import FeatureTable
 
 SHOWN_PAIRS = 40
 
@@ -36,3 +39,12 @@ def duplicates_as_text(found: "Duplicates") -> str:
     more = len(found.pairs) - SHOWN_PAIRS
     tail = [f"and {more} more pairs, all in --json FILE.json"] if more > 0 else []
     return "\n".join(["\n".join(lines), "", table, *tail])
+
+
+def folds_as_text(table: "FeatureTable", fold: Sequence[int | None]) -> str:
+    """What `evaluate split --cv` prints: photos by label and fold."""
+    counts = Counter(zip(table.label, fold, strict=True))
+    numbers = sorted({one for one in fold if one is not None})
+    rows = [[str(name), *(str(counts[name, one]) for one in numbers)] for name in sorted(set(table.label))]
+    totals = [str(sum(one == number for one in fold)) for number in numbers]
+    return aligned(["label", *(f"fold {one}" for one in numbers)], [*rows, ["all", *totals]], left=1)

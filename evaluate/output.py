@@ -9,7 +9,14 @@ from featurize import files
 from featurize.errors import UsageError
 from featurize.terminal import log
 
-INPUTS = ("model", "table", "relabel", "superclass", "folds")  # options and arguments that name files to read
+INPUTS = (
+    "model",
+    "table",
+    "relabel",
+    "superclass",
+    "folds",
+    "training",
+)  # options and arguments that name files to read
 
 
 def add_outputs(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 from evaluate.output import check_ours
+from featurize.errors import UsageError
 from featurize.files import check_outputs
 from featurize.terminal import add_command, log
 
@@ -15,26 +16,58 @@ def add_split(commands: Any) -> None:
         commands,
         "split",
         _split,
-        "Set rows aside for testing and validation: fill the split column of a table.",
-        "evaluate split flowers.parquet --testing-percentage 20 -o divided.parquet",
+        "Set rows aside for testing and validation: fill the split column of a table, or write a folds file.",
+        "evaluate split flowers.parquet --testing-percentage 20 -o divided.parquet\n"
+        "evaluate split flowers.parquet --cv 5 -o folds.csv",
     )
     split.add_argument("table", metavar="TABLE", help="a .parquet or .npz table of features")
     split.add_argument(
         "--method",
-        choices=("stratified", "hash", "group"),
+        choices=("stratified", "hash", "group", "leave-one-group-out", "predefined"),
         default="stratified",
         help="stratified: every label in the same proportions, groups together (default); group: whole groups, "
-        "whatever their labels; hash: by the name, as retrain.py did, stable as the set grows",
+        "whatever their labels; hash: by the name, as retrain.py did, stable as the set grows; for a folds file "
+        "also leave-one-group-out, and predefined: the split that the table has",
     )
     for side in ("testing", "validation"):
         split.add_argument(
             f"--{side}-percentage",
             type=float,
-            default=10,
             metavar="P",
             help=f"share for {side} (default: 10)",
         )
-    split.add_argument("-o", "--output", required=True, metavar="TABLE", help="where to write the table")
+    split.add_argument(
+        "--name",
+        choices=("image", "file", "path"),
+        default="image",
+        help="with hash: the name as the table has it (default), the bare file name, or the path as it was typed "
+        "to retrain.py, which needs --folder",
+    )
+    split.add_argument(
+        "--folder", metavar="DIR", help="with --name path: the folder of class folders as it was typed"
+    )
+    split.add_argument(
+        "--keep-together",
+        action="store_true",
+        help="with hash: images that belong together go to one side, training before validation before testing",
+    )
+    split.add_argument(
+        "--cv",
+        type=int,
+        metavar="K",
+        help="divide into K folds (stratified, groups together) instead of sides; -o is then a folds file",
+    )
+    split.add_argument(
+        "--folds", metavar="FOLDS.csv", help="take the sides from this folds file instead of making them"
+    )
+    split.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="a table (.parquet or .npz), or a folds file (.csv with the columns sha256,fold), by which others "
+        "repeat the same division after photos were renamed or added",
+    )
 
 
 def add_folds(compare: argparse.ArgumentParser) -> None:
@@ -55,35 +88,100 @@ def add_folds(compare: argparse.ArgumentParser) -> None:
 
 
 def _split(args: argparse.Namespace) -> int:
-    from evaluate.splits import crossing_images, split_table
+    from evaluate.foldsfile import write_folds
+    from evaluate.splits import crossing_images
     from evaluate.text import split_as_text
     from featurize.table import FeatureTable
     from featurize.tablefile import table_kind
 
     check_ours()
-    table_kind(args.output)
-    check_outputs([args.output])  # the table itself may take its split; that is said
+    _check_options(args)
+    as_folds = args.output.lower().endswith(".csv")
+    if not as_folds:
+        table_kind(args.output)
+    check_outputs([args.output], [args.folds, args.table] if as_folds else [args.folds])
     given = FeatureTable.read(args.table)
+    if args.cv or args.method == "leave-one-group-out":
+        return _write_numbered(args, given)
     n_split = sum(side is not None for side in given.split)
-    if n_split:
+    if n_split and not as_folds:
         log.warning("this replaces the split of %d rows", n_split)
-    table = split_table(
-        given,
-        args.method,
-        args.testing_percentage,
-        args.validation_percentage,
-        args.seed,
-    )
+    table = _divided(args, given)
     crossing = crossing_images(table)
     if crossing:
         log.warning(
-            "%d images belong together with one on another side (identical files or one group); "
-            "the methods stratified and group keep them together",
+            "%d images belong together with one on another side (identical files or one group); --keep-together "
+            "moves them, and the methods stratified and group never part them",
             crossing,
         )
-    if os.path.exists(args.output) and os.path.samefile(args.output, args.table):
-        log.warning("%s is the table that was read; it now has this split", args.output)
-    table.write(args.output)
+    if as_folds:
+        photos = table.filter(table.variant == 0)
+        write_folds(args.output, photos, photos.split)
+    else:
+        if os.path.exists(args.output) and os.path.samefile(args.output, args.table):
+            log.warning("%s is the table that was read; it now has this split", args.output)
+        table.write(args.output)
     log.info("wrote %s", args.output)
     print(split_as_text(table))
+    return 0
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    """Refuse options that would have no effect, and a file of the wrong kind."""
+    numbered = args.cv is not None or args.method == "leave-one-group-out"
+    sides_given = args.folds is not None or args.method == "predefined"
+    shares = args.testing_percentage is not None or args.validation_percentage is not None
+    if (numbered or args.method == "predefined") and not args.output.lower().endswith(".csv"):
+        what = f"--cv {args.cv}" if args.cv is not None else f"--method {args.method}"
+        raise UsageError(
+            f"{what} makes folds, and {args.output} is no folds file by its name", "write -o FOLDS.csv"
+        )
+    clashes = {
+        "--cv and --folds": args.cv is not None and args.folds is not None,
+        f"--cv and --method {args.method}": args.cv is not None
+        and args.method not in ("stratified", "group"),
+        f"--folds and --method {args.method}": args.folds is not None and args.method != "stratified",
+        "percentages and folds or a split that is there": shares and (numbered or sides_given),
+        f"--name, --folder or --keep-together and --method {args.method}": args.method != "hash"
+        and (args.name != "image" or args.folder is not None or args.keep_together),
+    }
+    for what, clash in clashes.items():
+        if clash:
+            raise UsageError(f"{what} were given together", "leave one out: it would have no effect")
+
+
+def _divided(args: argparse.Namespace, given: Any) -> Any:
+    """The table with its split: from a folds file, as it is, or made."""
+    from evaluate.foldsfile import side_of_rows
+    from evaluate.splits import split_table
+
+    if args.folds is not None:
+        return given.with_column("split", side_of_rows(args.folds, given))
+    if args.method == "predefined":
+        if all(side is None for side in given.split):
+            raise UsageError(
+                f"none of the {len(given)} rows of the table has a split",
+                "give a table with one (a manifest with a split column, or `evaluate split`), or another method",
+            )
+        return given
+    testing, validation = (
+        10 if share is None else share for share in (args.testing_percentage, args.validation_percentage)
+    )
+    how = {"name": args.name, "folder": args.folder, "keep_together": args.keep_together}
+    return split_table(given, args.method, testing, validation, args.seed, **how)
+
+
+def _write_numbered(args: argparse.Namespace, given: Any) -> int:
+    from classify.rows import usable_rows
+    from evaluate.folds import folds_for
+    from evaluate.foldsfile import fold_of_rows, write_folds
+    from evaluate.leaktext import folds_as_text
+
+    table = usable_rows(given, "compare")
+    method = "leave-one-group-out" if args.method == "leave-one-group-out" else "stratified"
+    folds, _ = folds_for(table, method, cv=args.cv or 5, seed=args.seed)
+    of_row = fold_of_rows(folds, len(table))
+    write_folds(args.output, table, of_row)
+    log.info("wrote %s", args.output)
+    print(folds_as_text(table, of_row))
     return 0

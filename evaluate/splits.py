@@ -2,13 +2,17 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
 from featurize.errors import UsageError
+from featurize.files import text_as_name
 from featurize.table import FeatureTable
 
 METHODS = ("stratified", "hash", "group")
+NAMES = ("image", "file", "path")
+SIDES = ("training", "validation", "testing")
 MAX_NUM_IMAGES_PER_CLASS = 2**27 - 1  # retrain.py's constant: about 134 million
 
 
@@ -18,6 +22,10 @@ def split_table(
     testing_percentage: float = 10,
     validation_percentage: float = 10,
     seed: int = 0,
+    *,
+    name: str = "image",
+    folder: str | None = None,
+    keep_together: bool = False,
 ) -> FeatureTable:
     """The table with its ``split`` column filled: ``training``, ``validation`` or ``testing``.
 
@@ -30,11 +38,21 @@ def split_table(
         where no images belong together). ``"group"``: the asked share of all groups, whatever their
         labels. ``"hash"``: by the name alone, as retrain.py did, so that an image never changes side as the
         set grows; counts are then only about right, and images that belong together are separated unless
-        their names say so (``leaf7_nohash_1.jpg``). See `hash_split`.
+        their names say so (``leaf7_nohash_1.jpg``) or `keep_together` is set. See `hash_split`.
     testing_percentage, validation_percentage : float
         The shares of the images, 0 to less than 100 together.
     seed : int
         Start of the shuffling; ``"hash"`` has none.
+    name : str
+        What ``"hash"`` takes for the name: ``"image"``, the table's own (``roses/1.jpg``), which does not change
+        when the folder moves; ``"path"``, that name behind `folder` as it was typed (``flower_photos/roses/1.jpg``),
+        as retrain.py itself did; ``"file"``, the bare file name (``1.jpg``), as its descendants do.
+    folder : str, optional
+        For ``name="path"``.
+    keep_together : bool
+        With ``"hash"``, images that belong together go to one side all the same: to training if any of them
+        is hashed there, else to validation if any is. So an image may still move to training when one that
+        belongs with it is added, and never out of it. The other methods keep them together anyway.
 
     Returns
     -------
@@ -43,7 +61,7 @@ def split_table(
     Raises
     ------
     UsageError
-        If the method or the percentages are not accepted, no row has a label, or a side would be empty.
+        If the method, the percentages or the name are not accepted, no row has a label, or a side would be empty.
 
     Examples
     --------
@@ -54,8 +72,14 @@ def split_table(
     """
     shares = _checked(method, testing_percentage, validation_percentage)
     if method == "hash":
-        hashed = [hash_split(name, testing_percentage, validation_percentage) for name in table.image]
-        return table.with_column("split", hashed)
+        names = _hashed_names(table.image, name, folder)
+        hashed = [hash_split(one, testing_percentage, validation_percentage) for one in names]
+        return _hashed(table, hashed, shares, keep_together)
+    if keep_together or name != "image" or folder is not None:
+        raise UsageError(
+            f"the method {method} has no use for a name or for keeping together",
+            "leave them out: it does not look at names, and never parts images that belong together",
+        )
     labelled = np.array([label is not None for label in table.label], dtype=bool)
     if not labelled.any():
         raise UsageError(
@@ -81,24 +105,55 @@ def split_table(
 def hash_split(image: str, testing_percentage: float, validation_percentage: float) -> str:
     """The side of one image by its name, exactly as TensorFlow's retrain.py assigned it.
 
-    The name is the whole `image` text (the path relative to the source, with ``/``), from which everything
-    from ``_nohash_`` on is removed; so photos that share the text before it share the side. retrain.py itself
-    hashed the path as it was typed, ``flower_photos/roses/1.jpg``: the same photos get another, equally
-    stable, division here, which does not change when the folder of the source is moved or renamed.
+    From the name everything from ``_nohash_`` on is removed, so photos that share the text before it share the
+    side. `split_table` says which names there are: the same photos get another, equally stable, division by
+    another one.
 
     >>> hash_split("roses/1.jpg", 10, 10), hash_split("roses/1_nohash_2.jpg", 10, 10)
     ('training', 'training')
     """
     name = re.sub(r"_nohash_.*$", "", image, flags=re.DOTALL)
-    number = int(hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest(), 16) % (
-        MAX_NUM_IMAGES_PER_CLASS + 1
-    )
+    number = int(
+        hashlib.sha1(name.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest(), 16
+    ) % (MAX_NUM_IMAGES_PER_CLASS + 1)
     percentage = number * (100.0 / MAX_NUM_IMAGES_PER_CLASS)
     if percentage < validation_percentage:
         return "validation"
     if percentage < testing_percentage + validation_percentage:
         return "testing"
     return "training"
+
+
+def _hashed_names(images: Sequence[str] | np.ndarray, name: str, folder: str | None) -> list[str]:
+    if name not in NAMES or (name == "path") != (folder is not None):
+        raise UsageError(
+            f"the name {name!r} was asked for, "
+            + ("without a folder" if folder is None else f"with {folder!r}"),
+            f"the names are {', '.join(NAMES)}; path, and only path, needs the folder as it was typed",
+        )
+    found = [text_as_name(str(image)) for image in images]
+    if name == "file":
+        return [one.rpartition("/")[2] for one in found]
+    return [f"{folder.rstrip('/')}/{one}" for one in found] if folder is not None else found
+
+
+def _hashed(
+    table: FeatureTable, hashed: list[str], shares: dict[str, float], keep_together: bool
+) -> FeatureTable:
+    if keep_together:
+        rank = np.array([SIDES.index(side) for side in hashed], dtype=np.int64)
+        first = np.full(int(table.groups.max(initial=-1)) + 1, len(SIDES))
+        np.minimum.at(first, table.groups, rank)
+        hashed = [SIDES[place] for place in first[table.groups]]
+    photos = np.array(hashed, dtype=object)[table.variant == 0].tolist()
+    counts = {side: photos.count(side) for side in SIDES if side == "training" or shares[side] > 0}
+    if not all(counts.values()):
+        found = ", ".join(f"{count} for {side}" for side, count in counts.items())
+        raise UsageError(
+            f"hashing divides {len(photos)} photos into {found}",
+            "add photos, ask for other percentages, or use the method stratified, which leaves no side empty",
+        )
+    return table.with_column("split", hashed)
 
 
 def crossing_images(table: FeatureTable) -> int:
@@ -162,9 +217,10 @@ def _deal(sizes: dict[int, int], wanted: dict[str, int]) -> dict[int, str]:
             left[side] -= size
     for side in wanted:
         if side not in side_of.values():
-            # Every group is larger than the room: the smallest one comes nearest.
-            training = [group for group, its_side in side_of.items() if its_side == "training"]
-            side_of[min(training, key=lambda group: sizes[group])] = side
+            # Every group left is larger than the room: the smallest that leaves its side not empty comes nearest.
+            placed = list(side_of.values())
+            spare = [group for group, its_side in side_of.items() if placed.count(its_side) > 1]
+            side_of[min(spare, key=lambda group: sizes[group])] = side
     return side_of
 
 

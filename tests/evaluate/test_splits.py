@@ -45,6 +45,44 @@ def test_hash_limits_lie_where_the_digest_says():
     assert hash_split("a.jpg", 0, digest * 0.999) == "training"
 
 
+@pytest.mark.parametrize("name", ["file", "path"])
+def test_both_readings_of_the_name_agree_with_retrain(name):
+    images = [f"roses/{i}{'_nohash_' + str(i % 7) if i % 3 == 0 else ''}.jpg" for i in range(10_000)]
+    folder = {"folder": "./flower_photos/"} if name == "path" else {}
+    found = split_table(table_of(["roses"] * len(images), image=images), "hash", 10, 15, name=name, **folder)
+    typed = [f"./flower_photos/{image}" if name == "path" else image.split("/")[1] for image in images]
+    assert found.split.tolist() == [retrain(one, 10, 15) for one in typed]
+
+
+def test_hash_reads_odd_names_as_the_file_system_has_them():
+    table = table_of(["a"] * 40, image=[r"a\\b.jpg", r"caf\xE9.jpg", *(f"{i}.jpg" for i in range(38))])
+    found = split_table(table, "hash", 40, 40, name="file").split
+    assert found[0] == retrain("a\\b.jpg", 40, 40)
+    digest = int(hashlib.sha1(b"caf\xe9.jpg").hexdigest(), 16) % 2**27 / (2**27 - 1) * 100
+    assert found[1] == ("validation" if digest < 40 else "testing" if digest < 80 else "training")
+
+
+def test_keep_together_moves_whole_groups_and_nothing_else():
+    images = [f"{i}.jpg" for i in range(300)]
+    contents = [f"{i // 3 if i < 90 else i:064x}" for i in range(300)]
+    table = table_of(["a"] * 300, image=images, sha256=contents)
+    plain, kept = split_table(table, "hash", 30, 30), split_table(table, "hash", 30, 30, keep_together=True)
+    assert crossing_images(plain) > 0 == crossing_images(kept)
+    assert plain.split[90:].tolist() == kept.split[90:].tolist()
+    for start in range(0, 90, 3):
+        sides = set(plain.split[start : start + 3])
+        expected = next(side for side in ("training", "validation", "testing") if side in sides)
+        assert set(kept.split[start : start + 3]) == {expected}
+
+
+def test_a_photo_in_training_stays_there_when_its_twin_is_added():
+    images, contents = [f"{i}.jpg" for i in range(400)], [f"{i % 200:064x}" for i in range(400)]
+    small = table_of(["a"] * 200, image=images[:200], sha256=contents[:200])
+    large = table_of(["a"] * 400, image=images, sha256=contents)
+    before, after = (split_table(t, "hash", 30, 30, keep_together=True).split[:200] for t in (small, large))
+    assert set(after[before == "training"]) == {"training"}
+
+
 def test_hash_never_changes_side_as_the_set_grows():
     names = [f"{i}.jpg" for i in range(200)]
     small = split_table(table_of(["a"] * 100, image=names[:100]), "hash").split
@@ -88,6 +126,13 @@ def test_groups_never_part_and_no_side_is_empty(groups, method, seed):
     assert set(found.split) == {"training", "validation", "testing"}
 
 
+def test_no_side_is_empty_beside_a_giant_group():
+    for seed in range(10):
+        table = table_of(["a"] * 40, group=["giant"] * 38 + ["one", "two"])
+        found = split_table(table, "stratified", 10, 10, seed=seed)
+        assert set(found.split) == {"training", "validation", "testing"} and crossing_images(found) == 0
+
+
 def test_group_takes_the_asked_share_of_the_groups():
     groups = np.repeat(np.arange(20), 3)
     table = table_of(["a", "b", "b"] * 20, group=[str(group) for group in groups])
@@ -120,6 +165,10 @@ def test_crossing_images_are_counted():
         ),
         (table_of(["a"] * 20), {"testing_percentage": -1}, "-1 % testing"),
         (table_of(["a"] * 20), {"testing_percentage": float("nan")}, "nan % testing"),
+        (table_of(["a"] * 20), {"method": "hash", "name": "path"}, "the name 'path' was asked for, without"),
+        (table_of(["a"] * 20), {"method": "hash", "folder": "x"}, "'image' was asked for, with 'x'"),
+        (table_of(["a"] * 20), {"keep_together": True}, "stratified has no use for a name"),
+        (table_of(["a"] * 3), {"method": "hash"}, "divides 3 photos into .* 0 for"),
         (table_of([None] * 20), {}, "no row of the table has a label"),
         (
             table_of(["a"] * 20 + ["b"] * 2),
