@@ -50,13 +50,24 @@ def misclassified(mine: Predictions) -> list[dict[str, Any]]:
 
 
 def wrong_rows(
-    image: np.ndarray, label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]
+    image: np.ndarray,
+    label: np.ndarray,
+    probabilities: np.ndarray,
+    labels: Sequence[str],
+    given: np.ndarray | None = None,
 ) -> list[dict[str, Any]]:
-    """``image, label, predicted, confidence`` of the wrong ones, the surest first, then by name."""
-    predicted = metrics.most_probable(probabilities, labels)
+    """``image, label, predicted, confidence`` of the wrong ones, the surest first, then by name.
+
+    `given` are the columns of the labels given, by default those of the highest probability.
+    """
+    given = probabilities.argmax(axis=1) if given is None else given
+    predicted, confidence = (
+        np.asarray(labels, dtype=object)[given],
+        probabilities[np.arange(len(given)), given],
+    )
     wrong = [
         {"image": str(i), "label": str(t), "predicted": str(p), "confidence": float(c)}
-        for i, t, p, c in zip(image, label, predicted, probabilities.max(axis=1), strict=True)
+        for i, t, p, c in zip(image, label, predicted, confidence, strict=True)
         if t != p
     ]
     return sorted(wrong, key=lambda row: (-row["confidence"], row["image"]))

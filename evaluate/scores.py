@@ -5,12 +5,17 @@ from typing import Any
 
 import numpy as np
 
+from classify.thresholds import OperatingPoint
 from evaluate import metrics, probabilities
 from featurize.errors import UsageError
 
 
 def all_scores(
-    label: np.ndarray, chances: np.ndarray, labels: Sequence[str], positive: str | None = None
+    label: np.ndarray,
+    chances: np.ndarray,
+    labels: Sequence[str],
+    positive: str | None = None,
+    predicted: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Everything that follows from the true labels and the probabilities, ready for JSON.
 
@@ -24,6 +29,8 @@ def all_scores(
         The names of their columns.
     positive : str, optional
         Of two labels, the one to be found; see `two_class_scores`.
+    predicted : array of str, optional
+        The labels given, where something else than the highest probability decides.
 
     Returns
     -------
@@ -38,7 +45,8 @@ def all_scores(
     >>> found["roc_auc"], found["positive"]["sensitivity"]
     (1.0, 1.0)
     """
-    predicted = metrics.most_probable(chances, labels)
+    if predicted is None:
+        predicted = metrics.most_probable(chances, labels)
     ranks = probabilities.one_vs_rest(label, chances, labels)
     scores = {
         "balanced_accuracy": metrics.balanced_accuracy(label, predicted),
@@ -87,6 +95,25 @@ def two_class_scores(
         "specificity": _share(~called_so[~is_so]),
         "precision": _share(is_so[called_so]),
         **ranks[positive],
+    }
+
+
+def scores_at(label: np.ndarray, predicted: np.ndarray, point: OperatingPoint) -> dict[str, Any]:
+    """What an operating point does on these images: its ``positive, threshold, rule``, and the shares found here.
+
+    >>> point = OperatingPoint("ill", 0.2, "recall=0.9", 0.9, 0.8, 0.7, 50, 50)
+    >>> found = scores_at(np.array(["ill", "ill", "well"]), np.array(["ill", "well", "well"]), point)
+    >>> found["sensitivity"], found["specificity"], found["precision"]
+    (0.5, 1.0, 1.0)
+    """
+    is_so, called_so = np.asarray(label) == point.positive, np.asarray(predicted) == point.positive
+    return {
+        "positive": point.positive,
+        "threshold": point.threshold,
+        "rule": point.rule,
+        "sensitivity": _share(called_so[is_so]),
+        "specificity": _share(~called_so[~is_so]),
+        "precision": _share(is_so[called_so]),
     }
 
 

@@ -14,7 +14,7 @@ from evaluate import metrics
 from evaluate.contamination import find_contamination
 from evaluate.mistakes import wrong_rows
 from evaluate.provenance import data_warnings, describe_data, describe_features, versions
-from evaluate.scores import all_scores, check_positive
+from evaluate.scores import all_scores, check_positive, scores_at
 from evaluate.statistics import TEST_INTERVAL_METHOD, grouped_interval
 from evaluate.superclass import check_superclasses, superclass_errors
 from featurize.errors import UsageError
@@ -131,14 +131,16 @@ def test(
     start = time.perf_counter()
     probabilities = np.asarray(model.predict_proba(X), dtype=np.float64)
     seconds = time.perf_counter() - start
-    predicted = metrics.most_probable(probabilities, labels)
+    given = model.decide(probabilities)
+    predicted = np.asarray(labels, dtype=object)[given]
     right, known = predicted == label, find_contamination(model, used, training)
     interval = grouped_interval(right, used.groups)
     confusion = metrics.confusion(label, predicted, labels)
     scores = {
         "accuracy": interval.mean,
         "accuracy_interval": interval.to_dict(),
-        **all_scores(label, probabilities, labels, positive),
+        **all_scores(label, probabilities, labels, positive, predicted),
+        "operating_point": model.operating_point and scores_at(label, predicted, model.operating_point),
         "predict_seconds_per_image": seconds / len(used),
         "seen": int(known.seen.sum()),
         "near": None if known.near is None else int(known.near.sum()),
@@ -149,7 +151,7 @@ def test(
         details={
             "confusion": confusion,
             "confusion_percent": metrics.percent_of_rows(confusion["matrix"]),
-            "misclassified": wrong_rows(used.image, label, probabilities, labels),
+            "misclassified": wrong_rows(used.image, label, probabilities, labels, given),
             "superclasses": superclass_errors(label, predicted, superclasses) if superclasses else None,
         },
         warnings=[*known.warnings(), *data_warnings(used, [model.features])],

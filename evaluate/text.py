@@ -150,6 +150,8 @@ def test_as_text(found: "TestResult") -> str:
             + (", nor nearly" if content["near"] else "")
         )
     lines += scores_in_words(content)
+    if content["operating_point"]:
+        lines.append(_operating_point_in_words(content["operating_point"]))
     if content["superclasses"]:
         lines.append(superclasses_in_words(content["superclasses"]))
     parts = [
@@ -168,6 +170,14 @@ def test_as_text(found: "TestResult") -> str:
         parts.append(f"{len(wrong)} misclassified{more}:\n{table}")
     parts.append(_warnings(content["warnings"]))
     return "\n\n".join(part for part in parts if part)
+
+
+def _operating_point_in_words(found: dict[str, Any]) -> str:
+    shares = ", ".join(
+        f"{name} {'of nothing' if found[name] is None else percent(found[name]) + ' %'}"
+        for name in ("sensitivity", "specificity", "precision")
+    )
+    return f"{found['positive']} is called from probability {found['threshold']:.4f} on ({found['rule']}): {shares}"
 
 
 def split_as_text(table: "FeatureTable") -> str:
