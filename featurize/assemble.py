@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from featurize.arrow import numbers_to_arrow, text_to_arrow
 from featurize.contents import Content
 from featurize.extractors.base import Extractor
 from featurize.extractors.distort import Distortion
@@ -36,7 +37,8 @@ def assemble(
     ids["variant"] = variants
     text = ("image", "label", "group", "split", "sha256", "format")
     columns = {
-        name: pa.array(values, pa.string() if name in text else pa.int64()) for name, values in ids.items()
+        name: text_to_arrow(values) if name in text else numbers_to_arrow(np.array(values, dtype=np.int64))
+        for name, values in ids.items()
     }
     metadata = {
         "source": {"path": os.fsencode(source.path).decode("utf-8", "backslashreplace"), "kind": source.kind},

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from featurize.arrow import arrow_to_numbers, numbers_to_arrow
 from featurize.errors import TableError
 
 IDS = pa.schema(
@@ -75,11 +76,12 @@ def complete_ids(ids: pa.Table) -> pa.Table:
                         f"the column {field.name} holds a NUL character",
                         "numpy drops it, which would make two names one; take it out",
                     )
-                empty = pc.equal(column, "")
-                if pc.any(empty).as_py():
+                # Rarely so; and comparing with a scalar would import pandas.
+                if pc.min(pc.binary_length(column)).as_py() == 0:
+                    empty = pc.equal(column, pa.scalar("", pa.string()))
                     column = pc.if_else(empty, pa.scalar(None, field.type), column)
         elif field.name == "variant":
-            column = pa.array(np.zeros(n_rows, dtype=np.int64))
+            column = numbers_to_arrow(np.zeros(n_rows, dtype=np.int64))
         else:
             column = pa.nulls(n_rows, field.type)
         if field.name in ("image", "variant") and column.null_count:
@@ -93,7 +95,7 @@ def complete_ids(ids: pa.Table) -> pa.Table:
 def column_as_array(column: pa.ChunkedArray) -> np.ndarray:
     """A column as an array; text and nullable columns hold objects, with None for null."""
     if column.null_count == 0 and pa.types.is_integer(column.type):
-        return column.to_numpy()
+        return arrow_to_numbers(column.combine_chunks())
     return np.array([*column.to_pylist(), None], dtype=object)[:-1]
 
 

@@ -9,7 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from featurize.tablefile import lists_as_matrix, matrix_as_lists
+from featurize.arrow import (
+    arrow_to_numbers,
+    lists_to_matrix,
+    matrix_to_lists,
+    numbers_to_arrow,
+    text_to_arrow,
+)
 
 SUFFIX = ".parquet"
 FINGERPRINT = b"fingerprint"
@@ -61,9 +67,9 @@ def shard_to_bytes(keys: np.ndarray, matrix: np.ndarray, fingerprint: str = "") 
     )
     contents, variants = key_contents(keys)
     columns = [
-        pa.array(contents, pa.string()),
-        pa.array(variants),
-        matrix_as_lists(np.asarray(matrix, dtype=np.float32)),
+        text_to_arrow(contents),
+        numbers_to_arrow(variants),
+        matrix_to_lists(np.asarray(matrix, dtype=np.float32)),
     ]
     stream = io.BytesIO()
     options = {"compression": "zstd", "compression_level": 1, "use_dictionary": False}
@@ -110,12 +116,13 @@ def shard_from_bytes(name: str, data: bytes, fingerprint: str = "") -> tuple[np.
     """
     check_digest(name, data)
     with _as_damage():
-        table = pq.read_table(pa.BufferReader(data))
+        # Not read_table, which goes through data sets, and they import pandas.
+        table = pq.ParquetFile(pa.BufferReader(data)).read()
         if (table.schema.metadata or {}).get(FINGERPRINT, b"").decode() != fingerprint:
             raise ValueError("it belongs to another extractor")
         if not pa.types.is_fixed_size_list(table.schema.field("vector").type):
             raise ValueError("its vectors are no fixed-size lists")
-        return _keys(table), lists_as_matrix(table["vector"].combine_chunks())
+        return _keys(table), lists_to_matrix(table["vector"].combine_chunks())
 
 
 def release_memory() -> None:
@@ -138,5 +145,7 @@ def _keys(table: pa.Table) -> np.ndarray:
     digits = text.buffers()[1].to_pybytes()[text.offset * 64 : text.offset * 64 + size] if size else b""
     keys = np.empty((len(text), 40), dtype=np.uint8)
     keys[:, :32] = np.frombuffer(bytes.fromhex(digits.decode("ascii")), dtype=np.uint8).reshape(-1, 32)
-    keys[:, 32:] = table["variant"].to_numpy().astype(">i8").view(np.uint8).reshape(-1, 8)
+    keys[:, 32:] = (
+        arrow_to_numbers(table["variant"].combine_chunks()).astype(">i8").view(np.uint8).reshape(-1, 8)
+    )
     return keys.view(KEY).reshape(-1)

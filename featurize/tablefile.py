@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from featurize.arrow import lists_to_matrix, matrix_to_lists
 from featurize.errors import TableError
 from featurize.files import whole_file
 from featurize.table import FORMAT_VERSION, IDS, FeatureTable
@@ -151,19 +152,8 @@ def _write_parquet(table: FeatureTable, path: Path) -> None:
         for start in range(0, len(table), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
             columns = table.ids.slice(start, ROWS_AT_ONCE).columns
-            columns += [matrix_as_lists(matrix[rows]) for matrix in table.vectors.values()]
+            columns += [matrix_to_lists(matrix[rows]) for matrix in table.vectors.values()]
             writer.write_table(pa.table(columns, schema=schema))
-
-
-def matrix_as_lists(matrix: np.ndarray) -> pa.Array:
-    """A float32 matrix as an Arrow array of fixed-size lists, sharing memory where it is contiguous."""
-    flat = pa.array(np.ascontiguousarray(matrix).reshape(-1))
-    return pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1])
-
-
-def lists_as_matrix(column: pa.Array) -> np.ndarray:
-    """The float32 matrix of an Arrow array of fixed-size lists."""
-    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
 
 
 def _read_parquet(path: Path) -> FeatureTable:
@@ -176,7 +166,7 @@ def _read_parquet(path: Path) -> FeatureTable:
         ids, start = [], 0
         for batch in _record_batches(file):
             for name, matrix in vectors.items():
-                matrix[start : start + batch.num_rows] = lists_as_matrix(batch[name])
+                matrix[start : start + batch.num_rows] = lists_to_matrix(batch[name])
             ids.append(batch.select([name for name in IDS.names if name in batch.schema.names]))
             start += batch.num_rows
     known = [schema.field(name) for name in IDS.names if name in schema.names]
@@ -190,7 +180,7 @@ def _parquet_batches(path: Path) -> Iterator[FeatureTable]:
         metadata, lists = _check_schema(file.schema_arrow, path)
         for batch in _record_batches(file):
             ids = batch.select([name for name in IDS.names if name in batch.schema.names])
-            vectors = {field.name: lists_as_matrix(batch[field.name]) for field in lists}
+            vectors = {field.name: lists_to_matrix(batch[field.name]) for field in lists}
             yield FeatureTable(pa.Table.from_batches([ids]), vectors, metadata)
 
 

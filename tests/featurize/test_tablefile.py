@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as hnp
 from featurize.errors import TableError
 from featurize.ids import IDS
 from featurize.table import FeatureTable
-from featurize.tablefile import lists_as_matrix, matrix_as_lists, read_table, write_table
+from featurize.tablefile import read_table, write_table
 
 BOTH = pytest.mark.parametrize("ending", [".parquet", ".npz"])
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
@@ -265,15 +265,6 @@ def test_equal_tables_are_equal_files(tmp_path, table):
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     with zipfile.ZipFile(tmp_path / "a.npz") as one, zipfile.ZipFile(tmp_path / "b.npz") as two:
         assert [item.CRC for item in one.infolist()] == [item.CRC for item in two.infolist()]
-
-
-def test_lists_and_matrices_turn_into_each_other_without_a_copy():
-    matrix = np.arange(12, dtype=np.float32).reshape(4, 3)
-    lists = matrix_as_lists(matrix)
-    assert lists.to_pylist() == matrix.tolist()
-    back = lists_as_matrix(lists)
-    assert np.shares_memory(back, matrix) and back.tolist() == matrix.tolist()
-    assert lists_as_matrix(lists.slice(1, 2)).tolist() == matrix[1:3].tolist()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
