@@ -1,5 +1,11 @@
 """Which file the weights come from, and what is said when they are not there."""
 
+import hashlib
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import h5py
+import numpy as np
 import pytest
 
 from featurize.contents import FileIndex
@@ -78,3 +84,47 @@ def test_a_failed_download_says_address_size_and_place():
     assert DOWNLOAD.url in caught.value.hint
     assert "88 MB" in caught.value.hint
     assert str(keras_cache() / DOWNLOAD.file) in caught.value.hint
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A web server on this machine: what it serves under which name, and after how many bytes it hangs up."""
+    served: dict[str, bytes] = {}
+    cut: dict[str, int] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = served[self.path]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[: cut.pop(self.path, len(body))])
+
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}", served, cut
+        running.shutdown()
+        thread.join()
+
+
+@pytest.mark.tensorflow
+def test_a_download_is_checked_and_one_that_was_cut_off_leaves_nothing_and_starts_again(server, tmp_path):
+    address, served, cut = server
+    with h5py.File(tmp_path / "made.h5", "w") as file:
+        file["kernel"] = np.arange(50_000.0)
+    body = served["/net.h5"] = (tmp_path / "made.h5").read_bytes()
+    good = Download("net.h5", f"{address}/net.h5", hashlib.md5(body).hexdigest(), 1)
+    forged = Download("net.h5", f"{address}/net.h5", "0" * 32, 1)
+    cut["/net.h5"] = 1000
+    for download in (good, forged):
+        with pytest.raises(WeightsError, match="cannot be downloaded"):
+            find_weights("net", "imagenet", download, FileIndex(None))
+        assert list(keras_cache().iterdir()) == []
+    found = find_weights("net", "imagenet", good, FileIndex(None))
+    assert (found.source, found.sha256) == ("imagenet", hashlib.sha256(body).hexdigest())
+    served.clear()
+    assert find_weights("net", "auto", good, FileIndex(None)) == found
