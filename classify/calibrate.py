@@ -96,7 +96,10 @@ class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         folds = make_folds(codes, groups, variant, n_folds=self._possible(y, groups, variant), seed=self.seed)
         scored = np.concatenate([fold.testing for fold in folds])
         scores = np.concatenate(
-            [self._scores(self._scorer().fit(X[f.training], y[f.training]), X[f.testing]) for f in folds]
+            [
+                self._scores(self._scorer(len(f.training)).fit(X[f.training], y[f.training]), X[f.testing])
+                for f in folds
+            ]
         )
         self.slope_ = _best_slope(scores, codes[scored], len(self.classes_), self._pairwise())
         self.estimator_ = self._scorer().fit(X, y)
@@ -117,8 +120,12 @@ class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _pairwise(self) -> bool:
         return "decision_function_shape" in self.estimator.get_params(deep=False)
 
-    def _scorer(self):
+    def _scorer(self, n_rows: int | None = None):
         estimator = clone(self.estimator)
+        if n_rows is not None and (estimator.get_params(deep=False).get("n_neighbors") or 0) > n_rows:
+            estimator.set_params(
+                n_neighbors=n_rows
+            )  # a fold of few photos has fewer neighbours than the whole
         # The usual "ovr" scores of an SVC are votes, from which the margins cannot be had back.
         return estimator.set_params(decision_function_shape="ovo") if self._pairwise() else estimator
 

@@ -79,7 +79,7 @@ class Model:
         Raises
         ------
         ModelError
-            If the vectors are wider or narrower than those of the training.
+            If the vectors are wider or narrower than those of the training, or what comes out are no numbers.
         """
         X = np.asarray(X)
         if X.ndim != 2 or X.shape[1] != sum(self.widths):
@@ -89,7 +89,13 @@ class Model:
             )
         if len(X) == 0:
             return np.empty((0, len(self.labels)))
-        return np.asarray(self.head.predict_proba(X), dtype=np.float64)
+        with np.errstate(all="ignore"):
+            probabilities = np.asarray(self.head.predict_proba(X), dtype=np.float64)
+        if probabilities.shape != (len(X), len(self.labels)) or not np.isfinite(probabilities).all():
+            raise ModelError(
+                "the model gives no probabilities for these vectors", "check the vectors, or train it again"
+            )
+        return probabilities
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """The label of each row, the most probable one or by the operating point, shape (n_rows,)."""

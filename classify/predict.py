@@ -8,6 +8,7 @@ import numpy as np
 
 from classify.inputs import input_batches
 from classify.model import Model
+from classify.rows import select_vectors
 from classify.thresholds import OperatingPoint
 from classify.timing import Timing
 from featurize.errors import ModelError, SourceError
@@ -180,7 +181,7 @@ def predict_table(model: Model, table: FeatureTable) -> Predictions:
     """
     model.check_table(table)
     photos = table if (table.variant == 0).all() else table.filter(table.variant == 0)
-    X = photos.select(model.features)
+    X = select_vectors(photos, model.features)
     probabilities = model.predict_proba(X)
     if model.outliers is None or not len(X):
         distance = np.full(len(X), np.nan, dtype=np.float32)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from featurize.errors import UsageError
+from featurize.errors import TableError, UsageError
 from featurize.table import FeatureTable
 from featurize.terminal import log
 
@@ -85,6 +85,47 @@ def _refuse_one_label(table: FeatureTable, purpose: str) -> None:
             f"all {len(table)} usable rows have the label {labels[0]}: there is nothing to tell apart",
             f"{purpose} needs two labels or more, for example two class folders with photos",
         )
+
+
+def select_vectors(table: FeatureTable, features: str) -> np.ndarray:
+    """``table.select(features)`` for a head, which can do nothing with gaps.
+
+    Parameters
+    ----------
+    table : FeatureTable
+    features : str
+        A column, or several joined with ``+``.
+
+    Returns
+    -------
+    array of shape (n_rows, width), float32
+
+    Raises
+    ------
+    TableError
+        If a vector holds NaN or infinity; the message names the first image.
+    UsageError
+        If the table has no such column.
+
+    Examples
+    --------
+    >>> table = FeatureTable.from_arrays({"x": [[0.0, 1.0], [float("nan"), 1.0]]}, image=["a.jpg", "b.jpg"])
+    >>> select_vectors(table, "x")
+    Traceback (most recent call last):
+    ...
+    featurize.errors.TableError: the features x of b.jpg hold NaN or infinity, ...
+    """
+    for part in table.parts(features):
+        # Rows sum to a number unless one of theirs is none; float64 cannot overflow on float32.
+        with np.errstate(invalid="ignore"):
+            bad = np.flatnonzero(~np.isfinite(table.vectors[part].sum(axis=1, dtype=np.float64)))
+        if len(bad):
+            more = f", and of {len(bad) - 1} more" if len(bad) > 1 else ""
+            raise TableError(
+                f"the features {part} of {table.image[bad[0]]}{more} hold NaN or infinity, which no head can take",
+                "extract them again, or leave these rows out",
+            )
+    return table.select(features)
 
 
 def conflicting_images(table: FeatureTable) -> list[tuple[tuple[str, str], ...]]:

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
+from classify.failures import check_probabilities, fit_failed
 from classify.heads import fit_head, head_name, make_head
 from classify.model import Model, short_hashes
 from classify.outliers import fit_outliers
 from classify.persist import audit_head, dump_head
-from classify.rows import conflicting_images, usable_rows
+from classify.rows import conflicting_images, select_vectors, usable_rows
 from classify.stepwise import Steps, divide_for_steps, fit_in_steps, step_head
 from classify.thresholds import check_rule, choose_threshold, held_out_probabilities
 from classify.tuning import check_search, tune_head
@@ -102,7 +103,7 @@ def train(
     audit_head(dump_head(unfitted), trust)
     rows = usable_rows(table.relabel(relabel) if relabel is not None else table, "train")
     _warn_of_conflicts(rows)
-    X, y = rows.select(features), rows.label.astype(str)
+    X, y = select_vectors(rows, features), rows.label.astype(str)
     if positive is not None and threshold is not None:
         check_rule(positive, sorted(set(y.tolist())), threshold)
     _refuse_what_cannot_be_loaded(unfitted, X, y, trust)
@@ -181,7 +182,7 @@ def train_in_steps(
     unfitted = step_head(head, plan, widths=table.widths(features), seed=seed)
     rows = usable_rows(table.relabel(relabel) if relabel is not None else table, "train")
     _warn_of_conflicts(rows)
-    X, y = rows.select(features), rows.label.astype(str)
+    X, y = select_vectors(rows, features), rows.label.astype(str)
     training, validation = divide_for_steps(y, rows.groups, rows.variant, rows.split, seed=seed)
     model = _model(table, rows, features, relabel, seed)
     start = time.perf_counter()
@@ -235,21 +236,20 @@ def _refuse_what_cannot_be_loaded(unfitted: Any, X: np.ndarray, y: np.ndarray, t
         warnings.simplefilter("ignore")
         try:
             small = clone(unfitted).fit(X[few], y[few])
-        except ValueError:
+        except Exception:
             return  # it needs more rows than these; the check after the whole training decides
     audit_head(dump_head(small), trust)
 
 
 def _fit(unfitted: Any, X: np.ndarray, y: np.ndarray, rows: FeatureTable, head: Any) -> Any:
     try:
-        return fit_head(unfitted, X, y, rows.groups, rows.variant)
-    except BottleheadError:
+        fitted = fit_head(unfitted, X, y, rows.groups, rows.variant)
+        check_probabilities(fitted, X)
+    except (BottleheadError, MemoryError):
         raise
-    except ValueError as error:  # such as weights for a label that is not there
-        raise UsageError(
-            f"the head {head_name(head)} cannot be fitted: {error}",
-            "give it other parameters, or more photos",
-        ) from error
+    except Exception as error:  # classifiers fail in as many ways as there are parameters
+        raise fit_failed(head, error) from error
+    return fitted
 
 
 def _threads(jobs: int | None):

@@ -268,7 +268,7 @@ def _bytes(fitted: Any) -> float:
 def _failure(task: _Task, error: Exception) -> UsageError:
     from classify.failures import fit_failed
 
-    where = f" on {task.features} in fold {task.fold.fold} of repeat {task.fold.repeat}"
+    where = f"failed on {task.features} in fold {task.fold.fold} of repeat {task.fold.repeat}"
     return fit_failed(task.head, error, where)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from classify.heads import head_name
-from classify.rows import usable_rows
+from classify.rows import select_vectors, usable_rows
 from evaluate import metrics
 from evaluate.contamination import find_contamination
 from evaluate.mistakes import wrong_rows
@@ -127,7 +127,7 @@ def test(
     if superclasses is not None:
         superclasses = check_superclasses(superclasses, list(model.labels))
     used = _relabelled(model, usable_rows(table, "test"))
-    X, label, labels = used.select(model.features), used.label, list(model.labels)
+    X, label, labels = select_vectors(used, model.features), used.label, list(model.labels)
     start = time.perf_counter()
     probabilities = np.asarray(model.predict_proba(X), dtype=np.float64)
     seconds = time.perf_counter() - start
