@@ -6,6 +6,8 @@ environment.
 - `compare` cross-validates heads on features over the same folds; `test` tries a model on a test set.
 - `find_duplicates` finds photos that are there twice; `group_duplicates` keeps them together.
 - `learning_curve` says whether more photos would help, and of which label.
+- `check_folds` proves that folds part nothing that belongs together; `check_shortcuts` asks whether camera and
+  file alone tell the labels.
 - `split_table` sets rows aside; `cross_validate` gives the predictions that every number is derived from.
 """
 
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
     from evaluate.crossval import Predictions, cross_validate
     from evaluate.curves import LearningCurve, learning_curve
     from evaluate.duplicates import Duplicates, find_duplicates, group_duplicates
+    from evaluate.folds import check_folds
     from evaluate.report import write_report
+    from evaluate.shortcuts import check_shortcuts
     from evaluate.splits import split_table
     from evaluate.testing import TestResult, test
 
@@ -27,6 +31,8 @@ __all__ = [
     "LearningCurve",
     "Predictions",
     "TestResult",
+    "check_folds",
+    "check_shortcuts",
     "compare",
     "cross_validate",
     "find_duplicates",
@@ -43,6 +49,8 @@ _HOMES = {
     "LearningCurve": "curves",
     "Predictions": "crossval",
     "TestResult": "testing",
+    "check_folds": "folds",
+    "check_shortcuts": "shortcuts",
     "compare": "comparison",
     "cross_validate": "crossval",
     "find_duplicates": "duplicates",

@@ -9,14 +9,8 @@ from featurize import files
 from featurize.errors import UsageError
 from featurize.terminal import log
 
-INPUTS = (
-    "model",
-    "table",
-    "relabel",
-    "superclass",
-    "folds",
-    "training",
-)  # options and arguments that name files to read
+# Options and arguments that name files to read.
+INPUTS = ("model", "table", "relabel", "superclass", "folds", "training")
 
 
 def add_outputs(parser: argparse.ArgumentParser) -> None:

@@ -65,19 +65,10 @@ def test_leave_one_group_out_is_a_fold_per_leaf(leaves):
 
 
 def test_keep_together_ends_the_warning(leaves, capsys):
-    assert (
-        main(
-            "split t.parquet --method hash --testing-percentage 40 --validation-percentage 30 -o d.parquet".split()
-        )
-        == 0
-    )
+    hashed = "split t.parquet --method hash --testing-percentage 40 --validation-percentage 30 -o d.parquet"
+    assert main(hashed.split()) == 0
     assert "belong together with one on another side" in capsys.readouterr().err
-    assert (
-        main(
-            "split t.parquet --method hash --testing-percentage 40 --validation-percentage 30 --keep-together -o d.parquet".split()
-        )
-        == 0
-    )
+    assert main([*hashed.split(), "--keep-together"]) == 0
     assert "belong together" not in capsys.readouterr().err
 
 
