@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from featurize.errors import UsageError
+from featurize.errors import SourceError, UsageError
 from featurize.source import Source, list_source
 from featurize.table import FeatureTable
 
@@ -52,7 +52,7 @@ def input_batches(
         elif kind == "stdin":
             lines = _lines()
             while some := list(islice(lines, next(sizes))):
-                yield list_source(some)
+                yield _listed(some)
         else:
             yield from _divided(list_source(paths[0] if kind == "manifest" else paths), sizes)
 
@@ -70,6 +70,20 @@ def _divided(source: Source, sizes: Iterator[int]) -> Iterator[Source]:
         stop = start + next(sizes)
         yield Source(source.path, source.kind, source.images[start:stop], rejects)
         start, rejects = stop, []
+
+
+def _listed(paths: list[str]) -> Source:
+    """One row a line, even where a path comes again; a line that leads nowhere stops nothing."""
+    found = Source(os.getcwd(), "files")
+    for path in paths:
+        try:
+            one = list_source([path])
+        except SourceError as error:
+            found.rejects.append((path, error.args[0]))
+            continue
+        found.images += one.images
+        found.rejects += one.rejects
+    return found
 
 
 def _lines() -> Iterator[str]:

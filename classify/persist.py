@@ -117,7 +117,7 @@ def load_model(path: str | os.PathLike, *, trust: Iterable[str] = ()) -> Model:
     description, head_bytes, vectors = _members(Path(path))
     checked = _checked_description(path, description)
     audit_head(head_bytes, trust, str(path))
-    _check_definitions(path, checked["definitions"])
+    _check_definitions(path, checked["definitions"], head_bytes)
     return _assembled(path, checked, _construct(path, head_bytes), vectors)
 
 
@@ -235,8 +235,11 @@ def _checked_description(path: str | os.PathLike, data: bytes) -> dict[str, Any]
     return description
 
 
-def _check_definitions(path: str | os.PathLike, definitions: dict[str, Any]) -> None:
-    for name, number in DEFINITIONS.items():
+def _check_definitions(path: str | os.PathLike, definitions: dict[str, Any], head_bytes: bytes) -> None:
+    from skops.io import get_untrusted_types
+
+    for name in sorted(DEFINITIONS.keys() & set(get_untrusted_types(data=head_bytes))):
+        number = DEFINITIONS[name]
         if definitions.get(name) != number:
             raise ModelError(
                 f"{path} was fitted by {name} as of definition {definitions.get(name)}; here it is {number}, "

@@ -124,10 +124,10 @@ def test_a_head_of_another_scikit_learn_is_used_with_a_word(tmp_path, saved, cap
 def test_models_stay_small_at_a_hundred_thousand_photos_and_others_say_their_size(tmp_path, caplog):
     """What grows with the photos is bounded: the hashes take 8 bytes each, the vectors 8 MiB at most."""
     rng = np.random.default_rng(0)
-    X = np.abs(rng.normal(size=(300, 2048))).astype(np.float32)
-    table = FeatureTable.from_arrays({"x": X}, label=np.repeat(["a", "b", "c"], 100))
-    full = np.tile(X, (7, 1))[: MOST_BYTES // (2 * 2048)]
-    for head in ("softmax", "linear-svm", "mlp:max_iter=300"):
+    X = np.abs(rng.normal(size=(30, 2048))).astype(np.float32)
+    table = FeatureTable.from_arrays({"x": X}, label=np.repeat(["a", "b", "c"], 10))
+    full = np.tile(X, (70, 1))[: MOST_BYTES // (2 * 2048)]
+    for head in ("softmax", "linear-svm", "mlp:max_iter=2"):
         model = train(table, head)
         outliers = dataclasses.replace(model.outliers, vectors=full.astype(np.float16))
         hashes = np.sort(rng.integers(0, 2**63, 100_000).astype(np.uint64))
@@ -324,7 +324,7 @@ def test_a_flipped_bit_is_refused(tmp_path, saved):
         ({"seen": "AAAA"}, "cannot be read as a model"),
         ({"outliers": "none"}, "lacks a usable outliers"),
         ({"outliers": {}}, "cannot be read as a model: 'methods'"),
-        ({"definitions": {}}, "by classify.calibrate.Calibrated as of definition None; here it is 1"),
+        ({"definitions": {}}, "by classify.scaling.BlockScaler as of definition None; here it is 1"),
         ({"definitions": None}, "lacks a usable definitions"),
     ],
     ids=str,

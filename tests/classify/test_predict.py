@@ -180,12 +180,14 @@ def test_batches_give_what_one_run_gives(photos, texture, monkeypatch):
 
 def test_paths_on_standard_input(photos, texture, monkeypatch):
     model, store = texture
-    lines = [photos / "smooth" / "0.png", "", "no such file.png", photos / "rough" / "5.png"]
+    (photos.parent / "empty").mkdir(exist_ok=True)
+    lines = [photos / "smooth" / "0.png", "", "no such file.png", photos.parent / "empty"]
+    lines += [photos / "rough" / "5.png"] * 2
     data = b"\r\n".join(os.fsencode(line) for line in lines)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
     result = predict(model, ["-", photos / "rough" / "1.png"], store=store)
-    assert result.label == ["smooth", "rough", "rough"]
-    assert result.rejects == [("no such file.png", "no such file")]
+    assert result.label == ["smooth", "rough", "rough", "rough"]
+    assert sorted(reason[:9] for _, reason in result.rejects) == ["no images", "no such f"]
 
 
 def test_standard_input_twice_is_refused(model):
