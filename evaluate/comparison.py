@@ -8,6 +8,7 @@ from typing import Any
 from classify.rows import usable_rows
 from classify.tuned import tuned_heads
 from evaluate import metrics
+from evaluate.counted import COUNTED_METHOD
 from evaluate.crossval import Predictions, cross_validate
 from evaluate.folds import folds_for
 from evaluate.leakage import accuracy_again, describe_duplicates, duplicates_of
@@ -30,6 +31,7 @@ METHODS = {
     "family": FAMILY_METHOD,
     "probability": BAYES_METHOD,
     "mcnemar": MCNEMAR_METHOD,
+    "counted": COUNTED_METHOD,
     "shortcuts": CRITERION,
 }
 HEADS = ("softmax", "svm", "mlp")

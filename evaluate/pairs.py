@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from evaluate.counted import counted_difference, counted_verdict
 from evaluate.crossval import Predictions
 from evaluate.mistakes import by_image
 from evaluate.significance import bayesian_comparison, holm, mcnemar
@@ -15,6 +16,8 @@ def compare_pairs(
     results: list[dict[str, Any]], predictions: Predictions, rope: float
 ) -> list[dict[str, Any]]:
     """The best of each features against the best of all, and on the best features each head against the best.
+
+    A dummy, which ignores the vectors, stands for no features while there is another head.
 
     Parameters
     ----------
@@ -30,13 +33,19 @@ def compare_pairs(
     list of dict
         ``compares`` (``features`` or ``head``), ``one``, ``other``, ``difference, low, high, p_value``; ``p_holm``,
         corrected for the number of comparisons (``family``); ``probability`` (``worse, same, better``) and
-        ``rope``; ``mcnemar`` (``only_one_right, only_other_right, p_value, p_holm, family``); ``words``.
+        ``rope``; ``same_in_every_fold``, whether the numbers come from counting photos for want of a spread, see
+        `evaluate.counted`; ``mcnemar`` (``only_one_right, only_other_right, p_value, p_holm, family``); ``words``.
     """
-    found = [_pair(kind, results[0], other, predictions, rope) for kind, other in _opponents(results)]
+    found = [_pair(*opponents, predictions, rope) for opponents in _opponents(results)]
     for tests in (found, [pair["mcnemar"] for pair in found]):
         for test, p_value in zip(tests, holm([test["p_value"] for test in tests]), strict=True):
             test.update(p_holm=p_value, family=len(found))
-    return [{**pair, "words": difference_in_words(pair)} for pair in found]
+    return [{**pair, "words": _words(pair)} for pair in found]
+
+
+def _words(pair: dict[str, Any]) -> str:
+    counted = " (the same in every fold; so the interval comes from counting photos)"
+    return difference_in_words(pair) + counted * pair["same_in_every_fold"]
 
 
 def fold_numbers(mine: Predictions) -> np.ndarray:
@@ -49,26 +58,44 @@ def fold_accuracies(mine: Predictions) -> np.ndarray:
     return np.bincount(fold_numbers(mine), mine.label == mine.predicted) / mine.times["n_testing"].to_numpy()
 
 
-def _opponents(results: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
-    best = results[0]
+def _opponents(results: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+    best = _representative(results)
     others = []
     for name in dict.fromkeys(row["features"] for row in results):
         if name != best["features"]:
-            others.append(("features", next(row for row in results if row["features"] == name)))
-    return others + [("head", row) for row in results[1:] if row["features"] == best["features"]]
+            others.append(("features", _representative([row for row in results if row["features"] == name])))
+    others += [("head", row) for row in results if row["features"] == best["features"] and row is not best]
+    # Only a dummy can stand before that one; whoever is better is named first.
+    pairs = [(kind, sorted((best, row), key=results.index)) for kind, row in others]
+    return [(kind, first, second) for kind, (first, second) in pairs]
+
+
+def _representative(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """The best row that says something of its features: a dummy ignores them, and stands for none but itself."""
+    return next((row for row in results if not _is_dummy(row["head"])), results[0])
+
+
+def _is_dummy(head: str) -> bool:
+    return head.partition(":")[0].rpartition(".")[2] in ("dummy", "DummyClassifier")
 
 
 def _pair(kind: str, one: dict, other: dict, predictions: Predictions, rope: float) -> dict[str, Any]:
     mine, its = (predictions.of(row["features"], row["head"]) for row in (one, other))
     (one_accuracies, n_testing, n_training), (other_accuracies, _, _) = _samples(mine), _samples(its)
     accuracies, sizes = (one_accuracies, other_accuracies), (n_testing, n_training)
-    names = [{"features": row["features"], "head": row["head"]} for row in (one, other)]
+    difference = paired_difference(*accuracies, *sizes)
+    verdict = bayesian_comparison(*accuracies, *sizes, same_within=rope / 100)
+    constant = difference.low == difference.high
+    if constant:
+        right = mine.label == mine.predicted, its.label == its.predicted, mine.rows["group"].to_numpy()
+        difference, verdict = counted_difference(*right), counted_verdict(*right, rope / 100)
     return {
         "compares": kind,
-        "one": names[0],
-        "other": names[1],
-        **paired_difference(*accuracies, *sizes).to_dict(),
-        "probability": bayesian_comparison(*accuracies, *sizes, same_within=rope / 100).to_dict(),
+        "one": {"features": one["features"], "head": one["head"]},
+        "other": {"features": other["features"], "head": other["head"]},
+        **difference.to_dict(),
+        "same_in_every_fold": constant,
+        "probability": verdict.to_dict(),
         "rope": rope,
         "mcnemar": mcnemar(by_image(mine).right, by_image(its).right),
     }

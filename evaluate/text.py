@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from featurize.table import FeatureTable
 
 SHOWN_MISTAKES = 10
+INTERVALS = (
+    "intervals: corrected resampled t over the folds, which share training photos (Nadeau and Bengio 2003)"
+)
 
 
 def percent(share: float) -> str:
@@ -101,7 +104,7 @@ def comparison_as_text(found: "Comparison") -> str:
     ]
     parts = [
         data_in_words(found.data, found.folds),
-        aligned(header, rows, left=3) + "\n* best",
+        aligned(header, rows, left=3) + f"\n* best; {INTERVALS}",
         "\n".join(_tuned_in_words(row) for row in found.results if row["tuned"]),
         "\n".join(sentence(pair["words"]) for pair in found.comparisons),
         "\n".join(best_in_words(found)),
@@ -141,7 +144,8 @@ def test_as_text(found: "TestResult") -> str:
 
     content = found.to_dict()
     lines = [
-        f"accuracy {interval_in_words(content['accuracy_interval'])} on {content['data']['images']} photos"
+        f"accuracy {interval_in_words(content['accuracy_interval'])} on {content['data']['images']} photos; "
+        "95 %, Wilson"
     ]
     if content["unseen"]:
         unseen = content["unseen"]

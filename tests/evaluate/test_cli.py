@@ -125,7 +125,7 @@ def test_one_class_only_is_refused(files, capsys):
 
 
 @pytest.mark.parametrize(
-    "words", ["", "compar t.parquet", "compare t.parquet --tune", "split t.parquet", "test m"]
+    "words", ["", "compar t.parquet", "compare t.parquet --tunes", "split t.parquet", "test m"]
 )
 def test_wrong_usage_exits_with_2(words, capsys):
     with pytest.raises(SystemExit) as stopped:
