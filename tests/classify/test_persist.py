@@ -25,7 +25,7 @@ from featurize.table import FeatureTable
 
 QUICK = {"random-forest": "random-forest:n_estimators=5", "gradient-boosting": "gradient-boosting:max_iter=3"}
 VARIETIES = [QUICK.get(name, name) for name in head_names()] + [
-    "mlp:solver=sgd,max_iter=5000", "mlp:solver=lbfgs", "svm:kernel=linear"
+    "mlp:solver=sgd,max_iter=5000", "mlp:solver=lbfgs", "svm:kernel=linear", "naive-bayes:class_weight=balanced"
 ]  # fmt: skip
 
 
