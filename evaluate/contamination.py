@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluate.duplicates import LEAST_WIDTH, THRESHOLD
+from evaluate.duplicates import LEAST_WIDTH, THRESHOLD, tells_apart
 from evaluate.similar import highest_similarity
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
@@ -24,7 +24,7 @@ class Contamination:
         The same bytes were in the training set.
     near : array of bool, shape (n_images,), or None
         Not the same bytes, but a vector almost like one of the training set's. None where that could not be
-        looked at: nothing is kept of the training vectors, or they are too narrow to tell photos apart.
+        looked at: nothing is kept of the training vectors, or they cannot tell photos apart.
     compared, photos : int
         With how many of how many training photos the test photos were compared.
     """
@@ -90,7 +90,7 @@ def find_contamination(
     ModelError
         If `training` lacks the model's features, or they were made otherwise.
     UsageError
-        If no photo of `training` was in the training set, or the features are too narrow to tell photos apart.
+        If no photo of `training` was in the training set, or the features cannot tell photos apart.
     """
     seen = np.asarray(model.seen(tested.sha256), dtype=bool)
     widest = int(np.argmax(model.widths))
@@ -104,10 +104,17 @@ def find_contamination(
             )
         kept = training.filter(_trained_on(model, training))
         vectors, photos = kept.vectors[name], len(kept)
+        if not tells_apart(vectors):
+            raise UsageError(
+                f"the model's features {name} have {width} numbers that are almost the same for all photos",
+                "leave --training out; photos with the same bytes are found without it",
+            )
     elif model.outliers is not None and width >= LEAST_WIDTH:
         start = sum(model.widths[:widest])
         unscaled = model.outliers.scaler.inverse_transform(model.outliers.vectors.astype(np.float32))
         vectors, photos = unscaled[:, start : start + width], model.outliers.photos
+        if not tells_apart(vectors):
+            return Contamination(seen, None)
     else:
         return Contamination(seen, None)
     similarity, _ = highest_similarity(tested.vectors[name], vectors)

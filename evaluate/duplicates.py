@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from evaluate.similar import EXACT_UP_TO, check_threshold, similar_pairs
+from evaluate.similar import EXACT_UP_TO, check_threshold, similar_pairs, typical_similarity
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 
 FORMAT_VERSION = 1
 THRESHOLD = 0.97
 LEAST_WIDTH = 64
+MOST_TYPICAL = 0.9
 
 
 @dataclass
@@ -92,8 +93,8 @@ def find_duplicates(
     table : FeatureTable
         Distorted copies (variants) are left out.
     features : str, optional
-        Whose vectors to compare; by default the widest column of at least 64 numbers that is not ``nuisance``:
-        fewer numbers do not tell photos apart.
+        Whose vectors to compare; by default the widest column that tells photos apart: at least 64 numbers, not
+        ``nuisance``, and a typical similarity of two photos of at most 0.9 (an untrained network has more).
     threshold : float
         Cosine similarity from which a pair counts as the same picture. What 0.97 means for
         ``inception_v3:mixed8``, measured on 750 photos of flowers (280,875 pairs) and six altered copies of 60 of
@@ -123,9 +124,9 @@ def find_duplicates(
     name = features if features is not None else compared_features(table)
     if name is None:
         raise UsageError(
-            f"no features of the table have the {LEAST_WIDTH} numbers that tell photos apart "
-            f"(it has {', '.join(f'{n} with {m.shape[1]}' for n, m in table.vectors.items()) or 'none'})",
-            "extract a network's vectors (featurize extract --features inception_v3), or name the --features",
+            f"no features of the table tell photos apart: {LEAST_WIDTH} numbers are needed, and a typical "
+            f"similarity of at most {MOST_TYPICAL:g} (it has {_in_words(table) or 'none'})",
+            "extract a trained network's vectors (featurize extract --features inception_v3), or name the --features",
         )
     photos = np.flatnonzero(table.variant == 0)
     near, cosine = similar_pairs(table.select(name)[photos], threshold)
@@ -161,9 +162,19 @@ def find_duplicates(
 
 def compared_features(table: FeatureTable) -> str | None:
     """The widest column that can tell photos apart, or None."""
-    widths = {name: matrix.shape[1] for name, matrix in table.vectors.items() if name != "nuisance"}
-    wide = [name for name, width in widths.items() if width >= LEAST_WIDTH]
-    return max(wide, key=lambda name: widths[name]) if wide else None
+    named = [name for name, matrix in table.vectors.items() if name != "nuisance" and tells_apart(matrix)]
+    return max(named, key=lambda name: table.vectors[name].shape[1], default=None)
+
+
+def tells_apart(X: np.ndarray) -> bool:
+    """Whether the similarity of these vectors can tell copies from other photos."""
+    return X.shape[1] >= LEAST_WIDTH and typical_similarity(X) <= MOST_TYPICAL
+
+
+def _in_words(table: FeatureTable) -> str:
+    return ", ".join(
+        f"{name} with {X.shape[1]} and {typical_similarity(X):.2f}" for name, X in table.vectors.items()
+    )
 
 
 def group_duplicates(table: FeatureTable, rows: np.ndarray) -> FeatureTable:

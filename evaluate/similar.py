@@ -87,6 +87,19 @@ def highest_similarity(X: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, n
     return best, row
 
 
+def typical_similarity(X: np.ndarray, seed: int = 0) -> float:
+    """The median cosine similarity of 2,000 pairs of rows drawn at random; 0 for fewer than 20 rows.
+
+    Where it is high, the vectors say the same of every photo, and no threshold tells copies from others: 0.79 for
+    flowers by Inception v3's mixed8, 0.998 by an untrained network.
+    """
+    if len(X) < 20:
+        return 0.0
+    one, other = np.random.default_rng(seed).integers(0, [[len(X)], [len(X) - 1]], size=(2, 2000))
+    other += other >= one  # never a row with itself
+    return float(np.median(np.einsum("ij,ij->i", directions(X[one]), directions(X[other]))))
+
+
 def directions(X: np.ndarray) -> np.ndarray:
     """The rows scaled to length 1, float32; rows of zeros stay zeros."""
     Z = np.array(X, dtype=np.float32)

@@ -50,9 +50,20 @@ def test_distorted_copies_are_no_duplicates(copied):
 def test_narrow_vectors_are_compared_only_when_named(copied):
     narrow = FeatureTable(copied.ids, {"few": copied.vectors["few"]}, copied.metadata)
     assert compared_features(narrow) is None
-    with pytest.raises(UsageError, match=r"it has few with 3"):
+    with pytest.raises(UsageError, match=r"it has few with 3 and 0\.00"):
         find_duplicates(narrow)
     assert len(find_duplicates(narrow, "few").pairs) == 15
+
+
+def test_vectors_that_are_alike_for_all_photos_are_passed_over():
+    rng = np.random.default_rng(0)
+    alike = rng.random(200) + 0.05 * rng.normal(size=(50, 200))
+    table = FeatureTable.from_arrays({"alike": alike, "net": rng.normal(size=(50, 100))})
+    assert compared_features(table) == "net"
+    with pytest.raises(
+        UsageError, match=r"no features of the table tell photos apart.*alike with 200 and 0\.9"
+    ):
+        find_duplicates(FeatureTable(table.ids, {"alike": table.vectors["alike"]}))
 
 
 def test_groups_join_chains_and_what_belonged_together_before():

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
 from evaluate import similar
-from evaluate.similar import highest_similarity, similar_pairs
+from evaluate.similar import highest_similarity, similar_pairs, typical_similarity
 from featurize.errors import UsageError
 
 
@@ -59,3 +59,10 @@ def test_more_pairs_than_anyone_can_read_are_refused(monkeypatch):
     monkeypatch.setattr(similar, "MAX_PAIRS", 5)
     with pytest.raises(UsageError, match=r"more than 5 pairs of photos reach a similarity of 0\.9"):
         similar_pairs(np.ones((10, 2), dtype=np.float32), 0.9)
+
+
+def test_the_typical_similarity_is_the_median_over_pairs_of_different_rows():
+    X = clustered(40, 30)
+    cosine = cosine_similarity(X)[np.triu_indices(80, 1)]
+    assert typical_similarity(X) == pytest.approx(np.median(cosine), abs=0.02)
+    assert typical_similarity(np.ones((19, 3), dtype=np.float32)) == 0.0
