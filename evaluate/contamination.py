@@ -49,7 +49,11 @@ class Contamination:
         if not self.known.any():
             return []
         which = "all" if n_seen == n_images else str(n_seen)
-        parts = [f"{which} of the {n_images} test photos were in the model's training set"] if n_seen else []
+        parts = (
+            [f"{which} of the {n_images} test photos {_be(n_seen)} in the model's training set"]
+            if n_seen
+            else []
+        )
         if n_near:
             begin = f"{n_near} more" if n_seen else f"{n_near} of the {n_images} test photos"
             parts.append(
@@ -134,3 +138,7 @@ def _trained_on(model: "Model", training: FeatureTable) -> np.ndarray:
             "give the table that this model was trained on, or leave --training out",
         )
     return rows
+
+
+def _be(count: int) -> str:
+    return "was" if count == 1 else "were"

@@ -67,6 +67,13 @@ def test_near_duplicates_alone_are_a_warning_too(model, contaminated):
     ]
 
 
+def test_one_photo_is_one(model, contaminated):
+    (words,) = find_contamination(model, contaminated.filter(np.r_[80, 90, 95:100])).warnings()
+    assert words.startswith(
+        "1 of the 7 test photos was in the model's training set and 1 more is a near-duplicate"
+    )
+
+
 def test_a_clean_test_set_is_clean(model, photos):
     found = testing.test(model, photos)
     assert (found.scores["seen"], found.scores["near"], found.scores["unseen"]) == (0, 0, None)
