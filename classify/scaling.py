@@ -64,7 +64,20 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     The last two columns differ by less than such folds can tell; this scaler keeps the length of the vectors,
     which may carry something, and softmax fits about twelve times faster on centred numbers. Joined with 5
     texture values that are nearly useless for flowers, svm gives 0.897 with equal weight for each number, 0.895
-    here, and 0.872 with equal weight for each block. Where texture is worth much has not been measured.
+    here, and 0.872 with equal weight for each block.
+
+    What joining the 5 texture values to the network's 1280 does to accuracy (5 folds, two shuffles; 750 flowers and
+    218 photos with and without fire, where one photo is 0.13 and 0.46 points):
+
+    ========  ==============  ==============  ==============
+    photos    softmax         svm             mlp
+    ========  ==============  ==============  ==============
+    flowers   0.891 to 0.891  0.899 to 0.899  0.896 to 0.887
+    fire      0.954 to 0.950  0.947 to 0.947  0.952 to 0.945
+    ========  ==============  ==============  ==============
+
+    For mlp that is a loss of more than half a point, though its log loss only goes from 0.306 to 0.310 and stays at
+    0.142. Whether it is more than the luck of its random start has not been measured.
 
     References
     ----------
