@@ -30,7 +30,8 @@ def label_suspects(found: ByImage) -> list[dict[str, Any]]:
     -----
     On 750 photos of five flowers, with the labels of 37 (5 %) changed at random, three times: an svm on Inception
     v3 (mixed8) suspected 35 to 43 photos, and 21 to 29 of the 37 were among them; softmax suspected 49 to 60, with
-    27 to 34 of the 37. On the photos as they are it suspects 8.
+    27 to 34 of the 37. On the photos as they are the svm suspects 8. On twenty random sets of 300 the suspects were
+    exactly those of cleanlab 2.9 (``find_label_issues`` with ``filter_by="confident_learning"``).
 
     References
     ----------
