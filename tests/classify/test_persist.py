@@ -1,11 +1,13 @@
 """Models come back as they went, whole, small, and of every protocol."""
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import skops.io
+from sklearn.base import BaseEstimator, ClassifierMixin
 
 from classify.heads import head_names
 from classify.outliers import MOST_BYTES
@@ -103,3 +105,60 @@ def test_models_stay_small_at_a_hundred_thousand_photos_and_others_say_their_siz
         save_model(model, tmp_path / "m")
     assert "will take" in caplog.text
     assert "MB are the head" in caplog.text
+
+
+# -- types of one's own -------------------------------------------------------------------------
+
+
+class Foreign:
+    """Something that no head should keep."""
+
+
+class Nearest(ClassifierMixin, BaseEstimator):
+    """A classifier that is nobody's but ours."""
+
+    def fit(self, X, y):
+        self.classes_, self.n_features_in_ = np.unique(y), X.shape[1]
+        self.centres_ = np.array([X[y == label].mean(axis=0) for label in self.classes_])
+        return self
+
+    def decision_function(self, X):
+        return -np.linalg.norm(X[:, None] - self.centres_, axis=2)
+
+    def predict(self, X):
+        return self.classes_[self.decision_function(X).argmax(axis=1)]
+
+
+def test_a_head_that_could_not_be_loaded_is_refused_before_it_is_trained(separable, tmp_path, monkeypatch):
+    name = f"{Nearest.__module__}.Nearest"
+    monkeypatch.setattr(Nearest, "fit", lambda self, X, y: pytest.fail("it was trained"))
+    with pytest.raises(ModelError, match=f"not known to be safe: {name} .*--trust {name}"):
+        train(separable, Nearest(), "wide")
+
+
+def test_a_trusted_head_is_trained_and_loads_with_trust_only(separable, tmp_path):
+    name = f"{Nearest.__module__}.Nearest"
+    sys.modules.setdefault(Nearest.__module__, sys.modules[__name__])
+    model = train(separable, Nearest(), "wide", trust=[name])
+    save_model(model, tmp_path / "m")
+    with pytest.raises(ModelError, match=f"not known to be safe: {name}"):
+        load_model(tmp_path / "m")
+    again = load_model(tmp_path / "m", trust=[name])
+    assert again.predict(separable.select("wide")).tolist() == separable.label.tolist()
+
+
+def test_what_a_head_learns_is_looked_at_on_a_few_rows_first(separable, monkeypatch):
+    """A trusted class that keeps a foreign object once fitted is found out before the whole training."""
+    seen = []
+
+    def fit(self, X, y):
+        seen.append(len(X))
+        self.classes_, self.n_features_in_ = np.unique(y), X.shape[1]
+        self.centres_ = np.zeros((3, 40))
+        self.secret_ = Foreign()
+        return self
+
+    monkeypatch.setattr(Nearest, "fit", fit)
+    with pytest.raises(ModelError, match="Foreign"):
+        train(separable, Nearest(), "wide", trust=[f"{Nearest.__module__}.Nearest"])
+    assert max(seen) <= 18
