@@ -57,7 +57,6 @@ class Comparison:
     warnings : list of str
         What to know before believing the numbers.
     data, features, folds : dict
-        What they rest on.
     predictions : Predictions
         The tidy table that every number comes from.
     duplicates : dict or None
@@ -149,7 +148,7 @@ def compare(
     repeats : int
         How often to divide into folds anew.
     seed : int
-        Start of all randomness: the same seed gives the same numbers, whatever `jobs` is.
+        The same seed gives the same numbers, whatever `jobs` is.
     relabel : mapping, optional
         New label by label; None or empty text drops the class.
     jobs : int, optional
@@ -193,11 +192,9 @@ def compare(
     """
     if isinstance(features, str) or isinstance(heads, str):
         raise UsageError("features and heads are lists", 'write features=["glcm"], heads=["svm"]')
-    if tune is not None:
-        heads = tuned_heads(heads, tune)
-    if relabel is not None:
-        table = table.relabel(relabel)
-    names = list(features) if features is not None else _all_features(table)
+    heads = heads if tune is None else tuned_heads(heads, tune)
+    table = table if relabel is None else table.relabel(relabel)
+    names = list(features) if features is not None else all_features(table)
     ungrouped = usable_rows(table, "compare")
     duplicates, whole = duplicates_of(ungrouped, group_duplicates)
     used_parts = {part for name in names for part in whole.parts(name)}
@@ -243,7 +240,8 @@ def compare(
     )
 
 
-def _all_features(table: FeatureTable) -> list[str]:
+def all_features(table: FeatureTable) -> list[str]:
+    """Every column of the table but ``nuisance``, and, where there are several, all of them together last."""
     if not table.features:
         raise UsageError("the table has no features", "run `featurize extract` with the --features wanted")
     names = [name for name in table.features if name != NUISANCE] or table.features
