@@ -82,12 +82,7 @@ def save_model(model: Model, path: str | os.PathLike) -> None:
 
 
 def check_target(path: str | os.PathLike, *inputs: str | os.PathLike) -> None:
-    """Refuse, before hours of work, a file that cannot be written or that is one of the inputs.
-
-    Raises
-    ------
-    UsageError
-    """
+    """Refuse (UsageError), before hours of work, a file that cannot be written or that is one of the inputs."""
     path = Path(path)
     if not path.parent.is_dir() or path.is_dir():
         what = f"{path} is a folder" if path.is_dir() else f"there is no folder {path.parent}"

@@ -232,15 +232,7 @@ def photo_table(
     store: str | os.PathLike | None = None,
     jobs: int | None = None,
 ) -> FeatureTable:
-    """The vectors of one photo, or of the photos of a folder, as the model takes them.
-
-    Raises
-    ------
-    SourceError
-        If none can be read.
-    ModelError
-        If the vectors would not be those of the training.
-    """
+    """The vectors of one photo, or of the photos of a folder, as the model takes them; errors as of `predict`."""
     return _Photos(model, weights, store, jobs, Timing()).extract(list_source([image])).table
 
 
