@@ -281,8 +281,9 @@ def _complaints() -> Iterator[list[str]]:
         def emit(self, record: logging.LogRecord) -> None:
             kept.append(record.getMessage())
 
-    handlers, propagate = log.handlers, log.propagate
+    handlers, propagate, level = log.handlers, log.propagate, log.level
     log.handlers, log.propagate = [Keeper(logging.WARNING)], False
+    log.setLevel(logging.WARNING)  # --quiet is about printing, and says nothing to worker processes
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -290,3 +291,4 @@ def _complaints() -> Iterator[list[str]]:
             kept += [" ".join(str(warning.message).split()) for warning in caught]
     finally:
         log.handlers, log.propagate = handlers, propagate
+        log.setLevel(level)

@@ -19,6 +19,7 @@ from evaluate.statistics import TEST_INTERVAL_METHOD, grouped_interval
 from evaluate.superclass import check_superclasses, superclass_errors
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
+from featurize.terminal import log
 
 if TYPE_CHECKING:
     from classify.model import Model
@@ -126,7 +127,7 @@ def test(
     check_positive(list(model.labels), positive)
     if superclasses is not None:
         superclasses = check_superclasses(superclasses, list(model.labels))
-    used = _relabelled(model, usable_rows(table, "test"))
+    used = _relabelled(model, table)
     X, label, labels = select_vectors(used, model.features), used.label, list(model.labels)
     start = time.perf_counter()
     probabilities = np.asarray(model.predict_proba(X), dtype=np.float64)
@@ -167,22 +168,30 @@ def test(
 
 
 def _relabelled(model: "Model", table: FeatureTable) -> FeatureTable:
-    """The table with the model's own labels; rows of a label that the relabelling drops are gone."""
-    known = {name: name for name in model.labels} | dict(model.relabel or {})
-    unknown = sorted(set(table.label) - set(known))
-    if unknown:
-        raise UsageError(
-            f"the table has labels that the model does not know: {', '.join(unknown)}; "
-            f"the model knows {', '.join(known)}",
-            "rename the labels, or train with a relabelling that names them (an empty new_label drops a class)",
-        )
-    kept = table.relabel(known)
+    """The rows to test, with the model's own labels; those of a label that the relabelling drops are gone."""
+    relabel, labels = dict(model.relabel or {}), set(model.labels)
+    found = {str(label) for label in table.label if label is not None}
+    dropped = sorted(label for label in found if label in relabel and not relabel[label])
+    # What it does not know may stand among rows that are not tested; those that are, are looked at below.
+    kept = table.relabel({label: label for label in found} | relabel)
     if len(kept) == 0:
         raise UsageError(
             "the model's relabelling drops every row of the table",
             f"give photos of {', '.join(model.labels)}",
         )
-    return kept
+    wanted = table.split == "testing" if any(table.split) else np.ones(len(table), dtype=bool)
+    n_dropped = int((wanted & (table.variant == 0) & np.isin(table.label.astype(str), dropped)).sum())
+    if n_dropped:
+        log.info("the model's relabelling drops %d photos of %s", n_dropped, ", ".join(dropped))
+    used = usable_rows(kept, "test")
+    unknown = sorted(set(used.label) - labels)
+    if unknown:
+        raise UsageError(
+            f"the table has labels that the model does not know: {', '.join(unknown)}; "
+            f"the model knows {', '.join(sorted(labels | set(relabel)))}",
+            "rename the labels, or train with a relabelling that names them (an empty new_label drops a class)",
+        )
+    return used
 
 
 def _unseen(right: np.ndarray, groups: np.ndarray, rows: np.ndarray) -> dict[str, Any] | None:

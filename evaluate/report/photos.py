@@ -30,14 +30,16 @@ class Photos:
     def thumbnail(self, image: str) -> str | None:
         """A small JPEG of the photo, upright, as a ``data:`` address; None where there is none to show.
 
-        A file whose bytes are not those that were featurized is another photo, and is not shown.
+        A file whose bytes are not those that were featurized is another photo, and is not shown; nor is what is
+        no regular file, or too large.
         """
+        from featurize.contents import read_image
         from featurize.pixels import ImageRejected, Photo
 
         if self.folder is None:
             return None
         try:
-            data = (self.folder / text_as_name(image)).read_bytes()
+            data = read_image(str(self.folder / text_as_name(image)))
             expected = self._sha256.get(image)
             if expected is not None and hashlib.sha256(data).hexdigest() != expected:
                 return None

@@ -1,5 +1,7 @@
 """Cross-validation against plain scikit-learn, and what must not change the numbers."""
 
+import logging
+
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -8,8 +10,9 @@ from sklearn.naive_bayes import GaussianNB
 
 from classify.folds import Fold, make_folds
 from evaluate.crossval import cross_validate
-from featurize.errors import UsageError
+from featurize.errors import TableError, UsageError
 from featurize.table import FeatureTable
+from featurize.terminal import log
 
 
 def folds_of(table, **options):
@@ -142,3 +145,25 @@ def test_complaints_are_kept_not_printed(confused, capsys, recwarn):
 def test_what_cannot_be_compared_is_refused(confused, features, heads, message):
     with pytest.raises(UsageError, match=message):
         cross_validate(confused, features, heads, folds_of(confused, n_folds=3), jobs=1)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_complaints_do_not_depend_on_quiet_or_on_jobs(confused, jobs):
+    before = log.level
+    log.setLevel(logging.ERROR)  # as --quiet does
+    try:
+        found = cross_validate(
+            confused, ["good"], ["mlp:max_iter=2"], folds_of(confused, n_folds=3), jobs=jobs
+        )
+        assert log.level == logging.ERROR
+    finally:
+        log.setLevel(before)
+    assert all(len(texts) == 1 and "converge" in texts[0] for texts in found.times["complaints"])
+
+
+def test_vectors_with_gaps_are_refused(confused):
+    vectors = confused.vectors["good"].copy()
+    vectors[5, 1] = np.nan
+    table = FeatureTable(confused.ids, {"good": vectors})
+    with pytest.raises(TableError, match=r"the features good of ant/5\.jpg hold NaN"):
+        cross_validate(table, ["good"], ["softmax"], folds_of(confused, n_folds=3), jobs=1)

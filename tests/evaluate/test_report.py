@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 import re
 from html.parser import HTMLParser
 
@@ -248,3 +249,10 @@ def test_sensitivity_is_in_the_report_of_a_test(confused):
     assert f"Sensitivity {100 * share:.1f} % of the photos that are other, found" in words(found.to_html())
     assert found.details["superclasses"]["inside"] == 0
     assert f"other: sensitivity {100 * share:.1f} %" in str(found) and "ROC AUC" in str(found)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_with_the_name_of_a_photo_does_not_hold_up_the_report(tmp_path):
+    os.mkfifo(tmp_path / "x.jpg")
+    table = FeatureTable.from_arrays({"x": [[0.0]]}, image=["x.jpg"])
+    assert Photos(table, tmp_path).thumbnail("x.jpg") is None

@@ -92,3 +92,13 @@ def test_a_table_without_the_features_is_refused(model, halves):
     table = FeatureTable(halves[1].ids, {"noise": halves[1].vectors["noise"]})
     with pytest.raises(ModelError, match="needs the features good"):
         testing.test(model, table)
+
+
+def test_what_the_relabelling_drops_is_counted_before_the_rows_that_are_used(halves, caplog):
+    dropping = train(halves[0], "softmax", "good", relabel={"ant": "ant", "bee": "bee", "cat": ""}, jobs=1)
+    split = ["training"] * 3 + ["testing"] * 27
+    caplog.clear()
+    with caplog.at_level("INFO", logger="bottlehead"):
+        testing.test(dropping, halves[1].with_column("split", split))
+    assert caplog.messages[0] == "the model's relabelling drops 10 photos of cat"
+    assert caplog.messages[1].endswith("17 photos, 2 labels")
