@@ -32,7 +32,6 @@ METHODS = {
     "probability": BAYES_METHOD,
     "mcnemar": MCNEMAR_METHOD,
     "counted": COUNTED_METHOD,
-    "shortcuts": CRITERION,
 }
 HEADS = ("softmax", "svm", "mlp")
 
@@ -102,7 +101,7 @@ class Comparison:
             "folds": self.folds,
             "duplicates": self.duplicates,
             "shortcuts": self.shortcuts,
-            "methods": METHODS,
+            "methods": METHODS | ({"shortcuts": CRITERION} if self.shortcuts else {}),
             "seed": self.seed,
             "versions": versions(),
             "command": self.command,
