@@ -11,6 +11,7 @@ from classify.folds import Fold, make_folds
 from classify.heads import head_name
 from classify.rows import usable_rows
 from evaluate import metrics
+from evaluate.comparison import all_features
 from evaluate.crossval import Predictions, cross_validate
 from evaluate.pairs import fold_numbers
 from evaluate.powerlaw import METHOD, extrapolate, fit_power_law
@@ -106,7 +107,7 @@ def learning_curve(
     table : FeatureTable
         Rows without a label and rows set aside for testing are left out.
     features : str, optional
-        A column, or several joined with ``+``; by default all columns together.
+        A column, or several joined with ``+``; by default all columns together, without ``nuisance``.
     head : str or estimator
         Whatever `classify.heads.make_head` takes.
     sizes : sequence of int, optional
@@ -142,7 +143,7 @@ def learning_curve(
     if relabel is not None:
         table = table.relabel(relabel)
     used = usable_rows(table, "compare")
-    names = features or "+".join(used.features)
+    names = features or all_features(used)[-1]
     used.select(names)  # an unknown column is refused before the work
     folds = make_folds(used.label, used.groups, used.variant, n_folds=cv, repeats=repeats, seed=seed)
     asked = _sizes(used, folds, sizes)

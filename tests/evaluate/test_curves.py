@@ -139,3 +139,11 @@ def test_the_command_prints_and_writes_all(photos, tmp_path, monkeypatch, capsys
     assert "A guess: with 24 images per label" in page and "<script" not in page
     assert main(["curve", "table.parquet", "--sizes", "99"]) == 1
     assert "hint: give sizes from 2 to 16" in capsys.readouterr().err
+
+
+def test_by_default_all_features_together_without_nuisance(confused):
+    vectors = {**confused.vectors, "nuisance": confused.vectors["noise"]}
+    curve = learning_curve(FeatureTable(confused.ids, vectors), sizes=[5], cv=4, jobs=1)
+    assert curve.model["features"] == "good+noise"
+    with pytest.raises(UsageError, match="the table has no features"):
+        learning_curve(FeatureTable(confused.ids, {}), sizes=[5], cv=4, jobs=1)

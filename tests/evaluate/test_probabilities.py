@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import sklearn.metrics
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluate import metrics, probabilities
@@ -100,6 +100,7 @@ def test_ranks_of_a_label_without_images_are_not_known():
     assert probabilities.mean_over_labels(found, "roc_auc") is None
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.permutations(range(3)), st.integers(0, 50))
 def test_the_order_of_the_columns_changes_nothing(order, seed):
     label, chances, labels = made(3, seed, n=30)

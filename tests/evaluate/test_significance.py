@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
@@ -25,6 +25,7 @@ def test_the_posterior_by_integration():
     assert found.better == pytest.approx(integrate.quad(density, 0.02, np.inf)[0])
 
 
+@settings(deadline=None)
 @given(FOLDS, st.floats(0.001, 0.2))
 def test_swapping_the_sides_swaps_better_and_worse(pairs, width):
     one, other = map(list, zip(*pairs, strict=True))
@@ -35,6 +36,7 @@ def test_swapping_the_sides_swaps_better_and_worse(pairs, width):
     assert (there.worse, there.same) == pytest.approx((back.better, back.same), abs=1e-9)
 
 
+@settings(deadline=None)
 @given(FOLDS)
 def test_without_a_region_of_equivalence_it_is_the_one_sided_test(pairs):
     one, other = map(list, zip(*pairs, strict=True))
@@ -76,6 +78,7 @@ def test_holm_by_hand():
     assert holm([]) == [] and holm([0.04]) == [0.04]
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_rejects_what_the_textbook_loop_rejects(p_values):
     rejected = set()
