@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from classify.rows import usable_rows
+from classify.rows import relabelled, usable_rows
 from classify.tuned import tuned_heads
 from evaluate import metrics
 from evaluate.counted import COUNTED_METHOD
@@ -215,7 +215,7 @@ def compare(
     if duplicates is not None:
         joined = len(set(whole.groups)) < len(set(ungrouped.groups))
         at_random = accuracy_again(ungrouped, best, heads, folds, division, jobs) if joined else None
-        leaks = describe_duplicates(duplicates, made, at_random, best["accuracy"]["mean"])
+        leaks = describe_duplicates(duplicates, made, at_random, best["accuracy"])
     honest = [row["balanced_accuracy"] for row in results if NUISANCE not in row["features"].split("+")]
     shortcuts = check_shortcuts(whole, made, max(honest, default=1.0), seed=seed, jobs=jobs)
     return Comparison(

@@ -49,11 +49,11 @@ def parted(rows: np.ndarray, folds: Sequence[Fold]) -> int:
     found = [
         both[np.isin(both[:, 0], fold.testing) & np.isin(both[:, 1], fold.training), 0] for fold in folds
     ]
-    return len(np.unique(np.concatenate(found)))
+    return len(np.unique(np.concatenate(found))) if found else 0
 
 
 def describe_duplicates(
-    found: Duplicates, folds: Sequence[Fold], at_random: float | None, together: float
+    found: Duplicates, folds: Sequence[Fold], at_random: float | None, interval: Mapping[str, float]
 ) -> dict[str, Any]:
     """What a comparison says about near-duplicates, JSON content.
 
@@ -65,8 +65,8 @@ def describe_duplicates(
     at_random : float or None
         The accuracy of the best features and head without keeping near-duplicates together; None where it was
         not measured.
-    together : float
-        Its accuracy on the folds that were used.
+    interval : mapping
+        Its accuracy on the folds that were used: ``mean``, ``low``, ``high``.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def describe_duplicates(
         trained on their near-duplicate), ``accuracy_at_random`` and ``accuracy_together`` (None where only one was
         measured), ``words`` (empty when there is nothing to say).
     """
-    crossing, words = parted(found.rows, folds), ""
+    crossing, together, words = parted(found.rows, folds), interval["mean"], ""
     if at_random is not None and percent(at_random) != percent(together):
         has_groups = any(one is not None for one in found.table.group)
         how = "by the given groups alone" if has_groups else "at random"
@@ -83,6 +83,8 @@ def describe_duplicates(
             f"{percent(at_random)} % as split {how}, {percent(together)} % with near-duplicates kept together "
             f"({found.counts['images']} photos at {found.threshold:g} or more alike by {found.features})"
         )
+        if interval["low"] <= at_random <= interval["high"]:
+            words += "; the folds differ too, and that alone may make such a difference"
     elif crossing:
         words = (
             f"{crossing} photos were tested by heads trained on a near-duplicate of them "

@@ -6,7 +6,7 @@ from PIL import Image
 
 from classify.folds import Fold
 from evaluate.comparison import compare
-from evaluate.leakage import LOOKED_AT_UNASKED, duplicates_of, parted
+from evaluate.leakage import LOOKED_AT_UNASKED, describe_duplicates, duplicates_of, parted
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 
@@ -35,6 +35,16 @@ def test_both_figures_are_printed_when_they_differ(bursts):
         f"{100 * alone.results[0]['accuracy']['mean']:.1f} % as split at random, {100 * together:.1f} % with"
     )
     assert words in str(found) and words in found.to_html() and found.duplicates["parted"] == 0
+
+
+def test_a_difference_within_the_interval_is_not_oversold(bursts):
+    duplicates, _ = duplicates_of(bursts, True)
+    interval = {"mean": 0.8, "low": 0.7, "high": 0.9}
+    near, far = (describe_duplicates(duplicates, [], one, interval)["words"] for one in (0.85, 0.95))
+    assert (
+        "85.0 % as split at random, 80.0 % with" in near and "that alone may make such a difference" in near
+    )
+    assert "95.0 % as split at random" in far and "alone" not in far
 
 
 def test_one_figure_when_nothing_is_alike(bursts):
