@@ -81,7 +81,7 @@ def test_keep_together_ends_the_warning(leaves, capsys):
         ("--method hash --cv 5 -o f.csv", "--cv and --method hash were given together"),
         ("--cv 5 --testing-percentage 10 -o f.csv", "percentages and folds"),
         ("--cv 21 -o f.csv", "21 folds cannot be made: rust has 30 images in 10 groups"),
-        ("--cv 1 -o f.csv", "1 folds, 1 repeats"),
+        ("--cv 1 -o f.csv", "1 folds were asked for"),
         ("--folds no.csv -o d.parquet", "the folds file no.csv cannot be read"),
         ("--keep-together -o d.parquet", "--keep-together and --method stratified were given together"),
         ("--method hash --name path -o d.parquet", "'path' was asked for, without a folder"),
