@@ -85,11 +85,12 @@ def make_folds(
     test test train train train train test test
     train train test test test test train train
     """
-    if n_folds < 2 or repeats < 1 or seed < 0:
-        raise UsageError(
-            f"{n_folds} folds, {repeats} repeats and seed {seed} were asked for",
-            "give 2 or more folds (5 and 10 are usual), 1 or more repeats, and a seed from 0",
-        )
+    for what, given, least in (("folds", n_folds, 2), ("repeats", repeats, 1), ("seed", seed, 0)):
+        if given < least:
+            raise UsageError(
+                f"{what} {given} was asked for" if what == "seed" else f"{given} {what} were asked for",
+                f"give {least} or more" + " (5 and 10 are usual)" * (what == "folds"),
+            )
     labels, group, photos = _checked(label, groups, variant)
     _refuse_rare_labels(labels[photos], group[photos], n_folds)
     folds = []
@@ -152,7 +153,10 @@ def _refuse_rare_labels(label: np.ndarray, groups: np.ndarray, n_folds: int) -> 
         rows = label == name
         n_groups = len(np.unique(groups[rows]))
         if n_groups < n_folds:
-            images = f"{rows.sum()} images" + (f" in {n_groups} groups" if n_groups != rows.sum() else "")
+            n_images = int(rows.sum())
+            images = f"{n_images} image{'s' * (n_images != 1)}"
+            if n_groups != n_images:
+                images += f" in {n_groups} group{'s' * (n_groups != 1)}"
             raise UsageError(
                 f"{n_folds} folds cannot be made: {name} has {images}",
                 f"use at most {n_groups} folds, add photos of {name}, or drop it with a relabelling"

@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from classify.description import unusable_keys
 from classify.model import Model
 from featurize.errors import ModelError, UsageError
 from featurize.files import whole_file
@@ -206,27 +207,14 @@ def _checked_description(path: str | os.PathLike, data: bytes) -> dict[str, Any]
     except (ValueError, RecursionError) as error:
         raise _damaged(path, error) from error
     protocol = description.get("protocol") if isinstance(description, dict) else None
-    if protocol != PROTOCOL:
+    if protocol != PROTOCOL or protocol is True:
         raise ModelError(
             f"{path} has model protocol {protocol}; this version of bottlehead reads protocol {PROTOCOL}",
             "install the version of bottlehead that wrote it, or train again",
         )
-    kinds = {
-        "labels": list,
-        "features": str,
-        "widths": list,
-        "described": dict,
-        "training": dict,
-        "definitions": dict,
-        "seen": str,
-    }
-    wrong = [key for key, kind in kinds.items() if not isinstance(description.get(key), kind)]
-    maybe = ("relabel", "outliers", "operating_point")
-    wrong += [key for key in maybe if not isinstance(description.get(key), dict | None)]
-    wrong += ["labels"] * (not all(isinstance(one, str) for one in description.get("labels") or []))
-    wrong += ["widths"] * (not all(type(one) is int and one > 0 for one in description.get("widths") or [0]))
+    wrong = unusable_keys(description)
     if wrong:
-        raise _damaged(path, f"{DESCRIPTION} lacks a usable {', '.join(dict.fromkeys(wrong))}")
+        raise _damaged(path, f"{DESCRIPTION} lacks a usable {', '.join(wrong)}")
     return description
 
 
@@ -273,6 +261,7 @@ def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any, 
         raise _damaged(path, error) from error
     if not fits or not hasattr(head, "predict_proba"):
         raise _damaged(path, f"its head does not fit its {DESCRIPTION}")
+    _probe(path, head, sum(widths), len(labels))
     about, point = description.get("outliers"), description.get("operating_point")
     try:
         outliers = None if about is None else Outliers.from_parts(about, vectors, widths)
@@ -290,6 +279,18 @@ def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any, 
         outliers=outliers,
         operating_point=decided,
     )
+
+
+def _probe(path: str | os.PathLike, head: Any, width: int, n_labels: int) -> None:
+    """One prediction: the arrays of an edited head need not fit each other."""
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            shape = np.shape(head.predict_proba(np.zeros((1, width), dtype=np.float32)))
+    except Exception as error:
+        raise _damaged(path, f"its head cannot predict: {error}") from error
+    if shape != (1, n_labels):
+        raise _damaged(path, f"its head gives probabilities of shape {shape} for one photo")
 
 
 def _damaged(path: Any, error: object) -> ModelError:

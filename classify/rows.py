@@ -1,6 +1,7 @@
 """Which rows of a table are used, and what to know about them beforehand."""
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def usable_rows(table: FeatureTable, purpose: str) -> FeatureTable:
     Raises
     ------
     UsageError
-        If no row is left, or, to train and compare, fewer than two labels.
+        If no row is left, or only distorted copies, or, to train and compare, fewer than two labels.
 
     Examples
     --------
@@ -57,6 +58,11 @@ def usable_rows(table: FeatureTable, purpose: str) -> FeatureTable:
             f"{wanted.sum()} are among {which}",
             "extract from a folder of class folders, or set the split with `evaluate split`",
         )
+    if not (kept.variant == 0).any():
+        raise UsageError(
+            f"the {len(kept)} rows to {purpose} are distorted copies, without one photo",
+            "keep the rows of variant 0 too",
+        )
     without = int((wanted & ~labelled).sum())
     log.info(
         "%s uses %s: %s%s",
@@ -73,7 +79,9 @@ def usable_rows(table: FeatureTable, purpose: str) -> FeatureTable:
 def _counts(table: FeatureTable) -> str:
     photos = int((table.variant == 0).sum())
     distorted = len(table) - photos
-    text = f"{photos} photos" + (f" and {distorted} distorted copies" if distorted else "")
+    text = f"{photos} photo{'s' * (photos != 1)}" + (
+        f" and {distorted} distorted copies" if distorted else ""
+    )
     n_labels = len(set(table.label))
     return f"{text}, {n_labels} label{'s' * (n_labels != 1)}"
 
@@ -158,6 +166,21 @@ def conflicting_images(table: FeatureTable) -> list[tuple[tuple[str, str], ...]]
     return sorted(conflicts)
 
 
+def relabelled(table: FeatureTable, relabel: Mapping[str, str | None] | None) -> FeatureTable:
+    """``table.relabel(relabel)``, or the table where there is nothing to change; names that fit no label are told."""
+    if relabel is None:
+        return table
+    labels = {label for label in table.label if label is not None}
+    astray = sorted(set(relabel) - labels)
+    if astray:
+        log.warning(
+            "the relabelling names %s; the labels of the table are %s",
+            ", ".join(map(repr, astray)),
+            ", ".join(sorted(labels)),
+        )
+    return table.relabel(relabel)
+
+
 def read_relabel(path: str | Path) -> dict[str, str]:
     """The relabelling in a CSV file with the columns ``label,new_label``.
 
@@ -193,12 +216,13 @@ def read_relabel(path: str | Path) -> dict[str, str]:
     for number, line in enumerate(lines[1:], start=2):
         if not line:
             continue
-        if len(line) != 2 or not line[0].strip():
+        if len(line) != 2 or not line[0]:
             raise UsageError(
                 f"line {number} of {path} is {','.join(line)!r}",
                 "each line holds a label, a comma, and its new label or nothing",
             )
-        label, new = line[0].strip(), line[1].strip()
+        label, new = line  # outer spaces count: a folder may be called "daisy "
+        new = new if new.strip() else ""
         if label in mapping:
             raise UsageError(f"{path} names {label} twice, again in line {number}", "keep one line per label")
         mapping[label] = new

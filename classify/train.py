@@ -18,7 +18,7 @@ from classify.heads import fit_head, head_name, make_head
 from classify.model import Model, short_hashes
 from classify.outliers import fit_outliers
 from classify.persist import audit_head, dump_head
-from classify.rows import conflicting_images, select_vectors, usable_rows
+from classify.rows import conflicting_images, relabelled, select_vectors, usable_rows
 from classify.stepwise import Steps, divide_for_steps, fit_in_steps, step_head
 from classify.thresholds import check_rule, choose_threshold, held_out_probabilities
 from classify.tuning import check_search, tune_head
@@ -101,7 +101,7 @@ def train(
     unfitted = make_head(head, widths=widths, seed=seed)
     trust = list(trust)
     audit_head(dump_head(unfitted), trust)
-    rows = usable_rows(table.relabel(relabel) if relabel is not None else table, "train")
+    rows = usable_rows(relabelled(table, relabel), "train")
     _warn_of_conflicts(rows)
     X, y = select_vectors(rows, features), rows.label.astype(str)
     if positive is not None and threshold is not None:
@@ -180,7 +180,7 @@ def train_in_steps(
     plan = plan or Steps()
     features = features or _all_features(table)
     unfitted = step_head(head, plan, widths=table.widths(features), seed=seed)
-    rows = usable_rows(table.relabel(relabel) if relabel is not None else table, "train")
+    rows = usable_rows(relabelled(table, relabel), "train")
     _warn_of_conflicts(rows)
     X, y = select_vectors(rows, features), rows.label.astype(str)
     training, validation = divide_for_steps(y, rows.groups, rows.variant, rows.split, seed=seed)

@@ -192,7 +192,7 @@ def compare(
     if isinstance(features, str) or isinstance(heads, str):
         raise UsageError("features and heads are lists", 'write features=["glcm"], heads=["svm"]')
     heads = heads if tune is None else tuned_heads(heads, tune)
-    table = table if relabel is None else table.relabel(relabel)
+    table = relabelled(table, relabel)
     names = list(features) if features is not None else all_features(table)
     ungrouped = usable_rows(table, "compare")
     duplicates, whole = duplicates_of(ungrouped, group_duplicates)

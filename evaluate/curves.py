@@ -9,7 +9,7 @@ import numpy as np
 
 from classify.folds import Fold, make_folds
 from classify.heads import head_name
-from classify.rows import usable_rows
+from classify.rows import relabelled, usable_rows
 from evaluate import metrics
 from evaluate.comparison import all_features
 from evaluate.crossval import Predictions, cross_validate
@@ -140,8 +140,7 @@ def learning_curve(
     >>> [point["images_per_label"] for point in curve.points]
     [5, 40]
     """
-    if relabel is not None:
-        table = table.relabel(relabel)
+    table = relabelled(table, relabel)
     used = usable_rows(table, "compare")
     names = features or all_features(used)[-1]
     used.select(names)  # an unknown column is refused before the work

@@ -76,7 +76,7 @@ def test_too_few_groups_are_refused_although_the_images_would_do():
 
 
 def test_distorted_copies_do_not_count_as_images():
-    with pytest.raises(UsageError, match="b has 1 images"):
+    with pytest.raises(UsageError, match=r"b has 1 image \(add photos"):
         make_folds(["a"] * 4 + ["b"] * 4, [0, 1, 2, 3, 4, 4, 4, 4], [0, 0, 0, 0, 0, 1, 2, 3], n_folds=2)
 
 

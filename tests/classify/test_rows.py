@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from classify.rows import conflicting_images, read_relabel, usable_rows
+from classify.rows import conflicting_images, read_relabel, relabelled, usable_rows
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 
@@ -106,3 +106,24 @@ def test_a_relabelling_that_is_no_text_is_refused(tmp_path):
         read_relabel(path)
     with pytest.raises(UsageError, match="cannot be read"):
         read_relabel(tmp_path / "missing.csv")
+
+
+def test_outer_spaces_are_part_of_a_label(tmp_path):
+    path = tmp_path / "map.csv"
+    path.write_text("label,new_label\n fern,fern \nmoss ,moss\noak,  \n")
+    assert read_relabel(path) == {" fern": "fern ", "moss ": "moss", "oak": ""}
+
+
+def test_names_of_the_map_that_fit_no_label_are_told(caplog):
+    table = FeatureTable.from_arrays({"x": [[0.0], [1.0]]}, label=["daisy", "rose"])
+    with pytest.raises(UsageError, match="no new label for daisy"):
+        relabelled(table, {"daisie": "a", "rose": "b"})
+    assert caplog.messages == ["the relabelling names 'daisie'; the labels of the table are daisy, rose"]
+    assert relabelled(table, None) is table
+
+
+@pytest.mark.parametrize("purpose", ["train", "compare"])
+def test_distorted_copies_alone_are_refused(purpose):
+    table = FeatureTable.from_arrays({"x": [[0.0], [1.0]]}, label=["a", "b"], variant=[1, 2])
+    with pytest.raises(UsageError, match=f"the 2 rows to {purpose} are distorted copies"):
+        usable_rows(table, purpose)

@@ -1,0 +1,86 @@
+"""A model.json that somebody edited is refused with its key, and so is a head that does not fit it."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+from classify.card import model_card
+from classify.persist import load_model, save_model
+from classify.train import train
+from featurize.errors import ModelError
+
+
+def edited(path, **changes):
+    """The model at `path` with other values in its model.json; a callable gets the value that was there."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    about = json.loads(members["model.json"])
+    for key, value in changes.items():
+        about[key] = value(about[key]) if callable(value) else value
+    members["model.json"] = json.dumps(about).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+@pytest.fixture
+def saved(described, tmp_path):
+    save_model(train(described, "softmax", "wide+noise", tune="log-loss"), tmp_path / "m")
+    return tmp_path / "m"
+
+
+def of(key, value):
+    return lambda found: found | {key: value}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("labels", []),
+        ("labels", ["ant", "bee", 3]),
+        ("widths", [43]),
+        ("widths", [40, True]),
+        ("widths", [40, 2, 1]),
+        ("features", None),
+        ("features", "a+b+c"),
+        ("described", of("wide", "by hand")),
+        ("described", lambda found: {name: entry | {"weights": "w.h5"} for name, entry in found.items()}),
+        ("described", lambda found: {name: entry | {"description": [1]} for name, entry in found.items()}),
+        ("relabel", {"ant": 1}),
+        ("relabel", ["ant"]),
+        ("training", of("photos_per_label", {"ant": "many"})),
+        ("training", of("photos_per_label", 3)),
+        ("training", of("rows", "60")),
+        ("training", of("photos", True)),
+        ("training", of("versions", "new")),
+        ("training", of("trust", [1])),
+        ("training", of("tuning", {"by": "log-loss"})),
+        ("training", lambda found: found | {"tuning": found["tuning"] | {"trail": [{"params": 1}]}}),
+        ("training", lambda found: found | {"tuning": found["tuning"] | {"trail": [{"params": {}}]}}),
+        ("outliers", 1),
+        ("operating_point", "high"),
+        ("protocol", True),
+        ("seen", "not base64"),
+    ],
+)
+def test_values_of_a_wrong_kind_are_refused(saved, key, value):
+    with pytest.raises(ModelError) as caught:
+        load_model(edited(saved, **{key: value}))
+    assert caught.value.hint
+
+
+def test_what_was_not_edited_loads_and_shows(saved):
+    model = load_model(edited(saved, protocol=lambda number: number))
+    assert "tuned     by log-loss" in model_card(model)
+
+
+@pytest.mark.parametrize("shape", [(3, 41), (2, 43), (3,)])
+def test_a_head_whose_arrays_do_not_fit_is_refused(saved, shape, tmp_path):
+    model = load_model(saved)
+    model.head[-1].coef_ = np.zeros(shape)
+    save_model(model, tmp_path / "other")
+    with pytest.raises(ModelError, match=r"its head (cannot predict|gives probabilities of shape)"):
+        load_model(tmp_path / "other")
