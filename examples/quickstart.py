@@ -48,7 +48,9 @@ def inception() -> InceptionV3:
     try:
         extractor.found_weights()
     except WeightsError as error:
-        print(f"No ImageNet weights ({error.args[0][:60]}…): going on with weights='random', an untrained network.")
+        print(
+            f"No ImageNet weights ({error.args[0][:60]}…): going on with weights='random', an untrained network."
+        )
         return InceptionV3(weights="random")
     return extractor
 

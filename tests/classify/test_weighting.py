@@ -74,7 +74,9 @@ def test_others_are_refused(head, message):
 
 
 def test_weights_of_labels_that_are_not_there_are_refused(separable):
-    with pytest.raises(UsageError, match=r"head softmax.* cannot be fitted: .*'cat'\], are not in class_weight"):
+    with pytest.raises(
+        UsageError, match=r"head softmax.* cannot be fitted: .*'cat'\], are not in class_weight"
+    ):
         train(separable, "softmax:class_weight={'dog':2}", "wide")
 
 
