@@ -4,6 +4,7 @@ from typing import Any
 
 from classify.model import Model
 from classify.outliers import FALSE_ALARMS
+from classify.output import printable
 
 
 def model_card(model: Model, size: int | None = None) -> str:
@@ -51,7 +52,7 @@ def model_card(model: Model, size: int | None = None) -> str:
     lines += _outlier_lines(model)
     if size is not None:
         lines.append(f"size      {size / 1e6:.1f} MB" if size >= 1e5 else f"size      {size / 1e3:.1f} kB")
-    return "\n".join(lines) + "\n"
+    return "".join(printable(line) + "\n" for line in lines)
 
 
 def _features_lines(part: str, width: int, entry: dict[str, Any] | None) -> list[str]:
@@ -61,12 +62,20 @@ def _features_lines(part: str, width: int, entry: dict[str, Any] | None) -> list
     lines.append(f"    fingerprint  {entry.get('fingerprint')}")
     weights = entry.get("weights")
     if weights:
-        lines.append(
-            f"    weights      {', '.join(f'{k} {v}' for k, v in sorted(weights.items()) if v is not None)}"
-        )
+        lines.append(f"    weights      {_in_words({k: v for k, v in weights.items() if v is not None})}")
     for key, value in sorted((entry.get("description") or {}).items()):
-        lines.append(f"    {key:<11}  {value}")
+        if key != "weights" or not weights:
+            lines.append(f"    {key:<11}  {_in_words(value)}")
     return lines
+
+
+def _in_words(value: Any) -> str:
+    """``alpha over white, version 1`` for a mapping, ``0, 45, 90`` for a list."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_in_words(one)}" for key, one in sorted(value.items()))
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_in_words, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _outlier_lines(model: Model) -> list[str]:

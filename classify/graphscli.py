@@ -22,9 +22,10 @@ def add_import_graph(commands: Any) -> None:
 
 def _import_graph(args: argparse.Namespace) -> int:
     from classify.graphs import import_graph
-    from classify.persist import check_target, save_model
+    from classify.persist import save_model
+    from featurize.files import check_outputs
 
-    check_target(args.output, args.graph, args.labels)
+    check_outputs([args.output], [args.graph, args.labels])
     model = import_graph(args.graph, args.labels)
     save_model(model, args.output)
     log.info(

@@ -57,6 +57,20 @@ def input_batches(
             yield from _divided(list_source(paths[0] if kind == "manifest" else paths), sizes)
 
 
+def nothing_read(n_rejects: int, image: str, reason: str) -> SourceError:
+    """The error to raise when not one photo could be read; the first is named."""
+    if n_rejects == 1 and reason == "no such file":
+        return SourceError(
+            f"there is no {image}", "give photos, folders, glob patterns in quotes, manifests or tables"
+        )
+    return SourceError(
+        f"not one of the {n_rejects} images can be read; the first is {image}: {reason}"
+        if n_rejects > 1
+        else f"{image} cannot be used: {reason}",
+        "look at them with `featurize scan`",
+    )
+
+
 def _sizes() -> Iterator[int]:
     size = FEWEST
     while True:

@@ -39,15 +39,15 @@ def as_text(labels: Sequence[str], batches: Iterable[Predictions], top: int | No
     if first and len(first[0]) == 1:
         second = next(filled, None)
         if second is None:
-            yield "".join(f"{label} {p:.4f}\n" for label, p in first[0].best(0, top or 0))
+            yield "".join(f"{printable(label)} {p:.4f}\n" for label, p in first[0].best(0, top or 0))
             return
         first.append(second)
     for batch in chain(first, filled):
         lines = []
         for row, image in enumerate(batch.image):
             best = batch.best(row, 1 if top is None else top)
-            named = ", ".join(f"{label} {p:.4f}" for label, p in best)
-            lines.append(f"{_printable(image)}: {named}{' (outlier)' * bool(batch.outlier[row])}\n")
+            named = ", ".join(f"{printable(label)} {p:.4f}" for label, p in best)
+            lines.append(f"{printable(image)}: {named}{' (outlier)' * bool(batch.outlier[row])}\n")
         yield "".join(lines)
 
 
@@ -56,6 +56,11 @@ def as_csv(labels: Sequence[str], batches: Iterable[Predictions], top: int | Non
 
     With `top` 0 one column per label follows, holding its probability; with `top` 2 or more the columns
     ``label_2,confidence_2`` and so on. ``outlier`` is ``yes``, ``no``, or empty where the model cannot say.
+
+    Raises
+    ------
+    UsageError
+        If with `top` 0 a label is called as one of the other columns.
     """
     yield _csv_lines([_header(labels, top)])
     flags = {None: "", True: "yes", False: "no"}
@@ -73,7 +78,7 @@ def as_jsonl(labels: Sequence[str], batches: Iterable[Predictions], top: int | N
         for row, image in enumerate(batch.image):
             best = [(label, round(p, DIGITS)) for label, p in batch.best(row, 1 if top is None else top)]
             about = dict(zip(HEADER, (image, *best[0], batch.outlier[row]), strict=True))
-            lines.append(json.dumps({**about, "probabilities": dict(best)}, ensure_ascii=False) + "\n")
+            lines.append(_json({**about, "probabilities": dict(best)}) + "\n")
         yield "".join(lines)
 
 
@@ -91,11 +96,6 @@ def write_parquet(
     import pyarrow.parquet as pq
 
     header = _header(labels, top)
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise UsageError(
-            f"a label is called {', '.join(twice)}, as another column", "leave out --top 0, or write CSV"
-        )
     types = {"outlier": pa.bool_(), **{name: pa.string() for name in ("image", "label")}}
     numbered = {name: pa.string() for name in header if top != 0 and name.startswith("label_")}
     schema = pa.schema([(name, (types | numbered).get(name, pa.float64())) for name in header])
@@ -109,15 +109,23 @@ def write_parquet(
 def neighbours_as(form: str, found: Iterable[Neighbour]) -> str:
     """Neighbours as ``text`` (``distance label image``), ``csv`` or ``jsonl``."""
     if form == "jsonl":
-        return "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in found)
+        return "".join(_json(asdict(one)) + "\n" for one in found)
     if form == "csv":
         lines = [[one.image, one.label, round(one.distance, DIGITS)] for one in found]
         return _csv_lines([["image", "label", "distance"], *lines])
-    return "".join(f"{one.distance:.4f} {one.label or '-'} {_printable(one.image)}\n" for one in found)
+    return "".join(
+        f"{one.distance:.4f} {printable(one.label or '-')} {printable(one.image)}\n" for one in found
+    )
 
 
 def _header(labels: Sequence[str], top: int | None) -> list[str]:
     if top == 0:
+        twice = sorted(set(HEADER) & set(labels))
+        if twice:
+            raise UsageError(
+                f"with --top 0 each label is a column, and a label is called {', '.join(twice)}, as another column",
+                "leave out --top 0, or use --format jsonl",
+            )
         return [*HEADER, *labels]
     last = min(top or 1, len(labels))
     further = [name for rank in range(2, last + 1) for name in (f"label_{rank}", f"confidence_{rank}")]
@@ -140,6 +148,10 @@ def _csv_lines(lines: Iterable[list[Any]]) -> str:
     return stream.getvalue()
 
 
-def _printable(name: str) -> str:
-    """A file name that cannot move the cursor or break the line."""
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False, allow_nan=False)
+
+
+def printable(name: str) -> str:
+    """A name that cannot move the cursor or break the line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)

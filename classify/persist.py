@@ -31,8 +31,8 @@ import numpy as np
 
 from classify.description import unusable_keys
 from classify.model import Model
-from featurize.errors import ModelError, UsageError
-from featurize.files import whole_file
+from featurize.errors import ModelError
+from featurize.files import check_outputs, whole_file
 from featurize.terminal import log
 
 PROTOCOL = 1
@@ -68,7 +68,7 @@ def save_model(model: Model, path: str | os.PathLike) -> None:
         If the head holds something that skops cannot write.
     """
     path = Path(path)
-    check_target(path)
+    check_outputs([path])
     head = dump_head(model.head)
     described, vectors = (None, b"") if model.outliers is None else model.outliers.to_parts()
     about = _describe(model) | {"outliers": described}
@@ -80,16 +80,6 @@ def save_model(model: Model, path: str | os.PathLike) -> None:
         # The head, a zip itself, comes last: no reader takes it for the whole of a file that was cut off.
         for name, data in ((DESCRIPTION, description), (OUTLIERS, vectors), (HEAD, head)):
             archive.writestr(name, data)
-
-
-def check_target(path: str | os.PathLike, *inputs: str | os.PathLike) -> None:
-    """Refuse (UsageError), before hours of work, a file that cannot be written or that is one of the inputs."""
-    path = Path(path)
-    if not path.parent.is_dir() or path.is_dir():
-        what = f"{path} is a folder" if path.is_dir() else f"there is no folder {path.parent}"
-        raise UsageError(what, "make the folder first, and name a file in it")
-    if path.exists() and any(Path(one).exists() and path.samefile(one) for one in inputs):
-        raise UsageError(f"{path} is an input and would be overwritten", "give the output another name")
 
 
 def load_model(path: str | os.PathLike, *, trust: Iterable[str] = ()) -> Model:

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from classify.inputs import input_batches
+from classify.inputs import input_batches, nothing_read
 from classify.model import Model
 from classify.rows import select_vectors
 from classify.thresholds import OperatingPoint
 from classify.timing import Timing
-from featurize.errors import ModelError, SourceError
+from featurize.errors import ModelError
 from featurize.run import Extraction, NothingReadable, run_extraction
 from featurize.source import Source, list_source
 from featurize.table import FeatureTable
@@ -37,6 +37,8 @@ class Predictions:
         From the training photos, see `Outliers`; NaN where the model cannot say.
     operating_point : OperatingPoint or None
         What decides, instead of the highest probability.
+    n_seen : int
+        How many of the images were among those of the training.
     """
 
     image: list[str]
@@ -46,6 +48,7 @@ class Predictions:
     rejects: list[tuple[str, str]] = field(default_factory=list)
     distance: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.float32))
     operating_point: OperatingPoint | None = None
+    n_seen: int = 0
 
     def __len__(self) -> int:
         return len(self.image)
@@ -132,11 +135,12 @@ def predict_batches(
     """What `predict` returns, as it comes: the memory that it takes does not grow with the photos.
 
     A file that cannot be read is among the ``rejects`` of its batch and stops nothing. At the end one warning
-    is logged when the photos as a whole do not look like those of the training, and `timing` is reported.
+    is logged when photos were among those of the training, one when they as a whole do not look like those, and
+    `timing` is reported.
     """
     timing = timing or Timing()
     photos = _Photos(model, weights, store, jobs, timing)
-    n_predicted = n_rejects = 0
+    n_predicted = n_rejects = n_seen = 0
     rejects: list[tuple[str, str]] = []
     distances = []
     for batch in input_batches(sources):
@@ -146,17 +150,17 @@ def predict_batches(
         else:
             predictions = photos.predict(batch)
         n_predicted += len(predictions)
+        n_seen += predictions.n_seen
         rejects += predictions.rejects[: not rejects]  # the first is named, should it come to that
         n_rejects += len(predictions.rejects)
         distances.append(predictions.distance)
         yield predictions
     timing.report()
     if n_rejects and not n_predicted:
-        image, reason = rejects[0]
-        raise SourceError(
-            f"not one of the {n_rejects} images can be read; the first is {image}: {reason}",
-            "look at them with `featurize scan`",
-        )
+        raise nothing_read(n_rejects, *rejects[0])
+    if n_seen:
+        which = f"{n_seen} of the {n_predicted} photos were" if n_predicted > 1 else "this photo was"
+        log.warning("%s in the model's training set; confidences flatter there", which)
     if model.outliers is not None and distances:
         drift = model.outliers.describe_drift(np.concatenate(distances))
         if drift:
@@ -196,6 +200,7 @@ def predict_table(model: Model, table: FeatureTable) -> Predictions:
         outlier,
         distance=distance,
         operating_point=model.operating_point,
+        n_seen=int(model.seen(photos.sha256).sum()),
     )
 
 
@@ -290,4 +295,5 @@ def _together(found: list[Predictions]) -> Predictions:
         rejects=[reject for one in found for reject in one.rejects],
         distance=np.concatenate([one.distance for one in found]),
         operating_point=found[0].operating_point,
+        n_seen=sum(one.n_seen for one in found),
     )

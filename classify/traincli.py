@@ -117,12 +117,13 @@ def _add_steps(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from classify.persist import check_target, save_model
+    from classify.persist import save_model
     from classify.rows import read_relabel
     from classify.spec import with_params
+    from featurize.files import check_outputs
     from featurize.table import FeatureTable
 
-    check_target(args.output, args.table)
+    check_outputs([args.output], [args.table, args.relabel, args.costs])
     balanced = {"class_weight": "balanced"} if args.balanced else {}
     head = with_params(args.head, balanced | key_values(args.set, "--set"))
     relabel = read_relabel(args.relabel) if args.relabel else None
