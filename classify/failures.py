@@ -19,7 +19,11 @@ def fit_failed(head: Any, error: Exception, how: str = "cannot be fitted") -> Us
     name = head_name(head)
     if isinstance(error, BottleheadError):
         return UsageError(f"the head {name} {how}: {error.args[0]}", error.hint)
-    kind = "" if type(error) in (ValueError, NotImplementedError) else f"{type(error).__name__}: "
+    kind = (
+        ""
+        if type(error) in (ValueError, NotImplementedError, AttributeError)
+        else f"{type(error).__name__}: "
+    )
     reason = " ".join((str(error).strip().splitlines() or ["no reason given"])[0].split())
     return UsageError(f"the head {name} {how}: {kind}{reason}", _hint(name, reason))
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from classify.failures import fit_failed
 from classify.folds import fewest_groups, make_folds
 from classify.heads import make_head
 from classify.spec import parse_head, with_params
@@ -223,7 +224,11 @@ class _Run:
         """One step on photos of labels that are drawn equally often; returns their rows."""
         drawn = self.rng.integers(len(self.labels), size=self.plan.batch_size)
         batch = np.array([self.rng.choice(self.rows[label]) for label in drawn])
-        self.classifier.partial_fit(self.X[batch], self.y[batch], classes=self.labels)
+        try:
+            self.classifier.partial_fit(self.X[batch], self.y[batch], classes=self.labels)
+        except (AttributeError, TypeError, ValueError) as error:  # of a solver that takes no steps, for one
+            reason = error.__cause__ if isinstance(error.__cause__, Exception) else error
+            raise fit_failed(self.classifier, reason, "cannot be trained in steps") from error
         self.classifier.loss_curve_.clear()  # a number per step, which would double the size of the model
         return batch
 

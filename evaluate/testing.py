@@ -174,7 +174,7 @@ def _relabelled(model: "Model", table: FeatureTable) -> FeatureTable:
     dropped = sorted(label for label in found if label in relabel and not relabel[label])
     # What it does not know may stand among rows that are not tested; those that are, are looked at below.
     kept = table.relabel({label: label for label in found} | relabel)
-    if len(kept) == 0:
+    if len(kept) == 0 < len(table):
         raise UsageError(
             "the model's relabelling drops every row of the table",
             f"give photos of {', '.join(model.labels)}",

@@ -7,7 +7,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from classify.heads import head_names, make_head
 from classify.predict import predict_table
 from classify.rows import select_vectors
-from classify.train import train
+from classify.stepwise import Steps
+from classify.train import train, train_in_steps
 from featurize.errors import ModelError, TableError, UsageError
 from featurize.table import FeatureTable
 
@@ -99,3 +100,9 @@ def test_a_model_never_gives_probabilities_that_are_no_numbers():
     model.head = Odd().fit(None, ["fern", "moss"])
     with pytest.raises(ModelError, match="gives no probabilities for these vectors"):
         model.predict(np.zeros((1, 6)))
+
+
+@pytest.mark.parametrize("param", ["solver=lbfgs", "early_stopping=True"])
+def test_a_head_that_takes_no_steps_is_one_error(param):
+    with pytest.raises(UsageError, match=r"MLPClassifier cannot be trained in steps: partial_fit (is|does)"):
+        train_in_steps(tiny(6), f"mlp:{param}", plan=Steps(steps=2))

@@ -102,3 +102,8 @@ def test_what_the_relabelling_drops_is_counted_before_the_rows_that_are_used(hal
         testing.test(dropping, halves[1].with_column("split", split))
     assert caplog.messages[0] == "the model's relabelling drops 10 photos of cat"
     assert caplog.messages[1].endswith("17 photos, 2 labels")
+
+
+def test_an_empty_table_is_not_blamed_on_the_relabelling(model, halves):
+    with pytest.raises(UsageError, match="no row is left to test: of 0 rows"):
+        testing.test(model, halves[1].filter(np.zeros(30, dtype=bool)))
