@@ -74,7 +74,7 @@ def _training(description: Mapping[str, Any]) -> bool:
         return False
     counts = (training.get("photos_per_label") or {}).values()
     return (
-        all(type(one) is int for one in counts)
+        all(one is None or type(one) is int for one in counts)
         and _texts(training.get("trust") or [])
         and (training.get("tuning") is None or _tuning(training["tuning"]))
     )
