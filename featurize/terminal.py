@@ -99,7 +99,11 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         except KeyboardInterrupt:
-            return _fail("interrupted", "run the same command again: what was computed is kept", status=130)
+            return _fail(
+                "interrupted",
+                "run the same command again: vectors that are in the store are not computed again",
+                status=130,
+            )
         except OSError as error:
             return _fail(str(error), "check the path, its permissions and the free space")
         except MemoryError:
