@@ -19,7 +19,6 @@ from featurize.upkeep import open_sections
 
 N_PHOTOS = 400
 N_KILLS = 25
-N_FEW = 288
 
 
 @pytest.fixture(scope="module")
@@ -182,11 +181,12 @@ def test_a_network_killed_twice_loses_at_most_256_images(photos, tmp_path):
     )
     few = tmp_path / "few"
     few.mkdir()
-    for path in sorted(photos.rglob("*.png"))[:N_FEW]:
+    for path in photos.rglob("*.png"):
         os.link(path, few / path.name)
     command = [sys.executable, "-c", NETWORK, str(few), str(store), str(counter)]
     n_kept = 0
-    for at_least in (180, 60):
+    # By the first kill more is computed than may be lost, and two batches are still to come.
+    for at_least in (320, 32):
         counter.write_bytes(b"")
         process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
         while counter.stat().st_size < at_least and process.poll() is None:
@@ -197,13 +197,12 @@ def test_a_network_killed_twice_loses_at_most_256_images(photos, tmp_path):
         assert process.returncode == -signal.SIGKILL, messages
         n_before, n_kept = n_kept, n_stored(store)
         assert n_kept >= n_before + counter.stat().st_size - 256
-    assert n_kept >= 128
     counter.write_bytes(b"")
     subprocess.run([*command, *map(str, tables)], check=True, capture_output=True, timeout=120)
     interrupted, alone = (FeatureTable.read(table) for table in tables)
-    assert interrupted.digest() == alone.digest() and len(alone) == N_FEW
+    assert interrupted.digest() == alone.digest() and len(alone) == N_PHOTOS
     # The first found what the killed runs had kept; each makes its golden vector too.
-    assert counter.stat().st_size == 2 * N_FEW - n_kept + 2
+    assert counter.stat().st_size == 2 * N_PHOTOS - n_kept + 2
 
 
 def test_two_at_once_on_overlapping_folders(photos, whole, tmp_path):
