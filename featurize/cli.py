@@ -3,7 +3,9 @@
 import argparse
 import csv
 import os
+import time
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from featurize.errors import UsageError
@@ -114,13 +116,19 @@ def _extract(args: argparse.Namespace) -> int:
     rejects_file = args.rejects or os.path.splitext(args.output)[0] + ".rejects.csv"
     check_outputs([args.output, rejects_file], [args.source])
     extractors, distort = _extractors(args), _distortion(args)
+    moments = [time.perf_counter()]
     source = list_source(args.source, group_by=args.group_by)
+    moments.append(time.perf_counter())
     result = run_extraction(
         source, extractors, store=args.store, distort=distort, rehash=args.rehash, jobs=args.jobs
     )
+    moments.append(time.perf_counter())
     result.table.write(args.output)
+    moments.append(time.perf_counter())
     write_rejects(rejects_file, result.rejects)
     _say(args, result, rejects_file)
+    listing, featurizing, writing = (after - before for before, after in pairwise(moments))
+    log.debug("listing %.2f s, reading and featurizing %.2f s, writing %.2f s", listing, featurizing, writing)
     return 1 if args.strict and result.rejects else 0
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -206,3 +207,8 @@ def test_no_output_overwrites_another_or_an_input(photos, extract, tmp_path):
         assert status == 1 and not (tmp_path / "t.parquet").exists()
         assert_one_error_and_one_hint(lines)
     assert manifest.read_text().startswith("image")
+
+
+def test_verbose_says_how_long_each_part_took(photos, extract, tmp_path):
+    _, _, lines = extract(photos, "-o", tmp_path / "t.parquet", "--verbose")
+    assert re.fullmatch(r"listing [\d.]+ s, reading and featurizing [\d.]+ s, writing [\d.]+ s", lines[-1])
