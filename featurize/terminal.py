@@ -3,10 +3,12 @@
 import argparse
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from featurize.errors import BottleheadError, UsageError
 
@@ -46,13 +48,27 @@ def _jobs(text: str) -> int:
 
 def new_parser(prog: str, description: str, example: str) -> argparse.ArgumentParser:
     """A parser whose help ends with an example."""
-    return argparse.ArgumentParser(
+    return _Parser(
         prog=prog,
         description=description,
         epilog="example:\n  " + example.replace("\n", "\n  "),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        lists = [
+            action.option_strings[0]
+            for action in self._actions
+            if action.nargs == "+" and action.option_strings
+        ]
+        if message.startswith("the following arguments are required") and lists:
+            message += (
+                f" ({' and '.join(lists)} take every word up to the next option: put what is required first)"
+            )
+        super().error(message)
 
 
 def add_command(
@@ -75,7 +91,7 @@ def add_command(
 def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     """Parse, run, and turn known errors into one ``error:`` and one ``hint:`` line.
 
-    Returns the exit status: 0 done, 1 a known error, 130 interrupted; argparse itself exits with 2.
+    Returns the exit status: 0 done, 1 a known error, 130 interrupted, 143 terminated; argparse itself exits with 2.
     """
     args = parser.parse_args(argv)
     level = logging.ERROR if args.quiet else logging.DEBUG if args.verbose else logging.INFO
@@ -87,7 +103,7 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
         elif hasattr(stream, "reconfigure"):
             # A terminal or pipe that knows only ASCII gets escapes for the rest, never an exception.
             stream.reconfigure(errors="backslashreplace")
-    with _messages_on_stderr(level):
+    with _messages_on_stderr(level), _orderly_end():
         try:
             status = args.run(args)
             sys.stdout.flush()
@@ -98,16 +114,38 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
             # The reader of our output (head, less) has seen enough; keep Python from complaining at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
+            terminated = isinstance(interrupt, _Terminated)
             return _fail(
-                "interrupted",
+                "terminated" if terminated else "interrupted",
                 "run the same command again: vectors that are in the store are not computed again",
-                status=130,
+                status=143 if terminated else 130,
             )
         except OSError as error:
             return _fail(str(error), "check the path, its permissions and the free space")
         except MemoryError:
             return _fail("out of memory", "use fewer images at once, or a machine with more memory")
+
+
+class _Terminated(KeyboardInterrupt):
+    """Somebody asked the process to end: a batch system, a shutdown."""
+
+
+@contextmanager
+def _orderly_end() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does: what was computed is kept, half-written files are removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set what a signal does
+        return
+
+    def end(number: int, frame: Any) -> NoReturn:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _fail(message: str, hint: str, status: int = 1) -> int:

@@ -4,6 +4,7 @@ import argparse
 import io
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -99,6 +100,42 @@ def test_wrong_usage_exits_with_2(argv, capsys):
         run(lambda args: 0, *argv)
     assert caught.value.code == 2
     assert "usage: tool" in capsys.readouterr().err
+
+
+def test_a_list_that_swallows_what_is_required_is_explained(capsys):
+    parser = new_parser("tool", "Does things.", "tool act")
+    command = add_command(parser.add_subparsers(), "act", lambda args: 0, "Acts.", "tool act")
+    command.add_argument("source", metavar="SOURCE")
+    command.add_argument("--features", nargs="+")
+    with pytest.raises(SystemExit):
+        run_command(parser, ["act", "--features", "glcm", "photos"])
+    assert "required: SOURCE (--features take every word up to the next option" in capsys.readouterr().err
+
+
+PATIENT = """
+import sys, time
+from featurize.terminal import add_command, new_parser, run_command
+def act(args):
+    try:
+        print("ready", flush=True)
+        time.sleep(60)
+    finally:
+        print("tidied", flush=True)
+parser = new_parser("tool", "Does things.", "tool act")
+add_command(parser.add_subparsers(), "act", act, "Acts.", "tool act")
+sys.exit(run_command(parser, ["act"]))
+"""
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_process_that_is_asked_to_end_tidies_up(number, status):
+    command = [sys.executable, "-c", PATIENT]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        out, err = process.communicate()
+    assert out == "tidied\n" and process.returncode == status
+    assert err.splitlines()[0] == f"error: {'terminated' if status == 143 else 'interrupted'}"
 
 
 def say_everything(args: argparse.Namespace) -> int:
