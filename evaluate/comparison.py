@@ -7,20 +7,18 @@ from typing import Any
 
 from classify.rows import relabelled, usable_rows
 from classify.tuned import tuned_heads
-from evaluate import metrics
 from evaluate.counted import COUNTED_METHOD
 from evaluate.crossval import Predictions, cross_validate
+from evaluate.details import details_of
 from evaluate.folds import folds_for
 from evaluate.leakage import accuracy_again, describe_duplicates, duplicates_of
-from evaluate.mistakes import by_image, hardest, misclassified, wrong_every_time
 from evaluate.pairs import compare_pairs, fold_accuracies, fold_numbers
 from evaluate.provenance import data_warnings, describe_data, describe_features, versions
 from evaluate.scores import all_scores, check_positive
 from evaluate.shortcuts import CRITERION, NUISANCE, check_shortcuts
 from evaluate.significance import BAYES_METHOD, FAMILY_METHOD, MCNEMAR_METHOD
 from evaluate.statistics import COMPARISON_METHOD, INTERVAL_METHOD, cross_validated_interval
-from evaluate.superclass import check_superclasses, superclass_errors
-from evaluate.suspects import label_suspects
+from evaluate.superclass import check_superclasses
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 
@@ -50,7 +48,8 @@ class Comparison:
         Pairs on the same folds: the best of each features against the best of all, and on the best features
         each head against the best one; see `evaluate.pairs.compare_pairs`.
     best : dict
-        Of the first result: ``confusion``, ``confusion_percent``, ``per_label``, ``misclassified``,
+        Of the first result: ``confusion``, ``confusion_percent``, ``per_label``, ``misclassified`` (the first
+        60 with ``nearest``, the training photos that they resemble most, see `evaluate.nearest`),
         ``label_suspects`` (worth a look, not a verdict), ``superclasses`` (None when none were given), and on its
         features over all heads ``wrong_every_time`` and ``hardest``.
     warnings : list of str
@@ -221,7 +220,7 @@ def compare(
     return Comparison(
         results=results,
         comparisons=compare_pairs(results, predictions, rope),
-        best=_details(predictions, best["features"], best["head"], superclasses),
+        best=details_of(predictions, best["features"], best["head"], superclasses, used, made),
         warnings=[
             *([leaks["words"]] if leaks and leaks["words"] else []),
             *([shortcuts["words"]] if shortcuts and shortcuts["found"] else []),
@@ -267,25 +266,6 @@ def _score(mine: Predictions, features: str, head: str, positive: str | None) ->
         "predict_seconds_per_image": float(times["predict_seconds"].sum() / times["n_testing"].sum()),
         "model_bytes": int(sizes.iloc[0]) if len(sizes) else None,
         "accuracy_per_fold": fold_accuracies(mine).tolist(),
-    }
-
-
-def _details(
-    predictions: Predictions, features: str, head: str, superclasses: Mapping[str, str] | None
-) -> dict[str, Any]:
-    """What is told of the best pair alone, and of the features that it uses."""
-    mine = predictions.of(features, head)
-    confusion, photos = metrics.confusion(mine.label, mine.predicted, mine.labels), by_image(mine)
-    predicted = metrics.most_probable(photos.probabilities, photos.labels)
-    return {
-        "confusion": confusion,
-        "confusion_percent": metrics.percent_of_rows(confusion["matrix"]),
-        "per_label": metrics.per_label(mine.label, mine.predicted, mine.labels),
-        "misclassified": misclassified(mine),
-        "wrong_every_time": wrong_every_time(predictions, features),
-        "hardest": hardest(predictions, features),
-        "label_suspects": label_suspects(photos),
-        "superclasses": superclass_errors(photos.label, predicted, superclasses) if superclasses else None,
     }
 
 

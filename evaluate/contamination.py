@@ -106,7 +106,7 @@ def find_contamination(
                 f"the model's features {model.features} have {width} numbers, too few to tell photos apart",
                 "leave --training out; photos with the same bytes are found without it",
             )
-        kept = training.filter(_trained_on(model, training))
+        kept = training.filter(trained_on(model, training))
         vectors, photos = kept.vectors[name], len(kept)
         if not tells_apart(vectors):
             raise UsageError(
@@ -125,7 +125,7 @@ def find_contamination(
     return Contamination(seen, (similarity >= THRESHOLD) & ~seen, len(vectors), photos)
 
 
-def _trained_on(model: "Model", training: FeatureTable) -> np.ndarray:
+def trained_on(model: "Model", training: FeatureTable) -> np.ndarray:
     """The photos of the table that were in the training set, by content; where no content is known, by the split."""
     photos = training.variant == 0
     if len(model.hashes):

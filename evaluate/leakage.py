@@ -20,6 +20,7 @@ from featurize.table import FeatureTable
 from featurize.terminal import log
 
 LOOKED_AT_UNASKED = 20_000
+LISTED = 100
 
 
 def duplicates_of(
@@ -71,7 +72,8 @@ def describe_duplicates(
     Returns
     -------
     dict
-        ``features``, ``threshold``, ``images`` (photos in any pair), ``parted`` (photos tested by heads that were
+        ``features``, ``threshold``, ``images`` (photos in any pair), ``counts`` and the first 100 ``pairs`` (as in
+        `evaluate.duplicates.Duplicates`), ``parted`` (photos tested by heads that were
         trained on their near-duplicate), ``accuracy_at_random`` and ``accuracy_together`` (None where only one was
         measured), ``words`` (empty when there is nothing to say).
     """
@@ -95,6 +97,8 @@ def describe_duplicates(
         "features": found.features,
         "threshold": found.threshold,
         "images": found.counts["images"],
+        "counts": found.counts,
+        "pairs": found.pairs[:LISTED],
         "parted": crossing,
         "accuracy_at_random": at_random,
         "accuracy_together": together if at_random is not None else None,

@@ -51,13 +51,43 @@ def calibration_error(label: np.ndarray, probabilities: np.ndarray, labels: Sequ
     >>> calibration_error(["cat", "dog"], np.array([[0.75, 0.25], [0.75, 0.25]]), ["cat", "dog"])
     0.25
     """
+    bins = reliability(label, probabilities, labels)
+    gaps = sum(one["images"] * abs(one["confidence"] - one["accuracy"]) for one in bins)
+    return float(gaps / sum(one["images"] for one in bins))
+
+
+def reliability(
+    label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]
+) -> list[dict[str, float]]:
+    """The bins behind `calibration_error`: is what is said with 80 % right 80 times in 100?
+
+    Returns
+    -------
+    list of dict
+        By bin that holds an image, in ascending order: ``low`` and ``high``, its ends (the upper one belongs to it);
+        ``images``; ``confidence``, the mean probability of the predicted label; ``accuracy``, the share that is right.
+
+    Examples
+    --------
+    >>> (only,) = reliability(["cat", "dog"], np.array([[0.75, 0.25], [0.75, 0.25]]), ["cat", "dog"])
+    >>> only["images"], only["confidence"], only["accuracy"]
+    (2, 0.75, 0.5)
+    """
     chances = np.asarray(probabilities, dtype=np.float64)
     confidence, place = chances.max(axis=1), chances.argmax(axis=1)
     right = np.asarray(labels, dtype=str)[place] == np.asarray(label, dtype=str)
     # Bins are open below and closed above, so that a probability of 1 lies in the last one.
     bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
-    gaps = np.bincount(bins, confidence - right, minlength=BINS)
-    return float(np.abs(gaps).sum() / len(confidence))
+    return [
+        {
+            "low": one / BINS,
+            "high": (one + 1) / BINS,
+            "images": int((bins == one).sum()),
+            "confidence": float(confidence[bins == one].mean()),
+            "accuracy": float(right[bins == one].mean()),
+        }
+        for one in np.unique(bins).tolist()
+    ]
 
 
 def top_k(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> dict[str, float]:

@@ -33,7 +33,8 @@ def describe_data(table: FeatureTable) -> dict[str, Any]:
     dict
         ``digest`` (SHA-256 over ids and vectors), ``source``, ``rows``, ``images``, ``distorted``,
         ``labels`` (images by label), ``groups``, and ``identical_images``: how many photos have the same bytes
-        as another one and are kept together with it.
+        as another one and are kept together with it; and ``conflicting_labels``: a list per content that stands
+        under several labels, of its ``image`` and ``label``.
     """
     photos = table.filter(table.variant == 0)
     copies = Counter(sha for sha in photos.sha256 if sha is not None)
@@ -46,6 +47,10 @@ def describe_data(table: FeatureTable) -> dict[str, Any]:
         "labels": dict(sorted(Counter(str(label) for label in photos.label).items())),
         "groups": len(np.unique(photos.groups)),
         "identical_images": sum(count for count in copies.values() if count > 1),
+        "conflicting_labels": [
+            [{"image": image, "label": label} for image, label in images]
+            for images in conflicting_images(table)
+        ],
     }
 
 

@@ -35,7 +35,7 @@ def all_scores(
     Returns
     -------
     dict
-        ``balanced_accuracy, macro_f1, averages, log_loss, brier, calibration_error, top_k, roc_auc,
+        ``balanced_accuracy, macro_f1, averages, log_loss, brier, calibration_error, reliability, top_k, roc_auc,
         average_precision`` (the last two are means over `one_vs_rest`, which is there as well), ``per_label``
         and, with `positive`, ``positive``. Probabilities of several folds are pooled as they are.
 
@@ -55,6 +55,7 @@ def all_scores(
         "log_loss": metrics.log_loss(label, chances, labels),
         "brier": probabilities.brier_score(label, chances, labels),
         "calibration_error": probabilities.calibration_error(label, chances, labels),
+        "reliability": probabilities.reliability(label, chances, labels),
         "top_k": probabilities.top_k(label, chances, labels),
         "roc_auc": probabilities.mean_over_labels(ranks, "roc_auc"),
         "average_precision": probabilities.mean_over_labels(ranks, "average_precision"),

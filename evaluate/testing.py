@@ -11,8 +11,9 @@ import numpy as np
 from classify.heads import head_name
 from classify.rows import select_vectors, usable_rows
 from evaluate import metrics
-from evaluate.contamination import find_contamination
+from evaluate.contamination import find_contamination, trained_on
 from evaluate.mistakes import wrong_rows
+from evaluate.nearest import nearest_in_table
 from evaluate.provenance import data_warnings, describe_data, describe_features, versions
 from evaluate.scores import all_scores, check_positive, scores_at
 from evaluate.statistics import TEST_INTERVAL_METHOD, grouped_interval
@@ -39,13 +40,17 @@ class TestResult:
         set), ``near`` (how many others nearly are one of it; None where that could not be looked at) and
         ``unseen``: None, or ``images``, ``accuracy`` and ``accuracy_interval`` of those that are neither.
     details : dict
-        ``confusion``, ``confusion_percent``, ``misclassified`` and ``superclasses`` (None when none were given).
+        ``confusion``, ``confusion_percent``, ``misclassified`` (with the training table given, the first 60 with
+        ``nearest``, the training photos that they resemble most, see `evaluate.nearest`) and ``superclasses``
+        (None when none were given).
     warnings : list of str
         What to know before believing the numbers.
     data, features : dict
         What they rest on.
     model : dict
         ``head``, ``features`` and ``labels`` of the model.
+    training : FeatureTable or None
+        The photos that it was trained on, where their table was given.
     """
 
     __test__ = False  # pytest collects classes by their name
@@ -57,6 +62,7 @@ class TestResult:
     features: dict[str, Any]
     model: dict[str, Any]
     table: FeatureTable = field(repr=False)
+    training: FeatureTable | None = field(repr=False, default=None)
     command: str = ""
 
     def __str__(self) -> str:
@@ -136,6 +142,8 @@ def test(
     predicted = np.asarray(labels, dtype=object)[given]
     right, known = predicted == label, find_contamination(model, used, training)
     interval = grouped_interval(right, used.groups)
+    trained = None if training is None else _trained(model, training)
+    wrong = wrong_rows(used.image, label, probabilities, labels, given)
     confusion = metrics.confusion(label, predicted, labels)
     scores = {
         "accuracy": interval.mean,
@@ -152,7 +160,7 @@ def test(
         details={
             "confusion": confusion,
             "confusion_percent": metrics.percent_of_rows(confusion["matrix"]),
-            "misclassified": wrong_rows(used.image, label, probabilities, labels, given),
+            "misclassified": nearest_in_table(used, trained, model.features, wrong),
             "superclasses": superclass_errors(label, predicted, superclasses) if superclasses else None,
         },
         warnings=[*known.warnings(), *data_warnings(used, [model.features])],
@@ -164,7 +172,15 @@ def test(
             "labels": labels,
         },
         table=used,
+        training=trained,
     )
+
+
+def _trained(model: "Model", training: FeatureTable) -> FeatureTable:
+    """The photos of the table that the model was trained on, under the labels that it knows."""
+    kept = training.filter(trained_on(model, training))
+    relabel = model.relabel or {}
+    return kept.with_column("label", [relabel.get(one, one) for one in kept.label])
 
 
 def _relabelled(model: "Model", table: FeatureTable) -> FeatureTable:

@@ -134,3 +134,17 @@ def test_a_share_of_nothing_is_not_known():
 def test_a_positive_label_needs_to_be_one_of_two(labels, message):
     with pytest.raises(UsageError, match=message):
         check_positive(labels, "x")
+
+
+@pytest.mark.parametrize("n_labels", [2, 3, 7])
+def test_the_bins_of_the_reliability_hold_every_image_once(n_labels):
+    label, chances, labels = made(n_labels, 4)
+    bins = probabilities.reliability(label, chances, labels)
+    sure, right = chances.max(axis=1), metrics.most_probable(chances, labels).astype(str) == label
+    for one in bins:
+        inside = (sure > one["low"]) & (sure <= one["high"])
+        assert one["images"] == inside.sum() > 0
+        assert one["confidence"] == pytest.approx(sure[inside].mean())
+        assert one["accuracy"] == pytest.approx(right[inside].mean())
+    assert sum(one["images"] for one in bins) == len(label)
+    assert [one["low"] for one in bins] == sorted({one["low"] for one in bins})
