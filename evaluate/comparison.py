@@ -12,6 +12,7 @@ from evaluate.crossval import Predictions, cross_validate
 from evaluate.details import details_of
 from evaluate.folds import folds_for
 from evaluate.leakage import accuracy_again, describe_duplicates, duplicates_of
+from evaluate.methods import with_methods_paragraph
 from evaluate.pairs import compare_pairs, fold_accuracies, fold_numbers
 from evaluate.provenance import data_warnings, describe_data, describe_features, versions
 from evaluate.scores import all_scores, check_positive
@@ -88,7 +89,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the predictions themselves, ready for JSON; ``format_version`` 1."""
-        return {
+        content = {
             "format_version": FORMAT_VERSION,
             "kind": "comparison",
             "results": self.results,
@@ -105,6 +106,7 @@ class Comparison:
             "versions": versions(),
             "command": self.command,
         }
+        return with_methods_paragraph(content)
 
     def to_html(self, images: str | Path | None = None) -> str:
         """The report, one self-contained page; `images` is the folder of the photos, when they have moved."""

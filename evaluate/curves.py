@@ -13,6 +13,7 @@ from classify.rows import relabelled, usable_rows
 from evaluate import metrics
 from evaluate.comparison import all_features
 from evaluate.crossval import Predictions, cross_validate
+from evaluate.methods import with_methods_paragraph
 from evaluate.pairs import fold_numbers
 from evaluate.powerlaw import METHOD, extrapolate, fit_power_law
 from evaluate.provenance import data_warnings, describe_data, describe_features, versions
@@ -63,7 +64,7 @@ class LearningCurve:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON; ``format_version`` 1."""
-        return {
+        content = {
             "format_version": FORMAT_VERSION,
             "kind": "curve",
             "model": self.model,
@@ -80,6 +81,7 @@ class LearningCurve:
             "versions": versions(),
             "command": self.command,
         }
+        return with_methods_paragraph(content)
 
     def to_html(self, images: str | Path | None = None) -> str:
         """The report, one self-contained page; `images` is there for likeness with the other results."""

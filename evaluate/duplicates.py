@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from evaluate.methods import with_methods_paragraph
+from evaluate.provenance import describe_data, describe_features, versions
 from evaluate.similar import EXACT_UP_TO, check_threshold, similar_pairs, typical_similarity
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
@@ -64,7 +66,7 @@ class Duplicates:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON; ``format_version`` 1."""
-        return {
+        content = {
             "format_version": FORMAT_VERSION,
             "kind": "duplicates",
             "features": self.features,
@@ -73,8 +75,12 @@ class Duplicates:
             "images": self.images,
             "counts": self.counts,
             "pairs": self.pairs,
+            "data": describe_data(self.table),
+            "described": describe_features(self.table, [self.features]),
+            "versions": versions(),
             "command": self.command,
         }
+        return with_methods_paragraph(content)
 
     def to_html(self, images: str | Path | None = None) -> str:
         """The pairs side by side, one self-contained page; `images` is the folder of the photos if they moved."""

@@ -44,7 +44,7 @@ def describe_data(table: FeatureTable) -> dict[str, Any]:
         "rows": len(table),
         "images": len(photos),
         "distorted": len(table) - len(photos),
-        "labels": dict(sorted(Counter(str(label) for label in photos.label).items())),
+        "labels": dict(sorted(Counter(str(label) for label in photos.label if label is not None).items())),
         "groups": len(np.unique(photos.groups)),
         "identical_images": sum(count for count in copies.values() if count > 1),
         "conflicting_labels": [

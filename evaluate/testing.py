@@ -12,6 +12,7 @@ from classify.heads import head_name
 from classify.rows import select_vectors, usable_rows
 from evaluate import metrics
 from evaluate.contamination import find_contamination, trained_on
+from evaluate.methods import with_methods_paragraph
 from evaluate.mistakes import wrong_rows
 from evaluate.nearest import nearest_in_table
 from evaluate.provenance import data_warnings, describe_data, describe_features, versions
@@ -72,7 +73,7 @@ class TestResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON; ``format_version`` 1."""
-        return {
+        content = {
             "format_version": FORMAT_VERSION,
             "kind": "test",
             **self.scores,
@@ -85,6 +86,7 @@ class TestResult:
             "versions": versions(),
             "command": self.command,
         }
+        return with_methods_paragraph(content)
 
     def to_html(self, images: str | Path | None = None) -> str:
         """The report, one self-contained page; `images` is the folder of the photos, when they have moved."""

@@ -1,0 +1,119 @@
+"""The methods paragraph says what the result holds, nothing else, and its references are those it cites."""
+
+import re
+
+import numpy as np
+import pytest
+
+from classify.train import train
+from evaluate import methods, testing
+from evaluate.comparison import compare
+from evaluate.curves import learning_curve
+from evaluate.duplicates import find_duplicates
+from evaluate.references import REFERENCES, cited_in
+from featurize.table import FeatureTable
+
+CITATION = re.compile(r"\(([A-Z][A-Za-z]+(?: and [A-Z][A-Za-z]+| et al\.)? (?:19|20)\d\d)[,)]")
+
+
+def paragraph(result):
+    found = result.to_dict()["methods_paragraph"]
+    return found["text"], found["references"]
+
+
+def test_a_comparison_is_told_whole(comparison):
+    text, references = paragraph(comparison)
+    best = comparison.results[0]
+    for words in (
+        "60 photos with 3 labels (ant 20, bee 20, cat 20)",
+        comparison.data["digest"][:12],
+        "4 folds (stratified; groups and identical images kept together; seed 0)",
+        "softmax (multinomial logistic regression",
+        "max_iter=1000",
+        "sklearn.naive_bayes.GaussianNB",
+        "Before softmax every block",
+        f"Best was {best['head']} on {best['features']}, with {100 * best['accuracy']['mean']:.1f} %",
+        comparison.to_dict()["methods"]["interval"],
+        "good (origin not recorded)",
+        f"scikit-learn {comparison.to_dict()['versions']['scikit-learn']}",
+    ):
+        assert words in text
+    assert "groups of the" not in text and "distorted" not in text and "searched anew" not in text
+    assert any("10.1023/A:1024068626366" in one for one in references)
+    assert [one for one in references if "Haralick" in one] == []
+
+
+def test_every_citation_in_a_paragraph_has_its_reference(comparison, confused):
+    for result in (
+        comparison,
+        learning_curve(confused, "good", cv=3, jobs=1),
+        find_duplicates(confused, "good"),
+    ):
+        text, references = paragraph(result)
+        cited = set(CITATION.findall(text))
+        assert cited and {REFERENCES[words] for words in cited} <= set(references)
+        assert len(references) == len(set(references))
+    assert all(re.search(r"https://\S+$", one) for one in REFERENCES.values())
+
+
+def test_a_name_inside_another_word_is_no_citation():
+    assert cited_in("Holmium and Wilsonia") == []
+
+
+def described(**entry):
+    table = FeatureTable.from_arrays(
+        {"net": np.random.default_rng(0).random((24, 80))},
+        label=["a", "b"] * 12,
+        group=[f"leaf {i // 4}" for i in range(24)],
+    )
+    table.metadata["features"] = {"net": {"width": 80, "fingerprint": "f" * 64, **entry}}
+    return table
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        (
+            {"family": "inception_v3", "weights": {"source": "file", "sha256": "ab" * 32}},
+            "net (80 numbers; a frozen network, SHA-256 of the weights abababababab; fingerprint of all settings "
+            "ffffffffffff; Szegedy et al. 2016)",
+        ),
+        ({"weights": {"source": "random", "seed": 3}}, "an untrained network with random weights, seed 3"),
+        ({"fingerprint": "imported"}, "imported, its making unknown"),
+    ],
+)
+def test_where_the_vectors_come_from_and_which_photos_stay_together(entry, words):
+    table = described(**entry)
+    text, _ = paragraph(compare(table, heads=["knn"], cv=3, repeats=2, jobs=1))
+    assert words in text and "make 6 groups of the 24" in text and "divided 2 times" in text
+
+
+def test_a_test_says_what_the_model_knew(confused):
+    even = np.arange(60) % 2 == 0
+    model = train(confused.filter(even), "svm:C=2", "good", jobs=1)
+    fresh, _ = paragraph(testing.test(model, confused.filter(~even)))
+    assert "None of the photos was in its training set." in fresh and "C=2" in fresh
+    mixed, references = paragraph(testing.test(model, confused))
+    assert "30 of the photos were in its training set; on the 30 that it did not know" in mixed
+    assert any("Wilson" in one for one in references)
+    known, _ = paragraph(testing.test(model, confused.filter(even)))
+    assert "All of the photos, or nearly the same ones, were in its training set." in known
+
+
+def test_many_labels_are_not_all_named():
+    data = {
+        "images": 400,
+        "labels": {f"kind-{i:03}": 2 for i in range(200)},
+        "digest": "0" * 64,
+        "distorted": 0,
+    }
+    text = " ".join(methods._photos(data))
+    assert "200 labels" in text and "and 188 more" in text and text.count("kind-") == 12
+
+
+def test_duplicates_of_photos_without_labels_have_a_paragraph(confused):
+    table = confused.with_column("label", [None] * 60)
+    found = find_duplicates(table, "good", threshold=0.999)
+    text, _ = paragraph(found)
+    assert text.startswith("The data are 60 photos; SHA-256") and "all pairs were compared" in text
+    assert found.to_dict()["data"]["labels"] == {}
