@@ -48,7 +48,7 @@ def test_test_writes_the_keys_that_were_promised(files, capsys):
     content = json.loads((files / "t.json").read_text())
     assert isinstance(content["accuracy"], float)
     assert set(content["confusion"]) == {"labels", "matrix"}
-    assert set(content["misclassified"][0]) == {"image", "label", "predicted", "confidence"}
+    assert set(content["misclassified"][0]) == {"image", "label", "predicted", "confidence", "nearest"}
 
 
 def test_misclassified_prints_the_list_of_compare_and_of_test(files, capsys):
