@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skimage.feature import graycomatrix
 
 from featurize import GLCM, BottleheadError
-from featurize.extractors.glcm import LONGER_SIDE, grey_image
+from featurize.extractors.glcm import LONGER_SIDE, co_occurrences, grey_image
 from featurize.pixels import Photo
 
 # Haralick's own example image; level k of 4 is grey 64 k.
@@ -87,3 +88,22 @@ def test_colour_channels_are_those_of_three_grey_photos():
 def test_unknown_properties_and_channels_are_refused_with_the_choices(wrong):
     with pytest.raises(BottleheadError, match=r"choose (five or haralick|grey or rgb)"):
         _ = GLCM(**wrong).width
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (2, 2), (40, 30)])
+def test_shares_are_those_of_scikit_image_to_the_bit(shape):
+    # In the first two some offsets have no pair at all.
+    image = np.random.default_rng(5).integers(0, 8, shape, dtype=np.uint8)
+    distances, angles = (1, 2), (0, 45, 90, 135)
+    expected = graycomatrix(image, distances, np.deg2rad(angles), 8, symmetric=True, normed=True)
+    np.testing.assert_array_equal(co_occurrences(image, 8, distances, angles), expected.reshape(8, 8, -1))
+
+
+def test_the_width_is_the_number_of_names():
+    for options in (
+        {},
+        {"properties": "haralick", "average": False, "distances": (1, 2)},
+        {"channels": "rgb"},
+    ):
+        texture = GLCM(**options)
+        assert texture.width == len(texture.value_names)

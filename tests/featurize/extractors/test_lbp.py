@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from skimage.feature import local_binary_pattern
 
 from featurize import LBP, BottleheadError
+from featurize.extractors.lbp import uniform_patterns
 
 NOISE = np.repeat(np.random.default_rng(0).integers(1, 200, (40, 50, 1), dtype=np.uint8), 3, axis=2)
 
@@ -38,3 +40,16 @@ def test_turning_by_a_right_angle_and_lightening_change_nothing():
 def test_impossible_radii_are_refused(radii):
     with pytest.raises(BottleheadError, match="1 to 8 pixels"):
         LBP(radii).fingerprint()
+
+
+@pytest.mark.parametrize("radius", [1, 2, 3, 6, 8])
+@pytest.mark.parametrize("shape", [(1, 1), (45, 70), (33, 200)])
+def test_counts_are_those_of_scikit_image_on_the_image_with_its_edge_repeated(radius, shape):
+    rng = np.random.default_rng(radius)
+    # Few levels: many neighbours that are as light as the centre, or nearly.
+    for grey in (rng.integers(0, 4, shape, dtype=np.uint8), rng.integers(0, 256, shape, dtype=np.uint8)):
+        wide = np.pad(grey, radius, mode="edge")
+        patterns = local_binary_pattern(wide, 8 * radius, radius, method="uniform")
+        inner = patterns[radius:-radius, radius:-radius].astype(int)
+        expected = np.bincount(inner.ravel(), minlength=8 * radius + 2)
+        np.testing.assert_array_equal(uniform_patterns(grey, radius), expected)
