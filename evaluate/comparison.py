@@ -13,7 +13,7 @@ from evaluate.details import details_of
 from evaluate.folds import folds_for
 from evaluate.leakage import accuracy_again, describe_duplicates, duplicates_of
 from evaluate.methods import with_methods_paragraph
-from evaluate.pairs import compare_pairs, fold_accuracies, fold_numbers
+from evaluate.pairs import compare_pairs, fold_accuracies
 from evaluate.provenance import data_warnings, describe_data, describe_features, versions
 from evaluate.scores import all_scores, check_positive
 from evaluate.shortcuts import CRITERION, NUISANCE, check_shortcuts
@@ -253,9 +253,9 @@ def _score(mine: Predictions, features: str, head: str, positive: str | None) ->
     times = mine.times
     interval = cross_validated_interval(
         mine.label == mine.predicted,
-        fold_numbers(mine),
+        mine.rows["row"].to_numpy(),
         mine.rows["group"].to_numpy(),
-        times["n_training"].to_numpy(),
+        n_folds=len(times),
     )
     sizes = times["model_bytes"].dropna()
     return {

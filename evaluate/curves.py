@@ -14,7 +14,6 @@ from evaluate import metrics
 from evaluate.comparison import all_features
 from evaluate.crossval import Predictions, cross_validate
 from evaluate.methods import with_methods_paragraph
-from evaluate.pairs import fold_numbers
 from evaluate.powerlaw import METHOD, extrapolate, fit_power_law
 from evaluate.provenance import data_warnings, describe_data, describe_features, versions
 from evaluate.statistics import INTERVAL_METHOD, cross_validated_interval
@@ -225,7 +224,8 @@ def _at_most(fold: Fold, used: FeatureTable, size: int, seed: int) -> Fold:
 def _point(found: Predictions, size: int) -> dict[str, Any]:
     sizes = found.times["n_training"].to_numpy()
     groups = found.rows["group"].to_numpy()
-    interval = cross_validated_interval(found.label == found.predicted, fold_numbers(found), groups, sizes)
+    right, image = found.label == found.predicted, found.rows["row"].to_numpy()
+    interval = cross_validated_interval(right, image, groups, len(sizes))
     scores = metrics.per_label(found.label, found.predicted, found.labels)
     return {
         "images_per_label": size,

@@ -31,20 +31,38 @@ def compare_pairs(
     Returns
     -------
     list of dict
-        ``compares`` (``features`` or ``head``), ``one``, ``other``, ``difference, low, high, p_value``; ``p_holm``,
-        corrected for the number of comparisons (``family``); ``probability`` (``worse, same, better``) and
-        ``rope``; ``same_in_every_fold``, whether the numbers come from counting photos for want of a spread, see
-        `evaluate.counted`; ``mcnemar`` (``only_one_right, only_other_right, p_value, p_holm, family``); ``words``.
+        ``compares`` (``features`` or ``head``), ``one``, ``other``, ``difference, low, high`` (by photos, see
+        `evaluate.counted`), ``p_value`` (over folds); ``p_holm``, corrected for the number of comparisons
+        (``family``); ``probability`` (``worse, same, better``) and ``rope``; ``same_in_every_fold``, whether p value
+        and probability come from counting photos for want of a spread over folds; ``mcnemar`` (``only_one_right,
+        only_other_right, p_value, p_holm, family``); ``verdict``, see `verdict_of`; ``words``.
     """
     found = [_pair(*opponents, predictions, rope) for opponents in _opponents(results)]
     for tests in (found, [pair["mcnemar"] for pair in found]):
         for test, p_value in zip(tests, holm([test["p_value"] for test in tests]), strict=True):
             test.update(p_holm=p_value, family=len(found))
+    found = [{**pair, "verdict": verdict_of(pair)} for pair in found]
     return [{**pair, "words": _words(pair)} for pair in found]
 
 
+def verdict_of(pair: dict[str, Any]) -> str:
+    """``beats``, ``ahead`` or ``undecided``: what may be said of the first against the second.
+
+    One rule, so that the words, the interval and the test never contradict each other. *Undecided*: the 95 % interval
+    holds 0. *Ahead*: it does not, on these photos and with these heads; but heads trained on other photos may differ,
+    or among so many comparisons one like it is to be expected. *Beats*: the test over the folds, corrected for
+    shared training photos and for the number of comparisons, says so too (p < 0.05).
+
+    >>> verdict_of({"low": 0.01, "high": 0.05, "p_holm": 0.03}), verdict_of({"low": 0.01, "high": 0.05, "p_holm": 0.2})
+    ('beats', 'ahead')
+    """
+    if pair["low"] <= 0 <= pair["high"]:
+        return "undecided"
+    return "beats" if pair["p_holm"] < 0.05 else "ahead"
+
+
 def _words(pair: dict[str, Any]) -> str:
-    counted = " (the same in every fold; so the interval comes from counting photos)"
+    counted = " (the same in every fold, so photos were counted)"
     return difference_in_words(pair) + counted * pair["same_in_every_fold"]
 
 
@@ -83,17 +101,19 @@ def _pair(kind: str, one: dict, other: dict, predictions: Predictions, rope: flo
     mine, its = (predictions.of(row["features"], row["head"]) for row in (one, other))
     (one_accuracies, n_testing, n_training), (other_accuracies, _, _) = _samples(mine), _samples(its)
     accuracies, sizes = (one_accuracies, other_accuracies), (n_testing, n_training)
-    difference = paired_difference(*accuracies, *sizes)
+    over_folds = paired_difference(*accuracies, *sizes)
     verdict = bayesian_comparison(*accuracies, *sizes, same_within=rope / 100)
-    constant = difference.low == difference.high
+    right, groups = (mine.label == mine.predicted, its.label == its.predicted), mine.rows["group"].to_numpy()
+    photos = counted_difference(*right, mine.rows["row"].to_numpy(), groups, n_folds=len(mine.times))
+    constant = over_folds.low == over_folds.high
     if constant:
-        right = mine.label == mine.predicted, its.label == its.predicted, mine.rows["group"].to_numpy()
-        difference, verdict = counted_difference(*right), counted_verdict(*right, rope / 100)
+        verdict = counted_verdict(*right, groups, rope / 100)
     return {
         "compares": kind,
         "one": {"features": one["features"], "head": one["head"]},
         "other": {"features": other["features"], "head": other["head"]},
-        **difference.to_dict(),
+        **photos.to_dict(),
+        "p_value": photos.p_value if constant else over_folds.p_value,
         "same_in_every_fold": constant,
         "probability": verdict.to_dict(),
         "rope": rope,

@@ -12,8 +12,8 @@ BAYES_METHOD = (
     "is below, within or above the region of practical equivalence"
 )
 FAMILY_METHOD = (
-    "'beats' means p < 0.05 after Holm's correction over all comparisons shown (Holm 1979); the intervals are of "
-    "each comparison alone"
+    "'beats' means that the interval is above 0 and p < 0.05 after Holm's correction over all comparisons shown (Holm "
+    "1979); 'is ahead' that only the interval is, which is of that comparison alone"
 )
 MCNEMAR_METHOD = "McNemar's exact test on the out-of-fold predictions, one per photo (McNemar 1947)"
 

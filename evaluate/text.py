@@ -10,9 +10,7 @@ if TYPE_CHECKING:
     from featurize.table import FeatureTable
 
 SHOWN_MISTAKES = 10
-INTERVALS = (
-    "intervals: corrected resampled t over the folds, which share training photos (Nadeau and Bengio 2003)"
-)
+INTERVALS = "intervals: Wilson on one prediction per photo, wider where folds share training photos"
 
 
 def percent(share: float) -> str:
@@ -26,10 +24,16 @@ def interval_in_words(interval: dict[str, float]) -> str:
 
 
 def points_in_words(difference: float, low: float, high: float) -> str:
-    """``31 points (27 to 35)``; with one decimal where the difference is below ten."""
+    """``31 points (27 to 35)``; with one decimal where the difference is below ten, and with more where an end would
+    look like 0 and is not."""
+    ends = [abs(end) for end in (low, high) if abs(end) >= 0.00001]
     digits = 0 if abs(difference) >= 0.0995 else 1
-    middle, *ends = (f"{round(100 * share, digits) + 0.0:.{digits}f}" for share in (difference, low, high))
-    return f"{middle} points ({ends[0]} to {ends[1]})"
+    while ends and 100 * min(ends) < 0.5 / 10**digits:
+        digits += 1
+    middle, *ends_as_text = (
+        f"{round(100 * share, digits) + 0.0:.{digits}f}" for share in (difference, low, high)
+    )
+    return f"{middle} points ({ends_as_text[0]} to {ends_as_text[1]})"
 
 
 def difference_in_words(comparison: dict[str, Any]) -> str:
@@ -39,7 +43,7 @@ def difference_in_words(comparison: dict[str, Any]) -> str:
 
     >>> difference_in_words({"compares": "features", "one": {"features": "inception_v3", "head": "svm"},
     ...     "other": {"features": "glcm", "head": "mlp"}, "difference": 0.31, "low": 0.27, "high": 0.35,
-    ...     "p_value": 1e-6, "p_holm": 1e-5, "family": 10, "rope": 1.0,
+    ...     "p_value": 1e-6, "p_holm": 1e-5, "family": 10, "rope": 1.0, "verdict": "beats",
     ...     "probability": {"worse": 0.0, "same": 0.0, "better": 1.0}})
     'inception_v3 (svm) beats glcm (mlp) by 31 points (27 to 35)'
     """
@@ -50,19 +54,26 @@ def difference_in_words(comparison: dict[str, Any]) -> str:
     else:
         names, where = [one["head"], other["head"]], f"on {one['features']}, "
     span = points_in_words(comparison["difference"], comparison["low"], comparison["high"])
-    chances, beats = comparison["probability"], comparison["p_holm"] < 0.05
-    if beats and chances["better"] >= 0.99:
+    chances, verdict = comparison["probability"], comparison["verdict"]
+    if verdict == "beats" and chances["better"] >= 0.99:
         return f"{where}{names[0]} beats {names[1]} by {span}"
     rope = f"within {comparison['rope']:g} point{'s' * (comparison['rope'] != 1)}"
     odds = (
         f"{100 * chances['better']:.0f} % better, {100 * chances['same']:.0f} % practically the same ({rope}), "
         f"{100 * chances['worse']:.0f} % worse"
     )
-    if beats:
+    if verdict == "beats":
         return f"{where}{names[0]} beats {names[1]} by {span}; {odds}"
+    if verdict == "undecided":
+        return f"{where}{names[0]} and {names[1]} cannot be told apart: the difference is {span}; {odds}"
     # Alone it would do; among many questions one such answer is to be expected from luck.
-    among = f" among {comparison['family']} comparisons" if comparison["p_value"] < 0.05 else ""
-    return f"{where}{names[0]} and {names[1]} cannot be told apart{among}: the difference is {span}; {odds}"
+    alone = comparison["p_value"] < 0.05
+    why = (
+        f"not settled among {comparison['family']} comparisons"
+        if alone
+        else "not settled for other training photos"
+    )
+    return f"{where}{names[0]} is ahead of {names[1]} on these photos by {span}, {why}; {odds}"
 
 
 def sentence(words: str) -> str:

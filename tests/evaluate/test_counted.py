@@ -1,11 +1,13 @@
-"""Comparisons of photos that were counted, where the folds have no spread; and who stands for which features."""
+"""Comparisons photo by photo, what may be said of them, and who stands for which features."""
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from evaluate.comparison import compare
 from evaluate.counted import counted_difference, counted_verdict
-from evaluate.pairs import _opponents
+from evaluate.pairs import _opponents, verdict_of
 from evaluate.significance import mcnemar
 from featurize.table import FeatureTable
 
@@ -15,22 +17,28 @@ def rights(both: int, only_one: int, only_other: int, neither: int) -> tuple[np.
     return np.repeat([1, 1, 0, 0], counts), np.repeat([1, 0, 1, 0], counts)
 
 
-@pytest.mark.parametrize(
-    ("counts", "low", "high"),
-    # Newcombe 1998, table II, method 10.
-    [((36, 12, 2, 0), 0.0569, 0.3404), ((54, 0, 0, 0), -0.0664, 0.0664)],
-)
-def test_published_intervals(counts, low, high):
-    one, other = rights(*counts)
-    found = counted_difference(one, other, np.arange(len(one)))
-    assert (found.low, found.high) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
-    assert found.difference == pytest.approx((counts[1] - counts[2]) / sum(counts))
+def difference(one, other, repeats: int = 1, group_size: int = 1, n_folds: int = 1):
+    image = np.tile(np.arange(len(one)), repeats)
+    return counted_difference(
+        np.tile(one, repeats), np.tile(other, repeats), image, image // group_size, n_folds
+    )
+
+
+@pytest.mark.parametrize("n_folds", [1, 5])
+def test_the_interval_by_hand(n_folds):
+    one, other = rights(36, 12, 2, 0)
+    n = 50 / (1 + 1.5 / 50**0.5) ** 2 if n_folds > 1 else 50
+    first, second = (12 / 50 * n + 0.5) / (n + 1), (2 / 50 * n + 0.5) / (n + 1)
+    half = 1.959964 * ((first + second - (first - second) ** 2) / (n + 1)) ** 0.5
+    found = difference(one, other, n_folds=n_folds)
+    assert found.difference == pytest.approx(10 / 50)
+    assert (found.low, found.high) == pytest.approx((first - second - half, first - second + half))
     assert found.p_value == pytest.approx(mcnemar(one.astype(bool), other.astype(bool))["p_value"])
 
 
 def test_swapping_the_sides_flips_everything():
     one, other = rights(20, 7, 3, 10)
-    there, back = (counted_difference(*sides, np.arange(40)) for sides in ((one, other), (other, one)))
+    there, back = difference(one, other), difference(other, one)
     assert (there.low, there.high) == pytest.approx((-back.high, -back.low))
     verdict = counted_verdict(one, other, np.arange(40), 0.01)
     assert verdict.better > 0.8 > 0.2 > verdict.worse
@@ -39,9 +47,22 @@ def test_swapping_the_sides_flips_everything():
 
 def test_repeats_of_a_photo_are_no_new_photos():
     one, other = rights(20, 7, 3, 10)
-    once = counted_difference(one, other, np.arange(40))
-    thrice = counted_difference(np.tile(one, 3), np.tile(other, 3), np.tile(np.arange(40), 3))
+    once, thrice = difference(one, other), difference(one, other, repeats=3)
     assert (thrice.low, thrice.high, thrice.p_value) == pytest.approx((once.low, once.high, once.p_value))
+
+
+def test_photos_of_a_group_that_differ_together_weigh_as_one():
+    one, other = rights(2000, 700, 300, 1000)
+    alone, together = difference(one, other), difference(one, other, group_size=10)
+    assert together.difference == alone.difference
+    assert together.high - together.low == pytest.approx(10**0.5 * (alone.high - alone.low), rel=0.02)
+
+
+def test_the_interval_is_never_empty_nor_beyond_1():
+    for counts in ((10, 0, 0, 0), (0, 10, 0, 0), (0, 0, 0, 10), (0, 1, 0, 0)):
+        found = difference(*rights(*counts))
+        assert -1 <= found.low < found.high <= 1
+        assert found.low <= found.difference <= found.high
 
 
 def test_two_heads_that_never_differ_are_not_told_to_be_the_same_for_certain():
@@ -50,10 +71,26 @@ def test_two_heads_that_never_differ_are_not_told_to_be_the_same_for_certain():
     found = compare(FeatureTable.from_arrays({"x": X}, label=label), heads=["softmax", "svm"], jobs=1)
     (pair,) = found.comparisons
     assert pair["difference"] == 0 and pair["same_in_every_fold"]
-    # Both got all 40 right: Wilson's lower end is 1 - z²/(n + z²).
-    assert pair["high"] == pytest.approx(1.959964**2 / (40 + 1.959964**2))
-    assert pair["low"] == -pair["high"] and pair["probability"]["same"] < 0.99
+    assert pair["high"] > 0.04 and pair["low"] == -pair["high"] and pair["probability"]["same"] < 0.99
     assert "cannot be told apart" in pair["words"] and "the same in every fold" in pair["words"]
+
+
+@settings(deadline=None)
+@given(st.floats(-0.2, 0.3), st.floats(0, 0.2), st.floats(0, 1))
+def test_words_interval_and_test_never_contradict_each_other(low, width, p_holm):
+    found = {"low": low, "high": low + width, "p_holm": p_holm}
+    verdict = verdict_of(found)
+    if verdict == "beats":
+        assert p_holm < 0.05 and not low <= 0 <= low + width
+    assert (verdict == "undecided") == (low <= 0 <= low + width)
+
+
+def test_real_verdicts_follow_the_rule_and_the_words_the_verdict(comparison):
+    for pair in comparison.comparisons:
+        assert pair["low"] <= pair["difference"] <= pair["high"]
+        assert pair["verdict"] == verdict_of(pair)
+        words = {"beats": " beats ", "ahead": "is ahead of", "undecided": "cannot be told apart"}
+        assert words[pair["verdict"]] in pair["words"]
 
 
 def row(features: str, head: str) -> dict:
@@ -74,4 +111,4 @@ def test_a_dummy_that_wins_is_named_first_and_one_alone_stands_for_itself():
 
 
 def test_the_terminal_names_the_method_of_its_intervals(comparison):
-    assert "intervals: corrected resampled t over the folds" in str(comparison)
+    assert "intervals: Wilson on one prediction per photo, wider where" in str(comparison)

@@ -52,41 +52,94 @@ def test_images_that_stand_alone_get_wilsons_interval():
 def test_ten_photos_of_each_leaf_right_or_wrong_together_weigh_as_one():
     leaves = np.repeat([1, 1, 0, 1, 1, 1, 0, 1], 10)
     found = grouped_interval(leaves, np.repeat(np.arange(8), 10))
-    # Between 8 leaves the variance has 7 degrees of freedom: the effective number is 8 * 7/8.
-    expected = wilson_interval(0.75 * 7, 7)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    # Between 8 leaves the variance has 7 degrees of freedom: the effective number is 8 * 7/8, t replaces 1.96,
+    # and 1 + 3/8 is for how little eight leaves tell.
+    n, z = 7 / (1 + 3 / 8) ** 2, stats.t.ppf(0.975, 7)
+    centre, half = 0.75 + z**2 / (2 * n), z * math.sqrt(0.75 * 0.25 / n + z**2 / (4 * n**2))
+    assert found.low == pytest.approx((centre - half) / (1 + z**2 / n))
+    assert found.high == pytest.approx((centre + half) / (1 + z**2 / n))
 
 
 def test_groups_never_make_more_of_the_images_than_there_are():
     # Each group has one right and one wrong: less spread than chance.
-    right, groups = np.tile([1, 0], 10), np.repeat(np.arange(10), 2)
-    assert grouped_interval(right, groups) == wilson_interval(10, 20)
+    right, groups = np.tile([1, 0], 500), np.repeat(np.arange(500), 2)
+    found, expected = grouped_interval(right, groups), wilson_interval(500, 1000)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=5e-4)
 
 
 def test_all_right_counts_groups_not_images():
-    assert grouped_interval(np.ones(30), np.repeat(np.arange(3), 10)) == wilson_interval(3, 3)
+    found = grouped_interval(np.ones(300), np.repeat(np.arange(3), 100))
+    t = stats.t.ppf(0.975, 2)
+    assert (found.low, found.high) == (pytest.approx(1 / (1 + t**2 * 4 / 3)), 1.0)
+    assert grouped_interval(np.ones(300), np.zeros(300)).low < 0.01  # one group says next to nothing
 
 
-def test_cross_validated_interval_by_hand():
-    # Four folds of ten: 9, 8, 10, 9 right; thirty images trained each.
-    fold = np.repeat(np.arange(4), 10)
-    right = np.concatenate([np.arange(10) < n for n in (9, 8, 10, 9)])
-    found = cross_validated_interval(right, fold, np.arange(40), [30] * 4)
-    variance = (0**2 + 0.1**2 + 0.1**2 + 0**2) / 3
-    half = stats.t.ppf(0.975, 3) * math.sqrt((1 / 4 + 10 / 30) * variance)
-    assert found.mean == pytest.approx(0.9)
-    assert found.low == pytest.approx(0.9 - half)
-    assert found.high == min(1.0, 0.9 + half)
+def test_the_cross_validated_interval_is_wilsons_made_wider():
+    right = np.arange(100) < 90
+    found = cross_validated_interval(right, np.arange(100), np.arange(100), n_folds=5)
+    expected = wilson_interval(90 / 1.15**2, 100 / 1.15**2)
+    assert (found.mean, found.low, found.high) == pytest.approx((0.9, expected.low, expected.high))
 
 
-def test_where_all_folds_agree_the_interval_is_not_empty():
-    fold = np.repeat(np.arange(5), 4)
-    assert cross_validated_interval(np.ones(20), fold, np.arange(20), [16] * 5) == wilson_interval(20, 20)
+def test_one_fold_is_a_test_set():
+    right = np.arange(100) < 90
+    found = cross_validated_interval(right, np.arange(100), np.arange(100), n_folds=1)
+    expected = grouped_interval(right, np.arange(100))
+    assert (found.mean, found.low, found.high) == pytest.approx((expected.mean, expected.low, expected.high))
 
 
-def test_repeats_of_one_image_do_not_count_as_new_images_where_all_folds_agree():
-    fold, image = np.repeat(np.arange(10), 4), np.tile(np.arange(20), 2)
-    assert cross_validated_interval(np.ones(40), fold, image, [16] * 10) == wilson_interval(20, 20)
+def test_the_same_repeat_twice_says_nothing_new():
+    right, image = np.arange(60) % 7 > 0, np.arange(60)
+    once = cross_validated_interval(right, image, image, 5)
+    twice = cross_validated_interval(np.tile(right, 2), np.tile(image, 2), np.tile(image, 2), 10)
+    assert (once.low, once.high) == pytest.approx((twice.low, twice.high))
+
+
+def test_repeats_that_disagree_say_more():
+    right, image = np.arange(60) % 7 > 0, np.arange(60)
+    once = cross_validated_interval(right, image, image, 5)
+    both = np.concatenate([right, np.roll(right, 3)])
+    twice = cross_validated_interval(both, np.tile(image, 2), np.tile(image, 2), 10)
+    assert twice.mean == pytest.approx(once.mean)
+    assert twice.high - twice.low < 0.8 * (once.high - once.low)
+
+
+def test_photos_of_a_leaf_that_err_together_make_it_wider_whatever_their_order():
+    rng = np.random.default_rng(0)
+    leaf = np.repeat(np.arange(30), 10)
+    right = np.repeat(rng.random(30) < 0.8, 10)
+    alone = cross_validated_interval(right, np.arange(300), np.arange(300), 5)
+    together = cross_validated_interval(right, np.arange(300), leaf, 5)
+    assert together.high - together.low > 2.5 * (alone.high - alone.low)
+    order = rng.permutation(300)
+    again = cross_validated_interval(right[order], np.arange(300)[order], leaf[order], 5)
+    assert (again.low, again.high) == pytest.approx((together.low, together.high))
+
+
+@given(st.lists(st.booleans(), min_size=2, max_size=40), st.integers(1, 10))
+def test_every_interval_holds_what_was_measured(right, n_folds):
+    image = np.arange(len(right))
+    for groups in (image, image // 3):
+        found = cross_validated_interval(np.array(right), image, groups, n_folds)
+        assert 0 <= found.low <= found.mean + 1e-12 and found.mean <= found.high + 1e-12 <= 1 + 2e-12
+
+
+def test_the_interval_holds_the_truth_about_95_times_in_100():
+    """400 cross-validations of a nearest mean in 10 numbers, whose accuracy on new images is known exactly."""
+    rng, held = np.random.default_rng(0), []
+    for _ in range(400):
+        y = np.arange(150) % 2
+        X, truth, right = rng.normal(size=(150, 10)) + 0.4 * y[:, None], [], np.zeros(150)
+        for fold in range(5):
+            testing = np.arange(150) // 2 % 5 == fold
+            one, two = (X[~testing & (y == side)].mean(axis=0) for side in (0, 1))
+            w, b = two - one, (two - one) @ (one + two) / 2
+            right[testing] = (X[testing] @ w > b) == y[testing]
+            scale = np.linalg.norm(w)
+            truth.append((stats.norm.cdf(b / scale) + stats.norm.sf((b - 0.4 * w.sum()) / scale)) / 2)
+        found = cross_validated_interval(right, np.arange(150), np.arange(150), 5)
+        held.append(found.low <= np.mean(truth) <= found.high)
+    assert 0.93 <= np.mean(held) <= 0.98
 
 
 def test_paired_difference_by_hand():

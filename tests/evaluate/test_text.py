@@ -2,6 +2,7 @@
 
 import pytest
 
+from evaluate.pairs import verdict_of
 from evaluate.scoretext import confusion_as_text, mistakes_as_text, scores_in_words
 from evaluate.text import aligned, difference_in_words, points_in_words, split_as_text
 from featurize.table import FeatureTable
@@ -12,7 +13,8 @@ def pair(compares="features", **numbers):
     if compares == "head":
         other = {"features": "inception_v3", "head": "softmax"}
     odds = {"worse": 0.125, "same": 0.5, "better": 0.375}
-    return {"compares": compares, "one": one, "other": other, "rope": 1.0, "probability": odds} | numbers
+    found = {"compares": compares, "one": one, "other": other, "rope": 1.0, "probability": odds} | numbers
+    return found | {"verdict": verdict_of(found)}
 
 
 def test_a_clear_difference_of_features():
@@ -32,8 +34,16 @@ def test_heads_that_cannot_be_told_apart():
 def test_a_difference_that_counts_alone_but_not_among_many_says_so():
     found = pair("head", difference=0.03, low=0.01, high=0.05, p_value=0.02, p_holm=0.08, family=4, rope=2)
     words = difference_in_words(found)
-    assert "cannot be told apart among 4 comparisons: the difference is 3.0 points" in words
+    assert (
+        "svm is ahead of softmax on these photos by 3.0 points (1.0 to 5.0), not settled among 4 comp"
+        in words
+    )
     assert "(within 2 points)" in words
+
+
+def test_a_difference_on_these_photos_alone_says_so():
+    found = pair(difference=0.03, low=0.01, high=0.05, p_value=0.2, p_holm=0.2, family=1)
+    assert "by 3.0 points (1.0 to 5.0), not settled for other training photos" in difference_in_words(found)
 
 
 def test_a_sure_difference_that_is_practically_none_says_so():
@@ -85,9 +95,10 @@ def test_every_list_of_mistakes_is_printed_whole(comparison):
 @pytest.mark.parametrize(
     ("numbers", "words"),
     [
+        ((0.012, 0.0004, 0.024), "1.20 points (0.04 to 2.40)"),
         ((0.0841, 0.032, 0.14), "8.4 points (3.2 to 14.0)"),
         ((0.0996, 0.05, 0.15), "10 points (5 to 15)"),
-        ((-0.0001, -0.0002, 0.0), "0.0 points (0.0 to 0.0)"),
+        ((-0.0001, -0.0002, 0.0), "-0.01 points (-0.02 to 0.00)"),
     ],
 )
 def test_points_have_one_decimal_below_ten_and_no_minus_zero(numbers, words):
