@@ -189,14 +189,16 @@ class _Formatter(logging.Formatter):
 
 
 def progress(total: int, description: str, unit: str = "image", n_before: int = 0):
-    """A progress bar with rate and remaining time on stderr; silent with --quiet and outside commands.
+    """A progress bar with rate and remaining time on stderr; silent with --quiet.
+
+    From Python it is shown where messages are: after ``logging.basicConfig(level=logging.INFO)``.
 
     `n_before` are done already and do not count for the rate.
     On a terminal it appears when something takes longer than a moment; in a log file it is a line a minute.
     """
     from tqdm import tqdm
 
-    shown = log.isEnabledFor(logging.INFO) and bool(log.handlers) and total > 0
+    shown = log.isEnabledFor(logging.INFO) and log.hasHandlers() and total > 0
     pace = {"delay": 0.3} if sys.stderr.isatty() else {"delay": 60, "mininterval": 60}
     return tqdm(
         total=total,
