@@ -62,6 +62,9 @@ def _add_trust(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def _show(args: argparse.Namespace) -> int:
+    from classify.startup import import_lightly
+
+    import_lightly()
     from classify.card import model_card
     from classify.persist import load_model
 

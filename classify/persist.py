@@ -31,6 +31,7 @@ import numpy as np
 
 from classify.description import unusable_keys
 from classify.model import Model
+from classify.startup import ESTIMATORS, safe_estimators
 from featurize.errors import ModelError
 from featurize.files import check_outputs, whole_file
 from featurize.terminal import log
@@ -130,7 +131,9 @@ def audit_head(data: bytes, trust: Iterable[str] = (), name: str = "the head") -
     from skops.io import get_untrusted_types
 
     try:
-        foreign = sorted(set(get_untrusted_types(data=data)) - ALLOWED - set(trust))
+        foreign = sorted(set(get_untrusted_types(data=data)) - ALLOWED - ESTIMATORS - set(trust))
+        if any(one.startswith("sklearn.") for one in foreign):
+            foreign = sorted(set(foreign) - safe_estimators())
     except Exception as error:  # a hostile file may break skops' reader anywhere
         raise _damaged(name, error) from error
     if foreign:

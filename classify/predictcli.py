@@ -103,6 +103,9 @@ def _positive(text: str) -> int:
 def _predict(args: argparse.Namespace) -> int:
     timing = Timing()
     with timing.part("importing"):
+        from classify.startup import import_lightly
+
+        import_lightly()
         from classify import output
         from classify.persist import load_model
         from classify.predict import predict_batches
@@ -183,6 +186,9 @@ def _say(counts: Counter[str], output: str | None) -> None:
 
 
 def _neighbours(args: argparse.Namespace) -> int:
+    from classify.startup import import_lightly
+
+    import_lightly()
     from classify import output
     from classify.neighbours import nearest_images
     from classify.persist import load_model

@@ -117,6 +117,9 @@ def _add_steps(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(args: argparse.Namespace) -> int:
+    from classify.startup import import_lightly
+
+    import_lightly()
     from classify.persist import save_model
     from classify.rows import read_relabel
     from classify.spec import with_params
