@@ -3,6 +3,9 @@
 import re
 
 REFERENCES = {
+    "Bonett and Price 2012": "D. G. Bonett and R. M. Price, Adjusted Wald confidence interval for a difference of "
+    "binomial proportions based on paired data, Journal of Educational and Behavioral Statistics 37, 479-488 (2012), "
+    "https://doi.org/10.3102/1076998611411915",
     "Brier 1950": "G. W. Brier, Verification of forecasts expressed in terms of probability, Monthly Weather Review "
     "78, 1-3 (1950), https://doi.org/10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2",
     "Corani and Benavoli 2015": "G. Corani and A. Benavoli, A Bayesian approach for comparing cross-validated "
@@ -26,9 +29,6 @@ REFERENCES = {
     "percentages, Psychometrika 12, 153-157 (1947), https://doi.org/10.1007/BF02295996",
     "Nadeau and Bengio 2003": "C. Nadeau and Y. Bengio, Inference for the generalization error, Machine Learning 52, "
     "239-281 (2003), https://doi.org/10.1023/A:1024068626366",
-    "Newcombe 1998": "R. G. Newcombe, Improved confidence intervals for the difference between binomial proportions "
-    "based on paired data, Statistics in Medicine 17, 2635-2650 (1998), "
-    "https://doi.org/10.1002/(SICI)1097-0258(19981130)17:22<2635::AID-SIM954>3.0.CO;2-C",
     "Northcutt et al. 2021": "C. G. Northcutt, L. Jiang and I. L. Chuang, Confident learning: estimating uncertainty "
     "in dataset labels, Journal of Artificial Intelligence Research 70, 1373-1411 (2021), "
     "https://doi.org/10.1613/jair.1.12125",
