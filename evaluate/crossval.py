@@ -1,19 +1,15 @@
 """Cross-validation: every head on every features over the same folds, and one tidy table of predictions."""
 
-import logging
-import time
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from classify.folds import Fold
-from featurize.errors import BottleheadError, UsageError
+from evaluate.fits import Rows, Task, run
+from featurize.errors import UsageError
 from featurize.table import FeatureTable
-from featurize.terminal import log, progress
+from featurize.terminal import progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,14 +82,6 @@ class Predictions:
         return pd.concat([self.rows.assign(predicted=self.predicted), chances], axis=1)
 
 
-@dataclass(frozen=True)
-class _Task:
-    features: str
-    head: str
-    estimator: Any
-    fold: Fold
-
-
 def cross_validate(
     table: FeatureTable,
     features: Sequence[str],
@@ -118,11 +106,12 @@ def cross_validate(
     seed : int
         Start of the randomness of the heads.
     jobs : int, optional
-        Processes; by default one per processor. The numbers do not depend on it.
+        Processes, at most; by default one per processor. The numbers do not depend on it.
 
     Returns
     -------
     Predictions
+        The numbers of plain scikit-learn; of an RBF SVM up to 1e-6, see `classify.shared.SharedFold`.
 
     Raises
     ------
@@ -143,37 +132,36 @@ def cross_validate(
 
     matrices, tasks = _tasks(table, features, heads, folds, seed)
     label, labels = table.label, sorted(set(table.label))
-    results = []
+    found = {}
     with progress(len(tasks), "cross-validating", unit="fit") as bar:
-        for result in _run(tasks, matrices, label, table.groups, table.variant, labels, jobs):
-            results.append(result)
+        for number, result in run(tasks, matrices, Rows(label, table.groups, table.variant), jobs):
+            found[number] = result
             bar.update()
+    results = [found[number] for number in range(len(tasks))]
 
     image, groups, variant = table.image, table.groups, table.variant
     rows, times = [], []
-    for task, (_, fit_seconds, predict_seconds, model_bytes, tuned, complaints) in zip(
-        tasks, results, strict=True
-    ):
+    for task, result in zip(tasks, results, strict=True):
         fold, tested = task.fold, task.fold.testing
         key = {"repeat": fold.repeat, "fold": fold.fold, "features": task.features, "head": task.head}
         who = {"row": tested, "image": image[tested], "label": label[tested], "group": groups[tested]}
         rows.append(pd.DataFrame(key | who))
         sizes = {"n_training": int((variant[fold.training] == 0).sum()), "n_testing": len(tested)}
         seconds = {
-            "fit_seconds": fit_seconds,
-            "predict_seconds": predict_seconds,
-            "model_bytes": model_bytes,
-            "tuned": tuned,
-            "complaints": sorted(set(complaints)),
+            "fit_seconds": result.fit_seconds,
+            "predict_seconds": result.predict_seconds,
+            "model_bytes": result.model_bytes,
+            "tuned": result.tuned,
+            "complaints": sorted(set(result.complaints)),
         }
         times.append(key | sizes | seconds)
-    probabilities = np.concatenate([result[0] for result in results])
+    probabilities = np.concatenate([result.probabilities for result in results])
     return Predictions(pd.concat(rows, ignore_index=True), probabilities, labels, pd.DataFrame(times))
 
 
 def _tasks(
     table: FeatureTable, features: Sequence[str], heads: Sequence[Any], folds: Sequence[Fold], seed: int
-) -> tuple[dict[str, np.ndarray], list[_Task]]:
+) -> tuple[dict[str, np.ndarray], list[Task]]:
     from sklearn.base import clone
 
     from classify.heads import head_name, make_head
@@ -201,94 +189,5 @@ def _tasks(
                 estimator = clone(head).set_params(widths=table.widths(one), seed=seed)
             else:
                 estimator = make_head(head, widths=table.widths(one), seed=seed)
-            tasks += [_Task(one, name, estimator, fold) for fold in folds]
+            tasks += [Task(one, name, estimator, fold) for fold in folds]
     return matrices, tasks
-
-
-def _run(tasks, matrices, label, groups, variant, labels, jobs) -> Iterator[tuple]:
-    from joblib import Parallel, cpu_count, delayed
-
-    jobs = min(jobs or cpu_count(), len(tasks))
-    if jobs == 1:
-        yield from (
-            _fit_and_predict(task, matrices[task.features], label, groups, variant, labels) for task in tasks
-        )
-        return
-    # joblib writes each large matrix once and lets all workers map it; tasks carry only row numbers.
-    yield from Parallel(n_jobs=jobs, return_as="generator", mmap_mode="r", max_nbytes="1M")(
-        delayed(_fit_and_predict)(task, matrices[task.features], label, groups, variant, labels)
-        for task in tasks
-    )
-
-
-def _fit_and_predict(
-    task: _Task, X: np.ndarray, label: np.ndarray, groups: np.ndarray, variant: np.ndarray, labels: list[str]
-) -> tuple[np.ndarray, float, float, float, str | None, list[str]]:
-    """Probabilities of the testing rows, seconds to fit and to predict, bytes, what was tuned, and complaints."""
-    from threadpoolctl import threadpool_limits
-
-    from classify.heads import fit_head
-
-    training, testing = task.fold.training, task.fold.testing
-    # One thread whoever runs this: several add up in another order, and the last digits would differ.
-    with threadpool_limits(limits=1), _complaints() as complaints:
-        try:
-            start = time.perf_counter()
-            fitted = fit_head(
-                task.estimator, X[training], label[training], groups[training], variant[training]
-            )
-            fit_seconds = time.perf_counter() - start
-            tested = X[testing]
-            start = time.perf_counter()
-            probabilities = np.asarray(fitted.predict_proba(tested), dtype=np.float64)
-            predict_seconds = time.perf_counter() - start
-        except Exception as error:
-            raise _failure(task, error) from error
-    first = task.fold.repeat == 0 and task.fold.fold == 0
-    model_bytes = _bytes(fitted) if first else float("nan")
-    columns = [labels.index(str(name)) for name in fitted.classes_]
-    full = np.zeros((len(testing), len(labels)))
-    full[:, columns] = probabilities
-    if not np.isfinite(full).all():
-        raise _failure(task, ValueError("it gave probabilities that are not numbers"))
-    tuned = fitted.tuning_.head if hasattr(fitted, "tuning_") else None
-    return full, fit_seconds, predict_seconds, model_bytes, tuned, complaints
-
-
-def _bytes(fitted: Any) -> float:
-    """The size of a fitted head as a model file holds it; not a number where it cannot be written."""
-    from classify.persist import dump_head
-
-    try:
-        return len(dump_head(getattr(fitted, "head_", fitted)))
-    except BottleheadError:
-        return float("nan")
-
-
-def _failure(task: _Task, error: Exception) -> UsageError:
-    from classify.failures import fit_failed
-
-    where = f"failed on {task.features} in fold {task.fold.fold} of repeat {task.fold.repeat}"
-    return fit_failed(task.head, error, where)
-
-
-@contextmanager
-def _complaints() -> Iterator[list[str]]:
-    """What is warned of or logged inside the block, kept for the result instead of printed by every worker."""
-    kept: list[str] = []
-
-    class Keeper(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            kept.append(record.getMessage())
-
-    handlers, propagate, level = log.handlers, log.propagate, log.level
-    log.handlers, log.propagate = [Keeper(logging.WARNING)], False
-    log.setLevel(logging.WARNING)  # --quiet is about printing, and says nothing to worker processes
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            yield kept
-            kept += [" ".join(str(warning.message).split()) for warning in caught]
-    finally:
-        log.handlers, log.propagate = handlers, propagate
-        log.setLevel(level)
