@@ -116,7 +116,7 @@ def comparison_as_text(found: "Comparison") -> str:
     parts = [
         data_in_words(found.data, found.folds),
         aligned(header, rows, left=3) + f"\n* best; {INTERVALS}",
-        "\n".join(_tuned_in_words(row) for row in found.results if row["tuned"]),
+        "\n".join(tuned_in_words(row) for row in found.results if row["tuned"]),
         "\n".join(sentence(pair["words"]) for pair in found.comparisons),
         "\n".join(best_in_words(found)),
         _warnings(found.warnings),
@@ -124,7 +124,7 @@ def comparison_as_text(found: "Comparison") -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _tuned_in_words(row: dict[str, Any]) -> str:
+def tuned_in_words(row: dict[str, Any]) -> str:
     counts = {spec: row["tuned"].count(spec) for spec in dict.fromkeys(row["tuned"])}
     chosen = ", ".join(f"{spec} ({n})" for spec, n in sorted(counts.items(), key=lambda pair: -pair[1]))
     return f"{row['head']} on {row['features']} chose in {len(row['tuned'])} folds: {chosen}"
@@ -166,7 +166,7 @@ def test_as_text(found: "TestResult") -> str:
         )
     lines += scores_in_words(content)
     if content["operating_point"]:
-        lines.append(_operating_point_in_words(content["operating_point"]))
+        lines.append(operating_point_in_words(content["operating_point"]))
     if content["superclasses"]:
         lines.append(superclasses_in_words(content["superclasses"]))
     parts = [
@@ -187,7 +187,7 @@ def test_as_text(found: "TestResult") -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _operating_point_in_words(found: dict[str, Any]) -> str:
+def operating_point_in_words(found: dict[str, Any]) -> str:
     shares = ", ".join(
         f"{name} {'of nothing' if found[name] is None else percent(found[name]) + ' %'}"
         for name in ("sensitivity", "specificity", "precision")

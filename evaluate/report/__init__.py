@@ -4,6 +4,9 @@ A report is a list of titled sections (`evaluate.report.sections`); each names t
 To add a section: a builder there, and a template here.
 """
 
+import base64
+import hashlib
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,13 +35,18 @@ def render(
     Returns
     -------
     str
-        A page that loads nothing from anywhere, runs no script, and escapes what it shows.
+        A page that loads nothing from anywhere, runs no script but its own, and escapes what it shows.
     """
     from evaluate.report.photos import Photos
     from evaluate.report.sections import page_of
 
     photos = Photos(result.table, images)
-    return _templates().get_template("page.html").render(page=page_of(result, photos))
+    script = (Path(__file__).parent / "report.js").read_text(encoding="utf-8")
+    return (
+        _templates()
+        .get_template("page.html")
+        .render(page=page_of(result, photos), script=_trusted(script), script_digest=_digest(script))
+    )
 
 
 def write_report(
@@ -52,6 +60,27 @@ def write_report(
     page = render(result, images)
     with whole_file(path) as partial:
         partial.write_text(page, encoding="utf-8", errors="replace")
+
+
+def _trusted(script: str) -> Any:
+    from markupsafe import Markup
+
+    return Markup(script)
+
+
+def _breakable(name: str) -> Any:
+    """A features or head spec that a narrow column breaks where its parts end, not anywhere."""
+    from markupsafe import Markup, escape
+
+    return Markup("").join(
+        part if place % 2 == 0 else part + Markup("<wbr>")
+        for place, part in enumerate(map(escape, re.split(r"([+:,/])", name)))
+    )
+
+
+def _digest(script: str) -> str:
+    """How a Content-Security-Policy names the only script that may run."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
 
 
 @cache
@@ -68,4 +97,5 @@ def _templates() -> Any:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = percent
+    environment.filters["breakable"] = _breakable
     return environment

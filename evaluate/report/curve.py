@@ -1,37 +1,37 @@
 """The page of a learning curve: the drawing, the numbers, and what is a guess."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from evaluate.curvetext import curve_in_words
 from evaluate.report.page import Page, Section
 from evaluate.text import interval_in_words, percent
 
-WIDTH, HEIGHT, MARGIN = 640, 300, 40
+WIDTH, HEIGHT, MARGIN = 640, 300, 44
 STEPS = 60
+NAMED_LABELS = 10
 
 
-def curve_sections(found: dict[str, Any]) -> list[Section]:
-    """What was measured, drawn and in numbers, and what more photos may bring."""
-    last = found["points"][-1]
-    sentences = [
-        f"Trained on {last['images_per_label']} images per label, {found['model']['head']} on "
-        f"{found['model']['features']} is right on {interval_in_words(last['accuracy'])} of other photos.",
-        *curve_in_words(found),
-    ]
+def curve_sections(found: Mapping[str, Any], title: str, words: Sequence[str]) -> list[Section]:
+    """What was measured, drawn and in numbers, under the sentences `words`."""
+    labels = list(found["points"][-1]["recall"])
+    named = labels if len(labels) <= NAMED_LABELS else []
     rows = [
-        {**point, "recall": list(point["recall"].values()), "words": interval_in_words(point["accuracy"])}
+        {
+            **point,
+            "recall": [point["recall"][name] for name in named],
+            "words": interval_in_words(point["accuracy"]),
+        }
         for point in found["points"]
     ]
     return [
-        Section("summary", "In words", {"sentences": sentences}),
-        Section("curve", "Accuracy against images per label", drawing(found)),
-        Section("sizes", "The measurements", {"labels": list(last["recall"]), "rows": rows}),
+        Section("curve", title, {"words": words, **drawing(found)}),
+        Section("sizes", "The measurements of the curve", {"labels": named, "rows": rows}),
     ]
 
 
-def curve_page(found: dict[str, Any], subtitle: str, others: list[Section]) -> Page:
+def curve_page(found: Mapping[str, Any], subtitle: str, others: list[Section]) -> Page:
     """The whole page; `others` are the sections that every report has."""
     last = found["points"][-1]
     figures = [
@@ -45,15 +45,21 @@ def curve_page(found: dict[str, Any], subtitle: str, others: list[Section]) -> P
             for guess in found["guesses"]
         ),
     ]
-    return Page("Learning curve", subtitle, figures, [*curve_sections(found), *others])
+    first = (
+        f"Trained on {last['images_per_label']} images per label, {found['model']['head']} on "
+        f"{found['model']['features']} is right on {interval_in_words(last['accuracy'])} of other photos."
+    )
+    summary = Section("summary", "In words", {"sentences": [first, *curve_in_words(dict(found))]})
+    sections = [summary, *curve_sections(found, "Accuracy against images per label", ()), *others]
+    return Page("Learning curve", subtitle, figures, sections)
 
 
-def drawing(found: dict[str, Any]) -> dict[str, Any]:
+def drawing(found: Mapping[str, Any]) -> dict[str, Any]:
     """Where the dots, whiskers, axis marks and the dashed guess lie, in the units of the drawing."""
     points, guesses = found["points"], found["guesses"]
     sizes = [point["images_per_label"] for point in points] + [g["images_per_label"] for g in guesses]
-    lowest = math.floor(10 * min(point["accuracy"]["low"] for point in points)) / 10
-    bottom = min(lowest, 0.9)
+    lowest = min([point["accuracy"]["low"] for point in points] + [guess["low"] for guess in guesses])
+    bottom = min(0.9, max(0, math.floor(10 * lowest) / 10))
     low, high = math.log(sizes[0]), max(math.log(sizes[-1]), math.log(sizes[0]) + 1e-9)
 
     def x(size: float) -> float:
@@ -95,7 +101,7 @@ def drawing(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _line(
-    found: dict[str, Any],
+    found: Mapping[str, Any],
     sizes: list[int],
     x: Callable[[float], float],
     y: Callable[[float], float],

@@ -1,46 +1,65 @@
 """The page of `evaluate duplicates`: the pairs, photo beside photo."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any
 
+from evaluate.report.galleries import pairs_of
 from evaluate.report.page import Page, Section
 from evaluate.report.photos import Photos
-
-if TYPE_CHECKING:
-    from evaluate.duplicates import Duplicates
+from evaluate.report.provenance import methods_section, provenance_section
 
 SHOWN_PAIRS = 100
 
 
-def duplicates_page(found: "Duplicates", photos: Photos) -> Page:
+def duplicates_page(found: Mapping[str, Any], photos: Photos) -> Page:
     """Title, counts and pairs of what `find_duplicates` found."""
-    counts = found.counts
-    shown = [
-        {
-            **pair,
-            "thumbnail": photos.thumbnail(pair["image"]),
-            "other_thumbnail": photos.thumbnail(pair["other"]),
-        }
-        for pair in found.pairs[:SHOWN_PAIRS]
-    ]
-    compared = "every pair was compared" if found.exact else "pairs in the same neighbourhood were compared"
+    counts, pairs = found["counts"], found["pairs"]
+    compared = (
+        "every pair was compared" if found["exact"] else "pairs in the same neighbourhood were compared"
+    )
     content = {
-        "shown": shown,
-        "total": len(found.pairs),
-        "features": found.features,
-        "threshold": found.threshold,
+        "shown": pairs_of(pairs[:SHOWN_PAIRS], photos),
+        "total": len(pairs),
+        "features": found["features"],
+        "threshold": found["threshold"],
     }
     return Page(
         "Duplicates",
-        f"{found.images} photos by {found.features}; {compared}",
+        f"{found['images']} photos by {found['features']}; {compared}",
         [
             ("byte-identical", str(counts["identical"]), "pairs of files with the same bytes"),
             (
                 "near-identical",
                 str(counts["near"]),
-                f"pairs with a similarity of {found.threshold:g} or more",
+                f"pairs with a similarity of {found['threshold']:g} or more",
             ),
             ("conflicting labels", str(counts["conflict"]), "pairs; at least one label is wrong"),
             ("photos", str(counts["images"]), "in any pair"),
         ],
-        [Section("duplicates", "Pairs", content)],
+        [
+            Section("summary", "In words", {"sentences": _sentences(found)}),
+            Section("duplicates", "Pairs", content),
+            methods_section(found),
+            provenance_section(found),
+        ],
     )
+
+
+def _sentences(found: Mapping[str, Any]) -> list[str]:
+    counts, pairs = found["counts"], found["pairs"]
+    if not pairs:
+        return [
+            f"None of the {found['images']} photos is there twice, as far as {found['features']} can tell."
+        ]
+    share = 100 * counts["images"] / found["images"]
+    sentences = [f"{counts['images']} of the {found['images']} photos ({share:.1f} %) are in a pair."]
+    if counts["conflict"]:
+        sentences.append(
+            f"{counts['conflict']} pairs carry different labels: of each at least one is wrong, or the two are not the "
+            "same after all."
+        )
+    sentences.append(
+        "A photo whose twin is in the training set is recognised rather than classified: "
+        "--group-duplicates keeps them on one side."
+    )
+    return sentences

@@ -9,6 +9,7 @@ from featurize.files import text_as_name
 from featurize.table import FeatureTable
 
 LONGER_SIDE_PX = 160
+SMALL_PX = 80
 JPEG_QUALITY = 80
 
 
@@ -26,13 +27,22 @@ class Photos:
     def __init__(self, table: FeatureTable, images: str | Path | None = None):
         self.folder = Path(images) if images is not None else _folder_of(table.metadata.get("source"))
         self._sha256 = dict(zip(table.image, table.sha256, strict=True))
+        self._made: dict[tuple[str, int], str | None] = {}
 
-    def thumbnail(self, image: str) -> str | None:
+    def thumbnail(self, image: str, longer: int = LONGER_SIDE_PX) -> str | None:
         """A small JPEG of the photo, upright, as a ``data:`` address; None where there is none to show.
+
+        `longer` is the length of its longer side in pixels.
 
         A file whose bytes are not those that were featurized is another photo, and is not shown; nor is what is
         no regular file, or too large.
         """
+        key = (image, longer)
+        if key not in self._made:  # the same photo stands in several sections
+            self._made[key] = self._make(image, longer)
+        return self._made[key]
+
+    def _make(self, image: str, longer: int) -> str | None:
         from featurize.contents import read_image
         from featurize.pixels import ImageRejected, Photo
 
@@ -43,10 +53,10 @@ class Photos:
             expected = self._sha256.get(image)
             if expected is not None and hashlib.sha256(data).hexdigest() != expected:
                 return None
-            rgb = Photo(data).rgb(longer=LONGER_SIDE_PX)
+            rgb = Photo(data).rgb(longer=longer)
         except (OSError, ValueError, ImageRejected):
             return None
-        return "data:image/jpeg;base64," + base64.b64encode(_small_jpeg(rgb)).decode("ascii")
+        return "data:image/jpeg;base64," + base64.b64encode(_small_jpeg(rgb, longer)).decode("ascii")
 
 
 def _folder_of(source: dict | None) -> Path | None:
@@ -57,11 +67,11 @@ def _folder_of(source: dict | None) -> Path | None:
     return path.parent if source.get("kind") == "manifest" else path
 
 
-def _small_jpeg(rgb) -> bytes:
+def _small_jpeg(rgb, longer: int) -> bytes:
     from PIL import Image
 
     picture = Image.fromarray(rgb)
-    picture.thumbnail((LONGER_SIDE_PX, LONGER_SIDE_PX), Image.Resampling.LANCZOS)
+    picture.thumbnail((longer, longer), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=JPEG_QUALITY, optimize=True)
     return stream.getvalue()

@@ -1,15 +1,12 @@
-"""Sections of the report beyond accuracy: all scores, differences, and photos that are worth a look."""
+"""Sections of the report in numbers beyond accuracy: all scores, differences, super-classes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evaluate.report.page import Section
-from evaluate.report.photos import Photos
 from evaluate.scoretext import number
 from evaluate.superclass import superclasses_in_words
-from evaluate.text import percent, points_in_words
-
-SHOWN_LOOKS = 24
+from evaluate.text import operating_point_in_words, percent, points_in_words
 
 
 def score_sections(of: str, scores: Mapping[str, Any]) -> list[Section]:
@@ -40,6 +37,9 @@ def score_sections(of: str, scores: Mapping[str, Any]) -> list[Section]:
         ):
             value = "unknown" if found[name] is None else f"{percent(found[name])} %"
             rows.append((name.capitalize(), value, meaning))
+    point = scores.get("operating_point")
+    if point:
+        rows.append(("Operating point", f"{point['threshold']:.4f}", operating_point_in_words(point)))
     return [Section("scores", "All scores", {"of": of, "rows": rows})]
 
 
@@ -49,6 +49,7 @@ def difference_sections(comparisons: Sequence[Mapping[str, Any]]) -> list[Sectio
         {
             "one": f"{pair['one']['head']} on {pair['one']['features']}",
             "other": f"{pair['other']['head']} on {pair['other']['features']}",
+            "difference": pair["difference"],
             "span": points_in_words(pair["difference"], pair["low"], pair["high"]),
             "p_value": pair["p_value"],
             "p_holm": pair["p_holm"],
@@ -80,33 +81,3 @@ def superclass_sections(of: str, found: Mapping[str, Any] | None) -> list[Sectio
         "rows": table,
     }
     return [Section("superclasses", "Super-classes", content)]
-
-
-def look_sections(details: Mapping[str, Any], features: str, n_heads: int, photos: Photos) -> list[Section]:
-    """The photos to look at: wrong with every head, the hardest, and those whose labels may be wrong."""
-    found = []
-    if n_heads > 1:
-        looks = _looks(details["wrong_every_time"], "predicted", None, photos)
-        found.append(Section("every", "Misclassified by every head", {"features": features, **looks}))
-    if details["misclassified"]:
-        looks = _looks(details["hardest"], "predicted", "probability", photos)
-        found.append(Section("hardest", "Hardest", looks))
-    looks = _looks(details["label_suspects"], "suggested", "probability", photos)
-    found.append(Section("suspects", "Labels worth a look", looks))
-    return found
-
-
-def _looks(
-    rows: Sequence[Mapping[str, Any]], other: str, share: str | None, photos: Photos
-) -> dict[str, Any]:
-    shown = [
-        {
-            "image": row["image"],
-            "label": row["label"],
-            "other": row[other],
-            "share": row[share] if share else None,
-            "thumbnail": photos.thumbnail(row["image"]),
-        }
-        for row in rows[:SHOWN_LOOKS]
-    ]
-    return {"shown": shown, "total": len(rows)}

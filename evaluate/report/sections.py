@@ -1,12 +1,19 @@
-"""What the report says: a comparison or a test as a list of titled sections, each with its template."""
+"""What the report says: a comparison, a test, a curve or duplicates as titled sections, each with its template."""
 
-import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from evaluate.report.curve import curve_page
+from evaluate.curvetext import curve_in_words
+from evaluate.report.charts import comparison_section, reliability_section
+from evaluate.report.checks import shortcut_section, twice_section
+from evaluate.report.curve import curve_page, curve_sections
+from evaluate.report.duplicates import duplicates_page
+from evaluate.report.galleries import look_sections, misclassified_section
+from evaluate.report.labels import confusion_section, label_section
 from evaluate.report.page import Page, Section
 from evaluate.report.photos import Photos
-from evaluate.report.scores import difference_sections, look_sections, score_sections, superclass_sections
+from evaluate.report.provenance import methods_section, provenance_section
+from evaluate.report.scores import difference_sections, score_sections, superclass_sections
 from evaluate.text import interval_in_words, percent, sentence
 
 if TYPE_CHECKING:
@@ -15,57 +22,55 @@ if TYPE_CHECKING:
     from evaluate.duplicates import Duplicates
     from evaluate.testing import TestResult
 
-SHOWN_PHOTOS = 60
-
 
 def page_of(result: "Comparison | TestResult | Duplicates | LearningCurve", photos: Photos) -> Page:
     """The page of a comparison, of a test, of a learning curve, or of the duplicates of a table."""
-    from evaluate.duplicates import Duplicates
-    from evaluate.report.duplicates import duplicates_page
-
-    if isinstance(result, Duplicates):
-        return duplicates_page(result, photos)
-    content = result.to_dict()
-    if content["kind"] == "curve":
-        others = [
-            *_warnings(content["warnings"]),
-            Section("provenance", "Where the numbers come from", _provenance(content)),
-        ]
-        return curve_page(content, _subtitle(content["data"]), others)
-    return _comparison(content, photos) if content["kind"] == "comparison" else _test(content, photos)
+    found = result.to_dict()
+    if found["kind"] == "duplicates":
+        return duplicates_page(found, photos)
+    if found["kind"] == "curve":
+        others = [*_warnings(found["warnings"]), methods_section(found), provenance_section(found)]
+        return curve_page(found, _subtitle(found["data"]), others)
+    if found["kind"] == "comparison":
+        return _comparison(found, photos)
+    training = getattr(result, "training", None)
+    return _test(found, photos, None if training is None else Photos(training))
 
 
 def _comparison(found: dict[str, Any], photos: Photos) -> Page:
     best, details = found["results"][0], found["best"]
     pair = f"{best['head']} on {best['features']}"
-    n_images = found["data"]["images"]
     n_heads = sum(row["features"] == best["features"] for row in found["results"])
+    pairs = f"{len(found['results'])} pairs of features and head"
     sentences = [
-        f"Of {len(found['results'])} pairs of features and head, {pair} is the best: "
-        f"{interval_in_words(best['accuracy'])} of {n_images} photos right, each predicted by heads that were not "
-        "trained on it.",
+        f"Of {pairs}, {pair} is the best: {interval_in_words(best['accuracy'])} of {found['folds']['tested']} photos "
+        "right, each predicted by heads that were not trained on it.",
         *_about_labels(found["data"], details),
         *(sentence(one["words"]) for one in found["comparisons"]),
     ]
     sections = [
         Section("summary", "In words", {"sentences": sentences}),
         *_warnings(found["warnings"]),
-        Section("comparison", "Comparison", {"results": found["results"], "axis": _axis(found["results"])}),
+        comparison_section(found["results"]),
         *difference_sections(found["comparisons"]),
-        Section("confusion", "Confusion", {"of": pair, **_confusion(details["confusion"])}),
+        confusion_section(pair, details["confusion"]),
         *superclass_sections(pair, details["superclasses"]),
-        Section("labels", "Label by label", {"of": pair, **_by_label(best)}),
+        label_section(pair, best),
         *score_sections(pair, best),
-        Section("misclassified", "Misclassified", {"of": pair, **_gallery(details["misclassified"], photos)}),
+        reliability_section(pair, best),
+        misclassified_section(pair, details["misclassified"], photos, photos),
         *look_sections(details, best["features"], n_heads * found["folds"]["repeats"], photos),
-        Section("provenance", "Where the numbers come from", _provenance(found)),
+        twice_section(found["data"], found["duplicates"], photos),
+        shortcut_section(found["shortcuts"]),
+        *_curve(found.get("learning_curve")),
+        methods_section(found),
+        provenance_section(found),
     ]
-    return Page(
-        "Comparison of features and heads", _subtitle(found["data"]), _figures(best, n_images), sections
-    )
+    figures = _figures(best, found["data"]["images"])
+    return Page("Comparison of features and heads", _subtitle(found["data"]), figures, sections)
 
 
-def _test(found: dict[str, Any], photos: Photos) -> Page:
+def _test(found: dict[str, Any], photos: Photos, training: Photos | None) -> Page:
     pair, n_images = f"{found['model']['head']} on {found['model']['features']}", found["data"]["images"]
     unseen = found["unseen"]
     sentences = [
@@ -83,14 +88,21 @@ def _test(found: dict[str, Any], photos: Photos) -> Page:
     sections = [
         Section("summary", "In words", {"sentences": sentences}),
         *_warnings(found["warnings"]),
-        Section("confusion", "Confusion", {"of": pair, **_confusion(found["confusion"])}),
+        confusion_section(pair, found["confusion"]),
         *superclass_sections(pair, found["superclasses"]),
-        Section("labels", "Label by label", {"of": pair, **_by_label(found)}),
+        label_section(pair, found),
         *score_sections(pair, found),
-        Section("misclassified", "Misclassified", {"of": pair, **_gallery(found["misclassified"], photos)}),
-        Section("provenance", "Where the numbers come from", _provenance(found)),
+        reliability_section(pair, found),
+        misclassified_section(pair, found["misclassified"], photos, training),
+        twice_section(found["data"], None, photos),
+        methods_section(found),
+        provenance_section(found),
     ]
     return Page("Test of a model", _subtitle(found["data"]), _figures(row, n_images), sections)
+
+
+def _curve(found: Mapping[str, Any] | None) -> list[Section]:
+    return curve_sections(found, "Learning curve", curve_in_words(dict(found))) if found else []
 
 
 def _subtitle(data: dict[str, Any]) -> str:
@@ -130,76 +142,3 @@ def _about_labels(data: dict[str, Any], details: dict[str, Any]) -> list[str]:
 
 def _warnings(warnings: list[str]) -> list[Section]:
     return [Section("warnings", "Before you believe it", {"warnings": warnings})] if warnings else []
-
-
-def _axis(results: list[dict[str, Any]]) -> dict[str, float]:
-    """The range of the interval plot: from a whole ten per cent below the lowest end up to 100 %."""
-    return {
-        "low": int(min(row["accuracy"]["low"] for row in results) * 10) / 10 if results else 0.0,
-        "high": 1.0,
-    }
-
-
-def _confusion(confusion: dict[str, Any]) -> dict[str, Any]:
-    rows = []
-    for name, counts in zip(confusion["labels"], confusion["matrix"], strict=True):
-        total = sum(counts)
-        cells = [{"count": count, "share": count / total if total else 0.0} for count in counts]
-        rows.append({"label": name, "cells": cells, "total": total})
-    return {"labels": confusion["labels"], "rows": rows}
-
-
-def _by_label(scores: dict[str, Any]) -> dict[str, Any]:
-    return {name: scores[name] for name in ("per_label", "averages", "one_vs_rest")}
-
-
-def _gallery(misclassified: list[dict[str, Any]], photos: Photos) -> dict[str, Any]:
-    shown = [{**row, "thumbnail": photos.thumbnail(row["image"])} for row in misclassified[:SHOWN_PHOTOS]]
-    missing = sum(row["thumbnail"] is None for row in shown)
-    folder = str(photos.folder) if photos.folder is not None else None
-    return {"shown": shown, "total": len(misclassified), "missing": missing, "folder": folder}
-
-
-def _provenance(found: dict[str, Any]) -> dict[str, Any]:
-    data = found["data"]
-    facts = [("Data digest (SHA-256)", data["digest"])]
-    if data["source"]:
-        facts.append(("Photos", f"{data['source']['path']} ({data['source']['kind']})"))
-    facts.append(("Images by label", ", ".join(f"{name} {count}" for name, count in data["labels"].items())))
-    facts.append(("Groups that stay together", f"{data['groups']} of {data['images']} images"))
-    if data["distorted"]:
-        facts.append(("Distorted copies", f"{data['distorted']}, in training only"))
-    if data["identical_images"]:
-        facts.append(("Byte-identical images", str(data["identical_images"])))
-    if "folds" in found:
-        folds = found["folds"]
-        again = f", divided {folds['repeats']} times" if folds["repeats"] > 1 else ""
-        facts.append(("Folds", f"{folds['cv']}{again}; {folds['method']}"))
-        facts.append(("Seed", str(found["seed"])))
-    facts += [(name.capitalize(), text) for name, text in found["methods"].items()]
-    facts.append(("Versions", ", ".join(f"{name} {number}" for name, number in found["versions"].items())))
-    if found["command"]:
-        facts.append(("Command", found["command"]))
-    features = [(name, *_origin(entry)) for name, entry in found["features"].items()]
-    return {"facts": facts, "features": features}
-
-
-def _origin(entry: dict[str, Any] | None) -> tuple[list[tuple[str, str]], str]:
-    """Of one column of vectors: the facts in short, and the whole description as JSON."""
-    if not entry:
-        return [("Origin", "not recorded in the table")], ""
-    weights = entry.get("weights") or {}
-    facts = [("Width", str(entry.get("width", ""))), ("Fingerprint", str(entry.get("fingerprint", "")))]
-    if weights:
-        facts.append(
-            (
-                "Weights",
-                ", ".join(str(weights[key]) for key in ("source", "file", "sha256") if weights.get(key)),
-            )
-        )
-    if entry.get("versions"):
-        facts.append(
-            ("Versions", ", ".join(f"{name} {number}" for name, number in entry["versions"].items()))
-        )
-    description = entry.get("description")
-    return facts, json.dumps(description, indent=2, ensure_ascii=False, sort_keys=True) if description else ""

@@ -122,4 +122,4 @@ def test_nothing_found_is_said(copied):
 
 def test_hostile_names_are_only_text(copied):
     hostile = copied.with_column("image", [f"<script>{n}" for n in range(6)])
-    assert "<script>" not in render(find_duplicates(hostile))
+    assert render(find_duplicates(hostile)).count("<script>") == 1  # its own

@@ -13,7 +13,7 @@ from evaluate.duplicates import find_duplicates
 from evaluate.references import REFERENCES, cited_in
 from featurize.table import FeatureTable
 
-CITATION = re.compile(r"\(([A-Z][A-Za-z]+(?: and [A-Z][A-Za-z]+| et al\.)? (?:19|20)\d\d)[,)]")
+CITATION = re.compile(r"\b([A-Z][A-Za-z]+(?: and [A-Z][A-Za-z]+| et al\.)? (?:19|20)\d\d)\b")
 
 
 def paragraph(result):
