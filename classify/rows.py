@@ -50,7 +50,8 @@ def usable_rows(table: FeatureTable, purpose: str) -> FeatureTable:
     wanted = np.isin(split.astype(str), SPLITS[purpose]) if has_split else np.ones(len(table), dtype=bool)
     if purpose == "test":
         wanted = wanted & (table.variant == 0)
-    kept = table.filter(labelled & wanted)
+    used = labelled & wanted
+    kept = table if used.all() else table.filter(used)
     which = f"the {' and '.join(SPLITS[purpose])} rows" if has_split else "all rows (the table has no split)"
     if len(kept) == 0:
         raise UsageError(

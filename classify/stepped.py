@@ -7,16 +7,18 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from classify.spec import with_params
+from classify.spec import parse_head, with_params
 from classify.stepwise import Steps, step_head
+
+OWN = ("steps", "learning_rate", "batch_size")
 
 
 class Stepped(ClassifierMixin, BaseEstimator):
     """softmax or mlp after exactly `steps` steps of gradient descent, as retrain.py trains its last layer.
 
     Each photo of a step is drawn by first drawing a label, all with the same chance, and then one of its photos.
-    All rows are learnt from and the last state is kept; `classify train --steps` sets photos aside instead, and
-    keeps the best state.
+    All rows are learnt from and the last state is kept, so that numbers of steps can be compared; `train_model` and
+    `classify train`, given the same spec, set photos aside and keep the best state on the way.
 
     Parameters
     ----------
@@ -101,8 +103,22 @@ def stepped_head(name: str, given: Mapping[str, Any], widths: Sequence[int] | No
     >>> stepped_head("softmax", {"steps": 1000}, None, 0)
     Stepped(steps=1000)
     """
-    own = {key: given[key] for key in ("steps", "learning_rate", "batch_size") if key in given}
-    rest = {key: str(value) for key, value in given.items() if key not in own}
-    head = Stepped(with_params(name, rest), widths=None if widths is None else list(widths), seed=seed, **own)
+    rest, own = without_steps(with_params(name, {key: str(value) for key, value in given.items()}))
+    head = Stepped(rest, widths=None if widths is None else list(widths), seed=seed, **own)
     head.unfitted()  # what cannot be made is refused now
     return head
+
+
+def without_steps(head: Any) -> tuple[Any, dict[str, Any]]:
+    """A head spec without its steps, and what it said of them: fields of `classify.stepwise.Steps`.
+
+    >>> without_steps("softmax:steps=1000,learning_rate=0.05")
+    ('softmax', {'steps': 1000, 'learning_rate': 0.05})
+    >>> without_steps("mlp:alpha=0.1")
+    ('mlp:alpha=0.1', {})
+    """
+    name, given = parse_head(head) if isinstance(head, str) else ("", {})
+    if "steps" not in given:
+        return head, {}
+    own: dict[str, Any] = {key: given[key] for key in OWN if key in given}
+    return with_params(name, {key: str(value) for key, value in given.items() if key not in own}), own

@@ -62,14 +62,17 @@ class Steps:
     summaries: str | os.PathLike | None = None
 
     def __post_init__(self) -> None:
-        least = {"steps": 1, "batch_size": 1, "eval_interval": 1, "save_every": 0}
+        least = {"steps": 1, "batch_size": 1, "validation_batch_size": 1, "eval_interval": 1, "save_every": 0}
+        given = {name: getattr(self, name) for name in least}
         wrong = [
-            f"{name} {getattr(self, name)}" for name, least in least.items() if getattr(self, name) < least
+            f"{name} {value}"
+            for name, value in given.items()
+            if not isinstance(value, int)
+            or (value < least[name] and (name, value) != ("validation_batch_size", -1))
         ]
-        if self.validation_batch_size < 1 and self.validation_batch_size != -1:
-            wrong.append(f"validation_batch_size {self.validation_batch_size}")
-        if self.learning_rate is not None and not 0 < self.learning_rate < np.inf:
-            wrong.append(f"learning_rate {self.learning_rate}")
+        rate = self.learning_rate
+        if rate is not None and not (isinstance(rate, int | float) and 0 < rate < np.inf):
+            wrong.append(f"learning_rate {rate}")
         if wrong:
             raise UsageError(
                 f"steps cannot be made with {', '.join(wrong)}",

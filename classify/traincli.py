@@ -128,7 +128,7 @@ def _train(args: argparse.Namespace) -> int:
 
     check_outputs([args.output], [args.table, args.relabel, args.costs])
     balanced = {"class_weight": "balanced"} if args.balanced else {}
-    head = with_params(args.head, balanced | key_values(args.set, "--set"))
+    head = _with_steps(args, with_params(args.head, balanced | key_values(args.set, "--set")))
     relabel = read_relabel(args.relabel) if args.relabel else None
     run = _at_once if args.steps is None else _in_steps
     _refuse_what_does_not_go_together(args)
@@ -144,6 +144,21 @@ def _train(args: argparse.Namespace) -> int:
         Path(args.output).stat().st_size / 1e6,
     )
     return 0
+
+
+def _with_steps(args: argparse.Namespace, spec: str) -> str:
+    """The spec without steps, which are as if they had been given as options."""
+    from classify.stepped import without_steps
+
+    head, own = without_steps(spec)
+    for name, value in own.items():
+        if getattr(args, name) not in (None, value):
+            option = "--" + name.replace("_", "-")
+            raise UsageError(
+                f"{option} {getattr(args, name)} and the head {spec} do not agree", "give one of them"
+            )
+        setattr(args, name, value)
+    return head
 
 
 def _refuse_what_does_not_go_together(args: argparse.Namespace) -> None:
@@ -178,8 +193,6 @@ def _at_once(args: argparse.Namespace, table: "FeatureTable", head: str, relabel
 
 
 def _in_steps(args: argparse.Namespace, table: "FeatureTable", head: str, relabel: dict | None) -> "Model":
-    from threadpoolctl import threadpool_limits
-
     from classify.persist import save_model
     from classify.stepwise import Steps
     from classify.train import train_in_steps
@@ -191,5 +204,4 @@ def _in_steps(args: argparse.Namespace, table: "FeatureTable", head: str, relabe
 
     given = {name: getattr(args, name) for name in STEP_OPTIONS if getattr(args, name) is not None}
     plan = Steps(args.steps, **given)
-    with threadpool_limits(args.jobs):
-        return train_in_steps(table, head, args.features, plan, seed=args.seed, relabel=relabel, save=save)
+    return train_in_steps(table, head, args.features, plan, seed=args.seed, relabel=relabel, save=save)

@@ -5,6 +5,8 @@ import pytest
 
 from classify.heads import make_head
 from classify.stepped import Stepped
+from classify.stepwise import Steps
+from classify.train import train, train_in_steps
 from evaluate.comparison import compare
 from featurize.errors import UsageError
 
@@ -63,11 +65,25 @@ def test_a_spec_with_steps_is_stepped():
         ("svm:steps=10", "cannot be trained step by step"),
         ("softmax:steps=0", "steps 0"),
         ("softmax:steps=10,depth=3", "no parameter depth"),
+        ("softmax:steps=many", "steps many"),
+        ("softmax:steps=2.5", "steps 2.5"),
+        ("mlp:steps=10,learning_rate=fast", "learning_rate fast"),
     ],
 )
 def test_what_cannot_be_stepped_is_refused(spec, message):
     with pytest.raises(UsageError, match=message):
         make_head(spec)
+
+
+def test_training_by_a_spec_with_steps_is_training_in_steps(separable):
+    model = train(separable, "softmax:steps=40,learning_rate=0.05,batch_size=20", "wide", seed=3)
+    plan = Steps(steps=40, learning_rate=0.05, batch_size=20)
+    same = train_in_steps(separable, "softmax", "wide", plan, seed=3)
+    X = separable.select("wide")
+    np.testing.assert_array_equal(model.predict_proba(X), same.predict_proba(X))
+    assert model.training["steps"] == same.training["steps"]
+    with pytest.raises(UsageError, match="neither tuned nor given a threshold"):
+        train(separable, "softmax:steps=40", "wide", tune="accuracy")
 
 
 def test_accuracy_seconds_and_size_by_steps_are_one_comparison(separable):

@@ -174,6 +174,12 @@ def test_the_command(separable, tmp_path, capsys):
     [
         (["--batch-size", "10"], "--batch-size was given without --steps"),
         (["--steps", "5", "--tune"], "--steps and --tune do not go together"),
+        (["--head", "softmax:steps=5", "--tune"], "--steps and --tune do not go together"),
+        (
+            ["--head", "softmax:steps=5", "--steps", "6"],
+            "--steps 6 and the head softmax:steps=5 do not agree",
+        ),
+        (["--head", "softmax:steps=five"], "steps five"),
         (["--steps", "5", "--positive", "ant"], "--steps and --positive do not go together"),
     ],
 )
