@@ -125,6 +125,9 @@ def _add_test(commands: Any) -> None:
 
 
 def _compare(args: argparse.Namespace) -> int:
+    from classify.startup import import_lightly
+
+    import_lightly()
     from classify.rows import read_relabel
     from classify.spec import with_params
     from evaluate.comparison import compare

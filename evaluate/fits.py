@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from classify.shared import SharedFold
 
 SMALL = 100_000  # numbers; vectors of more are worth processes from the start
-WORTH_WORKERS = 4.0  # seconds of work left, about twice what workers take to start
+WORTH_WORKERS = 4.0  # processor seconds of work left, about twice what workers take to start
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def run(
     jobs = min(jobs or cpu_count(), _most_processes(tasks, len(rows.label)))
     units = _units(tasks, jobs)
     labels = sorted(set(rows.label.tolist()))
-    start = time.perf_counter()
+    start = time.process_time()
     # Workers take seconds to start: a small comparison is done before they would have begun.
     alone = jobs == 1 or max(map(np.size, matrices.values())) <= SMALL
     while units and alone:
@@ -86,7 +86,7 @@ def run(
         mine = [tasks[i] for i in unit]
         yield from zip(unit, _fit_and_predict(mine, matrices[mine[0].features], rows, labels), strict=True)
         left = sum(map(len, units))
-        remaining = (time.perf_counter() - start) * left / (len(tasks) - left)
+        remaining = (time.process_time() - start) * left / (len(tasks) - left)
         alone = jobs == 1 or remaining <= WORTH_WORKERS
     if units:
         # joblib writes each large matrix once and lets all workers map it; tasks carry only row numbers.
