@@ -39,7 +39,7 @@ def curve_in_words(found: dict[str, Any]) -> list[str]:
         return ["Four sizes or more are needed to say what more photos may bring."]
     sentences = [
         f"A guess: with {guess['images_per_label']} images per label {percent(guess['accuracy'])} % "
-        f"({percent(guess['low'])} to {percent(guess['high'])} when one size is left out)."
+        f"({percent(guess['low'])} to {percent(guess['high'])})."
         for guess in found["guesses"]
     ]
     gains = {name: gain for name, gain in found["gains"].items() if gain and gain["gain"] >= CLEAR_GAIN}

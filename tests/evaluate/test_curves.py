@@ -4,13 +4,14 @@ import json
 
 import numpy as np
 import pytest
+from scipy import optimize
 
 from classify.folds import make_folds
 from evaluate.cli import main
 from evaluate.comparison import compare
 from evaluate.curves import _at_most, learning_curve
 from evaluate.curvetext import curve_in_words
-from evaluate.powerlaw import extrapolate, fit_power_law
+from evaluate.powerlaw import drawn_again, extrapolate, fit_power_law
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 
@@ -75,11 +76,57 @@ def test_the_law_is_found_again_and_extrapolates_exactly():
     assert guess["low"] <= guess["accuracy"] <= guess["high"] < 0.93
 
 
+def test_the_law_is_the_weighted_least_squares_of_scipy():
+    rng = np.random.default_rng(0)
+    images = np.array([5, 10, 20, 40, 80])
+    for _ in range(5):
+        accuracy = np.clip(0.9 - 0.6 * images**-0.5 + rng.normal(0, 0.02, 5), 0, 1)
+        found, weights = fit_power_law(images, accuracy), np.arange(1, 6) / 15
+
+        def misfit(curve, images=images, accuracy=accuracy, weights=weights):
+            return np.sqrt(weights) * (accuracy - curve[0] + curve[1] * images ** -curve[2])
+
+        mine = np.sum(misfit([found["limit"], found["scale"], found["rate"]]) ** 2)
+        theirs = optimize.least_squares(misfit, [0.9, 0.5, 0.5], bounds=([0, 0, 0.05], [1, np.inf, 3]))
+        assert mine <= 2 * theirs.cost * 1.02 + 1e-6  # the rates are a grid
+
+
+def test_a_limit_beyond_1_is_1():
+    found = fit_power_law([5, 10, 20, 40], [0.3, 0.55, 0.8, 0.99])
+    assert found["limit"] == 1.0 and found["scale"] > 0
+
+
+def test_draws_take_groups_as_a_whole_and_are_always_the_same():
+    groups = np.repeat(np.arange(50), 4)
+    right = np.stack([np.repeat(np.arange(50) % 2, 4), np.ones(200)], axis=1)
+    drawn = drawn_again(right, groups)
+    assert drawn.shape == (1000, 2) and (drawn[:, 1] == 1).all()
+    # Fifty coins, not two hundred.
+    assert drawn[:, 0].std() == pytest.approx(0.5 / 50**0.5, rel=0.1)
+    assert drawn[:, 0].mean() == pytest.approx(0.5, abs=0.01)
+    assert (drawn_again(right, groups) == drawn).all()
+
+
+def test_the_range_holds_the_truth_where_the_law_is_true():
+    """60 curves of 400 images whose rightness follows the law exactly, extrapolated to twice and four times."""
+    rng, sizes, held = np.random.default_rng(0), np.array([5, 10, 20, 40, 80]), []
+    for _ in range(60):
+        luck = 0.7 * rng.random((400, 1)) + 0.3 * rng.random((400, 5))  # an easy image is easy at all sizes
+        right = luck < np.quantile(luck, 0.95 - 0.8 * sizes**-0.5)[None]
+        drawn = drawn_again(right, np.arange(400))
+        for factor in (2, 4):
+            found = extrapolate(sizes, right.mean(axis=0), 80 * factor, drawn)
+            truth = 0.95 - 0.8 * (80 * factor) ** -0.5
+            held.append(found["low"] <= truth <= found["high"])
+            assert found["low"] <= found["accuracy"] <= found["high"]
+    assert np.mean(held) > 0.85
+
+
 def test_guesses_stay_shares_and_never_fall():
     rising = extrapolate([5, 10, 20, 40], [0.4, 0.6, 0.8, 1.0], 400)
     assert rising["accuracy"] <= 1.0
     flat = extrapolate([5, 10, 20, 40], [0.9, 0.85, 0.8, 0.75], 400)
-    assert flat["accuracy"] == pytest.approx(0.825)
+    assert flat["accuracy"] == pytest.approx((1 * 0.9 + 2 * 0.85 + 3 * 0.8 + 4 * 0.75) / 10)
 
 
 def test_three_sizes_fit_anything_and_so_guess_nothing(confused):
