@@ -35,7 +35,9 @@ def add_predict(commands: Any) -> None:
         "one path a line",
     )
     parser.add_argument(
-        "--format", choices=FORMATS, help="form of the output (default: text; Parquet for -o FILE.parquet)"
+        "--format",
+        choices=FORMATS,
+        help="form of the output (default: by the ending of -o, .parquet, .csv or .jsonl, else text)",
     )
     parser.add_argument(
         "--top",
@@ -136,7 +138,9 @@ def _predict(args: argparse.Namespace) -> int:
             output.write_parquet(partial, model.labels, batches, args.top)
     else:
         forms = {"text": output.as_text, "csv": output.as_csv, "jsonl": output.as_jsonl}
-        pieces = forms[args.format or "text"](model.labels, batches, args.top)
+        ending = Path(args.output or "").suffix.lower().removeprefix(".")
+        form = args.format or (ending if ending in forms else "text")
+        pieces = forms[form](model.labels, batches, args.top)
         if args.output:
             with (
                 whole_file(args.output) as partial,

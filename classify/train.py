@@ -30,6 +30,7 @@ from featurize.table import FeatureTable
 from featurize.terminal import log
 
 LIBRARIES = ("bottlehead", "scikit-learn", "skops", "numpy", "scipy")
+NUISANCE = "nuisance"  # camera, file, border: there to be checked, not to be learnt
 FEW = 6  # rows per label, enough to see what a fitted head consists of
 
 
@@ -56,7 +57,7 @@ def train(
     head : str or classifier
         See `make_head`. With ``steps``, ``"softmax:steps=4000"``, it is trained by `train_in_steps`.
     features : str, optional
-        A features column, or several joined with ``+``. By default all the columns of the table.
+        A features column, or several joined with ``+``. By default all the columns of the table but ``nuisance``.
     seed : int
         Start of all randomness: the same table, head and seed give the same model.
     relabel : mapping of str to str, optional
@@ -237,9 +238,14 @@ def _model(
 def _all_features(table: FeatureTable) -> str:
     if not table.features:
         raise TableError("the table has no features", "make them with `featurize extract --features …`")
-    features = "+".join(table.features)
-    if len(table.features) > 1:
+    wanted = [name for name in table.features if name != NUISANCE] or table.features
+    features = "+".join(wanted)
+    if len(wanted) > 1:
         log.info("training on all features of the table together: %s", features)
+    if len(wanted) < len(table.features):
+        log.info(
+            "leaving out nuisance, which no head should learn from; name it among the features to use it"
+        )
     return features
 
 

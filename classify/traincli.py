@@ -44,7 +44,7 @@ def add_train(commands: Any) -> None:
     parser.add_argument(
         "--features",
         metavar="SPEC",
-        help="a features column, or several joined with + (default: all columns of the table)",
+        help="a features column, or several joined with + (default: all columns of the table but nuisance)",
     )
     parser.add_argument(
         "--set",

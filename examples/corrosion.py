@@ -45,13 +45,13 @@ MODELS = {  # what becomes of the four classes, and the study's accuracy in per 
 def read(photos: str, extractor: Extractor, classes: Sequence[str], store: str | None) -> FeatureTable:
     """The vectors of a folder of photos, labelled with the four classes of the study."""
     table = extract(photos, [extractor], store=store)
-    names, labels = dict(zip(classes, CLASSES, strict=True)), {str(label) for label in table.label}
+    names, labels = dict(zip(classes, CLASSES, strict=True)), {label for label in table.label if label}
     if not set(names) <= labels and set(FLOWERS) <= labels:
         names = FLOWERS
         print(f"{photos}: flowers stand in, {', '.join(f'{a} for {b}' for a, b in names.items())}\n")
     if missing := sorted(set(names) - labels):
         raise BottleheadError(
-            f"{photos} has no {', '.join(missing)}; its class folders are {', '.join(sorted(labels))}",
+            f"{photos} has no {', '.join(missing)}; its class folders are {', '.join(sorted(labels)) or 'none'}",
             "name those of corroded and uncorroded aluminium, corroded and uncorroded steel with --classes",
         )
     return table.relabel(dict.fromkeys(labels, "") | names)

@@ -63,14 +63,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     # One photo under two names must not be on two sides; retrain.py did not look.
     together = {"keep_together": True} if args.split == "hash" else {}
     table = split_table(table, args.split, **together)
-    sides = [f"{(table.split == side).sum()} for {side}" for side in ("training", "validation", "testing")]
-    print(f"{len(table)} photos of {', '.join(sorted(set(table.label)))}: {', '.join(sides)}\n")
-
     results = {}
     for network in table.features:
         model = train_in_steps(table, "softmax", network, Steps(args.steps, eval_interval=100))
         results[network] = model, test(model, table)
 
+    sides = [f"{(table.split == side).sum()} for {side}" for side in ("training", "validation", "testing")]
+    print(f"{len(table)} photos of {', '.join(model.labels)}: {', '.join(sides)}\n")
     print(f"{'network':24}{'values':>7}{'seconds':>9}{'model MB':>10}", end="")
     print(f"{'validation':>12}{'cross entropy':>15}{'final test accuracy':>21}  {'95 % interval':16}")
     for network, (model, tested) in results.items():

@@ -211,7 +211,7 @@ def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
                 weights["file"],
             )
     for what, count in sorted(result.ignored.items()):
-        log.info("ignored %d %s", count, what)
+        log.info("ignored %s: %d", what, count)
     n_distinct = result.n_computed + result.n_reused
     n_images = int((table.variant == 0).sum())
     copies = f" and {len(table) - n_images} distorted copies" if len(table) > n_images else ""

@@ -71,7 +71,7 @@ def scan_lines(found: "Scan") -> Iterator[str]:
     )
     yield from _class_lines(found)
     yield from _fact_lines(found)
-    yield from _section("ignored", [f"{count} {kind}" for kind, count in sorted(found.ignored.items())])
+    yield from _section("ignored", [f"{kind}: {count}" for kind, count in sorted(found.ignored.items())])
     yield from _section("rejected", [f"{_shown(image)}: {reason}" for image, reason in found.rejects])
     alike = [", ".join(_shown(image.image) for image in images) for images in found.identical]
     yield from _section("byte-identical (kept together in every split)", alike)

@@ -1,5 +1,7 @@
 """``classify predict``: what it refuses to overwrite, and what it says beside the predictions."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -57,6 +59,17 @@ def test_earlier_predictions_may_be_overwritten(photos, capsys):
     assert predict("photos -o p.csv --format csv") == 0
     assert predict("photos -o p.csv --format csv") == 0
     assert (photos / "p.csv").read_text().startswith("image,label,confidence,outlier\n")
+
+
+def test_the_ending_of_the_output_says_its_form(photos):
+    for words in ("photos -o p.csv", "photos -o p.jsonl", "photos -o p.txt", "photos -o q.csv --format text"):
+        assert predict(words) == 0
+    first = {
+        name: (photos / name).read_text().splitlines()[0] for name in ("p.csv", "p.jsonl", "p.txt", "q.csv")
+    }
+    assert first["p.csv"] == "image,label,confidence,outlier"
+    assert json.loads(first["p.jsonl"])["label"] == "dark"
+    assert first["p.txt"] == first["q.csv"] and ": dark 0." in first["p.txt"]
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,16 @@ def test_all_features_together_by_default_and_said(separable, caplog):
     assert "training on all features of the table together: wide+noise" in caplog.messages
 
 
+def test_nuisance_is_learnt_from_only_when_named(separable, caplog):
+    vectors = {"wide": separable.select("wide"), "nuisance": separable.select("noise")}
+    table = FeatureTable(separable.ids, vectors)
+    with caplog.at_level(logging.INFO, "bottlehead"):
+        assert train(table).features == "wide"
+    assert "leaving out nuisance" in caplog.text
+    assert train(table, features="wide+nuisance").features == "wide+nuisance"
+    assert train(FeatureTable(separable.ids, {"nuisance": vectors["wide"]})).features == "nuisance"
+
+
 def test_the_summary_counts(separable):
     rows = separable.filter(np.r_[0:20, 20:35, 40:50])
     copies = rows.with_column("variant", [9] * len(rows))
