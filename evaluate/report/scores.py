@@ -50,7 +50,7 @@ def difference_sections(comparisons: Sequence[Mapping[str, Any]]) -> list[Sectio
             "one": f"{pair['one']['head']} on {pair['one']['features']}",
             "other": f"{pair['other']['head']} on {pair['other']['features']}",
             "difference": pair["difference"],
-            "span": points_in_words(pair["difference"], pair["low"], pair["high"]),
+            "span": points_in_words(pair["difference"], pair["low"], pair["high"]).replace(" points", ""),
             "p_value": pair["p_value"],
             "p_holm": pair["p_holm"],
             "chances": [pair["probability"][name] for name in ("worse", "same", "better")],
