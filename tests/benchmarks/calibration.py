@@ -9,12 +9,10 @@ the softmax (of two labels: the logistic function) of its scores. The star marks
 For what was measured on flowers see `classify.calibrate.Calibrated`.
 """
 
-import argparse
 import warnings
-from collections.abc import Sequence
 
 import numpy as np
-from figures import report, row
+from figures import figure, parser, report
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.pipeline import Pipeline
@@ -78,13 +76,12 @@ def before_and_after(head) -> tuple[Pipeline, Pipeline, bool]:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("table")
-    parser.add_argument("--features", default="inception_v3:mixed8")
-    parser.add_argument("--heads", nargs="+", default=head_names())
-    parser.add_argument("--json", metavar="FILE")
-    args = parser.parse_args(argv)
+def main(argv: list[str] | None = None) -> None:
+    made = parser(__doc__)
+    made.add_argument("table")
+    made.add_argument("--features", default="inception_v3:mixed8")
+    made.add_argument("--heads", nargs="+", default=head_names())
+    args = made.parse_args(argv)
     warnings.simplefilter("ignore")
     table = FeatureTable.read(args.table)
     X = table.select(args.features)
@@ -98,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(
                 f"{name:<18} {when:<6} {'*' * used:1}  {accuracy:8.3f}  {loss:8.3f}  {error:5.3f}", flush=True
             )
-            rows.append(row(f"{name} {when}{', as used' * used}: calibration error", error, ""))
+            rows.append(figure(f"{name} {when}{', as used' * used}: calibration error", error, ""))
     report("calibration", rows, args.json)
 
 
