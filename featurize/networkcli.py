@@ -13,6 +13,12 @@ def add_network_options(command: argparse.ArgumentParser) -> None:
     """Add the options of networks, and of the .pb files among the features, to ``extract``."""
     group = command.add_argument_group("networks and FILE.pb")
     group.add_argument(
+        "--engine",
+        choices=["tensorflow", "openvino"],
+        default="tensorflow",
+        help="what runs networks; openvino is pip install 'bottlehead[openvino]' (default: tensorflow)",
+    )
+    group.add_argument(
         "--parity", choices=["retrain"], help="read and resize photos as TensorFlow's retrain.py did"
     )
     group.add_argument("--graph-input", metavar="TENSOR", help="where pixels enter a FILE.pb")
@@ -38,7 +44,7 @@ def network_options(args: argparse.Namespace) -> dict[str, Any]:
             f"--graph-{next(iter(given))} is for a FILE.pb, and none is among the features",
             "add it to --features",
         )
-    return {**given, **({"parity": args.parity} if args.parity else {})}
+    return {"engine": args.engine, **given, **({"parity": args.parity} if args.parity else {})}
 
 
 def add_network_commands(commands: Any) -> None:

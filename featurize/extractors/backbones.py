@@ -38,11 +38,14 @@ class Backbone(FrozenExtractor):
         Where `transform` keeps and finds the vectors of files.
     parity : {None, "retrain"}, default None
         ``"retrain"`` decodes and resizes as TensorFlow's retrain.py did; see `featurize.extractors.parity`.
+    engine : {"tensorflow", "openvino"}, default "tensorflow"
+        What runs the frozen network; ``"openvino"`` needs the extra of that name. The vectors differ in their last
+        digits (by about a millionth of their length, in float32), and so do the fingerprints.
 
     Raises
     ------
     UsageError
-        If there is no such network, layer or precision; raised at first use, not here.
+        If there is no such network, layer, precision or engine; raised at first use, not here.
     WeightsError
         If the weights are missing or belong to another network.
 
@@ -79,6 +82,7 @@ class Backbone(FrozenExtractor):
         batch_size: int = 32,
         store: Any = None,
         parity: str | None = None,
+        engine: str = "tensorflow",
     ):
         self.backbone = backbone
         self.weights = weights
@@ -88,6 +92,7 @@ class Backbone(FrozenExtractor):
         self.batch_size = batch_size
         self.store = store
         self.parity = parity
+        self.engine = engine
 
     @property
     def network(self) -> Network:
@@ -135,12 +140,12 @@ class Backbone(FrozenExtractor):
     def weights_record(self) -> dict[str, Any]:
         return self.found_weights().record()
 
-    def freeze(self, team: Sequence[Any]) -> list[bytes]:
+    def freeze(self, team: Sequence[Any], precision: str) -> list[bytes]:
         from featurize.extractors.frozen import freeze_model
         from featurize.extractors.keras_models import build_model, output_of
 
         model = build_model(self.network, self.found_weights())
-        return [freeze_model(model, output_of(model, one.layer), self.precision) for one in team]
+        return [freeze_model(model, output_of(model, one.layer), precision) for one in team]
 
 
 class InceptionV3(Backbone):
@@ -150,7 +155,7 @@ class InceptionV3(Backbone):
 
     Parameters
     ----------
-    weights, layer, precision, preprocess, batch_size, store, parity
+    weights, layer, precision, preprocess, batch_size, store, parity, engine
         See `Backbone`. Layer ``"mixed8"`` has 1,280 numbers.
 
     References
@@ -176,5 +181,8 @@ class InceptionV3(Backbone):
         batch_size: int = 32,
         store: Any = None,
         parity: str | None = None,
+        engine: str = "tensorflow",
     ):
-        super().__init__("inception_v3", weights, layer, precision, preprocess, batch_size, store, parity)
+        super().__init__(
+            "inception_v3", weights, layer, precision, preprocess, batch_size, store, parity, engine
+        )

@@ -11,6 +11,7 @@ import numpy as np
 from featurize.contents import FileIndex
 from featurize.errors import UsageError
 from featurize.extractors.base import Extractor
+from featurize.extractors.engines import Function, find_engine
 from featurize.extractors.parity import check_parity, retrain_pixels
 from featurize.pixels import Photo, decode_policy, resize
 from featurize.terminal import log
@@ -23,7 +24,7 @@ DECODE_MARGIN = 2
 class FrozenExtractor(Extractor):
     """An extractor whose vectors are read in a frozen network.
 
-    A subclass stores ``precision`` and ``parity`` beside the arguments of every extractor, and defines:
+    A subclass stores ``precision``, ``parity`` and ``engine`` beside the arguments of every extractor, and defines:
 
     ``side``
         Of the square input, in pixels.
@@ -33,13 +34,14 @@ class FrozenExtractor(Extractor):
         What can change a number, but for the pixels that go in, the precision and ``end``.
     ``scaled(pixels)``
         float32 pixels of 0 to 255 as the network wants them.
-    ``freeze(team)``
+    ``freeze(team, precision)``
         The GraphDef of each extractor in `team`, which differ in ``end`` alone.
     """
 
     version = 1
     precision: str
     parity: str | None
+    engine: str
 
     @property
     def side(self) -> int:
@@ -59,8 +61,8 @@ class FrozenExtractor(Extractor):
         """float32 pixels of 0 to 255 as the network wants them; may change `pixels`."""
         raise NotImplementedError
 
-    def freeze(self, team: Sequence[Any]) -> list[bytes]:
-        """The optimised GraphDef of each extractor of a team."""
+    def freeze(self, team: Sequence[Any], precision: str) -> list[bytes]:
+        """The optimised GraphDef of each extractor of a team, frozen in `precision`."""
         raise NotImplementedError
 
     # -- the contract of an extractor -------------------------------------------------------------
@@ -83,7 +85,7 @@ class FrozenExtractor(Extractor):
             }
         shared = {
             "pooling": "mean over the area",
-            "engine": "tensorflow, frozen",
+            "engine": find_engine(self.engine).described,
             "precision": self.precision,
         }
         return {"layer": self.end, **pixels, **shared, **self.network_settings()}
@@ -102,7 +104,11 @@ class FrozenExtractor(Extractor):
         check_parity(self.parity, self.preprocess)
 
     def libraries(self) -> tuple[str, ...]:
-        return ("numpy", "pillow", "tensorflow", "keras")
+        return ("numpy", "pillow", "tensorflow", "keras", *self._engine_libraries())
+
+    def _engine_libraries(self) -> tuple[str, ...]:
+        """What the engine needs beyond TensorFlow, which froze the graph."""
+        return tuple(name for name in find_engine(self.engine).libraries if name != "tensorflow")
 
     def attach(self, store: Any) -> None:
         self._kept = store
@@ -139,19 +145,18 @@ class FrozenExtractor(Extractor):
         stored = store.stored_width(self.name, self.fingerprint()) if store is not None else None
         return stored or self._function([self]).widths[0]
 
-    def _function(self, team: Sequence[Any]):
+    def _function(self, team: Sequence[Any]) -> Function:
         """The frozen network with the outputs of `team`, loaded at first use."""
         key = tuple(extractor.fingerprint() for extractor in team)
         if getattr(self, "_loaded_for", None) != key:
-            from featurize.extractors.frozen import FrozenFunction, import_tensorflow
-
             names = ", ".join(extractor.name for extractor in team)
             log.info("loading %s", names)
+            engine = find_engine(self.engine)
             start = time.perf_counter()
-            import_tensorflow()
+            engine.start()
             imported = time.perf_counter()
-            self._loaded, self._loaded_for = FrozenFunction(self._graphs(team)), key
-            log.debug("importing tensorflow took %.2f s", imported - start)
+            self._loaded, self._loaded_for = engine.load(self._graphs(team), self.precision), key
+            log.debug("importing %s took %.2f s", self.engine, imported - start)
             log.debug("loading %s took %.2f s", names, time.perf_counter() - imported)
         return self._loaded
 
@@ -164,7 +169,8 @@ class FrozenExtractor(Extractor):
         graphs = [kept_graph(store, one) if store is not None else None for one in prints]
         missing = [number for number, graph in enumerate(graphs) if graph is None]
         if missing:
-            made = self.freeze([team[number] for number in missing])
+            frozen_in = find_engine(self.engine).frozen_in(self.precision)
+            made = self.freeze([team[number] for number in missing], frozen_in)
             for number, graph in zip(missing, made, strict=True):
                 graphs[number] = graph
                 if store is not None:

@@ -35,7 +35,7 @@ class FrozenGraph(FrozenExtractor):
         Side of the square input, in pixels.
     mean, std : float, optional
         Pixels enter as (RGB - mean) / std.
-    precision, preprocess, batch_size, store, parity
+    precision, preprocess, batch_size, store, parity, engine
         See `featurize.extractors.backbones.Backbone`. With ``parity="retrain"`` the vectors are those that
         retrain.py wrote into its bottleneck files.
 
@@ -63,6 +63,7 @@ class FrozenGraph(FrozenExtractor):
         batch_size: int = 32,
         store: Any = None,
         parity: str | None = None,
+        engine: str = "tensorflow",
     ):
         self.file = file
         self.input = input
@@ -75,6 +76,7 @@ class FrozenGraph(FrozenExtractor):
         self.batch_size = batch_size
         self.store = store
         self.parity = parity
+        self.engine = engine
 
     @property
     def name(self) -> str:
@@ -124,7 +126,7 @@ class FrozenGraph(FrozenExtractor):
         return {**super().kept_params(), "file": str(self._path())}
 
     def libraries(self) -> tuple[str, ...]:
-        return ("numpy", "pillow", "tensorflow")
+        return ("numpy", "pillow", "tensorflow", *self._engine_libraries())
 
     def graph(self) -> dict[str, Node]:
         """The nodes of the graph by name."""
@@ -161,12 +163,12 @@ class FrozenGraph(FrozenExtractor):
             )
         return found
 
-    def freeze(self, team: Sequence[Any]) -> list[bytes]:
+    def freeze(self, team: Sequence[Any], precision: str) -> list[bytes]:
         from featurize.extractors.frozen import freeze_graph
 
         data, found = self._path().read_bytes(), self.resolved()
         try:
-            return [freeze_graph(data, (str(found.input), one.end), one.side, self.precision) for one in team]
+            return [freeze_graph(data, (str(found.input), one.end), one.side, precision) for one in team]
         except Exception as error:
             # TensorFlow raises ValueError, TypeError and its own kinds for graphs that do not fit together.
             raise WeightsError(

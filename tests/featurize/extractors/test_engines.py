@@ -1,0 +1,145 @@
+"""The engines: what OpenVINO computes beside TensorFlow, and what is recorded about it."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from featurize import BottleheadError, InceptionV3, extract
+from featurize.cli import main
+from featurize.extractors import engines, extractor_from_metadata
+from featurize.extractors.backbones import Backbone
+from featurize.extractors.frozen import has_bfloat16
+from featurize.extractors.graphs import FrozenGraph
+
+pytestmark = pytest.mark.tensorflow
+SMALL = "mobilenet_0.25_128"
+
+
+@pytest.fixture
+def openvino():
+    if find_spec("openvino") is None:
+        if os.environ.get("REQUIRE_TEST_ASSETS"):
+            pytest.fail("the extra openvino is not installed")
+        pytest.skip("install the extra openvino")
+
+
+@pytest.fixture
+def photos(assets):
+    return sorted((assets / "data" / "flowers").glob("*/*.jpg"))[::150]
+
+
+def distance(a, b):
+    return np.linalg.norm(a - b) / np.linalg.norm(b)
+
+
+def real(assets, **options):
+    weights = assets / "weights" / "inception_v3_2015_through_mixed8.weights.h5"
+    return InceptionV3(weights, "mixed8", **options)
+
+
+@pytest.mark.usefixtures("openvino")
+def test_real_networks_have_the_same_vectors_in_both_engines(assets, photos, tmp_path):
+    graph = assets / "weights" / "mobilenet_v1_0.25_128.pb"
+    for expected, other in [
+        (real(assets), real(assets, engine="openvino")),
+        (FrozenGraph(graph), FrozenGraph(graph, engine="openvino")),
+        (FrozenGraph(graph, parity="retrain"), FrozenGraph(graph, parity="retrain", engine="openvino")),
+    ]:
+        for one in (expected, other):
+            one.set_params(store=tmp_path)
+        assert expected.fingerprint() != other.fingerprint()
+        a, b = expected.transform(photos), other.transform(photos)
+        assert not np.array_equal(a, np.zeros_like(a))
+        assert distance(b, a) < 1e-5
+
+
+@pytest.mark.usefixtures("openvino")
+@pytest.mark.skipif(not has_bfloat16(), reason="this processor has no bfloat16")
+def test_bfloat16_is_near_float32_and_further_than_rounding(assets, photos):
+    exact = real(assets).transform(photos)
+    assert (
+        1e-3 < distance(real(assets, engine="openvino", precision="bfloat16").transform(photos), exact) < 0.03
+    )
+
+
+@pytest.mark.usefixtures("openvino")
+@pytest.mark.parametrize(
+    "precision",
+    ["float32", pytest.param("bfloat16", marks=pytest.mark.skipif(not has_bfloat16(), reason="no bfloat16"))],
+)
+@pytest.mark.parametrize("name", [SMALL, "mobilenet_v3_small", "resnet50"])
+def test_a_vector_does_not_depend_on_its_batch(photos, name, precision):
+    extractor = Backbone(name, "random", precision=precision, engine="openvino")
+    vectors = extractor.transform(photos)
+    np.testing.assert_array_equal(extractor.set_params(batch_size=2).transform(photos[::-1]), vectors[::-1])
+    np.testing.assert_array_equal(np.vstack([extractor.transform([photo]) for photo in photos]), vectors)
+
+
+@pytest.mark.usefixtures("openvino")
+def test_layers_of_one_network_come_out_of_one_run(photos, tmp_path):
+    team = [
+        Backbone(SMALL, "random", layer, engine="openvino")
+        for layer in ("avg_pool", "conv_pw_6", "conv_pw_6_relu")
+    ]
+    table = extract(photos, team, store=tmp_path)
+    for extractor in team:
+        np.testing.assert_array_equal(table.select(extractor.name), clone(extractor).transform(photos))
+
+
+@pytest.mark.usefixtures("openvino")
+def test_a_table_records_the_engine_and_its_extractor_comes_back(photos, tmp_path):
+    table = extract(photos[:2], [Backbone(SMALL, "random", engine="openvino")], store=tmp_path)
+    entry = table.metadata["features"][SMALL]
+    assert entry["description"]["engine"] == "openvino, frozen"
+    assert entry["versions"]["openvino"]
+    again = extractor_from_metadata(entry)
+    assert again.engine == "openvino"
+    assert again.fingerprint() == entry["fingerprint"]
+    np.testing.assert_array_equal(again.transform(photos[:2]), table.select(SMALL))
+
+
+@pytest.mark.usefixtures("openvino")
+def test_a_kept_network_is_run_without_tensorflow(photos, tmp_path):
+    code = (
+        "import sys; from featurize import extract; from featurize.extractors.backbones import Backbone\n"
+        f"extract(sys.argv[2:], Backbone({SMALL!r}, 'random', engine='openvino'), store=sys.argv[1])\n"
+        "assert 'openvino' in sys.modules and 'tensorflow' not in sys.modules"
+    )
+    extract(photos[:1], [Backbone(SMALL, "random", engine="openvino")], store=tmp_path)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path), *map(str, photos)], check=True)
+
+
+@pytest.mark.usefixtures("openvino")
+def test_what_openvino_cannot_read_is_one_error(photos, monkeypatch):
+    broken = Backbone(SMALL, "random", engine="openvino")
+    monkeypatch.setattr(Backbone, "freeze", lambda self, team, precision: [b"no graph" for _ in team])
+    with pytest.raises(BottleheadError, match="OpenVINO cannot run this network") as raised:
+        broken.transform(photos[:1])
+    assert "engine tensorflow" in raised.value.hint
+
+
+def test_the_default_engine_changes_no_fingerprint(assets):
+    # Of the tables and models made before there was a choice.
+    known = "13b5a7e96a7cf88cea37f62b47c1384eaa4934d61094347973005685bfd68108"
+    assert real(assets).fingerprint() == known
+
+
+def test_an_unknown_engine_is_refused():
+    with pytest.raises(BottleheadError, match="no engine 'onnx'") as raised:
+        Backbone(SMALL, "random", engine="onnx").fingerprint()
+    assert "tensorflow or openvino" in raised.value.hint
+
+
+def test_a_missing_engine_is_one_error_and_the_command_that_brings_it(photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(engines, "find_spec", lambda name: None if name == "openvino" else find_spec(name))
+    argv = ["extract", str(photos[0].parent), "-o", str(tmp_path / "t.parquet"), "--store", str(tmp_path)]
+    assert main([*argv, "--features", SMALL, "--weights", "random", "--engine", "openvino"]) == 1
+    shown = capsys.readouterr().err
+    assert "error: the engine openvino is not installed\n" in shown
+    assert "hint: pip install 'bottlehead[openvino]', or use engine tensorflow\n" in shown
+    assert "Traceback" not in shown
