@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from featurize.errors import BottleheadError, UsageError
@@ -71,6 +72,15 @@ class _Parser(argparse.ArgumentParser):
         super().error(message)
 
 
+def _refuse(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> NoReturn:
+    known = [name for action in parser._actions for name in action.option_strings]
+    meant = [
+        get_close_matches(word.partition("=")[0], known, n=1) for word in unknown if word.startswith("-")
+    ]
+    perhaps = "".join(f"; perhaps {close[0]} is meant" for close in meant if close)
+    parser.error(f"unrecognized arguments: {' '.join(unknown)}{perhaps}")
+
+
 def add_command(
     commands: Any, name: str, run: Callable[[argparse.Namespace], int], summary: str, example: str
 ) -> argparse.ArgumentParser:
@@ -84,7 +94,7 @@ def add_command(
         parents=[common_options()],
         allow_abbrev=False,
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
     return parser
 
 
@@ -93,7 +103,10 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
 
     Returns the exit status: 0 done, 1 a known error, 130 interrupted, 143 terminated; argparse itself exits with 2.
     """
-    args = parser.parse_args(argv)
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        # By the command's own parser, whose usage shows what it does take.
+        _refuse(getattr(args, "parser", parser), unknown)
     level = logging.ERROR if args.quiet else logging.DEBUG if args.verbose else logging.INFO
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)

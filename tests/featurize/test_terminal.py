@@ -102,6 +102,15 @@ def test_wrong_usage_exits_with_2(argv, capsys):
     assert "usage: tool" in capsys.readouterr().err
 
 
+def test_an_unknown_option_shows_what_the_command_takes_and_the_nearest(capsys):
+    with pytest.raises(SystemExit) as caught:
+        run(lambda args: 0, "--job=2", "word", "--colour")
+    assert caught.value.code == 2
+    usage, error = capsys.readouterr().err.rsplit("tool act: error: ", 1)
+    assert "usage: tool act [-h]" in usage and "[--jobs N]" in usage
+    assert error == "unrecognized arguments: --job=2 word --colour; perhaps --jobs is meant\n"
+
+
 def test_a_list_that_swallows_what_is_required_is_explained(capsys):
     parser = new_parser("tool", "Does things.", "tool act")
     command = add_command(parser.add_subparsers(), "act", lambda args: 0, "Acts.", "tool act")
@@ -197,7 +206,10 @@ def test_progress_shows_on_a_terminal_and_neither_outside_commands_nor_when_quie
     run(action, "--quiet")
     assert sys.stderr.getvalue() == ""
     run(action)
-    assert "counting:  67%" in sys.stderr.getvalue()
+    assert sys.stderr.getvalue().count("counting:  67%") == 1
+    monkeypatch.setattr(log, "level", logging.INFO)  # as a script does that shows our messages
+    action(argparse.Namespace())
+    assert sys.stderr.getvalue().count("counting:  67%") == 2
 
 
 def test_a_short_run_leaves_no_progress_in_a_log_file(capsys):
