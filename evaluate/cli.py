@@ -10,6 +10,7 @@ from evaluate.curvecli import add_curve
 from evaluate.duplicatescli import add_duplicates
 from evaluate.output import add_outputs, add_scores, check_ours, check_outputs, hand_over
 from evaluate.splitcli import add_folds, add_split
+from featurize.errors import UsageError
 from featurize.terminal import add_command, new_parser, run_command
 
 DESCRIPTION = "What may be believed: set photos aside, compare features and heads, test a model."
@@ -66,6 +67,12 @@ def _add_compare(commands: Any) -> None:
     )
     add_folds(compare)
     compare.add_argument(
+        "--test",
+        metavar="TABLE",
+        help="train on all of the first table and test on this one (its testing rows, where it has a split), instead "
+        "of folds",
+    )
+    compare.add_argument(
         "--balanced",
         action="store_true",
         help="every label counts the same (class_weight=balanced for each head)",
@@ -92,6 +99,11 @@ def _add_compare(commands: Any) -> None:
         default=1.0,
         metavar="POINTS",
         help="a difference of so many accuracy points is practically none (default: 1)",
+    )
+    compare.add_argument(
+        "--curve",
+        action="store_true",
+        help="also measure the best pair on ever fewer images per label, and guess what more would bring",
     )
     add_scores(compare)
     add_outputs(compare)
@@ -136,6 +148,11 @@ def _compare(args: argparse.Namespace) -> int:
 
     check_ours()
     check_outputs(args)
+    if args.test and (args.cv, args.repeats, args.folds) != (5, 1, "stratified"):
+        raise UsageError(
+            "--test was given with --cv, --repeats or --folds, which divide one table",
+            "leave them out: every photo of the test table is tested once, by heads trained on all of the other table",
+        )
     relabel = read_relabel(args.relabel) if args.relabel else None
     balanced = {"class_weight": "balanced"} if args.balanced else {}
     found = compare(
@@ -153,6 +170,8 @@ def _compare(args: argparse.Namespace) -> int:
         superclasses=read_superclasses(args.superclass) if args.superclass else None,
         folds=args.folds,
         group_duplicates=args.group_duplicates,
+        curve=args.curve,
+        test=FeatureTable.read(args.test) if args.test else None,
     )
     return hand_over(found, args)
 

@@ -5,21 +5,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from classify.heads import head_name
 from classify.rows import relabelled, usable_rows
 from classify.tuned import tuned_heads
 from evaluate.counted import COUNTED_METHOD
 from evaluate.crossval import Predictions, cross_validate
+from evaluate.curvepoints import measured_curve
 from evaluate.details import details_of
 from evaluate.folds import folds_for
 from evaluate.leakage import accuracy_again, describe_duplicates, duplicates_of
 from evaluate.methods import with_methods_paragraph
-from evaluate.pairs import compare_pairs, fold_accuracies
+from evaluate.pairs import compare_pairs
+from evaluate.powerlaw import METHOD as CURVE_METHOD
 from evaluate.provenance import data_warnings, describe_data, describe_features, versions
-from evaluate.scores import all_scores, check_positive
+from evaluate.scored import complaints, score_pair
+from evaluate.scores import check_positive
 from evaluate.shortcuts import CRITERION, NUISANCE, check_shortcuts
 from evaluate.significance import BAYES_METHOD, FAMILY_METHOD, MCNEMAR_METHOD
-from evaluate.statistics import COMPARISON_METHOD, INTERVAL_METHOD, cross_validated_interval
+from evaluate.statistics import COMPARISON_METHOD, INTERVAL_METHOD
 from evaluate.superclass import check_superclasses
+from evaluate.testtable import test_fold, with_test_rows
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 
@@ -64,6 +69,9 @@ class Comparison:
     shortcuts : dict or None
         How well camera, file and mean colours alone predict the labels, see `evaluate.shortcuts.check_shortcuts`;
         None for a table without ``nuisance``.
+    learning_curve : dict or None
+        Of the best pair, where asked for: ``model, points, fit, guesses, gains`` as in
+        `evaluate.curves.LearningCurve`.
     command : str
         The command line, empty when called from Python.
     """
@@ -80,6 +88,7 @@ class Comparison:
     table: FeatureTable = field(repr=False)
     duplicates: dict[str, Any] | None = None
     shortcuts: dict[str, Any] | None = None
+    learning_curve: dict[str, Any] | None = None
     command: str = ""
 
     def __str__(self) -> str:
@@ -101,7 +110,10 @@ class Comparison:
             "folds": self.folds,
             "duplicates": self.duplicates,
             "shortcuts": self.shortcuts,
-            "methods": METHODS | ({"shortcuts": CRITERION} if self.shortcuts else {}),
+            "learning_curve": self.learning_curve,
+            "methods": METHODS
+            | ({"shortcuts": CRITERION} if self.shortcuts else {})
+            | ({"curve": CURVE_METHOD} if self.learning_curve else {}),
             "seed": self.seed,
             "versions": versions(),
             "command": self.command,
@@ -131,6 +143,8 @@ def compare(
     folds: Any = "stratified",
     group_duplicates: bool = False,
     tune: str | None = None,
+    curve: bool = False,
+    test: FeatureTable | None = None,
 ) -> Comparison:
     """Cross-validate every head on every features, over the same folds, and say which is better by how much.
 
@@ -168,6 +182,11 @@ def compare(
         92.9 % as split at random and 90.3 % with near-duplicates kept together.
     tune : {"log-loss", "accuracy"}, optional
         Search each head's parameters within each training side, by this score; see `tuned_heads`.
+    curve : bool
+        Also measure the best pair on ever fewer images of each label, and guess what more would bring.
+    test : FeatureTable, optional
+        Train on `table` and test on the photos of this one (its testing rows, where it has a split), instead of
+        dividing `table` into folds; see `evaluate.testtable.test_fold`. `folds`, `cv` and `repeats` then say nothing.
 
     Returns
     -------
@@ -196,6 +215,8 @@ def compare(
     table = relabelled(table, relabel)
     names = list(features) if features is not None else all_features(table)
     ungrouped = usable_rows(table, "compare")
+    if test is not None:
+        ungrouped = with_test_rows(ungrouped, usable_rows(relabelled(test, relabel), "test"), names)
     duplicates, whole = duplicates_of(ungrouped, group_duplicates)
     used_parts = {part for name in names for part in whole.parts(name)}
     vectors = {name: matrix for name, matrix in whole.vectors.items() if name in used_parts}
@@ -207,27 +228,36 @@ def compare(
     if not 0 <= rope < 100:
         raise UsageError(f"the region of practical equivalence is {rope} points", "give 0 or more")
     division = {"cv": cv, "repeats": repeats, "seed": seed}
-    made, described = folds_for(used, folds, **division)
+    notes: list[str] = []
+    if test is not None:
+        made, described, notes = test_fold(used)
+    else:
+        made, described = folds_for(used, folds, **division)
     predictions = cross_validate(used, names, heads, made, seed=seed, jobs=jobs)
-    results = [_score(predictions.of(*pair), *pair, positive) for pair in predictions.pairs()]
+    results = [score_pair(predictions.of(*pair), *pair, positive) for pair in predictions.pairs()]
     results.sort(key=lambda row: (-row["accuracy"]["mean"], row["log_loss"]))
     best = results[0]
     leaks = None
     if duplicates is not None:
-        joined = len(set(whole.groups)) < len(set(ungrouped.groups))
+        joined = test is None and len(set(whole.groups)) < len(set(ungrouped.groups))
         at_random = accuracy_again(ungrouped, best, heads, folds, division, jobs) if joined else None
         leaks = describe_duplicates(duplicates, made, at_random, best["accuracy"])
     honest = [row["balanced_accuracy"] for row in results if NUISANCE not in row["features"].split("+")]
     shortcuts = check_shortcuts(whole, made, max(honest, default=1.0), seed=seed, jobs=jobs)
+    measured = None
+    if curve:
+        (head,) = (one for one in heads if head_name(one) == best["head"])
+        measured = measured_curve(used, made, best["features"], head, seed=seed, jobs=jobs)
     return Comparison(
         results=results,
         comparisons=compare_pairs(results, predictions, rope),
         best=details_of(predictions, best["features"], best["head"], superclasses, used, made),
         warnings=[
+            *notes,
             *([leaks["words"]] if leaks and leaks["words"] else []),
             *([shortcuts["words"]] if shortcuts and shortcuts["found"] else []),
             *data_warnings(used, names),
-            *_complaints(predictions),
+            *complaints(predictions),
         ],
         data=describe_data(used),
         features=describe_features(used, names),
@@ -237,6 +267,7 @@ def compare(
         table=used,
         duplicates=leaks,
         shortcuts=shortcuts,
+        learning_curve=measured,
     )
 
 
@@ -246,37 +277,3 @@ def all_features(table: FeatureTable) -> list[str]:
         raise UsageError("the table has no features", "run `featurize extract` with the --features wanted")
     names = [name for name in table.features if name != NUISANCE] or table.features
     return names + (["+".join(names)] if len(names) > 1 else [])
-
-
-def _score(mine: Predictions, features: str, head: str, positive: str | None) -> dict[str, Any]:
-    """One row of the results, from the predictions of one pair."""
-    times = mine.times
-    interval = cross_validated_interval(
-        mine.label == mine.predicted,
-        mine.rows["row"].to_numpy(),
-        mine.rows["group"].to_numpy(),
-        n_folds=len(times),
-    )
-    sizes = times["model_bytes"].dropna()
-    return {
-        "features": features,
-        "head": head,
-        "accuracy": interval.to_dict(),
-        **all_scores(mine.label, mine.probabilities, mine.labels, positive),
-        "tuned": times["tuned"].tolist() if times["tuned"].notna().all() else None,
-        "fit_seconds": float(times["fit_seconds"].mean()),
-        "predict_seconds_per_image": float(times["predict_seconds"].sum() / times["n_testing"].sum()),
-        "model_bytes": int(sizes.iloc[0]) if len(sizes) else None,
-        "accuracy_per_fold": fold_accuracies(mine).tolist(),
-    }
-
-
-def _complaints(predictions: Predictions) -> list[str]:
-    """What the heads warned of while fitting, each once, with the number of fits concerned."""
-    counts: dict[tuple[str, str, str], int] = {}
-    for row in predictions.times.to_dict("records"):
-        for text in row["complaints"]:
-            key = (row["head"], row["features"], text)
-            counts[key] = counts.get(key, 0) + 1
-    n_folds = len(predictions.times) // len(predictions.pairs())
-    return [f"{h} on {f}: {text} ({n} of {n_folds} fits)" for (h, f, text), n in sorted(counts.items())]

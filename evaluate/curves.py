@@ -5,19 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from classify.folds import Fold, make_folds
-from classify.heads import head_name
+from classify.folds import make_folds
 from classify.rows import relabelled, usable_rows
-from evaluate import metrics
 from evaluate.comparison import all_features
-from evaluate.crossval import Predictions, cross_validate
+from evaluate.curvepoints import measured_curve
 from evaluate.methods import with_methods_paragraph
-from evaluate.powerlaw import METHOD, drawn_again, extrapolate, fit_power_law
+from evaluate.powerlaw import METHOD
 from evaluate.provenance import data_warnings, describe_data, describe_features, versions
-from evaluate.statistics import INTERVAL_METHOD, cross_validated_interval, per_image
-from featurize.errors import UsageError
+from evaluate.statistics import INTERVAL_METHOD
 from featurize.table import FeatureTable
 
 FORMAT_VERSION = 1
@@ -136,6 +131,7 @@ def learning_curve(
 
     Examples
     --------
+    >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> y = np.repeat(["cat", "dog"], 50)
     >>> table = FeatureTable.from_arrays({"x": rng.normal(size=(100, 3)) + (y == "dog")[:, None]}, label=y)
@@ -148,35 +144,11 @@ def learning_curve(
     names = features or all_features(used)[-1]
     used.select(names)  # an unknown column is refused before the work
     folds = make_folds(used.label, used.groups, used.variant, n_folds=cv, repeats=repeats, seed=seed)
-    asked = _sizes(used, folds, sizes)
-    points, rights = [], []
-    for size in asked:
-        smaller = [_at_most(fold, used, size, seed) for fold in folds]
-        found = cross_validate(used, [names], [head], smaller, seed=seed, jobs=jobs)
-        points.append(_point(found, size))
-        rows, right = found.rows, found.label == found.predicted
-        shares, group = per_image(right.astype(float), rows["row"].to_numpy(), rows["group"].to_numpy())
-        rights.append(shares)
-    drawn = drawn_again(np.stack(rights, axis=1), group)
-    counts = [point["n_training"] / len(set(used.label)) for point in points]
-    fit = fit_power_law(counts, [point["accuracy"]["mean"] for point in points])
-    largest = counts[-1]
     return LearningCurve(
-        points=points,
-        fit=fit,
-        guesses=[
-            {
-                "images_per_label": factor * asked[-1],
-                **extrapolate(counts, _means(points), factor * largest, drawn),
-            }
-            for factor in (2, 4)
-            if fit
-        ],
-        gains={name: _gain(points, name, counts) for name in points[-1]["recall"]},
+        **measured_curve(used, folds, names, head, sizes, seed=seed, jobs=jobs),
         warnings=data_warnings(used, [names]),
         data=describe_data(used),
         features=describe_features(used, [names]),
-        model={"features": names, "head": head_name(head)},
         folds={
             "cv": cv,
             "repeats": repeats,
@@ -186,69 +158,3 @@ def learning_curve(
         seed=seed,
         table=used,
     )
-
-
-def _means(points: list[dict[str, Any]]) -> list[float]:
-    return [point["accuracy"]["mean"] for point in points]
-
-
-def _most(used: FeatureTable, fold: Fold) -> int:
-    """Images of the commonest label among those that train a fold."""
-    photos = fold.training[used.variant[fold.training] == 0]
-    return int(np.unique(used.label[photos].astype(str), return_counts=True)[1].max())
-
-
-def _sizes(used: FeatureTable, folds: Sequence[Fold], sizes: Sequence[int] | None) -> list[int]:
-    most = min(_most(used, fold) for fold in folds)
-    if sizes is None:
-        doubled = [5 * 2**step for step in range(30) if 5 * 2**step < most / 1.3]
-        return [*doubled, most]
-    asked = sorted(set(sizes))
-    if not asked or asked[0] < 2 or asked[-1] > most:
-        raise UsageError(
-            f"the sizes {', '.join(map(str, asked)) or 'none'} were asked for, and a fold trains on at most {most} "
-            "images of a label",
-            f"give sizes from 2 to {most}; more folds (--cv) leave more to train on",
-        )
-    return asked
-
-
-def _at_most(fold: Fold, used: FeatureTable, size: int, seed: int) -> Fold:
-    """The fold with whole groups of each label until `size` images are reached, always in the same order."""
-    order = np.random.default_rng([seed, fold.repeat, fold.fold])
-    rank = dict(zip(unique := np.unique(used.groups), order.permutation(len(unique)), strict=True))
-    taken: set[int] = set()
-    photos = fold.training[used.variant[fold.training] == 0]
-    label, groups = used.label[photos], used.groups[photos]
-    for name in sorted(set(label.tolist())):
-        mine = groups[label == name]
-        found, counts = np.unique(mine, return_counts=True)
-        place = np.argsort([rank[group] for group in found])
-        enough = int(np.searchsorted(np.cumsum(counts[place]), size)) + 1
-        taken.update(found[place][:enough].tolist())
-    training = fold.training[np.isin(used.groups[fold.training], list(taken))]
-    return Fold(fold.repeat, fold.fold, training, fold.testing)
-
-
-def _point(found: Predictions, size: int) -> dict[str, Any]:
-    sizes = found.times["n_training"].to_numpy()
-    groups = found.rows["group"].to_numpy()
-    right, image = found.label == found.predicted, found.rows["row"].to_numpy()
-    interval = cross_validated_interval(right, image, groups, len(sizes))
-    scores = metrics.per_label(found.label, found.predicted, found.labels)
-    return {
-        "images_per_label": size,
-        "n_training": float(sizes.mean()),
-        "accuracy": interval.to_dict(),
-        "recall": {name: row["recall"] for name, row in scores.items()},
-    }
-
-
-def _gain(points: list[dict[str, Any]], name: str, counts: list[float]) -> dict[str, float] | None:
-    """What twice as many images of all labels may add to the recall of one."""
-    recall = [point["recall"][name] for point in points]
-    if fit_power_law(counts, recall) is None:
-        return None
-    # From the curve to the curve: the luck of the last measurement would pass for a gain.
-    now, then = (extrapolate(counts, recall, factor * counts[-1])["accuracy"] for factor in (1, 2))
-    return {"recall": recall[-1], "guess": then, "gain": then - now}

@@ -13,7 +13,17 @@ SHOWN_LABELS = 10
 
 def curve_as_text(found: "LearningCurve") -> str:
     """What `evaluate curve` prints: the sizes, the guesses, and which labels gain most from more photos."""
-    labels = list(found.points[-1]["recall"])
+    parts = [
+        data_in_words(found.data, found.folds),
+        measured_as_text(found.to_dict()),
+        "\n".join(f"warning: {text}" for text in found.warnings),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def measured_as_text(found: dict[str, Any]) -> str:
+    """The head and the features, a table of the sizes, and the guesses."""
+    labels = list(found["points"][-1]["recall"])
     shown = labels if len(labels) <= SHOWN_LABELS else []
     rows = [
         [
@@ -21,16 +31,11 @@ def curve_as_text(found: "LearningCurve") -> str:
             interval_in_words(point["accuracy"]),
             *(percent(point["recall"][name]) for name in shown),
         ]
-        for point in found.points
+        for point in found["points"]
     ]
     header = ["images per label", "accuracy (95 % interval)", *(f"{name} %" for name in shown)]
-    parts = [
-        f"{data_in_words(found.data, found.folds)}\n{found.model['head']} on {found.model['features']}",
-        aligned(header, rows, left=0),
-        "\n".join(curve_in_words(found.to_dict())),
-        "\n".join(f"warning: {text}" for text in found.warnings),
-    ]
-    return "\n\n".join(part for part in parts if part)
+    title = f"{found['model']['head']} on {found['model']['features']} with ever more images per label"
+    return "\n\n".join([f"{title}\n{aligned(header, rows, left=0)}", "\n".join(curve_in_words(found))])
 
 
 def curve_in_words(found: dict[str, Any]) -> list[str]:

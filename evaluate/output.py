@@ -10,7 +10,7 @@ from featurize.errors import UsageError
 from featurize.terminal import log
 
 # Options and arguments that name files to read.
-INPUTS = ("model", "table", "relabel", "superclass", "folds", "training")
+INPUTS = ("model", "table", "relabel", "superclass", "folds", "training", "test")
 
 
 def add_outputs(parser: argparse.ArgumentParser) -> None:

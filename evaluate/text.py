@@ -95,6 +95,7 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> 
 
 def comparison_as_text(found: "Comparison") -> str:
     """What `evaluate compare` prints: the table, the differences in words, the warnings."""
+    from evaluate.curvetext import measured_as_text
     from evaluate.scoretext import best_in_words
 
     header = ["", "features", "head", "accuracy (95 % interval)", "macro F1", "log loss"]
@@ -119,6 +120,7 @@ def comparison_as_text(found: "Comparison") -> str:
         "\n".join(tuned_in_words(row) for row in found.results if row["tuned"]),
         "\n".join(sentence(pair["words"]) for pair in found.comparisons),
         "\n".join(best_in_words(found)),
+        measured_as_text(found.learning_curve) if found.learning_curve else "",
         _warnings(found.warnings),
     ]
     return "\n\n".join(part for part in parts if part)

@@ -9,7 +9,8 @@ from scipy import optimize
 from classify.folds import make_folds
 from evaluate.cli import main
 from evaluate.comparison import compare
-from evaluate.curves import _at_most, learning_curve
+from evaluate.curvepoints import _at_most
+from evaluate.curves import learning_curve
 from evaluate.curvetext import curve_in_words
 from evaluate.powerlaw import drawn_again, extrapolate, fit_power_law
 from featurize.errors import UsageError
@@ -194,3 +195,20 @@ def test_by_default_all_features_together_without_nuisance(confused):
     assert curve.model["features"] == "good+noise"
     with pytest.raises(UsageError, match="the table has no features"):
         learning_curve(FeatureTable(confused.ids, {}), sizes=[5], cv=4, jobs=1)
+
+
+def test_compare_measures_the_curve_of_the_best_pair_on_its_own_folds(confused, tmp_path):
+    found = compare(confused, ["good", "noise"], ["softmax"], cv=4, seed=3, curve=True, jobs=1)
+    alone = learning_curve(confused, "good", "softmax", cv=4, seed=3, jobs=1).to_dict()
+    assert found.learning_curve == {
+        name: alone[name] for name in ("model", "points", "fit", "guesses", "gains")
+    }
+    assert found.to_dict()["learning_curve"]["points"][-1]["accuracy"] == found.results[0]["accuracy"]
+    assert "softmax on good with ever more images per label" in str(found)
+    assert "curve" in found.to_dict()["methods"] and "Learning curve" in found.to_html()
+    assert compare(confused, ["good"], ["softmax"], cv=4, jobs=1).learning_curve is None
+
+
+def test_the_curve_of_a_tuned_head(confused):
+    found = compare(confused, ["good"], ["knn"], cv=4, tune="accuracy", curve=True, jobs=1)
+    assert found.learning_curve["model"]["head"] == found.results[0]["head"]

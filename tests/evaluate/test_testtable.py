@@ -1,0 +1,143 @@
+"""Training on one table and testing on another: against plain scikit-learn, and what must not be in both."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from evaluate.cli import main
+from evaluate.comparison import compare
+from evaluate.testtable import with_test_rows
+from featurize.errors import BottleheadError, TableError, UsageError
+from featurize.table import FeatureTable
+
+HEAD = LogisticRegression(C=0.7)
+
+
+def photos(n: int, seed: int, width: int = 4, start: int = 0, **columns) -> FeatureTable:
+    rng = np.random.default_rng(seed)
+    label = np.array(["ant", "bee", "cat"])[np.arange(n) % 3]
+    X = rng.normal(size=(n, width)) + (np.arange(n) % 3)[:, None]
+    columns.setdefault("sha256", [f"{start + i:064x}" for i in range(n)])
+    columns.setdefault("image", [f"{start + i}.jpg" for i in range(n)])
+    return FeatureTable.from_arrays({"x": X, "y": X[:, :2]}, label=label, **columns)
+
+
+def test_it_is_a_fit_on_the_one_and_a_prediction_of_the_other():
+    table, test = photos(60, 0), photos(45, 1, start=60)
+    found = compare(table, ["x"], [HEAD], test=test, jobs=1)
+    plain = LogisticRegression(C=0.7).fit(table.select("x"), table.label.astype(str))
+    assert found.results[0]["accuracy"]["mean"] == plain.score(test.select("x"), test.label.astype(str))
+    assert np.allclose(found.predictions.probabilities, plain.predict_proba(test.select("x")), atol=1e-6)
+    assert found.folds["tested"] == 45 and "60 photos to train on, 45 to test" in found.folds["method"]
+    assert "1 fold, the same for all, which test 45 photos" in str(found)
+
+
+def test_pairs_are_compared_photo_by_photo():
+    found = compare(photos(60, 0), ["x", "y"], [HEAD], test=photos(45, 1, start=60), jobs=1)
+    [pair] = found.comparisons
+    assert pair["low"] < pair["difference"] < pair["high"] and 0 <= pair["p_value"] <= 1
+
+
+@pytest.mark.parametrize("shared", [1, 6])
+def test_photos_in_both_are_not_trained_on_and_counted(shared):
+    table, test = photos(60, 0), photos(45, 1, start=60 - shared)
+    found = compare(table, ["x"], [HEAD], test=test, jobs=1)
+    plain = LogisticRegression(C=0.7).fit(
+        table.select("x")[: 60 - shared], table.label[: 60 - shared].astype(str)
+    )
+    assert found.results[0]["accuracy"]["mean"] == plain.score(test.select("x"), test.label.astype(str))
+    assert found.warnings[0].startswith(
+        f"{shared} of the 60 photos to train on {'is' if shared == 1 else 'are'} in"
+    )
+
+
+def test_groups_that_are_in_both_and_copies_of_their_photos_are_not_trained_on():
+    leaf = [f"leaf {i // 3}" for i in range(60)]
+    variant = [9 if i % 10 == 9 else 0 for i in range(60)]
+    table = photos(60, 0, group=leaf, variant=variant)
+    test = photos(45, 1, start=60, group=["leaf 3"] + [f"other {i}" for i in range(44)])
+    found = compare(table, ["x"], [HEAD], test=test, jobs=1)
+    assert (
+        "2 of the 54 photos to train on are" in found.warnings[0]
+    )  # rows 9, 10 and 11, of which 9 is a copy
+    assert found.predictions.times["n_training"].tolist() == [52]
+
+
+def test_only_the_testing_rows_of_a_test_table_with_a_split():
+    test = photos(45, 1, start=60, split=["testing"] * 30 + ["training"] * 15)
+    assert compare(photos(60, 0), ["x"], [HEAD], test=test, jobs=1).folds["tested"] == 30
+
+
+def test_the_same_name_in_another_folder_is_another_photo():
+    table, test = photos(30, 0, sha256=[None] * 30), photos(30, 1, sha256=[None] * 30)
+    table.metadata["source"] = {"path": "/data/a", "kind": "folder"}
+    test.metadata["source"] = {"path": "/data/b/list.csv", "kind": "manifest"}
+    joined = with_test_rows(table, test, ["x"])
+    assert joined.image[29] == "29.jpg" and joined.image[30] == "/data/b/0.jpg"
+    assert len(set(joined.groups)) == 60
+
+
+def refused(message: str, hint: str, table, test, features=("x",)) -> None:
+    with pytest.raises(BottleheadError, match=message) as caught:
+        compare(table, list(features), [HEAD], test=test, jobs=1)
+    assert hint in caught.value.hint
+
+
+def test_bad_pairs_of_tables_are_refused_with_the_way_out():
+    table, test = photos(60, 0), photos(45, 1, start=60)
+    strange = test.with_column("label", ["wasp"] * 9 + list(test.label[9:]))
+    refused(
+        "9 of 45 photos of the test table have labels that no row.*: wasp", "ant, bee, cat", table, strange
+    )
+    without = FeatureTable(test.ids, {"y": test.vectors["y"]})
+    refused("the test table has no features named x; it has y", "--features x", table, without)
+    refused("made otherwise: width 4 and 6", "same settings", table, photos(45, 1, width=6, start=60))
+    other = FeatureTable(test.ids, test.vectors, {"features": {"x": {"fingerprint": "b" * 64}}})
+    refused("made otherwise: other fingerprints", "same settings", table, other)
+    # All of ant is in both.
+    again = photos(60, 0).filter(table.label == "ant")
+    refused("none of them is ant", "", table, again)
+
+
+def test_an_empty_test_table_is_refused():
+    with pytest.raises((UsageError, TableError)):
+        compare(photos(60, 0), ["x"], [HEAD], test=photos(3, 1).filter(np.zeros(3, bool)), jobs=1)
+
+
+def test_the_command(tmp_path, capsys):
+    photos(60, 0).write(tmp_path / "a.parquet")
+    photos(45, 1, start=57).write(tmp_path / "b.parquet")
+    command = [
+        "compare",
+        str(tmp_path / "a.parquet"),
+        "--test",
+        str(tmp_path / "b.parquet"),
+        "--heads",
+        "softmax",
+    ]
+    assert (
+        main(
+            [
+                *command,
+                "--json",
+                str(tmp_path / "r.json"),
+                "--report",
+                str(tmp_path / "r.html"),
+                "--jobs",
+                "1",
+            ]
+        )
+        == 0
+    )
+    out = capsys.readouterr().out
+    assert (
+        "which test 45 photos" in out
+        and "warning: 3 of the 60 photos to train on are in the test table" in out
+    )
+    assert json.loads((tmp_path / "r.json").read_text())["folds"]["tested"] == 45
+    assert "3 of the 60 photos to train on" in (tmp_path / "r.html").read_text()
+    assert main([*command, "--cv", "3"]) == 1
+    assert "--test was given with --cv" in capsys.readouterr().err
+    assert main([*command, "--json", str(tmp_path / "b.parquet")]) == 1  # would overwrite what is read
