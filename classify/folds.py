@@ -1,6 +1,7 @@
 """The folds that tuning, calibration, thresholds and evaluation all use: groups stay together."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -116,17 +117,25 @@ def fewest_groups(label: ArrayLike, groups: ArrayLike, variant: ArrayLike | None
 
 
 def _divide(label: np.ndarray, groups: np.ndarray, n_folds: int, shuffling: int) -> list[np.ndarray]:
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+    from sklearn.model_selection import StratifiedKFold
 
     codes = np.unique(label, return_inverse=True)[1]
-    if len(np.unique(groups)) == len(groups):
-        # Where no two photos belong together the plain splitter gives exact counts, and is fast at any size.
-        divisions = StratifiedKFold(n_folds, shuffle=True, random_state=shuffling).split(codes, codes)
-    else:
-        divisions = StratifiedGroupKFold(n_folds, shuffle=True, random_state=shuffling).split(
-            codes, codes, groups
-        )
+    numbers = np.unique(groups, return_inverse=True)[1]
+    if numbers.max(initial=-1) + 1 < len(groups):
+        return _divide_groups(codes.tobytes(), numbers.tobytes(), n_folds, shuffling)
+    # Where no two photos belong together the plain splitter gives exact counts, and is fast at any size.
+    divisions = StratifiedKFold(n_folds, shuffle=True, random_state=shuffling).split(codes, codes)
     return [np.sort(testing) for _, testing in divisions]
+
+
+@lru_cache(maxsize=8)
+def _divide_groups(codes: bytes, groups: bytes, n_folds: int, shuffling: int) -> list[np.ndarray]:
+    """Kept, because groups are slow to divide, and every candidate of a search calibrates on the same folds."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=shuffling)
+    label, group = np.frombuffer(codes, dtype=np.intp), np.frombuffer(groups, dtype=np.intp)
+    return [np.sort(testing) for _, testing in splitter.split(label, label, group)]
 
 
 def _checked(

@@ -92,3 +92,15 @@ def test_impossible_numbers_are_refused(options, message):
 def test_unknown_labels_are_refused():
     with pytest.raises(UsageError, match="1 of 3 rows have no label"):
         make_folds(["a", None, "b"], range(3))
+
+
+def test_folds_that_were_asked_for_before_are_the_same_and_nobody_elses():
+    label, groups = np.tile(["a", "b"], 20), np.arange(40) // 2
+    first = make_folds(label, groups, n_folds=4, seed=1)
+    kept = [fold.testing.copy() for fold in first]
+    for fold in first:
+        fold.testing[:] = 0  # what a caller does with its folds is its own affair
+    again = make_folds(label.astype(object), groups + 7, n_folds=4, seed=1)
+    assert [fold.testing.tolist() for fold in again] == [rows.tolist() for rows in kept]
+    other = make_folds(label, groups, n_folds=4, seed=2)
+    assert [fold.testing.tolist() for fold in other] != [rows.tolist() for rows in kept]

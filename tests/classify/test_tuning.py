@@ -40,13 +40,14 @@ def test_the_trail_is_what_fitting_by_hand_gives(blurred):
     assert found.head == f"softmax:C={best['params']['C']}"
 
 
-@pytest.mark.parametrize("widths", [[40, 3], None])
-@pytest.mark.parametrize("by", ["log-loss", "accuracy"])
-def test_a_shared_search_decides_like_the_plain_one(blurred, by, widths):
+@pytest.mark.parametrize(
+    ("head", "by", "widths"), [("svm", "log-loss", [40, 3]), ("svm:gamma=scale", "accuracy", None)]
+)
+def test_a_shared_search_decides_like_the_plain_one(blurred, head, by, widths):
     X, y, groups = blurred
     variant = np.r_[np.zeros(60, int), np.tile([0, 5], 15)]
-    shared = tune_head("svm", X, y, groups, variant, widths=widths, by=by)
-    plain = tune_head("svm", X, y, groups, variant, widths=widths, by=by, share=False)
+    shared = tune_head(head, X, y, groups, variant, widths=widths, by=by, n_folds=3)
+    plain = tune_head(head, X, y, groups, variant, widths=widths, by=by, n_folds=3, share=False)
     assert shared.head == plain.head
     for mine, its in zip(shared.trail, plain.trail, strict=True):
         assert mine["params"] == its["params"]
@@ -59,10 +60,10 @@ def test_groups_and_variants_are_respected(blurred):
     rng = np.random.default_rng(0)
     X = np.repeat(rng.normal(size=(60, 5)), 2, axis=0) + rng.normal(size=(120, 5)) * 1e-3
     y, groups = np.repeat(np.where(rng.random(60) < 0.5, "fern", "moss"), 2), np.arange(120) // 2
-    together = tune_head("knn", X, y, groups, by="accuracy")
+    together = tune_head("knn", X, y, groups, by="accuracy", n_folds=3)
     parted = tune_head("knn", X, y, by="accuracy")
     assert max(one["accuracy"] for one in together.trail) < 0.7 < 0.8 < parted.trail[0]["accuracy"]
-    copies = tune_head("knn", X, y, groups, np.tile([0, 7], 60), by="accuracy")
+    copies = tune_head("knn", X, y, groups, np.tile([0, 7], 60), by="accuracy", n_folds=3)
     assert all(round(one["accuracy"] * 60, 6).is_integer() for one in copies.trail)
 
 
