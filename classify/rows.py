@@ -167,6 +167,13 @@ def conflicting_images(table: FeatureTable) -> list[tuple[tuple[str, str], ...]]
     return sorted(conflicts)
 
 
+def warn_of_conflicts(table: FeatureTable) -> None:
+    """Log the images that carry different labels."""
+    for images in conflicting_images(table):
+        named = ", ".join(f"{image} ({label})" for image, label in images)
+        log.warning("the same photo carries different labels: %s; at least one label is wrong", named)
+
+
 def relabelled(table: FeatureTable, relabel: Mapping[str, str | None] | None) -> FeatureTable:
     """``table.relabel(relabel)``, or the table where there is nothing to change; names that fit no label are told."""
     if relabel is None:

@@ -106,13 +106,9 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             block = _root(block) if method == "root" else block
             # float64 sums: in float32 the mean of 100,000 rows loses digits.
             mean = block.mean(axis=0, dtype=np.float64)
-            variance = block.var(axis=0, dtype=np.float64)
-            spread = np.sqrt(variance if method == "standard" else np.full_like(variance, variance.mean()))
-            # A constant number carries nothing; rounding must not blow it up.
-            constant = spread <= 1e-6 * np.abs(mean)
             self.methods_.append(method)
             means.append(mean)
-            scales.append(np.where(constant, 1.0, spread) * block.shape[1] ** 0.25)
+            scales.append(block_scale(mean, block.var(axis=0, dtype=np.float64), method))
         self.mean_ = np.concatenate(means).astype(X.dtype)
         self.scale_ = np.concatenate(scales).astype(X.dtype)
         return self
@@ -155,6 +151,14 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if self.method != "auto":
             return self.method
         return "root" if block.shape[1] >= WIDE and block.min() >= 0 else "standard"
+
+
+def block_scale(mean: np.ndarray, variance: np.ndarray, method: str) -> np.ndarray:
+    """By what each number of one block is divided, from their means and variances (after the root), float64."""
+    spread = np.sqrt(variance if method == "standard" else np.full_like(variance, variance.mean()))
+    # A constant number carries nothing; rounding must not blow it up.
+    constant = spread <= 1e-6 * np.abs(mean)
+    return np.where(constant, 1.0, spread) * len(mean) ** 0.25
 
 
 def _root(block: np.ndarray) -> np.ndarray:

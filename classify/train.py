@@ -19,7 +19,7 @@ from classify.heads import HEADS, fit_head, head_name, make_head
 from classify.model import Model, short_hashes
 from classify.outliers import fit_outliers
 from classify.persist import audit_head, dump_head
-from classify.rows import conflicting_images, relabelled, select_vectors, usable_rows
+from classify.rows import relabelled, select_vectors, usable_rows, warn_of_conflicts
 from classify.spec import parse_head
 from classify.stepped import without_steps
 from classify.stepwise import Steps, divide_for_steps, fit_in_steps, step_head
@@ -107,7 +107,7 @@ def train(
             f"a {'threshold' if positive is None else 'positive label'} was given alone",
             "give both: --positive LABEL with --threshold recall=0.95 or --costs FILE.csv",
         )
-    features = features or _all_features(table)
+    features = features or all_features(table)
     widths = table.widths(features)
     unfitted = make_head(head, widths=widths, seed=seed)
     trust = list(trust)
@@ -115,7 +115,7 @@ def train(
     if not known:
         audit_head(dump_head(unfitted), trust)
     rows = usable_rows(relabelled(table, relabel), "train")
-    _warn_of_conflicts(rows)
+    warn_of_conflicts(rows)
     X, y = select_vectors(rows, features), rows.label.astype(str)
     if positive is not None and threshold is not None:
         check_rule(positive, sorted(set(y.tolist())), threshold)
@@ -145,7 +145,7 @@ def train(
             point = choose_threshold(y[held_out], probabilities, fitted.classes_, positive, threshold)
             log.info("%s", point)
     audit_head(dump_head(fitted), trust)
-    summary = _summary(rows, head, seed, trust, time.perf_counter() - start)
+    summary = training_summary(rows, head, seed, trust, time.perf_counter() - start)
     if tuning is not None:
         summary["tuning"] = tuning.to_dict()
     return replace(model, head=fitted, training=summary, operating_point=point)
@@ -198,17 +198,17 @@ def train_in_steps(
     (['moss'], 1.0)
     """
     plan = plan or Steps()
-    features = features or _all_features(table)
+    features = features or all_features(table)
     unfitted = step_head(head, plan, widths=table.widths(features), seed=seed)
     rows = usable_rows(relabelled(table, relabel), "train")
-    _warn_of_conflicts(rows)
+    warn_of_conflicts(rows)
     X, y = select_vectors(rows, features), rows.label.astype(str)
     training, validation = divide_for_steps(y, rows.groups, rows.variant, rows.split, seed=seed)
     model = _model(table, rows, features, relabel, seed)
     start = time.perf_counter()
 
     def snapshot(fitted: Any, course: dict[str, Any]) -> Model:
-        summary = _summary(rows, head, seed, [], time.perf_counter() - start)
+        summary = training_summary(rows, head, seed, [], time.perf_counter() - start)
         return replace(model, head=fitted, training={**summary, "steps": course})
 
     def keep(fitted: Any, step: int) -> None:
@@ -235,7 +235,8 @@ def _model(
     )
 
 
-def _all_features(table: FeatureTable) -> str:
+def all_features(table: FeatureTable) -> str:
+    """Every features column of the table, joined with ``+``; more than one is logged."""
     if not table.features:
         raise TableError("the table has no features", "make them with `featurize extract --features …`")
     wanted = [name for name in table.features if name != NUISANCE] or table.features
@@ -247,12 +248,6 @@ def _all_features(table: FeatureTable) -> str:
             "leaving out nuisance, which no head should learn from; name it among the features to use it"
         )
     return features
-
-
-def _warn_of_conflicts(table: FeatureTable) -> None:
-    for images in conflicting_images(table):
-        named = ", ".join(f"{image} ({label})" for image, label in images)
-        log.warning("the same photo carries different labels: %s; at least one label is wrong", named)
 
 
 def _refuse_what_cannot_be_loaded(unfitted: Any, X: np.ndarray, y: np.ndarray, trust: list[str]) -> None:
@@ -284,7 +279,10 @@ def _threads(jobs: int | None):
     return threadpool_limits(jobs) if jobs else contextlib.nullcontext()
 
 
-def _summary(rows: FeatureTable, head: Any, seed: int, trust: list[str], seconds: float) -> dict[str, Any]:
+def training_summary(
+    rows: FeatureTable, head: Any, seed: int, trust: list[str], seconds: float
+) -> dict[str, Any]:
+    """What a model tells of its training; `seconds` is how long it took."""
     photos = rows.variant == 0
     return {
         "head": head_name(head),

@@ -69,6 +69,12 @@ def add_train(commands: Any) -> None:
         metavar="TYPE",
         help="a dotted type that the head may consist of beyond the safe ones; repeatable",
     )
+    parser.add_argument(
+        "--out-of-core",
+        action="store_true",
+        help="train softmax without holding the vectors in memory, in passes over the table; done without being "
+        "asked where they take more than a quarter of it",
+    )
     _add_tuning(parser)
     _add_operating_point(parser)
     _add_steps(parser)
@@ -132,7 +138,12 @@ def _train(args: argparse.Namespace) -> int:
     relabel = read_relabel(args.relabel) if args.relabel else None
     run = _at_once if args.steps is None else _in_steps
     _refuse_what_does_not_go_together(args)
-    model = run(args, FeatureTable.read(args.table), head, relabel)
+    if _exceeds_memory(args, head):
+        from classify.outofcore import train_out_of_core
+
+        model = train_out_of_core(args.table, head, args.features, seed=args.seed, relabel=relabel)
+    else:
+        model = run(args, FeatureTable.read(args.table), head, relabel)
     save_model(model, args.output)
     log.info(
         "wrote %s: %s on %s, %d labels, %.1f s, %.1f MB",
@@ -144,6 +155,28 @@ def _train(args: argparse.Namespace) -> int:
         Path(args.output).stat().st_size / 1e6,
     )
     return 0
+
+
+def _exceeds_memory(args: argparse.Namespace, head: str) -> bool:
+    """Whether to train out of core: asked for, or needed and possible."""
+    from classify.outofcore import can_train, exceeds_memory
+
+    others = {"--steps": args.steps, "--tune": args.tune, "--positive": args.positive, "--trust": args.trust}
+    given = [option for option, value in others.items() if value]
+    if args.out_of_core and given:
+        raise UsageError(
+            f"--out-of-core and {', '.join(given)} do not go together", "train without --out-of-core"
+        )
+    if args.out_of_core or not exceeds_memory(args.table, args.features):
+        return args.out_of_core
+    possible = not given and can_train(head)
+    log.warning(
+        "the vectors take more than a quarter of the memory: %s",
+        "training goes through the file again and again"
+        if possible
+        else "only a plain softmax does without it",
+    )
+    return possible
 
 
 def _with_steps(args: argparse.Namespace, spec: str) -> str:

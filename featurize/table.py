@@ -1,7 +1,5 @@
 """The table: one row per image and variant; who it is, its label, and its vectors, in one object."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -137,12 +135,10 @@ class FeatureTable:
 
     def digest(self) -> str:
         """SHA-256 over ids and vectors: two tables with the same digest hold the same data."""
-        digest = hashlib.sha256()
-        digest.update(json.dumps(self.ids.to_pydict(), sort_keys=True).encode())
-        for name, matrix in sorted(self.vectors.items()):
-            digest.update(f"{name}:{matrix.shape}".encode())
-            digest.update(np.ascontiguousarray(matrix).data)
-        return digest.hexdigest()
+        from featurize.digest import table_digest
+
+        vectors = {name: (matrix.shape[1], [matrix]) for name, matrix in self.vectors.items()}
+        return table_digest(self.ids, vectors)
 
     # -- the numbers ----------------------------------------------------------------------------
 

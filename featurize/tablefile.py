@@ -2,7 +2,7 @@
 
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -69,8 +69,10 @@ def read_table(path: str | Path) -> FeatureTable:
         return _read_parquet(path) if kind == ".parquet" else _read_npz(path)
 
 
-def table_batches(path: str | Path) -> Iterator[FeatureTable]:
+def table_batches(path: str | Path, features: Sequence[str] | None = None) -> Iterator[FeatureTable]:
     """The rows of a table in order, at most 4,096 at a time; an ``.npz`` comes whole.
+
+    With `features`, names of vector columns, the others are not read.
 
     Raises
     ------
@@ -79,7 +81,12 @@ def table_batches(path: str | Path) -> Iterator[FeatureTable]:
     """
     kind, path = table_kind(path), Path(path)
     with _table_errors(path):
-        yield from _parquet_batches(path) if kind == ".parquet" else [_read_npz(path)]
+        if kind == ".parquet":
+            yield from _parquet_batches(path, features)
+            return
+        table = _read_npz(path)
+        names = table.features if features is None else features
+        yield FeatureTable(table.ids, {name: table.vectors[name] for name in names}, table.metadata)
 
 
 @contextmanager
@@ -173,13 +180,15 @@ def _read_parquet(path: Path) -> FeatureTable:
     return FeatureTable(pa.Table.from_batches(ids, pa.schema(known)), vectors, metadata)
 
 
-def _parquet_batches(path: Path) -> Iterator[FeatureTable]:
+def _parquet_batches(path: Path, features: Sequence[str] | None) -> Iterator[FeatureTable]:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         metadata, lists = _check_schema(file.schema_arrow, path)
-        for batch in _record_batches(file):
-            ids = batch.select([name for name in IDS.names if name in batch.schema.names])
+        lists = [field for field in lists if features is None or field.name in features]
+        known = [name for name in IDS.names if name in file.schema_arrow.names]
+        for batch in _record_batches(file, [*known, *(field.name for field in lists)]):
+            ids = batch.select(known)
             vectors = {field.name: lists_to_matrix(batch[field.name]) for field in lists}
             yield FeatureTable(pa.Table.from_batches([ids]), vectors, metadata)
 
@@ -198,10 +207,10 @@ def _check_schema(schema: pa.Schema, path: Path) -> tuple[dict[str, Any], list[p
     return metadata, lists
 
 
-def _record_batches(file: Any) -> Iterator[pa.RecordBatch]:
+def _record_batches(file: Any, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     # Asked for all row groups at once, Arrow decodes ahead and holds the table twice.
     for group in range(file.num_row_groups):
-        yield from file.iter_batches(batch_size=ROWS_AT_ONCE, row_groups=[group])
+        yield from file.iter_batches(batch_size=ROWS_AT_ONCE, row_groups=[group], columns=columns)
 
 
 def _write_npz(table: FeatureTable, path: Path) -> None:
