@@ -5,6 +5,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -137,9 +138,12 @@ def make_head(head: Any, *, widths: Sequence[int] | None = None, seed: int = 0):
         if registered.calibrated:
             classifier = Calibrated(classifier, seed=seed)
         return Pipeline([("scaling", scaling), ("classifier", _with_probabilities(classifier, seed))])
+    if "," in name:
+        raise UsageError(f"{head!r} is no head", "separate several heads with spaces, not commas")
     if "." not in name:
+        close = get_close_matches(name.lower(), head_names(), n=1, cutoff=0.7)
         raise UsageError(
-            f"there is no head named {name!r}",
+            f"there is no head named {name!r}" + (f"; perhaps {close[0]} is meant" if close else ""),
             f"the heads are {', '.join(head_names())}; any scikit-learn classifier can be given by its dotted "
             "path, such as sklearn.ensemble.RandomForestClassifier",
         )

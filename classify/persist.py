@@ -179,7 +179,15 @@ def _members(path: Path) -> tuple[bytes, bytes, bytes]:
             _refuse_bomb(archive.infolist(), len(head), path)
     except ModelError:
         raise
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
+    except zipfile.BadZipFile as error:
+        with open(path, "rb") as stream:
+            if stream.read(2) == b"PK":
+                raise _damaged(path, error) from error
+        raise ModelError(
+            f"{path} cannot be read as a model: it is something else",
+            "give the file that `classify train` wrote; it comes before photos and tables",
+        ) from error
+    except (OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
         raise _damaged(path, error) from error
     return description, head, vectors
 

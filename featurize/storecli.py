@@ -193,7 +193,11 @@ def _prune(args: argparse.Namespace) -> int:
             ("what", "", "files", "bytes"), [(w, "", f"{n:,}", f"{sizes[w]:,}") for w, n in counts.items()]
         )
     if not plan:
-        log.info("nothing to remove; name vectors with --extractor or --older-than")
+        named = args.extractor is not None or older_than is not None
+        hint = (
+            "no vectors are so named or so old" if named else "name vectors with --extractor or --older-than"
+        )
+        log.info("nothing to remove; %s", hint)
     elif args.yes:
         prune(store, plan)
         log.info("removed %d files, %s bytes", len(plan), f"{sizes.total():,}")

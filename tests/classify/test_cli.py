@@ -105,7 +105,7 @@ def test_heads_are_listed_with_their_defaults(capsys):
             ["train", "{table}", "-o", "{dir}/m", "--relabel", "{dir}/none"],
             "error: the relabelling .* cannot be read",
         ),
-        (["predict", "{table}", "{table}"], "error: .* cannot be read as a model"),
+        (["predict", "{table}", "{table}"], "error: .* cannot be read as a model: it is something else"),
         (["predict", "{dir}/none", "{table}"], "error: there is no model"),
         (["show", "{dir}/none"], "error: there is no model"),
     ],

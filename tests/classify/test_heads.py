@@ -138,6 +138,8 @@ def test_other_warnings_of_a_classifier_come_through(separable):
 @pytest.mark.parametrize(
     ("head", "message"),
     [
+        ("SVM", r"no head named 'SVM'; perhaps svm is meant \(the heads are"),
+        ("softmax,svm", r"'softmax,svm' is no head \(separate several heads with spaces"),
         ("forest", r"no head named 'forest' \(the heads are softmax, svm, .*dummy"),
         ("svm:gama=1", "no parameter gama.*C, break_ties, .*tol"),
         ("svm:C=-1", "'C' parameter.*Got -1"),

@@ -103,6 +103,15 @@ def test_prune_is_a_dry_run_without_yes(store, capsys):
     assert "vectors of glcm" in capsys.readouterr().out and files(store) == before
 
 
+def test_prune_that_finds_nothing_says_why(store, capsys):
+    for words, why in (
+        ([], "name vectors with --extractor"),
+        (["--older-than", "900d"], "no vectors are so named or so old"),
+    ):
+        assert main(["store", "prune", *words, "--store", str(store)]) == 0
+        assert f"nothing to remove; {why}" in capsys.readouterr().err
+
+
 def test_prune_removes_one_extractor_by_its_fingerprint_and_no_other(store):
     kept = section_of(store, 32).name
     fingerprint = GLCM(levels=16).fingerprint()[:12]
