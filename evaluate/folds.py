@@ -252,9 +252,8 @@ def _predefined(table: FeatureTable) -> list[Fold]:
 
 
 def _from_file(table: FeatureTable, path: str | Path) -> list[Fold]:
-    assigned = read_folds(path)
-    sha256, photos = table.sha256, table.variant == 0
-    fold = np.array([assigned.get(sha) or "" for sha in sha256], dtype=object)
+    repeats = read_folds(path)
+    sha256, photos, assigned = table.sha256, table.variant == 0, repeats[0]
     present = set(sha256[photos])
     missing = sum(sha not in present for sha in assigned)
     if missing:
@@ -263,17 +262,26 @@ def _from_file(table: FeatureTable, path: str | Path) -> list[Fold]:
             "give the table (with the split and relabelling) that the folds were made from, or make new ones with "
             "`evaluate split --cv 5 -o FOLDS.csv`",
         )
-    left_out = int((photos & (fold == "")).sum())
+    left_out = sum(sha not in assigned for sha in sha256[photos])
     if left_out:
         log.info("%d photos that %s does not name are left out", left_out, path)
+    return [fold for number, one in enumerate(repeats) for fold in _of_repeat(table, number, one)]
+
+
+def _of_repeat(table: FeatureTable, repeat: int, assigned: dict[str, str]) -> list[Fold]:
+    photos = table.variant == 0
+    fold = np.array([assigned.get(sha) or "" for sha in table.sha256], dtype=object)
     names = sorted(set(assigned.values()))
     if "training" in names:
         tested = "testing" if "testing" in names else "validation"
         sides = (np.flatnonzero(fold == "training"), np.flatnonzero((fold == tested) & photos))
-        return [Fold(0, 0, *sides)]
+        return [Fold(repeat, 0, *sides)]
     return [
         Fold(
-            0, number, np.flatnonzero((fold != "") & (fold != name)), np.flatnonzero((fold == name) & photos)
+            repeat,
+            number,
+            np.flatnonzero((fold != "") & (fold != name)),
+            np.flatnonzero((fold == name) & photos),
         )
         for number, name in enumerate(sorted(names, key=int))
     ]

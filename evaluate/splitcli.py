@@ -58,6 +58,9 @@ def add_split(commands: Any) -> None:
         help="divide into K folds (stratified, groups together) instead of sides; -o is then a folds file",
     )
     split.add_argument(
+        "--repeats", type=int, default=1, metavar="N", help="with --cv: divide anew N times (default: 1)"
+    )
+    split.add_argument(
         "--folds", metavar="FOLDS.csv", help="take the sides from this folds file instead of making them"
     )
     split.add_argument(
@@ -65,8 +68,8 @@ def add_split(commands: Any) -> None:
         "--output",
         required=True,
         metavar="FILE",
-        help="a table (.parquet or .npz), or a folds file (.csv with the columns sha256,fold), by which others "
-        "repeat the same division after photos were renamed or added",
+        help="a table (.parquet or .npz), or a folds file (.csv with the columns sha256,fold, with --repeats "
+        "sha256,repeat,fold), by which others repeat the same division after photos were renamed or added",
     )
 
 
@@ -137,6 +140,7 @@ def _check_options(args: argparse.Namespace) -> None:
             f"{what} makes folds, and {args.output} is no folds file by its name", "write -o FOLDS.csv"
         )
     clashes = {
+        "--repeats without --cv": args.repeats != 1 and args.cv is None,
         "--cv and --folds": args.cv is not None and args.folds is not None,
         f"--cv and --method {args.method}": args.cv is not None
         and args.method not in ("stratified", "group"),
@@ -147,7 +151,8 @@ def _check_options(args: argparse.Namespace) -> None:
     }
     for what, clash in clashes.items():
         if clash:
-            raise UsageError(f"{what} were given together", "leave one out: it would have no effect")
+            together = "was given" if " without " in what else "were given together"
+            raise UsageError(f"{what} {together}", "leave one out: it would have no effect")
 
 
 def _divided(args: argparse.Namespace, given: Any) -> Any:
@@ -179,9 +184,11 @@ def _write_numbered(args: argparse.Namespace, given: Any) -> int:
 
     table = usable_rows(given, "compare")
     method = "leave-one-group-out" if args.method == "leave-one-group-out" else "stratified"
-    folds, _ = folds_for(table, method, cv=args.cv or 5, seed=args.seed)
-    of_row = fold_of_rows(folds, len(table))
-    write_folds(args.output, table, of_row)
+    folds, _ = folds_for(table, method, cv=args.cv or 5, repeats=args.repeats, seed=args.seed)
+    repeats = [fold_of_rows(folds, len(table), repeat) for repeat in range(args.repeats)]
+    write_folds(args.output, table, *repeats)
     log.info("wrote %s", args.output)
-    print(folds_as_text(table, of_row))
+    if args.repeats > 1:
+        log.info("the first of %d repeats:", args.repeats)
+    print(folds_as_text(table, repeats[0]))
     return 0

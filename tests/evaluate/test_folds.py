@@ -12,8 +12,9 @@ from sklearn.model_selection import KFold, LeaveOneGroupOut, RepeatedKFold, Stra
 from classify.folds import Fold, make_folds
 from evaluate.cli import main
 from evaluate.comparison import compare
+from evaluate.counted import counted_difference
 from evaluate.folds import check_folds, folds_for
-from evaluate.foldsfile import read_folds, side_of_rows, write_folds
+from evaluate.foldsfile import fold_of_rows, read_folds, side_of_rows, write_folds
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 
@@ -197,10 +198,10 @@ def test_one_fold_gives_intervals_and_differences_of_a_test_set():
     ]
     expected = ttest_1samp(right[0].astype(float) - right[1], 0)
     (pair,) = found.comparisons
-    low, high = expected.confidence_interval()
-    assert (pair["low"], pair["high"]) == pytest.approx((low, high)) and pair["p_value"] == pytest.approx(
-        expected.pvalue
-    )
+    assert pair["p_value"] == pytest.approx(expected.pvalue)
+    # One head, tested once: nothing is widened.
+    counted = counted_difference(*right, np.arange(80), np.arange(80), n_folds=1)
+    assert (pair["low"], pair["high"]) == pytest.approx((counted.low, counted.high))
     assert found.results[0]["accuracy"]["mean"] == right[0].mean()
     assert "1 fold, the same for all, which test 80 photos" in str(found)
 
@@ -243,12 +244,40 @@ def test_folds_that_name_missing_images_are_refused_with_both_numbers(tmp_path):
         ("sha256,fold\nabc,0\n", "line 2 of .* is 'abc,0'"),
         (f"sha256,fold\n{sha(1)},-1\n", "line 2 of"),
         (f"sha256,fold\n{sha(1)}\n", "line 2 of"),
+        (
+            f"sha256,repeat,fold\n{sha(1)},0,0\n{sha(1)},1,1\n{sha(1)},0,1\n",
+            "twice in repeat 0, again in line 4",
+        ),
+        (f"sha256,repeat,fold\n{sha(1)},x,0\n", "line 2 of"),
+        (f"sha256,repeat,fold\n{sha(1)},0\n", "line 2 of"),
+        (f"sha256,repeat,fold\n{sha(1)},0,0\n{sha(2)},0,1\n{sha(1)},1,0\n", "puts 1 images into 1 folds"),
+        (
+            f"sha256,repeat,fold\n{sha(1)},0,0\n{sha(2)},0,1\n{sha(1)},1,0\n{sha(3)},1,1\n{sha(2)},1,1\n",
+            "names 2 images in one repeat and 3 in another .*, 1 of them not in both",
+        ),
     ],
 )
 def test_a_damaged_folds_file_is_refused(tmp_path, text, message):
     (tmp_path / "f.csv").write_text(text)
     with pytest.raises(UsageError, match=message):
         read_folds(tmp_path / "f.csv")
+
+
+def test_repeats_come_back_as_they_were_made(tmp_path):
+    table = leaves()
+    made, _ = folds_for(table, cv=3, repeats=2)
+    written = write_folds(tmp_path / "f.csv", table, *(fold_of_rows(made, 24, repeat) for repeat in (0, 1)))
+    assert written == 48 and (tmp_path / "f.csv").read_text().startswith("sha256,repeat,fold\n")
+    again, described = folds_for(table, tmp_path / "f.csv")
+    assert [(one.repeat, one.fold) for one in again] == [(one.repeat, one.fold) for one in made]
+    for one, other in zip(made, again, strict=True):
+        assert (
+            one.testing.tolist() == other.testing.tolist()
+            and one.training.tolist() == other.training.tolist()
+        )
+    assert (described["cv"], described["repeats"], described["tested"]) == (3, 2, 24)
+    with pytest.raises(UsageError, match="holds 2 repeats, and a split is one division"):
+        side_of_rows(tmp_path / "f.csv", table)
 
 
 def test_a_folds_file_needs_contents_and_one_fold_for_each(tmp_path):

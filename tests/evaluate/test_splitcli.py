@@ -49,6 +49,23 @@ def test_numbered_folds_are_written_and_compare_uses_them(leaves, capsys):
     assert row(ours) == row(capsys.readouterr().out)
 
 
+def test_repeats_are_written_and_compare_uses_them(leaves, capsys):
+    assert main("split t.parquet --cv 4 --repeats 3 -o f.csv --seed 7".split()) == 0
+    assert "the first of 3 repeats" in capsys.readouterr().err
+    header, *rows = lines("f.csv")
+    assert header == ["sha256", "repeat", "fold"] and len(rows) == 180
+    figures = []
+    for folds in ("--folds f.csv", "--cv 4 --repeats 3 --seed 7"):
+        assert main(f"compare t.parquet --heads knn {folds} -j 1".split()) == 0
+        out = capsys.readouterr().out
+        assert "4 folds, 3 times" in out
+        figures.append(next(line for line in out.splitlines() if line.startswith("*  x")).split()[:7])
+    assert figures[0] == figures[1]
+    assert main("split t.parquet --repeats 3 -o f.parquet".split()) == 1
+    assert "--repeats without --cv was given" in capsys.readouterr().err
+    assert main("split t.parquet --cv 4 --repeats 0 -o f.csv".split()) == 1
+
+
 def test_sides_travel_in_a_folds_file(leaves, capsys):
     assert main("split t.parquet --testing-percentage 20 -o sides.csv".split()) == 0
     assert main("split t.parquet --testing-percentage 20 -o a.parquet".split()) == 0
