@@ -86,10 +86,9 @@ def _comparison(content: Mapping[str, Any]) -> list[str]:
     best = results[0]
     heads = list(dict.fromkeys(row["head"] for row in results))
     sets = list(dict.fromkeys(row["features"] for row in results))
-    again = f", divided {folds['repeats']} times" if folds["repeats"] > 1 else ""
     sentences = [
-        f"On {_listed(sets)} the heads {_heads(heads)} were trained and tested by cross-validation with "
-        f"{_count(folds['cv'], 'fold')}{again} ({folds['method']}; seed {content['seed']}), the same for all; "
+        f"On {_listed(sets)} the heads {_heads(heads)} were trained and tested {_divided(folds)} "
+        f"({folds['method']}; seed {content['seed']}), the same for all; "
         f"{_count(folds['tested'], 'photo')} {'was' if folds['tested'] == 1 else 'were'} tested, by heads not "
         "trained on them.",
         *_groups(content["data"]),
@@ -107,6 +106,12 @@ def _comparison(content: Mapping[str, Any]) -> list[str]:
             methods[name] for name in ("comparison", "family", "probability", "mcnemar") if name in methods
         ]
         sentences.append(f"Differences: {'; '.join(told)}.")
+    curve = content.get("learning_curve")
+    if curve:
+        sizes = [str(point["images_per_label"]) for point in curve["points"]]
+        sentences.append(
+            f"The best pair was trained anew with {_listed(sizes)} images per label. Curve: {methods['curve']}."
+        )
     return sentences
 
 
@@ -120,8 +125,8 @@ def _test(content: Mapping[str, Any]) -> list[str]:
     ]
     if content["unseen"]:
         sentences.append(
-            f"{content['seen']} of the photos were in its training set; on the {content['unseen']['images']} that "
-            f"it did not know it is right on {interval_in_words(content['unseen']['accuracy_interval'])}."
+            f"{known_in_words(content)}; on the {content['unseen']['images']} that it did not know it is right on "
+            f"{interval_in_words(content['unseen']['accuracy_interval'])}."
         )
     elif content["seen"]:
         sentences.append("All of the photos, or nearly the same ones, were in its training set.")
@@ -133,16 +138,36 @@ def _test(content: Mapping[str, Any]) -> list[str]:
 def _curve(content: Mapping[str, Any]) -> list[str]:
     model, folds, methods = content["model"], content["folds"], content["methods"]
     sizes = [str(point["images_per_label"]) for point in content["points"]]
-    again = f", divided {folds['repeats']} times" if folds["repeats"] > 1 else ""
     return [
         f"The head {_heads([model['head']])} was trained on {model['features']} with {_listed(sizes)} images per label "
-        f"and tested by cross-validation with {_count(folds['cv'], 'fold')}{again} ({folds['method']}; seed "
-        f"{content['seed']}), the same for all sizes.",
+        f"and tested {_divided(folds)} ({folds['method']}; seed {content['seed']}), the same for all sizes.",
         *_groups(content["data"]),
         *_scaling([model["head"]]),
         f"Intervals: {methods['interval']}.",
         f"Curve: {methods['curve']}.",
     ]
+
+
+def _divided(folds: Mapping[str, Any]) -> str:
+    if folds["cv"] == 1:
+        return "on one division"
+    again = f", divided {folds['repeats']} times" if folds["repeats"] > 1 else ""
+    return f"by cross-validation with {_count(folds['cv'], 'fold')}{again}"
+
+
+def known_in_words(found: Mapping[str, Any]) -> str:
+    """Which of the tested photos a model knew: ``3 of them were in its training set, and 2 nearly``.
+
+    >>> known_in_words({"seen": 0, "near": 1})
+    '1 of them is nearly the same as one of its training set'
+    """
+    seen, near = found["seen"], found["near"] or 0
+    if not seen:
+        return f"{near} of them {'is' if near == 1 else 'are'} nearly the same as one of its training set"
+    return (
+        f"{seen} of them {'was' if seen == 1 else 'were'} in its training set"
+        + f", and {near} nearly" * bool(near)
+    )
 
 
 def _duplicates(content: Mapping[str, Any]) -> list[str]:

@@ -54,9 +54,9 @@ def _sentences(found: Mapping[str, Any]) -> list[str]:
     share = 100 * counts["images"] / found["images"]
     sentences = [f"{counts['images']} of the {found['images']} photos ({share:.1f} %) are in a pair."]
     if counts["conflict"]:
+        carry = "1 pair carries" if counts["conflict"] == 1 else f"{counts['conflict']} pairs carry"
         sentences.append(
-            f"{counts['conflict']} pairs carry different labels: of each at least one is wrong, or the two are not the "
-            "same after all."
+            f"{carry} two labels: at least one of them is wrong, or the photos are not the same after all."
         )
     sentences.append(
         "A photo whose twin is in the training set is recognised rather than classified: "

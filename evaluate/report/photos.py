@@ -49,8 +49,12 @@ class Photos:
         if self.folder is None:
             return None
         try:
-            data = read_image(str(self.folder / text_as_name(image)))
-            expected = self._sha256.get(image)
+            name, expected = text_as_name(image), self._sha256.get(image)
+            place = self.folder / name
+            if expected is not None and not place.is_file():
+                # The photos of a separate test table bring the folder of their own source in their names.
+                place = Path(name)
+            data = read_image(str(place))
             if expected is not None and hashlib.sha256(data).hexdigest() != expected:
                 return None
             rgb = Photo(data).rgb(longer=longer)

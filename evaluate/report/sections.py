@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from evaluate.curvetext import curve_in_words
+from evaluate.methods import known_in_words
 from evaluate.report.charts import comparison_section, reliability_section
 from evaluate.report.checks import shortcut_section, twice_section
 from evaluate.report.curve import curve_page, curve_sections
@@ -78,12 +79,10 @@ def _test(found: dict[str, Any], photos: Photos, training: Photos | None) -> Pag
         *_about_labels(found["data"], found),
     ]
     if unseen:
-        seen_part = (
-            f"{found['seen']} of them were in its training set"
-            + (f" and {found['near']} nearly" if found["near"] else "")
-            + f"; of the {unseen['images']} others it has "
+        others = (
+            f"of the {unseen['images']} others it has {interval_in_words(unseen['accuracy_interval'])} right"
         )
-        sentences.insert(1, f"{seen_part}{interval_in_words(unseen['accuracy_interval'])} right.")
+        sentences.insert(1, f"{known_in_words(found)}; {others}.")
     row = {**found, "accuracy": found["accuracy_interval"]}
     sections = [
         Section("summary", "In words", {"sentences": sentences}),

@@ -94,7 +94,7 @@ def test_a_test_says_what_the_model_knew(confused):
     fresh, _ = paragraph(testing.test(model, confused.filter(~even)))
     assert "None of the photos was in its training set." in fresh and "C=2" in fresh
     mixed, references = paragraph(testing.test(model, confused))
-    assert "30 of the photos were in its training set; on the 30 that it did not know" in mixed
+    assert "30 of them were in its training set; on the 30 that it did not know" in mixed
     assert any("Wilson" in one for one in references)
     known, _ = paragraph(testing.test(model, confused.filter(even)))
     assert "All of the photos, or nearly the same ones, were in its training set." in known
