@@ -10,7 +10,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,18 +30,19 @@ TOLERANCE = 1e-3
 TOLERANCE_BFLOAT16 = 1e-2
 
 
-def check_golden(extractor: Extractor, entry: Mapping[str, Any], store: Store) -> None:
-    """Refuse an extractor that does not reproduce the vector of the synthetic image.
+def check_golden(extractors: Sequence[Extractor], entries: Sequence[Mapping[str, Any]], store: Store) -> None:
+    """Refuse extractors of which one does not reproduce its vector of the synthetic image.
 
-    Computed at the first use on a machine; a note beside the store remembers the outcome until the libraries,
-    this package or the model's vector are others.
+    Computed at the first use on a machine, and several layers of one network in one run, for which it is loaded
+    once; a note beside the store remembers the outcome until the libraries, this package or the model's vector are
+    others.
 
     Parameters
     ----------
-    extractor : Extractor
-    entry : mapping
-        How the model describes the features: ``model.described[name]``. Without a golden vector (imported
-        features) nothing is checked.
+    extractors : sequence of Extractor
+    entries : sequence of mapping
+        How the model describes the features of each: ``model.described[name]``. Without a golden vector
+        (imported features) nothing is checked.
     store : Store
 
     Raises
@@ -49,29 +50,53 @@ def check_golden(extractor: Extractor, entry: Mapping[str, Any], store: Store) -
     ModelError
         With the drift ‖here − training‖ / ‖training‖, and the versions that differ.
     """
-    golden = np.array(entry.get("golden") or [], dtype=np.float32)
-    if not len(golden):
-        return
-    note = store.beside(f"golden/{_circumstances(extractor, golden)}")
-    if note is not None and note.exists():
-        return
-    now = extractor.vectors([extractor.prepare(Photo.from_array(golden_image()))])[0]
-    drift = relative_drift(now, golden) if now.shape == golden.shape else float("inf")
-    tolerance = TOLERANCE_BFLOAT16 if entry["description"].get("precision") == "bfloat16" else TOLERANCE
-    if drift > tolerance:
-        raise ModelError(
-            f"{extractor.name} does not make the vectors of the training here: that of the test image is "
-            f"{_percent(drift)} off, and {_percent(tolerance)} is allowed{_other_versions(extractor, entry)}",
-            "use the versions and weights of the training (`classify show MODEL` lists them), or extract and "
-            "train again here",
-        )
-    log.debug("%s reproduces the vector of the training to %.1e", extractor.name, drift)
-    if note is not None:
-        try:
-            with whole_file(note) as partial:
-                partial.write_text(f"{drift}\n")
-        except OSError as error:
-            log.debug("the check of %s was not noted: %s", extractor.name, error)
+    teams: dict[object, list[_Check]] = {}
+    for number, (extractor, entry) in enumerate(zip(extractors, entries, strict=True)):
+        team = extractor.team()
+        teams.setdefault(number if team is None else team, []).append(_Check(extractor, entry, store))
+    for checks in teams.values():
+        if not all(check.passed() for check in checks):
+            members = [check.extractor for check in checks]
+            gathered = members[0].gather([members[0].prepare(Photo.from_array(golden_image()))])
+            for check, (now,) in zip(checks, members[0].vectors_of(members, gathered), strict=True):
+                check.compare(now)
+
+
+class _Check:
+    """One extractor, the vector that it must make, and the note of whether it did."""
+
+    def __init__(self, extractor: Extractor, entry: Mapping[str, Any], store: Store):
+        self.extractor, self.entry = extractor, entry
+        self.golden = np.array(entry.get("golden") or [], dtype=np.float32)
+        known = len(self.golden) > 0
+        self.note = store.beside(f"golden/{_circumstances(extractor, self.golden)}") if known else None
+
+    def passed(self) -> bool:
+        """Whether there is nothing to compare, or it has been compared before."""
+        return not len(self.golden) or (self.note is not None and self.note.exists())
+
+    def compare(self, now: np.ndarray) -> None:
+        """Refuse the vector that was made here if it is not that of the training; else note that it is."""
+        if self.passed():
+            return
+        extractor, golden = self.extractor, self.golden
+        drift = relative_drift(now, golden) if now.shape == golden.shape else float("inf")
+        bfloat16 = self.entry["description"].get("precision") == "bfloat16"
+        tolerance = TOLERANCE_BFLOAT16 if bfloat16 else TOLERANCE
+        if drift > tolerance:
+            raise ModelError(
+                f"{extractor.name} does not make the vectors of the training here: that of the test image is "
+                f"{_percent(drift)} off, and {_percent(tolerance)} is allowed{_other_versions(extractor, self.entry)}",
+                "use the versions and weights of the training (`classify show MODEL` lists them), or extract and "
+                "train again here",
+            )
+        log.debug("%s reproduces the vector of the training to %.1e", extractor.name, drift)
+        if self.note is not None:
+            try:
+                with whole_file(self.note) as partial:
+                    partial.write_text(f"{drift}\n")
+            except OSError as error:
+                log.debug("the check of %s was not noted: %s", extractor.name, error)
 
 
 def _circumstances(extractor: Extractor, golden: np.ndarray) -> str:

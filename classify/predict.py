@@ -275,9 +275,9 @@ class _Photos:
 
         self.store = self.where if isinstance(self.where, Store) else Store(self.where)
         extractors = model_extractors(self.model, self.weights)
-        for part, extractor in zip(self.model.parts, extractors, strict=True):
+        for extractor in extractors:
             extractor.attach(self.store)
-            check_golden(extractor, self.model.described[part], self.store)
+        check_golden(extractors, [self.model.described[part] for part in self.model.parts], self.store)
         self.extractors = extractors
 
 

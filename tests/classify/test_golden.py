@@ -1,6 +1,7 @@
 """Faults that leave the fingerprint as it is and the numbers not: each is provoked, and refused with the drift."""
 
 import copy
+import logging
 
 import numpy as np
 import pytest
@@ -29,19 +30,19 @@ def glcm():
 
 def test_the_same_extractor_passes_and_is_not_asked_again(glcm, store, monkeypatch):
     entry = recorded(glcm)
-    check_golden(glcm, entry, store)
+    check_golden([glcm], [entry], store)
     monkeypatch.setattr(type(glcm), "vectors", lambda *_: pytest.fail("computed again"))
-    check_golden(glcm, entry, store)
-    check_golden(make_extractor("glcm"), entry, Store(store.folder.url))
+    check_golden([glcm], [entry], store)
+    check_golden([make_extractor("glcm")], [entry], Store(store.folder.url))
 
 
 def test_other_libraries_are_a_reason_to_look_again(glcm, store, monkeypatch):
     entry = recorded(glcm)
-    check_golden(glcm, entry, store)
+    check_golden([glcm], [entry], store)
     monkeypatch.setattr("classify.golden.importlib.metadata.version", lambda name: f"99 of {name}")
     monkeypatch.setattr(type(glcm), "vectors", lambda self, prepared: np.ones((1, 5), np.float32))
     with pytest.raises(ModelError, match=r"numpy was [\d.]+, is 99 of numpy, pillow was") as caught:
-        check_golden(glcm, entry, store)
+        check_golden([glcm], [entry], store)
     assert "use the versions and weights of the training" in caught.value.hint
 
 
@@ -55,23 +56,23 @@ def test_the_tolerance_is_the_stated_one(precision, tolerance, factor, passes, g
     golden = np.array(entry["golden"])
     entry["golden"] = (golden / (1 + factor * tolerance)).tolist()
     if passes:
-        check_golden(glcm, entry, store)
+        check_golden([glcm], [entry], store)
     else:
         share = f"{100 * factor * tolerance:.2f} %".replace(".", r"\.")
         with pytest.raises(ModelError, match=f"that of the test image is {share} off"):
-            check_golden(glcm, entry, store)
+            check_golden([glcm], [entry], store)
 
 
 @pytest.mark.parametrize("golden", [[], None])
 def test_imported_features_have_no_golden_vector_to_compare(glcm, store, golden):
-    check_golden(glcm, {"golden": golden}, store)
+    check_golden([glcm], [{"golden": golden}], store)
 
 
 def test_another_width_is_another_vector(glcm, store):
     entry = recorded(glcm)
     entry["golden"] = entry["golden"][:4]
     with pytest.raises(ModelError, match="is entirely off"):
-        check_golden(glcm, entry, store)
+        check_golden([glcm], [entry], store)
 
 
 # -- a real network ----------------------------------------------------------------------------------
@@ -111,7 +112,7 @@ def test_a_fault_of_the_pixels_is_refused(fault, network, store, monkeypatch):
     extractor = extractor_from_metadata(network)
     assert extractor.fingerprint() == network["fingerprint"]  # nothing else would notice
     with pytest.raises(ModelError, match=r"does not make the vectors of the training here: .* % off"):
-        check_golden(extractor, network, store)
+        check_golden([extractor], [network], store)
 
 
 @pytest.mark.tensorflow
@@ -121,16 +122,16 @@ def test_other_weights_under_the_same_name_are_refused(network, store, monkeypat
 
     monkeypatch.setattr(FrozenGraph, "freeze", _shifted(FrozenGraph.freeze))
     with pytest.raises(ModelError, match="does not make the vectors of the training here"):
-        check_golden(extractor_from_metadata(network), network, store)
+        check_golden([extractor_from_metadata(network)], [network], store)
 
 
 def _shifted(freeze):
     """Freeze, with one constant of the network changed by a tenth."""
 
-    def other(self, team):
+    def other(self, team, precision):
         import tensorflow as tf
 
-        definition = tf.compat.v1.GraphDef.FromString(freeze(self, team)[0])
+        definition = tf.compat.v1.GraphDef.FromString(freeze(self, team, precision)[0])
         constants = [node for node in definition.node if node.op == "Const" and node.attr["dtype"].type == 1]
         largest = max(constants, key=lambda node: tf.make_ndarray(node.attr["value"].tensor).size)
         values = tf.make_ndarray(largest.attr["value"].tensor) * np.float32(1.1)
@@ -143,6 +144,29 @@ def _shifted(freeze):
 @pytest.mark.tensorflow
 def test_the_network_itself_passes(network, store):
     extractor = extractor_from_metadata(copy.deepcopy(network))
-    check_golden(extractor, network, store)
+    check_golden([extractor], [network], store)
     now = extractor.vectors([extractor.prepare(Photo.from_array(golden_image()))])[0]
     assert relative_drift(now, np.array(network["golden"], np.float32)) == 0
+
+
+@pytest.mark.tensorflow
+def test_two_layers_of_one_network_load_it_once(assets, store, monkeypatch, caplog):
+    file = str(assets / "weights" / "mobilenet_v1_0.25_128.pb")
+    layers = [
+        make_extractor(file),
+        make_extractor(f"{file}:MobilenetV1/MobilenetV1/Conv2d_5_pointwise/Relu6"),
+    ]
+    entries = [recorded(one) for one in layers]
+    again = [extractor_from_metadata(entry) for entry in entries]
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "bottlehead"):
+        check_golden(again, entries, store)
+    assert [text for text in caplog.messages if text.startswith("loading ")] == [
+        f"loading {again[0].name}, {again[1].name}"
+    ]
+    with monkeypatch.context() as patch:  # both were noted
+        patch.setattr(type(again[0]), "vectors_of", lambda *_: pytest.fail("computed again"))
+        check_golden(again, entries, store)
+    entries[1]["golden"][0] += 1.0
+    with pytest.raises(ModelError, match=f"^{again[1].name} does not make the vectors"):
+        check_golden(again, entries, store)
