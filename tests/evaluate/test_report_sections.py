@@ -113,6 +113,25 @@ def test_a_test_shows_training_photos_when_their_table_is_given(photos):
     assert all(one.count("data:image/jpeg") == 3 for one in small)
 
 
+def test_photos_of_a_separate_test_table_are_found_where_they_were(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").mkdir()
+    even = np.arange(60) % 2 == 0
+    other = photos.filter(~even)
+    table = photos.filter(even)
+    for name in table.image:  # the photos to train on lie elsewhere
+        path = tmp_path / "other" / name
+        path.parent.mkdir(exist_ok=True)
+        (tmp_path / "photos" / name).rename(path)
+    table.metadata["source"] = {"kind": "folder", "path": "other"}
+    other.metadata["source"] = {"kind": "folder", "path": "photos"}
+    found = compare(table, ["noise"], ["softmax"], test=other, jobs=1)
+    wrong = found.best["misclassified"]
+    page = found.to_html()
+    gallery = page.split('<section id="misclassified">')[1].split("</section>")[0]
+    assert wrong and gallery.count("data:image/jpeg") == 4 * len(wrong)  # each with three that trained
+
+
 def test_many_labels_get_their_commonest_confusions_instead_of_a_matrix():
     rng = np.random.default_rng(0)
     label = [f"kind {i % 30:02}" for i in range(120)]
