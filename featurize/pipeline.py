@@ -1,7 +1,6 @@
 """Photos to vectors: threads read and decode ahead, one thread runs the extractors batch by batch."""
 
 import hashlib
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,10 +12,9 @@ from featurize.contents import read_image
 from featurize.extractors.base import Extractor
 from featurize.extractors.distort import DistortedPhoto, Distortion
 from featurize.pixels import ImageRejected, Photo
+from featurize.runner import Members, Runner
 
 AHEAD = 64  # images read and decoded before they are needed; bounds the memory, and what a kill loses
-BATCH_SECONDS = 4.0
-Members = tuple[int, ...]  # the numbers of extractors that run together
 
 
 @dataclass(frozen=True)
@@ -52,14 +50,11 @@ class Failed:
 def compute(tasks: list[Task], extractors: list[Extractor], *, jobs: int) -> Iterator[Batch | Failed]:
     """Compute every task; what is ready is yielded as it comes.
 
-    An image fails for all extractors or for none: its reason is yielded before any of its vectors would be. On
-    a slow machine batches become smaller, so that what is ready is handed over, and kept, every few seconds.
+    An image fails for all extractors or for none: its reason is yielded before any of its vectors would be.
     """
     teams = _teams(extractors)
     waiting: dict[Members, list[tuple[Task, np.ndarray]]] = {}
-    sizes: dict[Members, int] = {}
-    warm: set[Members] = set()
-    with ThreadPoolExecutor(jobs, thread_name_prefix="decode") as pool:
+    with ThreadPoolExecutor(jobs, thread_name_prefix="decode") as pool, Runner(extractors) as runner:
         for task, prepared in _ahead(pool, tasks, lambda task: _prepare(task, extractors, teams)):
             if isinstance(prepared, ImageRejected):
                 yield Failed(task.sha256, str(prepared))
@@ -67,18 +62,18 @@ def compute(tasks: list[Task], extractors: list[Extractor], *, jobs: int) -> Ite
             for members, ready in prepared:
                 queue = waiting.setdefault(members, [])
                 queue.append((task, ready))
-                if len(queue) >= sizes.setdefault(members, extractors[members[0]].batch_size):
-                    begun = time.monotonic()
-                    batches = _run(members, extractors, queue)
-                    # The first batch also loads the network, which says nothing about the batch size.
-                    if members in warm and time.monotonic() - begun > BATCH_SECONDS:
-                        sizes[members] = max(1, sizes[members] // 2)
-                    warm.add(members)
-                    waiting[members] = []
-                    yield from batches
-        for members, rest in waiting.items():
-            if rest:
-                yield from _run(members, extractors, rest)
+                if len(queue) >= runner.size(members):
+                    del waiting[members]
+                    yield from _run(runner, members, queue)
+        for members, queue in waiting.items():
+            yield from _run(runner, members, queue)
+        for about, matrices in runner.rest():
+            yield from _batches(about, matrices)
+
+
+def in_hand(extractors: list[Extractor]) -> int:
+    """How many images can be in work beside a batch whose vectors are ready: decoded ahead, and in the next batch."""
+    return AHEAD + max(extractor.batch_size for extractor in extractors)
 
 
 def _teams(extractors: list[Extractor]) -> list[Members]:
@@ -140,10 +135,14 @@ def _read(task: Task) -> bytes:
     raise reasons[0]
 
 
-def _run(
-    members: Members, extractors: list[Extractor], waiting: list[tuple[Task, np.ndarray]]
-) -> list[Batch]:
-    team = [extractors[number] for number in members]
-    matrices = team[0].vectors_of(team, [ready for _, ready in waiting])
-    sha256, variants = [task.sha256 for task, _ in waiting], [task.variant for task, _ in waiting]
-    return [Batch(number, sha256, variants, matrix) for number, matrix in zip(members, matrices, strict=True)]
+def _run(runner: Runner, members: Members, queue: list[tuple[Task, np.ndarray]]) -> Iterator[Batch]:
+    tasks = [task for task, _ in queue]
+    for about, matrices in runner.run(members, [ready for _, ready in queue], (members, tasks)):
+        yield from _batches(about, matrices)
+
+
+def _batches(about: tuple[Members, list[Task]], matrices: list[np.ndarray]) -> Iterator[Batch]:
+    members, tasks = about
+    sha256, variants = [task.sha256 for task in tasks], [task.variant for task in tasks]
+    for number, matrix in zip(members, matrices, strict=True):
+        yield Batch(number, sha256, variants, matrix)

@@ -14,7 +14,7 @@ from featurize.errors import SourceError, StoreError, UsageError
 from featurize.extractors import make_extractor
 from featurize.extractors.base import GOLDEN_SHA256, Extractor
 from featurize.extractors.distort import Distortion
-from featurize.pipeline import AHEAD, Batch, Task, compute
+from featurize.pipeline import Batch, Task, compute, in_hand
 from featurize.pixels import Photo, golden_image
 from featurize.section import Section, ShardWriter
 from featurize.shard import image_keys
@@ -260,7 +260,9 @@ def _compute_missing(
         tasks.append(Task(sha256, path, tuple(numbers), variant, distortion, tuple(twins)))
     failed: dict[str, str] = {}
     with ExitStack() as stack:
-        writers = [stack.enter_context(ShardWriter(section, begun=AHEAD)) for section in sections]
+        writers = [
+            stack.enter_context(ShardWriter(section, begun=in_hand(extractors))) for section in sections
+        ]
         bar = None
         for result in compute(tasks, extractors, jobs=jobs):
             if isinstance(result, Batch):

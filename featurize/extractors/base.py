@@ -93,9 +93,13 @@ class Extractor:
         """Equal for extractors whose vectors come out of one run, on the same pixels; None for one on its own."""
         return None
 
-    def vectors_of(self, team: Sequence["Extractor"], prepared: list[np.ndarray]) -> list[np.ndarray]:
+    def gather(self, prepared: list[np.ndarray]) -> Any:
+        """What `vectors_of` takes: `prepared` itself, or what can be made of it while another batch is running."""
+        return prepared
+
+    def vectors_of(self, team: Sequence["Extractor"], gathered: Any) -> list[np.ndarray]:
         """What `vectors` of each extractor of a team would return, bit for bit; `self` is the first of them."""
-        return [self.vectors(prepared)]
+        return [self.vectors(gathered)]
 
     def view(self, photo: Photo) -> Photo:
         """The photo after the steps in ``preprocess``; `photo` itself where there are none.

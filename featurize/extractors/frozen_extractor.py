@@ -125,17 +125,19 @@ class FrozenExtractor(Extractor):
             return retrain_pixels(photo, self.side)
         return resize(self.view(photo).rgb(shorter=self.side * DECODE_MARGIN), self.side, self.side)
 
+    def gather(self, prepared: list[np.ndarray]) -> np.ndarray:
+        return self.scaled(np.stack(prepared).astype(np.float32))
+
     def vectors(self, prepared: list[np.ndarray]) -> np.ndarray:
-        return self.vectors_of([self], prepared)[0]
+        return self.vectors_of([self], self.gather(prepared))[0]
 
     def team(self) -> str:
         """Extractors of one team differ in where they read the network; one run of it serves them all."""
         alike = {key: value for key, value in self.description().items() if key != "layer"}
         return json.dumps(alike, sort_keys=True)
 
-    def vectors_of(self, team: Sequence[Extractor], prepared: list[np.ndarray]) -> list[np.ndarray]:
-        run = self._function(team)
-        return run(self.scaled(np.stack(prepared).astype(np.float32)))
+    def vectors_of(self, team: Sequence[Extractor], gathered: np.ndarray) -> list[np.ndarray]:
+        return self._function(team)(gathered)
 
     # -- the network ------------------------------------------------------------------------------
 

@@ -68,6 +68,8 @@ section.UNSAVED_ROWS = 100  # many small shards, so that many kills fall into th
 photos = sys.argv[1]
 
 class Counting(GLCM):
+    batch_size = 16  # two batches and 64 decoded ahead are fewer than 100
+
     def prepare(self, photo):
         vector = super().prepare(photo)
         with open(counter, "ab", buffering=0) as stream:
