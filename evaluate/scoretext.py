@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from evaluate.testing import TestResult
 
 CONFUSION_COLUMNS = 12
+MANY_SUSPECTS = 0.15  # a weak head contradicts labels for its own faults
 
 
 def scores_in_words(scores: Mapping[str, Any]) -> list[str]:
@@ -77,7 +78,12 @@ def best_in_words(found: "Comparison") -> list[str]:
     every, suspects = len(best["wrong_every_time"]), len(best["label_suspects"])
     if n_predictions > 1 and every:
         lines.append(f"Misclassified by every head and repeat on {row['features']}: {every}; look at them.")
-    if suspects:
+    if suspects > MANY_SUSPECTS * found.data["images"]:
+        lines.append(
+            f"The best head contradicts {suspects} labels of {found.data['images']}: too many to be looked at; a "
+            "better head, or better features, would point at fewer."
+        )
+    elif suspects:
         lines.append(f"Labels that the best head contradicts with confidence: {suspects}; look at them.")
     return lines
 

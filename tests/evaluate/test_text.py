@@ -1,9 +1,11 @@
 """Sentences and columns as people read them."""
 
+from dataclasses import replace
+
 import pytest
 
 from evaluate.pairs import verdict_of
-from evaluate.scoretext import confusion_as_text, mistakes_as_text, scores_in_words
+from evaluate.scoretext import best_in_words, confusion_as_text, mistakes_as_text, scores_in_words
 from evaluate.text import aligned, difference_in_words, points_in_words, split_as_text
 from featurize.table import FeatureTable
 
@@ -73,6 +75,19 @@ def test_scores_in_words():
     found = {"label": "ill", "sensitivity": 0.75, "specificity": None, "precision": 1.0}
     assert scores_in_words({**SCORES, "positive": found})[2] == (
         "ill: sensitivity 75.0 %, specificity unknown, precision 100.0 %"
+    )
+
+
+def test_a_weak_head_does_not_send_people_to_look_at_most_photos(comparison):
+    suspects = comparison.best["label_suspects"]
+    n_few, n_many = (int(share * comparison.data["images"]) for share in (0.15, 0.16))
+    few, many = (
+        best_in_words(replace(comparison, best=comparison.best | {"label_suspects": suspects[:1] * n}))[-1]
+        for n in (n_few, n_many + 1)
+    )
+    assert few == f"Labels that the best head contradicts with confidence: {n_few}; look at them."
+    assert many.startswith(
+        f"The best head contradicts {n_many + 1} labels of {comparison.data['images']}: too many"
     )
 
 
