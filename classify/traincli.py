@@ -145,14 +145,15 @@ def _train(args: argparse.Namespace) -> int:
     else:
         model = run(args, FeatureTable.read(args.table), head, relabel)
     save_model(model, args.output)
+    size = Path(args.output).stat().st_size
     log.info(
-        "wrote %s: %s on %s, %d labels, %.1f s, %.1f MB",
+        "wrote %s: %s on %s, %d labels, %.1f s, %s",
         args.output,
         model.training["head"],
         model.features,
         len(model.labels),
         model.training["seconds"],
-        Path(args.output).stat().st_size / 1e6,
+        f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB",
     )
     return 0
 

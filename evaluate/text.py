@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from unicodedata import combining, east_asian_width
 
 if TYPE_CHECKING:
     from evaluate.comparison import Comparison
@@ -84,13 +85,22 @@ def sentence(words: str) -> str:
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
     """A table in columns; the first `left` columns start at the left, the others end at the right."""
     lines = [list(header), *map(list, rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    return "\n".join(
-        "  ".join(
-            c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+    widths = [max(columns_taken(line[i]) for line in lines) for i in range(len(header))]
+
+    def padded(i: int, cell: str) -> str:
+        blanks = " " * (widths[i] - columns_taken(cell))
+        return cell + blanks if i < left else blanks + cell
+
+    return "\n".join("  ".join(padded(i, c) for i, c in enumerate(line)).rstrip() for line in lines)
+
+
+def columns_taken(text: str) -> int:
+    """How wide a terminal shows `text`: a Chinese character takes two columns, a combining accent none.
+
+    >>> columns_taken("雛菊"), columns_taken("Gänse")
+    (4, 5)
+    """
+    return sum(2 if east_asian_width(one) in "WF" else not combining(one) for one in text)
 
 
 def comparison_as_text(found: "Comparison") -> str:

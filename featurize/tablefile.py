@@ -30,6 +30,11 @@ def table_kind(path: str | Path) -> str:
     """
     suffix = Path(path).suffix.lower()
     if suffix not in (".parquet", ".npz"):
+        if Path(path).is_dir():
+            raise TableError(
+                f"{path} is a folder, and a table is wanted",
+                "make a table of its photos with `featurize extract FOLDER -o TABLE.parquet`",
+            )
         raise TableError(f"{path} is no table by its name", "a table ends in .parquet or .npz")
     return suffix
 

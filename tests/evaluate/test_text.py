@@ -123,6 +123,8 @@ def test_points_have_one_decimal_below_ten_and_no_minus_zero(numbers, words):
 def test_columns_line_up():
     text = aligned(["name", "n"], [["a", "100"], ["bcdef", "1"]], left=1)
     assert text == "name     n\na      100\nbcdef    1"
+    wide = aligned(["name", "n"], [["\u96db\u83ca", "100"], ["u\u0308ber", "1"]], left=1)
+    assert wide == "name    n\n\u96db\u83ca  100\nu\u0308ber    1", "four columns each"
 
 
 def test_the_split_is_counted_by_label_without_variants():
