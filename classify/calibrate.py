@@ -43,6 +43,9 @@ class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     estimator_ : the classifier, fitted on all rows
     classes_ : array of shape (n_labels,)
     slope_ : float
+    held_out_ : dict
+        ``accuracy`` and ``log_loss`` of the out-of-fold scores with this slope, and on how many ``photos`` and
+        ``folds``.
 
     Raises
     ------
@@ -102,6 +105,13 @@ class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             ]
         )
         self.slope_ = _best_slope(scores, codes[scored], len(self.classes_), self._pairwise())
+        logs = _log_probabilities(self.slope_ * scores, len(self.classes_), self._pairwise())
+        self.held_out_ = {
+            "photos": len(scored),
+            "folds": len(folds),
+            "accuracy": float((logs.argmax(axis=1) == codes[scored]).mean()),
+            "log_loss": float(-logs[np.arange(len(scored)), codes[scored]].mean()),
+        }
         self.estimator_ = self._scorer().fit(X, y)
         if hasattr(self.estimator_, "n_features_in_"):
             self.n_features_in_ = self.estimator_.n_features_in_

@@ -31,6 +31,7 @@ def model_card(model: Model, size: int | None = None) -> str:
     ]
     if model.operating_point is not None:
         lines += ["decides", f"  {model.operating_point}"]
+    lines += ["scores", f"  {_scores(training)}"]
     if model.relabel is not None:
         lines.append("relabelled before training")
         lines += [f"  {old} → {new or '(dropped)'}" for old, new in sorted(model.relabel.items())]
@@ -76,6 +77,21 @@ def _in_words(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_in_words, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _scores(training: dict[str, Any]) -> str:
+    course, scores = training.get("steps") or {}, training.get("scores")
+    if "accuracy" in course:
+        return (
+            f"accuracy {course['accuracy']:.3f}, cross entropy {course['cross_entropy']:.3f} on the photos set aside "
+            f"to validate on, after step {course['best_step']} of {course['steps']}"
+        )
+    if not scores:
+        return "none from training; `evaluate compare` measures them on photos not trained on"
+    where = ", ".join(
+        _count(scores[key], key.removesuffix("s")) for key in ("photos", "folds") if key in scores
+    )
+    return f"accuracy {scores['accuracy']:.3f}, log loss {scores['log_loss']:.3f} on photos not trained on ({where})"
 
 
 def _outlier_lines(model: Model) -> list[str]:

@@ -20,6 +20,7 @@ from classify.model import Model, short_hashes
 from classify.outliers import fit_outliers
 from classify.persist import audit_head, dump_head
 from classify.rows import relabelled, select_vectors, usable_rows, warn_of_conflicts
+from classify.scored import training_scores
 from classify.spec import parse_head
 from classify.stepped import without_steps
 from classify.stepwise import Steps, divide_for_steps, fit_in_steps, step_head
@@ -129,23 +130,24 @@ def train(
             head = tuning.head
             log.info("tuned on %d folds by %s: %s", tuning.n_folds, tune, head)
             unfitted = make_head(head, widths=widths, seed=seed)
-        # A fit keeps one processor busy (see `fit_head`), so another may look for outliers meanwhile. One thread each,
-        # so that the same sums are made in the same order whoever is first.
+        # `fit_head` takes one processor; another looks for outliers. One thread each: so sums never change order.
         with _threads(1), ThreadPoolExecutor(1) as other:
             described = other.submit(_model, table, rows, features, relabel, seed)
             if jobs == 1:
                 described.result()
             fitted = _fit(unfitted, X, y, rows, head)
             model = described.result()
-        point = None
+        point, seen_from_outside = None, None
         if positive is not None and threshold is not None:
             held_out, probabilities = held_out_probabilities(
                 unfitted, X, y, rows.groups, rows.variant, seed=seed
             )
-            point = choose_threshold(y[held_out], probabilities, fitted.classes_, positive, threshold)
+            seen_from_outside = y[held_out], probabilities
+            point = choose_threshold(*seen_from_outside, fitted.classes_, positive, threshold)
             log.info("%s", point)
     audit_head(dump_head(fitted), trust)
     summary = training_summary(rows, head, seed, trust, time.perf_counter() - start)
+    summary["scores"] = training_scores(fitted, tuning, seen_from_outside)
     if tuning is not None:
         summary["tuning"] = tuning.to_dict()
     return replace(model, head=fitted, training=summary, operating_point=point)

@@ -52,6 +52,11 @@ class Tuning:
     n_folds: int
     trail: list[dict[str, Any]]
 
+    @property
+    def best(self) -> dict[str, Any]:
+        """The candidate of the trail that was chosen."""
+        return self.trail[_best(self.trail, self.by, self.head)]
+
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
         return {"head": self.head, "by": self.by, "n_folds": self.n_folds, "trail": self.trail}
