@@ -62,10 +62,12 @@ def as_csv(labels: Sequence[str], batches: Iterable[Predictions], top: int | Non
     UsageError
         If with `top` 0 a label is called as one of the other columns.
     """
-    yield _csv_lines([_header(labels, top)])
+    header = _csv_lines([_header(labels, top)])
     flags = {None: "", True: "yes", False: "no"}
     for batch in batches:
-        yield _csv_lines([*line[:3], flags[line[3]], *line[4:]] for line in _lines(batch, top))
+        # The header comes with the first predictions: where there are none for an error, nothing is printed.
+        yield header + _csv_lines([*line[:3], flags[line[3]], *line[4:]] for line in _lines(batch, top))
+        header = ""
 
 
 def as_jsonl(labels: Sequence[str], batches: Iterable[Predictions], top: int | None = None) -> Iterator[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from classify.output import as_csv, as_jsonl, as_text, write_parquet
 from classify.predict import Predictions
-from featurize.errors import UsageError
+from featurize.errors import ModelError, UsageError
 
 TWO = Predictions(
     ["a/1.jpg", 'b/"odd", name\n.jpg'],
@@ -139,3 +139,18 @@ def test_parquet_of_nothing_has_its_columns(tmp_path):
 def test_parquet_cannot_hold_two_columns_of_one_name(tmp_path):
     with pytest.raises(UsageError, match="a label is called image, as another column"):
         write_parquet(tmp_path / "p.parquet", ["image", "text"], [], 0)
+
+
+def test_nothing_is_printed_before_there_is_a_prediction():
+    def failing():
+        raise ModelError("other weights", "give the old ones")
+        yield TWO
+
+    printed = []
+    with pytest.raises(ModelError):
+        printed.extend(as_csv(TWO.labels, failing()))
+    assert printed == []
+
+
+def test_the_csv_header_is_printed_once_for_many_batches():
+    assert all_of(as_csv, [TWO, NONE, ONE]).count("image,label") == 1
