@@ -8,7 +8,7 @@ from evaluate.curvetext import curve_in_words
 from evaluate.report.page import Page, Section
 from evaluate.text import interval_in_words, percent
 
-WIDTH, HEIGHT, MARGIN = 640, 300, 44
+WIDTH, HEIGHT, MARGIN, TOP = 640, 300, 44, 12
 STEPS = 60
 NAMED_LABELS = 10
 
@@ -66,7 +66,7 @@ def drawing(found: Mapping[str, Any]) -> dict[str, Any]:
         return MARGIN + (WIDTH - 2 * MARGIN) * (math.log(size) - low) / (high - low)
 
     def y(share: float) -> float:
-        return HEIGHT - MARGIN - (HEIGHT - 2 * MARGIN) * (share - bottom) / (1 - bottom)
+        return HEIGHT - MARGIN - (HEIGHT - MARGIN - TOP) * (share - bottom) / (1 - bottom)
 
     return {
         "width": WIDTH,
