@@ -56,7 +56,7 @@ def test_both_kinds_are_counted_with_and_without_the_training_table(model, photo
     assert found.scores["unseen"]["accuracy"] == pytest.approx(right.mean())
     assert found.scores["accuracy"] > found.scores["unseen"]["accuracy"]
     assert "on the 25 not seen in training, nor nearly" in str(found)
-    assert "5 of them were in its training set and 10 nearly" in found.to_html()
+    assert "5 of them were in its training set, and 10 nearly" in found.to_html()
 
 
 def test_near_duplicates_alone_are_a_warning_too(model, contaminated):

@@ -30,7 +30,7 @@ def test_scores_follow_from_the_models_predictions(model, halves):
     n_right = int((predicted == label).sum())
     assert 15 < n_right < 30
     assert found["accuracy"] == pytest.approx(n_right / 30)
-    assert found["accuracy_interval"] == wilson_interval(n_right, 30).to_dict()
+    assert found["accuracy_interval"] == pytest.approx(wilson_interval(n_right, 30).to_dict())
     assert np.trace(found["confusion"]["matrix"]) == n_right
     assert found["confusion"]["labels"] == ["ant", "bee", "cat"]
     assert set(found["per_label"]["bee"]) == {"precision", "recall", "f1", "support"}
