@@ -181,10 +181,16 @@ def _reported(batches: Iterable["Predictions"], counts: Counter[str]) -> Iterato
 
 
 def _say(counts: Counter[str], output: str | None) -> None:
-    left_out = f"; {counts['left out']} files left out" if counts["left out"] else ""
+    n_left_out = counts["left out"]
+    left_out = f"; {n_left_out} file{'s' * (n_left_out != 1)} left out" if n_left_out else ""
     if output:
-        outliers = f", {counts['outliers']} of them outliers" if counts["outliers"] else ""
-        log.info("wrote %s: %d predictions%s%s", output, counts["predictions"], outliers, left_out)
+        n_outliers = counts["outliers"]
+        outliers = (
+            f", {n_outliers} of them {'an outlier' if n_outliers == 1 else 'outliers'}" if n_outliers else ""
+        )
+        n_predictions = counts["predictions"]
+        predictions = f"{n_predictions} prediction{'s' * (n_predictions != 1)}"
+        log.info("wrote %s: %s%s%s", output, predictions, outliers, left_out)
     elif counts["predictions"] == 1 and counts["outliers"]:
         log.warning("this photo looks like nothing that the model was trained on")
 
