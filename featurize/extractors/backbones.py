@@ -120,6 +120,7 @@ class Backbone(FrozenExtractor):
         return self.layer
 
     def network_settings(self) -> dict[str, Any]:
+        self.network.check_layer(self.layer)
         return {"scaling": SCALINGS[self.network.scaling], "weights": self.found_weights().identity()}
 
     def scaled(self, pixels: np.ndarray) -> np.ndarray:

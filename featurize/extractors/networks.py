@@ -53,7 +53,23 @@ class Network:
         """How many numbers the pooled vector has."""
         return self.layers["avg_pool"]
 
+    def check_layer(self, layer: str) -> None:
+        """Refuse what is certainly no layer, before anything is built: a number that a declared series lacks.
 
+        Raises
+        ------
+        UsageError
+            Such as for mixed99 of Inception v3, which has mixed0 to mixed10.
+        """
+        series = {name.rstrip(DIGITS) for name in self.layers} - set(self.layers)
+        if layer not in self.layers and layer.rstrip(DIGITS) in series:
+            raise UsageError(
+                f"{self.name} has no layer {layer}",
+                f"it has {', '.join(self.layers)} and others, named as in keras.applications",
+            )
+
+
+DIGITS = "0123456789"
 # What a network's pixels become, as (RGB - mean) / std; the text stands in fingerprints.
 IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 SCALINGS = {

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from featurize import BottleheadError, make_extractor
+from featurize.extractors.backbones import Backbone
 from featurize.extractors.keras_models import layer_names
 from featurize.extractors.networks import NETWORKS, find_network, scale_pixels
 
@@ -80,3 +81,17 @@ def test_specs_name_networks_and_layers():
     assert make_extractor("inception_v3", weights="random").fingerprint() == (
         make_extractor("inception_v3:avg_pool", weights="random").fingerprint()
     )
+
+
+def test_a_layer_that_cannot_be_there_is_refused_before_the_network_is_built(monkeypatch):
+    from featurize.extractors import keras_models
+
+    monkeypatch.setattr(keras_models, "build_model", None)
+    for layer in ("mixed11", "mixed99", "mixed"):
+        with pytest.raises(BottleheadError, match=f"inception_v3 has no layer {layer}") as raised:
+            Backbone("inception_v3", "random", layer).fingerprint()
+        assert "mixed10" in raised.value.hint
+    # Others are looked for in the network itself, which also has mixed9_0.
+    for layer in ("mixed9_0", "conv2d_7", "avg_pool", "mixed10"):
+        Backbone("inception_v3", "random", layer).fingerprint()
+    Backbone("resnet50", "random", "conv5_block3_out").fingerprint()
