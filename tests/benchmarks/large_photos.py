@@ -1,0 +1,84 @@
+"""What scaled decoding saves on photos of 12 megapixels, in the whole run.
+
+    python tests/benchmarks/large_photos.py [--assets DIR] [--photos 48] [--repeats 5] [--json FILE]
+
+Flower photos are enlarged to 4,000 × 3,000 pixels and saved as JPEGs of quality 90. Both sides are `featurize.extract`
+with an empty store and Inception v3 up to its average pool, loaded before the clock starts; one of them is made to
+decode all pixels. Ratios are medians over rounds of neighbouring runs.
+"""
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from figures import alternating, figure, parser, ratio, report
+from PIL import Image
+
+from featurize import InceptionV3, extract
+from featurize.extractors.frozen import has_bfloat16
+from featurize.pixels import Photo
+from featurize.terminal import log
+
+TARGETS = {"float32": 1.8, "bfloat16": 2.1}
+
+
+def main(argv: list[str] | None = None) -> None:
+    made = parser(__doc__)
+    made.add_argument("--assets", default=os.environ.get("TEST_ASSETS"), metavar="DIR")
+    made.add_argument("--photos", type=int, default=48)
+    made.add_argument("--repeats", type=int, default=5)
+    args = made.parse_args(argv)
+    if not args.assets:
+        made.error("give --assets or set TEST_ASSETS")
+    # The weights lack two convolutions behind mixed8, which changes no speed.
+    log.setLevel(logging.ERROR)
+    weights = str(next(Path(args.assets, "weights").glob("inception_v3*.h5")))
+    sides: dict[Any, Callable[[], None]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        photos = enlarged(Path(args.assets, "data", "flowers"), Path(folder, "photos"), args.photos)
+        stores = (Path(folder, f"store{number}") for number in count())
+        for precision in TARGETS if has_bfloat16() else ["float32"]:
+            one = InceptionV3(weights, precision=precision)
+            sides[precision, "scaled"] = side(photos, one, stores, full=False)
+            sides[precision, "full"] = side(photos, one, stores, full=True)
+        seconds = alternating(sides, args.repeats)
+    rows = []
+    for precision, target in TARGETS.items():
+        if (precision, "full") in seconds:
+            saved = ratio(seconds[precision, "full"], seconds[precision, "scaled"])
+            rows.append(figure(f"{precision}: scaled against full decoding", saved, "×", at_least=target))
+    for (precision, how), found in seconds.items():
+        speed = args.photos / float(np.median(found))
+        rows.append(figure(f"photos per second: {precision}, {how} decoding", speed, "/s"))
+    report("large_photos", rows, args.json)
+
+
+def enlarged(source: Path, folder: Path, n_photos: int) -> Path:
+    folder.mkdir()
+    found = sorted(source.rglob("*.jpg"))
+    for number in np.linspace(0, len(found) - 1, n_photos).astype(int):
+        with Image.open(found[number]) as photo:
+            large = photo.convert("RGB").resize((4000, 3000), Image.Resampling.BICUBIC)
+        large.save(folder / f"{number}.jpg", quality=90)
+    return folder
+
+
+def side(photos: Path, one: InceptionV3, stores: Iterator[Path], *, full: bool) -> Callable[[], None]:
+    def run() -> None:
+        extract(photos, [one], store=next(stores))
+
+    def run_full() -> None:
+        with patch.object(Photo, "scale", lambda self, **limits: 1):
+            run()
+
+    return run_full if full else run
+
+
+if __name__ == "__main__":
+    main()
