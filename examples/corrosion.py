@@ -89,8 +89,7 @@ def summary(model: Model, tested: TestResult, seconds: float) -> dict[str, str]:
         "Recall": f"{corroded['recall']:.2f}" if corroded else "",
         "F-measure": f"{corroded['f1']:.2f}" if corroded else "",
         "Accuracy (%)": f"{100 * scores['accuracy']:.2f}",
-        "95 % from": f"{100 * interval['low']:.1f}",
-        "95 % to": f"{100 * interval['high']:.1f}",
+        "95 % interval": f"{100 * interval['low']:.1f}–{100 * interval['high']:.1f}",
     }
 
 
@@ -108,9 +107,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", help="the training photos, one folder per class")
     parser.add_argument("--test", metavar="PHOTOS", help="the test photos, in folders of the same names")
-    parser.add_argument(
-        "--classes", nargs=4, default=CLASSES, metavar="NAME", help="the names of the four folders"
-    )
+    parser.add_argument("--classes", nargs=4, default=CLASSES, metavar="NAME", help="the four folders' names")
     parser.add_argument("--features", default="inception_v3", help="default: inception_v3")
     parser.add_argument("--weights", default="auto", help="of the network: auto (default), random, or a file")
     parser.add_argument("--head", default="softmax", help="default: softmax")
@@ -133,16 +130,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         tests[name] = test(models[name], tried)
         tried_labels = pd.Series(tried.relabel(relabel).label).value_counts()
         learnt_labels = models[name].training["photos_per_label"]
-        sizes[name] = {label: f"{n} + {tried_labels[label]}" for label, n in learnt_labels.items()}
+        sizes[name] = {label: f"{n} + {tried_labels.get(label, 0)}" for label, n in learnt_labels.items()}
         columns[name] = summary(models[name], tests[name], seconds) | {"The study's accuracy (%)": study}
 
     print(f"Set splits (training + test)\n{pd.DataFrame(sizes).fillna('').T.to_string()}")
     print_crossover(tests["4 four classes"])
     print(f"\nModels summary ({args.head} on {extractor.name})\n{pd.DataFrame(columns).to_string()}")
     vectors = sum(table.select(extractor.name).nbytes for table in (training, testing))
-    print(
-        f"All six from the same {len(training) + len(testing)} vectors, {vectors / 1e6:.1f} MB, computed once."
-    )
+    print(f"All six from {len(training) + len(testing)} vectors, {vectors / 1e6:.1f} MB, computed once.")
+    for name, tested in tests.items():
+        print("".join(f"warning: model {name}: {text}\n" for text in tested.warnings), end="")
 
     crossed = {}
     for metal in ("5 steel", "6 aluminium"):
@@ -155,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.WARNING, format="warning: %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # messages and progress, on stderr
     try:
         main()
     except BottleheadError as error:

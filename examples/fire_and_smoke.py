@@ -52,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(
         f"Final test accuracy = {interval['mean']:.1%} (N={tested.data['images']}), "
         f"95 % interval {interval['low']:.1%} to {interval['high']:.1%}\n"
+        + "".join(f"warning: {text}\n" for text in tested.warnings)
     )
     if args.model:
         save_model(model, args.model)

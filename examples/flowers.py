@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     sides = [f"{(table.split == side).sum()} for {side}" for side in ("training", "validation", "testing")]
     print(f"{len(table)} photos of {', '.join(model.labels)}: {', '.join(sides)}\n")
     print(f"{'network':24}{'values':>7}{'seconds':>9}{'model MB':>10}", end="")
-    print(f"{'validation':>12}{'cross entropy':>15}{'final test accuracy':>21}  {'95 % interval':16}")
+    print(f"{'validation':>12}{'cross entropy':>15}{'final test accuracy':>21}  95 % interval")
     for network, (model, tested) in results.items():
         validated, interval = model.training["steps"]["accuracy"], tested.scores["accuracy_interval"]
         print(f"{network:24}{model.widths[0]:7}{seconds[network]:9.1f}{megabytes(model):10.2f}", end="")
@@ -80,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"  {100 * interval['low']:.1f} to {100 * interval['high']:.1f} %")
 
     for network, (_, tested) in results.items():
-        print(f"\n=== MISCLASSIFIED TEST IMAGES === {network}")
+        print("".join(f"\nwarning: {text}" for text in tested.warnings))
+        print(f"=== MISCLASSIFIED TEST IMAGES === {network}")
         for wrong in tested.details["misclassified"]:
             print(f"{wrong['image']:>60} {wrong['predicted']:12} (score = {wrong['confidence']:.5f})")
 

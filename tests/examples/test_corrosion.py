@@ -42,7 +42,7 @@ def test_a_test_folder_of_its_own_with_other_names(example, tmp_path, capsys):
     assert [summary[name] for name in ("Precision", "Recall", "F-measure")] == [["1.00"] * 4] * 3
     assert all(float(seconds) > 0 for seconds in summary["Computing time (s)"])
     assert "0 mislabelled, 0 of them as the other metal" in printed
-    assert "All six from the same 68 vectors" in printed
+    assert "All six from 68 vectors" in printed
     assert re.search(r"^3 pitted +12 \+ 5 +24 \+ 10 +12 \+ 5 *$", printed, re.MULTILINE)
 
 
