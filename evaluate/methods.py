@@ -8,6 +8,7 @@ from evaluate.text import interval_in_words, percent
 
 LABELS_NAMED = 12
 DIGEST_SHOWN = 12
+TUNED = " tuned"  # how `classify.tuned.TunedHead` calls itself
 
 
 def with_methods_paragraph(content: dict[str, Any]) -> dict[str, Any]:
@@ -87,7 +88,8 @@ def _comparison(content: Mapping[str, Any]) -> list[str]:
     heads = list(dict.fromkeys(row["head"] for row in results))
     sets = list(dict.fromkeys(row["features"] for row in results))
     sentences = [
-        f"On {_listed(sets)} the heads {_heads(heads)} were trained and tested {_divided(folds)} "
+        f"On {_listed(sets)} the {'head' if len(heads) == 1 else 'heads'} {_heads(heads)} "
+        f"{'was' if len(heads) == 1 else 'were'} trained and tested {_divided(folds)} "
         f"({folds['method']}; seed {content['seed']}), the same for all; "
         f"{_count(folds['tested'], 'photo')} {'was' if folds['tested'] == 1 else 'were'} tested, by heads not "
         "trained on them.",
@@ -130,8 +132,11 @@ def _test(content: Mapping[str, Any]) -> list[str]:
         )
     elif content["seen"]:
         sentences.append("All of the photos, or nearly the same ones, were in its training set.")
+    elif content["comparable"]:
+        those = "" if content["comparable"] == content["data"]["images"] else "whose bytes are known "
+        sentences.append(f"None of the photos {those}was in its training set.")
     else:
-        sentences.append("None of the photos was in its training set.")
+        sentences.append("Whether any of the photos was in its training set is not known.")
     return sentences
 
 
@@ -187,25 +192,23 @@ def _duplicates(content: Mapping[str, Any]) -> list[str]:
 
 def _heads(heads: Sequence[str]) -> str:
     """Each by name, with what it is and the parameters that are not scikit-learn's own."""
-    from classify.heads import HEADS
     from classify.spec import parse_head
 
     told = []
     for head in heads:
-        name, _, _ = head.partition(":")
-        if name not in HEADS:
+        registered = _registered(head)
+        if registered is None:
             told.append(head)
             continue
-        params = {**HEADS[name].defaults, **parse_head(head)[1]}
+        # Of a tuned head the report lists what the search chose, fold by fold.
+        params = {} if head.endswith(TUNED) else {**registered.defaults, **parse_head(head)[1]}
         settings = [f"{key}={value}" for key, value in params.items()]
-        told.append(f"{head} ({', '.join([HEADS[name].summary, *settings])})")
+        told.append(f"{head} ({', '.join([registered.summary, *settings])})")
     return _listed(told)
 
 
 def _scaling(heads: Sequence[str]) -> list[str]:
-    from classify.heads import HEADS
-
-    registered = [head for head in heads if head.partition(":")[0] in HEADS]
+    registered = [head for head in heads if _registered(head)]
     if not registered:
         return []
     which = "Before each head" if len(registered) == len(heads) else f"Before {_listed(registered)}"
@@ -213,6 +216,13 @@ def _scaling(heads: Sequence[str]) -> list[str]:
         f"{which} every block of features was centred and scaled on the training side alone (signed square root and "
         "one factor for wide non-negative blocks, standard deviation for the others)."
     ]
+
+
+def _registered(head: str) -> Any:
+    """What `classify.heads` knows of a head by its name in a table; None of a dotted path or an object."""
+    from classify.heads import HEADS
+
+    return HEADS.get(head.removesuffix(TUNED).partition(":")[0])
 
 
 def _software(content: Mapping[str, Any]) -> list[str]:

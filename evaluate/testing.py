@@ -38,8 +38,9 @@ class TestResult:
     scores : dict
         ``accuracy`` (a number), ``accuracy_interval`` (mean, low, high), the scores of
         `evaluate.scores.all_scores`, ``predict_seconds_per_image``, ``seen`` (how many photos were in the training
-        set), ``near`` (how many others nearly are one of it; None where that could not be looked at) and
-        ``unseen``: None, or ``images``, ``accuracy`` and ``accuracy_interval`` of those that are neither.
+        set) of the ``comparable`` ones (whose bytes are known, where the model knows those of its training set),
+        ``near`` (how many others nearly are one of it; None where that could not be looked at) and ``unseen``:
+        None, or ``images``, ``accuracy`` and ``accuracy_interval`` of those that are neither.
     details : dict
         ``confusion``, ``confusion_percent``, ``misclassified`` (with the training table given, the first 60 with
         ``nearest``, the training photos that they resemble most, see `evaluate.nearest`) and ``superclasses``
@@ -154,6 +155,7 @@ def test(
         "operating_point": model.operating_point and scores_at(label, predicted, model.operating_point),
         "predict_seconds_per_image": seconds / len(used),
         "seen": int(known.seen.sum()),
+        "comparable": sum(one is not None for one in used.sha256) if len(model.hashes) else 0,
         "near": None if known.near is None else int(known.near.sum()),
         "unseen": _unseen(right, used.groups, ~known.known) if known.known.any() else None,
     }

@@ -100,6 +100,27 @@ def test_a_test_says_what_the_model_knew(confused):
     assert "All of the photos, or nearly the same ones, were in its training set." in known
 
 
+def test_what_a_model_knew_is_not_claimed_where_no_bytes_are_known(confused):
+    even = np.arange(60) % 2 == 0
+    unknown = confused.with_column("sha256", [None] * 60)
+    half = confused.with_column("sha256", [None] * 30 + list(confused.sha256[30:]))
+    for training, tested, words in (
+        (confused, unknown, "Whether any of the photos was in its training set is not known."),
+        (unknown, confused, "Whether any of the photos was in its training set is not known."),
+        (confused, half, "None of the photos whose bytes are known was in its training set."),
+    ):
+        model = train(training.filter(even), "softmax", "good", jobs=1)
+        assert words in paragraph(testing.test(model, tested.filter(~even)))[0]
+
+
+def test_a_tuned_head_is_described_without_parameters_of_its_own(confused):
+    text, _ = paragraph(compare(confused, ["good"], ["knn"], cv=3, tune="accuracy", jobs=1))
+    assert (
+        "the head knn tuned (the ten nearest training photos vote, the nearer the more) was trained" in text
+    )
+    assert "n_neighbors" not in text and "Before each head" in text and "searched anew" in text
+
+
 def test_many_labels_are_not_all_named():
     data = {
         "images": 400,
