@@ -32,9 +32,9 @@ def describe_data(table: FeatureTable) -> dict[str, Any]:
     -------
     dict
         ``digest`` (SHA-256 over ids and vectors), ``source``, ``rows``, ``images``, ``distorted``,
-        ``labels`` (images by label), ``groups``, and ``identical_images``: how many photos have the same bytes
-        as another one and are kept together with it; and ``conflicting_labels``: a list per content that stands
-        under several labels, of its ``image`` and ``label``.
+        ``labels`` (images by label), ``groups``; ``hashed_images``, whose bytes are known, and how many of them
+        are ``identical_images``, with the same bytes as another one that is kept together with it; and
+        ``conflicting_labels``: a list per content that stands under several labels, of its ``image`` and ``label``.
     """
     photos = table.filter(table.variant == 0)
     copies = Counter(sha for sha in photos.sha256 if sha is not None)
@@ -46,6 +46,7 @@ def describe_data(table: FeatureTable) -> dict[str, Any]:
         "distorted": len(table) - len(photos),
         "labels": dict(sorted(Counter(str(label) for label in photos.label if label is not None).items())),
         "groups": len(np.unique(photos.groups)),
+        "hashed_images": sum(sha is not None for sha in photos.sha256),
         "identical_images": sum(count for count in copies.values() if count > 1),
         "conflicting_labels": [
             [{"image": image, "label": label} for image, label in images]

@@ -17,6 +17,8 @@ def twice_section(data: Mapping[str, Any], duplicates: Mapping[str, Any] | None,
     conflicts = data["conflicting_labels"]
     content = {
         "identical": data["identical_images"],
+        "hashed": data["hashed_images"],
+        "images": data["images"],
         "searched": duplicates,
         "shown": pairs_of(duplicates["pairs"][:SHOWN_PAIRS], photos) if duplicates else [],
         "total": duplicates["counts"]["identical"] + duplicates["counts"]["near"] if duplicates else 0,

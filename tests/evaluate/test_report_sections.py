@@ -86,6 +86,17 @@ def test_a_label_that_conflicts_and_a_duplicate_are_shown(photos):
     )
 
 
+def test_nothing_is_claimed_of_bytes_that_are_not_known(confused):
+    some = [*confused.sha256[:20], *[None] * 40]
+    for sha256, sentence in (
+        (list(confused.sha256), "No two photos have the same bytes."),
+        (some, "No two of the 20 photos whose bytes are known have the same bytes."),
+        ([None] * 60, "Whether two photos have the same bytes is not known"),
+    ):
+        found = compare(confused.with_column("sha256", sha256), ["good"], ["softmax"], cv=3, jobs=1)
+        assert sentence in words(found.to_html())
+
+
 def test_a_shortcut_is_told_with_what_it_was(photos):
     size = np.where(photos.label == "ant", 640.0, 480.0) + np.where(photos.label == "bee", 9.0, 0.0)
     table = FeatureTable(
