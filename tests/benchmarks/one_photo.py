@@ -19,14 +19,11 @@ pandas too, which here have to be imported without it. To load the model in a th
 another saved nothing: both hold the interpreter.
 """
 
-import os
-import resource
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
+from figures import command_seconds, figure, parser, report
 from PIL import Image
 
 VECTOR = """
@@ -41,29 +38,30 @@ for entry in json.loads(zipfile.ZipFile(model).read("model.json"))["described"].
 """
 
 
-def seconds(command: list[str]) -> tuple[float, float]:
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True)
-    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall
-
-
-def main(model: str, photo: str) -> None:
+def main(argv: list[str] | None = None) -> None:
+    made = parser(__doc__)
+    made.add_argument("model")
+    made.add_argument("photo")
+    args = made.parse_args(argv)
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
-        predict = [sys.executable, "-m", "classify", "predict", model, "--store", folder]
-        seconds([*predict, photo])  # keeps the frozen network
+        predict = [sys.executable, "-m", "classify", "predict", args.model, "--store", folder]
+        command_seconds([*predict, args.photo])  # keeps the frozen network
         new = Path(folder) / "new.png"
-        with Image.open(photo) as image:
+        with Image.open(args.photo) as image:
             image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(new)
-        print(f"{'':34} processor      wall   ({os.cpu_count()} processors)")
         for name, command in {
             "import tensorflow": [sys.executable, "-c", "import tensorflow"],
-            "the vector alone": [sys.executable, "-c", VECTOR, model, folder, str(new)],
+            "the vector alone": [sys.executable, "-c", VECTOR, args.model, folder, str(new)],
             "predict, a photo never seen": [*predict, str(new)],
             "predict, a photo in the store": [*predict, str(new)],
         }.items():
-            print("{:34} {:7.2f} s {:7.2f} s".format(name, *seconds(command)))
+            cpu, wall = command_seconds(command)
+            limit = {"predict, a photo never seen": 8.0, "predict, a photo in the store": 1.5}.get(name)
+            rows.append(figure(name, wall, "s", at_most=limit))
+            rows.append(figure("  processor time of that", cpu, "s"))
+    report("one_photo", rows, args.json)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

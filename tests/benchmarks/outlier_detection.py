@@ -1,18 +1,18 @@
 """How well photos that are no flowers are told from held-out flowers; the figures in `classify.outliers.Outliers`.
 
-    python tests/benchmarks/outlier_detection.py ASSETS [STORE]
+    python tests/benchmarks/outlier_detection.py ASSETS [--store DIR]
 
 ASSETS holds ``data/flowers``, ``data/fire`` and ``weights`` (see README, "Develop"). Prints, for each distance, the
 area under the ROC curve and the share flagged at 5 % false alarms, both as means over five folds; then what
 `describe_drift` says of held-out batches of a single flower, and of the batches that are no flowers.
 """
 
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from figures import figure, parser, report
 from PIL import Image
 from skimage import data
 from sklearn.metrics import roc_auc_score
@@ -23,7 +23,17 @@ from classify.scaling import BlockScaler
 from featurize import FeatureTable, InceptionV3, extract
 
 
-def main(assets: Path, store: Path) -> None:
+def main(argv: list[str] | None = None) -> None:
+    made = parser(__doc__)
+    made.add_argument("assets", type=Path)
+    made.add_argument("--store", type=Path, help="where vectors are kept (default: a temporary folder)")
+    args = made.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = detect(args.assets, args.store or Path(folder))
+    report("outlier_detection", rows, args.json)
+
+
+def detect(assets: Path, store: Path) -> list[dict]:
     network = InceptionV3(weights=next((assets / "weights").glob("inception_v3*.h5")), layer="mixed8")
     flowers = extract(assets / "data" / "flowers", [network], store=store)
     fire = extract(assets / "data" / "fire", [network], store=store)
@@ -32,8 +42,10 @@ def main(assets: Path, store: Path) -> None:
         "indoors": fire.select(network.name)[fire.label == "normal"],
         "textures": extract(textures(store / "textures"), [network], store=store).select(network.name),
     }
-    compare_distances(flowers, network.name, others)
-    judge_batches(flowers, network.name, others)
+    return [
+        *compare_distances(flowers, network.name, others),
+        *judge_batches(flowers, network.name, others),
+    ]
 
 
 def textures(folder: Path) -> Path:
@@ -48,7 +60,7 @@ def textures(folder: Path) -> Path:
     return folder
 
 
-def compare_distances(flowers: FeatureTable, features: str, others: dict[str, np.ndarray]) -> None:
+def compare_distances(flowers: FeatureTable, features: str, others: dict[str, np.ndarray]) -> list[dict]:
     X = flowers.select(features)
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for fold in make_folds(flowers.label, flowers.groups):
@@ -69,12 +81,15 @@ def compare_distances(flowers: FeatureTable, features: str, others: dict[str, np
                 area = roc_auc_score(truth, np.r_[inside, outside])
                 flagged = np.mean(outside > np.quantile(inside, 1 - FALSE_ALARMS))
                 found.setdefault((name, other), []).append((area, flagged))
-    for (name, other), figures in found.items():
-        area, flagged = np.mean(figures, axis=0)
-        print(f"{name:22} {other:9} AUROC {area:.3f}, {flagged:.0%} flagged")
+    rows = []
+    for (name, other), both in found.items():
+        area, flagged = np.mean(both, axis=0)
+        rows.append(figure(f"{name} against {other}: area under the ROC curve", area, ""))
+        rows.append(figure("  flagged at 5 % false alarms", 100 * flagged, "%"))
+    return rows
 
 
-def judge_batches(flowers: FeatureTable, features: str, others: dict[str, np.ndarray]) -> None:
+def judge_batches(flowers: FeatureTable, features: str, others: dict[str, np.ndarray]) -> list[dict]:
     X = flowers.select(features)
     alarms, photos = 0, 0
     strange: dict[str, int] = {}
@@ -91,9 +106,10 @@ def judge_batches(flowers: FeatureTable, features: str, others: dict[str, np.nda
         for name, V in {**batches, **others}.items():
             drifted = outliers.describe_drift(outliers.distances(V)) is not None
             strange[name] = strange.get(name, 0) + drifted
-    print(f"{alarms} of {photos} held-out flowers flagged ({alarms / photos:.1%})")
-    for name, count in strange.items():
-        print(f"{name}: said to be strange in {count} of 5 folds")
+    return [
+        figure("held-out flowers flagged", 100 * alarms / photos, "%", at_most=7.0),
+        *(figure(f"{name}: said to be strange", count, "of 5 folds") for name, count in strange.items()),
+    ]
 
 
 def unit(V: np.ndarray) -> np.ndarray:
@@ -106,5 +122,4 @@ def nearest(V: np.ndarray, known: np.ndarray, k: int) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder:
-        main(Path(sys.argv[1]), Path(sys.argv[2] if len(sys.argv) > 2 else folder))
+    main()

@@ -38,11 +38,11 @@ seldom different: one of them without four of its numbers, or with a hundred tim
    100 photos, more penalty                    95.3   95.0       97.2   96.2
 """
 
-import argparse
 import warnings
 from dataclasses import dataclass
 
 import numpy as np
+from figures import figure, parser, report
 from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
@@ -210,7 +210,8 @@ def report_real_heads(rng: np.random.Generator, simulations: int) -> None:
         print(line(runs, f"{n:4} photos, softmax against svm"), flush=True)
 
 
-def report_verdicts(rng: np.random.Generator, simulations: int) -> None:
+def report_verdicts(rng: np.random.Generator, simulations: int) -> list[dict]:
+    rows = []
     print("verdicts: heads, photos        says beats   or ahead   p < 0.05   McNemar   > 95 % one is better")
     cases = (
         [(2, n, 0.9, 0.9) for n in (100, 300, 750)]
@@ -236,9 +237,15 @@ def report_verdicts(rng: np.random.Generator, simulations: int) -> None:
             counted.append(mcnemar(*per_image)["p_value"] < 0.05)
         name = f"{n_heads} {'alike' if share == others else 'unlike'}, {n:4} photos"
         print(f"  {name:25} {'    '.join(map(rate, (beats, ahead, alone, counted, sure)))}", flush=True)
+        if share == others:
+            rows.append(
+                figure(f"{name}: says that one beats another", 100 * np.mean(beats), "%", at_most=5.0)
+            )
+    return rows
 
 
-def report_test_sets(rng: np.random.Generator, simulations: int) -> None:
+def report_test_sets(rng: np.random.Generator, simulations: int) -> list[dict]:
+    rows = []
     print("test sets, the interval of `evaluate test`")
     for n, size, share in (
         (50, 1, 0.9),
@@ -256,23 +263,25 @@ def report_test_sets(rng: np.random.Generator, simulations: int) -> None:
             interval = grouped_interval(right, np.arange(n) // size)
             inside.append(interval.low <= share <= interval.high)
         print(f"  {n:4} images, groups of {size:2}, {share:.0%} right     {rate(inside)}", flush=True)
+        what = f"{n} images in groups of {size}, {share:.0%} right: the interval holds"
+        rows.append(figure(what, 100 * np.mean(inside), "%", at_least=93.0))
+    return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--simulations", type=int, default=600)
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+def main(argv: list[str] | None = None) -> None:
+    made = parser(__doc__)
+    made.add_argument("--simulations", type=int, default=600)
+    made.add_argument("--seed", type=int, default=0)
+    args = made.parse_args(argv)
     rng = np.random.default_rng(args.seed)
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("error")
-        report_test_sets(rng, args.simulations)
-        report_verdicts(rng, args.simulations)
+        rows = report_test_sets(rng, args.simulations)
+        rows += report_verdicts(rng, args.simulations)
         report_intervals(rng, args.simulations)
         warnings.simplefilter("ignore")  # a head that has not converged is a head
         report_real_heads(rng, args.simulations // 5)
+    report("statistics_simulation", rows, args.json)
 
 
 if __name__ == "__main__":

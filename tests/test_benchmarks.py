@@ -1,0 +1,90 @@
+"""The runner of the benchmarks: its table, its JSON, and that what breaks is told. Never how quick anything is."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent / "benchmarks"
+
+
+@pytest.fixture
+def figures():
+    spec = importlib.util.spec_from_file_location("figures", FOLDER / "figures.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(*arguments, cwd):
+    command = [sys.executable, str(FOLDER / "run.py"), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+
+
+def test_a_figure_knows_whether_it_met_its_target(figures):
+    assert figures.figure("a", 1.0, "s", at_most=1)["met"] is True
+    assert figures.figure("a", 1.1, "s", at_most=1)["met"] is False
+    assert figures.figure("a", 1.1, "times", at_least=1.2) == {
+        "what": "a",
+        "value": 1.1,
+        "unit": "times",
+        "target": ">= 1.2",
+        "met": False,
+    }
+    assert figures.figure("a", 1.1, "s")["met"] is None
+
+
+def test_the_table_lines_up_and_shouts_only_what_is_missed(figures):
+    rows = [
+        figures.figure("short", 0.5, "s", at_most=1),
+        figures.figure("a longer name", 12345.6, "MB", at_most=10_000),
+        figures.figure("no target", 2, ""),
+    ]
+    assert figures.as_text(rows).splitlines() == [
+        "short              0.5 s  <= 1      met",
+        "a longer name  12,346 MB  <= 10000  MISSED",
+        "no target              2",
+    ]
+
+
+def test_sides_alternate_and_the_ratio_is_the_median_of_rounds(figures):
+    calls = []
+    found = figures.alternating({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, repeats=2)
+    assert calls == ["a", "b"] * 3 and [len(times) for times in found.values()] == [2, 2]
+    assert figures.ratio([2.0, 30.0, 8.0], [1.0, 10.0, 2.0]) == 3.0
+
+
+def test_one_benchmark_runs_and_the_json_names_the_machine(tmp_path):
+    done = run("--quick", "--only", "store_growth", "--json", "found.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["machine"]["cores"] >= 1 and "numpy" in found["machine"]["versions"]
+    (benchmark,) = found["benchmarks"]
+    assert benchmark["name"] == "store_growth" and benchmark["seconds"] > 0
+    assert {row["what"] for row in benchmark["rows"]} >= {"  peak memory beyond the table"}
+    assert all(row.keys() == {"what", "value", "unit", "target", "met"} for row in benchmark["rows"])
+    assert "peak memory beyond the table" in done.stdout
+
+
+def test_a_benchmark_that_breaks_is_told_and_the_others_go_on(tmp_path):
+    # There are no weights in this folder, so what needs them cannot be prepared.
+    assets = tmp_path / "assets"
+    (assets / "data" / "flowers").mkdir(parents=True)
+    (assets / "weights").mkdir()
+    done = run(
+        "--quick", "--only", "glcm", "store_growth", "--assets", assets, "--json", "f.json", cwd=tmp_path
+    )
+    assert done.returncode == 1
+    benchmarks = json.loads((tmp_path / "f.json").read_text())["benchmarks"]
+    assert [one["name"] for one in benchmarks] == ["glcm", "store_growth"]
+    assert "weights" in benchmarks[0]["error"] and benchmarks[0]["error"] in done.stdout
+    assert benchmarks[1]["rows"]
+
+
+def test_without_photos_what_needs_them_is_left_out_and_said_to_be(tmp_path, monkeypatch):
+    monkeypatch.delenv("TEST_ASSETS", raising=False)
+    done = run("--quick", "--only", "glcm", cwd=tmp_path)
+    assert done.returncode == 0 and "glcm: left out, it needs --assets" in done.stderr
