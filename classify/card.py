@@ -4,7 +4,7 @@ from typing import Any
 
 from classify.model import Model
 from classify.outliers import FALSE_ALARMS
-from classify.output import printable
+from featurize.terminal import printable
 
 
 def model_card(model: Model, size: int | None = None) -> str:
@@ -26,9 +26,10 @@ def model_card(model: Model, size: int | None = None) -> str:
         lines += _features_lines(part, width, model.described.get(part))
     lines.append(f"labels    {len(model.labels)}")
     longest = max(map(len, model.labels))
-    lines += [
-        f"  {label:<{longest}}  {_count(photos.get(label), 'training photo')}" for label in model.labels
-    ]
+    for label in model.labels:
+        # Of a graph that somebody else trained, nobody knows how many.
+        known = f"  {_count(photos[label], 'training photo')}" if label in photos else ""
+        lines.append(f"  {label:<{longest if known else 0}}{known}")
     if model.operating_point is not None:
         lines += ["decides", f"  {model.operating_point}"]
     lines += ["scores", f"  {_scores(training)}"]
@@ -42,8 +43,10 @@ def model_card(model: Model, size: int | None = None) -> str:
             f" and {_count(rows - n_photos, 'distorted copy', 'distorted copies')}" if rows > n_photos else ""
         )
         lines.append(f"  data      {_count(n_photos, 'photo')}{copies}; digest {training.get('data_digest')}")
-    lines.append(f"  seed      {training.get('seed')}")
-    lines.append(f"  date      {training.get('date')}, {training.get('seconds')} s")
+    if training.get("seed") is not None:
+        lines.append(f"  seed      {training['seed']}")
+    took = f", {training['seconds']} s" if training.get("seconds") is not None else ""
+    lines.append(f"  date      {training.get('date')}{took}")
     if training.get("tuning"):
         lines += _tuning_lines(training["tuning"])
     versions = training.get("versions", {})
@@ -120,7 +123,5 @@ def _tuning_lines(tuning: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _count(number: int | None, noun: str, plural: str | None = None) -> str:
-    if number is None:
-        return f"? {noun}s"
+def _count(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number} {noun if number == 1 else plural or noun + 's'}"

@@ -16,6 +16,7 @@ from sklearn.utils.validation import has_fit_parameter
 from threadpoolctl import threadpool_limits
 
 from classify.calibrate import Calibrated
+from classify.interrupts import interruptible
 from classify.scaling import BlockScaler
 from classify.spec import parse_head
 from classify.weighting import Weighted, weigh
@@ -189,7 +190,8 @@ def fit_head(head, X, y, groups=None, variant=None):
     # other programs work too, two took four times the processor time of one, and longer by the clock.
     with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        fitted.fit(X, np.asarray(y), **passed)
+        with interruptible():
+            fitted.fit(X, np.asarray(y), **passed)
     _report(caught, last)
     return fitted
 

@@ -12,6 +12,7 @@ from typing import Any
 from classify.neighbours import Neighbour
 from classify.predict import Predictions
 from featurize.errors import UsageError
+from featurize.terminal import printable
 
 DIGITS = 6
 HEADER = ("image", "label", "confidence", "outlier")
@@ -152,8 +153,3 @@ def _csv_lines(lines: Iterable[list[Any]]) -> str:
 
 def _json(content: dict[str, Any]) -> str:
     return json.dumps(content, ensure_ascii=False, allow_nan=False)
-
-
-def printable(name: str) -> str:
-    """A name that cannot move the cursor or break the line."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)

@@ -8,8 +8,9 @@ import numpy as np
 
 from featurize.errors import TableError, UsageError
 from featurize.table import FeatureTable
-from featurize.terminal import log
+from featurize.terminal import log, printable
 
+NAMED = 5  # photos, and pairs of photos, that a message names
 SPLITS = {"train": ("training", "validation"), "compare": ("training", "validation"), "test": ("testing",)}
 
 
@@ -168,10 +169,14 @@ def conflicting_images(table: FeatureTable) -> list[tuple[tuple[str, str], ...]]
 
 
 def warn_of_conflicts(table: FeatureTable) -> None:
-    """Log the images that carry different labels."""
-    for images in conflicting_images(table):
-        named = ", ".join(f"{image} ({label})" for image, label in images)
-        log.warning("the same photo carries different labels: %s; at least one label is wrong", named)
+    """Log the images that carry different labels, the first few by name."""
+    conflicts = conflicting_images(table)
+    for images in conflicts[:NAMED]:
+        named = ", ".join(f"{printable(image)} ({printable(label)})" for image, label in images[:NAMED])
+        more = f" and {len(images) - NAMED} more" if len(images) > NAMED else ""
+        log.warning("the same photo carries different labels: %s%s; at least one label is wrong", named, more)
+    if len(conflicts) > NAMED:
+        log.warning("%d more photos carry different labels", len(conflicts) - NAMED)
 
 
 def relabelled(table: FeatureTable, relabel: Mapping[str, str | None] | None) -> FeatureTable:

@@ -1,6 +1,7 @@
 """Training step by step, for those who want to watch a head learn: retrain.py's loop on vectors."""
 
 import os
+import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from classify.failures import fit_failed
 from classify.folds import fewest_groups, make_folds
 from classify.heads import make_head
+from classify.interrupts import interruptible
 from classify.spec import parse_head, with_params
 from classify.summaries import EventWriter
 from featurize.errors import UsageError
@@ -48,7 +50,7 @@ class Steps:
     eval_interval : int
         Steps between two evaluations.
     save_every : int
-        Steps between two copies that are kept of the best so far; 0 for none.
+        Steps between two copies that are kept of the best so far, each after an evaluation; 0 for none.
     summaries : path, optional
         Folder for TensorBoard: the runs ``train`` and ``validation``.
     """
@@ -142,17 +144,20 @@ def fit_in_steps(
     run = _Run(classifier, scaling.transform(X), y, training, validation, plan, np.random.default_rng(seed))
     interrupted = None
     step = 0
-    with ExitStack() as stack:
+    with ExitStack() as stack, warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)  # of numbers that grow beyond all bounds; told below
         writers = {}
         if plan.summaries is not None:
             for side in ("train", "validation"):
                 writers[side] = stack.enter_context(EventWriter(Path(plan.summaries) / side))
         try:
             for step in range(1, plan.steps + 1):
-                batch = run.learn()
-                if step % plan.eval_interval == 0 or step == plan.steps:
+                with interruptible():
+                    batch = run.learn()
+                saves = save is not None and plan.save_every and step % plan.save_every == 0
+                if saves or step % plan.eval_interval == 0 or step == plan.steps:
                     run.evaluate(step, batch, writers)
-                if save and plan.save_every and step % plan.save_every == 0 and run.best_step:
+                if save is not None and saves and run.best_step:
                     current = run.exchange(run.best)
                     save(head, run.best_step)
                     run.exchange(current)
@@ -167,6 +172,13 @@ def fit_in_steps(
             raise UsageError(f"step {step} failed: {error}", "give a lower --learning-rate") from error
     if not run.best_step:
         raise UsageError("no step gave probabilities that are numbers", "give a lower --learning-rate")
+    guessing = float(np.log(len(run.labels)))
+    if run.best_entropy > guessing:
+        log.warning(
+            "the best step, %d, has a cross entropy of %.3g, worse than the %.3g of guessing: give more steps, or "
+            "another learning rate than %g",
+            run.best_step, run.best_entropy, guessing, classifier.learning_rate_init,
+        )  # fmt: skip
     run.exchange(run.best)
     options = {key: value for key, value in asdict(plan).items() if key != "summaries"}
     course = {

@@ -22,6 +22,8 @@ from PIL import (  # noqa: F401
     WebPImagePlugin,
 )
 
+from featurize.terminal import printable
+
 MAX_PIXELS = 178_956_970  # Pillow's own limit against decompression bombs: twice a 256 MiB picture
 MAX_BYTES = 1 << 29
 FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
@@ -248,9 +250,7 @@ def _eight_bits(image: Image.Image) -> np.ndarray:
 
 def _one_line(error: BaseException) -> str:
     """The message of a reader, which may quote bytes of the file, fit for a terminal and a CSV."""
-    words = " ".join(str(error).split())
-    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)
-    return text or type(error).__name__
+    return printable(" ".join(str(error).split())) or type(error).__name__
 
 
 def resize(rgb: np.ndarray, width: int, height: int) -> np.ndarray:

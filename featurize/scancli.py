@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featurize.errors import SourceError, UsageError
-from featurize.terminal import add_command
+from featurize.terminal import add_command, printable
 
 if TYPE_CHECKING:
     from featurize.scan import Scan
@@ -72,23 +72,23 @@ def scan_lines(found: "Scan") -> Iterator[str]:
     yield from _class_lines(found)
     yield from _fact_lines(found)
     yield from _section("ignored", [f"{kind}: {count}" for kind, count in sorted(found.ignored.items())])
-    yield from _section("rejected", [f"{_shown(image)}: {reason}" for image, reason in found.rejects])
-    alike = [", ".join(_shown(image.image) for image in images) for images in found.identical]
+    yield from _section("rejected", [f"{printable(image)}: {reason}" for image, reason in found.rejects])
+    alike = [", ".join(printable(image.image) for image in images) for images in found.identical]
     yield from _section("byte-identical (kept together in every split)", alike)
     torn = [
-        ", ".join(f"{_shown(image.image)} ({_shown(image.label or 'no label')})" for image in images)
+        ", ".join(f"{printable(image.image)} ({printable(image.label or 'no label')})" for image in images)
         for images in found.conflicts
     ]
     yield from _section("one photo, two labels", torn)
     yield from _section(
         "class names that differ in case or Unicode form only (one folder on Windows and macOS)",
-        [", ".join(map(_shown, labels)) for labels in found.colliding_labels],
+        [", ".join(map(printable, labels)) for labels in found.colliding_labels],
     )
     yield from _section("classes with too few photos to split", _small_lines(found))
 
 
 def _class_lines(found: "Scan") -> Iterator[str]:
-    shown = {label: _shown(label) if label is not None else "(no label)" for label in found.classes}
+    shown = {label: printable(label) if label is not None else "(no label)" for label in found.classes}
     rejected = (
         Counter(image.partition("/")[0] for image, _ in found.rejects) if found.kind == "folder" else {}
     )
@@ -121,7 +121,7 @@ def _small_lines(found: "Scan") -> list[str]:
     from featurize.scan import FOLDS, TEST_SHARE
 
     return [
-        f"{_shown(label)}: {size}, "
+        f"{printable(label)}: {size}, "
         + (
             f"fewer than {FOLDS} folds need"
             if size < FOLDS
@@ -137,8 +137,3 @@ def _section(title: str, lines: Sequence[str]) -> Iterator[str]:
         yield from (f"  {line}" for line in lines[:SHOWN])
         if len(lines) > SHOWN:
             yield f"  and {len(lines) - SHOWN} more (--json FILE lists all)"
-
-
-def _shown(text: str) -> str:
-    """A name on one line, whatever it holds."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

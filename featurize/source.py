@@ -10,7 +10,7 @@ from pathlib import Path
 from featurize.errors import SourceError, UsageError
 from featurize.files import name_as_text, text_as_name
 from featurize.manifest import read_manifest
-from featurize.terminal import log
+from featurize.terminal import log, printable
 from featurize.walk import ENDINGS, walk
 
 NOHASH = r"^(.*?)_nohash_"
@@ -170,7 +170,7 @@ def _list_manifest(path: Path) -> Source:
             continue
         file = _manifest_path(folder, written)
         if file is None:
-            found.rejects.append((_printable(written), "no file can have this name"))
+            found.rejects.append((printable(written), "no file can have this name"))
             continue
         inside = file.is_relative_to(folder)
         name = name_as_text(file.relative_to(folder).as_posix() if inside else file.as_posix())
@@ -198,10 +198,6 @@ def _manifest_path(folder: Path, written: str) -> Path | None:
         if os.path.lexists(windows):
             return windows
     return file
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _list_files(paths: list) -> Source:

@@ -47,6 +47,17 @@ def _jobs(text: str) -> int:
     return value
 
 
+def printable(text: str) -> str:
+    """`text` on one line, unable to move the cursor: what is not printable becomes its escape.
+
+    >>> printable("rot\\x1b[31m\\n")
+    'rot\\\\x1b[31m\\\\n'
+    """
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
+
+
 def new_parser(prog: str, description: str, example: str) -> argparse.ArgumentParser:
     """A parser whose help ends with an example."""
     return _Parser(
@@ -162,9 +173,9 @@ def _orderly_end() -> Iterator[None]:
 
 
 def _fail(message: str, hint: str, status: int = 1) -> int:
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    print("error: " + printable(" ".join(message.split())), file=sys.stderr)
     if hint:
-        print("hint: " + " ".join(hint.split()), file=sys.stderr)
+        print("hint: " + printable(" ".join(hint.split())), file=sys.stderr)
     return status
 
 
@@ -197,7 +208,8 @@ class _Handler(logging.Handler):
 
 class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        text = record.getMessage()
+        # Names of files and labels are in messages, and may hold anything.
+        text = "\n".join(map(printable, record.getMessage().split("\n")))
         return f"warning: {text}" if record.levelno == logging.WARNING else text
 
 

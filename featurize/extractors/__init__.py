@@ -113,6 +113,8 @@ def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike
     extractor = make(**params)
     if record and record.get("sha256"):
         extractor._wanted_sha256 = record["sha256"]  # type: ignore[attr-defined]
+    if "file" in params:  # which may have another name by now; the features keep theirs
+        extractor._known_as = entry["spec"]  # type: ignore[attr-defined]
     return extractor
 
 

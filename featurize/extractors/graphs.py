@@ -80,6 +80,8 @@ class FrozenGraph(FrozenExtractor):
 
     @property
     def name(self) -> str:
+        if known_as := getattr(self, "_known_as", None):
+            return known_as
         stem = Path(self.file).name.removesuffix(".pb")
         return f"{stem}:{self.output}" if self.output else stem
 

@@ -106,3 +106,16 @@ def test_the_command_makes_a_model_that_evaluates(files, assets, tmp_path, capsy
     )
     assert evaluate(["test", made, table, "--json", str(tmp_path / "r.json")]) == 0
     assert "accuracy" in (tmp_path / "r.json").read_text()
+
+
+def test_a_graph_that_was_moved_and_renamed_still_serves_its_model(files, photos, tmp_path):
+    import shutil
+
+    from classify.predict import predict
+
+    there = shutil.copy(files[0], tmp_path / "there.pb")
+    model = import_graph(there, files[1])
+    before = predict(model, photos[:2], store=tmp_path / "one").probabilities
+    moved = (tmp_path / "there.pb").rename(tmp_path / "another name.pb")
+    after = predict(model, photos[:2], weights={model.parts[0]: str(moved)}, store=tmp_path / "two")
+    np.testing.assert_array_equal(after.probabilities, before)

@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from classify.rows import conflicting_images, read_relabel, relabelled, usable_rows
+from classify.rows import conflicting_images, read_relabel, relabelled, usable_rows, warn_of_conflicts
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 
@@ -127,3 +127,17 @@ def test_distorted_copies_alone_are_refused(purpose):
     table = FeatureTable.from_arrays({"x": [[0.0], [1.0]]}, label=["a", "b"], variant=[1, 2])
     with pytest.raises(UsageError, match=f"the 2 rows to {purpose} are distorted copies"):
         usable_rows(table, purpose)
+
+
+def test_of_many_conflicts_a_few_are_named(caplog):
+    n = 40
+    table = FeatureTable.from_arrays(
+        {"x": [[0.0]] * n},
+        sha256=[f"{i // 20:064x}" for i in range(n)],
+        image=[f"{i}\x1b[31m.jpg" for i in range(n)],
+        label=["fern", "moss"] * (n // 2),
+    )
+    with caplog.at_level("WARNING", "bottlehead"):
+        warn_of_conflicts(table)
+    assert [record.getMessage().count(".jpg") for record in caplog.records] == [5, 5]
+    assert "and 15 more; at least one" in caplog.text and "\x1b" not in caplog.text

@@ -187,3 +187,17 @@ def test_options_that_do_not_go_together(options, message, separable, tmp_path, 
     separable.write(tmp_path / "t.parquet")
     assert main(["train", str(tmp_path / "t.parquet"), "-o", str(tmp_path / "m"), *options]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_a_copy_is_saved_when_asked_for_also_between_evaluations(separable):
+    saved = []
+    plan = Steps(steps=5, batch_size=20, save_every=2, eval_interval=10)
+    train_in_steps(separable, "softmax", "wide", plan, save=lambda model, step: saved.append(step))
+    assert len(saved) == 2 and all(1 < step <= 4 for step in saved)
+
+
+def test_steps_that_lead_nowhere_are_told_of(separable, caplog):
+    with caplog.at_level("WARNING", "bottlehead"):
+        model = train_in_steps(separable, "softmax", "noise", Steps(steps=20, learning_rate=1e30))
+    assert model.training["steps"]["cross_entropy"] > np.log(3)
+    assert "worse than the 1.1 of guessing" in caplog.text
