@@ -10,6 +10,7 @@ from classify.model import Model
 from classify.predict import photo_table
 from classify.scaling import BlockScaler
 from featurize.errors import SourceError, UsageError
+from featurize.source import list_source
 from featurize.table import FeatureTable
 
 ROWS_AT_ONCE = 4096
@@ -68,9 +69,10 @@ def nearest_images(
     photos = table.filter(table.variant == 0)
     if not len(photos):
         raise UsageError("the table holds no photo", "give the table that the model was trained on")
+    n_photos = len(list_source([image]).images)
+    if n_photos > 1:  # before a network is loaded for them
+        raise SourceError(f"{image} is {n_photos} photos", "give one photo")
     found = photo_table(model, image, weights=weights, store=store, jobs=jobs)
-    if len(found) != 1:
-        raise SourceError(f"{image} is {len(found)} photos", "give one photo")
     X = photos.select(model.features)
     scaler = BlockScaler(model.widths).fit(X) if model.outliers is None else model.outliers.scaler
     distances = _distances(scaler, found.select(model.features), X)

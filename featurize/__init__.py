@@ -1,7 +1,8 @@
 """Photos in, a table of numbers out: frozen networks and texture descriptors, computed once.
 
 `extract` turns a folder of photos into a `FeatureTable`; `InceptionV3` and `GLCM` are the extractors, which
-are scikit-learn transformers too. Nothing heavy is imported until it is needed.
+are scikit-learn transformers too. Messages and progress go to the logger ``bottlehead``:
+``logging.basicConfig(level=logging.INFO)`` shows them on stderr. Nothing heavy is imported until it is needed.
 """
 
 import importlib
