@@ -89,8 +89,7 @@ def _add_tuning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tune-by",
         choices=("log-loss", "accuracy"),
-        default="log-loss",
-        help="the score that decides the search (default: log-loss)",
+        help="the score that decides the search (default: log-loss); asks for the search as --tune does",
     )
 
 
@@ -162,7 +161,12 @@ def _exceeds_memory(args: argparse.Namespace, head: str) -> bool:
     """Whether to train out of core: asked for, or needed and possible."""
     from classify.outofcore import can_train, exceeds_memory
 
-    others = {"--steps": args.steps, "--tune": args.tune, "--positive": args.positive, "--trust": args.trust}
+    others = {
+        "--steps": args.steps,
+        "--tune": args.tune or args.tune_by,
+        "--positive": args.positive,
+        "--trust": args.trust,
+    }
     given = [option for option, value in others.items() if value]
     if args.out_of_core and given:
         raise UsageError(
@@ -202,7 +206,7 @@ def _refuse_what_does_not_go_together(args: argparse.Namespace) -> None:
             options = ", ".join("--" + name.replace("_", "-") for name in given)
             raise UsageError(f"{options} was given without --steps", "add --steps 4000 to train step by step")
         return
-    others = {"--tune": args.tune, "--positive": args.positive, "--trust": args.trust}
+    others = {"--tune": args.tune or args.tune_by, "--positive": args.positive, "--trust": args.trust}
     given = [option for option, value in others.items() if value]
     if given:
         raise UsageError(f"--steps and {', '.join(given)} do not go together", "train without --steps")
@@ -218,7 +222,7 @@ def _at_once(args: argparse.Namespace, table: "FeatureTable", head: str, relabel
         args.features,
         seed=args.seed,
         relabel=relabel,
-        tune=args.tune_by if args.tune else None,
+        tune=args.tune_by or ("log-loss" if args.tune else None),
         positive=args.positive,
         threshold=read_costs(args.costs) if args.costs else args.threshold,
         trust=args.trust,

@@ -85,8 +85,7 @@ def _add_compare(commands: Any) -> None:
     compare.add_argument(
         "--tune-by",
         choices=("log-loss", "accuracy"),
-        default="log-loss",
-        help="the score that decides the search (default: log-loss)",
+        help="the score that decides the search (default: log-loss); asks for the search as --tune does",
     )
     compare.add_argument(
         "--relabel",
@@ -159,7 +158,7 @@ def _compare(args: argparse.Namespace) -> int:
         FeatureTable.read(args.table),
         args.features,
         [with_params(head, balanced) for head in args.heads],
-        tune=args.tune_by if args.tune else None,
+        tune=args.tune_by or ("log-loss" if args.tune else None),
         cv=args.cv,
         repeats=args.repeats,
         seed=args.seed,

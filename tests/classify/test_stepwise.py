@@ -174,6 +174,7 @@ def test_the_command(separable, tmp_path, capsys):
     [
         (["--batch-size", "10"], "--batch-size was given without --steps"),
         (["--steps", "5", "--tune"], "--steps and --tune do not go together"),
+        (["--steps", "5", "--tune-by", "accuracy"], "--steps and --tune do not go together"),
         (["--head", "softmax:steps=5", "--tune"], "--steps and --tune do not go together"),
         (
             ["--head", "softmax:steps=5", "--steps", "6"],
