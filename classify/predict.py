@@ -14,6 +14,7 @@ from classify.timing import Timing
 from featurize.errors import ModelError
 from featurize.run import Extraction, NothingReadable, run_extraction
 from featurize.source import Source, list_source
+from featurize.store import Store
 from featurize.table import FeatureTable
 from featurize.terminal import log
 
@@ -204,8 +205,10 @@ def predict_table(model: Model, table: FeatureTable) -> Predictions:
     )
 
 
-def model_extractors(model: Model, weights: str | os.PathLike | Mapping[str, str] | None = None) -> list:
-    """The extractors that made the training vectors, checked before they start to work.
+def model_extractors(
+    model: Model, store: Store, weights: str | os.PathLike | Mapping[str, str] | None
+) -> list:
+    """The extractors that made the training vectors, checked before they start to work; `store` keeps networks.
 
     Raises
     ------
@@ -224,6 +227,7 @@ def model_extractors(model: Model, weights: str | os.PathLike | Mapping[str, str
             )
         file = weights.get(part) if isinstance(weights, Mapping) else weights
         extractor = extractor_from_metadata(entry, file)
+        extractor.attach(store)  # a kept network tells its width without being built again
         model.check_extractor(part, extractor)
         extractors.append(extractor)
     return extractors
@@ -271,12 +275,9 @@ class _Photos:
 
     def _prepare(self) -> None:
         from classify.golden import check_golden
-        from featurize.store import Store
 
         self.store = self.where if isinstance(self.where, Store) else Store(self.where)
-        extractors = model_extractors(self.model, self.weights)
-        for extractor in extractors:
-            extractor.attach(self.store)
+        extractors = model_extractors(self.model, self.store, self.weights)
         check_golden(extractors, [self.model.described[part] for part in self.model.parts], self.store)
         self.extractors = extractors
 
