@@ -9,6 +9,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from classify.calibrate import Calibrated
 from classify.heads import HEADS, fit_head, head_name, head_names, make_head
@@ -167,3 +168,20 @@ def test_names():
     assert head_name("svm:C=1") == "svm:C=1"
     assert head_name(make_head(Perceptron())) == "Perceptron"
     assert head_name(make_pipeline(StandardScaler(), SVC())) == "SVC"
+
+
+class Spying(LogisticRegression):
+    """Notes how many threads linear algebra has while it is fitted."""
+
+    def fit(self, X, y, sample_weight=None):
+        self.threads_ = {one["num_threads"] for one in threadpool_info()}
+        return super().fit(X, y, sample_weight)
+
+
+def test_a_fit_takes_one_thread_and_leaves_the_others_as_they_were():
+    with threadpool_limits(3):
+        before = [one["num_threads"] for one in threadpool_info()]
+        fitted = fit_head(Spying(), [[0.0], [1.0]] * 5, ["a", "b"] * 5)
+        after = [one["num_threads"] for one in threadpool_info()]
+    assert fitted.threads_ == {1}
+    assert before == after and set(before) != {1}
