@@ -26,7 +26,8 @@ class Stream:
         for batch in table_batches(self.path, self.parts):
             stop = taken + np.searchsorted(self.rows[taken:], start + len(batch))
             if stop > taken:
-                mine = batch.filter(self.rows[taken:stop] - start)
+                whole = stop - taken == len(batch)
+                mine = batch if whole else batch.filter(self.rows[taken:stop] - start)
                 yield slice(taken, int(stop)), select_vectors(mine, self.features)
             start, taken = start + len(batch), int(stop)
 

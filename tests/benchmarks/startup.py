@@ -6,8 +6,6 @@ Measured are ``--help`` of the three commands and of all their subcommands, ``fe
 vectors are all in the store, and ``evaluate compare`` with its three heads on a table of 60 rows of 32 numbers. Each
 figure is the median of the wall-clock seconds of whole processes, after one that is not counted. The vectors of the
 folder are made up: what is measured is to see that nothing has changed.
-
-Measured (2 processors in use by six others too, hence processor seconds): see README, "Speed".
 """
 
 import argparse

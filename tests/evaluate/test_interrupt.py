@@ -6,7 +6,11 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+
+from evaluate.fits import SMALL
+from featurize.table import FeatureTable
 
 SLOW = """
 import pathlib, time
@@ -23,7 +27,8 @@ class Slow(DummyClassifier):
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_ctrl_c_ends_a_comparison_at_once(confused, tmp_path, jobs):
     (tmp_path / "slow.py").write_text(SLOW)
-    confused.write(tmp_path / "t.npz")
+    wide = np.tile(confused.vectors["good"], 1 + SMALL // confused.vectors["good"].size)  # worth processes
+    FeatureTable(confused.ids, {"good": wide}).write(tmp_path / "t.npz")
     command = ["compare", "t.npz", "--features", "good", "--heads", "slow.Slow", "--jobs", jobs]
     running = subprocess.Popen(
         [sys.executable, "-m", "evaluate", *command],
