@@ -166,11 +166,13 @@ def _refuse_rare_labels(label: np.ndarray, groups: np.ndarray, n_folds: int) -> 
             images = f"{n_images} image{'s' * (n_images != 1)}"
             if n_groups != n_images:
                 images += f" in {n_groups} group{'s' * (n_groups != 1)}"
+            more = f"add photos of {name}"
+            if n_groups != n_images:
+                more += " in other groups (groups that share a byte-identical photo count as one)"
+            fewer = f"use at most {n_groups} folds, " if n_groups > 1 else ""
             raise UsageError(
                 f"{n_folds} folds cannot be made: {name} has {images}",
-                f"use at most {n_groups} folds, add photos of {name}, or drop it with a relabelling"
-                if n_groups > 1
-                else f"add photos of {name}, or drop it with a relabelling",
+                f"{fewer}{more}, or drop it with a relabelling",
             )
 
 

@@ -104,3 +104,11 @@ def test_folds_that_were_asked_for_before_are_the_same_and_nobody_elses():
     assert [fold.testing.tolist() for fold in again] == [rows.tolist() for rows in kept]
     other = make_folds(label, groups, n_folds=4, seed=2)
     assert [fold.testing.tolist() for fold in other] != [rows.tolist() for rows in kept]
+
+
+def test_a_label_of_one_group_needs_other_groups_more_than_photos():
+    label = ["fern"] * 6 + ["moss"] * 6
+    with pytest.raises(
+        UsageError, match=r"fern has 6 images in 1 group \(add photos of fern in other groups"
+    ):
+        make_folds(label, [0] * 6 + [1, 2, 3, 4, 5, 6], n_folds=5, seed=0)
