@@ -48,3 +48,11 @@ def assemble(
     # What is written must be what is in memory: through JSON once, so that tuples are lists in both.
     vectors = {e.name: matrix for e, matrix in zip(extractors, matrices, strict=True)}
     return FeatureTable(pa.table(columns), vectors, json.loads(json.dumps(metadata)))
+
+
+def keep_rows(matrix: np.ndarray, rows: np.ndarray, at_once: int = 4096) -> np.ndarray:
+    """The given rows (ascending), moved up within the same memory."""
+    for start in range(0, len(rows), at_once):
+        part = rows[start : start + at_once]
+        matrix[start : start + len(part)] = matrix[part]
+    return matrix[: len(rows)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from featurize.assemble import Row, assemble
+from featurize.assemble import Row, assemble, keep_rows
 from featurize.contents import Content, FileIndex
 from featurize.errors import SourceError, StoreError, UsageError
 from featurize.extractors import make_extractor
@@ -186,7 +186,7 @@ def run_extraction(
     if not rows:
         raise NothingReadable(source, rejects)
     if failed:
-        matrices = [_keep_rows(matrix, np.flatnonzero(kept)) for matrix in matrices]
+        matrices = [keep_rows(matrix, np.flatnonzero(kept)) for matrix in matrices]
     golden = [_golden(extractor, section) for extractor, section in zip(chosen, sections, strict=True)]
     table = assemble(source, rows, chosen, matrices, golden, distort)
     n_unique = len({sha256 for sha256, _ in places}) - len(failed)
@@ -285,14 +285,6 @@ def _compute_missing(
         if keys:
             section.compact()
     return failed, len({sha256 for sha256, _ in needed} - set(failed))
-
-
-def _keep_rows(matrix: np.ndarray, rows: np.ndarray, at_once: int = 4096) -> np.ndarray:
-    """The given rows (ascending), moved up within the same memory."""
-    for start in range(0, len(rows), at_once):
-        part = rows[start : start + at_once]
-        matrix[start : start + len(part)] = matrix[part]
-    return matrix[: len(rows)]
 
 
 def _golden(extractor: Extractor, section: Section) -> np.ndarray:
