@@ -51,8 +51,8 @@ five classes, 60 numbers, registered heads
    100 photos, softmax against svm             95.0   95.0      100.0  100.0
    300 photos, softmax against svm             95.0   91.7       94.2   95.0
 
-"Ahead" speaks of these photos alone and is no claim: the best of four heads that are alike is ahead of one of the others
-in every fifth family of comparisons, and beats one in every fiftieth.
+"Ahead" speaks of these photos alone and is no claim: the best of four heads that are alike is ahead of one of the
+others in every fifth family of comparisons, and beats one in every fiftieth.
 """
 
 import warnings
