@@ -189,7 +189,7 @@ def fit_outliers(
     array([False,  True])
     """
     photos = np.arange(len(X)) if variant is None else np.flatnonzero(np.asarray(variant) == 0)
-    scaler = BlockScaler(list(widths)).fit(X[photos])
+    scaler = BlockScaler(list(widths)).fit(X if len(photos) == len(X) else X[photos])
     order = np.random.default_rng(seed).permutation(photos)
     kept = order[: max(NEIGHBOURS + 1, most_bytes // (2 * X.shape[1]))]
     held_out = order[:MOST_HELD_OUT]

@@ -32,6 +32,7 @@ from featurize.terminal import log
 
 LIBRARIES = ("bottlehead", "scikit-learn", "skops", "numpy", "scipy")
 NUISANCE = "nuisance"  # camera, file, border: there to be checked, not to be learnt
+BESIDE = 256 * 2**20  # bytes of vectors; of more, two copies at once would cost more than they save
 FEW = 6  # rows per label, enough to see what a fitted head consists of
 
 
@@ -113,8 +114,6 @@ def train(
     unfitted = make_head(head, widths=widths, seed=seed)
     trust = list(trust)
     known = isinstance(head, str) and parse_head(head)[0] in HEADS  # their tests say that they load again
-    if not known:
-        audit_head(dump_head(unfitted), trust)
     rows = usable_rows(relabelled(table, relabel), "train")
     warn_of_conflicts(rows)
     X, y = select_vectors(rows, features), rows.label.astype(str)
@@ -133,7 +132,7 @@ def train(
         # `fit_head` takes one processor; another looks for outliers. One thread each: so sums never change order.
         with _threads(1), ThreadPoolExecutor(1) as other:
             described = other.submit(_model, table, rows, features, relabel, seed)
-            if jobs == 1:
+            if jobs == 1 or X.nbytes > BESIDE:
                 described.result()
             fitted = _fit(unfitted, X, y, rows, head)
             model = described.result()
@@ -254,6 +253,7 @@ def all_features(table: FeatureTable) -> str:
 
 def _refuse_what_cannot_be_loaded(unfitted: Any, X: np.ndarray, y: np.ndarray, trust: list[str]) -> None:
     """Fit on a few rows first, so that a head that could not be loaded again does not cost the whole training."""
+    audit_head(dump_head(unfitted), trust)
     few = np.concatenate([np.flatnonzero(y == label)[:FEW] for label in np.unique(y)])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
