@@ -56,6 +56,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "duplicates_recall": ([], ["--rows", "600", "--width", "64"]),
     "outlier_detection": (["{assets}", "--store", "{store}"], ["{assets}", "--store", "{store}"]),
     "calibration": (["{flowers}"], ["{flowers}", "--heads", "softmax", "knn"]),
+    "report_size": (["--assets", "{assets}"], ["--assets", "{assets}", "--rows", "300"]),
     "statistics_simulation": (["--simulations", "60"], ["--simulations", "5"]),
 }
 
