@@ -128,7 +128,7 @@ def train_out_of_core(
         widths=widths,
         described={part: described[part] for part in stream.parts if part in described},
         relabel=dict(relabel) if relabel is not None else None,
-        training={**summary, "data_digest": table_digest(rows.ids, columns)},
+        training={**summary, "data_digest": table_digest(rows.ids, columns), "scores": None},
         hashes=short_hashes(rows.sha256),
         outliers=_outliers(stream, rows, widths, seed),
     )

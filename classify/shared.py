@@ -129,7 +129,6 @@ def _on_vectors(fitted: Calibrated, vectors: np.ndarray) -> Calibrated:
     svc.support_vectors_ = vectors[svc.support_].astype(np.float64)
     svc._gamma, svc.shape_fit_, svc.n_features_in_ = rows.gamma_, vectors.shape, vectors.shape[1]
     plain = clone(fitted).set_params(estimator=rows.svc)
-    vars(plain).update(
-        classes_=fitted.classes_, slope_=fitted.slope_, estimator_=svc, n_features_in_=vectors.shape[1]
-    )
+    learnt = {name: value for name, value in vars(fitted).items() if name.endswith("_")}
+    vars(plain).update(learnt | {"estimator_": svc, "n_features_in_": vectors.shape[1]})
     return plain
