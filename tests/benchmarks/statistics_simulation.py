@@ -15,9 +15,9 @@ test sets, the interval of `evaluate test`
     50 images, groups of  1, 90% right       97.5
    200 images, groups of  1, 90% right       94.9
    200 images, groups of  1, 97% right       93.5
-   200 images, groups of  5, 90% right       96.3
-   200 images, groups of 10, 90% right       94.8
-   600 images, groups of 10, 90% right       94.4
+   200 images, groups of  5, 90% right       96.2
+   200 images, groups of 10, 90% right       94.5
+   600 images, groups of 10, 90% right       94.3
 verdicts: heads, photos        says beats   or ahead   p < 0.05   McNemar   > 95 % one is better
   2 alike,  100 photos         1.2       4.3       2.5       6.5       4.7
   2 alike,  300 photos         0.7       3.8       2.5       5.0       2.8
