@@ -74,7 +74,7 @@ def _breakable(name: str) -> Any:
 
     return Markup("").join(
         part if place % 2 == 0 else part + Markup("<wbr>")
-        for place, part in enumerate(map(escape, re.split(r"([+:,/])", name)))
+        for place, part in enumerate(map(escape, re.split(r"([+:,/.])", name)))
     )
 
 

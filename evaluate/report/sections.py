@@ -42,9 +42,10 @@ def _comparison(found: dict[str, Any], photos: Photos) -> Page:
     best, details = found["results"][0], found["best"]
     pair = f"{best['head']} on {best['features']}"
     n_heads = sum(row["features"] == best["features"] for row in found["results"])
-    pairs = f"{len(found['results'])} pairs of features and head"
+    n_pairs = len(found["results"])
+    which = f"Of {n_pairs} pairs of features and head, {pair} is the best" if n_pairs > 1 else pair
     sentences = [
-        f"Of {pairs}, {pair} is the best: {interval_in_words(best['accuracy'])} of {found['folds']['tested']} photos "
+        f"{which}: {interval_in_words(best['accuracy'])} of {found['folds']['tested']} photos "
         "right, each predicted by heads that were not trained on it.",
         *_about_labels(found["data"], details),
         *(sentence(one["words"]) for one in found["comparisons"]),

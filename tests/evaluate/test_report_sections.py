@@ -86,6 +86,15 @@ def test_a_label_that_conflicts_and_a_duplicate_are_shown(photos):
     )
 
 
+def test_a_single_pair_is_not_called_the_best_of_others(confused):
+    found = compare(confused, ["good"], ["sklearn.naive_bayes.GaussianNB"], cv=3, jobs=1)
+    page = found.to_html()
+    assert "Of 1 pair" not in words(page) and "In words sklearn.naive_bayes.GaussianNB on good: " in words(
+        page
+    )
+    assert "sklearn.<wbr>naive_bayes.<wbr>GaussianNB" in page  # where a narrow column may break it
+
+
 def test_nothing_is_claimed_of_bytes_that_are_not_known(confused):
     some = [*confused.sha256[:20], *[None] * 40]
     for sha256, sentence in (
