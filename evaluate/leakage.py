@@ -16,6 +16,7 @@ from evaluate.duplicates import (
 )
 from evaluate.folds import folds_for
 from evaluate.text import percent
+from featurize.errors import UsageError
 from featurize.table import FeatureTable
 from featurize.terminal import log
 
@@ -54,7 +55,12 @@ def parted(rows: np.ndarray, folds: Sequence[Fold]) -> int:
 
 
 def describe_duplicates(
-    found: Duplicates, folds: Sequence[Fold], at_random: float | None, interval: Mapping[str, float]
+    found: Duplicates,
+    folds: Sequence[Fold],
+    interval: Mapping[str, float],
+    *,
+    at_random: float | None = None,
+    together: float | None = None,
 ) -> dict[str, Any]:
     """What a comparison says about near-duplicates, JSON content.
 
@@ -63,11 +69,10 @@ def describe_duplicates(
     found : Duplicates
     folds : sequence of Fold
         Those that were used.
-    at_random : float or None
-        The accuracy of the best features and head without keeping near-duplicates together; None where it was
-        not measured.
     interval : mapping
-        Its accuracy on the folds that were used: ``mean``, ``low``, ``high``.
+        The accuracy of the best features and head on the folds that were used: ``mean``, ``low``, ``high``.
+    at_random, together : float, optional
+        Their accuracy without, and with, keeping near-duplicates together, whichever of the two was measured again.
 
     Returns
     -------
@@ -77,22 +82,26 @@ def describe_duplicates(
         trained on their near-duplicate), ``accuracy_at_random`` and ``accuracy_together`` (None where only one was
         measured), ``words`` (empty when there is nothing to say).
     """
-    crossing, together, words = parted(found.rows, folds), interval["mean"], ""
-    if at_random is not None and percent(at_random) != percent(together):
+    crossing, words, both = parted(found.rows, folds), "", (at_random, together) != (None, None)
+    again = at_random if together is None else together
+    at_random, together = (interval["mean"] if one is None and both else one for one in (at_random, together))
+    alike = f"{found.threshold:g} or more alike by {found.features}"
+    if at_random is not None and together is not None and percent(at_random) != percent(together):
         has_groups = any(one is not None for one in found.table.group)
         how = "by the given groups alone" if has_groups else "at random"
         words = (
             f"{percent(at_random)} % as split {how}, {percent(together)} % with near-duplicates kept together "
-            f"({found.counts['images']} photos at {found.threshold:g} or more alike by {found.features})"
+            f"({found.counts['images']} photos at {alike})"
         )
-        if interval["low"] <= at_random <= interval["high"]:
+        if again is not None and interval["low"] <= again <= interval["high"]:
             words += "; the folds differ too, and that alone may make such a difference"
+        if crossing:
+            words += "; --group-duplicates keeps them together in all figures"
     elif crossing:
         words = (
-            f"{crossing} photos were tested by heads trained on a near-duplicate of them "
-            f"({found.threshold:g} or more alike by {found.features}); `evaluate duplicates` lists them, "
-            "--group-duplicates keeps them together and prints both accuracies"
-        )
+            f"{'1 photo was' if crossing == 1 else f'{crossing} photos were'} tested by heads trained on a "
+            f"near-duplicate ({alike}); `evaluate duplicates` lists them, --group-duplicates keeps them together"
+        ) + f" ({percent(interval['mean'])} % either way)" * both
     return {
         "features": found.features,
         "threshold": found.threshold,
@@ -101,9 +110,33 @@ def describe_duplicates(
         "pairs": found.pairs[:LISTED],
         "parted": crossing,
         "accuracy_at_random": at_random,
-        "accuracy_together": together if at_random is not None else None,
+        "accuracy_together": together,
         "words": words,
     }
+
+
+def measured_both_ways(
+    found: Duplicates,
+    given: FeatureTable,
+    used: FeatureTable,
+    made: Sequence[Fold],
+    best: Mapping[str, Any],
+    heads: Sequence[Any],
+    folds: Any,
+    division: Mapping[str, int],
+    jobs: int | None,
+) -> dict[str, Any]:
+    """`describe_duplicates` with the accuracy of the best features and head the other way too, where it may differ.
+
+    `given` is the table before near-duplicates were joined, if they were, and `used` the one that `made` divides.
+    """
+    how, other = "", given
+    if len(set(used.groups)) < len(set(given.groups)):
+        how = "at_random"
+    elif parted(found.rows, made):
+        how, other = "together", group_duplicates(given, found.rows)
+    again = accuracy_again(other, best, heads, folds, division, jobs) if how else None
+    return describe_duplicates(found, made, best["accuracy"], **({how: again} if again is not None else {}))
 
 
 def accuracy_again(
@@ -116,13 +149,16 @@ def accuracy_again(
 ) -> float | None:
     """The accuracy of the best features and head on folds of `table` as it is, near-duplicates wherever they fall.
 
-    None for folds that are not ours to divide anew.
+    None for folds that are not ours to divide anew, and where they cannot be made.
     """
     from classify.heads import head_name
 
     if not (isinstance(folds, str) and folds == "stratified"):
         return None
     (head,) = (one for one in heads if head_name(one) == best["head"])
-    made, _ = folds_for(table, **division)
+    try:
+        made, _ = folds_for(table, **division)
+    except UsageError:
+        return None
     again = cross_validate(table, [best["features"]], [head], made, seed=division["seed"], jobs=jobs)
     return float((again.label == again.predicted).mean())

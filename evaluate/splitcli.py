@@ -86,7 +86,7 @@ def add_folds(compare: argparse.ArgumentParser) -> None:
     compare.add_argument(
         "--group-duplicates",
         action="store_true",
-        help="keep near-identical photos together too, and print the accuracy with and without that",
+        help="keep near-identical photos together too (the best accuracy is printed with and without that)",
     )
 
 

@@ -35,12 +35,33 @@ def test_both_figures_are_printed_when_they_differ(bursts):
         f"{100 * alone.results[0]['accuracy']['mean']:.1f} % as split at random, {100 * together:.1f} % with"
     )
     assert words in str(found) and words in found.to_html() and found.duplicates["parted"] == 0
+    # Both figures without being asked, too.
+    assert words in alone.warnings[0] and alone.duplicates["accuracy_together"] == together
+
+
+def test_where_near_duplicates_cannot_be_kept_together_they_are_counted(bursts):
+    table = bursts.filter(np.isin(np.arange(120) // 3, [*range(6), 39]))  # 7 scenes, 21 photos
+    found = compare(table, heads=["knn:n_neighbors=3"], cv=5, jobs=1)
+    assert found.duplicates["accuracy_together"] is None
+    assert found.warnings[0].startswith(
+        f"{found.duplicates['parted']} photos were tested by heads trained on"
+    )
+
+
+def test_the_same_figure_either_way_is_said_once(bursts):
+    duplicates, _ = duplicates_of(bursts, True)
+    interval, folds = {"mean": 0.8, "low": 0.7, "high": 0.9}, [Fold(0, 0, np.array([1]), np.array([0]))]
+    words = describe_duplicates(duplicates, folds, interval, together=0.8)["words"]
+    assert words.startswith("1 photo was tested by heads trained on a near-duplicate")
+    assert words.endswith("keeps them together (80.0 % either way)")
 
 
 def test_a_difference_within_the_interval_is_not_oversold(bursts):
     duplicates, _ = duplicates_of(bursts, True)
     interval = {"mean": 0.8, "low": 0.7, "high": 0.9}
-    near, far = (describe_duplicates(duplicates, [], one, interval)["words"] for one in (0.85, 0.95))
+    near, far = (
+        describe_duplicates(duplicates, [], interval, at_random=one)["words"] for one in (0.85, 0.95)
+    )
     assert (
         "85.0 % as split at random, 80.0 % with" in near and "that alone may make such a difference" in near
     )
