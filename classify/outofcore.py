@@ -28,13 +28,13 @@ from featurize.table import FeatureTable
 from featurize.tablefile import table_batches, table_kind
 from featurize.terminal import log
 
-SHARE = 0.25  # of the memory: to train on vectors of this size takes about four times as much
+SHARE = 1 / 6  # of the memory: training on a million vectors was seen to take five and a half times as much
 CAN_SET = frozenset({"C", "max_iter", "tol", "class_weight", "random_state"})
 ROW = "row"  # the name of a column that carries row numbers through a choice of rows
 
 
 def exceeds_memory(path: str | Path, features: str | None = None, *, memory: int | None = None) -> bool:
-    """Whether the vectors of a table take more than a quarter of the memory.
+    """Whether the vectors of a table take more than a sixth of the memory.
 
     Parameters
     ----------
