@@ -186,9 +186,9 @@ def fit_head(head, X, y, groups=None, variant=None):
         prefix += f"{name}__"
     takes_both = all(has_fit_parameter(last, key) for key in extra)
     passed = {prefix + key: value for key, value in extra.items()} if takes_both else {}
-    # One thread: the products of a fit are many and small, and several threads wait for each other at each; where
-    # other programs work too, two took four times the processor time of one, and longer by the clock.
-    with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
+    # One thread for linear algebra: the products of a fit are many and small, and several threads wait for each other
+    # at each; where other programs work too, two took four times the processor time of one, and longer by the clock.
+    with threadpool_limits(1, "blas"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with interruptible():
             fitted.fit(X, np.asarray(y), **passed)

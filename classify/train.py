@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
+from threadpoolctl import threadpool_limits
 
 from classify.failures import check_probabilities, fit_failed
 from classify.heads import HEADS, fit_head, head_name, make_head
@@ -130,7 +131,7 @@ def train(
             log.info("tuned on %d folds by %s: %s", tuning.n_folds, tune, head)
             unfitted = make_head(head, widths=widths, seed=seed)
         # `fit_head` takes one processor; another looks for outliers. One thread each: so sums never change order.
-        with _threads(1), ThreadPoolExecutor(1) as other:
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as other:
             described = other.submit(_model, table, rows, features, relabel, seed)
             if jobs == 1 or X.nbytes > BESIDE:
                 described.result()
@@ -216,7 +217,7 @@ def train_in_steps(
         if save is not None:
             save(snapshot(fitted, {"best_step": step}), step)
 
-    with _threads(1):  # steps are small: several threads would mostly wait for each other
+    with threadpool_limits(1, "blas"):  # steps are small: several threads would mostly wait for each other
         return snapshot(*fit_in_steps(unfitted, X, y, training, validation, plan, seed=seed, save=keep))
 
 
@@ -276,8 +277,6 @@ def _fit(unfitted: Any, X: np.ndarray, y: np.ndarray, rows: FeatureTable, head: 
 
 
 def _threads(jobs: int | None):
-    from threadpoolctl import threadpool_limits
-
     return threadpool_limits(jobs) if jobs else contextlib.nullcontext()
 
 
