@@ -22,7 +22,9 @@ def add_network_options(command: argparse.ArgumentParser) -> None:
         "--parity", choices=["retrain"], help="read and resize photos as TensorFlow's retrain.py did"
     )
     group.add_argument("--graph-input", metavar="TENSOR", help="where pixels enter a FILE.pb")
-    group.add_argument("--graph-size", type=int, metavar="N", help="side of its square input, in pixels")
+    group.add_argument(
+        "--graph-size", type=int, metavar="N", help="side of its square input, 1 to 1,024 pixels"
+    )
     group.add_argument("--graph-mean", type=float, metavar="M", help="pixels enter as (RGB - M) / S")
     group.add_argument("--graph-std", type=float, metavar="S", help="see --graph-mean")
 

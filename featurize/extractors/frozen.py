@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from featurize.extractors.effects import check_effects
 from featurize.extractors.joined import join_graphs
 from featurize.terminal import log
 
@@ -102,6 +103,8 @@ class FrozenFunction:
     def __init__(self, graphs: Sequence[bytes]):
         tf = import_tensorflow()
         definitions = [tf.compat.v1.GraphDef.FromString(graph) for graph in graphs]
+        for definition in definitions:
+            check_effects(definition, OUTPUT)
         definition, outputs = join_graphs(definitions, INPUT, OUTPUT)
         # A session runs the graph as it stands; to make a tf.function of it copies its 40 MB twice, which takes 1.5 s.
         with tf.Graph().as_default() as graph:
@@ -171,9 +174,13 @@ def freeze_graph(data: bytes, tensors: tuple[str, str], side: int, precision: st
     ------
     ValueError
         If TensorFlow cannot run the graph, or the output is no vector.
+    WeightsError
+        If running it would do more than compute; see `featurize.extractors.effects`.
     """
     tf = import_tensorflow()
     definition = tf.compat.v1.GraphDef.FromString(data)
+    # First of all: to import and to optimise a graph runs parts of it.
+    check_effects(definition, tensors[1], tensors[0])
     _free_the_batch(definition)
     with tf.Graph().as_default() as graph:
         x = tf.compat.v1.placeholder(tf.float32, [None, side, side, 3], name=INPUT)

@@ -13,6 +13,7 @@ from featurize.errors import UsageError
 from featurize.extractors.base import Extractor
 from featurize.extractors.engines import Function, find_engine
 from featurize.extractors.parity import check_parity, retrain_pixels
+from featurize.extractors.trial import try_out
 from featurize.pixels import Photo, decode_policy, resize
 from featurize.terminal import log
 
@@ -157,24 +158,36 @@ class FrozenExtractor(Extractor):
             start = time.perf_counter()
             engine.start()
             imported = time.perf_counter()
-            self._loaded, self._loaded_for = engine.load(self._graphs(team), self.precision), key
+            graphs, made = self._graphs(team)
+            loaded = engine.load(graphs, self.precision)
+            if made:
+                try_out(team, loaded)
+                self._keep(made)
+            self._loaded, self._loaded_for = loaded, key
             log.debug("importing %s took %.2f s", self.engine, imported - start)
             log.debug("loading %s took %.2f s", names, time.perf_counter() - imported)
         return self._loaded
 
-    def _graphs(self, team: Sequence[Any]) -> list[bytes]:
-        """The graphs of `team`: kept from an earlier run, or made and kept now."""
-        from featurize.store import keep_graph, kept_graph
+    def _graphs(self, team: Sequence[Any]) -> tuple[list[bytes], dict[str, bytes]]:
+        """The graphs of `team`, and by fingerprint those that were made now: the others were kept earlier."""
+        from featurize.store import kept_graph
 
         store = getattr(self, "_kept", None)
         prints = [extractor.fingerprint() for extractor in team]
-        graphs = [kept_graph(store, one) if store is not None else None for one in prints]
-        missing = [number for number, graph in enumerate(graphs) if graph is None]
+        kept = {one: kept_graph(store, one) if store is not None else None for one in prints}
+        missing = [one for one, graph in kept.items() if graph is None]
+        made: dict[str, bytes] = {}
         if missing:
             frozen_in = find_engine(self.engine).frozen_in(self.precision)
-            made = self.freeze([team[number] for number in missing], frozen_in)
-            for number, graph in zip(missing, made, strict=True):
-                graphs[number] = graph
-                if store is not None:
-                    keep_graph(store, prints[number], graph)
-        return [graph for graph in graphs if graph is not None]
+            graphs = self.freeze([team[prints.index(one)] for one in missing], frozen_in)
+            made = dict(zip(missing, graphs, strict=True))
+        return [made.get(one) or kept[one] or b"" for one in prints], made
+
+    def _keep(self, made: dict[str, bytes]) -> None:
+        """Keep graphs that were made, and tried, for a quick start next time."""
+        from featurize.store import keep_graph
+
+        store = getattr(self, "_kept", None)
+        if store is not None:
+            for fingerprint, graph in made.items():
+                keep_graph(store, fingerprint, graph)

@@ -1,5 +1,6 @@
 """Frozen TensorFlow graphs (``.pb`` files) as extractors."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +15,10 @@ from featurize.extractors.frozen_extractor import FrozenExtractor
 from featurize.extractors.graphdef import Node, read_graph
 from featurize.extractors.known_graphs import KnownGraph, candidates, recognise
 from featurize.extractors.weights import what_it_is
+
+# Published networks take up to 800 pixels; a batch of 32 photos of this side is 400 MB of numbers, before the first
+# layer.
+LARGEST_SIDE = 1024
 
 
 class FrozenGraph(FrozenExtractor):
@@ -32,9 +37,9 @@ class FrozenGraph(FrozenExtractor):
     output : str, optional
         The tensor where the vector is read; averaged over its area if it has one.
     size : int, optional
-        Side of the square input, in pixels.
+        Side of the square input, 1 to 1,024 pixels.
     mean, std : float, optional
-        Pixels enter as (RGB - mean) / std.
+        Pixels enter as (RGB - mean) / std; both finite, std above 0.
     precision, preprocess, batch_size, store, parity, engine
         See `featurize.extractors.backbones.Backbone`. With ``parity="retrain"`` the vectors are those that
         retrain.py wrote into its bottleneck files.
@@ -42,10 +47,11 @@ class FrozenGraph(FrozenExtractor):
     Raises
     ------
     WeightsError
-        If the file is missing or no frozen graph; raised at first use, not here.
+        If the file is missing or no frozen graph, or the graph does more than compute (it is not run then),
+        mixes the photos of a batch, or gives numbers that are not finite; raised at first use, not here.
     UsageError
-        If the graph is unknown and an argument is missing, or it has no such tensor; the message lists those
-        that come into question.
+        If the graph is unknown and an argument is missing or out of range, or it has no such tensor; the message
+        lists those that come into question.
     """
 
     family = "FILE.pb"
@@ -157,12 +163,10 @@ class FrozenGraph(FrozenExtractor):
             raise UsageError(
                 f"{self.file}: {found.what} that {said}",
                 f"inputs: {', '.join(inputs[:4]) or 'none'}; outputs might be {', '.join(outputs[:12]) or 'none'}; "
-                "give input=, output=, size=, mean= and std= (pixels enter as (RGB - mean) / std)",
+                "give FILE.pb:TENSOR (the output), --graph-input, --graph-size, --graph-mean and --graph-std; in "
+                "Python output=, input=, size=, mean= and std= (pixels enter as (RGB - mean) / std)",
             )
-        if found.std == 0 or not isinstance(found.size, int) or found.size < 1:
-            raise UsageError(
-                f"size {found.size!r}, std {found.std!r}", "give a size of pixels, and a std above 0"
-            )
+        _check_numbers(found)
         return found
 
     def freeze(self, team: Sequence[Any], precision: str) -> list[bytes]:
@@ -171,11 +175,13 @@ class FrozenGraph(FrozenExtractor):
         data, found = self._path().read_bytes(), self.resolved()
         try:
             return [freeze_graph(data, (str(found.input), one.end), one.side, precision) for one in team]
+        except WeightsError as error:
+            raise WeightsError(f"{self.file} is not used: {error.args[0]}", error.hint) from None
         except Exception as error:
             # TensorFlow raises ValueError, TypeError and its own kinds for graphs that do not fit together.
             raise WeightsError(
                 f"{self.file} cannot be run: {' '.join(str(error).split())[:200]}",
-                "give other tensors with input= and output=, or a graph whose variables are frozen",
+                "give other tensors (--graph-input, FILE.pb:TENSOR; in Python input=, output=), or another graph",
             ) from error
 
     def _path(self) -> Path:
@@ -192,6 +198,24 @@ class FrozenGraph(FrozenExtractor):
         if getattr(self, "_digested", None) != path:
             self._digest, self._digested = self._digest_of(path), path
         return self._digest
+
+
+def _check_numbers(found: KnownGraph) -> None:
+    """Refuse a size, mean or std with which no photo can enter a network."""
+    size, mean, std = found.size, found.mean, found.std
+    if not isinstance(size, int) or not 1 <= size <= LARGEST_SIDE:
+        raise UsageError(
+            f"graph size {size!r}", f"give the side of the square input, 1 to {LARGEST_SIDE:,} pixels"
+        )
+    if not _is_finite(mean) or not _is_finite(std) or std <= 0:  # type: ignore[operator]
+        raise UsageError(
+            f"graph mean {mean!r}, std {std!r}",
+            "pixels enter as (RGB - mean) / std: give a finite mean, and a finite std above 0",
+        )
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 @lru_cache(maxsize=4)

@@ -1,0 +1,72 @@
+"""A network that was just frozen is tried before its vectors are believed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from featurize.errors import BottleheadError, WeightsError
+from featurize.extractors.engines import Function
+from featurize.pixels import Photo, golden_image
+
+# Relative, by precision: batches of another size may add up in another order, which costs 1e-6 in float32. A network
+# that looks at the whole batch (batch norm as in training) is far off.
+TOLERANCE = {"float32": 1e-4, "bfloat16": 1e-2}
+
+
+def try_out(team: Sequence[Any], function: Function) -> None:
+    """Refuse a network that cannot be run, gives no finite numbers, or whose vectors depend on the batch.
+
+    The synthetic image is run alone, and between two others.
+
+    Parameters
+    ----------
+    team : sequence of FrozenExtractor
+        One for each output of `function`.
+    function : Function
+
+    Raises
+    ------
+    WeightsError
+    """
+    first = team[0]
+    golden = golden_image()
+    photos = [Photo.from_array(rgb) for rgb in (255 - golden, golden, np.zeros_like(golden))]
+    prepared = [first.prepare(photo) for photo in photos]
+    try:
+        alone = function(first.gather(prepared[1:2]))
+        beside = function(first.gather(prepared))
+    except BottleheadError:
+        raise
+    except Exception as error:
+        # TensorFlow and OpenVINO have kinds of their own for each way in which a network can fail.
+        raise WeightsError(
+            f"{first.name} cannot be run: {' '.join(str(error).split())[:200]}",
+            "the network must take a batch of any number of photos; give other tensors, or another graph",
+        ) from error
+    for one, single, several in zip(team, alone, beside, strict=True):
+        _check(one.name, one.precision, single, several, len(photos))
+
+
+def _check(name: str, precision: str, single: np.ndarray, several: np.ndarray, n_photos: int) -> None:
+    for matrix, count in ((single, 1), (several, n_photos)):
+        if len(matrix) != count:
+            raise WeightsError(
+                f"{name} gives {len(matrix)} vectors for {count} photos in one batch",
+                "read a tensor that has one row per photo",
+            )
+    if not (np.isfinite(single).all() and np.isfinite(several).all()):
+        raise WeightsError(
+            f"{name} gives numbers that are not finite (NaN or infinity) for the test image",
+            "the weights are damaged, or pixels enter the network with another mean and std than it was made for",
+        )
+    length = np.linalg.norm(single.astype(np.float64))
+    distance = np.linalg.norm(several[1].astype(np.float64) - single[0])
+    if distance > TOLERANCE[precision] * length:
+        share = f"{distance / length:.2g} of its length" if length else f"{distance:.2g}"
+        raise WeightsError(
+            f"{name} mixes the photos of a batch: the vector of the test image changes by {share} when others are "
+            "beside it",
+            "a vector must depend on its photo alone: freeze the network for inference (batch norm with its stored "
+            "mean and variance), or read an earlier tensor",
+        )

@@ -1,0 +1,72 @@
+"""A network is tried when it was frozen: finite numbers, one vector per photo, none that depends on the others."""
+
+import numpy as np
+import pytest
+
+from featurize import Store
+from featurize.errors import WeightsError
+from featurize.extractors.graphs import FrozenGraph
+
+pytestmark = pytest.mark.tensorflow
+
+
+@pytest.fixture(scope="module")
+def tf():
+    import tensorflow
+
+    return tensorflow
+
+
+@pytest.fixture
+def graph_of(tf, tmp_path):
+    """A FrozenGraph that computes ``build(mean colour)``."""
+
+    def make(build):
+        with tf.Graph().as_default() as graph:
+            x = tf.compat.v1.placeholder(tf.float32, [None, 8, 8, 3], name="photo")
+            tf.identity(build(x), name="pooled")
+        path = tmp_path / "g.pb"
+        path.write_bytes(graph.as_graph_def().SerializeToString())
+        return FrozenGraph(path, output="pooled", mean=0, std=1)
+
+    return make
+
+
+def vectors(tf, x):
+    return tf.reduce_mean(x, [1, 2])
+
+
+def test_numbers_that_are_not_finite_are_refused(tf, graph_of):
+    graph = graph_of(lambda x: tf.math.log(vectors(tf, x) - 1000.0))
+    with pytest.raises(WeightsError, match="g:pooled gives numbers that are not finite"):
+        graph.width  # noqa: B018
+
+
+def test_another_number_of_vectors_than_of_photos_is_refused(tf, graph_of):
+    graph = graph_of(lambda x: tf.reduce_mean(x, [0, 1, 2]))
+    with pytest.raises(WeightsError, match="3 vectors for 1 photos"):
+        graph.width  # noqa: B018
+
+
+@pytest.mark.parametrize("share", [1.0, 0.01])
+def test_a_network_that_mixes_the_photos_of_a_batch_is_refused_every_time(tf, graph_of, tmp_path, share):
+    def build(x):
+        y = vectors(tf, x)
+        return y - share * tf.reduce_mean(y, 0, keepdims=True)
+
+    graph = graph_of(build)
+    for _ in range(2):  # nothing of it was kept that would be believed later
+        graph.attach(Store(tmp_path / "store"))
+        with pytest.raises(WeightsError, match="mixes the photos of a batch"):
+            graph.width  # noqa: B018
+
+
+def test_a_network_that_takes_one_photo_only_says_so(tf, graph_of):
+    graph = graph_of(lambda x: vectors(tf, tf.ensure_shape(x, [1, 8, 8, 3])))
+    with pytest.raises(WeightsError, match=r"g:pooled cannot be run.*a batch of any number of photos"):
+        graph.width  # noqa: B018
+
+
+def test_a_network_whose_vector_of_the_test_image_is_zero_passes(tf, graph_of):
+    graph = graph_of(lambda x: tf.nn.relu(vectors(tf, x) - 1000.0))
+    assert not graph.transform([np.zeros((8, 8, 3), np.uint8)]).any()
