@@ -116,7 +116,7 @@ def _units(tasks: Sequence[Task], jobs: int) -> list[list[int]]:
     """
     sides: dict[tuple, list[int]] = {}
     for i, task in enumerate(tasks):
-        sides.setdefault((task.features, task.fold.repeat, task.fold.fold), []).append(i)
+        sides.setdefault((task.features, id(task.fold)), []).append(i)
     return list(sides.values()) if len(sides) >= jobs else [[i] for i in range(len(tasks))]
 
 
