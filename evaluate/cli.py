@@ -147,10 +147,13 @@ def _compare(args: argparse.Namespace) -> int:
 
     check_ours()
     check_outputs(args)
-    if args.test and (args.cv, args.repeats, args.folds) != (5, 1, "stratified"):
+    if args.test and args.folds != "stratified":
+        raise UsageError("--test was given with --folds, which divide one table", "leave one of the two out")
+    if (args.test or args.folds != "stratified") and (args.cv, args.repeats) != (5, 1):
+        what = "--test" if args.test else f"--folds {args.folds}"
         raise UsageError(
-            "--test was given with --cv, --repeats or --folds, which divide one table",
-            "leave them out: every photo of the test table is tested once, by heads trained on all of the other table",
+            f"{what} was given with --cv or --repeats, which would have no effect",
+            "leave them out: they are for stratified folds",
         )
     relabel = read_relabel(args.relabel) if args.relabel else None
     balanced = {"class_weight": "balanced"} if args.balanced else {}
