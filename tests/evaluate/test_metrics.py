@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluate import metrics
@@ -47,6 +47,7 @@ def test_balanced_accuracy_ignores_labels_that_no_image_has():
     assert metrics.balanced_accuracy(["cat", "cat"], ["cat", "dog"]) == 0.5
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1, max_size=40))
 def test_confusion_and_per_label_tell_the_same_story(pairs):
     label, predicted = map(list, zip(*pairs, strict=True))

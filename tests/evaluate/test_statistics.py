@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -38,6 +38,7 @@ def test_wilson_at_the_ends_is_closed_there_and_open_on_the_other_side(right, en
     assert 0.2 < found.high - found.low < 0.3
 
 
+@settings(deadline=None)
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_holds_its_mean_and_stays_between_0_and_1(case):
     found = wilson_interval(*case)
@@ -116,6 +117,7 @@ def test_photos_of_a_leaf_that_err_together_make_it_wider_whatever_their_order()
     assert (again.low, again.high) == pytest.approx((together.low, together.high))
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=2, max_size=40), st.integers(1, 10))
 def test_every_interval_holds_what_was_measured(right, n_folds):
     image = np.arange(len(right))
@@ -163,6 +165,7 @@ def test_no_difference_anywhere_has_p_1_and_a_constant_one_p_0():
     assert paired_difference([0.8, 0.8], [0.5, 0.5], [10, 10], [10, 10]).p_value == 0.0
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=10))
 def test_swapping_the_sides_flips_the_difference(pairs):
     one, other = map(list, zip(*pairs, strict=True))
