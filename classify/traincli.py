@@ -73,7 +73,7 @@ def add_train(commands: Any) -> None:
         "--out-of-core",
         action="store_true",
         help="train softmax without holding the vectors in memory, in passes over the table; done without being "
-        "asked where they take more than a sixth of it",
+        "asked where they take more than an eighth of it",
     )
     _add_tuning(parser)
     _add_operating_point(parser)
@@ -176,7 +176,7 @@ def _exceeds_memory(args: argparse.Namespace, head: str) -> bool:
         return args.out_of_core
     possible = not given and can_train(head)
     log.warning(
-        "the vectors take more than a sixth of the memory: %s",
+        "the vectors take more than an eighth of the memory: %s",
         "training goes through the file again and again"
         if possible
         else "only a plain softmax does without it",

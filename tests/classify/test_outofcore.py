@@ -128,13 +128,13 @@ def test_other_heads_and_gaps_are_refused(tmp_path):
         train_out_of_core(tmp_path / "none.parquet")
 
 
-def test_a_table_exceeds_memory_from_a_sixth_on(tmp_path):
+def test_a_table_exceeds_memory_from_an_eighth_on(tmp_path):
     path = tmp_path / "t.parquet"
     photos(100).write(path)
     n_bytes = 100 * 64 * 4
-    assert exceeds_memory(path, "net", memory=6 * n_bytes - 1)
-    assert not exceeds_memory(path, "net", memory=6 * n_bytes)
-    assert exceeds_memory(path, memory=6 * n_bytes)  # with its texture values
+    assert exceeds_memory(path, "net", memory=8 * n_bytes - 1)
+    assert not exceeds_memory(path, "net", memory=8 * n_bytes)
+    assert exceeds_memory(path, memory=8 * n_bytes)  # with its texture values
     assert not exceeds_memory(tmp_path / "none.parquet", memory=1)
     path.write_bytes(b"PAR1 no table")
     assert not exceeds_memory(path, memory=1)
