@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ import numpy as np
 from featurize.contents import read_image
 from featurize.extractors.base import Extractor
 from featurize.extractors.distort import DistortedPhoto, Distortion
+from featurize.extractors.finite import NOT_FINITE, finite_rows
 from featurize.pixels import ImageRejected, Photo
 from featurize.runner import Members, Runner
 
@@ -50,9 +51,10 @@ class Failed:
 def compute(tasks: list[Task], extractors: list[Extractor], *, jobs: int) -> Iterator[Batch | Failed]:
     """Compute every task; what is ready is yielded as it comes.
 
-    An image fails for all extractors or for none: its reason is yielded before any of its vectors would be.
+    An image that cannot be read fails before any of its vectors would be yielded. One for which an extractor gives
+    numbers that are not finite may have had vectors of others before, and may have some after.
     """
-    teams = _teams(extractors)
+    teams = find_teams(extractors)
     waiting: dict[Members, list[tuple[Task, np.ndarray]]] = {}
     with ThreadPoolExecutor(jobs, thread_name_prefix="decode") as pool, Runner(extractors) as runner:
         for task, prepared in _ahead(pool, tasks, lambda task: _prepare(task, extractors, teams)):
@@ -64,11 +66,11 @@ def compute(tasks: list[Task], extractors: list[Extractor], *, jobs: int) -> Ite
                 queue.append((task, ready))
                 if len(queue) >= runner.size(members):
                     del waiting[members]
-                    yield from _run(runner, members, queue)
+                    yield from _run(extractors, runner, members, queue)
         for members, queue in waiting.items():
-            yield from _run(runner, members, queue)
+            yield from _run(extractors, runner, members, queue)
         for about, matrices in runner.rest():
-            yield from _batches(about, matrices)
+            yield from _batches(extractors, about, matrices)
 
 
 def in_hand(extractors: list[Extractor]) -> int:
@@ -76,7 +78,7 @@ def in_hand(extractors: list[Extractor]) -> int:
     return AHEAD + max(extractor.batch_size for extractor in extractors)
 
 
-def _teams(extractors: list[Extractor]) -> list[Members]:
+def find_teams(extractors: Sequence[Extractor]) -> list[Members]:
     """The extractors by number, those together whose vectors come out of one run."""
     teams: dict[object, list[int]] = {}
     for number, extractor in enumerate(extractors):
@@ -135,14 +137,25 @@ def _read(task: Task) -> bytes:
     raise reasons[0]
 
 
-def _run(runner: Runner, members: Members, queue: list[tuple[Task, np.ndarray]]) -> Iterator[Batch]:
+def _run(
+    extractors: list[Extractor], runner: Runner, members: Members, queue: list[tuple[Task, np.ndarray]]
+) -> Iterator[Batch | Failed]:
     tasks = [task for task, _ in queue]
     for about, matrices in runner.run(members, [ready for _, ready in queue], (members, tasks)):
-        yield from _batches(about, matrices)
+        yield from _batches(extractors, about, matrices)
 
 
-def _batches(about: tuple[Members, list[Task]], matrices: list[np.ndarray]) -> Iterator[Batch]:
+def _batches(
+    extractors: list[Extractor], about: tuple[Members, list[Task]], matrices: list[np.ndarray]
+) -> Iterator[Batch | Failed]:
+    """What came back, each vector looked at: the one way into the store and into a table."""
     members, tasks = about
-    sha256, variants = [task.sha256 for task in tasks], [task.variant for task in tasks]
-    for number, matrix in zip(members, matrices, strict=True):
-        yield Batch(number, sha256, variants, matrix)
+    for number, values in zip(members, matrices, strict=True):
+        matrix, finite = finite_rows(values)
+        kept = [task for task, good in zip(tasks, finite, strict=True) if good]
+        for task, good in zip(tasks, finite, strict=True):
+            if not good:
+                yield Failed(task.sha256, f"{extractors[number].name} gave {NOT_FINITE}")
+        if kept:
+            matrix = matrix if len(kept) == len(tasks) else matrix[finite]
+            yield Batch(number, [task.sha256 for task in kept], [task.variant for task in kept], matrix)

@@ -10,12 +10,12 @@ import numpy as np
 
 from featurize.assemble import Row, assemble, keep_rows
 from featurize.contents import Content, FileIndex
-from featurize.errors import SourceError, StoreError, UsageError
+from featurize.errors import SourceError, UsageError
 from featurize.extractors import make_extractor
-from featurize.extractors.base import GOLDEN_SHA256, Extractor
+from featurize.extractors.base import Extractor
 from featurize.extractors.distort import Distortion
+from featurize.golden import golden_vectors
 from featurize.pipeline import Batch, Task, compute, in_hand
-from featurize.pixels import Photo, golden_image
 from featurize.section import Section, ShardWriter
 from featurize.shard import image_keys
 from featurize.source import Source, SourceImage, list_source
@@ -99,7 +99,8 @@ def extract(
     Returns
     -------
     FeatureTable
-        One row per image (and copy), sorted by name. Images that cannot be read have no row; each is logged with its
+        One row per image (and copy), sorted by name. Images that cannot be read, or for which an extractor gives
+        numbers that are not finite, have no row; each is logged with its
         reason. See `run_extraction` for the full account.
 
     Raises
@@ -167,6 +168,8 @@ def run_extraction(
     if not rows:
         raise NothingReadable(source, rejects)
 
+    # First, because an extractor that fails here fails everywhere.
+    golden = golden_vectors(chosen, sections)
     places: dict[Key, list[int]] = {}
     for row, (_, content, variant) in enumerate(rows):
         places.setdefault((content.sha256, variant), []).append(row)
@@ -187,7 +190,6 @@ def run_extraction(
         raise NothingReadable(source, rejects)
     if failed:
         matrices = [keep_rows(matrix, np.flatnonzero(kept)) for matrix in matrices]
-    golden = [_golden(extractor, section) for extractor, section in zip(chosen, sections, strict=True)]
     table = assemble(source, rows, chosen, matrices, golden, distort)
     n_unique = len({sha256 for sha256, _ in places}) - len(failed)
     return Extraction(table, sorted(rejects), source.ignored, n_computed, n_unique - n_computed, n_read)
@@ -285,16 +287,3 @@ def _compute_missing(
         if keys:
             section.compact()
     return failed, len({sha256 for sha256, _ in needed} - set(failed))
-
-
-def _golden(extractor: Extractor, section: Section) -> np.ndarray:
-    """The vector of the synthetic image, from the store like any other image's."""
-    vector = np.empty((1, extractor.width), dtype=np.float32)
-    keys = image_keys([GOLDEN_SHA256])
-    if not section.load(keys, vector).all():
-        vector = extractor.vectors([extractor.prepare(Photo.from_array(golden_image()))]).astype(np.float32)
-        try:
-            section.write(keys, vector)
-        except StoreError as error:
-            log.debug("the golden vector was not stored: %s", error)
-    return vector[0]

@@ -92,8 +92,10 @@ class Section:
                         places, sources = _matches(ordered, content[0])
                     for part in range(0, len(places), ROWS_AT_ONCE):
                         rows = order[places[part : part + ROWS_AT_ONCE]]
-                        matrix[rows] = content[1][sources[part : part + ROWS_AT_ONCE]]
-                        found[rows] = True
+                        block = content[1][sources[part : part + ROWS_AT_ONCE]]
+                        matrix[rows] = block
+                        # What is not finite was stored by an earlier version; it counts as missing.
+                        found[rows] = np.isfinite(block).all(axis=1)
                     del content
                     release_memory()
         return found

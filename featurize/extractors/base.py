@@ -17,10 +17,12 @@ import numpy as np
 
 from featurize.contents import read_image
 from featurize.errors import SourceError, UsageError
+from featurize.extractors.finite import NOT_FINITE, finite_rows
 from featurize.extractors.steps import apply_steps, describe_steps
 from featurize.pixels import ImageRejected, Photo, golden_image
 
 GOLDEN_SHA256 = hashlib.sha256(golden_image().tobytes()).hexdigest()
+LEAVE_OUT = "leave it out, or use featurize.extract, which sets such images aside"
 
 
 class Extractor:
@@ -210,7 +212,8 @@ class Extractor:
         Raises
         ------
         SourceError
-            If an image cannot be read; `featurize.extract` instead rejects it and goes on.
+            If an image cannot be read, or its vector is not finite; `featurize.extract` instead rejects it and
+            goes on.
         """
         images = self._images(X)
         if self.store is not None and images and not isinstance(images[0], np.ndarray):
@@ -220,7 +223,11 @@ class Extractor:
         result = np.empty((len(images), self.width), dtype=np.float32)
         for start in range(0, len(images), self.batch_size):
             batch = images[start : start + self.batch_size]
-            result[start : start + len(batch)] = self.vectors([self._prepared(image) for image in batch])
+            matrix, finite = finite_rows(self.vectors([self._prepared(image) for image in batch]))
+            if not finite.all():
+                image = batch[int(np.argmin(finite))]
+                raise SourceError(f"{_shown(image)}: {self.name} gave {NOT_FINITE}", LEAVE_OUT)
+            result[start : start + len(batch)] = matrix
         return self._output(result)
 
     def _images(self, X) -> list:
@@ -245,10 +252,7 @@ class Extractor:
             )
             return self.prepare(photo)
         except ImageRejected as rejected:
-            shown = "an image" if isinstance(image, np.ndarray) else str(image)
-            raise SourceError(
-                f"{shown}: {rejected}", "leave it out, or use featurize.extract, which sets such images aside"
-            ) from rejected
+            raise SourceError(f"{_shown(image)}: {rejected}", LEAVE_OUT) from rejected
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """A name for each number of a vector, as an array of objects."""
@@ -302,6 +306,10 @@ class Extractor:
         if hasattr(self, "_sklearn_output_config"):
             kept["_sklearn_output_config"] = self._sklearn_output_config
         return kept
+
+
+def _shown(image: Any) -> str:
+    return "an image" if isinstance(image, np.ndarray) else str(image)
 
 
 def _arguments(cls: type) -> dict[str, Any]:

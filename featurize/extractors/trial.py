@@ -7,6 +7,7 @@ import numpy as np
 
 from featurize.errors import BottleheadError, WeightsError
 from featurize.extractors.engines import Function
+from featurize.extractors.finite import NOT_FINITE
 from featurize.pixels import Photo, golden_image
 
 # Relative, by precision: batches of another size may add up in another order, which costs 1e-6 in float32. A network
@@ -57,7 +58,7 @@ def _check(name: str, precision: str, single: np.ndarray, several: np.ndarray, n
             )
     if not (np.isfinite(single).all() and np.isfinite(several).all()):
         raise WeightsError(
-            f"{name} gives numbers that are not finite (NaN or infinity) for the test image",
+            f"{name} gives {NOT_FINITE} for the test image",
             "the weights are damaged, or pixels enter the network with another mean and std than it was made for",
         )
     length = np.linalg.norm(single.astype(np.float64))

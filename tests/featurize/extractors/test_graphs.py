@@ -151,7 +151,10 @@ def test_an_unknown_graph_lists_its_tensors_and_runs_when_they_are_named(tf, tmp
         tf.nn.relu(x - 100.0, name="bright")
     path = tmp_path / "own.pb"
     path.write_bytes(graph.as_graph_def().SerializeToString())
-    with pytest.raises(BottleheadError, match=r"needs output, mean, std.*inputs: photo:0.*bright:0"):
+    with pytest.raises(
+        BottleheadError,
+        match=r"needs output, mean, std.*inputs: photo:0.*bright:0; give FILE.pb:TENSOR.*--graph-mean",
+    ):
         FrozenGraph(path).fingerprint()
     with pytest.raises(BottleheadError, match="has no tensor dark:0"):
         FrozenGraph(path, output="dark").fingerprint()
@@ -201,3 +204,21 @@ def test_a_table_remembers_the_graph_and_a_stored_run_needs_no_tensorflow(poets,
         ).fingerprint()
         == (entry["fingerprint"])
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"std": float("nan")}, "std nan"),
+        ({"std": float("inf")}, "std inf"),
+        ({"std": -1.0}, "std -1"),
+        ({"std": 0.0}, "std 0"),
+        ({"mean": float("inf")}, "mean inf"),
+        ({"size": 0}, "graph size 0"),
+        ({"size": 1_000_000}, r"graph size 1000000 \(give the side of the square input, 1 to 1,024 pixels"),
+    ],
+)
+def test_numbers_with_which_no_photo_can_enter_are_refused(assets, given, message):
+    graph = FrozenGraph(assets / "weights" / "mobilenet_v1_0.25_128.pb", **given)
+    with pytest.raises(BottleheadError, match=message):
+        graph.fingerprint()
