@@ -161,9 +161,9 @@ def cross_validated_interval(
     and the same; it covers the accuracy of just these heads as the number of images grows [1]_, but they share
     training images, and on a few hundred images it is too narrow. It is made wider by the factor `widening`.
     Simulated on 100 to 750 photos, 70, 90 and 97 % right, alone or in groups of ten, with 5 and 10 folds and 1 and 5
-    repeats (``tests/benchmarks/statistics_simulation.py``) it holds 93 to 98 times in 100 the mean accuracy on new images
-    both of these heads and of heads trained on as many other images; with 8 groups only 96 to 98 times. The corrected
-    t interval over the folds [2]_, which is not printed, holds it 97 to 99 times.
+    repeats (``tests/benchmarks/statistics_simulation.py``) it holds 92 to 98 times in 100 the mean accuracy on new
+    images both of these heads and of heads trained on as many other images; with 8 groups only 96 to 98 times. The
+    corrected t interval over the folds [2]_, which is not printed, holds it 97 to 99 times.
 
     Parameters
     ----------
