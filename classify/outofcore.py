@@ -13,6 +13,7 @@ from scipy.special import expit, log_expit, logsumexp
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.utils.class_weight import compute_class_weight
+from threadpoolctl import threadpool_limits
 
 from classify.heads import make_head
 from classify.memory import total_memory
@@ -114,7 +115,8 @@ def train_out_of_core(
     for _, X in stream:
         scaling.add(X)
     scaler = scaling.result()
-    fitted = _fit(classifier, scaler, stream, labels, codes)
+    with threadpool_limits(1):  # a few scores per row: threads would only wait for each other
+        fitted = _fit(classifier, scaler, stream, labels, codes)
     described = first.metadata["features"]
     ids = FeatureTable(rows.ids, {}, rows.metadata)
     columns = {
