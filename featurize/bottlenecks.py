@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from featurize.errors import SourceError
+from featurize.extractors.finite import finite_rows
 from featurize.files import name_as_text
 from featurize.table import FeatureTable
 
@@ -79,9 +80,11 @@ def import_bottlenecks(folder: str | os.PathLike, features: Sequence[str] | None
     rejects: list[tuple[str, str]] = []
     vectors: dict[str, dict[str, np.ndarray]] = {}
     ignored: Counter[str] = Counter()
-    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+    for path in sorted(root.rglob("*")):
         name = path.relative_to(root)
         match = FILE_NAME.fullmatch(path.name)
+        if match is None and path.is_dir():
+            continue
         if match is None or len(name.parts) < 2:
             ignored[path.suffix.lower() or "without ending"] += 1
             continue
@@ -110,6 +113,8 @@ def import_bottlenecks(folder: str | os.PathLike, features: Sequence[str] | None
 
 def _read(path: Path) -> np.ndarray:
     """The numbers of one file; ValueError says why not."""
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise ValueError(_what_it_is(path))
     try:
         if path.stat().st_size > LARGEST:
             raise ValueError("too large for one vector")
@@ -122,12 +127,18 @@ def _read(path: Path) -> np.ndarray:
         raise ValueError("the file is empty")
     parts = text.split(",")
     try:
-        vector = np.array([float(part) for part in parts], dtype=np.float64).astype(np.float32)
+        matrix, finite = finite_rows(np.array([[float(part) for part in parts]]))
     except ValueError:
         raise ValueError("not numbers separated by commas") from None
-    if not np.isfinite(vector).all():
-        raise ValueError("numbers that are not finite")
-    return vector
+    if not finite.all():
+        raise ValueError("numbers that are not finite, or too large for 32 bits")
+    return matrix[0]
+
+
+def _what_it_is(path: Path) -> str:
+    if path.is_dir():
+        return "a folder, not a file of numbers"
+    return "not a regular file" if path.exists() else "a link that leads nowhere"
 
 
 def _odd_widths(vectors: dict[str, dict[str, np.ndarray]]) -> list[tuple[str, str]]:

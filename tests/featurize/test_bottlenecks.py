@@ -1,6 +1,7 @@
 """retrain.py's text files as a table: every file is a row, a reject or ignored."""
 
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -52,6 +53,7 @@ def test_both_naming_schemes_become_columns(folder):
         ("1 2 3", "not numbers"),
         ("1,2", "2 numbers of mobilenet_0.50_224, where the others have 3"),
         ("1,2,nan", "not finite"),
+        ("1,2,1e300", "too large for 32 bits"),
         ("1,2,\xe9", "not a text of numbers"),
     ],
 )
@@ -61,6 +63,20 @@ def test_a_malformed_file_is_a_reject_with_its_reason(folder, text, reason):
     assert list(found.table.image) == ["daisy/1.jpg", "daisy/2_nohash_a.JPG"]
     assert len(found.rejects) == 1
     assert reason in found.rejects[0][1]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are not files here")
+def test_what_is_named_like_vectors_and_is_no_file_is_a_reject(folder):
+    os.mkfifo(folder / "rose" / "2.jpg.txt")
+    (folder / "rose" / "3.jpg.txt").mkdir()
+    (folder / "rose" / "4.jpg.txt").symlink_to("nowhere")
+    found = import_bottlenecks(folder)
+    assert len(found.table) == 3
+    assert found.rejects == [
+        ("rose/2.jpg.txt", "not a regular file"),
+        ("rose/3.jpg.txt", "a folder, not a file of numbers"),
+        ("rose/4.jpg.txt", "a link that leads nowhere"),
+    ]
 
 
 def test_an_image_without_all_networks_is_a_reject_and_other_files_are_counted(folder):
