@@ -63,8 +63,11 @@ def list_source(source: str | os.PathLike | Iterable, *, group_by: str | None = 
         If `group_by` is no regular expression with a capture group, or fits no image.
     """
     pattern = _compile(group_by or NOHASH)
+    where = None
     if not isinstance(source, str | os.PathLike):
-        found = _list_files(list(source))
+        given = list(source)
+        found = _list_files(given)
+        where = ", ".join(name_as_text(os.fspath(one)) for one in given[:4])
     else:
         path = Path(source)
         if path.is_dir():
@@ -84,7 +87,7 @@ def list_source(source: str | os.PathLike | Iterable, *, group_by: str | None = 
     if not found.images and not found.rejects:
         ignored = f" ({found.ignored.total()} other files were ignored)" if found.ignored else ""
         raise SourceError(
-            f"no images in {found.path}{ignored}",
+            f"no images in {where or found.path}{ignored}",
             f"expected files ending in {' '.join(sorted(ENDINGS))}, in one folder per class or all in one folder",
         )
     found.images = [_grouped(image, pattern) for image in found.images]

@@ -244,3 +244,11 @@ def test_a_folder_that_cannot_be_entered_is_named_as_it_was_given(tmp_path):
     (tmp_path / "d/loop").symlink_to(tmp_path / "d")
     ((name, reason),) = list_source([tmp_path / "d"]).rejects
     assert re.fullmatch(r".*/d/loop", name) and "already" in reason
+
+
+def test_an_empty_folder_among_listed_ones_is_named_as_it_was_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    touch(tmp_path / "other" / "notes.txt")
+    with pytest.raises(SourceError, match=r"^no images in empty, other \(1 other files were ignored\)"):
+        list_source(["empty", "other"])
