@@ -9,6 +9,9 @@ it is made on the first fold only, for ``--plain`` settings out of the 16, evenl
 
 Both search calibrated heads, which fit six times where a bare SVC fits once. The last row is a search of bare SVCs,
 without probabilities, from the same settings: it finds out less, in a sixth of the plain time.
+
+Measured once, on two processors that a dozen other programs wanted too, with ``--plain 1`` (believe the ratios only
+roughly): plainly 65.6 times as long, without probabilities 16.7 times; none of 734 decisions differed.
 """
 
 import time
