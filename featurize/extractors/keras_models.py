@@ -1,6 +1,7 @@
 """A declared network as a Keras model: built, filled with its weights, its layers found by name."""
 
 import re
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,8 @@ def build_model(network: Network, weights: Weights) -> Any:
     WeightsError
         If the weights are those of another network, or damaged.
     """
+    if weights.file is not None:
+        _check_network(network, weights.file)
     model = _keras_model(network)
     if weights.file is None:
         random_weights(model, weights.seed or 0)
@@ -120,18 +123,32 @@ def load_weights(model: Any, network: Network, path: str) -> None:
         if any(shape[-1:] == (IMAGENET_LABELS,) and len(shape) > 1 for shape in shapes):
             _load_without_head(model, network, path)
         else:
-            model.load_weights(path)
+            _load(model, path)
     except Exception as error:
         # Keras and h5py raise ValueError, OSError, KeyError, … with pages of text for a file that does not fit.
-        raise WeightsError(
-            f"{path} does not hold the weights of {network.name}: {_what_it_holds(path, error)}",
-            "give the weights of this network as a Keras .weights.h5 or .h5 file",
-        ) from error
+        raise _does_not_hold(network, path, _what_it_holds(path, error)) from error
+
+
+def _check_network(network: Network, path: str) -> None:
+    """Refuse a file that is certainly another network's, before seconds are spent on building this one."""
+    try:
+        others = _networks_of(path)
+    except Exception:
+        return  # a damaged file; what is wrong with it is said when it is loaded
+    if others and network.name not in others:
+        raise _does_not_hold(network, path, f"it holds those of {' or '.join(others[:4])}")
+
+
+def _load(model: Any, path: str) -> None:
+    """Keras' own loading; its pages of warnings about a file that does not fit end in an error, which is enough."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.load_weights(path)
 
 
 def _load_without_head(model: Any, network: Network, path: str) -> None:
     whole = _keras_model(network, include_top=True, classes=IMAGENET_LABELS)
-    whole.load_weights(path)
+    _load(whole, path)
     values = whole.get_weights()
     # The head comes last in every network of keras.applications.
     model.set_weights(values[: len(model.weights)])
@@ -152,17 +169,31 @@ def _shapes(path: str) -> Iterator[tuple[int, ...]]:
     yield from found
 
 
+def _does_not_hold(network: Network, path: str, instead: str) -> WeightsError:
+    return WeightsError(
+        f"{path} does not hold the weights of {network.name}: {instead}",
+        "give the weights of this network as a Keras .weights.h5 or .h5 file",
+    )
+
+
+def _networks_of(path: str) -> list[str]:
+    """The networks that have as many numbers as a file holds, with or without the ImageNet head."""
+    count = _count(path)
+    head = IMAGENET_LABELS
+    return [n.name for n in NETWORKS.values() if count in (n.parameters, n.parameters + head * (n.width + 1))]
+
+
+def _count(path: str) -> int:
+    return sum(int(np.prod(shape)) for shape in _shapes(path))
+
+
 def _what_it_holds(path: str, error: Exception) -> str:
     """The network that a file belongs to, by how many numbers it holds; else what Keras complained about."""
     try:
-        count = sum(int(np.prod(shape)) for shape in _shapes(path))
+        names, count = _networks_of(path), _count(path)
     except Exception:
         # Whatever h5py raises here, it has raised before.
         return f"it is damaged ({' '.join(str(error).split())[:120]})"
-    head = IMAGENET_LABELS
-    names = [
-        n.name for n in NETWORKS.values() if count in (n.parameters, n.parameters + head * (n.width + 1))
-    ]
     if names:
         return f"it holds those of {' or '.join(names[:4])}"
     return f"it holds {count:,} numbers, which fit none of the networks known here"

@@ -1,11 +1,14 @@
 """Frozen Inception v3 against Keras run directly, and the promise that a vector depends on its image alone."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
 
 from featurize import BottleheadError, FeatureTable, InceptionV3, Store, extract
 from featurize.extractors import extractor_from_metadata
+from featurize.extractors.backbones import Backbone
 from featurize.extractors.keras_models import layer_names
 from featurize.extractors.networks import NETWORKS
 from featurize.pixels import Photo
@@ -110,3 +113,19 @@ def test_weights_of_another_network_are_named(tmp_path):
     model.save_weights(tmp_path / "other.weights.h5")
     with pytest.raises(BottleheadError, match="does not hold the weights of inception_v3"):
         InceptionV3(weights=tmp_path / "other.weights.h5").transform([np.zeros((9, 9, 3), np.uint8)])
+
+
+def test_weights_that_fit_another_network_are_named_without_pages_of_warnings(weights, tmp_path):
+    strange = keras.applications.MobileNet(
+        include_top=False, weights=None, input_shape=(64, 64, 3), alpha=0.25
+    )
+    keras.Model(strange.input, strange.layers[40].output).save_weights(tmp_path / "part.weights.h5")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for file, what in (
+            (weights, "it holds those of inception_v3"),
+            (tmp_path / "part.weights.h5", "fit none"),
+        ):
+            with pytest.raises(BottleheadError, match=rf"does not hold the weights of resnet50.*{what}"):
+                Backbone("resnet50", file).transform([np.zeros((9, 9, 3), np.uint8)])
+    assert not said
