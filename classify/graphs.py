@@ -37,9 +37,10 @@ def import_graph(graph: str | os.PathLike, labels: str | os.PathLike, **options:
     Raises
     ------
     ModelError
-        If retrain.py has trained no layer of the graph, or the labels do not fit it.
+        If retrain.py has trained no layer of the graph, the layer holds numbers that are not finite, or the
+        labels do not fit it.
     WeightsError
-        If the graph is missing or none.
+        If the graph is missing, is none, or does more than compute (nothing of it is run then).
     """
     extractor = FrozenGraph(graph, parity="retrain", **options)
     nodes = extractor.graph()
@@ -60,6 +61,11 @@ def import_graph(graph: str | os.PathLike, labels: str | os.PathLike, **options:
             "give the labels file that retrain.py wrote together with the graph",
         )
     golden = extractor.vectors([extractor.prepare(Photo.from_array(golden_image()))])[0]
+    if not (np.isfinite(weights).all() and np.isfinite(biases).all()):
+        raise ModelError(
+            f"{graph} cannot be used: weights of its trained layer are not finite (NaN or infinity)",
+            "its training went astray; train again, with a smaller learning rate",
+        )
     return Model(
         head=_head(weights, biases, names),
         features=extractor.name,

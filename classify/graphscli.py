@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from featurize.networkcli import add_graph_options, graph_options
 from featurize.terminal import add_command, log
 
 
@@ -18,6 +19,7 @@ def add_import_graph(commands: Any) -> None:
     parser.add_argument("graph", metavar="GRAPH.pb", help="retrained_graph.pb, or output_graph.pb")
     parser.add_argument("labels", metavar="LABELS.txt", help="its labels, one a line")
     parser.add_argument("-o", "--output", required=True, metavar="MODEL", help="where to write the model")
+    add_graph_options(parser.add_argument_group("a network that is not recognised"))
 
 
 def _import_graph(args: argparse.Namespace) -> int:
@@ -26,7 +28,7 @@ def _import_graph(args: argparse.Namespace) -> int:
     from featurize.files import check_outputs
 
     check_outputs([args.output], [args.graph, args.labels])
-    model = import_graph(args.graph, args.labels)
+    model = import_graph(args.graph, args.labels, **graph_options(args))
     save_model(model, args.output)
     log.info(
         "wrote %s: %d labels on the %d numbers of %s; for a table that fits it, "

@@ -21,6 +21,11 @@ def add_network_options(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--parity", choices=["retrain"], help="read and resize photos as TensorFlow's retrain.py did"
     )
+    add_graph_options(group)
+
+
+def add_graph_options(group: Any) -> None:
+    """Add what a .pb file has to be told that is not recognised."""
     group.add_argument("--graph-input", metavar="TENSOR", help="where pixels enter a FILE.pb")
     group.add_argument(
         "--graph-size", type=int, metavar="N", help="side of its square input, 1 to 1,024 pixels"
@@ -39,14 +44,19 @@ def network_options(args: argparse.Namespace) -> dict[str, Any]:
     """
     from featurize.extractors import GRAPH_SPEC
 
-    values = {name: getattr(args, f"graph_{name}") for name in ("input", "size", "mean", "std")}
-    given = {name: value for name, value in values.items() if value is not None}
+    given = graph_options(args)
     if given and not any(GRAPH_SPEC.fullmatch(spec) for spec in args.features or []):
         raise UsageError(
             f"--graph-{next(iter(given))} is for a FILE.pb, and none is among the features",
             "add it to --features",
         )
     return {"engine": args.engine, **given, **({"parity": args.parity} if args.parity else {})}
+
+
+def graph_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The values of those options of `add_graph_options` that were given, as arguments of a FrozenGraph."""
+    values = {name: getattr(args, f"graph_{name}") for name in ("input", "size", "mean", "std")}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def add_network_commands(commands: Any) -> None:

@@ -119,3 +119,64 @@ def test_a_graph_that_was_moved_and_renamed_still_serves_its_model(files, photos
     moved = (tmp_path / "there.pb").rename(tmp_path / "another name.pb")
     after = predict(model, photos[:2], weights={model.parts[0]: str(moved)}, store=tmp_path / "two")
     np.testing.assert_array_equal(after.probabilities, before)
+
+
+def changed(files, folder, change):
+    """The graph after ``change(nodes by name, definition)``."""
+    import tensorflow as tf
+
+    definition = tf.compat.v1.GraphDef.FromString(files[0].read_bytes())
+    change({node.name: node for node in definition.node}, definition)
+    path = folder / "changed.pb"
+    path.write_bytes(definition.SerializeToString())
+    return path
+
+
+def test_a_graph_that_would_write_a_file_is_never_run(files, tmp_path, capsys):
+    import tensorflow as tf
+
+    from classify.cli import main
+
+    def write_a_file(nodes, definition):
+        with tf.Graph().as_default() as graph:
+            tf.io.write_file(str(tmp_path / "written"), "text", name="writing")
+        definition.node.extend(graph.as_graph_def().node)
+        nodes["MobilenetV1/Predictions/Reshape"].input.append("^writing")
+
+    path = changed(files, tmp_path, write_a_file)
+    assert main(["import-graph", str(path), str(files[1]), "-o", str(tmp_path / "m.model")]) == 1
+    error, hint = capsys.readouterr().err.splitlines()[-2:]
+    assert "changed.pb is not used" in error and "writing is the operation WriteFile" in error
+    assert "nothing of it was run" in hint
+    assert not (tmp_path / "written").exists() and not (tmp_path / "m.model").exists()
+
+
+def test_a_trained_layer_that_is_not_finite_or_does_not_fit_is_refused(files, tmp_path):
+    import tensorflow as tf
+
+    from featurize.extractors.graphs import FrozenGraph
+    from featurize.extractors.known_graphs import trained_layer
+
+    layer = trained_layer(FrozenGraph(files[0]).graph())
+
+    def put(name, values):
+        def change(nodes, definition):
+            nodes[name].attr["value"].tensor.CopyFrom(tf.make_tensor_proto(values.astype(np.float32)))
+
+        return changed(files, tmp_path, change)
+
+    with pytest.raises(BottleheadError, match="not finite"):
+        import_graph(put(layer.biases, np.array([0, 0, np.nan, 0, 0, 0])), files[1])
+    with pytest.raises(BottleheadError, match=r"changed\.pb cannot be run.* 1001 and 10"):
+        import_graph(put(layer.weights, np.zeros((10, 6))), files[1])
+
+
+def test_the_command_takes_what_a_graph_has_to_be_told(files, tmp_path, capsys):
+    from classify.cli import main
+
+    arguments = ["import-graph", *map(str, files), "-o", str(tmp_path / "m.model")]
+    assert main([*arguments, "--graph-std", "nan"]) == 1
+    assert "std nan" in capsys.readouterr().err
+    assert main([*arguments, "--graph-size", "160", "--graph-mean", "100"]) == 0
+    settings = load_model(tmp_path / "m.model").described["poets_retrained_graph"]["description"]
+    assert settings["scaling"] == "(rgb - 100) / 127.5" and settings["resize"].startswith("160x160")
