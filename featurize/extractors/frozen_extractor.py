@@ -13,7 +13,7 @@ from featurize.errors import UsageError
 from featurize.extractors.base import Extractor
 from featurize.extractors.engines import Function, find_engine
 from featurize.extractors.parity import check_parity, retrain_pixels
-from featurize.extractors.trial import try_out
+from featurize.extractors.trial import run, try_out
 from featurize.pixels import Photo, decode_policy, resize
 from featurize.terminal import log
 
@@ -138,7 +138,7 @@ class FrozenExtractor(Extractor):
         return json.dumps(alike, sort_keys=True)
 
     def vectors_of(self, team: Sequence[Extractor], gathered: np.ndarray) -> list[np.ndarray]:
-        return self._function(team)(gathered)
+        return run(self.name, self._function(team), gathered)
 
     # -- the network ------------------------------------------------------------------------------
 

@@ -1,6 +1,5 @@
 """Frozen TensorFlow graphs (``.pb`` files) as extractors."""
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from featurize.extractors.weights import what_it_is
 # Published networks take up to 800 pixels; a batch of 32 photos of this side is 400 MB of numbers, before the first
 # layer.
 LARGEST_SIDE = 1024
+LARGEST_SCALE = 1e6
 
 
 class FrozenGraph(FrozenExtractor):
@@ -39,7 +39,7 @@ class FrozenGraph(FrozenExtractor):
     size : int, optional
         Side of the square input, 1 to 1,024 pixels.
     mean, std : float, optional
-        Pixels enter as (RGB - mean) / std; both finite, std above 0.
+        Pixels enter as (RGB - mean) / std; std is above 0.
     precision, preprocess, batch_size, store, parity, engine
         See `featurize.extractors.backbones.Backbone`. With ``parity="retrain"`` the vectors are those that
         retrain.py wrote into its bottleneck files.
@@ -207,15 +207,16 @@ def _check_numbers(found: KnownGraph) -> None:
         raise UsageError(
             f"graph size {size!r}", f"give the side of the square input, 1 to {LARGEST_SIDE:,} pixels"
         )
-    if not _is_finite(mean) or not _is_finite(std) or std <= 0:  # type: ignore[operator]
+    if (
+        mean is None
+        or std is None
+        or not (abs(mean) <= LARGEST_SCALE and 1 / LARGEST_SCALE <= std <= LARGEST_SCALE)
+    ):
         raise UsageError(
             f"graph mean {mean!r}, std {std!r}",
-            "pixels enter as (RGB - mean) / std: give a finite mean, and a finite std above 0",
+            "pixels enter as (RGB - mean) / std: give a mean of at most a million, and a std above 0, from a millionth "
+            "to a million",
         )
-
-
-def _is_finite(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 @lru_cache(maxsize=4)

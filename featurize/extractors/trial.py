@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from featurize.errors import BottleheadError, WeightsError
+from featurize.errors import WeightsError
 from featurize.extractors.engines import Function
 from featurize.extractors.finite import NOT_FINITE
 from featurize.pixels import Photo, golden_image
@@ -13,6 +13,25 @@ from featurize.pixels import Photo, golden_image
 # Relative, by precision: batches of another size may add up in another order, which costs 1e-6 in float32. A network
 # that looks at the whole batch (batch norm as in training) is far off.
 TOLERANCE = {"float32": 1e-4, "bfloat16": 1e-2}
+
+
+def run(name: str, function: Function, pixels: np.ndarray) -> list[np.ndarray]:
+    """What `function` makes of `pixels`; `name` is of the features, for people.
+
+    Raises
+    ------
+    WeightsError
+        If the network fails.
+    """
+    try:
+        return function(pixels)
+    except Exception as error:
+        # TensorFlow and OpenVINO have kinds of their own for each way in which a network can fail.
+        raise WeightsError(
+            f"{name} cannot be run: {' '.join(str(error).split())[:200]}",
+            "the network must take any number of photos at once, whatever they show; read another tensor of it, or "
+            "give another one",
+        ) from error
 
 
 def try_out(team: Sequence[Any], function: Function) -> None:
@@ -34,17 +53,8 @@ def try_out(team: Sequence[Any], function: Function) -> None:
     golden = golden_image()
     photos = [Photo.from_array(rgb) for rgb in (255 - golden, golden, np.zeros_like(golden))]
     prepared = [first.prepare(photo) for photo in photos]
-    try:
-        alone = function(first.gather(prepared[1:2]))
-        beside = function(first.gather(prepared))
-    except BottleheadError:
-        raise
-    except Exception as error:
-        # TensorFlow and OpenVINO have kinds of their own for each way in which a network can fail.
-        raise WeightsError(
-            f"{first.name} cannot be run: {' '.join(str(error).split())[:200]}",
-            "the network must take a batch of any number of photos; give other tensors, or another graph",
-        ) from error
+    alone = run(first.name, function, first.gather(prepared[1:2]))
+    beside = run(first.name, function, first.gather(prepared))
     for one, single, several in zip(team, alone, beside, strict=True):
         _check(one.name, one.precision, single, several, len(photos))
 
