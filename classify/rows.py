@@ -11,7 +11,12 @@ from featurize.table import FeatureTable
 from featurize.terminal import log, printable
 
 NAMED = 5  # photos, and pairs of photos, that a message names
-SPLITS = {"train": ("training", "validation"), "compare": ("training", "validation"), "test": ("testing",)}
+SPLITS = {
+    "train": ("training", "validation"),
+    "compare": ("training", "validation"),
+    "split": ("training", "validation"),
+    "test": ("testing",),
+}
 
 
 def usable_rows(table: FeatureTable, purpose: str) -> FeatureTable:
@@ -25,7 +30,7 @@ def usable_rows(table: FeatureTable, purpose: str) -> FeatureTable:
     ----------
     table : FeatureTable
     purpose : str
-        ``"train"``, ``"compare"`` or ``"test"``.
+        ``"train"``, ``"compare"``, ``"split"`` or ``"test"``.
 
     Returns
     -------

@@ -18,7 +18,7 @@ def parse_head(spec: str) -> tuple[str, dict[str, Any]]:
     Raises
     ------
     UsageError
-        If a part after the colon is no parameter with a value.
+        If a part after the colon is no parameter with a value, or a parameter is set twice.
     """
     name, colon, text = spec.partition(":")
     params: dict[str, Any] = {}
@@ -29,6 +29,8 @@ def parse_head(spec: str) -> tuple[str, dict[str, Any]]:
                 f"{part!r} in the head {spec!r} is no parameter with a value",
                 "write name:param=value,param=value, for example svm:C=10,gamma=0.5",
             )
+        if key in params:
+            raise UsageError(f"the head {spec!r} sets {key} twice", f"give one value of {key}")
         params[key] = _value(value)
     return name.strip(), params
 

@@ -179,7 +179,7 @@ def _tasks(
         if twice:
             raise UsageError(
                 f"the {kind} {', '.join(twice)} is given twice",
-                "name each once, for example svm:C=1 svm:C=10",
+                "name each once" + (", for example svm:C=1 svm:C=10" if kind == "head" else ""),
             )
     matrices = {name: select_vectors(table, name) for name in features}
     tasks = []

@@ -50,7 +50,11 @@ def hand_over(found: Any, args: argparse.Namespace) -> int:
     text = str(found)
     if getattr(args, "misclassified", False):
         from evaluate.scoretext import mistakes_as_text
+        from evaluate.testing import TestResult
+        from evaluate.text import test_as_text
 
+        if isinstance(found, TestResult):  # whose text has a list of its own, of the surest
+            text = test_as_text(found, shown_mistakes=0)
         text += f"\n\n{mistakes_as_text(found)}"
     if args.json:
         with whole_file(args.json) as partial:

@@ -182,7 +182,7 @@ def _write_numbered(args: argparse.Namespace, given: Any) -> int:
     from evaluate.foldsfile import fold_of_rows, write_folds
     from evaluate.leaktext import folds_as_text
 
-    table = usable_rows(given, "compare")
+    table = usable_rows(given, "split")
     method = "leave-one-group-out" if args.method == "leave-one-group-out" else "stratified"
     folds, _ = folds_for(table, method, cv=args.cv or 5, repeats=args.repeats, seed=args.seed)
     repeats = [fold_of_rows(folds, len(table), repeat) for repeat in range(args.repeats)]

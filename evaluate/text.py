@@ -160,7 +160,7 @@ def data_in_words(data: dict[str, Any], folds: dict[str, Any]) -> str:
     return text
 
 
-def test_as_text(found: "TestResult") -> str:
+def test_as_text(found: "TestResult", shown_mistakes: int = SHOWN_MISTAKES) -> str:
     """What `evaluate test` prints: accuracy, scores by label, the surest mistakes, the warnings."""
     from evaluate.scoretext import confusion_as_text, labels_as_text, scores_in_words
     from evaluate.superclass import superclasses_in_words
@@ -187,12 +187,12 @@ def test_as_text(found: "TestResult") -> str:
         confusion_as_text(content["confusion"], content["confusion_percent"]),
     ]
     wrong = content["misclassified"]
-    if wrong:
+    if wrong and shown_mistakes:
         shown = [
             [row["image"], row["label"], row["predicted"], percent(row["confidence"])]
-            for row in wrong[:SHOWN_MISTAKES]
+            for row in wrong[:shown_mistakes]
         ]
-        more = f" (the {SHOWN_MISTAKES} surest)" if len(wrong) > SHOWN_MISTAKES else ""
+        more = f" (the {shown_mistakes} surest)" if len(wrong) > shown_mistakes else ""
         table = aligned(["image", "label", "predicted", "confidence %"], shown, left=3)
         parts.append(f"{len(wrong)} misclassified{more}:\n{table}")
     parts.append(_warnings(content["warnings"]))

@@ -148,11 +148,13 @@ class FeatureTable:
         Raises
         ------
         UsageError
-            If the table has no such column; the message lists those it has.
+            If the table has no such column (the message lists those it has), or one is named twice.
         """
         if features in self.vectors:
             return [features]
         names = features.split("+")
+        if len(set(names)) < len(names):
+            raise UsageError(f"{features} names the same features twice", "join different features with +")
         missing = [name for name in names if name not in self.vectors]
         if missing:
             raise UsageError(

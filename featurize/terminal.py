@@ -250,5 +250,7 @@ def key_values(pairs: Sequence[str], option: str) -> dict[str, str]:
         key, found, value = pair.partition("=")
         if not found or not key:
             raise UsageError(f"{option} {pair} is not of the form NAME=VALUE", f"for example: {option} C=10")
+        if key in result:
+            raise UsageError(f"{option} gives {key} twice", f"give one value of {key}")
         result[key] = value
     return result

@@ -43,3 +43,8 @@ def test_text_is_data_not_code(tmp_path):
 def test_half_parameters_are_refused(spec):
     with pytest.raises(UsageError, match="no parameter with a value"):
         parse_head(spec)
+
+
+def test_a_parameter_set_twice_is_refused():
+    with pytest.raises(UsageError, match="'svm:C=1,C=2' sets C twice"):
+        parse_head("svm:C=1,C=2")

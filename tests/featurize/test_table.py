@@ -51,6 +51,12 @@ def test_missing_features_are_refused_with_those_there_are(table):
         table.select("wide+glcm")
 
 
+def test_features_joined_with_themselves_are_refused(table):
+    name = table.features[0]
+    with pytest.raises(UsageError, match="names the same features twice"):
+        table.select(f"{name}+{name}")
+
+
 def test_filter_takes_a_mask_or_row_numbers_in_that_order(table):
     assert table.filter(table.label == "cat").image.tolist() == ["a", "d"]
     picked = table.filter(np.array([4, 0, 0, -1]))

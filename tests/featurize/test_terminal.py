@@ -227,6 +227,8 @@ def test_key_values():
     for wrong in ("C", "=3"):
         with pytest.raises(UsageError, match=f"--set {wrong} is not of the form NAME=VALUE"):
             key_values([wrong], "--set")
+    with pytest.raises(UsageError, match="--set gives C twice"):
+        key_values(["C=1", "C=2"], "--set")
 
 
 def test_a_command_leaves_the_callers_logging_as_it_was():
