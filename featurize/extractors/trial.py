@@ -51,7 +51,7 @@ def try_out(team: Sequence[Any], function: Function) -> None:
     """
     first = team[0]
     golden = golden_image()
-    photos = [Photo.from_array(rgb) for rgb in (255 - golden, golden, np.zeros_like(golden))]
+    photos = [Photo.from_array(rgb) for rgb in (255 - golden, golden, golden // 2)]
     prepared = [first.prepare(photo) for photo in photos]
     alone = run(first.name, function, first.gather(prepared[1:2]))
     beside = run(first.name, function, first.gather(prepared))
@@ -66,7 +66,7 @@ def _check(name: str, precision: str, single: np.ndarray, several: np.ndarray, n
                 f"{name} gives {len(matrix)} vectors for {count} photos in one batch",
                 "read a tensor that has one row per photo",
             )
-    if not (np.isfinite(single).all() and np.isfinite(several).all()):
+    if not (np.isfinite(single).all() and np.isfinite(several[1]).all()):
         raise WeightsError(
             f"{name} gives {NOT_FINITE} for the test image",
             "the weights are damaged, or pixels enter the network with another mean and std than it was made for",

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from featurize import Store
 from featurize.errors import WeightsError
 from featurize.extractors.graphs import FrozenGraph
+from featurize.run import run_extraction
+from featurize.source import list_source
 
 pytestmark = pytest.mark.tensorflow
 
@@ -40,6 +43,17 @@ def test_numbers_that_are_not_finite_are_refused(tf, graph_of):
     graph = graph_of(lambda x: tf.math.log(vectors(tf, x) - 1000.0))
     with pytest.raises(WeightsError, match="g:pooled gives numbers that are not finite"):
         graph.width  # noqa: B018
+
+
+def test_a_network_that_has_no_number_for_a_black_photo_makes_a_reject_of_it(tf, graph_of, tmp_path):
+    graph = graph_of(lambda x: 1 / vectors(tf, x))
+    for value in (0, 100, 200):
+        Image.new("RGB", (9, 9), (value,) * 3).save(tmp_path / f"{value}.png")
+    found = list_source([tmp_path / "0.png", tmp_path / "100.png", tmp_path / "200.png"])
+    result = run_extraction(found, graph, store=tmp_path / "store")
+    np.testing.assert_allclose(result.table.vectors["g:pooled"][:, 0], [1 / 100, 1 / 200], rtol=1e-6)
+    ((image, reason),) = result.rejects
+    assert image.endswith("0.png") and reason.startswith("g:pooled gave numbers that are not finite")
 
 
 def test_another_number_of_vectors_than_of_photos_is_refused(tf, graph_of):
