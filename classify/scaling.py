@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from featurize.errors import UsageError
 
+COPIED = 1 << 26  # bytes
 WIDE = 32  # from this width on, a block without negative numbers is taken for a network's (or a histogram)
 METHODS = ("auto", "root", "standard")
 
@@ -108,7 +109,7 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             mean = block.mean(axis=0, dtype=np.float64)
             self.methods_.append(method)
             means.append(mean)
-            scales.append(block_scale(mean, block.var(axis=0, dtype=np.float64), method))
+            scales.append(block_scale(mean, _variance(block), method))
         self.mean_ = np.concatenate(means).astype(X.dtype)
         self.scale_ = np.concatenate(scales).astype(X.dtype)
         return self
@@ -121,7 +122,8 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             _root(block) if method == "root" else block
             for block, method in zip(self._blocks(X), self.methods_, strict=True)
         ]
-        scaled = np.hstack(blocks)
+        # A root is a copy already; `X` itself is never changed.
+        scaled = blocks[0] if self.methods_ == ["root"] else np.hstack(blocks)
         scaled -= self.mean_.astype(X.dtype)
         scaled /= self.scale_.astype(X.dtype)
         return scaled
@@ -163,4 +165,15 @@ def block_scale(mean: np.ndarray, variance: np.ndarray, method: str) -> np.ndarr
 
 def _root(block: np.ndarray) -> np.ndarray:
     root = np.abs(block)
-    return np.copysign(np.sqrt(root, out=root), block)
+    return np.copysign(np.sqrt(root, out=root), block, out=root)
+
+
+def _variance(block: np.ndarray) -> np.ndarray:
+    """Of each column, in float64; some columns at a time, because numpy makes a float64 copy of what it is given."""
+    n_columns = max(1, COPIED // max(1, 8 * len(block)))
+    return np.concatenate(
+        [
+            block[:, start : start + n_columns].var(axis=0, dtype=np.float64)
+            for start in range(0, block.shape[1], n_columns)
+        ]
+    )
