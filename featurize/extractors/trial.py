@@ -63,7 +63,7 @@ def _check(name: str, precision: str, single: np.ndarray, several: np.ndarray, n
     for matrix, count in ((single, 1), (several, n_photos)):
         if len(matrix) != count:
             raise WeightsError(
-                f"{name} gives {len(matrix)} vectors for {count} photos in one batch",
+                f"{name} gives {len(matrix)} vectors for a batch of {count}",
                 "read a tensor that has one row per photo",
             )
     if not (np.isfinite(single).all() and np.isfinite(several[1]).all()):

@@ -58,7 +58,7 @@ def test_a_network_that_has_no_number_for_a_black_photo_makes_a_reject_of_it(tf,
 
 def test_another_number_of_vectors_than_of_photos_is_refused(tf, graph_of):
     graph = graph_of(lambda x: tf.reduce_mean(x, [0, 1, 2]))
-    with pytest.raises(WeightsError, match="3 vectors for 1 photos"):
+    with pytest.raises(WeightsError, match="gives 3 vectors for a batch of 1"):
         graph.width  # noqa: B018
 
 
