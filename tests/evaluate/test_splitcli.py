@@ -107,5 +107,5 @@ def test_keep_together_ends_the_warning(leaves, capsys):
 )
 def test_bad_input_is_one_error_and_one_hint(leaves, capsys, words, message):
     assert main(["split", "t.parquet", *words.split()]) == 1
-    found = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("compare uses")]
+    found = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("split uses")]
     assert message in found[0] and found[1].startswith("hint: ") and len(found) == 2
