@@ -155,9 +155,8 @@ class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _scorer(self, n_rows: int | None = None):
         estimator = clone(self.estimator)
         if n_rows is not None and (estimator.get_params(deep=False).get("n_neighbors") or 0) > n_rows:
-            estimator.set_params(
-                n_neighbors=n_rows
-            )  # a fold of few photos has fewer neighbours than the whole
+            # A fold of few photos has fewer neighbours than the whole.
+            estimator.set_params(n_neighbors=n_rows)
         # The usual "ovr" scores of an SVC are votes, from which the margins cannot be had back.
         return estimator.set_params(decision_function_shape="ovo") if self._pairwise() else estimator
 
