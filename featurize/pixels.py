@@ -102,12 +102,13 @@ class Photo:
         photo.data, photo.format = None, "array"
         photo.height, photo.width = rgb.shape[:2]
         photo._begin()
-        photo._decoded[1] = rgb
+        photo._arrays[1] = rgb
         return photo
 
     def _begin(self) -> None:
         """Nothing decoded yet."""
-        self._decoded: dict[int, np.ndarray] = {}
+        self._images: dict[int, Image.Image] = {}
+        self._arrays: dict[int, np.ndarray] = {}
         self._views: dict[Hashable, Photo] = {}
         self._lock = threading.RLock()
 
@@ -132,10 +133,33 @@ class Photo:
         """
         scale = self.scale(shorter=shorter, longer=longer)
         with self._lock:
-            if scale not in self._decoded:
-                assert self.data is not None
-                self._decoded[scale] = _decode(self.data, scale)
-            return self._decoded[scale]
+            if scale not in self._arrays:
+                self._arrays[scale] = np.asarray(self._at(scale))
+            return self._arrays[scale]
+
+    def image(self, *, shorter: int | None = None, longer: int | None = None) -> Image.Image:
+        """The pixels as `rgb` gives them, as Pillow's own image, which it resizes without another copy.
+
+        It is the same image for everyone who asks for the same scale; do not change it.
+
+        Raises
+        ------
+        ImageRejected
+            As `rgb` does.
+        """
+        return self._at(self.scale(shorter=shorter, longer=longer))
+
+    def _at(self, scale: int) -> Image.Image:
+        with self._lock:
+            if scale not in self._images:
+                self._images[scale] = (
+                    Image.fromarray(self._arrays[scale]) if scale in self._arrays else self._decode(scale)
+                )
+            return self._images[scale]
+
+    def _decode(self, scale: int) -> Image.Image:
+        assert self.data is not None
+        return _decode(self.data, scale)
 
     def scale(self, *, shorter: int | None = None, longer: int | None = None) -> int:
         """The factor (1, 2, 4 or 8) by which `rgb` shrinks a JPEG while decoding it."""
@@ -193,7 +217,7 @@ def _orientation(image: Image.Image) -> int:
     return orientation if orientation in TURNS else 1
 
 
-def _decode(data: bytes, scale: int) -> np.ndarray:
+def _decode(data: bytes, scale: int) -> Image.Image:
     try:
         with _open(data) as image:
             orientation = _orientation(image)
@@ -201,7 +225,7 @@ def _decode(data: bytes, scale: int) -> np.ndarray:
                 image.draft(None, (image.width // scale, image.height // scale))
             image.load()
             rgb = _to_rgb(image)
-            return np.asarray(rgb.transpose(TURNS[orientation]) if orientation > 1 else rgb)
+            return rgb.transpose(TURNS[orientation]) if orientation > 1 else rgb
     except ImageRejected:
         raise
     except MemoryError:
@@ -225,7 +249,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if "transparency" in image.info or mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+    # Pillow would copy what is RGB already.
+    return image if mode == "RGB" else image.convert("RGB")
 
 
 def _eight_bits(image: Image.Image) -> np.ndarray:
@@ -253,11 +278,12 @@ def _one_line(error: BaseException) -> str:
     return printable(" ".join(str(error).split())) or type(error).__name__
 
 
-def resize(rgb: np.ndarray, width: int, height: int) -> np.ndarray:
-    """`rgb` resampled to exactly width × height: bilinear, with antialiasing when it shrinks (Pillow)."""
-    if rgb.shape[:2] == (height, width):
-        return rgb
-    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BILINEAR))
+def resize(pixels: np.ndarray | Image.Image, width: int, height: int) -> np.ndarray:
+    """RGB pixels resampled to exactly width × height: bilinear, with antialiasing when they shrink (Pillow)."""
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    if image.size == (width, height):
+        return np.asarray(pixels)
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def golden_image() -> np.ndarray:

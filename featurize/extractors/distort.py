@@ -150,13 +150,9 @@ class DistortedPhoto(Photo):
         self._begin()
         self._photo, self._distortion, self._variant, self._sha256 = photo, distortion, variant, sha256
 
-    def rgb(self, *, shorter: int | None = None, longer: int | None = None) -> np.ndarray:
-        scale = self.scale(shorter=shorter, longer=longer)
-        with self._lock:
-            if scale not in self._decoded:
-                pixels = self._photo.rgb(shorter=shorter, longer=longer)
-                self._decoded[scale] = self._distortion.distort(pixels, self._variant, self._sha256)
-            return self._decoded[scale]
+    def _decode(self, scale: int) -> Image.Image:
+        pixels = np.asarray(self._photo._at(scale))
+        return Image.fromarray(self._distortion.distort(pixels, self._variant, self._sha256))
 
 
 def _draw(variant: int, sha256: str, count: int) -> list[float]:

@@ -124,10 +124,15 @@ class FrozenExtractor(Extractor):
     def prepare(self, photo: Photo) -> np.ndarray:
         if self.parity:
             return retrain_pixels(photo, self.side)
-        return resize(self.view(photo).rgb(shorter=self.side * DECODE_MARGIN), self.side, self.side)
+        return resize(self.view(photo).image(shorter=self.side * DECODE_MARGIN), self.side, self.side)
 
     def gather(self, prepared: list[np.ndarray]) -> np.ndarray:
-        return self.scaled(np.stack(prepared).astype(np.float32))
+        gathered = np.empty((len(prepared), *prepared[0].shape), np.float32)
+        # Photo by photo, while its pixels are in the processor's cache.
+        for photo, pixels in zip(gathered, prepared, strict=True):
+            photo[...] = pixels
+            photo[...] = self.scaled(photo)
+        return gathered
 
     def vectors(self, prepared: list[np.ndarray]) -> np.ndarray:
         return self.vectors_of([self], self.gather(prepared))[0]

@@ -179,7 +179,7 @@ def small_image(photo: Photo) -> np.ndarray:
 
 def grey_image(photo: Photo) -> np.ndarray:
     """The photo in grey, uint8 of shape (height, width), its longer side at most 512 pixels."""
-    grey = Image.fromarray(photo.rgb(longer=LONGER_SIDE)).convert("L")
+    grey = photo.image(longer=LONGER_SIDE).convert("L")
     if grey.size != _small_size(photo):
         grey = grey.resize(_small_size(photo), Image.Resampling.BILINEAR)
     return np.asarray(grey)
