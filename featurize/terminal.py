@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
+from featurize.collector import begin_command
 from featurize.errors import BottleheadError, UsageError
 
 log = logging.getLogger("bottlehead")
@@ -127,6 +128,7 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
         elif hasattr(stream, "reconfigure"):
             # A terminal or pipe that knows only ASCII gets escapes for the rest, never an exception.
             stream.reconfigure(errors="backslashreplace")
+    begin_command()
     with _messages_on_stderr(level), _orderly_end():
         try:
             status = args.run(args)

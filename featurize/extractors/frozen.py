@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from featurize import collector
 from featurize.extractors.effects import check_effects
 from featurize.extractors.joined import join_graphs
 from featurize.terminal import log
@@ -29,7 +30,7 @@ def import_tensorflow() -> Any:
     with _importing:
         if "tensorflow" not in sys.modules:
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-            with _silent_stderr():
+            with _silent_stderr(), collector.paused():
                 import tensorflow
 
                 tensorflow.get_logger().setLevel("ERROR")
