@@ -24,4 +24,4 @@ class TensorFlow:
 
     def load(self, graphs: Sequence[bytes], precision: str) -> Function:
         """The graphs as one function."""
-        return FrozenFunction(graphs)
+        return FrozenFunction(graphs, precision)

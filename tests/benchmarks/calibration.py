@@ -1,6 +1,6 @@
 """Are the probabilities of each head worth their name, and does calibration help?
 
-    python tests/benchmarks/calibration.py flowers.parquet [--features inception_v3:mixed8] [--heads svm knn]
+    python tests/benchmarks/calibration.py flowers.parquet [--features inception_v3:mixed8] [--heads svm knn] [--without mlp]
 
 Cross-validates every head on 5 folds (groups together) and prints accuracy, log loss and the expected calibration
 error in 15 bins, before and after calibration. Before: the classifier's own probabilities, or, where it has none,
@@ -81,6 +81,7 @@ def main(argv: list[str] | None = None) -> None:
     made.add_argument("table")
     made.add_argument("--features", default="inception_v3:mixed8")
     made.add_argument("--heads", nargs="+", default=head_names())
+    made.add_argument("--without", nargs="+", default=[], metavar="HEAD", help="heads to leave out")
     args = made.parse_args(argv)
     warnings.simplefilter("ignore")
     table = FeatureTable.read(args.table)
@@ -88,7 +89,7 @@ def main(argv: list[str] | None = None) -> None:
     folds = make_folds(table.label, table.groups, table.variant, n_folds=5)
     print(f"{'head':<18}          accuracy  log loss    ECE")
     rows = []
-    for name in args.heads:
+    for name in (head for head in args.heads if head not in args.without):
         before, after, has_it = before_and_after(make_head(name, widths=table.widths(args.features)))
         for when, head, used in (("before", before, not has_it), ("after", after, has_it)):
             accuracy, loss, error = scores(head, X, table, folds)

@@ -6,17 +6,17 @@ Prints processor seconds (which other programs on the machine hardly change) and
 ``import tensorflow``, of a photo's vector from the kept frozen network and nothing more, of ``classify predict`` on a
 photo that was not seen before, and on the same photo again, whose vector is in the store by then.
 
-Measured (2 processors in use by others too; RBF SVM on Inception v3 mixed8):
+Measured (2 processors, idle; RBF SVM on Inception v3 mixed8):
 
                                  processor      wall
-    import tensorflow               4.23 s    5.68 s
-    the vector alone                6.21 s    7.30 s
-    predict, a photo never seen     6.93 s    7.12 s
-    predict, a photo in the store   2.12 s    2.12 s
+    import tensorflow               4.83 s    4.64 s
+    the vector alone                5.37 s    5.08 s
+    predict, a photo never seen     4.46 s    4.05 s
+    predict, a photo in the store   1.54 s    1.32 s
 
-All but 0.7 s of 6.9 is the network's. The last row is longer than that because TensorFlow imports scikit-learn and
-pandas too, which here have to be imported without it. To load the model in a thread while TensorFlow is imported in
-another saved nothing: both hold the interpreter.
+A command takes less than TensorFlow's import because it keeps Python's garbage collector out of it (see
+`featurize.collector`). To load the model in a thread while TensorFlow is imported in another saved nothing: both hold
+the interpreter.
 """
 
 import sys
