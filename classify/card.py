@@ -4,6 +4,7 @@ from typing import Any
 
 from classify.model import Model
 from classify.outliers import FALSE_ALARMS
+from featurize.columns import columns_taken, padded
 from featurize.terminal import printable
 
 
@@ -25,11 +26,11 @@ def model_card(model: Model, size: int | None = None) -> str:
     for part, width in zip(model.parts, model.widths, strict=True):
         lines += _features_lines(part, width, model.described.get(part))
     lines.append(f"labels    {len(model.labels)}")
-    longest = max(map(len, model.labels))
+    longest = max(map(columns_taken, model.labels))
     for label in model.labels:
         # Of a graph that somebody else trained, nobody knows how many.
         known = f"  {_count(photos[label], 'training photo')}" if label in photos else ""
-        lines.append(f"  {label:<{longest if known else 0}}{known}")
+        lines.append(f"  {padded(label, longest) if known else label}{known}")
     if model.operating_point is not None:
         lines += ["decides", f"  {model.operating_point}"]
     lines += ["scores", f"  {_scores(training)}"]

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from unicodedata import combining, east_asian_width
+
+from featurize.columns import columns_taken
 
 if TYPE_CHECKING:
     from evaluate.comparison import Comparison
@@ -92,15 +93,6 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> 
         return cell + blanks if i < left else blanks + cell
 
     return "\n".join("  ".join(padded(i, c) for i, c in enumerate(line)).rstrip() for line in lines)
-
-
-def columns_taken(text: str) -> int:
-    """How wide a terminal shows `text`: a Chinese character takes two columns, a combining accent none.
-
-    >>> columns_taken("雛菊"), columns_taken("Gänse")
-    (4, 5)
-    """
-    return sum(2 if east_asian_width(one) in "WF" else not combining(one) for one in text)
 
 
 def comparison_as_text(found: "Comparison") -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featurize.columns import columns_taken, padded
 from featurize.errors import SourceError, UsageError
 from featurize.terminal import add_command, printable
 
@@ -92,12 +93,12 @@ def _class_lines(found: "Scan") -> Iterator[str]:
     rejected = (
         Counter(image.partition("/")[0] for image, _ in found.rejects) if found.kind == "folder" else {}
     )
-    width = max(map(len, shown.values()), default=0)
+    width = max(map(columns_taken, shown.values()), default=0)
     for label, rows in found.classes.items():
         n_groups = found.n_groups(label)
         apart = f" in {n_groups} groups" if n_groups < len(rows) else ""
         left_out = f", {rejected[label]} rejected" if label is not None and rejected.get(label) else ""
-        yield f"  {shown[label]:{width}} {len(rows):6}{apart}{left_out}"
+        yield f"  {padded(shown[label], width)} {len(rows):6}{apart}{left_out}"
 
 
 def _fact_lines(found: "Scan") -> Iterator[str]:

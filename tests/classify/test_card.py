@@ -8,7 +8,7 @@ from classify.train import train
 
 
 def test_the_card_says_what_the_model_is_and_needs(described):
-    relabel = {"ant": "insect", "bee": "", "cat": "mammal"}
+    relabel = {"ant": "insect", "bee": "", "cat": "雛菊"}
     card = model_card(train(described, "svm:C=2", "wide", seed=7, relabel=relabel), size=2_340_000)
     for text in (
         "head      svm:C=2",
@@ -16,6 +16,7 @@ def test_the_card_says_what_the_model_is_and_needs(described):
         f"fingerprint  {described.metadata['features']['wide']['fingerprint']}",
         "sha256 " + "ab" * 32,
         "insect  20 training photos",
+        "雛菊    20 training photos",
         "bee → (dropped)",
         "40 photos; digest",
         "seed      7",

@@ -53,6 +53,17 @@ def troubled(tmp_path) -> Path:
     return photos
 
 
+def test_counts_stand_below_each_other_whatever_the_script(tmp_path):
+    for number, label in enumerate(("雛菊", "daisy", "Ga\u0308nse")):
+        put(tmp_path / "photos" / label / "1.jpg", encoded("JPEG", number))
+    lines = list(scan_lines(scan_source(tmp_path / "photos")))
+    assert [line for line in lines if line.endswith("   1")] == [
+        "  Ga\u0308nse      1",
+        "  daisy      1",
+        "  雛菊       1",
+    ]
+
+
 def test_the_account_is_complete(troubled):
     assert list(scan_lines(scan_source(troubled))) == [
         "15 files: 12 images will be used, 1 rejected, 2 ignored",
