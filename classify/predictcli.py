@@ -158,7 +158,8 @@ def _predict(args: argparse.Namespace) -> int:
 def _refuse_picture(path: str) -> None:
     """An output that is a photo by its bytes is one of those to predict, in a folder or by a pattern; or a slip."""
     from featurize.contents import read_image
-    from featurize.pixels import ImageRejected, Photo
+    from featurize.decode import ImageRejected
+    from featurize.pixels import Photo
 
     if not Path(path).exists():
         return

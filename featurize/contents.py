@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from featurize.decode import ImageRejected
 from featurize.errors import StoreError
 from featurize.files import identity
-from featurize.pixels import MAX_BYTES, ImageRejected, Photo
+from featurize.pixels import Photo
 from featurize.terminal import log
 
+MAX_BYTES = 1 << 29  # of an image file
 YOUNG_SECONDS = 2.0
 ROWS_AT_ONCE = 1000
 BUSY_SECONDS = 20.0

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from featurize.contents import read_image
+from featurize.decode import ImageRejected
 from featurize.extractors.base import Extractor
 from featurize.extractors.distort import DistortedPhoto, Distortion
 from featurize.extractors.finite import NOT_FINITE, finite_rows
-from featurize.pixels import ImageRejected, Photo
+from featurize.pixels import Photo
 from featurize.runner import Members, Runner
 
 AHEAD = 64  # images read and decoded before they are needed; bounds the memory, and what a kill loses

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from featurize.contents import Content, read_image
+from featurize.decode import ImageRejected
 from featurize.ids import merged_groups
-from featurize.pixels import ImageRejected, Photo
+from featurize.pixels import Photo
 from featurize.source import SourceImage, list_source
 from featurize.terminal import progress
 

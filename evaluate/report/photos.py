@@ -44,7 +44,8 @@ class Photos:
 
     def _make(self, image: str, longer: int) -> str | None:
         from featurize.contents import read_image
-        from featurize.pixels import ImageRejected, Photo
+        from featurize.decode import ImageRejected
+        from featurize.pixels import Photo
 
         if self.folder is None:
             return None

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from featurize.contents import read_image
+from featurize.decode import ImageRejected
 from featurize.errors import SourceError, UsageError
 from featurize.extractors.finite import NOT_FINITE, finite_rows
 from featurize.extractors.steps import apply_steps, describe_steps
 from featurize.extractors.transformer import Transformer
-from featurize.pixels import ImageRejected, Photo, golden_image
+from featurize.pixels import Photo, golden_image
 
 GOLDEN_SHA256 = hashlib.sha256(golden_image().tobytes()).hexdigest()
 LEAVE_OUT = "leave it out, or use featurize.extract, which sets such images aside"

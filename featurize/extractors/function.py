@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from featurize.decode import ImageRejected
 from featurize.errors import UsageError
 from featurize.extractors.base import Extractor
-from featurize.pixels import ImageRejected, Photo, decode_policy, golden_image
+from featurize.pixels import Photo, decode_policy, golden_image
 
 
 class FunctionExtractor(Extractor):

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from featurize.decode import READERS
 from featurize.extractors.base import Extractor
 from featurize.extractors.glcm import LONGER_SIDE, small_image
-from featurize.pixels import READERS, Photo, decode_policy
+from featurize.pixels import Photo, decode_policy
 
 CAMERAS = 8
 MAKE, MODEL = 0x010F, 0x0110

@@ -7,8 +7,9 @@ brought to size by a bilinear sampling of the corners of pixels, which skips mos
 
 import numpy as np
 
+from featurize.decode import ImageRejected
 from featurize.errors import UsageError
-from featurize.pixels import ImageRejected, Photo
+from featurize.pixels import Photo
 
 PARITIES = (None, "retrain")
 

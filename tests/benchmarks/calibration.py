@@ -1,6 +1,7 @@
 """Are the probabilities of each head worth their name, and does calibration help?
 
-    python tests/benchmarks/calibration.py flowers.parquet [--features inception_v3:mixed8] [--heads svm knn] [--without mlp]
+    python tests/benchmarks/calibration.py flowers.parquet [--features inception_v3:mixed8] [--heads svm knn]
+        [--without gradient-boosting]
 
 Cross-validates every head on 5 folds (groups together) and prints accuracy, log loss and the expected calibration
 error in 15 bins, before and after calibration. Before: the classifier's own probabilities, or, where it has none,

@@ -12,8 +12,8 @@ from PIL import Image
 
 from featurize import contents as contents_module
 from featurize.contents import Content, FileIndex, read_image
+from featurize.decode import ImageRejected
 from featurize.errors import StoreError
-from featurize.pixels import ImageRejected
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ import atheris
 with atheris.instrument_imports(include=["PIL", "featurize"]):
     from PIL import Image
 
-    from featurize.pixels import ImageRejected, Photo
+    from featurize.decode import ImageRejected
+    from featurize.pixels import Photo
 
 DECODED_PIXELS = 1 << 20  # larger pictures only have their headers read, to keep the fuzzer quick
 

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from featurize import BottleheadError
+from featurize.decode import ImageRejected
 from featurize.extractors.backbones import Backbone
 from featurize.extractors.distort import DistortedPhoto, Distortion
 from featurize.extractors.parity import resize_corners, retrain_pixels
-from featurize.pixels import ImageRejected, Photo
+from featurize.pixels import Photo
 
 pytestmark = pytest.mark.tensorflow
 

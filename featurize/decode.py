@@ -1,0 +1,161 @@
+"""The bytes of an image file become an RGB picture, or a reason why not."""
+
+import io
+import warnings
+
+import numpy as np
+
+# Importing a reader registers it; left to Pillow, that happens at first use, which two threads can disturb.
+from PIL import (  # noqa: F401
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageChops,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from featurize.terminal import printable
+
+MAX_PIXELS = 178_956_970  # Pillow's own limit against decompression bombs: twice a 256 MiB picture
+FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+READERS = tuple(name for name in FORMATS if name != "MPO")  # Pillow reads MPO as a kind of JPEG
+
+# How to turn what a camera with this EXIF orientation wrote.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # TIFF tags
+
+# Pillow warns at half its limit, and about metadata that nobody asked for; what matters is a reject's reason.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+class ImageRejected(Exception):
+    """This file gives no pixels; the message is the reason, for the rejects file."""
+
+
+def open_image(data: bytes) -> Image.Image:
+    """The image, header read; any complaint of the reader becomes the reason of a rejection."""
+    try:
+        return Image.open(io.BytesIO(data), formats=READERS)
+    except Image.DecompressionBombError:
+        raise ImageRejected(f"more than {MAX_PIXELS:,} pixels (a decompression bomb?)") from None
+    except Image.UnidentifiedImageError:
+        raise ImageRejected(_what_it_is(data)) from None
+    except Exception as error:
+        # Readers of damaged headers raise almost anything: struct.error, SyntaxError, KeyError, OverflowError.
+        raise ImageRejected(f"damaged header: {_one_line(error)}") from error
+
+
+def _what_it_is(data: bytes) -> str:
+    if data[:4] in (b"\x00\x05\x16\x07", b"\x00\x05\x16\x00"):
+        return "macOS AppleDouble metadata, not an image"
+    head = data[:256].lstrip().lower()
+    if head.startswith((b"<!doctype", b"<html")):
+        return "an HTML page, not an image"
+    if head.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the image itself"
+    try:
+        data[:4096].decode("utf-8")
+        return "text, not an image"
+    except UnicodeDecodeError as error:
+        if error.start > 4000:
+            return "text, not an image"
+    return f"not an image of a known format ({', '.join(FORMATS)})"
+
+
+def shown_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height as a viewer shows them, after the EXIF orientation."""
+    turned = _orientation(image) in (5, 6, 7, 8)
+    return (image.height, image.width) if turned else (image.width, image.height)
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation that is still to be applied, 1 to 8."""
+    if image.format == "TIFF":
+        return 1  # Pillow's TIFF reader reports the turned size, and turns while loading
+    try:
+        orientation = int(image.getexif().get(0x0112, 1))
+    except Exception:
+        # A damaged EXIF block leaves a good picture: as it lies.
+        return 1
+    return orientation if orientation in TURNS else 1
+
+
+def decode_image(data: bytes, scale: int) -> Image.Image:
+    """The picture, upright, in RGB; a JPEG at 1 / `scale` of its size (1, 2, 4 or 8).
+
+    Raises
+    ------
+    ImageRejected
+        If the file is truncated, damaged, or of a kind that has no fixed range (32 bits per value).
+    """
+    try:
+        with open_image(data) as image:
+            orientation = _orientation(image)
+            if scale > 1:
+                image.draft(None, (image.width // scale, image.height // scale))
+            image.load()
+            rgb = _to_rgb(image)
+            return rgb.transpose(TURNS[orientation]) if orientation > 1 else rgb
+    except ImageRejected:
+        raise
+    except MemoryError:
+        raise ImageRejected("too large for the memory of this machine") from None
+    except Exception as error:
+        # Decoders of damaged files raise almost anything: OSError, SyntaxError, struct.error, ValueError.
+        raise ImageRejected(_one_line(error)) from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Any mode as RGB: 16 bits scaled to 8, alpha over white, CMYK by its own convention."""
+    mode, kind = image.mode, image.format
+    if mode.startswith("I;16") or (mode == "I" and kind in ("PNG", "PPM")):
+        return Image.fromarray(_eight_bits(image)).convert("RGB")
+    if mode in ("I", "F"):
+        raise ImageRejected("values of 32 bits or with a sign have no fixed range; save it with 8 or 16 bits")
+    if mode == "CMYK":
+        # Pillow inverts every CMYK JPEG, as Adobe's programs write them; without Adobe's marker that is wrong.
+        inverted = kind in ("JPEG", "MPO") and "adobe" not in image.info
+        return (ImageChops.invert(image) if inverted else image).convert("RGB")
+    if "transparency" in image.info or mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    # Pillow would copy what is RGB already.
+    return image if mode == "RGB" else image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> np.ndarray:
+    """Grey of 9 to 16 bits as uint8: the darkest possible value becomes 0, the brightest 255."""
+    tags = getattr(image, "tag_v2", {})
+    bits = int(tags.get(BITS_PER_SAMPLE, (16,))[0])
+    top = (1 << bits) - 1
+    values = np.asarray(image)
+    grey = np.empty(values.shape, dtype=np.uint8)
+    white_is_zero = tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
+    transparent = image.info.get("transparency")
+    # Some rows at a time: value × 255 needs 32 bits, which would quadruple a large photo.
+    for start in range(0, len(values), 256):
+        rows = values[start : start + 256].astype(np.uint32)
+        part = ((rows.clip(0, top) * 255 + top // 2) // top).astype(np.uint8)
+        part = 255 - part if white_is_zero else part
+        if isinstance(transparent, int):
+            part[rows == transparent] = 255
+        grey[start : start + 256] = part
+    return grey
+
+
+def _one_line(error: BaseException) -> str:
+    """The message of a reader, which may quote bytes of the file, fit for a terminal and a CSV."""
+    return printable(" ".join(str(error).split())) or type(error).__name__
