@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from featurize.terminal import log
 
 INPUT, OUTPUT = "x", "Identity"
 PROCESSOR = Path("/proc/cpuinfo")
+PARTS = 2  # of a batch, run at the same time: where one has work for a single core, the other goes on
 _importing = threading.Lock()
 
 
@@ -119,10 +121,12 @@ class FrozenFunction:
         session = tf.compat.v1.Session(graph=graph, config=config)
         self._run = session.make_callable(ends, feed_list=[graph.get_tensor_by_name(f"{INPUT}:0")])
         self.widths = [int(end.shape[-1]) for end in ends]
+        self._pool = ThreadPoolExecutor(PARTS, thread_name_prefix="network")
 
     def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
         """float32 (n_images, height, width, 3), scaled as the network wants it, to float32 (n_images, width)."""
-        return self._run(pixels)
+        parts = np.array_split(pixels, min(PARTS, max(1, len(pixels))))
+        return [np.concatenate(matrices) for matrices in zip(*self._pool.map(self._run, parts), strict=True)]
 
 
 def freeze_model(model: Any, output: Any, precision: str) -> bytes:
