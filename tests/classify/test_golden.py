@@ -84,16 +84,16 @@ def network(assets):
     return recorded(make_extractor(str(assets / "weights" / "mobilenet_v1_0.25_128.pb")))
 
 
-def nearest(rgb, width, height):
+def nearest(image, width, height):
     from PIL import Image
 
-    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.NEAREST))
+    return np.asarray(image.resize((width, height), Image.Resampling.NEAREST))
 
 
-def smoother(rgb, width, height):
+def smoother(image, width, height):
     from PIL import Image
 
-    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BICUBIC))
+    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
 
 
 FAULTS = {
