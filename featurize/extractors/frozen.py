@@ -23,7 +23,8 @@ from featurize.terminal import log
 
 INPUT, OUTPUT = "x", "Identity"
 PROCESSOR = Path("/proc/cpuinfo")
-PARTS = 2  # of a batch, run at the same time: where one has work for a single core, the other goes on
+# Of a batch, run at the same time: where one has work for a single core, the other goes on. `try_out` counts on two.
+PARTS = 2
 _importing = threading.Lock()
 
 
