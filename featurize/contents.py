@@ -6,13 +6,13 @@ import sqlite3
 import stat
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from featurize.ahead import work_ahead
 from featurize.decode import ImageRejected
 from featurize.errors import StoreError
 from featurize.files import identity
@@ -22,6 +22,7 @@ from featurize.terminal import log
 MAX_BYTES = 1 << 29  # of an image file
 YOUNG_SECONDS = 2.0
 ROWS_AT_ONCE = 1000
+READ_AHEAD = 128  # files whose content is known before it is asked for, and then still in the system's cache
 BUSY_SECONDS = 20.0
 
 
@@ -77,35 +78,33 @@ class FileIndex:
         self.path = path
         self.trust = trust
 
-    def contents(
-        self, paths: list[str], *, jobs: int = 1, advance=lambda n: None
-    ) -> tuple[list[Content | ImageRejected], int]:
-        """What each file holds, or why it is rejected, in order; and how many files were read for it."""
-        results: list[Any] = [None] * len(paths)
-        unknown: list[int] = []
+    def known(self, paths: Sequence[str]) -> list[Content | ImageRejected | None]:
+        """What each file holds, or why it is rejected unread; None for those that must be read."""
+        results: list[Content | ImageRejected | None] = []
         for start in range(0, len(paths), ROWS_AT_ONCE):
-            part = range(start, min(start + ROWS_AT_ONCE, len(paths)))
-            known = self._known([os.path.abspath(paths[row]) for row in part]) if self.trust else {}
-            for row in part:
-                results[row] = _unless_changed(paths[row], known)
-                if results[row] is None:
-                    unknown.append(row)
-        advance(len(paths) - len(unknown))
-        with ThreadPoolExecutor(jobs) as pool:
-            # Part by part, so that a killed run remembers what it read, and a million files queue no million tasks.
-            for start in range(0, len(unknown), ROWS_AT_ONCE):
-                part_rows = unknown[start : start + ROWS_AT_ONCE]
-                fresh = []
-                for row, (result, seen) in zip(
-                    part_rows, pool.map(_look, [paths[row] for row in part_rows]), strict=True
-                ):
-                    results[row] = result
-                    advance(1)
+            part = paths[start : start + ROWS_AT_ONCE]
+            known = self._known([os.path.abspath(path) for path in part]) if self.trust else {}
+            results += [_unless_changed(path, known) for path in part]
+        return results
+
+    def read(self, paths: Sequence[str], *, jobs: int = 1) -> Generator[Content | ImageRejected]:
+        """What each file holds, or why it is rejected, in order; read some files ahead by `jobs` threads.
+
+        What was read is remembered every thousand files, and when the iterator ends or is closed.
+        """
+        fresh: list[tuple] = []
+        try:
+            with ThreadPoolExecutor(jobs, thread_name_prefix="read") as pool:
+                for path, (result, seen) in work_ahead(pool, paths, _look, READ_AHEAD):
                     if seen is not None and isinstance(result, Content):
                         facts = (result.sha256, result.width, result.height, result.format)
-                        fresh.append((os.path.abspath(paths[row]), *seen, *facts))
-                self._remember(fresh)
-        return results, len(unknown)
+                        fresh.append((os.path.abspath(path), *seen, *facts))
+                    if len(fresh) == ROWS_AT_ONCE:
+                        self._remember(fresh)
+                        fresh = []
+                    yield result
+        finally:
+            self._remember(fresh)
 
     def digest(self, path: str | Path) -> str:
         """SHA-256 of any file, such as a network's weights, remembered like an image."""

@@ -1,13 +1,13 @@
 """Photos to vectors: threads read and decode ahead, one thread runs the extractors batch by batch."""
 
 import hashlib
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
+from featurize.ahead import work_ahead
 from featurize.contents import read_image
 from featurize.decode import ImageRejected
 from featurize.extractors.base import Extractor
@@ -49,8 +49,8 @@ class Failed:
     reason: str
 
 
-def compute(tasks: list[Task], extractors: list[Extractor], *, jobs: int) -> Iterator[Batch | Failed]:
-    """Compute every task; what is ready is yielded as it comes.
+def compute(tasks: Iterable[Task], extractors: list[Extractor], *, jobs: int) -> Iterator[Batch | Failed]:
+    """Compute every task; what is ready is yielded as it comes, and tasks are taken as they are needed.
 
     An image that cannot be read fails before any of its vectors would be yielded. One for which an extractor gives
     numbers that are not finite may have had vectors of others before, and may have some after.
@@ -58,7 +58,8 @@ def compute(tasks: list[Task], extractors: list[Extractor], *, jobs: int) -> Ite
     teams = find_teams(extractors)
     waiting: dict[Members, list[tuple[Task, np.ndarray]]] = {}
     with ThreadPoolExecutor(jobs, thread_name_prefix="decode") as pool, Runner(extractors) as runner:
-        for task, prepared in _ahead(pool, tasks, lambda task: _prepare(task, extractors, teams)):
+        decoded = work_ahead(pool, tasks, lambda task: _prepare(task, extractors, teams), AHEAD)
+        for task, prepared in decoded:
             if isinstance(prepared, ImageRejected):
                 yield Failed(task.sha256, str(prepared))
                 continue
@@ -86,27 +87,6 @@ def find_teams(extractors: Sequence[Extractor]) -> list[Members]:
         team = extractor.team()
         teams.setdefault(number if team is None else team, []).append(number)
     return [tuple(members) for members in teams.values()]
-
-
-def _ahead(
-    pool: ThreadPoolExecutor,
-    tasks: list[Task],
-    work: Callable[[Task], list[tuple[Members, np.ndarray]] | ImageRejected],
-) -> Iterator[tuple[Task, list[tuple[Members, np.ndarray]] | ImageRejected]]:
-    """The results of `work`, in the order of the tasks, at most `AHEAD` of them begun before they are taken."""
-    begun: deque[tuple[Task, Future]] = deque()
-    try:
-        for task in tasks:
-            begun.append((task, pool.submit(work, task)))
-            if len(begun) >= AHEAD:
-                first, future = begun.popleft()
-                yield first, future.result()
-        while begun:
-            first, future = begun.popleft()
-            yield first, future.result()
-    finally:
-        for _, future in begun:
-            future.cancel()
 
 
 def _prepare(

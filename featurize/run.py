@@ -1,29 +1,27 @@
-"""The whole way: source → contents → store → what is missing is computed → table."""
+"""The whole way: source → contents → what the store lacks is computed → table."""
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
-from featurize.assemble import Row, assemble, keep_rows
-from featurize.contents import Content, FileIndex
+from featurize.assemble import assemble, keep_rows
 from featurize.errors import SourceError, UsageError
 from featurize.extractors import make_extractor
 from featurize.extractors.base import Extractor
 from featurize.extractors.distort import Distortion
+from featurize.filling import Filling
 from featurize.golden import golden_vectors
-from featurize.pipeline import Batch, Task, compute, in_hand
-from featurize.section import Section, ShardWriter
-from featurize.shard import image_keys
+from featurize.pipeline import Task
+from featurize.reading import Reading
 from featurize.source import Source, SourceImage, list_source
 from featurize.store import Store
 from featurize.table import FeatureTable
 from featurize.terminal import log, progress
-
-Key = tuple[str, int]  # content and variant
 
 
 @dataclass
@@ -156,43 +154,56 @@ def run_extraction(
     for extractor in chosen:
         extractor.attach(store)
     sections = [store.section_of(extractor) for extractor in chosen]
+    reading = Reading(source, store.file_index(), distort, jobs)
+    with closing(reading.parts()) as parts:
+        begun = next((part for part in parts if reading.shows(part)[0]), None)
+        if begun is None:
+            raise NothingReadable(source, reading.rejects({}))
+        # First, because an extractor that fails here fails everywhere.
+        golden = golden_vectors(chosen, sections)
+        filling = Filling(chosen, sections, reading.places, distort, jobs)
+        tasks = filling.add(*reading.shows(begun))
+        with _late_progress(len(tasks) + reading.n_unread(), "featurizing") as advance:
 
-    contents, n_read = _contents(store.file_index(), source.images, jobs)
-    rejects = list(source.rejects)
-    rows: list[Row] = []
-    for image, content in zip(source.images, contents, strict=True):
-        if isinstance(content, Content):
-            rows += [(image, content, variant) for variant in _variants(image, distort)]
-        else:
-            rejects.append((image.image, str(content)))
+            def further_tasks() -> Iterator[Task]:
+                for part in parts:
+                    found = filling.add(*reading.shows(part))
+                    advance(reading.n_rows(part) - len(found))
+                    yield from found
+
+            filling.compute(chain(tasks, further_tasks()), advance)
+    again = filling.load()
+    with _late_progress(len(again), "featurizing again") as advance:
+        filling.compute(again, advance)
+    filling.finish()
+
+    rows, numbers = reading.rows(filling.failed)
+    rejects = reading.rejects(filling.failed)
     if not rows:
         raise NothingReadable(source, rejects)
-
-    # First, because an extractor that fails here fails everywhere.
-    golden = golden_vectors(chosen, sections)
-    places: dict[Key, list[int]] = {}
-    for row, (_, content, variant) in enumerate(rows):
-        places.setdefault((content.sha256, variant), []).append(row)
-    matrices = [np.empty((len(rows), extractor.width), dtype=np.float32) for extractor in chosen]
-    missing = [_load(section, places, matrix) for section, matrix in zip(sections, matrices, strict=True)]
-    failed, n_computed = _compute_missing(
-        chosen, sections, missing, places, matrices, [image.path for image, _, _ in rows], distort, jobs
-    )
-
-    rejects += [
-        (image.image, failed[content.sha256])
-        for image, content, variant in rows
-        if content.sha256 in failed and variant == 0
-    ]
-    kept = [content.sha256 not in failed for _, content, _ in rows]
-    rows = [row for row, keep in zip(rows, kept, strict=True) if keep]
-    if not rows:
-        raise NothingReadable(source, rejects)
-    if failed:
-        matrices = [keep_rows(matrix, np.flatnonzero(kept)) for matrix in matrices]
+    matrices = filling.matrices
+    if len(rows) < len(reading.places):
+        matrices = [keep_rows(matrix, numbers) for matrix in matrices]
     table = assemble(source, rows, chosen, matrices, golden, distort)
-    n_unique = len({sha256 for sha256, _ in places}) - len(failed)
-    return Extraction(table, sorted(rejects), source.ignored, n_computed, n_unique - n_computed, n_read)
+    n_computed = len(filling.computed.difference(filling.failed))
+    n_reused = filling.n_contents - len(filling.failed) - n_computed
+    return Extraction(table, sorted(rejects), source.ignored, n_computed, n_reused, reading.n_read)
+
+
+@contextmanager
+def _late_progress(total: int, description: str) -> Iterator[Callable[[int], None]]:
+    """A progress bar that begins with the first result: a rate that counts loading the network frightens people."""
+    with ExitStack() as stack:
+        bar = None
+
+        def advance(n_done: int) -> None:
+            nonlocal bar
+            if bar is None:
+                bar = stack.enter_context(progress(total, description, n_before=n_done))
+            else:
+                bar.update(n_done)
+
+        yield advance
 
 
 def stored_vectors(paths: list, extractor: Extractor) -> np.ndarray:
@@ -220,70 +231,3 @@ def _chosen(extractors: Sequence[str | Extractor] | str | Extractor | None) -> l
             "name each features once; its name is its column in the table",
         )
     return chosen
-
-
-def _contents(index: FileIndex, images: list[SourceImage], jobs: int) -> tuple[list, int]:
-    with progress(len(images), "reading") as bar:
-        return index.contents([image.path for image in images], jobs=jobs, advance=bar.update)
-
-
-def _variants(image: SourceImage, distort: Distortion | None) -> tuple[int, ...]:
-    """The photo itself, and its copies where it may be trained on: nothing is ever tested on a copy."""
-    return (0, *distort.variants) if distort and image.split in (None, "training") else (0,)
-
-
-def _load(section: Section, places: dict[Key, list[int]], matrix: np.ndarray) -> list[Key]:
-    """Fill in what the store holds; the keys that it does not hold, in the order of `places`."""
-    keys = {row: key for key, rows in places.items() for row in rows}
-    ordered = [keys[row] for row in range(len(matrix))]
-    found = section.load(image_keys([sha256 for sha256, _ in ordered], [v for _, v in ordered]), matrix)
-    return [key for key, rows in places.items() if not found[rows[0]]]
-
-
-def _compute_missing(
-    extractors: list[Extractor],
-    sections: list[Section],
-    missing: list[list[Key]],
-    places: dict[Key, list[int]],
-    matrices: list[np.ndarray],
-    paths: list[str],
-    distort: Distortion | None,
-    jobs: int,
-) -> tuple[dict[str, str], int]:
-    """Compute, store and fill in what is missing; the reasons of those that failed, and how many were computed."""
-    needed: dict[Key, list[int]] = {}
-    for number, keys in enumerate(missing):
-        for key in keys:
-            needed.setdefault(key, []).append(number)
-    tasks = []
-    for (sha256, variant), numbers in needed.items():
-        path, *twins = (paths[row] for row in places[sha256, variant])
-        distortion = distort if variant else None
-        tasks.append(Task(sha256, path, tuple(numbers), variant, distortion, tuple(twins)))
-    failed: dict[str, str] = {}
-    with ExitStack() as stack:
-        writers = [
-            stack.enter_context(ShardWriter(section, begun=in_hand(extractors))) for section in sections
-        ]
-        bar = None
-        for result in compute(tasks, extractors, jobs=jobs):
-            if isinstance(result, Batch):
-                n_done = 0
-                writers[result.extractor].add(image_keys(result.sha256, result.variants), result.matrix)
-                computed = zip(result.sha256, result.variants, strict=True)
-                for key, vector in zip(computed, result.matrix, strict=True):
-                    matrices[result.extractor][places[key]] = vector
-                    needed[key].remove(result.extractor)
-                    n_done += not needed[key]
-            else:
-                failed[result.sha256] = result.reason
-                n_done = 1
-            if bar is None:
-                # What came before was loading the network; a rate that counts it frightens people.
-                bar = stack.enter_context(progress(len(tasks), "featurizing", n_before=n_done))
-            else:
-                bar.update(n_done)
-    for section, keys in zip(sections, missing, strict=True):
-        if keys:
-            section.compact()
-    return failed, len({sha256 for sha256, _ in needed} - set(failed))

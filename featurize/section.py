@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from featurize.shard import (
     shard_from_bytes,
     shard_keys,
     shard_to_bytes,
+    short_keys,
 )
 from featurize.terminal import log
 
@@ -47,29 +48,38 @@ class Section:
 
     def keys(self) -> np.ndarray:
         """All stored keys, each once, sorted."""
-        found = [keys for shard, _, _ in self.shards() if (keys := self._shard_keys(shard)) is not None]
-        return np.unique(np.concatenate([np.empty(0, KEY), *found]))
+        return np.unique(np.concatenate([np.empty(0, KEY), *self._all_keys()]))
 
-    def load(self, keys: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-        """Fill ``matrix[i]`` with the vector of ``keys[i]`` where it is stored.
+    def short_keys(self) -> np.ndarray:
+        """The `featurize.shard.short_keys` of all stored keys, sorted."""
+        return np.sort(np.concatenate([np.empty(0, np.uint64), *map(short_keys, self._all_keys())]))
+
+    def _all_keys(self) -> Iterator[np.ndarray]:
+        return (keys for shard, _, _ in self.shards() if (keys := self._shard_keys(shard)) is not None)
+
+    def load(self, keys: np.ndarray, matrix: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        """Fill ``matrix[i]``, or ``matrix[rows[i]]``, with the vector of ``keys[i]`` where it is stored.
 
         Parameters
         ----------
         keys : array of shape (n,), from `featurize.shard.image_keys`
             A key may occur more than once.
-        matrix : array of shape (n, width), float32
+        matrix : array of shape (n_rows, width), float32
             Rows whose key is not stored are left as they are.
+        rows : array of shape (n,), int, optional
+            Each row at most once.
 
         Returns
         -------
         array of shape (n,), bool
-            Which rows were filled; the others must be computed.
+            Which keys were found; the others must be computed.
         """
         keys = np.asarray(keys, dtype=KEY)
         found = np.zeros(len(keys), dtype=bool)
         if not len(keys):
             return found
         self._check_description()
+        into = np.arange(len(keys)) if rows is None else np.asarray(rows)
         order = np.argsort(keys, kind="stable")
         ordered = keys[order]
         tried: set[str] = set()
@@ -91,11 +101,11 @@ class Section:
                     if not np.array_equal(content[0], held):
                         places, sources = _matches(ordered, content[0])
                     for part in range(0, len(places), ROWS_AT_ONCE):
-                        rows = order[places[part : part + ROWS_AT_ONCE]]
+                        wanted = order[places[part : part + ROWS_AT_ONCE]]
                         block = content[1][sources[part : part + ROWS_AT_ONCE]]
-                        matrix[rows] = block
+                        matrix[into[wanted]] = block
                         # What is not finite was stored by an earlier version; it counts as missing.
-                        found[rows] = np.isfinite(block).all(axis=1)
+                        found[wanted] = np.isfinite(block).all(axis=1)
                     del content
                     release_memory()
         return found

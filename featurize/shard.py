@@ -44,6 +44,18 @@ def image_keys(sha256: Sequence[str], variant: int | Sequence[int] | np.ndarray 
     return keys.view(KEY).reshape(-1)
 
 
+def short_keys(keys: np.ndarray) -> np.ndarray:
+    """A number for each key, uint64, quick to sort and to search.
+
+    Different keys have the same number once in 10¹⁹: good to guess what is stored, not to fetch it.
+    """
+    columns = np.ascontiguousarray(keys, dtype=KEY).view(np.uint8).reshape(-1, 40)
+    digests, variants = (
+        np.ascontiguousarray(columns[:, part]).view(">u8") for part in (slice(8), slice(32, 40))
+    )
+    return (digests.astype(np.uint64) + variants.astype(np.uint64)).reshape(-1)
+
+
 def key_contents(keys: np.ndarray) -> tuple[list[str], np.ndarray]:
     """The contents (hex) and variants (int64) of keys; the inverse of `image_keys`."""
     columns = np.ascontiguousarray(keys, dtype=KEY).view(np.uint8).reshape(-1, 40)

@@ -23,8 +23,9 @@ from featurize.terminal import log
 
 INPUT, OUTPUT = "x", "Identity"
 PROCESSOR = Path("/proc/cpuinfo")
-# Of a batch, run at the same time: where one has work for a single core, the other goes on. `try_out` counts on two.
+# Parts of a batch run at the same time: where one has work for a single core, the other goes on.
 PARTS = 2
+WHOLE = 8  # images that are not worth parting
 _importing = threading.Lock()
 
 
@@ -126,7 +127,9 @@ class FrozenFunction:
 
     def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
         """float32 (n_images, height, width, 3), scaled as the network wants it, to float32 (n_images, width)."""
-        parts = np.array_split(pixels, min(PARTS, max(1, len(pixels))))
+        if len(pixels) <= WHOLE:
+            return self._run(pixels)
+        parts = np.array_split(pixels, PARTS)
         return [np.concatenate(matrices) for matrices in zip(*self._pool.map(self._run, parts), strict=True)]
 
 

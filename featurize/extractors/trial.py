@@ -37,7 +37,7 @@ def run(name: str, function: Function, pixels: np.ndarray) -> list[np.ndarray]:
 def try_out(team: Sequence[Any], function: Function) -> None:
     """Refuse a network that cannot be run, gives no finite numbers, or whose vectors depend on the batch.
 
-    The synthetic image is run alone, and twice between two others.
+    The synthetic image is run alone, and between two others.
 
     Parameters
     ----------
@@ -51,8 +51,7 @@ def try_out(team: Sequence[Any], function: Function) -> None:
     """
     first = team[0]
     golden = golden_image()
-    # Twice, because an engine may run a batch in halves.
-    photos = [Photo.from_array(rgb) for rgb in (255 - golden, golden, golden // 2) * 2]
+    photos = [Photo.from_array(rgb) for rgb in (255 - golden, golden, golden // 2)]
     prepared = [first.prepare(photo) for photo in photos]
     alone = run(first.name, function, first.gather(prepared[1:2]))
     beside = run(first.name, function, first.gather(prepared))

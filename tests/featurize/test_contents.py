@@ -33,13 +33,22 @@ def index_file(tmp_path):
     return tmp_path / "files.sqlite"
 
 
+def contents(index, paths, jobs=1):
+    """What each file holds, remembered or read, and how many were read."""
+    found = index.known(paths)
+    unread = [row for row, content in enumerate(found) if content is None]
+    for row, content in zip(unread, index.read([paths[row] for row in unread], jobs=jobs), strict=True):
+        found[row] = content
+    return found, len(unread)
+
+
 def n_read(index_file, paths, **options) -> int:
-    return FileIndex(index_file, **options).contents(paths)[1]
+    return contents(FileIndex(index_file, **options), paths)[1]
 
 
 def test_contents_are_the_digest_and_the_facts_of_the_header(photos, index_file):
     for _ in range(2):  # read, then remembered: the same
-        found, _ = FileIndex(index_file).contents(photos)
+        found, _ = contents(FileIndex(index_file), photos)
         for i, path in enumerate(photos):
             data = Path(path).read_bytes()
             assert found[i] == Content(hashlib.sha256(data).hexdigest(), 10 + i, 7, len(data), "PNG")
@@ -65,7 +74,7 @@ def test_a_touched_file_is_read_again(photos, index_file):
 @pytest.mark.parametrize("how", ["in place", "renamed over"])
 def test_a_change_that_keeps_size_and_mtime_is_seen(photos, index_file, how):
     """As ``cp -p`` and ``rsync -t`` do; ctime and inode tell."""
-    before = FileIndex(index_file).contents(photos)[0]
+    before = contents(FileIndex(index_file), photos)[0]
     old = os.stat(photos[0])
     data = bytearray(Path(photos[0]).read_bytes())
     data[-1] ^= 1  # within the end chunk, which changes no pixel
@@ -75,7 +84,7 @@ def test_a_change_that_keeps_size_and_mtime_is_seen(photos, index_file, how):
     os.utime(target, ns=(old.st_atime_ns, old.st_mtime_ns))
     os.replace(target, photos[0])
     assert (os.stat(photos[0]).st_size, os.stat(photos[0]).st_mtime_ns) == (old.st_size, old.st_mtime_ns)
-    after, n = FileIndex(index_file).contents(photos)
+    after, n = contents(FileIndex(index_file), photos)
     assert n == 1 and after[0].sha256 == hashlib.sha256(data).hexdigest() != before[0].sha256
 
 
@@ -90,10 +99,10 @@ def test_rehash_trusts_nothing_and_remembers_what_it_found(photos, index_file):
         )
     database.close()
     path = os.fsdecode(row[0])
-    assert FileIndex(index_file).contents([path])[0][0].sha256 == "00" * 32  # a lie that only --rehash finds
+    assert contents(FileIndex(index_file), [path])[0][0].sha256 == "00" * 32  # a lie that only --rehash finds
     right = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     for trust, n in [(False, 1), (True, 0)]:
-        found, n_files = FileIndex(index_file, trust=trust).contents([path])
+        found, n_files = contents(FileIndex(index_file, trust=trust), [path])
         assert (found[0].sha256, n_files) == (right, n)
 
 
@@ -107,7 +116,7 @@ def test_rejects_say_why_and_cost_no_other_file(photos, index_file, tmp_path):
     (tmp_path / "empty.jpg").write_bytes(b"")
     os.mkfifo(tmp_path / "pipe.jpg")
     wanted = [photos[0], *(str(tmp_path / name) for name in ("empty.jpg", "pipe.jpg", "gone.jpg")), photos[1]]
-    found, _ = FileIndex(index_file).contents(wanted, jobs=2)
+    found, _ = contents(FileIndex(index_file), wanted, jobs=2)
     assert [type(result) for result in found] == [Content, *[ImageRejected] * 3, Content]
     reasons = [str(result) for result in found[1:4]]
     assert reasons == ["the file is empty", "not a regular file", "cannot be read: No such file or directory"]
@@ -138,17 +147,17 @@ def test_a_damaged_index_is_made_anew(photos, index_file, damage):
     data = index_file.read_bytes()
     index_file.write_bytes(data[: len(data) // 2] if damage is None else damage)
     for _ in range(3):
-        found, n = FileIndex(index_file).contents(photos)
+        found, n = contents(FileIndex(index_file), photos)
         assert all(isinstance(result, Content) for result in found)
     assert n == 0
 
 
 def test_a_flipped_bit_in_the_index_is_noticed(photos, index_file):
-    right, _ = FileIndex(index_file).contents(photos)
+    right, _ = contents(FileIndex(index_file), photos)
     data = bytearray(index_file.read_bytes())
     data[data.index(right[3].sha256.encode()) + 5] ^= 1
     index_file.write_bytes(data)
-    assert FileIndex(index_file).contents(photos) == (right, 1)
+    assert contents(FileIndex(index_file), photos) == (right, 1)
 
 
 def test_a_busy_index_is_neither_waited_for_nor_removed(photos, index_file, monkeypatch, caplog):
@@ -206,7 +215,7 @@ def test_two_runs_fill_one_index_at_once(photos, index_file):
 
 
 def test_paths_of_finds_the_photos_of_contents(photos, index_file):
-    found, _ = FileIndex(index_file).contents(photos)
+    found, _ = contents(FileIndex(index_file), photos)
     wanted = {found[1].sha256, found[4].sha256}
     picked = FileIndex(index_file).paths_of(lambda several: [sha256 in wanted for sha256 in several])
     assert dict(picked) == {photos[1]: found[1].sha256, photos[4]: found[4].sha256}

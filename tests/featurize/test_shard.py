@@ -15,6 +15,7 @@ from featurize.shard import (
     shard_from_bytes,
     shard_keys,
     shard_to_bytes,
+    short_keys,
 )
 
 CONTENTS = ["00" * 32, "ff" * 32, "ab" * 31 + "00"]
@@ -33,6 +34,12 @@ def test_keys_keep_every_byte_also_zeros_at_the_end(pairs):
     contents, variants = [content.hex() for content, _ in pairs], [variant for _, variant in pairs]
     back, numbers = key_contents(image_keys(contents, variants))
     assert (back, numbers.tolist()) == (contents, variants)
+
+
+@given(st.binary(min_size=32, max_size=32), st.integers(0, 2**63 - 1))
+def test_a_short_key_is_the_begin_of_the_digest_plus_the_variant(content, variant):
+    (short,) = short_keys(image_keys([content.hex()], [variant]))
+    assert int(short) == (int.from_bytes(content[:8], "big") + variant) % 2**64
 
 
 @given(st.integers(1, 5), st.integers(0, 9), st.data())

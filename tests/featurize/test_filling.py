@@ -1,0 +1,141 @@
+"""Vectors are computed while further files are still being read; nothing is computed twice, and nothing lost."""
+
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from featurize import contents as contents_module
+from featurize.extractors.base import Extractor
+from featurize.run import run_extraction
+from featurize.source import list_source
+from featurize.store import Store
+
+N_PHOTOS = 300
+
+
+class Center(Extractor):
+    """The pixel in the middle, and how often it was looked at."""
+
+    family, version = "center", 1
+    value_names = ("red", "green", "blue")
+
+    def __init__(self, store=None):
+        self.store = store
+        self.n_prepared = 0
+        self.first_batch = threading.Event()
+
+    def settings(self):
+        return {}
+
+    def prepare(self, photo):
+        self.n_prepared += 1
+        rgb = photo.rgb()
+        return rgb[rgb.shape[0] // 2, rgb.shape[1] // 2].astype(np.float32)
+
+    def vectors(self, prepared):
+        if len(prepared) > 1:  # the golden image comes alone
+            self.first_batch.set()
+        return np.stack(prepared)
+
+
+def shade(number: int) -> tuple[int, int, int]:
+    return number % 256, number // 256, 7
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(N_PHOTOS):
+        Image.new("RGB", (3, 3), shade(number)).save(folder / f"{number:03d}.png")
+    return folder
+
+
+def run(folder: Path, store: Path, extractor: Extractor | None = None):
+    return run_extraction(list_source(folder), extractor or Center(), store=Store(store), jobs=2)
+
+
+def expected(result) -> np.ndarray:
+    return np.array([shade(int(image[:3])) for image in result.table.image], np.float32)
+
+
+def test_the_first_vectors_do_not_wait_for_the_last_file(photos, tmp_path, monkeypatch):
+    extractor, read = Center(), contents_module.read_image
+
+    def slowly(path):
+        if path.endswith(f"{N_PHOTOS - 1}.png"):
+            assert extractor.first_batch.wait(60), "no batch ran while a file was still to be read"
+        return read(path)
+
+    monkeypatch.setattr(contents_module, "read_image", slowly)
+    result = run(photos, tmp_path / "store", extractor)
+    np.testing.assert_array_equal(result.table.vectors["center"], expected(result))
+    assert (len(result.table), result.n_read, result.n_computed) == (N_PHOTOS, N_PHOTOS, N_PHOTOS)
+
+
+def test_files_of_which_the_store_has_all_are_read_and_not_computed(photos, tmp_path):
+    first = run(photos, tmp_path / "store")
+    os.rename(photos, tmp_path / "elsewhere")
+    extractor = Center()
+    again = run(tmp_path / "elsewhere", tmp_path / "store", extractor)
+    assert extractor.n_prepared == 0
+    assert (again.n_read, again.n_computed, again.n_reused) == (N_PHOTOS, 0, N_PHOTOS)
+    np.testing.assert_array_equal(again.table.vectors["center"], first.table.vectors["center"])
+
+
+def test_equal_photos_are_computed_once_however_far_apart(photos, tmp_path):
+    for number in (0, 150, 298):
+        Image.new("RGB", (3, 3), shade(299)).save(photos / f"{number:03d}.png")
+    extractor = Center()
+    result = run(photos, tmp_path / "store", extractor)
+    assert extractor.n_prepared == N_PHOTOS - 3 + 1  # the golden image
+    matrix = result.table.vectors["center"]
+    assert matrix[[0, 150, 298, 299]].tolist() == [list(shade(299))] * 4
+    assert matrix[[1, 297]].tolist() == [list(shade(1)), list(shade(297))]
+    assert (result.n_computed, result.n_reused) == (N_PHOTOS - 3, 0)
+
+
+def test_a_photo_that_vanishes_is_computed_from_its_twin_that_was_found_later(photos, tmp_path, monkeypatch):
+    """The first file goes after it was hashed; its content stands in the last one, which nobody has read by then."""
+    (photos / "299.png").write_bytes((photos / "000.png").read_bytes())
+    look = contents_module._look
+
+    def vanishing(path):
+        found = look(path)
+        if path.endswith("000.png"):
+            os.unlink(path)
+        return found
+
+    monkeypatch.setattr(contents_module, "_look", vanishing)
+    result = run(photos, tmp_path / "store")
+    assert result.rejects == [] and len(result.table) == N_PHOTOS
+    assert result.table.vectors["center"][[0, 299]].tolist() == [list(shade(0))] * 2
+
+
+def test_rejects_between_good_photos_leave_every_vector_with_its_photo(photos, tmp_path):
+    for number in (0, 1, 128, 299):
+        (photos / f"{number:03d}.png").write_bytes(b"no picture")
+    data = (photos / "200.png").read_bytes()
+    (photos / "200.png").write_bytes(data[: len(data) // 2])  # its header is whole
+    result = run(photos, tmp_path / "store")
+    assert [image for image, _ in result.rejects] == [f"{n:03d}.png" for n in (0, 1, 128, 200, 299)]
+    np.testing.assert_array_equal(result.table.vectors["center"], expected(result))
+
+
+def test_what_was_read_is_remembered_when_the_run_is_interrupted(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(contents_module, "YOUNG_SECONDS", -1.0)
+
+    class Interrupted(Center):
+        def vectors(self, prepared):
+            if len(prepared) > 1:
+                raise KeyboardInterrupt
+            return super().vectors(prepared)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(photos, tmp_path / "store", Interrupted())
+    known = Store(tmp_path / "store").file_index().known([str(photos / f"{n:03d}.png") for n in range(64)])
+    assert all(isinstance(content, contents_module.Content) for content in known)
