@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.class_weight import compute_class_weight
 from threadpoolctl import threadpool_limits
 
+from classify.failures import fit_failed
 from classify.heads import make_head
 from classify.memory import total_memory
 from classify.model import Model, short_hashes
@@ -110,13 +111,14 @@ def train_out_of_core(
     warn_of_conflicts(rows)
     stream = Stream(Path(path), features, first.parts(features), rows.vectors[ROW].view(np.int32)[:, 0])
     labels, codes = np.unique(rows.label.astype(str), return_inverse=True)
+    weights = _weights(classifier, labels, codes, head)
     start = time.perf_counter()
     scaling = StreamedScaling(widths)
     for _, X in stream:
         scaling.add(X)
     scaler = scaling.result()
     with threadpool_limits(1):  # a few scores per row: threads would only wait for each other
-        fitted = _fit(classifier, scaler, stream, labels, codes)
+        fitted = _fit(classifier, scaler, stream, labels, codes, weights)
     described = first.metadata["features"]
     ids = FeatureTable(rows.ids, {}, rows.metadata)
     columns = {
@@ -174,11 +176,23 @@ def _outliers(stream: Stream, rows: FeatureTable, widths: list[int], seed: int) 
     return fit_outliers(X, widths, rows.groups[kept], seed=seed)
 
 
+def _weights(classifier: LogisticRegression, labels: np.ndarray, codes: np.ndarray, head: str) -> np.ndarray:
+    """How much each row counts."""
+    try:
+        return compute_class_weight(classifier.class_weight, classes=labels, y=labels[codes])[codes]
+    except ValueError as error:  # it names a label that there is not
+        raise fit_failed(head, error) from error
+
+
 def _fit(
-    classifier: LogisticRegression, scaler: Any, stream: Stream, labels: np.ndarray, codes: np.ndarray
+    classifier: LogisticRegression,
+    scaler: Any,
+    stream: Stream,
+    labels: np.ndarray,
+    codes: np.ndarray,
+    weights: np.ndarray,
 ) -> LogisticRegression:
     """The classifier with the coefficients at the optimum, as scikit-learn's solver ``lbfgs`` defines it."""
-    weights = compute_class_weight(classifier.class_weight, classes=np.arange(len(labels)), y=codes)[codes]
     n_scores = 1 if len(labels) == 2 else len(labels)
     strength = 1 / (classifier.C * weights.sum())
 

@@ -54,6 +54,17 @@ def test_it_is_the_softmax_that_training_in_memory_gives(tmp_path, labels, featu
     np.testing.assert_allclose(found.outliers.threshold, known.outliers.threshold, rtol=1e-6)
 
 
+def test_labels_are_weighed_by_name_and_names_that_are_none_are_refused(tmp_path):
+    table = photos(300, "abc")
+    known, found = both(table, tmp_path / "t.parquet", "softmax:class_weight={'a':1,'b':9}", "glcm")
+    X = table.select("glcm")
+    np.testing.assert_allclose(found.predict_proba(X), known.predict_proba(X), rtol=0, atol=1e-3)
+    plain = train_out_of_core(tmp_path / "t.parquet", "softmax", "glcm")
+    assert found.predict_proba(X)[:, 1].mean() > plain.predict_proba(X)[:, 1].mean() + 0.2
+    with pytest.raises(UsageError, match="class_weight={'x':2} cannot be fitted"):
+        train_out_of_core(tmp_path / "t.parquet", "softmax:class_weight={'x':2}", "glcm")
+
+
 def test_new_photos_are_told_as_well_from_many_parts_of_a_file(tmp_path):
     table = photos(
         11_000, group=np.repeat(np.arange(2750), 4).astype(str)
