@@ -161,13 +161,7 @@ def _exceeds_memory(args: argparse.Namespace, head: str) -> bool:
     """Whether to train out of core: asked for, or needed and possible."""
     from classify.outofcore import can_train, exceeds_memory
 
-    others = {
-        "--steps": args.steps,
-        "--tune": args.tune or args.tune_by,
-        "--positive": args.positive,
-        "--trust": args.trust,
-    }
-    given = [option for option, value in others.items() if value]
+    given = (["--steps"] if args.steps is not None else []) + _options_of_training_at_once(args)
     if args.out_of_core and given:
         raise UsageError(
             f"--out-of-core and {', '.join(given)} do not go together", "train without --out-of-core"
@@ -206,10 +200,21 @@ def _refuse_what_does_not_go_together(args: argparse.Namespace) -> None:
             options = ", ".join("--" + name.replace("_", "-") for name in given)
             raise UsageError(f"{options} was given without --steps", "add --steps 4000 to train step by step")
         return
-    others = {"--tune": args.tune or args.tune_by, "--positive": args.positive, "--trust": args.trust}
-    given = [option for option, value in others.items() if value]
+    given = _options_of_training_at_once(args)
     if given:
         raise UsageError(f"--steps and {', '.join(given)} do not go together", "train without --steps")
+
+
+def _options_of_training_at_once(args: argparse.Namespace) -> list[str]:
+    """Those given that neither training in steps nor training out of core knows."""
+    options = {
+        "--tune": args.tune or args.tune_by,
+        "--positive": args.positive,
+        "--threshold": args.threshold,
+        "--costs": args.costs,
+        "--trust": args.trust,
+    }
+    return [option for option, value in options.items() if value]
 
 
 def _at_once(args: argparse.Namespace, table: "FeatureTable", head: str, relabel: dict | None) -> "Model":

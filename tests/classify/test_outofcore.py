@@ -61,7 +61,7 @@ def test_labels_are_weighed_by_name_and_names_that_are_none_are_refused(tmp_path
     np.testing.assert_allclose(found.predict_proba(X), known.predict_proba(X), rtol=0, atol=1e-3)
     plain = train_out_of_core(tmp_path / "t.parquet", "softmax", "glcm")
     assert found.predict_proba(X)[:, 1].mean() > plain.predict_proba(X)[:, 1].mean() + 0.2
-    with pytest.raises(UsageError, match="class_weight={'x':2} cannot be fitted"):
+    with pytest.raises(UsageError, match=r"class_weight=\{'x':2\} cannot be fitted"):
         train_out_of_core(tmp_path / "t.parquet", "softmax:class_weight={'x':2}", "glcm")
 
 
@@ -169,3 +169,7 @@ def test_the_command_does_it_when_asked_or_needed_and_the_model_is_like_any_othe
     assert "again and again" in capsys.readouterr().err
     assert main(["train", str(table), "-o", str(output), "--head", "knn"]) == 0
     assert "only a plain softmax" in capsys.readouterr().err
+    assert main(["train", str(table), "-o", str(output), "--threshold", "recall=0.9"]) == 1
+    assert (
+        "a threshold was given alone" in capsys.readouterr().err
+    )  # by training in memory, which can have one

@@ -182,6 +182,10 @@ def test_the_command(separable, tmp_path, capsys):
         ),
         (["--head", "softmax:steps=five"], "steps five"),
         (["--steps", "5", "--positive", "ant"], "--steps and --positive do not go together"),
+        (["--steps", "5", "--threshold", "recall=0.9"], "--steps and --threshold do not go together"),
+        (["--head", "softmax:steps=5", "--costs", "c.csv"], "--steps and --costs do not go together"),
+        (["--out-of-core", "--threshold", "recall=0.9"], "--out-of-core and --threshold do not go together"),
+        (["--out-of-core", "--steps", "0"], "--out-of-core and --steps do not go together"),
     ],
 )
 def test_options_that_do_not_go_together(options, message, separable, tmp_path, capsys):
