@@ -10,8 +10,8 @@ import numpy as np
 from evaluate.methods import with_methods_paragraph
 from evaluate.provenance import describe_data, describe_features, versions
 from evaluate.similar import EXACT_UP_TO, check_threshold, similar_pairs, typical_similarity
-from featurize.errors import UsageError
 from featurize.table import FeatureTable
+from featurize.terminal import log
 
 FORMAT_VERSION = 1
 THRESHOLD = 0.97
@@ -30,9 +30,9 @@ class Duplicates:
         labels known, and different); pairs in conflict first, then the most similar.
     rows : array of shape (n_pairs, 2), int64
         The same pairs as rows of the table.
-    features : str
-        Whose vectors were compared.
-    threshold : float
+    features : str or None
+        Whose vectors were compared; None if bytes alone were.
+    threshold : float or None
         The cosine similarity that a pair reaches unless its bytes are the same.
     exact : bool
         Whether every pair was compared; see `similar_pairs` for what is done otherwise.
@@ -42,8 +42,8 @@ class Duplicates:
 
     pairs: list[dict[str, Any]]
     rows: np.ndarray = field(repr=False)
-    features: str
-    threshold: float
+    features: str | None
+    threshold: float | None
     exact: bool
     images: int
     table: FeatureTable = field(repr=False)
@@ -76,7 +76,7 @@ class Duplicates:
             "counts": self.counts,
             "pairs": self.pairs,
             "data": describe_data(self.table),
-            "described": describe_features(self.table, [self.features]),
+            "described": describe_features(self.table, [self.features] if self.features else []),
             "versions": versions(),
             "command": self.command,
         }
@@ -100,7 +100,8 @@ def find_duplicates(
         Distorted copies (variants) are left out.
     features : str, optional
         Whose vectors to compare; by default the widest column that tells photos apart: at least 64 numbers, not
-        ``nuisance``, and a typical similarity of two photos of at most 0.9 (an untrained network has more).
+        ``nuisance``, and a typical similarity of two photos of at most 0.9 (an untrained network has more). Where
+        there is none, bytes alone are compared, and a warning says so.
     threshold : float
         Cosine similarity from which a pair counts as the same picture. What 0.97 means for
         ``inception_v3:mixed8``, measured on 750 photos of flowers (280,875 pairs) and six altered copies of 60 of
@@ -116,8 +117,7 @@ def find_duplicates(
     Raises
     ------
     UsageError
-        If the table has no such features, or none wide enough and `features` is not given; if the threshold is
-        out of range, or more than a million pairs reach it.
+        If the table has no such features; if the threshold is out of range, or more than a million pairs reach it.
 
     Examples
     --------
@@ -128,15 +128,18 @@ def find_duplicates(
     """
     check_threshold(threshold)
     name = features if features is not None else compared_features(table)
-    if name is None:
-        raise UsageError(
-            f"no features of the table tell photos apart: {LEAST_WIDTH} numbers are needed, and a typical "
-            f"similarity of at most {MOST_TYPICAL:g} (it has {_in_words(table) or 'none'})",
-            "extract a trained network's vectors (featurize extract --features inception_v3), or name the --features",
-        )
     photos = np.flatnonzero(table.variant == 0)
-    near, cosine = similar_pairs(table.select(name)[photos], threshold)
-    similarity = dict(zip(map(tuple, near.tolist()), cosine.tolist(), strict=True))
+    similarity: dict[tuple[int, int], float] = {}
+    if name is None:
+        log.warning(
+            "byte-identical photos alone are looked for: no features of the table tell photos apart, which takes %d "
+            "numbers and a typical similarity of at most %g (it has %s); a trained network's vectors do "
+            "(featurize extract --features inception_v3)",
+            LEAST_WIDTH, MOST_TYPICAL, _in_words(table) or "none",
+        )  # fmt: skip
+    else:
+        near, cosine = similar_pairs(table.select(name)[photos], threshold)
+        similarity |= zip(map(tuple, near.tolist()), cosine.tolist(), strict=True)
     same = _identical(table.sha256[photos])
     # The same bytes are the same photo, whatever is left of a sum in float32.
     similarity |= dict.fromkeys(same, 1.0)
@@ -159,8 +162,8 @@ def find_duplicates(
         pairs=[described[place] for place in order],
         rows=photos[rows] if len(rows) else rows,
         features=name,
-        threshold=float(threshold),
-        exact=len(photos) <= EXACT_UP_TO,
+        threshold=float(threshold) if name else None,
+        exact=not name or len(photos) <= EXACT_UP_TO,
         images=len(photos),
         table=table,
     )

@@ -15,16 +15,16 @@ SHOWN_PAIRS = 40
 
 def duplicates_as_text(found: "Duplicates") -> str:
     """What `evaluate duplicates` prints: what was compared, the counts, and the pairs."""
-    counts, how = (
-        found.counts,
-        "every pair" if found.exact else "pairs in the same neighbourhood (approximate)",
-    )
-    lines = [f"{found.images} photos, {how} compared by {found.features}"]
+    counts = found.counts
+    how = "every pair" if found.exact else "pairs in the same neighbourhood (approximate)"
+    lines = [f"{found.images} photos, {how} compared by {found.features or 'their bytes alone'}"]
+    none_near = f", none at {found.threshold:g} or more alike" if found.features else ""
+    near = f", {counts['near']} at {found.threshold:g} or more alike" if found.features else ""
     if not found.pairs:
-        return f"{lines[0]}: none byte-identical, none at {found.threshold:g} or more alike"
+        return f"{lines[0]}: none byte-identical{none_near}"
     lines.append(
-        f"{counts['images']} photos are in {len(found.pairs)} pairs: {counts['identical']} byte-identical, "
-        f"{counts['near']} at {found.threshold:g} or more alike; {counts['conflict']} with conflicting labels"
+        f"{counts['images']} photos are in {len(found.pairs)} pairs: {counts['identical']} byte-identical{near}; "
+        f"{counts['conflict']} with conflicting labels"
     )
     rows = [
         [

@@ -60,6 +60,8 @@ def _groups(data: Mapping[str, Any]) -> list[str]:
 
 def _features(content: Mapping[str, Any]) -> list[str]:
     described = content["described"] if content["kind"] == "duplicates" else content["features"]
+    if not described:
+        return []
     return [f"Each photo was described once by {_listed([_feature(item) for item in described.items()])}."]
 
 
@@ -182,8 +184,15 @@ def _duplicates(content: Mapping[str, Any]) -> list[str]:
         else "pairs in the same neighbourhood were compared, not all"
     )
     counts = content["counts"]
+    photos = _count(content["images"], "photo")
+    if not content["features"]:
+        return [
+            f"Duplicates were searched among {photos} by their bytes (SHA-256) alone.",
+            f"Found were {_count(counts['identical'], 'byte-identical pair')}, {counts['conflict']} of them with "
+            "conflicting labels.",
+        ]
     return [
-        f"Duplicates were searched among {_count(content['images'], 'photo')} by their bytes (SHA-256) and by "
+        f"Duplicates were searched among {photos} by their bytes (SHA-256) and by "
         f"the cosine similarity of {content['features']}, {content['threshold']:g} or more ({how}).",
         f"Found were {_count(counts['identical'], 'byte-identical pair')} and "
         f"{_count(counts['near'], 'near-identical pair')}, {counts['conflict']} of them with conflicting labels.",

@@ -9,6 +9,7 @@ from evaluate.report.photos import Photos
 from evaluate.report.provenance import methods_section, provenance_section
 
 SHOWN_PAIRS = 100
+BYTES = "their bytes alone"
 
 
 def duplicates_page(found: Mapping[str, Any], photos: Photos) -> Page:
@@ -17,6 +18,7 @@ def duplicates_page(found: Mapping[str, Any], photos: Photos) -> Page:
     compared = (
         "every pair was compared" if found["exact"] else "pairs in the same neighbourhood were compared"
     )
+    by = found["features"] or BYTES
     content = {
         "shown": pairs_of(pairs[:SHOWN_PAIRS], photos),
         "total": len(pairs),
@@ -25,13 +27,15 @@ def duplicates_page(found: Mapping[str, Any], photos: Photos) -> Page:
     }
     return Page(
         "Duplicates",
-        f"{found['images']} photos by {found['features']}; {compared}",
+        f"{found['images']} photos by {by}; {compared}",
         [
             ("byte-identical", str(counts["identical"]), "pairs of files with the same bytes"),
             (
                 "near-identical",
-                str(counts["near"]),
-                f"pairs with a similarity of {found['threshold']:g} or more",
+                str(counts["near"]) if found["features"] else "unknown",
+                f"pairs with a similarity of {found['threshold']:g} or more"
+                if found["features"]
+                else "no features of the table tell photos apart",
             ),
             ("conflicting labels", str(counts["conflict"]), "pairs; at least one label is wrong"),
             ("photos", str(counts["images"]), "in any pair"),
@@ -49,7 +53,7 @@ def _sentences(found: Mapping[str, Any]) -> list[str]:
     counts, pairs = found["counts"], found["pairs"]
     if not pairs:
         return [
-            f"None of the {found['images']} photos is there twice, as far as {found['features']} can tell."
+            f"None of the {found['images']} photos is there twice, as far as {found['features'] or BYTES} can tell."
         ]
     share = 100 * counts["images"] / found["images"]
     sentences = [f"{counts['images']} of the {found['images']} photos ({share:.1f} %) are in a pair."]

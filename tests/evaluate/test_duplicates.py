@@ -8,7 +8,6 @@ import pytest
 from evaluate.cli import main
 from evaluate.duplicates import compared_features, find_duplicates, group_duplicates
 from evaluate.report import render
-from featurize.errors import UsageError
 from featurize.table import FeatureTable
 
 
@@ -47,23 +46,32 @@ def test_distorted_copies_are_no_duplicates(copied):
     assert find_duplicates(twice).pairs == find_duplicates(copied).pairs
 
 
-def test_narrow_vectors_are_compared_only_when_named(copied):
+def test_narrow_vectors_are_compared_only_when_named(copied, caplog):
     narrow = FeatureTable(copied.ids, {"few": copied.vectors["few"]}, copied.metadata)
     assert compared_features(narrow) is None
-    with pytest.raises(UsageError, match=r"it has few with 3 and 0\.00"):
-        find_duplicates(narrow)
+    found = find_duplicates(narrow)
+    assert "byte-identical photos alone" in caplog.text and "it has few with 3 and 0.00" in caplog.text
+    assert [(pair["image"], pair["other"]) for pair in found.pairs] == [
+        (pair["image"], pair["other"]) for pair in find_duplicates(copied).pairs if pair["identical"]
+    ]
+    assert (found.features, found.threshold, found.counts["near"]) == (None, None, 0)
+    assert "compared by their bytes alone" in str(found) and "alike" not in str(found)
+    assert "by their bytes alone" in render(found)
+    assert json.loads(json.dumps(found.to_dict()))["features"] is None
+    different = find_duplicates(narrow.filter([0, 2, 4, 5]))
+    assert str(different).endswith("by their bytes alone: none byte-identical")
+    assert "no two photos are byte-identical.</p>" in render(different)
     assert len(find_duplicates(narrow, "few").pairs) == 15
 
 
-def test_vectors_that_are_alike_for_all_photos_are_passed_over():
+def test_vectors_that_are_alike_for_all_photos_are_passed_over(caplog):
     rng = np.random.default_rng(0)
     alike = rng.random(200) + 0.05 * rng.normal(size=(50, 200))
     table = FeatureTable.from_arrays({"alike": alike, "net": rng.normal(size=(50, 100))})
     assert compared_features(table) == "net"
-    with pytest.raises(
-        UsageError, match=r"no features of the table tell photos apart.*alike with 200 and 0\.9"
-    ):
-        find_duplicates(FeatureTable(table.ids, {"alike": table.vectors["alike"]}))
+    find_duplicates(FeatureTable(table.ids, {"alike": table.vectors["alike"]}))
+    assert "no features of the table tell photos apart" in caplog.text
+    assert "alike with 200 and 0.9" in caplog.text
 
 
 def test_groups_join_chains_and_what_belonged_together_before():
