@@ -3,8 +3,12 @@
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from featurize.errors import SourceError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 COLUMNS = ("image", "label", "group", "split")
 SPLITS = ("training", "validation", "testing")
@@ -20,7 +24,8 @@ def read_manifest(path: Path) -> Iterator[tuple[str, Row | str]]:
     Raises
     ------
     SourceError
-        If the file cannot be read, has no column ``image``, or names a split that does not exist.
+        If the file cannot be read, has no column ``image`` or one of the four in another spelling, or names a
+        split that does not exist.
     """
     rows = _read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path)
     for place, row in rows:
@@ -29,6 +34,10 @@ def read_manifest(path: Path) -> Iterator[tuple[str, Row | str]]:
             raise SourceError(
                 f"{path}, {place}: split is {split!r}", f"a split is {', '.join(SPLITS)}, or empty"
             )
+        if isinstance(row, dict):
+            # No table can hold it, which would show only after all vectors were computed.
+            torn = [name for name in ("label", "group") if "\0" in (row.get(name) or "")]
+            row = f"its {torn[0]} holds a NUL character" if torn else row
         yield place, row
 
 
@@ -63,20 +72,26 @@ def _read_parquet(path: Path) -> Iterator[tuple[str, Row | str]]:
     import pyarrow.parquet as pq
 
     try:
-        schema = pq.read_schema(path)
-        _check_columns(path, schema.names)
-        image = schema.field("image").type
-        if not (
-            pa.types.is_string(image) or pa.types.is_large_string(image) or pa.types.is_dictionary(image)
-        ):
-            raise SourceError(f"the image column of {path} holds {image}", "it holds file names, as text")
-        rows = pq.read_table(path, columns=[name for name in COLUMNS if name in schema.names]).to_pylist()
+        # As an open file: a path as text Arrow would take for a URI, and cannot take if it is not UTF-8.
+        with open(path, "rb") as stream, pq.ParquetFile(stream) as file:
+            schema = file.schema_arrow
+            _check_columns(path, schema.names)
+            _check_image(path, schema)
+            rows = file.read([name for name in COLUMNS if name in schema.names]).to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise SourceError(
             f"{path} is no readable Parquet file: {error}", "write it again, or use .csv"
         ) from None
     for number, row in enumerate(rows, start=1):
         yield f"row {number}", {name: _as_text(value) for name, value in row.items()}
+
+
+def _check_image(path: Path, schema: "pa.Schema") -> None:
+    import pyarrow as pa
+
+    image = schema.field("image").type
+    if not (pa.types.is_string(image) or pa.types.is_large_string(image) or pa.types.is_dictionary(image)):
+        raise SourceError(f"the image column of {path} holds {image}", "it holds file names, as text")
 
 
 def _as_text(value: object) -> str | None:
@@ -86,6 +101,11 @@ def _as_text(value: object) -> str | None:
 
 def _check_columns(path: Path, names: Sequence[str]) -> None:
     hint = "a manifest has the columns image[,label][,group][,split]"
+    for name in names:
+        # Left out as a column that we do not know, it would take the labels or the groups with it, unsaid.
+        meant = name.strip().casefold()
+        if meant in COLUMNS and name not in COLUMNS:
+            raise SourceError(f"{path} has a column {name!r}", f"write {meant}, without spaces or capitals")
     if "image" not in names:
         shown = ", ".join(map(repr, names)) or "none"
         raise SourceError(f"{path} has the columns {shown}, and no column image", hint)

@@ -1,5 +1,8 @@
 """Manifests as people and programs write them."""
 
+import os
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -65,6 +68,9 @@ def test_categories_written_by_pandas_are_read(tmp_path):
         (b"", "columns none, and no column image"),
         (b"file,label\na,b\n", "columns 'file', 'label', and no column image"),
         (b"image,image\na,b\n", "two columns named image"),
+        (b"image, label,group\na.jpg,x,p1\n", "has a column ' label'"),
+        (b"image,label,Group\na.jpg,x,p1\n", "has a column 'Group'"),
+        (b"Image,label\na.jpg,x\n", "has a column 'Image'"),
         (b"image,split\na.jpg,train\n", "line 2: split is 'train'"),
         (b"image\n\xff\xfe\n", "not UTF-8"),
         (b'image\n"a.jpg\n', "no readable CSV"),
@@ -87,3 +93,25 @@ def test_an_unreadable_parquet_is_one_clear_error(tmp_path):
     pd.DataFrame({"image": [1, 2]}).to_parquet(path)
     with pytest.raises(SourceError, match=r"image column .* holds int64"):
         rows(path)
+    pd.DataFrame({"image": ["a.jpg"], "GROUP ": ["p1"]}).to_parquet(path)
+    with pytest.raises(SourceError, match="has a column 'GROUP '"):
+        rows(path)
+
+
+@pytest.mark.parametrize("column", ["label", "group"])
+def test_what_no_table_can_hold_is_found_before_anything_is_computed(tmp_path, column):
+    path = tmp_path / "m.csv"
+    path.write_bytes(f"image,{column}\na.jpg,x\0y\nb.jpg,z\n".encode())
+    assert rows(path) == [
+        ("line 2", f"its {column} holds a NUL character"),
+        ("line 3", {"image": "b.jpg", column: "z"}),
+    ]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize("name", [b"run:3.parquet", b"caf\xe9.parquet"])
+def test_a_parquet_manifest_may_be_called_anything(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    path = Path(os.fsdecode(name))
+    path.write_bytes(pd.DataFrame({"image": ["a.jpg"]}).to_parquet())
+    assert rows(path) == [("row 1", {"image": "a.jpg"})]
