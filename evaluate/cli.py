@@ -52,7 +52,8 @@ def _add_compare(commands: Any) -> None:
         "--features",
         nargs="+",
         metavar="SPEC",
-        help="columns of the table, or several joined with + (default: every column, and all of them together)",
+        help="columns of the table, or several joined with + (default: every column but nuisance, and all of them "
+        "together)",
     )
     compare.add_argument(
         "--heads",
