@@ -179,13 +179,15 @@ def candidate_params(head: Any) -> Iterator[dict[str, Any]]:
         If the head has no grid, or its spec sets all that would be searched.
     """
     name, given = parse_head(head) if isinstance(head, str) else (type(head).__name__, {})
-    grid = {key: values for key, values in GRIDS.get(name, {}).items() if key not in given}
+    # In steps softmax is an mlp without a hidden layer, and knows no C.
+    searched = {} if name == "softmax" and "steps" in given else GRIDS.get(name, {})
+    grid = {key: values for key, values in searched.items() if key not in given}
     if not grid:
         with_grid = ", ".join(name for name, grid in GRIDS.items() if grid)
         raise UsageError(
             f"the head {head} sets all that would be searched"
-            if GRIDS.get(name)
-            else f"{name} has no search grid",
+            if searched
+            else f"{head if isinstance(head, str) else name} has no search grid",
             f"heads with a grid are {with_grid}; see `classify heads`",
         )
     for values in itertools.product(*grid.values()):

@@ -94,6 +94,7 @@ def test_what_the_spec_sets_is_kept():
     [
         ("dummy", "dummy has no search grid.*heads with a grid are softmax, svm"),
         ("sklearn.svm.SVC", "SVC has no search grid"),
+        ("softmax:steps=10", "softmax:steps=10 has no search grid"),
         ("softmax:C=1", "sets all that would be searched"),
     ],
 )

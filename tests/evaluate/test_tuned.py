@@ -55,6 +55,15 @@ def test_compare_tunes_what_can_be_tuned(twins):
         compare(twins, ["x"], ["softmax"], tune="f1")
 
 
+def test_steps_are_compared_beside_what_is_tuned(twins):
+    found = compare(twins, ["x"], ["softmax:steps=10", "mlp:steps=10"], cv=2, tune="log-loss", jobs=1)
+    rows = {row["head"]: row for row in found.results}
+    assert (
+        rows["softmax:steps=10"]["tuned"] is None
+    )  # it has no C to search; the mlp has its alpha and its layer
+    assert all("alpha=" in spec for spec in rows["mlp:steps=10 tuned"]["tuned"])
+
+
 def test_the_command(twins, tmp_path):
     twins.write(tmp_path / "t.parquet")
     argv = [
