@@ -82,7 +82,6 @@ def counted_verdict(one: np.ndarray, other: np.ndarray, groups: np.ndarray, same
 def _counts(one: np.ndarray, other: np.ndarray, groups: np.ndarray) -> tuple[float, float, float]:
     """Groups that only one gets right, only the other, both or neither; those partly so count in parts."""
     codes = np.unique(groups, return_inverse=True)[1]
-    gain = np.bincount(codes, np.asarray(one, dtype=np.float64) - np.asarray(other))
-    scale = len(gain) / len(codes)
-    only_one, only_other = float(gain.clip(0).sum() * scale), float((-gain).clip(0).sum() * scale)
+    gain = np.bincount(codes, np.asarray(one, dtype=np.float64) - np.asarray(other)) / np.bincount(codes)
+    only_one, only_other = float(gain.clip(0).sum()), float((-gain).clip(0).sum())
     return only_one, only_other, len(gain) - only_one - only_other

@@ -58,6 +58,17 @@ def test_photos_of_a_group_that_differ_together_weigh_as_one():
     assert together.high - together.low == pytest.approx(10**0.5 * (alone.high - alone.low), rel=0.02)
 
 
+def test_a_large_group_counts_once_among_single_photos():
+    # Of 200 photos alone and 5 groups of 10 the groups are won by the one head: 5 of 5, p = 2 / 2 ** 5.
+    groups = np.r_[np.arange(200), 200 + np.repeat(np.arange(5), 10)]
+    one, other = np.ones(250), groups < 200
+    found = counted_difference(one, other, np.arange(250), groups, n_folds=5)
+    assert found.p_value == pytest.approx(2 / 2**5)
+    # Jeffreys' prior on 5, 0 and 200 groups: the mean difference is (5.5 - 0.5) / 206.5.
+    verdict = counted_verdict(one, other, groups, same_within=5 / 206.5)
+    assert 0.4 < verdict.better < 0.6
+
+
 def test_the_interval_is_never_empty_nor_beyond_1():
     for counts in ((10, 0, 0, 0), (0, 10, 0, 0), (0, 0, 0, 10), (0, 1, 0, 0)):
         found = difference(*rights(*counts))
