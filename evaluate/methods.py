@@ -132,7 +132,7 @@ def _test(content: Mapping[str, Any]) -> list[str]:
             f"{known_in_words(content)}; on the {content['unseen']['images']} that it did not know it is right on "
             f"{interval_in_words(content['unseen']['accuracy_interval'])}."
         )
-    elif content["seen"]:
+    elif content["seen"] or content["near"]:
         sentences.append("All of the photos, or nearly the same ones, were in its training set.")
     elif content["comparable"]:
         those = "" if content["comparable"] == content["data"]["images"] else "whose bytes are known "

@@ -100,6 +100,22 @@ def test_a_test_says_what_the_model_knew(confused):
     assert "All of the photos, or nearly the same ones, were in its training set." in known
 
 
+def test_photos_that_all_nearly_were_in_the_training_set_are_not_called_new():
+    rng = np.random.default_rng(0)
+    table = FeatureTable.from_arrays(
+        {"net": rng.normal(size=(40, 80))}, label=["a", "b"] * 20, sha256=[f"{i:064x}" for i in range(40)]
+    )
+    model = train(table, "softmax", "net", jobs=1)
+    copies = FeatureTable.from_arrays(
+        {"net": table.vectors["net"] + rng.normal(size=(40, 80)) * 0.05},
+        label=table.label,
+        sha256=[f"{i:064x}" for i in range(40, 80)],
+    )
+    found = testing.test(model, copies)
+    assert (found.scores["seen"], found.scores["near"]) == (0, 40)
+    assert "All of the photos, or nearly the same ones, were in its training set." in paragraph(found)[0]
+
+
 def test_what_a_model_knew_is_not_claimed_where_no_bytes_are_known(confused):
     even = np.arange(60) % 2 == 0
     unknown = confused.with_column("sha256", [None] * 60)
