@@ -35,6 +35,8 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Where a PNG can hold EXIF: its own chunk, and two kinds of text, all of which have their name in plain letters.
+PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # TIFF tags
 
 # Pillow warns at half its limit, and about metadata that nobody asked for; what matters is a reject's reason.
@@ -75,18 +77,26 @@ def _what_it_is(data: bytes) -> str:
     return f"not an image of a known format ({', '.join(FORMATS)})"
 
 
-def shown_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height as a viewer shows them, after the EXIF orientation."""
-    turned = _orientation(image) in (5, 6, 7, 8)
+def shown_size(image: Image.Image, data: bytes) -> tuple[int, int]:
+    """Width and height as a viewer shows them, after the EXIF orientation; `data` is the whole file."""
+    turned = _orientation(image, data) in (5, 6, 7, 8)
     return (image.height, image.width) if turned else (image.width, image.height)
 
 
-def _orientation(image: Image.Image) -> int:
+def read_exif(image: Image.Image, data: bytes) -> Image.Exif:
+    """The EXIF of an opened image, whose whole file is `data`; may raise almost anything if it is damaged."""
+    # It may stand behind the pixels of a PNG, all of which Pillow decodes to look there. Most have none.
+    if image.format == "PNG" and not any(mark in data for mark in PNG_EXIF):
+        return Image.Exif()
+    return image.getexif()
+
+
+def _orientation(image: Image.Image, data: bytes) -> int:
     """The EXIF orientation that is still to be applied, 1 to 8."""
     if image.format == "TIFF":
         return 1  # Pillow's TIFF reader reports the turned size, and turns while loading
     try:
-        orientation = int(image.getexif().get(0x0112, 1))
+        orientation = int(read_exif(image, data).get(0x0112, 1))
     except Exception:
         # A damaged EXIF block leaves a good picture: as it lies.
         return 1
@@ -103,7 +113,7 @@ def decode_image(data: bytes, scale: int) -> Image.Image:
     """
     try:
         with open_image(data) as image:
-            orientation = _orientation(image)
+            orientation = _orientation(image, data)
             if scale > 1:
                 image.draft(None, (image.width // scale, image.height // scale))
             image.load()

@@ -39,7 +39,7 @@ class Photo:
             raise ImageRejected("the file is empty")
         with open_image(data) as image:
             self.format = str(image.format)
-            self.width, self.height = shown_size(image)
+            self.width, self.height = shown_size(image, data)
         if self.width * self.height > MAX_PIXELS:
             raise ImageRejected(f"{self.width} × {self.height} pixels; at most {MAX_PIXELS:,} are read")
         self._begin()
@@ -64,7 +64,9 @@ class Photo:
         photo.data, photo.format = None, "array"
         photo.height, photo.width = rgb.shape[:2]
         photo._begin()
-        photo._arrays[1] = rgb
+        # Extractors share a photo: what one of them wrote into it, the next would see.
+        photo._arrays[1] = rgb.view()
+        photo._arrays[1].flags.writeable = False
         return photo
 
     def _begin(self) -> None:
@@ -86,7 +88,7 @@ class Photo:
 
         With `shorter` or `longer`, a JPEG may come at 1/2, 1/4 or 1/8 of its size, which is decoded several
         times faster, as long as its shorter (longer) side keeps at least that many pixels. It is the same
-        array for everyone who asks for the same scale; copy before writing into it.
+        array for everyone who asks for the same scale, and read-only; copy before writing into it.
 
         Raises
         ------

@@ -23,9 +23,9 @@ class FunctionExtractor(Extractor):
     Parameters
     ----------
     function : callable or transformer
-        A callable takes one photo, uint8 of shape (height, width, 3), and returns its numbers. A transformer's
-        ``transform`` takes a list of one photo and returns one row; its ``get_params()`` are part of the
-        fingerprint, what it has learned is not: `version` must say which fit it is. Both are called in several
+        A callable takes one photo, uint8 of shape (height, width, 3) and read-only, and returns its numbers. A
+        transformer's ``transform`` takes a list of one photo and returns one row; its ``get_params()`` are part of
+        the fingerprint, what it has learned is not: `version` must say which fit it is. Both are called in several
         threads at once.
     name : str
         The features spec, and the column in a table.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from featurize.decode import READERS
+from featurize.decode import READERS, read_exif
 from featurize.extractors.base import Extractor
 from featurize.extractors.glcm import LONGER_SIDE, small_image
 from featurize.pixels import Photo, decode_policy
@@ -94,7 +94,7 @@ def _header(photo: Photo) -> list[float]:
         return [0.0] * (3 + CAMERAS)
     with Image.open(io.BytesIO(photo.data), formats=READERS) as image:
         tables = getattr(image, "quantization", None)
-        return [float(bool(tables)), jpeg_quality(tables) if tables else 0.0, *_camera(image)]
+        return [float(bool(tables)), jpeg_quality(tables) if tables else 0.0, *_camera(image, photo.data)]
 
 
 def jpeg_quality(tables: dict[int, Sequence[int]]) -> float:
@@ -109,9 +109,9 @@ def jpeg_quality(tables: dict[int, Sequence[int]]) -> float:
     return float(qualities[abs(scaled.sum(axis=1) - sum(tables[min(tables)])).argmin()])
 
 
-def _camera(image: Image.Image) -> list[float]:
+def _camera(image: Image.Image, data: bytes) -> list[float]:
     try:
-        exif = image.getexif()
+        exif = read_exif(image, data)
         name = "|".join(str(exif.get(tag, "")).strip(" \0").lower() for tag in (MAKE, MODEL))
     except Exception:
         # Damaged EXIF makes readers raise almost anything; it names no camera.

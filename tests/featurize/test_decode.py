@@ -6,9 +6,10 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from featurize.decode import ImageRejected
+from featurize.extractors.nuisance import Nuisance
 from featurize.pixels import Photo, golden_image, resize
 
 F_SHAPE = np.array([[9, 9, 9], [9, 0, 0], [9, 9, 0], [9, 0, 0], [9, 0, 0]], dtype=np.uint8) * 28
@@ -23,6 +24,9 @@ TURNED = {
     7: F_SHAPE[::-1, ::-1].T,
     8: F_SHAPE.T[::-1],
 }
+
+
+TURNED_BY_8 = b"II*\0\x08\0\0\0" + struct.pack("<HHHIII", 1, 0x0112, 3, 1, 8, 0)
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:
@@ -70,6 +74,42 @@ def test_every_orientation_is_turned_upright_in_pixels_and_in_size(orientation, 
     assert (photo.height, photo.width) == shown.shape
     np.testing.assert_allclose(photo.rgb()[:, :, 1], shown, atol=40 if kind == "JPEG" else 0)
     assert np.abs(photo.rgb()[:, :, 1].astype(int) - shown).mean() < 4
+
+
+def with_chunk(png: bytes, kind: bytes, content: bytes) -> bytes:
+    """A PNG with one more chunk between the pixels and the end, where Pillow never writes one."""
+    chunk = struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return png[:-12] + chunk + png[-12:]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        (b"eXIf", TURNED_BY_8),
+        (
+            b"tEXt",
+            b"Raw profile type exif\0\nexif\n%d\n%s\n" % (len(TURNED_BY_8), TURNED_BY_8.hex().encode()),
+        ),
+        (b"iTXt", b'XML:com.adobe.xmp\0\0\0\0\0<rdf tiff:Orientation="8"/>'),
+        (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(b'<rdf tiff:Orientation="8"/>')),
+    ],
+)
+def test_the_orientation_of_a_png_is_found_behind_its_pixels_however_it_is_written(kind, content):
+    photo = Photo(with_chunk(encoded(picture(), "PNG"), kind, content))
+    assert (photo.height, photo.width) == (37, 23)
+    np.testing.assert_array_equal(photo.rgb(), np.rot90(np.asarray(picture())))
+
+
+def test_the_header_of_a_png_is_read_without_its_pixels(monkeypatch):
+    loaded = []
+    load = PngImagePlugin.PngImageFile.load_prepare
+    monkeypatch.setattr(
+        PngImagePlugin.PngImageFile, "load_prepare", lambda image: (loaded.append(image), load(image))[1]
+    )
+    photo = Photo(encoded(picture(), "PNG"))
+    assert (photo.width, photo.height, len(loaded)) == (37, 23, 0)
+    Nuisance().prepare(photo)
+    assert len(loaded) == 1
 
 
 def test_damaged_exif_leaves_the_picture_as_it_lies():

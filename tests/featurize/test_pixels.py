@@ -92,6 +92,15 @@ def test_the_picture_and_the_array_are_the_same_pixels(limit):
     assert not np.array_equal(copy.rgb(**limit), of_a_file.rgb(**limit))
 
 
+def test_nobody_can_write_into_pixels_that_others_will_see():
+    mine = golden_image()
+    photo = Photo.from_array(mine)
+    for shared in (photo, photo.view("copy", np.copy), photo.view("crop", lambda rgb: rgb[:9, :9])):
+        with pytest.raises(ValueError, match="read-only"):
+            shared.rgb()[0] = 0
+    mine[0] = 0  # still belongs to the caller
+
+
 def test_threads_share_one_decoding():
     photo = Photo(encoded(picture(400, 300), "JPEG"))
     seen: list[int] = []
