@@ -101,13 +101,15 @@ def _pair(kind: str, one: dict, other: dict, predictions: Predictions, rope: flo
     mine, its = (predictions.of(row["features"], row["head"]) for row in (one, other))
     (one_accuracies, n_testing, n_training), (other_accuracies, _, _) = _samples(mine), _samples(its)
     accuracies, sizes = (one_accuracies, other_accuracies), (n_testing, n_training)
-    over_folds = paired_difference(*accuracies, *sizes)
-    verdict = bayesian_comparison(*accuracies, *sizes, same_within=rope / 100)
     right, groups = (mine.label == mine.predicted, its.label == its.predicted), mine.rows["group"].to_numpy()
     photos = counted_difference(*right, mine.rows["row"].to_numpy(), groups, n_folds=len(mine.times))
-    constant = over_folds.low == over_folds.high
+    # A single sample, such as one patient in one fold, has no spread either.
+    over_folds = paired_difference(*accuracies, *sizes) if len(n_testing) > 1 else photos
+    constant = over_folds is photos or over_folds.low == over_folds.high
     if constant:
         verdict = counted_verdict(*right, groups, rope / 100)
+    else:
+        verdict = bayesian_comparison(*accuracies, *sizes, same_within=rope / 100)
     return {
         "compares": kind,
         "one": {"features": one["features"], "head": one["head"]},
