@@ -21,8 +21,8 @@ def with_test_rows(table: FeatureTable, test: FeatureTable, features: Sequence[s
     Parameters
     ----------
     table, test : FeatureTable
-        The labelled rows to train on, and the photos to test. Images of `test` from another source get its folder
-        before their names, for two folders may use the same ones.
+        The labelled rows to train on, and the photos to test. Images of `test` get its folder (or ``test``, where
+        that is not known) before their names unless both come from one: two folders may use the same ones.
     features : sequence of str
         The columns that are used, or several joined with ``+``.
 
@@ -51,7 +51,7 @@ def with_test_rows(table: FeatureTable, test: FeatureTable, features: Sequence[s
             "relabelling (--relabel)",
         )
     mine, theirs = (_folder(one) for one in (table, test))
-    if mine != theirs:
+    if mine is None or mine != theirs:
         test = test.with_column("image", [f"{theirs or 'test'}/{image}" for image in test.image])
     ids = pa.concat_tables([table.ids.select(IDS.names), test.ids.select(IDS.names)])
     vectors = {name: np.concatenate([table.vectors[name], test.vectors[name]]) for name in columns}

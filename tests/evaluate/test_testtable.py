@@ -40,6 +40,15 @@ def test_pairs_are_compared_photo_by_photo():
     assert pair["low"] < pair["difference"] < pair["high"] and 0 <= pair["p_value"] <= 1
 
 
+@pytest.mark.parametrize("n", [1, 9])
+def test_a_single_photo_or_patient_to_test_settles_nothing(n):
+    test = photos(n, 1, start=60, group=["patient"] * n)
+    found = compare(photos(60, 0), ["x", "y"], [HEAD], test=test, jobs=1)
+    [pair] = found.comparisons
+    assert pair["same_in_every_fold"] and pair["verdict"] == "undecided" and pair["p_value"] == 1
+    assert pair["low"] < -0.4 and pair["high"] > 0.4
+
+
 @pytest.mark.parametrize("shared", [1, 6])
 def test_photos_in_both_are_not_trained_on_and_counted(shared):
     table, test = photos(60, 0), photos(45, 1, start=60 - shared)
@@ -77,6 +86,17 @@ def test_the_same_name_in_another_folder_is_another_photo():
     joined = with_test_rows(table, test, ["x"])
     assert joined.image[29] == "29.jpg" and joined.image[30] == "/data/b/0.jpg"
     assert len(set(joined.groups)) == 60
+
+
+def test_tables_without_a_source_share_no_photo_by_their_made_up_names():
+    table, test = (
+        FeatureTable.from_arrays({"x": one.vectors["x"]}, label=one.label)
+        for one in (photos(60, 0), photos(45, 1))
+    )
+    assert table.image[0] == test.image[0]
+    found = compare(table, ["x"], [HEAD], test=test, jobs=1)
+    assert found.predictions.times["n_training"].tolist() == [60]
+    assert not any("in the test table" in one for one in found.warnings)
 
 
 def refused(message: str, hint: str, table, test, features=("x",)) -> None:
