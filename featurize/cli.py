@@ -1,14 +1,13 @@
 """The command ``featurize``."""
 
 import argparse
-import csv
 import os
 import time
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from featurize.errors import UsageError
+from featurize.errors import SourceError, UsageError
 from featurize.networkcli import add_network_commands, add_network_options, network_options
 from featurize.scancli import add_scan
 from featurize.storecli import add_store_commands
@@ -82,7 +81,9 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--rejects", metavar="FILE.csv", help="images left out and why (default: TABLE with .rejects.csv)"
     )
-    command.add_argument("--strict", action="store_true", help="any rejected image makes the exit status 1")
+    command.add_argument(
+        "--strict", action="store_true", help="any rejected image is an error, once the table is written"
+    )
     add_scan(commands)
     add_store_commands(commands)
     add_network_commands(commands)
@@ -108,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _extract(args: argparse.Namespace) -> int:
     from featurize.files import check_outputs
-    from featurize.run import run_extraction
+    from featurize.run import NothingReadable, run_extraction
     from featurize.source import list_source
     from featurize.tablefile import table_kind
 
@@ -119,9 +120,14 @@ def _extract(args: argparse.Namespace) -> int:
     moments = [time.perf_counter()]
     source = list_source(args.source, group_by=args.group_by)
     moments.append(time.perf_counter())
-    result = run_extraction(
-        source, extractors, store=args.store, distort=distort, rehash=args.rehash, jobs=args.jobs
-    )
+    try:
+        result = run_extraction(
+            source, extractors, store=args.store, distort=distort, rehash=args.rehash, jobs=args.jobs
+        )
+    except NothingReadable as error:
+        write_rejects(rejects_file, error.rejects)
+        error.hint = f"all reasons are in {rejects_file}"
+        raise
     moments.append(time.perf_counter())
     result.table.write(args.output)
     moments.append(time.perf_counter())
@@ -129,7 +135,9 @@ def _extract(args: argparse.Namespace) -> int:
     _say(args, result, rejects_file)
     listing, featurizing, writing = (after - before for before, after in pairwise(moments))
     log.debug("listing %.2f s, reading and featurizing %.2f s, writing %.2f s", listing, featurizing, writing)
-    return 1 if args.strict and result.rejects else 0
+    if args.strict and result.rejects:
+        raise SourceError(_left_out(result.rejects) + " (--strict)", f"see {rejects_file}")
+    return 0
 
 
 def _extractors(args: argparse.Namespace) -> list:
@@ -187,17 +195,17 @@ def _weights_by_spec(given: list[str], specs: list[str], seed: int) -> dict[str,
 
 def write_rejects(path: str, rejects: list[tuple[str, str]]) -> None:
     """The rejects file: a CSV with the columns image and reason."""
-    from featurize.files import whole_file
+    from featurize.files import csv_writer, whole_file
 
     with whole_file(path) as partial, open(partial, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
+        writer = csv_writer(stream)
         writer.writerow(["image", "reason"])
         writer.writerows(rejects)
 
 
 def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
     """The closing account: what was written, what was computed, what was left out."""
-    table, n_rejects = result.table, len(result.rejects)
+    table = result.table
     for record in table.metadata["features"].values():
         weights = record["weights"]
         if weights and weights["source"] == "random":
@@ -216,10 +224,14 @@ def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
     n_images = int((table.variant == 0).sum())
     copies = f" and {len(table) - n_images} distorted copies" if len(table) > n_images else ""
     log.info("%d images (%d distinct)%s: %s", n_images, n_distinct, copies, _computed(result))
-    if n_rejects:
-        log.warning("%d images were left out; see %s", n_rejects, rejects_file)
+    if result.rejects and not args.strict:
+        log.warning("%s; see %s", _left_out(result.rejects), rejects_file)
     widths = ", ".join(f"{name} ({matrix.shape[1]})" for name, matrix in table.vectors.items())
     log.info("wrote %s: %d rows, %s", args.output, len(table), widths)
+
+
+def _left_out(rejects: list[tuple[str, str]]) -> str:
+    return "1 image was left out" if len(rejects) == 1 else f"{len(rejects)} images were left out"
 
 
 def _computed(result: Any) -> str:

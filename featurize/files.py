@@ -4,6 +4,7 @@ Everything here works on Linux, macOS and Windows; no other module calls an ``os
 meaning differs between them.
 """
 
+import csv
 import os
 import re
 import secrets
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TextIO
 
 from featurize.errors import UsageError
 
@@ -82,6 +84,28 @@ def check_outputs(
 
 def _place(path: str | os.PathLike) -> str:
     return os.path.normcase(os.path.realpath(path))
+
+
+def csv_writer(stream: TextIO) -> Any:
+    r"""A `csv.writer` whose lines end in ``\n`` alone, and that quotes every value with a ``\r``, as names may have.
+
+    Asked for such lines, `csv.writer` leaves ``\r`` bare before Python 3.13, and readers see two lines.
+
+    >>> import io
+    >>> stream = io.StringIO()
+    >>> _ = csv_writer(stream).writerow(["a\rb.jpg", "rose"])
+    >>> stream.getvalue()
+    '"a\rb.jpg",rose\n'
+    """
+    return csv.writer(_Lines(stream))
+
+
+class _Lines:
+    def __init__(self, stream: TextIO):
+        self.stream = stream
+
+    def write(self, line: str) -> int:
+        return self.stream.write(line.removesuffix("\r\n") + "\n")
 
 
 def sync_folder(folder: Path) -> None:

@@ -110,16 +110,14 @@ def _backbones(args: argparse.Namespace) -> int:
 def _import_bottlenecks(args: argparse.Namespace) -> int:
     from featurize.bottlenecks import import_bottlenecks
     from featurize.cli import write_rejects
+    from featurize.files import check_outputs
     from featurize.tablefile import table_kind
 
     table_kind(args.output)
-    if not os.path.isdir(os.path.dirname(os.path.abspath(args.output))):
-        raise UsageError(
-            f"there is no folder {os.path.dirname(args.output)}", "make it first, or write elsewhere"
-        )
+    rejects_file = args.rejects or os.path.splitext(args.output)[0] + ".rejects.csv"
+    check_outputs([args.output, rejects_file], [args.folder])
     found = import_bottlenecks(args.folder, args.features)
     found.table.write(args.output)
-    rejects_file = args.rejects or os.path.splitext(args.output)[0] + ".rejects.csv"
     write_rejects(rejects_file, found.rejects)
     for what, count in sorted(found.ignored.items()):
         log.info("ignored %d files: %s", count, what)

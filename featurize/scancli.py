@@ -4,11 +4,10 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featurize.columns import columns_taken, padded
-from featurize.errors import SourceError, UsageError
+from featurize.errors import SourceError
 from featurize.terminal import add_command, printable
 
 if TYPE_CHECKING:
@@ -40,10 +39,10 @@ def add_scan(commands: Any) -> None:
 
 
 def _scan(args: argparse.Namespace) -> int:
+    from featurize.files import check_outputs
     from featurize.scan import scan_source
 
-    if args.json and not Path(args.json).absolute().parent.is_dir():
-        raise UsageError(f"there is no folder {Path(args.json).parent}", "make it first, or write elsewhere")
+    check_outputs([args.json], [args.source])
     found = scan_source(args.source, group_by=args.group_by, jobs=args.jobs)
     if args.json:
         _write_json(args.json, found)

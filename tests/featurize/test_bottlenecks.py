@@ -105,3 +105,13 @@ def test_a_folder_without_vectors_is_refused(tmp_path, capsys):
     assert "has a vector" in error
     assert "PHOTO.jpg_NETWORK.txt" in hint
     assert main(["import-bottlenecks", str(tmp_path / "nowhere"), "-o", str(tmp_path / "t.npz")]) == 1
+
+
+def test_what_the_command_could_not_write_is_refused_before_the_import(folder, tmp_path, capsys):
+    table = tmp_path / "t.parquet"
+    for rejects, message in [
+        (table, "another output and would be overwritten"),
+        (tmp_path / "gone" / "r.csv", "there is no folder"),
+    ]:
+        assert main(["import-bottlenecks", str(folder), "-o", str(table), "--rejects", str(rejects)]) == 1
+        assert message in capsys.readouterr().err and not table.exists()

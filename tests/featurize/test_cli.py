@@ -90,6 +90,7 @@ BAD_NAMES = [
     "with space.jpg",
     'quo"te,comma.jpg',
     "new\nline.jpg",
+    "mac\rline.jpg",
     "🌼.jpg",
     "é" * 120 + ".jpg",
     "back\\slash.jpg",
@@ -125,8 +126,22 @@ def test_bad_photos_are_left_out_with_a_reason_and_strict_makes_that_an_error(ph
     assert "truncated" in rejects["daisy/cut.jpg"]
     assert len(FeatureTable.read(tmp_path / "t.parquet")) == 3
     other = tmp_path / "elsewhere.csv"
-    assert extract(photos, "-o", tmp_path / "t.parquet", "--strict", "--rejects", other)[0] == 1
-    assert len(other.read_text().splitlines()) == 3
+    argv = [photos, "-o", tmp_path / "t.parquet", "--strict", "--rejects", other]
+    status, _, lines = extract(*argv)
+    assert status == 1 and not any(line.startswith("warning:") for line in lines)
+    assert_one_error_and_one_hint(lines)
+    told = ["error: 2 images were left out (--strict)", f"hint: see {other}"]
+    assert extract(*argv, "--quiet") == (1, "", told)
+    assert len(FeatureTable.read(tmp_path / "t.parquet")) == 3
+    assert len(other.read_bytes().split(b"\n")) == 4 and b"\r" not in other.read_bytes()
+
+
+def test_where_no_photo_can_be_used_the_rejects_say_why(extract, tmp_path):
+    rejects = tmp_path / "why.csv"
+    rejects.write_text("of an earlier run")
+    status, _, lines = extract(only_junk(tmp_path), "-o", tmp_path / "t.npz", "--rejects", rejects)
+    assert status == 1 and lines[-1] == f"hint: all reasons are in {rejects}"
+    assert rejects.read_text() == 'image,reason\na.jpg,"text, not an image"\n'
 
 
 def empty_folder(tmp_path: Path) -> Path:
@@ -163,7 +178,7 @@ def test_bad_input_is_one_error_and_one_hint(photos, extract, tmp_path, source, 
     assert (status, out) == (1, "")
     assert_one_error_and_one_hint(lines)
     assert any(line.startswith("error:") and message in line for line in lines), lines
-    assert not list(tmp_path.glob("t.*"))
+    assert not list(tmp_path.glob("t.[np]*"))
 
 
 def test_a_missing_output_is_wrong_usage(photos, capsys):

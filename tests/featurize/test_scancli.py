@@ -102,6 +102,17 @@ def test_the_command_prints_the_account_and_writes_json(troubled, capsys, tmp_pa
     ]
 
 
+def test_the_json_never_overwrites_the_manifest(tmp_path, capsys):
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("image\na.jpg\n")
+    put(tmp_path / "a.jpg", "jpeg")
+    assert main(["scan", str(manifest), "--json", str(manifest)]) == 1
+    assert "is an input and would be overwritten" in capsys.readouterr().err
+    assert manifest.read_text() == "image\na.jpg\n"
+    assert main(["scan", str(manifest), "--json", str(tmp_path / "gone" / "s.json")]) == 1
+    assert "there is no folder" in capsys.readouterr().err
+
+
 def test_a_name_with_a_newline_stays_on_one_line(tmp_path):
     put(tmp_path / "a\nb\x1b[31m.jpg", "empty")
     put(tmp_path / "ok.jpg", "jpeg")
