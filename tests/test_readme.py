@@ -115,4 +115,4 @@ def test_the_two_commands_for_a_fresh_machine_are_one_line_each():
     lines = [line for line in README.splitlines() if line.startswith("python3 -m venv .venv && ")]
     assert len(lines) == 2
     assert "examples/quickstart.py" in lines[0]
-    assert lines[1].endswith("pytest")
+    assert lines[1].endswith(".venv/bin/pytest -n auto --dist worksteal")
