@@ -1,17 +1,17 @@
 """Predictions as text for people, and as CSV, JSON lines and Parquet for programs, batch by batch."""
 
-import csv
 import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 from classify.neighbours import Neighbour
 from classify.predict import Predictions
 from featurize.errors import UsageError
+from featurize.files import csv_writer
 from featurize.terminal import printable
 
 DIGITS = 6
@@ -19,7 +19,7 @@ HEADER = ("image", "label", "confidence", "outlier")
 
 
 def as_text(labels: Sequence[str], batches: Iterable[Predictions], top: int | None = None) -> Iterator[str]:
-    """For one image ``label probability`` lines, best first; for several, one line per image.
+    """For one image ``label probability`` lines, best first; for several, one line per image that can be read.
 
     Parameters
     ----------
@@ -35,15 +35,17 @@ def as_text(labels: Sequence[str], batches: Iterable[Predictions], top: int | No
         The lines of a batch. Among several images, those that look like nothing in the training end in
         ``(outlier)``.
     """
-    filled = (batch for batch in batches if len(batch))
-    first = list(islice(filled, 1))
-    if first and len(first[0]) == 1:
-        second = next(filled, None)
-        if second is None:
-            yield "".join(f"{printable(label)} {p:.4f}\n" for label, p in first[0].best(0, top or 0))
-            return
-        first.append(second)
-    for batch in chain(first, filled):
+    batches = iter(batches)
+    first: list[Predictions] = []
+    n_given = 0  # an image that is left out was asked for as well: the other one needs its name
+    while n_given < 2 and (batch := next(batches, None)) is not None:
+        n_given += len(batch) + len(batch.rejects)
+        first.append(batch)
+    one = next((batch for batch in first if len(batch)), None)
+    if n_given == 1 and one is not None:
+        yield "".join(f"{printable(label)} {p:.4f}\n" for label, p in one.best(0, top or 0))
+        return
+    for batch in chain(first, batches):
         lines = []
         for row, image in enumerate(batch.image):
             best = batch.best(row, 1 if top is None else top)
@@ -67,8 +69,11 @@ def as_csv(labels: Sequence[str], batches: Iterable[Predictions], top: int | Non
     flags = {None: "", True: "yes", False: "no"}
     for batch in batches:
         # The header comes with the first predictions: where there are none for an error, nothing is printed.
-        yield header + _csv_lines([*line[:3], flags[line[3]], *line[4:]] for line in _lines(batch, top))
-        header = ""
+        if len(batch):
+            yield header + _csv_lines([*line[:3], flags[line[3]], *line[4:]] for line in _lines(batch, top))
+            header = ""
+    if header:
+        yield header
 
 
 def as_jsonl(labels: Sequence[str], batches: Iterable[Predictions], top: int | None = None) -> Iterator[str]:
@@ -147,7 +152,7 @@ def _lines(batch: Predictions, top: int | None) -> Iterator[list[Any]]:
 
 def _csv_lines(lines: Iterable[list[Any]]) -> str:
     stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows(lines)
+    csv_writer(stream).writerows(lines)
     return stream.getvalue()
 
 

@@ -192,7 +192,7 @@ def _say(counts: Counter[str], output: str | None) -> None:
         n_predictions = counts["predictions"]
         predictions = f"{n_predictions} prediction{'s' * (n_predictions != 1)}"
         log.info("wrote %s: %s%s%s", output, predictions, outliers, left_out)
-    elif counts["predictions"] == 1 and counts["outliers"]:
+    elif counts["predictions"] == counts["outliers"] == 1 and not n_left_out:
         log.warning("this photo looks like nothing that the model was trained on")
 
 

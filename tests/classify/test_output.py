@@ -16,7 +16,8 @@ TWO = Predictions(
     [None, True],
 )
 ONE = Predictions(["a/1.jpg"], TWO.labels, TWO.probabilities[:1], [None])
-NONE = Predictions([], TWO.labels, TWO.probabilities[:0], [], [("x.jpg", "no such file")])
+NONE = Predictions([], TWO.labels, TWO.probabilities[:0], [])
+LEFT_OUT = Predictions([], TWO.labels, TWO.probabilities[:0], [], [("x.jpg", "no such file")])
 FORMS = [as_text, as_csv, as_jsonl]
 
 
@@ -32,6 +33,11 @@ def test_text_of_one_image_is_labels_best_first():
     assert text(ONE) == "dog 0.7000\ncat 0.2500\nemu 0.0500\n"
     assert text(ONE, 2) == "dog 0.7000\ncat 0.2500\n"
     assert text(ONE, 0) == text(ONE)
+
+
+@pytest.mark.parametrize("batches", [[ONE, LEFT_OUT], [LEFT_OUT, NONE, ONE]])
+def test_where_several_were_asked_for_the_one_that_can_be_read_is_named(batches):
+    assert all_of(as_text, batches) == "a/1.jpg: dog 0.7000\n"
 
 
 def test_text_of_several_is_a_line_each_whatever_their_names():
@@ -60,6 +66,13 @@ def test_csv(top, header, first):
     assert lines[:2] == [header, first]
     assert lines[2][0] == TWO.image[1]
     assert lines[2][3] == "yes"
+
+
+def test_csv_quotes_every_kind_of_line_end():
+    names = ["a\rb.jpg", "a\nb.jpg", "a\r\nb.jpg"]
+    written = all_of(as_csv, [Predictions(names, TWO.labels, TWO.probabilities[[0, 0, 0]], [None] * 3)])
+    lines = list(csv.reader(io.StringIO(written, newline="")))
+    assert [line[0] for line in lines[1:]] == names
 
 
 def test_more_labels_than_there_are():
@@ -113,7 +126,7 @@ def test_rows_are_handed_over_before_the_next_but_one_batch_is_asked_for(form):
 
 def test_nothing_is_a_header_or_nothing():
     assert all_of(as_text, []) == all_of(as_jsonl, [NONE]) == ""
-    assert all_of(as_csv, [NONE]) == "image,label,confidence,outlier\n"
+    assert all_of(as_csv, [NONE]) == all_of(as_csv, []) == "image,label,confidence,outlier\n"
 
 
 @pytest.mark.parametrize("top", [None, 0, 2])
@@ -143,8 +156,8 @@ def test_parquet_cannot_hold_two_columns_of_one_name(tmp_path):
 
 def test_nothing_is_printed_before_there_is_a_prediction():
     def failing():
+        yield LEFT_OUT
         raise ModelError("other weights", "give the old ones")
-        yield TWO
 
     printed = []
     with pytest.raises(ModelError):

@@ -102,6 +102,19 @@ def test_a_photo_that_is_not_there_is_said_to_be_so(photos, capsys):
     ]
 
 
+def test_an_error_leaves_standard_output_empty(photos, capsys):
+    (photos / "broken.jpg").write_bytes(b"no photo")
+    assert predict("broken.jpg --format csv") == 1
+    out, err = capsys.readouterr()
+    assert out == "" and "error: broken.jpg cannot be used" in err
+
+
+def test_a_photo_beside_a_broken_one_is_named(photos, capsys):
+    (photos / "broken.jpg").write_bytes(b"no photo")
+    assert predict("photos/dark/1.png broken.jpg") == 0
+    assert capsys.readouterr().out.startswith("photos/dark/1.png: dark 0.")
+
+
 def test_a_label_that_is_called_as_a_column_is_refused():
     labels = ["confidence", "image"]
     found = Predictions(["x.jpg"], labels, np.array([[0.5, 0.5]]), [None])
