@@ -37,6 +37,7 @@ TURNS = {
 }
 # Where a PNG can hold EXIF: its own chunk, and two kinds of text, all of which have their name in plain letters.
 PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
+NO_MEMORY = "too large for the memory of this machine"
 BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # TIFF tags
 
 # Pillow warns at half its limit, and about metadata that nobody asked for; what matters is a reject's reason.
@@ -122,7 +123,7 @@ def decode_image(data: bytes, scale: int) -> Image.Image:
     except ImageRejected:
         raise
     except MemoryError:
-        raise ImageRejected("too large for the memory of this machine") from None
+        raise ImageRejected(NO_MEMORY) from None
     except Exception as error:
         # Decoders of damaged files raise almost anything: OSError, SyntaxError, struct.error, ValueError.
         raise ImageRejected(_one_line(error)) from error

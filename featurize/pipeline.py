@@ -9,7 +9,7 @@ import numpy as np
 
 from featurize.ahead import work_ahead
 from featurize.contents import read_image
-from featurize.decode import ImageRejected
+from featurize.decode import NO_MEMORY, ImageRejected
 from featurize.extractors.base import Extractor
 from featurize.extractors.distort import DistortedPhoto, Distortion
 from featurize.extractors.finite import NOT_FINITE, finite_rows
@@ -101,6 +101,8 @@ def _prepare(
         return [(members, extractors[members[0]].prepare(photo)) for members in needed if members]
     except ImageRejected as rejected:
         return rejected
+    except MemoryError:
+        return ImageRejected(NO_MEMORY)
 
 
 def _read(task: Task) -> bytes:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
+from featurize.decode import MAX_PIXELS, ImageRejected
 from featurize.errors import UsageError
 from featurize.pixels import resize
 
@@ -52,6 +53,8 @@ def apply_steps(rgb: np.ndarray, steps: Sequence[str]) -> np.ndarray:
     ------
     UsageError
         If a step is unknown or its option is not accepted.
+    ImageRejected
+        If the photo would become too large.
 
     Examples
     --------
@@ -136,6 +139,8 @@ def resample(rgb: np.ndarray, side: int = 0, width: int = 0, height: int = 0) ->
     if side:
         factor = side / min(rgb.shape[:2])
         height, width = (max(side, round(length * factor)) for length in rgb.shape[:2])
+    if width * height > MAX_PIXELS:
+        raise ImageRejected(f"would be resized to {width} × {height} pixels; at most {MAX_PIXELS:,} are made")
     return resize(rgb, width, height)
 
 

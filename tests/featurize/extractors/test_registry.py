@@ -136,6 +136,15 @@ def test_wrong_functions_are_refused_with_a_reason(photos, tmp_path):
         FunctionExtractor(strange, "strange", 1).fingerprint()
 
 
+def test_a_photo_that_takes_more_memory_than_there_is_ends_no_run(photos, tmp_path):
+    def hungry(rgb):
+        return [len(np.empty(1 << 55 if rgb.shape[1] == 98 else 9))]
+
+    result = run_extraction(list_source(photos), FunctionExtractor(hungry, "hungry", 1), store=tmp_path / "s")
+    assert [reason for _, reason in result.rejects] == ["too large for the memory of this machine"]
+    assert len(result.table) == 2
+
+
 def test_extractor_objects_pass_through_and_options_are_checked():
     extractor = GLCM()
     assert make_extractor(extractor) is extractor

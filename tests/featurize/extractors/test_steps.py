@@ -5,6 +5,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from featurize import GLCM, LBP, BottleheadError
+from featurize.decode import ImageRejected
 from featurize.extractors.steps import STEPS, apply_steps, describe_steps
 from featurize.pixels import Photo, golden_image
 
@@ -24,6 +25,13 @@ def test_a_step_is_a_pure_function_from_rgb_to_rgb(step, shape):
     np.testing.assert_array_equal(rgb, before)
     np.testing.assert_array_equal(once, again)
     assert once.dtype == np.uint8 and once.ndim == 3 and once.shape[2] == 3 and once.size
+
+
+@pytest.mark.parametrize("step", ["resize:224", "resize:30000x30000"])
+def test_a_photo_that_would_become_too_large_is_rejected_before_it_does(step):
+    strip = np.zeros((20_000, 1, 3), np.uint8)
+    with pytest.raises(ImageRejected, match=r"would be resized to (224 × 4480000|30000 × 30000) pixels"):
+        apply_steps(strip, [step])
 
 
 def test_grayscale_weighs_red_green_and_blue():
