@@ -19,7 +19,7 @@ from featurize.drift import relative_drift
 from featurize.errors import ModelError
 from featurize.extractors.base import Extractor
 from featurize.files import whole_file
-from featurize.pixels import Photo, golden_image
+from featurize.golden import golden_batch
 from featurize.store import Store
 from featurize.terminal import log
 
@@ -57,8 +57,8 @@ def check_golden(extractors: Sequence[Extractor], entries: Sequence[Mapping[str,
     for checks in teams.values():
         if not all(check.passed() for check in checks):
             members = [check.extractor for check in checks]
-            gathered = members[0].gather([members[0].prepare(Photo.from_array(golden_image()))])
-            for check, (now,) in zip(checks, members[0].vectors_of(members, gathered), strict=True):
+            made = members[0].vectors_of(members, golden_batch(members[0]))
+            for check, (now,) in zip(checks, made, strict=True):
                 check.compare(now)
 
 

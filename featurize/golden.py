@@ -1,9 +1,11 @@
 """The vectors of one small synthetic image, by which anyone can see later that an extractor is still the same."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from featurize.decode import ImageRejected
 from featurize.errors import StoreError, WeightsError
 from featurize.extractors.base import GOLDEN_SHA256, Extractor
 from featurize.extractors.finite import NOT_FINITE, finite_rows
@@ -22,7 +24,7 @@ def golden_vectors(extractors: Sequence[Extractor], sections: Sequence[Section])
     Raises
     ------
     WeightsError
-        If an extractor gives numbers that are not finite: it would do so for photos too.
+        If an extractor refuses it, or gives numbers that are not finite: it would do so for photos too.
     """
     keys = image_keys([GOLDEN_SHA256])
     vectors = [np.empty((1, extractor.width), dtype=np.float32) for extractor in extractors]
@@ -32,8 +34,8 @@ def golden_vectors(extractors: Sequence[Extractor], sections: Sequence[Section])
         if not missing:
             continue
         members = [extractors[number] for number in missing]
-        gathered = members[0].gather([members[0].prepare(Photo.from_array(golden_image()))])
-        for number, vector in zip(missing, members[0].vectors_of(members, gathered), strict=True):
+        made = members[0].vectors_of(members, golden_batch(members[0]))
+        for number, vector in zip(missing, made, strict=True):
             vectors[number], finite = finite_rows(vector)
             if not finite.all():
                 raise WeightsError(
@@ -45,3 +47,20 @@ def golden_vectors(extractors: Sequence[Extractor], sections: Sequence[Section])
             except StoreError as error:
                 log.debug("the golden vector was not stored: %s", error)
     return [vector[0] for vector in vectors]
+
+
+def golden_batch(extractor: Extractor) -> Any:
+    """The synthetic image alone, as `vectors_of` of `extractor` and its team takes it.
+
+    Raises
+    ------
+    WeightsError
+        If the extractor, or a step in front of it, refuses it.
+    """
+    try:
+        return extractor.gather([extractor.prepare(Photo.from_array(golden_image()))])
+    except ImageRejected as rejected:
+        raise WeightsError(
+            f"{extractor.name} makes no vector of the test image: {rejected}",
+            "it must make one of any small photo; mend the extractor or its steps, or leave it out",
+        ) from rejected

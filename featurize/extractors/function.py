@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from featurize.decode import ImageRejected
 from featurize.errors import UsageError
 from featurize.extractors.base import Extractor
 from featurize.pixels import Photo, decode_policy, golden_image
@@ -96,8 +95,6 @@ class FunctionExtractor(Extractor):
 
     def prepare(self, photo: Photo) -> np.ndarray:
         numbers = self._numbers(self.view(photo).rgb())
-        if not np.isfinite(numbers).all():
-            raise ImageRejected(f"{self.name} made numbers of it that are not finite")
         if len(numbers) != self.width:
             raise UsageError(
                 f"{self.name} made {len(numbers)} numbers of one photo, and has {self.width} names for them",

@@ -7,6 +7,7 @@ from PIL import Image
 from featurize import GLCM, BottleheadError, Store, extract
 from featurize.errors import WeightsError
 from featurize.extractors.base import GOLDEN_SHA256, Extractor
+from featurize.extractors.function import FunctionExtractor
 from featurize.golden import golden_vectors
 from featurize.run import run_extraction
 from featurize.shard import image_keys
@@ -86,6 +87,20 @@ def test_an_extractor_that_fails_on_the_test_image_is_refused_before_any_photo(p
     ):
         extract(photos, extractor, store=store)
     assert len(store.section_of(extractor).keys()) == 0
+
+
+@pytest.mark.parametrize(
+    ("extractor", "reason"),
+    [
+        (FunctionExtractor(lambda rgb: [np.nan], "nothing", 1), "nothing gives numbers that are not finite"),
+        (GLCM(preprocess=("resize:30000",)), "glcm makes no vector of the test image: .* pixels"),
+    ],
+)
+def test_an_extractor_that_makes_nothing_of_the_test_image_is_no_traceback(
+    extractor, reason, photos, tmp_path
+):
+    with pytest.raises(WeightsError, match=reason):
+        extract(photos, extractor, store=tmp_path / "store")
 
 
 def test_the_vectors_are_computed_once_and_are_those_of_transform(tmp_path):
