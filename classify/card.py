@@ -18,7 +18,7 @@ def model_card(model: Model, size: int | None = None) -> str:
         Bytes on disk.
     """
     training = model.training
-    photos = training.get("photos_per_label", {})
+    photos = training.get("photos_per_label") or {}
     lines = [
         f"head      {training.get('head', type(model.head).__name__)}",
         f"features  {model.features}",
@@ -29,7 +29,7 @@ def model_card(model: Model, size: int | None = None) -> str:
     longest = max(map(columns_taken, model.labels))
     for label in model.labels:
         # Of a graph that somebody else trained, nobody knows how many.
-        known = f"  {_count(photos[label], 'training photo')}" if label in photos else ""
+        known = f"  {_count(photos[label], 'training photo')}" if photos.get(label) is not None else ""
         lines.append(f"  {padded(label, longest) if known else label}{known}")
     if model.operating_point is not None:
         lines += ["decides", f"  {model.operating_point}"]
@@ -50,7 +50,7 @@ def model_card(model: Model, size: int | None = None) -> str:
     lines.append(f"  date      {training.get('date')}{took}")
     if training.get("tuning"):
         lines += _tuning_lines(training["tuning"])
-    versions = training.get("versions", {})
+    versions = training.get("versions") or {}
     lines.append(f"  versions  {', '.join(f'{name} {version}' for name, version in versions.items())}")
     if training.get("trust"):
         lines.append(f"  trusted   {', '.join(training['trust'])} (loading needs --trust for each)")

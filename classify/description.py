@@ -24,13 +24,27 @@ TRAINING: Mapping[str, Any] = {
     "versions": dict | None,
     "trust": list | None,
     "tuning": dict | None,
+    "steps": dict | None,
+    "scores": dict | None,
 }
 DESCRIBED: Mapping[str, Any] = {
+    "family": str | None,
     "fingerprint": str | None,
     "description": dict | None,
     "weights": dict | None,
+    "versions": dict | None,
+    "golden": list | None,
 }
+# What features that are computed from photos need beside; of a family "imported" there is only a table.
+COMPUTED: Mapping[str, Any] = {"spec": str, "params": dict, "description": dict}
 TUNING: Mapping[str, Any] = {"by": str, "n_folds": int, "head": str, "trail": list}
+SCORES: Mapping[str, Any] = {"accuracy": float | int, "log_loss": float | int}
+COURSE: Mapping[str, Any] = {
+    "accuracy": float | int,
+    "cross_entropy": float | int,
+    "best_step": int,
+    "steps": int,
+}
 
 
 def unusable_keys(description: Mapping[str, Any]) -> list[str]:
@@ -64,8 +78,15 @@ def _widths(description: Mapping[str, Any]) -> bool:
 
 
 def _described(description: Mapping[str, Any]) -> bool:
-    entries = description["described"].values()
-    return all(isinstance(one, dict) and not _of_wrong_kind(one, DESCRIBED) for one in entries)
+    return all(isinstance(one, dict) and _entry(one) for one in description["described"].values())
+
+
+def _entry(entry: Mapping[str, Any]) -> bool:
+    return (
+        not _of_wrong_kind(entry, DESCRIBED)
+        and all(type(one) is float for one in entry.get("golden") or [])
+        and (entry.get("family") in (None, "imported") or not _of_wrong_kind(entry, COMPUTED))
+    )
 
 
 def _training(description: Mapping[str, Any]) -> bool:
@@ -73,10 +94,14 @@ def _training(description: Mapping[str, Any]) -> bool:
     if _of_wrong_kind(training, TRAINING):
         return False
     counts = (training.get("photos_per_label") or {}).values()
+    course, scores = training.get("steps") or {}, training.get("scores") or {}
     return (
         all(one is None or type(one) is int for one in counts)
         and _texts(training.get("trust") or [])
         and (training.get("tuning") is None or _tuning(training["tuning"]))
+        # A copy that was saved on the way knows its step, and no accuracy.
+        and ("accuracy" not in course or not _of_wrong_kind(course, COURSE))
+        and (not scores or not _of_wrong_kind(scores, SCORES))
     )
 
 
@@ -88,7 +113,7 @@ def _candidate(one: Any) -> bool:
     if not isinstance(one, dict) or not isinstance(one.get("params"), dict):
         return False
     if "log_loss" in one:
-        return not _of_wrong_kind(one, {"log_loss": float | int, "accuracy": float | int})
+        return not _of_wrong_kind(one, SCORES)
     return isinstance(one.get("error"), str)
 
 

@@ -49,6 +49,10 @@ def of(key, value):
         ("described", of("wide", "by hand")),
         ("described", lambda found: {name: entry | {"weights": "w.h5"} for name, entry in found.items()}),
         ("described", lambda found: {name: entry | {"description": [1]} for name, entry in found.items()}),
+        ("described", lambda found: {name: entry | {"golden": 7} for name, entry in found.items()}),
+        ("described", lambda found: {name: entry | {"golden": ["x"]} for name, entry in found.items()}),
+        ("described", lambda found: {name: entry | {"versions": [1]} for name, entry in found.items()}),
+        ("described", lambda found: {name: entry | {"family": "glcm"} for name, entry in found.items()}),
         ("relabel", {"ant": 1}),
         ("relabel", ["ant"]),
         ("training", of("photos_per_label", {"ant": "many"})),
@@ -60,6 +64,11 @@ def of(key, value):
         ("training", of("tuning", {"by": "log-loss"})),
         ("training", lambda found: found | {"tuning": found["tuning"] | {"trail": [{"params": 1}]}}),
         ("training", lambda found: found | {"tuning": found["tuning"] | {"trail": [{"params": {}}]}}),
+        ("training", of("steps", 5)),
+        ("training", of("steps", {"accuracy": "x"})),
+        ("training", of("steps", {"accuracy": 0.9, "best_step": 3})),
+        ("training", of("scores", {"accuracy": "x"})),
+        ("training", of("scores", {"accuracy": 0.9})),
         ("outliers", 1),
         ("operating_point", "high"),
         ("protocol", True),
@@ -75,6 +84,13 @@ def test_values_of_a_wrong_kind_are_refused(saved, key, value):
 def test_what_was_not_edited_loads_and_shows(saved):
     model = load_model(edited(saved, protocol=lambda number: number))
     assert "tuned     by log-loss" in model_card(model)
+
+
+@pytest.mark.parametrize("key", ["photos_per_label", "versions", "steps", "scores", "tuning", "trust"])
+def test_what_is_null_is_not_known_and_the_card_does_without(saved, key):
+    assert "head      softmax" in model_card(load_model(edited(saved, training=of(key, None))))
+    card = model_card(load_model(edited(saved, training=of("photos_per_label", {"ant": None}))))
+    assert "None training photos" not in card
 
 
 @pytest.mark.parametrize("shape", [(3, 41), (2, 43), (3,)])
