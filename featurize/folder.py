@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -11,6 +12,8 @@ from typing import Any, Protocol
 from featurize.errors import StoreError
 from featurize.files import PARTIAL, sync_folder, whole_file
 
+WRITTEN = ("LastModified", "last_modified", "mtime", "created")  # as fsspec's protocols call it
+
 
 class Folder(Protocol):
     """Names below one root, with ``/``; files are written whole, never changed, and may vanish."""
@@ -18,7 +21,10 @@ class Folder(Protocol):
     url: str
 
     def names(self, below: str) -> list[tuple[str, int, float]]:
-        """Name, bytes and time of last writing of each file directly in the folder `below`, sorted."""
+        """Name, bytes and time of last writing of each file directly in the folder `below`, sorted.
+
+        The time is now where nothing tells it: what is of unknown age is never taken for old.
+        """
 
     def folders(self) -> list[str]:
         """Names of the folders directly below the root, sorted."""
@@ -33,10 +39,10 @@ class Folder(Protocol):
         """Write the whole file, so that readers see all of it or nothing, and it survives a power cut."""
 
     def move(self, name: str, to: str) -> None:
-        """Rename; nothing happens when it is gone."""
+        """Rename; nothing happens when it is gone, StoreError when it cannot be."""
 
     def remove(self, name: str) -> None:
-        """Delete; nothing happens when it is gone."""
+        """Delete; nothing happens when it is gone, StoreError when it cannot be."""
 
     def remove_folder(self, below: str) -> None:
         """Delete a folder if it is empty; nothing happens when it is not, or is gone."""
@@ -126,14 +132,24 @@ class LocalFolder:
             partial.write_bytes(data)
 
     def move(self, name: str, to: str) -> None:
-        (self.root / to).parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with self._changing(name, "moved"):
+            (self.root / to).parent.mkdir(parents=True, exist_ok=True)
             os.replace(self.root / name, self.root / to)
-        except FileNotFoundError:
-            return
 
     def remove(self, name: str) -> None:
-        (self.root / name).unlink(missing_ok=True)
+        with self._changing(name, "removed"):
+            (self.root / name).unlink()
+
+    @contextmanager
+    def _changing(self, name: str, how: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreError(
+                f"{self.root / name} cannot be {how}: {error.strerror}", "check the rights and run it again"
+            ) from error
 
     def remove_folder(self, below: str) -> None:
         with suppress(OSError):
@@ -164,10 +180,22 @@ class RemoteFolder:
         result = []
         for entry in self._list(below):
             if entry["type"] == "file":
-                changed = entry.get("LastModified") or entry.get("mtime") or entry.get("created")
-                seconds = changed.timestamp() if isinstance(changed, datetime) else float(changed or 0)
-                result.append((entry["name"].rsplit("/", 1)[-1], int(entry["size"]), seconds))
+                name, size = entry["name"].rsplit("/", 1)[-1], int(entry["size"])
+                result.append((name, size, self._written(entry)))
         return sorted(result)
+
+    def _written(self, entry: dict) -> float:
+        # Each protocol has its own name for it, and some tell only when asked for the one file, or not at all.
+        told = [entry[name] for name in WRITTEN if entry.get(name)]
+        if not told:
+            with suppress(Exception):
+                told = [self.system.modified(entry["name"])]
+        for when in told:
+            if isinstance(when, datetime):
+                return when.timestamp()
+            if isinstance(when, int | float):
+                return float(when)
+        return time.time()
 
     def folders(self) -> list[str]:
         names = [e["name"].rstrip("/").rsplit("/", 1)[-1] for e in self._list("") if e["type"] == "directory"]
@@ -226,16 +254,23 @@ class RemoteFolder:
         return bool(protocols & {"s3", "s3a", "gs", "gcs", "az", "abfs", "memory", "oss", "r2"})
 
     def move(self, name: str, to: str) -> None:
-        try:
+        with self._changing(name, "moved"):
             self.system.mv(self._path(name), self._path(to))
-        except FileNotFoundError:
-            return
 
     def remove(self, name: str) -> None:
-        try:
+        with self._changing(name, "removed"):
             self.system.rm_file(self._path(name))
+
+    @contextmanager
+    def _changing(self, name: str, how: str) -> Iterator[None]:
+        try:
+            yield
         except FileNotFoundError:
             return
+        except Exception as error:
+            raise StoreError(
+                f"{self.url}/{name} cannot be {how}: {error}", "check the network and the rights"
+            ) from error
 
     def remove_folder(self, below: str) -> None:
         # Object storage has no folders of its own: one without files is gone already.

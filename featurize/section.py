@@ -14,6 +14,7 @@ from featurize.shard import (
     KEY,
     SUFFIX,
     DamagedShard,
+    matches,
     release_memory,
     shard_from_bytes,
     shard_keys,
@@ -93,13 +94,13 @@ class Section:
                 held = self._shard_keys(shard)
                 if held is None:
                     continue
-                places, sources = _matches(ordered, held)
+                places, sources = matches(ordered, held)
                 if found[order[places]].all():
                     continue
                 content = self._read(shard, matrix.shape[1])
                 if content is not None:
                     if not np.array_equal(content[0], held):
-                        places, sources = _matches(ordered, content[0])
+                        places, sources = matches(ordered, content[0])
                     for part in range(0, len(places), ROWS_AT_ONCE):
                         wanted = order[places[part : part + ROWS_AT_ONCE]]
                         block = content[1][sources[part : part + ROWS_AT_ONCE]]
@@ -199,28 +200,29 @@ class Section:
         """Merge small shards into larger ones when there are many; returns how many were merged.
 
         The new shard is whole before the old ones go, and other processes may read, write and compact at the
-        same time: at worst a vector is stored twice. A full disk leaves the small shards as they are.
+        same time: at worst a vector is stored twice. A store that cannot be changed is left as it is.
         """
+        n_merged = 0
+        try:
+            for batch in self._small_shards():
+                n_merged += self._merge(batch)
+        except StoreError as error:
+            # Also where nothing may be removed: a vector stored twice is no reason to lose a table.
+            log.info("small parts of the store were not merged: %s", error)
+        return n_merged
+
+    def _small_shards(self) -> Iterator[list[str]]:
+        """The names of small shards, as many at a time as one larger shard can hold; none if they are few."""
         rows_aim = max(64, min(COMPACTED_ROWS, COMPACTED_BYTES // (4 * self.about["width"])))
-        small = []
-        for name, _, _ in self.shards():
-            keys = self._shard_keys(name)
-            if keys is not None and len(keys) < rows_aim // 4:
-                small.append((name, len(keys)))
-        if len(small) < COMPACT_ABOVE:
-            return 0
-        n_merged, batch, n_rows = 0, [], 0
-        for position, (name, n_keys) in enumerate(small, start=1):
+        found = ((name, self._shard_keys(name)) for name, _, _ in self.shards())
+        small = [(name, len(keys)) for name, keys in found if keys is not None and len(keys) < rows_aim // 4]
+        batch, n_rows = [], 0
+        for name, n_keys in small if len(small) >= COMPACT_ABOVE else []:
             batch.append(name)
             n_rows += n_keys
-            if n_rows >= rows_aim or position == len(small):
-                try:
-                    n_merged += self._merge(batch)
-                except StoreError as error:
-                    log.info("small parts of the store were not merged: %s", error)
-                    break
+            if n_rows >= rows_aim or name == small[-1][0]:
+                yield batch
                 batch, n_rows = [], 0
-        return n_merged
 
     def _merge(self, shards: list[str]) -> int:
         contents = {
@@ -246,17 +248,6 @@ def description_fault(text: bytes, about: Mapping[str, Any]) -> str | None:
     wanted = ("fingerprint", "width", "description")
     wrong = [name for name in wanted if not isinstance(found, dict) or found.get(name) != about[name]]
     return f"it does not describe this extractor ({', '.join(wrong)})" if wrong else None
-
-
-def _matches(ordered: np.ndarray, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs (i, j) with ``ordered[i] == held[j]``, as two arrays; `ordered` is sorted."""
-    low = np.searchsorted(ordered, held, "left")
-    there = np.flatnonzero(ordered[np.minimum(low, len(ordered) - 1)] == held)
-    low = low[there]
-    counts = np.searchsorted(ordered, held[there], "right") - low
-    sources = np.repeat(there, counts)
-    within = np.arange(len(sources)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.repeat(low, counts) + within, sources
 
 
 class ShardWriter:

@@ -64,6 +64,17 @@ def key_contents(keys: np.ndarray) -> tuple[list[str], np.ndarray]:
     return [text[start : start + 64] for start in range(0, len(text), 64)], variants
 
 
+def matches(ordered: np.ndarray, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs (i, j) with ``ordered[i] == held[j]``, as two arrays; `ordered` is sorted."""
+    low = np.searchsorted(ordered, held, "left")
+    there = np.flatnonzero(ordered[np.minimum(low, len(ordered) - 1)] == held)
+    low = low[there]
+    counts = np.searchsorted(ordered, held[there], "right") - low
+    sources = np.repeat(there, counts)
+    within = np.arange(len(sources)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.repeat(low, counts) + within, sources
+
+
 def shard_to_bytes(keys: np.ndarray, matrix: np.ndarray, fingerprint: str = "") -> tuple[str, bytes]:
     """The file name and the bytes of a shard that holds ``matrix[i]`` under ``keys[i]``.
 

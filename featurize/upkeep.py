@@ -228,17 +228,17 @@ def prune(store: Store, plan: list[Removal]) -> None:
         If something cannot be removed; running it again goes on from there.
     """
     graphs = {f"{path.parent.name}/{path.name}": path for path in _graph_files(store)}
-    try:
-        for removal in plan:
-            if removal.path in graphs:
-                graphs[removal.path].unlink(missing_ok=True)
-            else:
-                store.folder.remove(removal.path)
-    except OSError as error:
-        raise StoreError(
-            f"{removal.path} cannot be removed: {error.strerror or error}",
-            "check the rights and run it again",
-        ) from error
+    for removal in plan:
+        if removal.path not in graphs:
+            store.folder.remove(removal.path)
+            continue
+        try:
+            graphs[removal.path].unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"{graphs[removal.path]} cannot be removed: {error.strerror}",
+                "check the rights and run it again",
+            ) from error
     # Deepest first. A folder in which another run wrote meanwhile is not empty, and stays.
     folders = {os.path.dirname(removal.path) for removal in plan} - {"", "graphs"}
     folders |= {folder.partition("/")[0] for folder in folders}

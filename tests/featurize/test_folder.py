@@ -2,14 +2,22 @@
 
 import os
 import socket
+import time
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from featurize.errors import StoreError
 from featurize.folder import LocalFolder, open_folder
 from featurize.shard import image_keys
 from featurize.store import Store
+from featurize.upkeep import DAY, plan_prune
+
+
+class ClientError(Exception):
+    """As botocore's: an error of the network or the server that is no OSError."""
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +154,80 @@ def test_a_folder_pruned_between_making_and_writing_is_made_again(tmp_path, monk
     monkeypatch.setattr(os, "mkdir", made_and_pruned)
     folder.write("a/1", b"x")
     assert folder.read("a/1") == b"x" and len(made) == 1
+
+
+def served(name: str, **methods) -> str:
+    """The URL of a folder in memory that is reached by a protocol of its own, which differs in `methods`."""
+    import fsspec
+
+    different = {"protocol": (name, "memory"), "store": {}, "pseudo_dirs": [""], **methods}
+    fsspec.register_implementation(name, type(name, (MemoryFileSystem,), different), clobber=True)
+    return f"{name}://store"
+
+
+@pytest.mark.parametrize(
+    ("facts", "modified", "written"),
+    [
+        ({"last_modified": datetime(2020, 1, 1, tzinfo=UTC)}, None, 1_577_836_800),
+        ({"modify": "20200101000000"}, None, None),
+        ({}, datetime(2020, 1, 1, tzinfo=UTC), 1_577_836_800),
+        ({}, None, None),
+    ],
+)
+def test_what_does_not_tell_its_age_is_new_and_never_pruned_as_old(facts, modified, written):
+    """The names that Azure and FTP give; a file that was written in 1970 would be the first to go."""
+
+    def listing(self, path, detail=True, **options):
+        found = MemoryFileSystem.ls(self, path, detail=True, **options)
+        return [{k: v for k, v in entry.items() if k != "created"} | facts for entry in found]
+
+    def asked(self, path):
+        if modified is None:
+            raise NotImplementedError
+        return modified
+
+    url = served("timeless", ls=listing, modified=asked)
+    store, before = Store(url), time.time()
+    section = store.section("demo", "ab" * 32, 2)
+    section.write(image_keys(["00" * 32]), np.ones((1, 2), dtype=np.float32))
+    store.folder.write(f"{section.name}/.partial-1", b"being written")
+    ((_, _, seen),) = section.shards()
+    assert seen == written if written else before <= seen <= time.time()
+    assert bool(plan_prune(store, older_than=90 * DAY)) == bool(written)
+
+
+def test_what_cannot_be_removed_or_moved_is_a_known_error(tmp_path):
+    folder = LocalFolder(tmp_path)
+    folder.write("a/1", b"x")
+    folder.write("b/1", b"x")
+    with pytest.raises(StoreError, match=r"a cannot be removed"):
+        folder.remove("a")
+    with pytest.raises(StoreError, match=r"b cannot be moved"):
+        folder.move("b", "a")
+
+
+def test_what_cannot_be_removed_or_moved_remotely_is_a_known_error():
+    def refused(self, *paths, **options):
+        raise ClientError("AccessDenied")
+
+    folder = open_folder(served("frozen", rm_file=refused, mv=refused))
+    folder.write("a/1", b"x")
+    with pytest.raises(StoreError, match=r"frozen://store/a/1 cannot be removed: AccessDenied"):
+        folder.remove("a/1")
+    with pytest.raises(StoreError, match=r"frozen://store/a/1 cannot be moved: AccessDenied"):
+        folder.move("a/1", "a/2")
+
+
+def test_a_table_is_made_though_nothing_may_be_removed_from_the_store(tmp_path):
+    """As with rights to put and to get objects, but not to delete them."""
+
+    def refused(self, path):
+        raise ClientError("AccessDenied")
+
+    url = served("keeping", rm_file=refused)
+    keys, matrix = image_keys([f"{i:064x}" for i in range(40)]), np.ones((40, 2), dtype=np.float32)
+    section = Store(url).section("demo", "ab" * 32, 2)
+    for i in range(40):
+        section.write(keys[i : i + 1], matrix[i : i + 1])
+    assert section.compact() == 0
+    assert Store(url).section("demo", "ab" * 32, 2).load(keys, np.zeros((40, 2), dtype=np.float32)).all()
