@@ -217,7 +217,7 @@ def compare(
     ungrouped = usable_rows(table, "compare")
     if test is not None:
         ungrouped = with_test_rows(ungrouped, usable_rows(relabelled(test, relabel), "test"), names)
-    duplicates, whole = duplicates_of(ungrouped, group_duplicates)
+    duplicates, whole, crowded = duplicates_of(ungrouped, group_duplicates)
     used_parts = {part for name in names for part in whole.parts(name)}
     vectors = {name: matrix for name, matrix in whole.vectors.items() if name in used_parts}
     used = FeatureTable(whole.ids, vectors, whole.metadata)
@@ -253,6 +253,7 @@ def compare(
         best=details_of(predictions, best["features"], best["head"], superclasses, used, made),
         warnings=[
             *notes,
+            *crowded,
             *([leaks["words"]] if leaks and leaks["words"] else []),
             *([shortcuts["words"]] if shortcuts and shortcuts["found"] else []),
             *data_warnings(used, names),

@@ -15,6 +15,7 @@ from evaluate.duplicates import (
     group_duplicates,
 )
 from evaluate.folds import folds_for
+from evaluate.similar import TooManyPairs
 from evaluate.text import percent
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
@@ -22,23 +23,42 @@ from featurize.terminal import log
 
 LOOKED_AT_UNASKED = 20_000
 LISTED = 100
+GROUP_THEM = (
+    "say which photos show one scene by groups (`featurize extract --group-by`, or a column of a manifest)"
+)
 
 
 def duplicates_of(
     table: FeatureTable, group: bool, threshold: float = THRESHOLD
-) -> tuple[Duplicates | None, FeatureTable]:
-    """The duplicates of a comparison's photos, None where none were looked for; and the table, if asked with groups.
+) -> tuple[Duplicates | None, FeatureTable, list[str]]:
+    """The duplicates of a comparison's photos; the table, if asked with groups; and what there is to warn of.
 
-    Unasked, tables of more than 20,000 photos and tables without a column of 64 numbers are passed over.
+    The first is None where none were looked for: unasked, tables of more than 20,000 photos and tables without a column
+    of 64 numbers are passed over, and the search ends where there are too many to list.
+
+    Raises
+    ------
+    UsageError
+        If `group` is asked for and there are too many, or the table cannot tell photos apart.
     """
-    if not group:
-        if compared_features(table) is None:
-            return None, table
-        if len(table) > LOOKED_AT_UNASKED:
-            log.info("%d rows are not searched for near-duplicates; --group-duplicates does", len(table))
-            return None, table
-    found = find_duplicates(table, threshold=threshold)
-    return found, group_duplicates(table, found.rows) if group else table
+    if compared_features(table) is None:
+        if group:
+            raise UsageError(
+                "near-duplicates were to be kept together, and no features of the table tell photos apart",
+                "leave --group-duplicates out (identical bytes are kept together without it), or add features of a "
+                "trained network: `featurize extract --features inception_v3`",
+            )
+        return None, table, []
+    if not group and len(table) > LOOKED_AT_UNASKED:
+        log.info("%d rows are not searched for near-duplicates; --group-duplicates does", len(table))
+        return None, table, []
+    try:
+        found = find_duplicates(table, threshold=threshold)
+    except TooManyPairs as error:
+        if group:
+            raise UsageError(error.args[0], f"leave --group-duplicates out; {GROUP_THEM}") from error
+        return None, table, [f"{error.args[0]}, too many to be looked at one by one; {GROUP_THEM}"]
+    return found, group_duplicates(table, found.rows) if group else table, []
 
 
 def parted(rows: np.ndarray, folds: Sequence[Fold]) -> int:

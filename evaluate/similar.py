@@ -14,6 +14,10 @@ ANCHORS_PER_ROW = 3
 ROWS_PER_ANCHOR = 5000
 
 
+class TooManyPairs(UsageError):
+    """More pairs than can be listed reach the threshold, as among the frames of one fixed camera."""
+
+
 def similar_pairs(
     X: np.ndarray, threshold: float, *, exact_up_to: int = EXACT_UP_TO, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -45,7 +49,9 @@ def similar_pairs(
     Raises
     ------
     UsageError
-        If the threshold is out of range, or more than a million pairs reach it.
+        If the threshold is out of range.
+    TooManyPairs
+        If more than a million pairs reach it.
 
     Examples
     --------
@@ -160,7 +166,7 @@ def _collected(
         similarity.append(how)
         count += len(some)
         if count > MAX_PAIRS:
-            raise UsageError(
+            raise TooManyPairs(
                 f"more than {MAX_PAIRS:,} pairs of photos reach a similarity of {threshold:g}",
                 "raise the threshold, or compare other features",
             )

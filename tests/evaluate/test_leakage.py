@@ -49,7 +49,7 @@ def test_where_near_duplicates_cannot_be_kept_together_they_are_counted(bursts):
 
 
 def test_the_same_figure_either_way_is_said_once(bursts):
-    duplicates, _ = duplicates_of(bursts, True)
+    duplicates, _, _ = duplicates_of(bursts, True)
     interval, folds = {"mean": 0.8, "low": 0.7, "high": 0.9}, [Fold(0, 0, np.array([1]), np.array([0]))]
     words = describe_duplicates(duplicates, folds, interval, together=0.8)["words"]
     assert words.startswith("1 photo was tested by heads trained on a near-duplicate")
@@ -57,7 +57,7 @@ def test_the_same_figure_either_way_is_said_once(bursts):
 
 
 def test_a_difference_within_the_interval_is_not_oversold(bursts):
-    duplicates, _ = duplicates_of(bursts, True)
+    duplicates, _, _ = duplicates_of(bursts, True)
     interval = {"mean": 0.8, "low": 0.7, "high": 0.9}
     near, far = (
         describe_duplicates(duplicates, [], interval, at_random=one)["words"] for one in (0.85, 0.95)
@@ -95,11 +95,22 @@ def test_parted_counts_tested_photos_once():
 
 def test_narrow_and_large_tables_are_passed_over_unless_asked(bursts):
     narrow = FeatureTable.from_arrays({"x": np.ones((4, 3))}, label=list("aabb"))
-    assert duplicates_of(narrow, False) == (None, narrow)
+    assert duplicates_of(narrow, False) == (None, narrow, [])
     with pytest.raises(UsageError, match="tell photos apart"):
         duplicates_of(narrow, True)
     large = bursts.filter(np.arange(LOOKED_AT_UNASKED + 1) % 120)
     assert duplicates_of(large, False)[0] is None
+
+
+def test_more_near_duplicates_than_can_be_listed_do_not_end_a_comparison(bursts, monkeypatch):
+    monkeypatch.setattr("evaluate.similar.MAX_PAIRS", 50)  # of 120 pairs
+    found = compare(bursts, heads=["knn"], jobs=1)
+    assert found.duplicates is None
+    assert found.warnings[0].startswith("more than 50 pairs of photos reach a similarity of 0.97, too many")
+    assert found.warnings[0] in found.to_html() and "--group-by" in found.warnings[0]
+    with pytest.raises(UsageError, match="more than 50 pairs") as caught:
+        compare(bursts, heads=["knn"], group_duplicates=True, jobs=1)
+    assert caught.value.hint.startswith("leave --group-duplicates out; say which photos show one scene")
 
 
 @pytest.mark.tensorflow
