@@ -14,6 +14,7 @@ from featurize.errors import SourceError, UsageError
 from featurize.extractors import make_extractor
 from featurize.extractors.base import Extractor
 from featurize.extractors.distort import Distortion
+from featurize.files import name_as_text
 from featurize.filling import Filling
 from featurize.golden import golden_vectors
 from featurize.pipeline import Task
@@ -208,7 +209,8 @@ def _late_progress(total: int, description: str) -> Iterator[Callable[[int], Non
 
 def stored_vectors(paths: list, extractor: Extractor) -> np.ndarray:
     """The vectors of files through the extractor's own store, one row per path; for `Extractor.transform`."""
-    source = Source(os.getcwd(), "files", [SourceImage(os.fspath(p), str(p)) for p in map(os.fspath, paths)])
+    names = map(os.fsdecode, paths)
+    source = Source(os.getcwd(), "files", [SourceImage(name, name_as_text(name)) for name in names])
     result = run_extraction(source, extractor, store=extractor.store)
     if result.rejects:
         image, reason = result.rejects[0]

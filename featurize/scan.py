@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from featurize.ahead import work_ahead
 from featurize.contents import Content, read_image
 from featurize.decode import ImageRejected
 from featurize.ids import merged_groups
@@ -169,30 +170,24 @@ def scan_source(
     """
     listed = list_source(source, group_by=group_by)
     found = Scan(listed.path, listed.kind, rejects=list(listed.rejects), ignored=listed.ignored)
-    with (
-        ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool,
-        progress(len(listed.images), "scanning") as bar,
-    ):
-        try:
-            looks = pool.map(_look, [image.path for image in listed.images])
-            for image, content in zip(listed.images, looks, strict=True):
-                if isinstance(content, Content):
-                    found.usable.append((image, content))
-                else:
-                    found.rejects.append((image.image, str(content)))
-                bar.update(1)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # or Ctrl-C would wait for every photo still queued
-            raise
+    jobs = jobs or os.cpu_count() or 1
+    with ThreadPoolExecutor(jobs) as pool, progress(len(listed.images), "scanning") as bar:
+        # Few ahead: a million photos in a queue take a gigabyte, and Ctrl-C waits for those that are begun.
+        for image, content in work_ahead(pool, listed.images, _look, 4 * jobs):
+            if isinstance(content, Content):
+                found.usable.append((image, content))
+            else:
+                found.rejects.append((image.image, str(content)))
+            bar.update(1)
     found.rejects.sort()
     return found
 
 
-def _look(path: str) -> Content | ImageRejected:
+def _look(image: SourceImage) -> Content | ImageRejected:
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        if not stat.S_ISREG(os.stat(image.path).st_mode):
             return ImageRejected("not a regular file")
-        data = read_image(path)
+        data = read_image(image.path)
         photo = Photo(data)
         # The smallest scale still reads the whole file, so that a truncated one shows, in a quarter of the time.
         photo.rgb(shorter=1)

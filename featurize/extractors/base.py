@@ -140,7 +140,7 @@ class Extractor(Transformer):
         return {
             "spec": self.name,
             "family": self.family,
-            "params": json.loads(json.dumps(self.kept_params(), default=os.fspath)),
+            "params": json.loads(json.dumps(self.kept_params(), default=_plain)),
             "description": self.description(),
             "fingerprint": self.fingerprint(),
             "width": self.width,
@@ -171,7 +171,7 @@ class Extractor(Transformer):
         ----------
         X : list of paths or RGB arrays
             Arrays are uint8 of shape (height, width, 3). With ``store``, vectors of files are looked up there
-            first and kept there afterwards.
+            first and kept there afterwards, unless there are arrays among them.
 
         Returns
         -------
@@ -185,7 +185,7 @@ class Extractor(Transformer):
             goes on.
         """
         images = self._images(X)
-        if self.store is not None and images and not isinstance(images[0], np.ndarray):
+        if self.store is not None and images and not any(isinstance(one, np.ndarray) for one in images):
             from featurize.run import stored_vectors
 
             return self._output(stored_vectors(images, self))
@@ -222,6 +222,13 @@ class Extractor(Transformer):
             return self.prepare(photo)
         except ImageRejected as rejected:
             raise SourceError(f"{_shown(image)}: {rejected}", LEAVE_OUT) from rejected
+
+
+def _plain(value: Any) -> Any:
+    """An argument as JSON holds it: numbers and arrays of numpy, a range, a path."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return list(value) if isinstance(value, range) else os.fspath(value)
 
 
 def _shown(image: Any) -> str:

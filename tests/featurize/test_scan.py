@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from featurize import contents as contents_module
+from featurize import scan as scan_module
 from featurize.errors import SourceError
 from featurize.extractors.base import Extractor
 from featurize.pixels import golden_image
@@ -160,6 +162,21 @@ def test_labels_that_differ_in_unicode_form_collide(tmp_path):
     put(tmp_path / "caf\u00e9/1.jpg", "jpeg")
     put(tmp_path / "cafe\u0301/2.jpg", "jpeg-2")
     assert scan_source(tmp_path).colliding_labels == [["cafe\u0301", "caf\u00e9"]]
+
+
+def test_a_scan_queues_few_photos_however_many_there_are(tmp_path, monkeypatch):
+    lengths = []
+
+    class Watched(ThreadPoolExecutor):
+        def submit(self, *args, **options):
+            lengths.append(self._work_queue.qsize())
+            return super().submit(*args, **options)
+
+    monkeypatch.setattr(scan_module, "ThreadPoolExecutor", Watched)
+    for number in range(300):
+        put(tmp_path / f"{number}.jpg", "empty")
+    assert len(scan_source(tmp_path, jobs=2).rejects) == len(lengths) == 300
+    assert max(lengths) < 8
 
 
 # -- while it runs --------------------------------------------------------------------------------

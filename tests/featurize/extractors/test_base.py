@@ -1,5 +1,7 @@
 """Extractors as scikit-learn transformers, shown on GLCM: clone, pipelines, output containers, workers."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +13,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from featurize import GLCM, BottleheadError, make_extractor
+from featurize import GLCM, LBP, BottleheadError, make_extractor
+from featurize.extractors import extractor_from_metadata
 
 
 @pytest.fixture
@@ -28,6 +31,21 @@ def test_clone_keeps_parameters_and_set_params_refuses_unknown_ones():
     assert isinstance(copied.transform([np.zeros((4, 4, 3), np.uint8)]), pd.DataFrame)
     with pytest.raises(BottleheadError, match="GLCM has no parameter level"):
         GLCM().set_params(level=3)
+
+
+@pytest.mark.parametrize(
+    ("extractor", "usual"),
+    [
+        (GLCM(levels=np.int64(16), distances=range(1, 3)), GLCM(levels=16, distances=(1, 2))),
+        (GLCM(distances=np.array([1, 2]), angles=np.array([0, 90])), GLCM(distances=(1, 2), angles=(0, 90))),
+        (LBP(radii=range(1, 4)), LBP()),
+        (LBP(radii=np.arange(1, 3)), LBP(radii=(1, 2))),
+    ],
+)
+def test_arguments_that_numpy_or_range_hold_are_kept_as_plain_ones(extractor, usual):
+    record = extractor.record(())
+    assert record["fingerprint"] == usual.fingerprint()
+    assert extractor_from_metadata(record).fingerprint() == usual.fingerprint()
 
 
 def test_it_works_inside_pipeline_union_and_grid_search(photos):
@@ -64,6 +82,17 @@ def test_files_and_arrays_give_the_same_vectors_and_the_store_changes_none(tmp_p
     np.testing.assert_array_equal(kept.transform(paths), expected)
     np.testing.assert_array_equal(kept.transform(paths[::-1]), expected[::-1])
     np.testing.assert_array_equal(GLCM().transform(pd.DataFrame({"image": paths})), expected)
+    np.testing.assert_array_equal(kept.transform([*paths[:2], *photos[2:]]), expected)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_a_file_may_have_any_name_whether_its_vector_is_stored_or_not(tmp_path, photos):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    Image.fromarray(photos[-1]).save(path)
+    expected = GLCM().transform(photos[-1:])
+    for extractor in (GLCM(), GLCM(store=tmp_path / "store")):
+        np.testing.assert_array_equal(extractor.transform([path]), expected)
+        np.testing.assert_array_equal(extractor.transform([os.fsencode(path)]), expected)
 
 
 @pytest.mark.parametrize(
