@@ -100,7 +100,8 @@ def choose_threshold(
     rule : str or mapping
         ``"recall=0.95"`` takes the highest threshold that still finds 95 % of the positive photos;
         ``"specificity=0.95"`` and ``"precision=0.95"`` the lowest that keeps that share. A mapping of (true
-        label, given label) to cost (`read_costs`) takes the threshold with the lowest total cost.
+        label, given label) to cost (`read_costs`) takes the threshold with the lowest total cost, the highest of
+        equals; where every call would cost more than it saves, one just above all these probabilities.
 
     Returns
     -------
@@ -124,8 +125,10 @@ def choose_threshold(
     truth = np.asarray(label).astype(str) == positive
     scores = np.asarray(probabilities, dtype=np.float64)[:, labels.index(positive)]
     thresholds = np.append(np.unique(scores)[::-1], 0.0)  # ever more photos are called positive
-    found = np.array([(scores[truth] >= t).sum() for t in thresholds]) / truth.sum()
-    false = np.array([(scores[~truth] >= t).sum() for t in thresholds])
+    if not isinstance(rule, str):  # to call none may cost least; as a share to reach it makes no sense
+        thresholds = np.append(thresholds, np.nextafter(scores.max(), np.inf))
+    found = _reaching(scores[truth], thresholds) / truth.sum()
+    false = _reaching(scores[~truth], thresholds)
     specificity = 1 - false / (~truth).sum()
     precision = found * truth.sum() / np.maximum(found * truth.sum() + false, 1)
     if isinstance(rule, str):
@@ -139,8 +142,10 @@ def choose_threshold(
             )
         chosen = good[0] if name == "recall" else good[found[good].argmax()]
     else:
-        totals = [_cost(label, probabilities, labels, positive, t, rule) for t in thresholds]
-        chosen = int(np.argmin(totals))
+        totals = _costs(label, np.asarray(probabilities), labels, positive, thresholds, rule)
+        chosen = np.flatnonzero(totals <= totals.min() * (1 + 1e-12))[
+            0
+        ]  # sums of equals differ in a last digit
     return OperatingPoint(
         positive,
         float(thresholds[chosen]),
@@ -258,7 +263,20 @@ def held_out_probabilities(
     return np.concatenate([fold.testing for fold in folds]), np.concatenate(found)
 
 
-def _cost(label, probabilities, labels, positive, threshold, costs) -> float:
-    point = OperatingPoint(positive, float(threshold), "costs", 0.0, 0.0, 0.0, 0, 0)
-    given = np.asarray(labels)[point.decide(probabilities, labels)]
-    return sum(costs.get((str(a), str(b)), 0.0) for a, b in zip(label, given, strict=True))
+def _reaching(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """How many of the scores reach each threshold."""
+    return len(scores) - np.searchsorted(np.sort(scores), thresholds)
+
+
+def _costs(label, probabilities, labels, positive, thresholds, costs) -> np.ndarray:
+    """The total cost at each threshold: of the photos below it as others, and of the rest as positive."""
+    nothing_is = OperatingPoint(positive, np.inf, "costs", 0.0, 0.0, 0.0, 0, 0)
+    others = np.asarray(labels)[nothing_is.decide(probabilities, labels)].tolist()
+    as_other = np.array([costs.get((str(a), b), 0.0) for a, b in zip(label, others, strict=True)])
+    as_positive = np.array([costs.get((str(a), positive), 0.0) for a in label])
+    scores = probabilities[:, labels.index(positive)].astype(np.float64)
+    order = np.argsort(scores)
+    below = np.concatenate([[0.0], as_other[order].cumsum()])
+    above = np.append(as_positive[order][::-1].cumsum()[::-1], 0.0)
+    n_below = np.searchsorted(scores[order], thresholds)
+    return below[n_below] + above[n_below]

@@ -65,6 +65,37 @@ def test_dear_misses_lower_the_threshold(judged, miss, threshold):
     assert point.threshold == threshold
 
 
+def test_where_every_call_costs_too_much_none_is_made(judged):
+    costs = {(a, b): 1.0 for a in LABELS for b in LABELS if a != b}
+    truth, probabilities = judged
+    probabilities[5, 0] = 0.95  # the surest is a false alarm
+    point = choose_threshold(
+        truth, probabilities, LABELS, "fire", costs | {("fog", "fire"): 1e6, ("none", "fire"): 1e6}
+    )
+    assert (point.threshold, point.sensitivity, point.specificity) == (np.nextafter(0.95, 1), 0, 1)
+    assert "fire" not in np.array(LABELS)[point.decide(probabilities, LABELS)]
+
+
+def test_costs_are_those_of_each_photo_also_where_photos_are_many_and_probabilities_equal():
+    rng = np.random.default_rng(3)
+    probabilities = rng.dirichlet([1, 1, 1], 2000).round(2)
+    truth = rng.choice(LABELS, 2000, p=[0.2, 0.3, 0.5])
+    probabilities[truth == "fire", 0] += 0.2
+    costs = {(a, b): 0.1 * (a != b) for a in LABELS for b in LABELS}
+    costs |= {("fire", "fog"): 0.3, ("fire", "none"): 0.4, ("none", "fire"): 0.2}
+    totals = {}
+    for threshold in np.unique(np.append(probabilities[:, 0], 0.0)):
+        given = np.where(
+            probabilities[:, 0] >= threshold,
+            "fire",
+            np.where(probabilities[:, 1] >= probabilities[:, 2], "fog", "none"),
+        )
+        totals[threshold] = sum(costs[pair] for pair in zip(truth.tolist(), given.tolist(), strict=True))
+    cheapest = max(t for t, total in totals.items() if total <= min(totals.values()) + 1e-9)
+    assert 0.1 < cheapest < 0.9
+    assert choose_threshold(truth, probabilities, LABELS, "fire", costs).threshold == cheapest
+
+
 def test_a_rule_that_no_threshold_fulfils_is_refused(judged):
     truth, probabilities = judged
     probabilities[5, 0] = 0.95
