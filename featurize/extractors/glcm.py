@@ -112,7 +112,7 @@ class GLCM(Extractor):
     def settings(self) -> dict[str, Any]:
         if not 2 <= self.levels <= 256:
             raise UsageError(f"GLCM levels is {self.levels}", "give 2 to 256 grey levels")
-        if not self.distances or min(self.distances) < 1 or not self.angles:
+        if not len(self.distances) or min(self.distances) < 1 or not len(self.angles):
             raise UsageError(
                 f"GLCM distances {list(self.distances)}, angles {list(self.angles)}",
                 "give at least one distance of 1 pixel or more, and one angle in degrees",

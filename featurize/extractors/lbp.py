@@ -62,7 +62,7 @@ class LBP(Extractor):
         ]
 
     def settings(self) -> dict[str, Any]:
-        if not self.radii or min(self.radii) < 1 or max(self.radii) > 8:
+        if not len(self.radii) or min(self.radii) < 1 or max(self.radii) > 8:
             raise UsageError(f"LBP radii {list(self.radii)}", "give at least one radius, each 1 to 8 pixels")
         return {
             "radii": [int(radius) for radius in self.radii],
