@@ -109,7 +109,7 @@ class FrozenGraph(FrozenExtractor):
         found = self.resolved()
         return {
             "input": found.input,
-            "scaling": f"(rgb - {found.mean:g}) / {found.std:g}",
+            "scaling": f"(rgb - {_exactly(found.mean)}) / {_exactly(found.std)}",
             "weights": f"sha256:{self._sha256()}",
         }
 
@@ -217,6 +217,12 @@ def _check_numbers(found: KnownGraph) -> None:
             "pixels enter as (RGB - mean) / std: give a mean of at most a million, and a std above 0, from a millionth "
             "to a million",
         )
+
+
+def _exactly(number: float | None) -> str:
+    """In six digits where they are all it has, else in as many as tell it from its neighbours."""
+    value = float(number or 0)
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 
 @lru_cache(maxsize=4)
