@@ -11,6 +11,7 @@ from typing import Any
 from featurize.contents import FileIndex
 from featurize.errors import WeightsError
 from featurize.extractors.downloads import Download
+from featurize.extractors.networks import NETWORKS
 from featurize.files import whole_file
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -118,7 +119,10 @@ def _at_hand(backbone: str, download: Download | None) -> list[Path]:
             raise WeightsError(
                 f"FEATURIZE_WEIGHTS_DIR names {folder}, which is no folder", "mend or unset the variable"
             )
-        found += sorted(Path(folder).glob(f"{backbone}*.weights.h5"))
+        # Those of resnet50_v2 begin with resnet50 too.
+        others = tuple(name for name in NETWORKS if name != backbone and name.startswith(backbone))
+        files = sorted(Path(folder).glob(f"{backbone}*.weights.h5"))
+        found += [file for file in files if not file.name.startswith(others)]
         if download:
             found += [path for path in [Path(folder) / download.file] if path.is_file()]
     if download and (cached := keras_cache() / download.file).is_file():

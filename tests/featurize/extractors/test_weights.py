@@ -11,7 +11,7 @@ import pytest
 from featurize.contents import FileIndex
 from featurize.errors import WeightsError
 from featurize.extractors.downloads import Download
-from featurize.extractors.weights import find_weights, keras_cache
+from featurize.extractors.weights import find_weights, keras_cache, weights_at_hand
 
 DOWNLOAD = Download("net_notop.h5", "http://127.0.0.1:9/net_notop.h5", "0" * 32, 88)
 
@@ -44,6 +44,15 @@ def test_auto_prefers_the_folder_of_the_variable_over_the_cache(tmp_path, monkey
     assert (find("auto").source, find("auto").file) == ("file", str(folder / "net_2015.weights.h5"))
     # A model that was trained on the cached weights still finds them.
     assert find("auto", sha256=find("imagenet").sha256).file == str(cached)
+
+
+def test_auto_takes_no_file_of_a_network_with_a_longer_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("FEATURIZE_WEIGHTS_DIR", str(tmp_path))
+    (tmp_path / "resnet50_v2.weights.h5").write_bytes(hdf5())
+    assert weights_at_hand("resnet50", DOWNLOAD) is None
+    assert weights_at_hand("resnet50_v2", DOWNLOAD) == tmp_path / "resnet50_v2.weights.h5"
+    (tmp_path / "resnet50_mine.weights.h5").write_bytes(hdf5())
+    assert weights_at_hand("resnet50", DOWNLOAD) == tmp_path / "resnet50_mine.weights.h5"
 
 
 def test_the_digest_and_not_the_place_is_the_identity(tmp_path):
