@@ -8,35 +8,25 @@ from typing import Any
 from classify.heads import head_name
 from classify.rows import relabelled, usable_rows
 from classify.tuned import tuned_heads
-from evaluate.counted import COUNTED_METHOD
 from evaluate.crossval import Predictions, cross_validate
 from evaluate.curvepoints import measured_curve
 from evaluate.details import details_of
 from evaluate.folds import folds_for
 from evaluate.leakage import duplicates_of, measured_both_ways
 from evaluate.methods import with_methods_paragraph
+from evaluate.methodwords import ONE_FOLD, SEVERAL_FOLDS
 from evaluate.pairs import compare_pairs
 from evaluate.powerlaw import METHOD as CURVE_METHOD
 from evaluate.provenance import data_warnings, describe_data, describe_features, versions
 from evaluate.scored import complaints, score_pair
 from evaluate.scores import check_positive
 from evaluate.shortcuts import CRITERION, NUISANCE, check_shortcuts
-from evaluate.significance import BAYES_METHOD, FAMILY_METHOD, MCNEMAR_METHOD
-from evaluate.statistics import COMPARISON_METHOD, INTERVAL_METHOD
 from evaluate.superclass import check_superclasses
 from evaluate.testtable import test_fold, with_test_rows
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 
 FORMAT_VERSION = 1
-METHODS = {
-    "interval": INTERVAL_METHOD,
-    "comparison": COMPARISON_METHOD,
-    "family": FAMILY_METHOD,
-    "probability": BAYES_METHOD,
-    "mcnemar": MCNEMAR_METHOD,
-    "counted": COUNTED_METHOD,
-}
 HEADS = ("softmax", "svm", "mlp")
 
 
@@ -111,7 +101,7 @@ class Comparison:
             "duplicates": self.duplicates,
             "shortcuts": self.shortcuts,
             "learning_curve": self.learning_curve,
-            "methods": METHODS
+            "methods": (ONE_FOLD if self.folds["cv"] * self.folds["repeats"] == 1 else SEVERAL_FOLDS)
             | ({"shortcuts": CRITERION} if self.shortcuts else {})
             | ({"curve": CURVE_METHOD} if self.learning_curve else {}),
             "seed": self.seed,

@@ -34,35 +34,38 @@ def compare_pairs(
         ``compares`` (``features`` or ``head``), ``one``, ``other``, ``difference, low, high`` (by photos, see
         `evaluate.counted`), ``p_value`` (over folds); ``p_holm``, corrected for the number of comparisons
         (``family``); ``probability`` (``worse, same, better``) and ``rope``; ``same_in_every_fold``, whether p value
-        and probability come from counting photos for want of a spread over folds; ``mcnemar`` (``only_one_right,
+        and probability come from counting photos for want of a spread over folds (of one fold, over the groups that it
+        tests); ``mcnemar`` (``only_one_right,
         only_other_right, p_value, p_holm, family``); ``verdict``, see `verdict_of`; ``words``.
     """
     found = [_pair(*opponents, predictions, rope) for opponents in _opponents(results)]
     for tests in (found, [pair["mcnemar"] for pair in found]):
         for test, p_value in zip(tests, holm([test["p_value"] for test in tests]), strict=True):
             test.update(p_holm=p_value, family=len(found))
-    found = [{**pair, "verdict": verdict_of(pair)} for pair in found]
-    return [{**pair, "words": _words(pair)} for pair in found]
+    one_fold = len(predictions.times.groupby(["repeat", "fold"])) == 1
+    found = [{**pair, "verdict": verdict_of(pair, one_fold)} for pair in found]
+    return [{**pair, "words": _words(pair, one_fold)} for pair in found]
 
 
-def verdict_of(pair: dict[str, Any]) -> str:
+def verdict_of(pair: dict[str, Any], one_fold: bool = False) -> str:
     """``beats``, ``ahead`` or ``undecided``: what may be said of the first against the second.
 
     One rule, so that the words, the interval and the test never contradict each other. *Undecided*: the 95 % interval
     holds 0. *Ahead*: it does not, on these photos and with these heads; but heads trained on other photos may differ,
     or among so many comparisons one like it is to be expected. *Beats*: the test over the folds, corrected for
-    shared training photos and for the number of comparisons, says so too (p < 0.05).
+    shared training photos and for the number of comparisons, says so too (p < 0.05). One fold trains each head once and
+    says nothing of another training, so there *ahead* is the most.
 
     >>> verdict_of({"low": 0.01, "high": 0.05, "p_holm": 0.03}), verdict_of({"low": 0.01, "high": 0.05, "p_holm": 0.2})
     ('beats', 'ahead')
     """
     if pair["low"] <= 0 <= pair["high"]:
         return "undecided"
-    return "beats" if pair["p_holm"] < 0.05 else "ahead"
+    return "beats" if pair["p_holm"] < 0.05 and not one_fold else "ahead"
 
 
-def _words(pair: dict[str, Any]) -> str:
-    counted = " (the same in every fold, so photos were counted)"
+def _words(pair: dict[str, Any], one_fold: bool) -> str:
+    counted = f" (the same in every {'group tested' if one_fold else 'fold'}, so photos were counted)"
     return difference_in_words(pair) + counted * pair["same_in_every_fold"]
 
 

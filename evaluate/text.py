@@ -69,7 +69,7 @@ def difference_in_words(comparison: dict[str, Any]) -> str:
     if verdict == "undecided":
         return f"{where}{names[0]} and {names[1]} cannot be told apart: the difference is {span}; {odds}"
     # Alone it would do; among many questions one such answer is to be expected from luck.
-    alone = comparison["p_value"] < 0.05
+    alone = comparison["p_value"] < 0.05 <= comparison["p_holm"]
     why = (
         f"not settled among {comparison['family']} comparisons"
         if alone

@@ -43,7 +43,7 @@ def score_sections(of: str, scores: Mapping[str, Any]) -> list[Section]:
     return [Section("scores", "All scores", {"of": of, "rows": rows})]
 
 
-def difference_sections(comparisons: Sequence[Mapping[str, Any]]) -> list[Section]:
+def difference_sections(comparisons: Sequence[Mapping[str, Any]], one_fold: bool) -> list[Section]:
     """Every comparison in numbers; nothing where there was none."""
     rows = [
         {
@@ -60,7 +60,12 @@ def difference_sections(comparisons: Sequence[Mapping[str, Any]]) -> list[Sectio
     ]
     if not rows:
         return []
-    content = {"rows": rows, "family": len(rows), "rope": f"{comparisons[0]['rope']:g}"}
+    content = {
+        "rows": rows,
+        "family": len(rows),
+        "rope": f"{comparisons[0]['rope']:g}",
+        "test": "t-test over the groups tested" if one_fold else "corrected test over the folds",
+    }
     return [Section("differences", "Differences", content)]
 
 

@@ -54,7 +54,7 @@ def _comparison(found: dict[str, Any], photos: Photos) -> Page:
         Section("summary", "In words", {"sentences": sentences}),
         *_warnings(found["warnings"]),
         comparison_section(found["results"]),
-        *difference_sections(found["comparisons"]),
+        *difference_sections(found["comparisons"], found["folds"]["cv"] * found["folds"]["repeats"] == 1),
         confusion_section(pair, details["confusion"]),
         *superclass_sections(pair, details["superclasses"]),
         label_section(pair, best),

@@ -12,7 +12,6 @@ from sklearn.model_selection import KFold, LeaveOneGroupOut, RepeatedKFold, Stra
 from classify.folds import Fold, make_folds
 from evaluate.cli import main
 from evaluate.comparison import compare
-from evaluate.counted import counted_difference
 from evaluate.folds import check_folds, folds_for
 from evaluate.foldsfile import fold_of_rows, read_folds, side_of_rows, write_folds
 from featurize.errors import UsageError
@@ -178,32 +177,6 @@ def test_predefined_trains_on_training_and_tests_validation():
         folds_for(leaves(), "predefined")
     with pytest.raises(UsageError, match="belong together"):
         folds_for(leaves(split=["training"] * 16 + ["validation"] * 8), "predefined")
-
-
-def test_one_fold_gives_intervals_and_differences_of_a_test_set():
-    from scipy.stats import ttest_1samp
-
-    rng = np.random.default_rng(3)
-    label = np.array(["rust", "well"])[np.arange(200) % 2]
-    X = rng.normal(size=(200, 2)) + (label == "well")[:, None]
-    table = FeatureTable.from_arrays(
-        {"x": X, "noise": rng.normal(size=(200, 1))},
-        label=label,
-        split=["training"] * 120 + ["validation"] * 80,
-    )
-    found = compare(table, ["x", "noise"], ["softmax"], folds="predefined", jobs=1)
-    right = [
-        mine.label == mine.predicted
-        for mine in (found.predictions.of("x", "softmax"), found.predictions.of("noise", "softmax"))
-    ]
-    expected = ttest_1samp(right[0].astype(float) - right[1], 0)
-    (pair,) = found.comparisons
-    assert pair["p_value"] == pytest.approx(expected.pvalue)
-    # One head, tested once: nothing is widened.
-    counted = counted_difference(*right, np.arange(80), np.arange(80), n_folds=1)
-    assert (pair["low"], pair["high"]) == pytest.approx((counted.low, counted.high))
-    assert found.results[0]["accuracy"]["mean"] == right[0].mean()
-    assert "1 fold, the same for all, which test 80 photos" in str(found)
 
 
 def test_the_folds_file_repeats_the_folds_after_renaming_and_adding(tmp_path):

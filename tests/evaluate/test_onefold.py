@@ -1,0 +1,43 @@
+"""One division: intervals and differences of a test set, and no word of heads trained on other photos."""
+
+import numpy as np
+import pytest
+
+from evaluate.comparison import compare
+from evaluate.counted import counted_difference
+from featurize.table import FeatureTable
+
+
+def test_one_fold_gives_intervals_and_differences_of_a_test_set():
+    from scipy.stats import ttest_1samp
+
+    rng = np.random.default_rng(3)
+    label = np.array(["rust", "well"])[np.arange(200) % 2]
+    X = rng.normal(size=(200, 2)) + (label == "well")[:, None]
+    table = FeatureTable.from_arrays(
+        {"x": X, "noise": rng.normal(size=(200, 1))},
+        label=label,
+        split=["training"] * 120 + ["validation"] * 80,
+    )
+    found = compare(table, ["x", "noise"], ["softmax"], folds="predefined", jobs=1)
+    right = [
+        mine.label == mine.predicted
+        for mine in (found.predictions.of("x", "softmax"), found.predictions.of("noise", "softmax"))
+    ]
+    expected = ttest_1samp(right[0].astype(float) - right[1], 0)
+    (pair,) = found.comparisons
+    assert pair["p_value"] == pytest.approx(expected.pvalue)
+    # One head, tested once: nothing is widened.
+    counted = counted_difference(*right, np.arange(80), np.arange(80), n_folds=1)
+    assert (pair["low"], pair["high"]) == pytest.approx((counted.low, counted.high))
+    assert found.results[0]["accuracy"]["mean"] == right[0].mean()
+    assert "1 fold, the same for all, which test 80 photos" in str(found)
+    # However small p, one training says nothing of heads trained on other photos; nor is it said that it was folds.
+    assert pair["p_holm"] < 0.05 and pair["verdict"] == "ahead"
+    assert "is ahead of noise (softmax) on these photos" in pair["words"]
+    assert "not settled for other training photos" in pair["words"]
+    content = found.to_dict()
+    for words in (*content["methods"].values(), content["methods_paragraph"]["text"], found.to_html()):
+        assert "over the folds" not in words and "Nadeau" not in words
+    assert "paired t-test over the groups tested" in content["methods_paragraph"]["text"]
+    assert "the t-test over the groups tested, alone" in found.to_html()
