@@ -187,7 +187,7 @@ class Section:
         except FileNotFoundError:
             if not write:
                 return
-        text = json.dumps(self.about, sort_keys=True, indent=1, ensure_ascii=False).encode()
+        text = json.dumps(self.about, sort_keys=True, indent=1).encode()
         try:
             self.folder.write(path, text)
             self._described = True

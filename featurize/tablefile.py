@@ -114,7 +114,8 @@ def _table_errors(path: Path) -> Iterator[None]:
 
 def _metadata_json(table: FeatureTable) -> str:
     about = {"format_version": FORMAT_VERSION, "written_by": _this_version()}
-    return json.dumps({**about, **table.metadata}, sort_keys=True, ensure_ascii=False)
+    # In ASCII: the path of weights may hold bytes that are no UTF-8.
+    return json.dumps({**about, **table.metadata}, sort_keys=True)
 
 
 def _this_version() -> str:
@@ -160,7 +161,8 @@ def _write_parquet(table: FeatureTable, path: Path) -> None:
         "use_dictionary": ["label", "group", "split", "format"],
         "write_page_checksum": True,
     }
-    with pq.ParquetWriter(path, schema, **options) as writer:
+    # Arrow gets open files: it takes a path for UTF-8, and one with a colon for a URL.
+    with open(path, "wb") as stream, pq.ParquetWriter(stream, schema, **options) as writer:
         for start in range(0, len(table), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
             columns = table.ids.slice(start, ROWS_AT_ONCE).columns
@@ -171,7 +173,7 @@ def _write_parquet(table: FeatureTable, path: Path) -> None:
 def _read_parquet(path: Path) -> FeatureTable:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with open(path, "rb") as stream, pq.ParquetFile(stream, page_checksum_verification=True) as file:
         schema, n_rows = file.schema_arrow, file.metadata.num_rows
         metadata, lists = _check_schema(schema, path)
         vectors = {f.name: np.empty((n_rows, f.type.list_size), dtype=np.float32) for f in lists}
@@ -188,7 +190,7 @@ def _read_parquet(path: Path) -> FeatureTable:
 def _parquet_batches(path: Path, features: Sequence[str] | None) -> Iterator[FeatureTable]:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with open(path, "rb") as stream, pq.ParquetFile(stream, page_checksum_verification=True) as file:
         metadata, lists = _check_schema(file.schema_arrow, path)
         lists = [field for field in lists if features is None or field.name in features]
         known = [name for name in IDS.names if name in file.schema_arrow.names]

@@ -1,5 +1,6 @@
 """Sections of the store: lookups, what is lost by a kill, damage, merging while others read."""
 
+import json
 import shutil
 import threading
 from collections import Counter
@@ -284,3 +285,13 @@ def test_a_shard_of_another_extractor_is_set_aside(tmp_path, caplog):
     assert "belongs to another extractor" in caplog.text
     assert store.section("demo", "a" * 64, width=3).load(keys, matrix).all()
     np.testing.assert_array_equal(matrix, vectors(4))
+
+
+def test_a_path_that_is_no_text_is_described_and_read_back(tmp_path):
+    """Where the weights lie is kept, and a folder's name may be bytes of another encoding than UTF-8."""
+    store = Store(tmp_path)
+    recipe = {"weights": {"file": "/home/jos\udce9/w.h5"}}
+    section = store.section("demo", FINGERPRINT, 3, recipe=recipe)
+    section.write(image_keys(contents(4)), vectors(4))
+    assert json.loads((tmp_path / section.name / DESCRIPTION).read_bytes())["weights"] == recipe["weights"]
+    assert load(again(tmp_path), contents(4))[0].all()
