@@ -60,7 +60,9 @@ def add_train(commands: Any) -> None:
         help="every label counts the same, however many photos it has (class_weight=balanced)",
     )
     parser.add_argument(
-        "--relabel", metavar="MAP", help="a CSV with the columns label,new_label; empty drops"
+        "--relabel",
+        metavar="MAP",
+        help="CSV with the columns label,new_label, a line for every label of the table; an empty new_label drops it",
     )
     parser.add_argument(
         "--trust",

@@ -91,7 +91,7 @@ def _add_compare(commands: Any) -> None:
     compare.add_argument(
         "--relabel",
         metavar="MAP",
-        help="CSV with the columns label,new_label; an empty new_label drops the class",
+        help="CSV with the columns label,new_label, a line for every label of the table; an empty new_label drops it",
     )
     compare.add_argument(
         "--rope",

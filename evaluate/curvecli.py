@@ -37,7 +37,7 @@ def add_curve(commands: Any) -> None:
     curve.add_argument(
         "--relabel",
         metavar="MAP",
-        help="CSV with the columns label,new_label; an empty new_label drops the class",
+        help="CSV with the columns label,new_label, a line for every label of the table; an empty new_label drops it",
     )
     add_outputs(curve)
 
