@@ -1,10 +1,11 @@
 """Results as plain text: aligned tables and sentences that a person would say."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from featurize.columns import columns_taken
+from featurize.terminal import printable
 
 if TYPE_CHECKING:
     from evaluate.comparison import Comparison
@@ -84,8 +85,11 @@ def sentence(words: str) -> str:
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
-    """A table in columns; the first `left` columns start at the left, the others end at the right."""
-    lines = [list(header), *map(list, rows)]
+    """A table in columns; the first `left` columns start at the left, the others end at the right.
+
+    Names of files and labels are shown as `featurize.terminal.printable` has them, so none breaks the table.
+    """
+    lines = [[printable(cell) for cell in line] for line in (header, *rows)]
     widths = [max(columns_taken(line[i]) for line in lines) for i in range(len(header))]
 
     def padded(i: int, cell: str) -> str:
@@ -119,9 +123,9 @@ def comparison_as_text(found: "Comparison") -> str:
     parts = [
         data_in_words(found.data, found.folds),
         aligned(header, rows, left=3) + f"\n* best; {INTERVALS}",
-        "\n".join(tuned_in_words(row) for row in found.results if row["tuned"]),
-        "\n".join(sentence(pair["words"]) for pair in found.comparisons),
-        "\n".join(best_in_words(found)),
+        _one_a_line(tuned_in_words(row) for row in found.results if row["tuned"]),
+        _one_a_line(sentence(pair["words"]) for pair in found.comparisons),
+        _one_a_line(best_in_words(found)),
         measured_as_text(found.learning_curve) if found.learning_curve else "",
         _warnings(found.warnings),
     ]
@@ -174,7 +178,7 @@ def test_as_text(found: "TestResult", shown_mistakes: int = SHOWN_MISTAKES) -> s
     if content["superclasses"]:
         lines.append(superclasses_in_words(content["superclasses"]))
     parts = [
-        "\n".join(lines),
+        _one_a_line(lines),
         labels_as_text(content),
         confusion_as_text(content["confusion"], content["confusion_percent"]),
     ]
@@ -217,4 +221,8 @@ def split_as_text(table: "FeatureTable") -> str:
 
 
 def _warnings(warnings: Sequence[str]) -> str:
-    return "\n".join(f"warning: {text}" for text in warnings)
+    return _one_a_line(f"warning: {text}" for text in warnings)
+
+
+def _one_a_line(sentences: Iterable[str]) -> str:
+    return "\n".join(map(printable, sentences))

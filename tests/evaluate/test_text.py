@@ -2,8 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from classify.train import train
+from evaluate import testing
+from evaluate.comparison import compare
 from evaluate.pairs import verdict_of
 from evaluate.scoretext import best_in_words, confusion_as_text, mistakes_as_text, scores_in_words
 from evaluate.text import aligned, difference_in_words, points_in_words, split_as_text
@@ -125,6 +129,28 @@ def test_columns_line_up():
     assert text == "name     n\na      100\nbcdef    1"
     wide = aligned(["name", "n"], [["\u96db\u83ca", "100"], ["u\u0308ber", "1"]], left=1)
     assert wide == "name    n\n\u96db\u83ca  100\nu\u0308ber    1", "four columns each"
+
+
+HOSTILE = "\x1b[2Jrot\n"  # clears the screen, and breaks a line
+
+
+def test_names_cannot_move_the_cursor_or_break_a_table(confused):
+    assert aligned(["name", "n"], [[HOSTILE, "1"]], left=1) == "name          n\n\\x1b[2Jrot\\n  1"
+    sha256 = confused.sha256.copy()
+    sha256[21] = sha256[0]  # one photo under two labels, which is warned of
+    table = FeatureTable.from_arrays(
+        {"good": confused.select("good")},
+        label=[HOSTILE if name == "ant" else name for name in confused.label],
+        image=[HOSTILE + name for name in confused.image],
+        sha256=sha256,
+    )
+    compared = compare(table, ["good"], ["softmax"], cv=3, jobs=1)
+    tested = testing.test(train(table.filter(np.arange(60) % 2 == 0), "softmax", "good", jobs=1), table)
+    shown = [str(compared), str(tested), mistakes_as_text(compared), split_as_text(table)]
+    assert "carry different labels" in shown[0] and "misclassified" in shown[1]
+    for text in shown:
+        assert "\x1b" not in text and "rot\n" not in text
+        assert "\\x1b[2Jrot\\n" in text
 
 
 def test_the_split_is_counted_by_label_without_variants():
