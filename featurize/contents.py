@@ -124,12 +124,16 @@ class FileIndex:
         """Path and SHA-256 of the remembered images whose digests `wanted` picks, from many at once."""
         if self.path is None or not self.path.exists():
             return
-        with self._database() as database:
-            rows = database.execute("SELECT path, sha256 FROM contents WHERE format != '' ORDER BY path")
-            while part := rows.fetchmany(ROWS_AT_ONCE):
-                for (path, sha256), picked in zip(part, wanted([row[1] for row in part]), strict=True):
-                    if picked:
-                        yield os.fsdecode(path), sha256
+        try:
+            with self._database() as database:
+                rows = database.execute("SELECT * FROM contents WHERE format != '' ORDER BY path")
+                while part := rows.fetchmany(ROWS_AT_ONCE):
+                    whole = [row for row in part if row[-1] == _checksum(row[:-1])]
+                    for row, picked in zip(whole, wanted([row[5] for row in whole]), strict=True):
+                        if picked:
+                            yield os.fsdecode(row[0]), row[5]
+        except sqlite3.Error as error:
+            self._failed(error)
 
     # -- the SQLite file ------------------------------------------------------------------------
 
@@ -221,8 +225,11 @@ def _as_entry(row: tuple) -> tuple:
 
 
 def _settled(status: os.stat_result, now: float) -> bool:
-    """Whether a change after `now`, when the file was about to be read, must show in its times."""
-    return now - max(status.st_mtime, status.st_ctime) > YOUNG_SECONDS
+    """Whether a change after `now`, when the file was about to be read, must show in its times.
+
+    They must also fit into SQLite: a file from before 1677 is read each time.
+    """
+    return now - max(status.st_mtime, status.st_ctime) > YOUNG_SECONDS and status.st_mtime_ns >= -(1 << 63)
 
 
 def _look(path: str) -> tuple[Content | ImageRejected, tuple[int, int, int, int] | None]:
