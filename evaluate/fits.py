@@ -102,11 +102,22 @@ def run(
 
 def _most_processes(tasks: Sequence[Task], n_rows: int) -> int:
     """As many as may hold distances between all rows, the kernel of the training side and a copy of it."""
-    from classify.gram import can_share
-
-    if not any(can_share(task.estimator, n_rows) for task in tasks):
+    shared = max(_rows_with_distances(task, n_rows) for task in tasks)
+    if not shared:
         return len(tasks)
-    return max(1, min(len(tasks), total_memory() // 2 // (3 * 8 * n_rows**2)))
+    return max(1, min(len(tasks), total_memory() // 2 // (3 * 8 * shared**2)))
+
+
+def _rows_with_distances(task: Task, n_rows: int) -> int:
+    """Between how many rows the fit holds all distances; none unless its head is an RBF SVM."""
+    from classify.gram import can_share
+    from classify.heads import make_head
+    from classify.tuned import TunedHead
+
+    head, rows = task.estimator, n_rows
+    if isinstance(head, TunedHead):  # which searches within the training side
+        head, rows = make_head(head.head), len(task.fold.training)
+    return rows if can_share(head, rows) else 0
 
 
 def _units(tasks: Sequence[Task], jobs: int) -> list[list[int]]:

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from classify.folds import make_folds
+from classify.folds import Fold, make_folds
 from classify.heads import make_head
+from classify.tuned import TunedHead
 from evaluate import fits
 from evaluate.crossval import cross_validate
 
@@ -44,3 +45,11 @@ def test_small_work_starts_no_process_until_it_turns_out_to_be_long(confused, mo
 def test_few_processes_hold_large_distances_at_once(confused, monkeypatch, rows, head, expected):
     monkeypatch.setattr("evaluate.fits.total_memory", lambda: 8 << 30)  # half of it is twice 3 * 8 * 9,000²
     assert fits._most_processes(tasks_of(confused, [head], 6), rows) == expected
+
+
+@pytest.mark.parametrize(("head", "expected"), [("svm", 2), ("softmax", 6), ("svm:kernel=linear", 6)])
+def test_a_search_holds_the_distances_of_its_training_side(monkeypatch, head, expected):
+    monkeypatch.setattr("evaluate.fits.total_memory", lambda: 8 << 30)
+    fold = Fold(0, 0, np.arange(9_000), np.arange(9_000, 12_000))  # of all 12,000 no fit would hold any
+    tasks = [fits.Task("good", f"{head} tuned", TunedHead(head), fold)] * 6
+    assert fits._most_processes(tasks, 12_000) == expected
