@@ -125,6 +125,11 @@ class Photo:
         assert self.data is not None
         return decode_image(self.data, scale)
 
+    def decoded_by(self, decoder: Callable[[bytes], np.ndarray]) -> np.ndarray:
+        """All pixels, uint8 of shape (height, width, 3), as `decoder` reads them from the bytes of the file."""
+        assert self.data is not None
+        return decoder(self.data)
+
     def scale(self, *, shorter: int | None = None, longer: int | None = None) -> int:
         """The factor (1, 2, 4 or 8) by which `rgb` shrinks a JPEG while decoding it."""
         if self.format not in ("JPEG", "MPO") or (shorter is None and longer is None):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -153,6 +154,10 @@ class DistortedPhoto(Photo):
     def _decode(self, scale: int) -> Image.Image:
         pixels = np.asarray(self._photo._at(scale))
         return Image.fromarray(self._distortion.distort(pixels, self._variant, self._sha256))
+
+    def decoded_by(self, decoder: Callable[[bytes], np.ndarray]) -> np.ndarray:
+        """The pixels that `decoder` reads from the photo's file, distorted as those of `rgb` are."""
+        return self._distortion.distort(self._photo.decoded_by(decoder), self._variant, self._sha256)
 
 
 def _draw(variant: int, sha256: str, count: int) -> list[float]:

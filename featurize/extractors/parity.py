@@ -38,8 +38,8 @@ def retrain_pixels(photo: Photo, side: int) -> np.ndarray:
     Parameters
     ----------
     photo : Photo
-        A JPEG is decoded as TensorFlow does, without its EXIF orientation; any other image, which retrain.py
-        did not read, as everywhere here.
+        A JPEG is decoded as TensorFlow does, without its EXIF orientation, before it is distorted if it is a
+        distorted copy; any other image, which retrain.py did not read, as everywhere here.
     side : int
         Of the network's input, in pixels.
 
@@ -61,13 +61,11 @@ def retrain_pixels(photo: Photo, side: int) -> np.ndarray:
            [2. , 2.5, 3. , 3. ],
            [2. , 2.5, 3. , 3. ]], dtype=float32)
     """
-    # A distorted copy has the file of its photo and other pixels.
-    data = photo.data if type(photo) is Photo and photo.format in ("JPEG", "MPO") else None
-    if data is not None:
+    if photo.format in ("JPEG", "MPO"):
         from featurize.extractors.frozen import decode_jpeg
 
         try:
-            rgb = decode_jpeg(data)
+            rgb = photo.decoded_by(decode_jpeg)
         except ValueError as error:
             raise ImageRejected(str(error)) from error
     else:

@@ -12,6 +12,7 @@ from featurize import BottleheadError
 from featurize.decode import ImageRejected
 from featurize.extractors.backbones import Backbone
 from featurize.extractors.distort import DistortedPhoto, Distortion
+from featurize.extractors.frozen import decode_jpeg
 from featurize.extractors.parity import resize_corners, retrain_pixels
 from featurize.pixels import Photo
 
@@ -62,12 +63,14 @@ def test_the_exif_orientation_is_ignored_as_retrain_py_ignored_it():
     assert Photo(jpeg(3)).rgb()[0, 0, 0] < 60 < plain[0, 0, 0]
 
 
-def test_a_distorted_copy_is_not_the_photo():
-    photo, sha256 = Photo(jpeg(1)), "ab" * 32
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_a_distorted_copy_is_not_the_photo_and_lies_as_it_does(orientation):
+    photo, sha256 = Photo(jpeg(orientation)), "ab" * 32
     distortion = Distortion(copies=1, random_brightness=90)
     (variant,) = distortion.variants
     copy = DistortedPhoto(photo, distortion, variant, sha256)
-    np.testing.assert_array_equal(retrain_pixels(copy, 8), tf_resized(copy.rgb(), 8))
+    lying = distortion.distort(decode_jpeg(jpeg(1)), variant, sha256)
+    np.testing.assert_array_equal(retrain_pixels(copy, 8), tf_resized(lying, 8))
     assert not np.array_equal(retrain_pixels(copy, 8), retrain_pixels(photo, 8))
 
 
