@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from classify.timing import Timing
 from featurize.errors import UsageError
-from featurize.terminal import add_command, log
+from featurize.terminal import OptionsError, add_command, log
 
 if TYPE_CHECKING:
     from classify.predict import Predictions
@@ -119,7 +119,7 @@ def _predict(args: argparse.Namespace) -> int:
         _refuse_picture(args.output)
     parquet = bool(args.output) and Path(args.output).suffix.lower() == ".parquet"
     if parquet and args.format:
-        raise UsageError(
+        raise OptionsError(
             f"--format {args.format} and -o {args.output} do not agree",
             "leave out --format for Parquet, or give the file another ending",
         )

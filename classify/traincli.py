@@ -4,8 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featurize.errors import UsageError
-from featurize.terminal import add_command, key_values, log
+from featurize.terminal import OptionsError, add_command, key_values, log
 
 if TYPE_CHECKING:
     from classify.model import Model
@@ -165,7 +164,7 @@ def _exceeds_memory(args: argparse.Namespace, head: str) -> bool:
 
     given = (["--steps"] if args.steps is not None else []) + _options_of_training_at_once(args)
     if args.out_of_core and given:
-        raise UsageError(
+        raise OptionsError(
             f"--out-of-core and {', '.join(given)} do not go together", "train without --out-of-core"
         )
     if args.out_of_core or not exceeds_memory(args.table, args.features):
@@ -188,7 +187,7 @@ def _with_steps(args: argparse.Namespace, spec: str) -> str:
     for name, value in own.items():
         if getattr(args, name) not in (None, value):
             option = "--" + name.replace("_", "-")
-            raise UsageError(
+            raise OptionsError(
                 f"{option} {getattr(args, name)} and the head {spec} do not agree", "give one of them"
             )
         setattr(args, name, value)
@@ -200,11 +199,13 @@ def _refuse_what_does_not_go_together(args: argparse.Namespace) -> None:
         given = [name for name in STEP_OPTIONS if getattr(args, name) is not None]
         if given:
             options = ", ".join("--" + name.replace("_", "-") for name in given)
-            raise UsageError(f"{options} was given without --steps", "add --steps 4000 to train step by step")
+            raise OptionsError(
+                f"{options} was given without --steps", "add --steps 4000 to train step by step"
+            )
         return
     given = _options_of_training_at_once(args)
     if given:
-        raise UsageError(f"--steps and {', '.join(given)} do not go together", "train without --steps")
+        raise OptionsError(f"--steps and {', '.join(given)} do not go together", "train without --steps")
 
 
 def _options_of_training_at_once(args: argparse.Namespace) -> list[str]:

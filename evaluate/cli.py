@@ -10,14 +10,13 @@ from evaluate.curvecli import add_curve
 from evaluate.duplicatescli import add_duplicates
 from evaluate.output import add_outputs, add_scores, check_ours, check_outputs, hand_over
 from evaluate.splitcli import add_folds, add_split
-from featurize.errors import UsageError
-from featurize.terminal import add_command, new_parser, run_command
+from featurize.terminal import OptionsError, add_command, new_parser, run_command
 
 DESCRIPTION = "What may be believed: set photos aside, compare features and heads, test a model."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status: 0 done, 1 a known error (2, usage, comes from argparse)."""
+    """Run the command; returns the exit status: 0 done, 1 a known error, 2 usage."""
     given = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
     parser.set_defaults(command_line=shlex.join(["evaluate", *given]))
@@ -149,10 +148,12 @@ def _compare(args: argparse.Namespace) -> int:
     check_ours()
     check_outputs(args)
     if args.test and args.folds != "stratified":
-        raise UsageError("--test was given with --folds, which divide one table", "leave one of the two out")
+        raise OptionsError(
+            "--test was given with --folds, which divide one table", "leave one of the two out"
+        )
     if (args.test or args.folds != "stratified") and (args.cv, args.repeats) != (5, 1):
         what = "--test" if args.test else f"--folds {args.folds}"
-        raise UsageError(
+        raise OptionsError(
             f"{what} was given with --cv or --repeats, which would have no effect",
             "leave them out: they are for stratified folds",
         )

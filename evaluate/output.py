@@ -7,7 +7,7 @@ from typing import Any
 
 from featurize import files
 from featurize.errors import UsageError
-from featurize.terminal import log
+from featurize.terminal import OptionsError, log
 
 # Options and arguments that name files to read.
 INPUTS = ("model", "table", "relabel", "superclass", "folds", "training", "test")
@@ -74,7 +74,7 @@ def check_outputs(args: argparse.Namespace, *more: str | None) -> None:
     No two of them may be one file, nor one of the files that the command reads.
     """
     if args.images and not args.report:
-        raise UsageError(
+        raise OptionsError(
             "--images was given without --report", "add --report FILE.html; only the report shows photos"
         )
     if args.images and not Path(args.images).is_dir():

@@ -7,7 +7,7 @@ from typing import Any
 from evaluate.output import check_ours
 from featurize.errors import UsageError
 from featurize.files import check_outputs
-from featurize.terminal import add_command, log
+from featurize.terminal import OptionsError, add_command, log
 
 
 def add_split(commands: Any) -> None:
@@ -136,7 +136,7 @@ def _check_options(args: argparse.Namespace) -> None:
     shares = args.testing_percentage is not None or args.validation_percentage is not None
     if (numbered or args.method == "predefined") and not args.output.lower().endswith(".csv"):
         what = f"--cv {args.cv}" if args.cv is not None else f"--method {args.method}"
-        raise UsageError(
+        raise OptionsError(
             f"{what} makes folds, and {args.output} is no folds file by its name", "write -o FOLDS.csv"
         )
     clashes = {
@@ -152,7 +152,7 @@ def _check_options(args: argparse.Namespace) -> None:
     for what, clash in clashes.items():
         if clash:
             together = "was given" if " without " in what else "were given together"
-            raise UsageError(f"{what} {together}", "leave one out: it would have no effect")
+            raise OptionsError(f"{what} {together}", "leave one out: it would have no effect")
 
 
 def _divided(args: argparse.Namespace, given: Any) -> Any:

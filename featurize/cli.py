@@ -11,7 +11,7 @@ from featurize.errors import SourceError, UsageError
 from featurize.networkcli import add_network_commands, add_network_options, network_options
 from featurize.scancli import add_scan
 from featurize.storecli import add_store_commands
-from featurize.terminal import add_command, log, new_parser, run_command
+from featurize.terminal import OptionsError, add_command, log, new_parser, run_command
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -160,7 +160,7 @@ def _distortion(args: argparse.Namespace) -> Any:
     if args.distort is None:
         asked = [f"--{name.replace('_', '-')}" for name, value in settings.items() if value]
         if asked:
-            raise UsageError(
+            raise OptionsError(
                 f"{', '.join(asked)} without --distort", "add --distort K for K copies of each photo"
             )
         return None

@@ -5,8 +5,7 @@ import os
 import sys
 from typing import Any
 
-from featurize.errors import UsageError
-from featurize.terminal import add_command, log
+from featurize.terminal import OptionsError, add_command, log
 
 
 def add_network_options(command: argparse.ArgumentParser) -> None:
@@ -39,14 +38,14 @@ def network_options(args: argparse.Namespace) -> dict[str, Any]:
 
     Raises
     ------
-    UsageError
+    OptionsError
         If there is nothing among the features that they could change.
     """
     from featurize.extractors import GRAPH_SPEC
 
     given = graph_options(args)
     if given and not any(GRAPH_SPEC.fullmatch(spec) for spec in args.features or []):
-        raise UsageError(
+        raise OptionsError(
             f"--graph-{next(iter(given))} is for a FILE.pb, and none is among the features",
             "add it to --features",
         )

@@ -17,6 +17,10 @@ from featurize.errors import BottleheadError, UsageError
 log = logging.getLogger("bottlehead")
 
 
+class OptionsError(UsageError):
+    """Options that do not go together, as the command line alone shows: status 2, as for one that argparse refuses."""
+
+
 def common_options() -> argparse.ArgumentParser:
     """A parent parser with the options that mean the same everywhere."""
     parser = argparse.ArgumentParser(add_help=False)
@@ -113,7 +117,8 @@ def add_command(
 def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     """Parse, run, and turn known errors into one ``error:`` and one ``hint:`` line.
 
-    Returns the exit status: 0 done, 1 a known error, 130 interrupted, 143 terminated; argparse itself exits with 2.
+    Returns the exit status: 0 done, 1 a known error, 2 an `OptionsError`, 130 interrupted, 143 terminated. What
+    argparse refuses leaves with 2 at once.
     """
     args, unknown = parser.parse_known_args(argv)
     if unknown:
@@ -135,7 +140,7 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
             sys.stdout.flush()
             return status
         except BottleheadError as error:
-            return _fail(error.args[0], error.hint)
+            return _fail(error.args[0], error.hint, status=2 if isinstance(error, OptionsError) else 1)
         except BrokenPipeError:
             # The reader of our output (head, less) has seen enough; keep Python from complaining at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -244,15 +249,17 @@ def key_values(pairs: Sequence[str], option: str) -> dict[str, str]:
 
     Raises
     ------
-    UsageError
-        If a pair has no ``=``.
+    OptionsError
+        If a pair has no ``=``, or a name comes twice.
     """
     result = {}
     for pair in pairs:
         key, found, value = pair.partition("=")
         if not found or not key:
-            raise UsageError(f"{option} {pair} is not of the form NAME=VALUE", f"for example: {option} C=10")
+            raise OptionsError(
+                f"{option} {pair} is not of the form NAME=VALUE", f"for example: {option} C=10"
+            )
         if key in result:
-            raise UsageError(f"{option} gives {key} twice", f"give one value of {key}")
+            raise OptionsError(f"{option} gives {key} twice", f"give one value of {key}")
         result[key] = value
     return result

@@ -86,13 +86,26 @@ def test_heads_are_listed_with_their_defaults(capsys):
 
 
 @pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("train {table} -o {dir}/m --set C", "error: --set C is not of the form NAME=VALUE"),
+        ("train {table} -o {dir}/m --set C=1 C=2", "error: --set gives C twice"),
+        ("predict m {table} --format csv -o {dir}/p.parquet", "error: --format csv and -o "),
+    ],
+)
+def test_what_the_command_line_alone_forbids_is_status_2(words, error, table, tmp_path, capsys):
+    assert main([word.format(dir=tmp_path, table=table) for word in words.split()]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(error) and second.startswith("hint: ")
+
+
+@pytest.mark.parametrize(
     ("argv", "error"),
     [
         (["train", "{dir}/none.parquet", "-o", "{dir}/m"], "error: there is no table"),
         (["train", "{table}", "-o", "{dir}/no/m"], "error: there is no folder"),
         (["train", "{table}", "-o", "{table}"], "error: .* is an input and would be overwritten"),
         (["train", "{table}", "-o", "{dir}/m", "--head", "forest"], "error: there is no head named 'forest'"),
-        (["train", "{table}", "-o", "{dir}/m", "--set", "C"], "error: --set C is not of the form"),
         (
             ["train", "{table}", "-o", "{dir}/m", "--set", "D=1"],
             "error: the head softmax:D=1 has no parameter D",

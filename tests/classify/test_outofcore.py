@@ -162,7 +162,7 @@ def test_the_command_does_it_when_asked_or_needed_and_the_model_is_like_any_othe
     assert len(model.labels) == 5 and model.outliers is not None
     save_model(train(FeatureTable.read(table), features="net"), tmp_path / "known.model")
     assert abs(output.stat().st_size - (tmp_path / "known.model").stat().st_size) < 200
-    assert main(["train", str(table), "-o", str(output), "--out-of-core", "--tune"]) == 1
+    assert main(["train", str(table), "-o", str(output), "--out-of-core", "--tune"]) == 2
     assert "--out-of-core and --tune do not go together" in capsys.readouterr().err
     monkeypatch.setattr("classify.outofcore.total_memory", lambda: 1000)
     assert main(["train", str(table), "-o", str(output)]) == 0

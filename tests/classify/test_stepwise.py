@@ -180,7 +180,6 @@ def test_the_command(separable, tmp_path, capsys):
             ["--head", "softmax:steps=5", "--steps", "6"],
             "--steps 6 and the head softmax:steps=5 do not agree",
         ),
-        (["--head", "softmax:steps=five"], "steps five"),
         (["--steps", "5", "--positive", "ant"], "--steps and --positive do not go together"),
         (["--steps", "5", "--threshold", "recall=0.9"], "--steps and --threshold do not go together"),
         (["--head", "softmax:steps=5", "--costs", "c.csv"], "--steps and --costs do not go together"),
@@ -190,8 +189,15 @@ def test_the_command(separable, tmp_path, capsys):
 )
 def test_options_that_do_not_go_together(options, message, separable, tmp_path, capsys):
     separable.write(tmp_path / "t.parquet")
-    assert main(["train", str(tmp_path / "t.parquet"), "-o", str(tmp_path / "m"), *options]) == 1
+    assert main(["train", str(tmp_path / "t.parquet"), "-o", str(tmp_path / "m"), *options]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_steps_that_are_no_number_are_refused(separable, tmp_path, capsys):
+    separable.write(tmp_path / "t.parquet")
+    words = ["train", str(tmp_path / "t.parquet"), "-o", str(tmp_path / "m"), "--head", "softmax:steps=five"]
+    assert main(words) == 1
+    assert "steps five" in capsys.readouterr().err
 
 
 def test_a_copy_is_saved_when_asked_for_also_between_evaluations(separable):

@@ -101,7 +101,6 @@ def test_hash_split_warns_of_identical_photos_that_cross(files, capsys):
         ("compare table.parquet --relabel missing.csv", "missing.csv cannot be read"),
         ("compare table.parquet --report no/r.html", "there is no folder no"),
         ("compare table.parquet --json photos", "photos is a folder"),
-        ("compare table.parquet --images photos", "--images was given without --report"),
         ("compare table.parquet --images no --report r.html", "there is no folder no"),
         ("test missing.model table.parquet", "there is no model missing.model"),
         ("split table.parquet --testing-percentage 95 -o d.parquet", "95 % testing and 10 % validation"),
@@ -117,6 +116,11 @@ def test_bad_input_is_one_error_and_one_hint(files, capsys, words, message):
     lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("compare uses")]
     assert lines[0].startswith("error: ") and message in lines[0]
     assert lines[1].startswith("hint: ") and len(lines) == 2
+
+
+def test_images_without_a_report_are_wrong_usage(files, capsys):
+    assert main("compare table.parquet --images photos".split()) == 2
+    assert "error: --images was given without --report" in capsys.readouterr().err
 
 
 def test_one_class_only_is_refused(files, capsys):

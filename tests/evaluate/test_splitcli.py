@@ -61,7 +61,7 @@ def test_repeats_are_written_and_compare_uses_them(leaves, capsys):
         assert "4 folds, 3 times" in out
         figures.append(next(line for line in out.splitlines() if line.startswith("*  x")).split()[:7])
     assert figures[0] == figures[1]
-    assert main("split t.parquet --repeats 3 -o f.parquet".split()) == 1
+    assert main("split t.parquet --repeats 3 -o f.parquet".split()) == 2
     assert "--repeats without --cv was given" in capsys.readouterr().err
     assert main("split t.parquet --cv 4 --repeats 0 -o f.csv".split()) == 1
 
@@ -94,13 +94,24 @@ def test_keep_together_ends_the_warning(leaves, capsys):
     [
         ("--cv 5 -o d.parquet", "--cv 5 makes folds, and d.parquet is no folds file"),
         ("--method leave-one-group-out -o d.parquet", "--method leave-one-group-out makes folds"),
-        ("--method predefined -o d.csv", "none of the 60 rows of the table has a split"),
         ("--method hash --cv 5 -o f.csv", "--cv and --method hash were given together"),
         ("--cv 5 --testing-percentage 10 -o f.csv", "percentages and folds"),
+        ("--keep-together -o d.parquet", "--keep-together and --method stratified were given together"),
+    ],
+)
+def test_options_that_do_not_go_together_are_wrong_usage(leaves, capsys, words, message):
+    assert main(["split", "t.parquet", *words.split()]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert message in first and second.startswith("hint: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--method predefined -o d.csv", "none of the 60 rows of the table has a split"),
         ("--cv 21 -o f.csv", "21 folds cannot be made: rust has 30 images in 10 groups"),
         ("--cv 1 -o f.csv", "1 folds were asked for"),
         ("--folds no.csv -o d.parquet", "the folds file no.csv cannot be read"),
-        ("--keep-together -o d.parquet", "--keep-together and --method stratified were given together"),
         ("--method hash --name path -o d.parquet", "'path' was asked for, without a folder"),
         ("--folds t.parquet -o t.parquet", "would be overwritten"),
     ],

@@ -158,10 +158,10 @@ def test_the_command(tmp_path, capsys):
     )
     assert json.loads((tmp_path / "r.json").read_text())["folds"]["tested"] == 45
     assert "3 of the 60 photos to train on" in (tmp_path / "r.html").read_text()
-    assert main([*command, "--cv", "3"]) == 1
+    assert main([*command, "--cv", "3"]) == 2
     assert "--test was given with --cv" in capsys.readouterr().err
-    assert main([*command, "--folds", "predefined"]) == 1
+    assert main([*command, "--folds", "predefined"]) == 2
     assert "--test was given with --folds" in capsys.readouterr().err
-    assert main([*command[:2], "--folds", "predefined", "--repeats", "2"]) == 1
+    assert main([*command[:2], "--folds", "predefined", "--repeats", "2"]) == 2
     assert "--folds predefined was given with --cv or --repeats" in capsys.readouterr().err
     assert main([*command, "--json", str(tmp_path / "b.parquet")]) == 1  # would overwrite what is read

@@ -181,6 +181,19 @@ def test_bad_input_is_one_error_and_one_hint(photos, extract, tmp_path, source, 
     assert not list(tmp_path.glob("t.[np]*"))
 
 
+@pytest.mark.parametrize(
+    "argv, message",
+    [
+        (["--flip-left-right", "--random-crop", "5"], "--flip-left-right, --random-crop without --distort"),
+        (["--graph-mean", "1"], "--graph-mean is for a FILE.pb, and none is among the features"),
+    ],
+)
+def test_options_that_do_not_go_together_are_wrong_usage(photos, extract, tmp_path, argv, message):
+    status, out, lines = extract(photos, "-o", tmp_path / "t.parquet", *argv)
+    assert (status, out) == (2, "")
+    assert lines[0] == f"error: {message}" and lines[1].startswith("hint:") and len(lines) == 2
+
+
 def test_a_missing_output_is_wrong_usage(photos, capsys):
     with pytest.raises(SystemExit) as caught:
         main(["extract", str(photos)])

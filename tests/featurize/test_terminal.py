@@ -12,7 +12,7 @@ import time
 import pytest
 
 from featurize.errors import BottleheadError, UsageError
-from featurize.terminal import add_command, key_values, log, new_parser, progress, run_command
+from featurize.terminal import OptionsError, add_command, key_values, log, new_parser, progress, run_command
 
 
 def run(action, *argv: str) -> int:
@@ -39,6 +39,7 @@ def test_the_status_of_the_command_is_returned(status, capsys):
     "error, status, first",
     [
         (BottleheadError("it broke", "mend it"), 1, "error: it broke"),
+        (OptionsError("--a without --b", "add --b"), 2, "error: --a without --b"),
         (UsageError("line one\nline two", "a\n  b"), 1, "error: line one line two"),
         (
             PermissionError(13, "Permission denied", "x.jpg"),
