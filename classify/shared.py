@@ -13,15 +13,28 @@ from classify.gram import Gram, can_share, on_rows, squared_distances
 from classify.heads import fit_head
 from classify.scaling import BlockScaler
 
+TIMED = 64  # vectors tell how long a prediction takes to a tenth
+
 
 class Fit(NamedTuple):
     """A fitted head, and what it says of the rows that it has not seen.
 
-    ``fit_seconds`` holds what is shared too, as if this head had needed it for itself alone.
+    ``fit_seconds`` holds what is shared too, as if this head had needed it for itself alone; ``predict_seconds`` is
+    what `head` takes from vectors to probabilities, scaling included.
     """
 
     head: Any
     probabilities: np.ndarray
+    fit_seconds: float
+    predict_seconds: float
+
+
+class _Scaled(NamedTuple):
+    """Both sides as one scaler makes them, and how long each took."""
+
+    scaler: BlockScaler
+    training: np.ndarray
+    testing: np.ndarray
     fit_seconds: float
     predict_seconds: float
 
@@ -65,42 +78,66 @@ class SharedFold:
     ):
         self.training, self.testing = X[training], X[testing]
         self.y, self.groups, self.variant = y[training], groups[training], variant[training]
-        self._scaled: dict[str, tuple[BlockScaler, np.ndarray, np.ndarray, float]] = {}
+        self._scaled: dict[str, _Scaled] = {}
         self._grams: dict[str, tuple[Gram, float]] = {}
 
     def fit(self, head: Any) -> Fit:
         """Fit a copy of `head`, as `classify.heads.fit_head` does, and predict the testing side."""
         if not _scales(head):
-            return self._timed(head, self.training, self.testing, 0.0)
-        scaler, training, testing, seconds = self._scaled_by(head.named_steps["scaling"])
-        if not can_share(head, len(training) + len(testing)):
-            fit = self._timed(head.named_steps["classifier"], training, testing, seconds)
-            return fit._replace(head=_pipeline(head, scaler, fit.head))
-        gram, more = self._gram_of(repr(head.named_steps["scaling"]))
-        numbers = np.arange(len(training) + len(testing))[:, None]
-        mine, others = np.split(numbers, [len(training)])
-        fit = self._timed(on_rows(head, gram), mine, others, seconds + more)
-        return fit._replace(head=_pipeline(head, scaler, _on_vectors(fit.head, training)))
+            return self._timed(head, self.training, self.testing)
+        scaled = self._scaled_by(head.named_steps["scaling"])
+        n_training, n_rows = len(scaled.training), len(scaled.training) + len(scaled.testing)
+        if not can_share(head, n_rows):
+            fit = self._timed(head.named_steps["classifier"], scaled.training, scaled.testing)
+            return Fit(
+                _pipeline(head, scaled.scaler, fit.head),
+                fit.probabilities,
+                fit.fit_seconds + scaled.fit_seconds,
+                fit.predict_seconds + scaled.predict_seconds,
+            )
+        gram, seconds = self._gram_of(repr(head.named_steps["scaling"]))
+        mine, others = np.split(np.arange(n_rows)[:, None], [n_training])
+        fit = self._timed(on_rows(head, gram), mine, others)
+        fitted = _pipeline(head, scaled.scaler, _on_vectors(fit.head, scaled.training))
+        # By itself it would need the distances of the training side, and predict without any that are there already.
+        seconds *= (n_training / n_rows) ** 2
+        return Fit(
+            fitted,
+            fit.probabilities,
+            fit.fit_seconds + scaled.fit_seconds + seconds,
+            self._predict_seconds(fitted),
+        )
 
-    def _timed(self, head: Any, training: np.ndarray, testing: np.ndarray, shared: float) -> Fit:
+    def _timed(self, head: Any, training: np.ndarray, testing: np.ndarray) -> Fit:
         start = time.perf_counter()
         fitted = fit_head(head, training, self.y, self.groups, self.variant)
         middle = time.perf_counter()
         probabilities = np.asarray(fitted.predict_proba(testing), dtype=np.float64)
-        return Fit(fitted, probabilities, middle - start + shared, time.perf_counter() - middle)
+        return Fit(fitted, probabilities, middle - start, time.perf_counter() - middle)
 
-    def _scaled_by(self, scaler: BlockScaler) -> tuple[BlockScaler, np.ndarray, np.ndarray, float]:
+    def _predict_seconds(self, fitted: Any) -> float:
+        """How long the testing side takes from vectors, by a sample of it."""
+        some = self.testing[:TIMED]
+        start = time.perf_counter()
+        fitted.predict_proba(some)
+        return (time.perf_counter() - start) * len(self.testing) / len(some)
+
+    def _scaled_by(self, scaler: BlockScaler) -> _Scaled:
         if repr(scaler) not in self._scaled:
             start = time.perf_counter()
             fitted = clone(scaler).fit(self.training)
-            training, testing = fitted.transform(self.training), fitted.transform(self.testing)
-            self._scaled[repr(scaler)] = fitted, training, testing, time.perf_counter() - start
+            training = fitted.transform(self.training)
+            middle = time.perf_counter()
+            testing = fitted.transform(self.testing)
+            self._scaled[repr(scaler)] = _Scaled(
+                fitted, training, testing, middle - start, time.perf_counter() - middle
+            )
         return self._scaled[repr(scaler)]
 
     def _gram_of(self, scaling: str) -> tuple[Gram, float]:
         if scaling not in self._grams:
             start = time.perf_counter()
-            vectors = np.concatenate(self._scaled[scaling][1:3])
+            vectors = np.concatenate([self._scaled[scaling].training, self._scaled[scaling].testing])
             gram = Gram(squared_distances(vectors), vectors)
             self._grams[scaling] = gram, time.perf_counter() - start
         return self._grams[scaling]
