@@ -4,13 +4,16 @@ The file is a GraphDef in protobuf's wire format: a list of nodes, each with a n
 attributes (``tensorflow/core/framework/graph.proto``, ``node_def.proto``, ``tensor.proto``).
 """
 
+import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 FLOAT = 1  # DT_FLOAT
+LARGEST = 1 << 28  # values of a constant; a file can name any shape and give one number for all of it
 VARINT, EIGHT_BYTES, MESSAGE, FOUR_BYTES = 0, 1, 2, 5
 
 
@@ -34,9 +37,10 @@ class Node:
 
     def shape(self) -> list[int] | None:
         """The attribute ``shape``, with -1 for what is open; None if it is not there."""
-        for number, value in _fields(self.attributes.get("shape", memoryview(b""))):
-            if number == 7:
-                return _shape(value)
+        with _damage_named():
+            for number, value in _fields(self.attributes.get("shape", memoryview(b""))):
+                if number == 7:
+                    return _shape(value)
         return None
 
     def floats(self) -> np.ndarray:
@@ -47,9 +51,10 @@ class Node:
         ValueError
             If it holds something else.
         """
-        for number, value in _fields(self.attributes.get("value", memoryview(b""))):
-            if number == 8:
-                return _floats(value)
+        with _damage_named():
+            for number, value in _fields(self.attributes.get("value", memoryview(b""))):
+                if number == 8:
+                    return _floats(value)
         raise ValueError(f"{self.name} is no constant")
 
 
@@ -62,31 +67,44 @@ def read_graph(data: bytes) -> dict[str, Node]:
         If `data` is no GraphDef.
     """
     nodes: dict[str, Node] = {}
-    try:
+    with _damage_named():
         for number, value in _fields(memoryview(data)):
             if number == 1:
                 node = _node(value)
+                node.shape()  # so that nobody who asks for it later has to expect damage
                 nodes[node.name] = node
-    except (IndexError, UnicodeDecodeError, TypeError) as error:
-        raise ValueError(f"it is damaged or no GraphDef ({error})") from error
     if not nodes or any(not node.op for node in nodes.values()):
         raise ValueError("it holds no nodes")
     return nodes
+
+
+@contextmanager
+def _damage_named() -> Iterator[None]:
+    """Whatever the bytes of a damaged or hostile file lead to, as a ValueError."""
+    try:
+        yield
+    except (LookupError, UnicodeDecodeError, TypeError) as error:
+        raise ValueError(f"it is damaged or no GraphDef ({error})") from error
 
 
 def _node(data: memoryview) -> Node:
     name, op, inputs, attributes = "", "", [], {}
     for number, value in _fields(data):
         if number == 1:
-            name = bytes(value).decode()
+            name = _text(value)
         elif number == 2:
-            op = bytes(value).decode()
+            op = _text(value)
         elif number == 3:
-            inputs.append(bytes(value).decode())
+            inputs.append(_text(value))
         elif number == 5:
             entry = dict(_fields(value))
-            attributes[bytes(entry[1]).decode()] = entry.get(2, memoryview(b""))
+            attributes[_text(entry[1])] = entry.get(2, memoryview(b""))
     return Node(name, op, tuple(inputs), attributes)
+
+
+def _text(value: Any) -> str:
+    """UTF-8; TypeError for a number, of which `bytes` would make so many zeros."""
+    return str(value, "utf-8")
 
 
 def _shape(data: memoryview) -> list[int]:
@@ -99,20 +117,22 @@ def _shape(data: memoryview) -> list[int]:
 
 
 def _floats(data: memoryview) -> np.ndarray:
-    kind, shape, content, packed = 0, [], b"", b""
+    kind, shape, content, packed = 0, [], memoryview(b""), bytearray()
     for number, value in _fields(data):
         if number == 1:
             kind = value
         elif number == 2:
             shape = _shape(value)
         elif number == 4:
-            content = bytes(value)
+            content = value
         elif number == 5:
-            packed += bytes(value)
+            packed += value
     if kind != FLOAT:
         raise ValueError("the constant is not float32")
     values = np.frombuffer(content or packed, dtype="<f4")
-    size = int(np.prod(shape))
+    size = math.prod(shape)
+    if size > LARGEST:
+        raise ValueError(f"the constant has {size:,} values; at most {LARGEST:,} are read")
     if len(values) == 1 or len(values) == size:
         return np.broadcast_to(values, size).reshape(shape).astype(np.float32)
     raise ValueError(f"the constant holds {len(values)} of {size} values")

@@ -9,6 +9,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+from featurize.errors import WeightsError
+
 
 def join_graphs(definitions: Sequence[Any], entry: str, end: str) -> tuple[Any, list[str]]:
     """One GraphDef with one input and an output per graph.
@@ -24,6 +26,11 @@ def join_graphs(definitions: Sequence[Any], entry: str, end: str) -> tuple[Any, 
     joined : GraphDef
     outputs : list of str
         The name of each graph's output node; graphs that are all the same share one.
+
+    Raises
+    ------
+    WeightsError
+        If there are several graphs, and one has a loop (TensorFlow 1's ``while_loop``).
     """
     joined, *others = definitions
     if not others:
@@ -59,6 +66,7 @@ def _in_order(definition: Any) -> list[Any]:
     """The nodes, each after its inputs."""
     nodes = {node.name: node for node in definition.node}
     ordered: dict[str, Any] = {}
+    entered: set[str] = set()
     pending = list(reversed(nodes))
     while pending:
         name = pending[-1]
@@ -66,7 +74,13 @@ def _in_order(definition: Any) -> list[Any]:
         if name in ordered or not missing:
             ordered.setdefault(name, nodes[name])
             pending.pop()
+        elif name in entered:
+            raise WeightsError(
+                f"the graph goes round in a loop (at {name}), of which only one tensor can be read in a run",
+                "extract its features one by one into the same store; then all of them are found there",
+            )
         else:
+            entered.add(name)
             pending += missing
     return list(ordered.values())
 

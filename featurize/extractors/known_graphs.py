@@ -89,13 +89,13 @@ def recognise(graph: Graph) -> KnownGraph:
 def trained_layer(graph: Graph) -> TrainedLayer | None:
     """The layer that retrain.py trained; None if there is none."""
     for node in graph.values():
-        if node.op == "MatMul" and node.name.startswith(TRAINED):
+        if node.op == "MatMul" and node.name.startswith(TRAINED) and len(node.inputs) > 1:
             add = next(
                 (n for n in graph.values() if n.op in ("Add", "AddV2", "BiasAdd") and node.name in n.inputs),
                 None,
             )
             weights = _constant(graph, node.inputs[1])
-            biases = _constant(graph, next(t for t in add.inputs if t != node.name)) if add else None
+            biases = _constant(graph, next((t for t in add.inputs if t != node.name), "")) if add else None
             if weights and biases:
                 return TrainedLayer(_source(graph, node.inputs[0]), weights, biases)
     return None
@@ -121,9 +121,10 @@ def candidates(graph: Graph) -> tuple[list[str], list[str]]:
 
 
 def _source(graph: Graph, tensor: str) -> str:
-    """The tensor before all that only passes it on."""
-    name = tensor.partition(":")[0]
-    while name in graph and graph[name].op in PASSING:
+    """The tensor before all that only passes it on; in a damaged graph that may be a circle, or come from nowhere."""
+    name, seen = tensor.partition(":")[0], set()
+    while name in graph and name not in seen and graph[name].op in PASSING and graph[name].inputs:
+        seen.add(name)
         tensor = graph[name].inputs[0]
         name = tensor.partition(":")[0]
     return tensor if ":" in tensor else f"{tensor}:0"
