@@ -139,13 +139,13 @@ class Outliers:
         if len(distances) < LEAST_BATCH:
             return None
         median = float(np.median(distances))
-        percentile = int(np.searchsorted(self.percentiles, median))
+        percentile = int(np.searchsorted(self.percentiles, median, side="right")) - 1  # the last one reached
         if percentile < STRANGE_MEDIAN:
             return None
         beyond = float(np.mean(distances > self.threshold))
         return (
             f"these {len(distances)} photos do not look like the training photos: half of them are farther "
-            f"away than {min(percentile, 100)} % of those are from each other, and {100 * beyond:.0f} % are outliers "
+            f"away than {percentile} % of those are from each other, and {100 * beyond:.0f} % are outliers "
             f"({100 * FALSE_ALARMS:.0f} % are expected); another camera or place?"
         )
 

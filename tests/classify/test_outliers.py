@@ -119,7 +119,13 @@ def test_a_batch_is_strange_when_half_of_it_is_far_away(cloud):
     text = outliers.describe_drift(np.r_[np.full(10, near), np.full(12, far)])
     assert text is not None
     assert "these 22 photos do not look like" in text
-    assert "than 96 % of those" in text
+    assert "than 95 % of those" in text
+    below_ninety = (outliers.percentiles[89] + outliers.percentiles[90]) / 2
+    assert outliers.describe_drift(np.full(20, below_ninety)) is None
+    assert "than 90 % of" in outliers.describe_drift(np.full(20, outliers.percentiles[90]))
+    below_all = (outliers.percentiles[99] + outliers.percentiles[100]) / 2
+    assert "than 99 % of" in outliers.describe_drift(np.full(20, below_all))
+    assert "than 100 % of" in outliers.describe_drift(np.full(20, outliers.percentiles[100] + 1))
     assert outliers.describe_drift(np.r_[np.full(12, near), np.full(10, far)]) is None
     assert outliers.describe_drift(np.full(19, far)) is None
 
