@@ -13,6 +13,7 @@ from evaluate.powerlaw import drawn_again, extrapolate, fit_power_law
 from evaluate.statistics import cross_validated_interval, per_image
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
+from featurize.terminal import log
 
 
 def measured_curve(
@@ -48,13 +49,21 @@ def measured_curve(
     UsageError
         If a size is below 2 or beyond the images there are.
     """
-    asked = _sizes(used, folds, sizes)
-    points, rights = [], []
-    for size in asked:
-        smaller = [_at_most(fold, used, size, seed) for fold in folds]
-        found = cross_validate(used, [features], [head], smaller, seed=seed, jobs=jobs)
+    divisions = _divisions(used, folds, _sizes(used, folds, sizes), seed)
+    points, rights, refused = [], [], []
+    for size, smaller in divisions.items():
+        try:
+            found = cross_validate(used, [features], [head], smaller, seed=seed, jobs=jobs)
+        except UsageError as error:
+            if size == max(divisions):
+                raise
+            # So few photos may be too few to calibrate or to tune on; the larger sizes are worth having.
+            refused.append(f"{size} images per label are left out of the curve: {error.args[0]}")
+            continue
         points.append(_point(found, size))
         rights.append(_per_image(found)[0])
+    for words in refused:
+        log.warning("%s", words)
     drawn = drawn_again(np.stack(rights, axis=1), _per_image(found)[1])
     counts = [point["n_training"] / len(set(used.label)) for point in points]
     accuracy = [point["accuracy"]["mean"] for point in points]
@@ -65,7 +74,7 @@ def measured_curve(
         "fit": fit,
         "guesses": [
             {
-                "images_per_label": factor * asked[-1],
+                "images_per_label": factor * points[-1]["images_per_label"],
                 **extrapolate(counts, accuracy, factor * counts[-1], drawn),
             }
             for factor in (2, 4)
@@ -96,8 +105,28 @@ def _sizes(used: FeatureTable, folds: Sequence[Fold], sizes: Sequence[int] | Non
     return asked
 
 
+def _divisions(
+    used: FeatureTable, folds: Sequence[Fold], asked: Sequence[int], seed: int
+) -> dict[int, list[Fold]]:
+    """By images per label, the mean over labels and folds: the folds with so few to train on.
+
+    Groups go in whole and some labels have few photos, so several sizes that were asked for may come to the same.
+    """
+    found = {}
+    for size in asked:
+        smaller = [_at_most(fold, used, size, seed) for fold in folds]
+        photos = [int((used.variant[fold.training] == 0).sum()) for fold in smaller]
+        found[round(float(np.mean(photos)) / len(set(used.label)))] = smaller
+    if len(found) < len(asked):
+        log.info("%d sizes were asked for; groups go in whole, which leaves %d", len(asked), len(found))
+    return found
+
+
 def _at_most(fold: Fold, used: FeatureTable, size: int, seed: int) -> Fold:
-    """The fold with whole groups of each label until `size` images are reached, always in the same order."""
+    """The fold with whole groups of each label until `size` images are reached, always in the same order.
+
+    Two groups of each label at least, where there are two: without, no head can be calibrated or tuned.
+    """
     order = np.random.default_rng([seed, fold.repeat, fold.fold])
     rank = dict(zip(unique := np.unique(used.groups), order.permutation(len(unique)), strict=True))
     taken: set[int] = set()
@@ -108,7 +137,7 @@ def _at_most(fold: Fold, used: FeatureTable, size: int, seed: int) -> Fold:
         found, counts = np.unique(mine, return_counts=True)
         place = np.argsort([rank[group] for group in found])
         enough = int(np.searchsorted(np.cumsum(counts[place]), size)) + 1
-        taken.update(found[place][:enough].tolist())
+        taken.update(found[place][: max(2, enough)].tolist())
     training = fold.training[np.isin(used.groups[fold.training], list(taken))]
     return Fold(fold.repeat, fold.fold, training, fold.testing)
 

@@ -25,8 +25,8 @@ class LearningCurve:
     Attributes
     ----------
     points : list of dict
-        By size: ``images_per_label`` (at most so many of each label trained each fold), ``n_training`` (mean number
-        of training images), ``accuracy`` (mean, low, high) and ``recall``, the share found by label.
+        By size: ``images_per_label`` (that trained a fold, the mean over labels and folds, rounded), ``n_training``
+        (mean number of training images), ``accuracy`` (mean, low, high) and ``recall``, the share found by label.
     fit : dict or None
         The curve ``accuracy = limit - scale * images ** -rate``; None with fewer than four sizes.
     guesses : list of dict
@@ -109,7 +109,9 @@ def learning_curve(
         Whatever `classify.heads.make_head` takes.
     sizes : sequence of int, optional
         Images per label; by default 5, 10, 20, ... doubled up to all there are. A label with fewer gives what it
-        has. Groups go in whole, so a size is at least reached, and larger sizes contain the smaller ones.
+        has. Groups go in whole, at least two of each label, so a size is at least reached; the result says how many
+        images it came to, and sizes that come to the same are one. Larger sizes contain the smaller ones. A size too
+        small for the head is left out, with a warning.
     cv, repeats, seed, relabel, jobs
         As in `evaluate.comparison.compare`.
 

@@ -33,7 +33,7 @@ def measured_as_text(found: dict[str, Any]) -> str:
         ]
         for point in found["points"]
     ]
-    header = ["images per label", "accuracy (95 % interval)", *(f"{name} %" for name in shown)]
+    header = ["images per label (mean)", "accuracy (95 % interval)", *(f"{name} %" for name in shown)]
     title = f"{found['model']['head']} on {found['model']['features']} with ever more images per label"
     return "\n\n".join([f"{title}\n{aligned(header, rows, left=0)}", "\n".join(curve_in_words(found))])
 

@@ -114,7 +114,8 @@ def _comparison(content: Mapping[str, Any]) -> list[str]:
     if curve:
         sizes = [str(point["images_per_label"]) for point in curve["points"]]
         sentences.append(
-            f"The best pair was trained anew with {_listed(sizes)} images per label. Curve: {methods['curve']}."
+            f"The best pair was trained anew with {_listed(sizes)} images per label on average. "
+            f"Curve: {methods['curve']}."
         )
     return sentences
 
@@ -147,7 +148,7 @@ def _curve(content: Mapping[str, Any]) -> list[str]:
     sizes = [str(point["images_per_label"]) for point in content["points"]]
     return [
         f"The head {_heads([model['head']])} was trained on {model['features']} with {_listed(sizes)} images per label "
-        f"and tested {_divided(folds)} ({folds['method']}; seed {content['seed']}), the same for all sizes.",
+        f"on average and tested {_divided(folds)} ({folds['method']}; seed {content['seed']}), the same for all sizes.",
         *_groups(content["data"]),
         *_scaling([model["head"]]),
         f"Intervals: {methods['interval']}.",

@@ -108,12 +108,10 @@ def _line(
     bottom: float,
 ) -> str:
     """The fitted curve as the points of a polyline."""
-    fit, last = found["fit"], found["points"][-1]
-    # The curve counts images as they are; a label with fewer than the size makes them fewer than the axis says.
-    per_label = last["n_training"] / len(last["recall"]) / last["images_per_label"]
+    fit = found["fit"]
     marks = []
     for step in range(STEPS + 1):
         size = sizes[0] * (sizes[-1] / sizes[0]) ** (step / STEPS)
-        share = fit["limit"] - fit["scale"] * (size * per_label) ** -fit["rate"]
+        share = fit["limit"] - fit["scale"] * size ** -fit["rate"]
         marks.append(f"{x(size):.1f},{y(min(1.0, max(bottom, share))):.1f}")
     return " ".join(marks)

@@ -64,7 +64,7 @@ def test_groups_go_in_whole_and_bring_their_variants():
 def test_a_label_with_fewer_images_gives_all_it_has(confused):
     few = confused.filter((confused.label != "cat") | (np.arange(60) < 48))
     point = learning_curve(few, "good", "softmax", sizes=[15], cv=4, jobs=1).points[0]
-    assert point["n_training"] == 15 + 15 + 6
+    assert point["n_training"] == 15 + 15 + 6 and point["images_per_label"] == 12
 
 
 def test_the_law_is_found_again_and_extrapolates_exactly():
