@@ -25,6 +25,17 @@ IDS = pa.schema(
 )
 
 
+def check_name(name: str) -> None:
+    """Refuse a name of features that no column can have, because an id column has it or a terminal cannot show it.
+
+    Raises
+    ------
+    TableError
+    """
+    if name in IDS.names or not name.isprintable() or not name:
+        raise TableError(f"features cannot be named {name!r}", "give them another name")
+
+
 def ids_from_columns(columns: Mapping[str, Sequence]) -> pa.Table:
     """A table of id columns from plain sequences, by name.
 

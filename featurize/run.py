@@ -17,6 +17,7 @@ from featurize.extractors.distort import Distortion
 from featurize.files import name_as_text
 from featurize.filling import Filling
 from featurize.golden import golden_vectors
+from featurize.ids import check_name
 from featurize.pipeline import Task
 from featurize.reading import Reading
 from featurize.source import Source, SourceImage, list_source
@@ -227,6 +228,8 @@ def _chosen(extractors: Sequence[str | Extractor] | str | Extractor | None) -> l
         extractors = [extractors]
     chosen = [make_extractor(spec) for spec in extractors]
     twice = [name for name, count in Counter(e.name for e in chosen).items() if count > 1]
+    for extractor in chosen:
+        check_name(extractor.name)  # now, and not when the table is made, hours later
     if twice or not chosen:
         raise UsageError(
             f"the features {', '.join(twice)} are asked for twice" if twice else "no features are asked for",

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from featurize.errors import TableError, UsageError
-from featurize.ids import IDS, column_as_array, complete_ids, ids_from_columns, merged_groups
+from featurize.ids import IDS, check_name, column_as_array, complete_ids, ids_from_columns, merged_groups
 
 FORMAT_VERSION = 1
 
@@ -47,8 +47,7 @@ class FeatureTable:
         self.vectors = dict(vectors)
         self.metadata: dict[str, Any] = {"source": None, "features": {}, **(metadata or {})}
         for name, matrix in self.vectors.items():
-            if name in IDS.names or not name.isprintable() or not name:
-                raise TableError(f"features cannot be named {name!r}", "give them another name")
+            check_name(name)
             if matrix.ndim != 2 or matrix.dtype != np.float32:
                 raise TableError(
                     f"the vectors of {name} are {matrix.dtype} of shape {matrix.shape}",

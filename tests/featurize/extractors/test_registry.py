@@ -136,6 +136,15 @@ def test_wrong_functions_are_refused_with_a_reason(photos, tmp_path):
         FunctionExtractor(strange, "strange", 1).fingerprint()
 
 
+@pytest.mark.parametrize("name", ["group", "tab\tbed", ""])
+def test_a_name_that_no_table_can_have_is_refused_before_any_photo(name, photos, tmp_path):
+    seen = []
+    watching = FunctionExtractor(lambda rgb: seen.append(rgb) or [1], name, 1, names=["n"])
+    with pytest.raises(BottleheadError, match="features cannot be named"):
+        extract(photos, watching, store=tmp_path / "store")
+    assert not seen
+
+
 def test_a_photo_that_takes_more_memory_than_there_is_ends_no_run(photos, tmp_path):
     def hungry(rgb):
         return [len(np.empty(1 << 55 if rgb.shape[1] == 98 else 9))]
