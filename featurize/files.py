@@ -5,6 +5,7 @@ meaning differs between them.
 """
 
 import csv
+import errno
 import os
 import re
 import secrets
@@ -115,6 +116,10 @@ def sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        # Some mounts (vboxsf, old CIFS) know this for files alone: the file stands, and nothing more can be done.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(handle)
 

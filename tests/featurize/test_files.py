@@ -3,13 +3,14 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from featurize.errors import UsageError
-from featurize.files import check_outputs, identity, name_as_text, text_as_name, whole_file
+from featurize.files import check_outputs, identity, name_as_text, sync_folder, text_as_name, whole_file
 
 
 def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path):
@@ -19,6 +20,16 @@ def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path):
         partial.write_text("new")
         assert path.read_text() == "old" and partial.parent == path.parent and partial.suffix == ".parquet"
     assert path.read_text() == "new" and os.listdir(tmp_path) == ["table.parquet"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where a folder is known that cannot be flushed")
+def test_a_folder_that_cannot_be_flushed_is_no_error():
+    """As on vboxsf and old CIFS."""
+    handle = os.open("/proc", os.O_RDONLY)
+    with pytest.raises(OSError, match="Invalid argument"):
+        os.fsync(handle)
+    os.close(handle)
+    sync_folder(Path("/proc"))
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
