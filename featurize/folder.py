@@ -68,7 +68,13 @@ class LocalFolder:
     """A folder on a disk of this machine."""
 
     def __init__(self, root: Path):
-        self.root = root.expanduser().resolve()
+        try:
+            self.root = root.expanduser().resolve()
+        except RuntimeError as error:
+            raise StoreError(
+                f"the store {root} cannot be made: {str(error).rstrip('.').lower()}",
+                "give the whole path of a folder with --store",
+            ) from error
         self.url = str(self.root)
         try:
             self.root.mkdir(parents=True, exist_ok=True)

@@ -254,6 +254,6 @@ def sample_size(n_images: int, percent: float) -> int:
 def is_here(url: str | os.PathLike) -> bool:
     """Whether a store is there to be looked at; stores elsewhere are taken to be."""
     text = os.fspath(url)
-    return ("://" in text and not text.startswith("file://")) or Path(
-        text.removeprefix("file://")
-    ).expanduser().is_dir()
+    if "://" in text and not text.startswith("file://"):
+        return True
+    return os.path.isdir(os.path.expanduser(text.removeprefix("file://")))

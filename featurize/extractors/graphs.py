@@ -185,7 +185,7 @@ class FrozenGraph(FrozenExtractor):
             ) from error
 
     def _path(self) -> Path:
-        path = Path(self.file).expanduser()
+        path = Path(os.path.expanduser(self.file))
         if not path.is_file():
             raise WeightsError(
                 f"there is no graph {path}",

@@ -96,7 +96,7 @@ def find_weights(
     if text in ("auto", "imagenet"):
         path = download_weights(backbone, download)
         return Weights("imagenet", str(path), index.digest(path))
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
     if not path.is_file():
         raise WeightsError(
             f"there is no weights file {path} for {backbone}",

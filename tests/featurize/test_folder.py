@@ -1,5 +1,6 @@
 """Folders of whole files: on disk, in memory, and on an S3-compatible server on this machine."""
 
+import io
 import os
 import socket
 import time
@@ -132,6 +133,8 @@ def test_a_folder_that_cannot_be_made_names_the_option(tmp_path):
     with pytest.raises(StoreError, match="cannot be made") as caught:
         LocalFolder(tmp_path / "file" / "store")
     assert "--store" in caught.value.hint
+    with pytest.raises(StoreError, match="~no-such-user/store cannot be made: could not determine home"):
+        open_folder("~no-such-user/store")
 
 
 def test_a_folder_with_files_is_not_removed(tmp_path):
@@ -231,3 +234,31 @@ def test_a_table_is_made_though_nothing_may_be_removed_from_the_store(tmp_path):
         section.write(keys[i : i + 1], matrix[i : i + 1])
     assert section.compact() == 0
     assert Store(url).section("demo", "ab" * 32, 2).load(keys, np.zeros((40, 2), dtype=np.float32)).all()
+
+
+class Dropped(io.BytesIO):
+    def read(self, *size):
+        raise ClientError("connection closed")
+
+
+@pytest.mark.parametrize("for_good", [False, True])
+def test_a_network_that_drops_while_keys_are_read_is_no_damage(for_good):
+    def opened(self, path, mode="rb", **options):
+        stream = MemoryFileSystem._open(self, path, mode, **options)
+        return Dropped(stream.getvalue()) if mode == "rb" else stream
+
+    def read(self, path, **options):
+        if for_good and path.endswith(".parquet"):
+            raise ClientError("connection closed")
+        return MemoryFileSystem.cat_file(self, path, **options)
+
+    url = served("dropping", _open=opened, cat_file=read)
+    keys, matrix = image_keys(["00" * 32]), np.zeros((1, 2), dtype=np.float32)
+    Store(url).section("demo", "ab" * 32, 2).write(keys, np.ones((1, 2), dtype=np.float32))
+    section = Store(url).section("demo", "ab" * 32, 2)
+    if for_good:
+        with pytest.raises(StoreError, match="cannot be read: connection closed"):
+            section.load(keys, matrix)
+    else:
+        assert section.load(keys, matrix).all() and matrix.tolist() == [[1, 1]]
+    assert len(section.shards()) == 1

@@ -152,6 +152,7 @@ def test_prune_clears_leftovers_but_nothing_that_may_be_in_use(store):
     ("arguments", "message"),
     [
         (["list", "--store", "/nowhere/at/all"], "error: there is no store /nowhere/at/all"),
+        (["list", "--store", "~no-such-user/store"], "error: there is no store ~no-such-user/store"),
         (["prune", "--older-than", "soon"], "error: 'soon' is no age"),
         (["prune", "--extractor", "vgg"], "error: the store holds nothing of 'vgg'"),
     ],

@@ -11,6 +11,7 @@ import pytest
 from featurize.contents import FileIndex
 from featurize.errors import WeightsError
 from featurize.extractors.downloads import Download
+from featurize.extractors.graphs import FrozenGraph
 from featurize.extractors.weights import find_weights, keras_cache, weights_at_hand
 
 DOWNLOAD = Download("net_notop.h5", "http://127.0.0.1:9/net_notop.h5", "0" * 32, 88)
@@ -84,6 +85,15 @@ def test_missing_files_and_seeds_are_refused(tmp_path):
         find(tmp_path / "missing.h5")
     with pytest.raises(WeightsError, match="is no seed"):
         find("random:x")
+
+
+def test_a_tilde_that_names_nobody_is_a_part_of_the_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("~no-such-user/w.h5", "~no-such-user/w.pb"):
+        with pytest.raises(WeightsError, match=rf"there is no (weights file|graph) {name}"):
+            find(name) if name.endswith("h5") else FrozenGraph(name).fingerprint()
+    (tmp_path / "~old.h5").write_bytes(hdf5(b"x"))
+    assert find("~old.h5").file == str(tmp_path / "~old.h5")
 
 
 @pytest.mark.tensorflow
