@@ -72,6 +72,22 @@ def test_vectors_equal_keras_whatever_the_batch(photos, name, layer):
     np.testing.assert_array_equal(extractor.set_params(batch_size=3).transform(photos[3::-1]), vectors[::-1])
 
 
+@pytest.mark.parametrize("n_photos", [frozen.WHOLE + 1, 2 * frozen.WHOLE + 3])
+def test_the_halves_of_a_batch_give_the_vectors_of_one_run_and_of_each_photo_alone(photos, n_photos):
+    extractor = Backbone(SMALL, "random")
+    pixels = extractor.gather(
+        [extractor.prepare(Photo(photos[i % len(photos)].read_bytes())) for i in range(n_photos)]
+    )
+    pixels += np.arange(n_photos, dtype=np.float32)[:, None, None, None] / 100  # no two photos alike
+    network = extractor._function([extractor])
+    (vectors,) = network(pixels)
+    np.testing.assert_array_equal(vectors, network._run(pixels)[0])
+    alone = np.concatenate([network(photo[None])[0] for photo in pixels])
+    assert vectors.shape == alone.shape == (n_photos, extractor.width)
+    assert (np.linalg.norm(vectors - alone, axis=1) <= 1e-5 * np.linalg.norm(alone, axis=1)).all()
+    assert len(np.unique(vectors, axis=0)) == n_photos
+
+
 def test_layers_of_one_network_come_out_of_one_run_and_are_those_of_each_alone(photos, tmp_path, runs):
     # conv_pw_6 is in the middle of what the optimiser fuses into one operation for the others.
     layers = ["avg_pool", "conv_pw_11_relu", "conv_pw_6", "conv_dw_3_bn"]
