@@ -118,7 +118,7 @@ class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.classes_, codes = np.unique(y, return_inverse=True)
         groups = np.arange(len(y)) if groups is None else np.asarray(groups)
         variant = np.zeros(len(y), dtype=np.int64) if variant is None else np.asarray(variant)
-        folds = make_folds(codes, groups, variant, n_folds=self._possible(y, groups, variant), seed=self.seed)
+        folds = make_folds(y, groups, variant, n_folds=self._possible(y, groups, variant), seed=self.seed)
         scored = np.concatenate([fold.testing for fold in folds])
         scores = np.concatenate(
             [

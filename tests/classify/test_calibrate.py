@@ -140,3 +140,12 @@ def test_a_label_in_one_group_is_refused():
         Calibrated(SVC()).fit(
             X, np.where(np.arange(20) < 3, "rare", "common"), groups=np.maximum(np.arange(20), 3)
         )
+
+
+def test_labels_that_a_fold_would_not_train_are_named():
+    """Of three large groups a fold tests two, and with them all that one half of the labels has."""
+    one, other, both = ["rust", "a", "b", "c"], ["rust", "d", "e", "f"], list("abcdef")
+    y = np.array(2 * (one + other + both))
+    groups = np.tile(np.repeat([0, 1, 2], [4, 4, 6]), 2)
+    with pytest.raises(UsageError, match="leaves no d, e, f, because"):
+        Calibrated(SVC()).fit(np.zeros((28, 2)), y, groups=groups)
