@@ -1,7 +1,7 @@
 """Which photos go wrong: by the best head, by every head, and which are the hardest."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,10 +73,26 @@ def wrong_rows(
     return sorted(wrong, key=lambda row: (-row["confidence"], row["image"]))
 
 
+def looking(heads: Iterable[str]) -> list[str]:
+    """Those of the heads that look at the vectors: a dummy, which does not, only where there is no other.
+
+    >>> looking(["svm", "dummy:strategy=prior", "svm"]), looking(["dummy"])
+    (['svm'], ['dummy'])
+    """
+    given = list(dict.fromkeys(heads))
+    return [head for head in given if not is_dummy(head)] or given
+
+
+def is_dummy(head: str) -> bool:
+    """Whether a head answers without looking, by its name."""
+    return head.partition(":")[0].rpartition(".")[2] in ("dummy", "DummyClassifier")
+
+
 def wrong_every_time(predictions: Predictions, features: str) -> list[dict[str, Any]]:
     """The images that every head, in every repeat, predicted wrong on `features`.
 
-    Such an image is unlike the others of its label, or carries a wrong label: look at it.
+    Such an image is unlike the others of its label, or carries a wrong label: look at it. A dummy is not asked, for it
+    would pardon every image of the label that it always answers.
 
     Parameters
     ----------
@@ -112,7 +128,7 @@ def wrong_every_time(predictions: Predictions, features: str) -> list[dict[str, 
 
 
 def hardest(predictions: Predictions, features: str) -> list[dict[str, Any]]:
-    """The twenty images whose true label all heads and repeats together hold least probable on `features`.
+    """The twenty images whose true label all heads but a dummy, in all repeats, hold least probable on `features`.
 
     Returns
     -------
@@ -137,11 +153,14 @@ def hardest(predictions: Predictions, features: str) -> list[dict[str, Any]]:
 
 
 def _on(predictions: Predictions, features: str) -> Predictions:
-    chosen = (predictions.rows["features"] == features).to_numpy()
-    timed = (predictions.times["features"] == features).to_numpy()
+    """The predictions on `features` by the heads that look."""
+    times, rows = predictions.times, predictions.rows
+    heads = looking(times["head"][times["features"] == features])
+    chosen = ((rows["features"] == features) & rows["head"].isin(heads)).to_numpy()
+    timed = ((times["features"] == features) & times["head"].isin(heads)).to_numpy()
     return Predictions(
-        predictions.rows[chosen].reset_index(drop=True),
+        rows[chosen].reset_index(drop=True),
         predictions.probabilities[chosen],
         predictions.labels,
-        predictions.times[timed].reset_index(drop=True),
+        times[timed].reset_index(drop=True),
     )

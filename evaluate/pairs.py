@@ -6,7 +6,7 @@ import numpy as np
 
 from evaluate.counted import counted_difference, counted_verdict
 from evaluate.crossval import Predictions
-from evaluate.mistakes import by_image
+from evaluate.mistakes import by_image, is_dummy
 from evaluate.significance import bayesian_comparison, holm, mcnemar
 from evaluate.statistics import paired_difference
 from evaluate.text import difference_in_words
@@ -93,11 +93,7 @@ def _opponents(results: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any],
 
 def _representative(results: list[dict[str, Any]]) -> dict[str, Any]:
     """The best row that says something of its features: a dummy ignores them, and stands for none but itself."""
-    return next((row for row in results if not _is_dummy(row["head"])), results[0])
-
-
-def _is_dummy(head: str) -> bool:
-    return head.partition(":")[0].rpartition(".")[2] in ("dummy", "DummyClassifier")
+    return next((row for row in results if not is_dummy(row["head"])), results[0])
 
 
 def _pair(kind: str, one: dict, other: dict, predictions: Predictions, rope: float) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from evaluate.mistakes import looking
 from evaluate.superclass import superclasses_in_words
 from evaluate.text import aligned, percent
 
@@ -68,7 +69,8 @@ def confusion_as_text(confusion: Mapping[str, Any], shares: Sequence[Sequence[fl
 def best_in_words(found: "Comparison") -> list[str]:
     """What there is to say of the best result beyond its accuracy, one sentence each."""
     row, best = found.results[0], found.best
-    n_predictions = found.folds["repeats"] * sum(one["features"] == row["features"] for one in found.results)
+    heads = looking(one["head"] for one in found.results if one["features"] == row["features"])
+    n_predictions = found.folds["repeats"] * len(heads)
     lines = []
     if "positive" in row:
         lines.append(f"{row['head']} on {row['features']}, {positive_in_words(row['positive'])}.")
@@ -78,9 +80,9 @@ def best_in_words(found: "Comparison") -> list[str]:
     every, suspects = len(best["wrong_every_time"]), len(best["label_suspects"])
     if n_predictions > 1 and every:
         lines.append(f"Misclassified by every head and repeat on {row['features']}: {every}; look at them.")
-    if suspects > MANY_SUSPECTS * found.data["images"]:
+    if suspects > MANY_SUSPECTS * found.folds["tested"]:
         lines.append(
-            f"The best head contradicts {suspects} labels of {found.data['images']}: too many to be looked at; a "
+            f"The best head contradicts {suspects} labels of {found.folds['tested']}: too many to be looked at; a "
             "better head, or better features, would point at fewer."
         )
     elif suspects:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from evaluate.curvetext import curve_in_words
 from evaluate.methods import known_in_words
+from evaluate.mistakes import looking
 from evaluate.report.charts import comparison_section, reliability_section
 from evaluate.report.checks import shortcut_section, twice_section
 from evaluate.report.curve import curve_page, curve_sections
@@ -41,13 +42,13 @@ def page_of(result: "Comparison | TestResult | Duplicates | LearningCurve", phot
 def _comparison(found: dict[str, Any], photos: Photos) -> Page:
     best, details = found["results"][0], found["best"]
     pair = f"{best['head']} on {best['features']}"
-    n_heads = sum(row["features"] == best["features"] for row in found["results"])
+    n_heads = len(looking(row["head"] for row in found["results"] if row["features"] == best["features"]))
     n_pairs = len(found["results"])
     which = f"Of {n_pairs} pairs of features and head, {pair} is the best" if n_pairs > 1 else pair
     sentences = [
         f"{which}: {interval_in_words(best['accuracy'])} of {found['folds']['tested']} photos "
         "right, each predicted by heads that were not trained on it.",
-        *_about_labels(found["data"], details),
+        *_about_labels(details),
         *(sentence(one["words"]) for one in found["comparisons"]),
     ]
     sections = [
@@ -77,7 +78,7 @@ def _test(found: dict[str, Any], photos: Photos, training: Photos | None) -> Pag
     unseen = found["unseen"]
     sentences = [
         f"The model ({pair}) is right on {interval_in_words(found['accuracy_interval'])} of {n_images} test photos.",
-        *_about_labels(found["data"], found),
+        *_about_labels(found),
     ]
     if unseen:
         others = (
@@ -122,12 +123,12 @@ def _figures(row: dict[str, Any], n_images: int) -> list[tuple[str, str, str]]:
     ]
 
 
-def _about_labels(data: dict[str, Any], details: dict[str, Any]) -> list[str]:
+def _about_labels(details: dict[str, Any]) -> list[str]:
     """The level that guessing reaches, and the label that is found worst, with what it is taken for."""
-    commonest = max(data["labels"], key=lambda name: data["labels"][name])
-    share = data["labels"][commonest] / data["images"]
-    sentences = [f"Always answering {commonest}, the commonest label, would be right on {percent(share)} %."]
     tested = {name: scores for name, scores in details["per_label"].items() if scores["support"]}
+    commonest = max(tested, key=lambda name: tested[name]["support"])
+    share = tested[commonest]["support"] / sum(scores["support"] for scores in tested.values())
+    sentences = [f"Always answering {commonest}, the commonest label, would be right on {percent(share)} %."]
     worst = min(tested, key=lambda name: tested[name]["recall"])
     if tested[worst]["recall"] < 1.0:
         names, matrix = details["confusion"]["labels"], details["confusion"]["matrix"]

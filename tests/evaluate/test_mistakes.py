@@ -51,6 +51,17 @@ def test_wrong_every_time_asks_every_head_and_repeat_on_the_features():
     assert [one["image"] for one in wrong_every_time(MADE, "glcm")] == ["c0", "d2"]
 
 
+def test_a_dummy_pardons_no_image_and_makes_none_hard():
+    always_dog = ("net", "dummy", 0, [0.0, 0.0, 0.0])
+    one, with_dummy = (
+        predictions(("net", "svm", 0, [0.9, 0.8, 0.6]), *others) for others in ((), (always_dog,))
+    )
+    assert [row["image"] for row in wrong_every_time(with_dummy, "net")] == ["d2"]
+    assert hardest(with_dummy, "net") == hardest(one, "net")
+    # Alone it is all that there is to ask.
+    assert [row["image"] for row in wrong_every_time(predictions(always_dog), "net")] == ["c0", "c1"]
+
+
 def test_the_hardest_are_those_whose_label_is_least_probable_on_average():
     found = hardest(MADE, "net")
     assert [one["image"] for one in found] == ["c1", "d2", "c0"]

@@ -41,3 +41,15 @@ def test_one_fold_gives_intervals_and_differences_of_a_test_set():
         assert "over the folds" not in words and "Nadeau" not in words
     assert "paired t-test over the groups tested" in content["methods_paragraph"]["text"]
     assert "the t-test over the groups tested, alone" in found.to_html()
+
+
+def test_the_base_rate_is_that_of_the_photos_tested():
+    """60 to train on, mostly fern; 20 to test, of which 15 are moss."""
+    label = np.array(["fern"] * 50 + ["moss"] * 10 + ["fern"] * 5 + ["moss"] * 15)
+    table = FeatureTable.from_arrays(
+        {"x": np.random.default_rng(0).normal(size=(80, 2))},
+        label=label,
+        split=["training"] * 60 + ["validation"] * 20,
+    )
+    found = compare(table, ["x"], ["softmax"], folds="predefined", jobs=1)
+    assert "Always answering moss, the commonest label, would be right on 75.0 %." in found.to_html()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classify.folds import make_folds
+from classify.folds import Fold, make_folds
 from evaluate.comparison import compare
 from evaluate.shortcuts import check_shortcuts
 from featurize import extract
@@ -70,6 +70,17 @@ def test_chance_is_one_label_in_so_many_also_for_rare_labels():
     found = check_shortcuts(table, make_folds(table.label, table.groups), best=0.9, jobs=1)
     # Always answering the commonest label is right on 80 %, and no shortcut.
     assert found["accuracy"]["mean"] > 0.7 and found["chance"] == pytest.approx(1 / 3) and not found["found"]
+
+
+def test_the_commonest_label_is_that_of_the_photos_tested():
+    # 90 to train on, half of either label; of 40 to test 36 are b, of which 3 look like a: 37 right, or 92.5 %.
+    label = np.array(["a"] * 45 + ["b"] * 45 + ["a"] * 4 + ["b"] * 36)
+    value = (label == "b").astype(float)
+    value[-3:] = 0
+    table = FeatureTable.from_arrays({"nuisance": value[:, None]}, label=label)
+    found = check_shortcuts(table, [Fold(0, 0, np.arange(90), np.arange(90, 130))], best=0.9, jobs=1)
+    # The lower end, 80 %, is above b's share of all photos, 62 %, but not of those tested, 90 %.
+    assert found["accuracy"]["mean"] == 37 / 40 and found["accuracy"]["low"] < 0.9 and not found["found"]
 
 
 def test_half_of_the_way_to_the_best_is_the_limit():
