@@ -29,8 +29,9 @@ def folds_for(
         ``"stratified"``: `cv` folds, `repeats` times, every label in the same proportions and groups together
         (`classify.folds.make_folds`). ``"leave-one-group-out"``: each given group is tested once by heads trained on
         all others. ``"predefined"``: heads train on the training rows of the table's split and are tested on its
-        validation rows. A path: a folds file (`evaluate.foldsfile`). Or a scikit-learn splitter, which is given the
-        photos and their groups, or a list of (training rows, testing rows).
+        validation rows. A path: a folds file (`evaluate.foldsfile`); of sides, it tests the validation side as
+        ``"predefined"`` does, or the testing side where there is no other. Or a scikit-learn splitter, which is given
+        the photos and their groups, or a list of (training rows, testing rows).
     cv, repeats, seed : int
         For ``"stratified"`` alone.
 
@@ -255,7 +256,8 @@ def _from_file(table: FeatureTable, path: str | Path) -> list[Fold]:
     repeats = read_folds(path)
     sha256, photos, assigned = table.sha256, table.variant == 0, repeats[0]
     present = set(sha256[photos])
-    missing = sum(sha not in present for sha in assigned)
+    set_aside = set.intersection(*map(_set_aside, repeats))
+    missing = sum(sha not in present for sha in assigned.keys() - set_aside)
     if missing:
         raise UsageError(
             f"{path} names {len(assigned)} images, and {missing} of them are not among the {photos.sum()} photos used",
@@ -265,7 +267,17 @@ def _from_file(table: FeatureTable, path: str | Path) -> list[Fold]:
     left_out = sum(sha not in assigned for sha in sha256[photos])
     if left_out:
         log.info("%d photos that %s does not name are left out", left_out, path)
+    if set_aside:
+        log.info(
+            "the testing side of %s is left for the head that is chosen: %d images", path, len(set_aside)
+        )
     return [fold for number, one in enumerate(repeats) for fold in _of_repeat(table, number, one)]
+
+
+def _set_aside(assigned: dict[str, str]) -> set[str]:
+    """The contents of the testing side, unless it is the only one to test: who chooses by it has none left."""
+    both = {"validation", "testing"} <= set(assigned.values())
+    return {sha for sha, side in assigned.items() if both and side == "testing"}
 
 
 def _of_repeat(table: FeatureTable, repeat: int, assigned: dict[str, str]) -> list[Fold]:
@@ -273,7 +285,7 @@ def _of_repeat(table: FeatureTable, repeat: int, assigned: dict[str, str]) -> li
     fold = np.array([assigned.get(sha) or "" for sha in table.sha256], dtype=object)
     names = sorted(set(assigned.values()))
     if "training" in names:
-        tested = "testing" if "testing" in names else "validation"
+        tested = "validation" if "validation" in names else "testing"
         sides = (np.flatnonzero(fold == "training"), np.flatnonzero((fold == tested) & photos))
         return [Fold(repeat, 0, *sides)]
     return [

@@ -13,7 +13,7 @@ from classify.folds import Fold, make_folds
 from evaluate.cli import main
 from evaluate.comparison import compare
 from evaluate.folds import check_folds, folds_for
-from evaluate.foldsfile import fold_of_rows, read_folds, side_of_rows, write_folds
+from evaluate.foldsfile import fold_of_rows, side_of_rows, write_folds
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 
@@ -204,36 +204,6 @@ def test_folds_that_name_missing_images_are_refused_with_both_numbers(tmp_path):
     write_folds(tmp_path / "f.csv", table, [row // 6 for row in range(24)])
     with pytest.raises(UsageError, match="names 24 images, and 3 of them are not among the 21 photos"):
         folds_for(table.filter(np.arange(21)), tmp_path / "f.csv")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "its first line is empty"),
-        ("image,fold\n", "its first line is image,fold"),
-        (f"sha256,fold\n{sha(1)},0\n", "puts 1 images into 1 folds: 0"),
-        (f"sha256,fold\n{sha(1)},0\n{sha(2)},testing\n", "into 2 folds: 0, testing"),
-        (f"sha256,fold\n{sha(1)},0\n{sha(1)},1\n", "twice, again in line 3"),
-        ("sha256,fold\nabc,0\n", "line 2 of .* is 'abc,0'"),
-        (f"sha256,fold\n{sha(1)},-1\n", "line 2 of"),
-        (f"sha256,fold\n{sha(1)}\n", "line 2 of"),
-        (
-            f"sha256,repeat,fold\n{sha(1)},0,0\n{sha(1)},1,1\n{sha(1)},0,1\n",
-            "twice in repeat 0, again in line 4",
-        ),
-        (f"sha256,repeat,fold\n{sha(1)},x,0\n", "line 2 of"),
-        (f"sha256,repeat,fold\n{sha(1)},0\n", "line 2 of"),
-        (f"sha256,repeat,fold\n{sha(1)},0,0\n{sha(2)},0,1\n{sha(1)},1,0\n", "puts 1 images into 1 folds"),
-        (
-            f"sha256,repeat,fold\n{sha(1)},0,0\n{sha(2)},0,1\n{sha(1)},1,0\n{sha(3)},1,1\n{sha(2)},1,1\n",
-            "names 2 images in one repeat and 3 in another .*, 1 of them not in both",
-        ),
-    ],
-)
-def test_a_damaged_folds_file_is_refused(tmp_path, text, message):
-    (tmp_path / "f.csv").write_text(text)
-    with pytest.raises(UsageError, match=message):
-        read_folds(tmp_path / "f.csv")
 
 
 def test_repeats_come_back_as_they_were_made(tmp_path):
