@@ -14,12 +14,12 @@ import pyarrow as pa
 from featurize.errors import SourceError
 from featurize.extractors.finite import finite_rows
 from featurize.files import name_as_text
+from featurize.source import NOHASH
 from featurize.table import FeatureTable
 
 # PHOTO.jpg.txt in the first version of retrain.py, PHOTO.jpg_NETWORK.txt in all others.
 FILE_NAME = re.compile(r"(?P<image>.+?\.(?:jpe?g|png|gif|bmp))(?:_(?P<network>.+))?\.txt", re.IGNORECASE)
 FIRST_NETWORK = "inception_v3"  # the only one that the first version had
-NOHASH = re.compile(r"^(.*?)_nohash_")
 LARGEST = 1 << 22  # bytes; a vector of 2,048 numbers takes about 25,000
 
 
@@ -171,7 +171,7 @@ def _table(
     root: Path, images: list[str], names: list[str], vectors: dict[str, dict[str, np.ndarray]]
 ) -> FeatureTable:
     matrices = {name: np.stack([vectors[name][image] for image in images]) for name in names}
-    groups = [NOHASH.search(image) for image in images]
+    groups = [re.search(NOHASH, image) for image in images]
     ids = pa.table(
         {
             "image": images,
