@@ -52,7 +52,7 @@ def exceeds_memory(path: str | Path, features: str | None = None, *, memory: int
     if table_kind(path) != ".parquet" or not path.is_file():
         return False
     try:
-        with pq.ParquetFile(path) as file:
+        with open(path, "rb") as stream, pq.ParquetFile(stream) as file:
             fields = [field for field in file.schema_arrow if pa.types.is_fixed_size_list(field.type)]
             n_rows = file.metadata.num_rows
     except pa.ArrowInvalid:  # whoever reads it will say what is wrong

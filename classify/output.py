@@ -107,7 +107,7 @@ def write_parquet(
     types = {"outlier": pa.bool_(), **{name: pa.string() for name in ("image", "label")}}
     numbered = {name: pa.string() for name in header if top != 0 and name.startswith("label_")}
     schema = pa.schema([(name, (types | numbered).get(name, pa.float64())) for name in header])
-    with pq.ParquetWriter(path, schema) as writer:
+    with open(path, "wb") as stream, pq.ParquetWriter(stream, schema) as writer:
         for batch in batches:
             columns = list(zip(*_lines(batch, top), strict=True)) or [()] * len(header)
             arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]

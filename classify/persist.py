@@ -73,7 +73,7 @@ def save_model(model: Model, path: str | os.PathLike) -> None:
     head = dump_head(model.head)
     described, vectors = (None, b"") if model.outliers is None else model.outliers.to_parts()
     about = _describe(model) | {"outliers": described}
-    description = json.dumps(about, sort_keys=True, ensure_ascii=False, indent=1).encode()
+    description = json.dumps(about, sort_keys=True, indent=1).encode()
     size = len(description) + len(head) + len(vectors)
     if size > LARGE:
         log.info("%s will take %.0f MB, of which %.0f MB are the head", path, size / 1e6, len(head) / 1e6)
