@@ -95,7 +95,9 @@ def _scores(training: dict[str, Any]) -> str:
     where = ", ".join(
         _count(scores[key], key.removesuffix("s")) for key in ("photos", "folds") if key in scores
     )
-    return f"accuracy {scores['accuracy']:.3f}, log loss {scores['log_loss']:.3f} on photos not trained on ({where})"
+    chosen = "; they chose its parameters too, so a little too good" if training.get("tuning") else ""
+    numbers = f"accuracy {scores['accuracy']:.3f}, log loss {scores['log_loss']:.3f}"
+    return f"{numbers} on photos not trained on ({where}){chosen}"
 
 
 def _outlier_lines(model: Model) -> list[str]:

@@ -16,7 +16,8 @@ def training_scores(
 
     Choosing a threshold needs probabilities of photos left out; calibration needs their scores; a search scores each
     candidate on them. Where none of these was done, nothing is known, and training does not take five times as long
-    to find out: `evaluate.compare` does.
+    to find out: `evaluate.compare` does. After a search all of these flatter a little, for the same photos chose the
+    parameters, as the card says; `evaluate.compare` with ``tune`` searches anew without the photos that it tests.
 
     Parameters
     ----------

@@ -56,7 +56,11 @@ def test_the_card_tells_the_scores_that_training_has_found_on_the_way(described)
     best = max(one["accuracy"] for one in tuned.training["tuning"]["trail"])
     assert f"accuracy {best:.3f}, log loss" in model_card(tuned) and "(5 folds)" in model_card(tuned)
     pointed = train(described, "softmax", "noise", positive="ant", threshold="recall=0.9")
-    assert "on photos not trained on (60 photos)" in model_card(pointed)
+    assert "on photos not trained on (60 photos)\n" in model_card(pointed)
+    rule = {"positive": "ant", "threshold": "recall=0.9"}
+    both = train(described, "softmax:max_iter=5", "noise", tune="accuracy", **rule)
+    for card in (model_card(tuned), model_card(both)):
+        assert "s); they chose its parameters too, so a little too good\n" in card
 
 
 def test_scores_of_a_calibrated_head_are_those_of_its_folds(described):
