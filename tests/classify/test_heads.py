@@ -185,3 +185,13 @@ def test_a_fit_takes_one_thread_and_leaves_the_others_as_they_were():
         after = [one["num_threads"] for one in threadpool_info()]
     assert fitted.threads_ == {1}
     assert before == after and set(before) != {1}
+
+
+def test_gradient_boosting_sets_no_rows_aside_however_many_there_are():
+    """A head that divides rows by chance would have photos of one group on both sides."""
+    X = np.random.default_rng(0).normal(size=(10_200, 2)).astype(np.float32)
+    y = np.where(X[:, 0] > 0, "fern", "moss")
+    head = make_head("gradient-boosting:max_iter=3")
+    fitted = fit_head(head, X, y)[-1]
+    assert fitted.n_iter_ == 3 and len(fitted.validation_score_) == 0
+    assert make_head("gradient-boosting:early_stopping=True")[-1].early_stopping is True
