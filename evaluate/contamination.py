@@ -1,6 +1,6 @@
-"""Test photos that a model knows already: by their bytes, or because they nearly are photos of its training set."""
+"""Test photos that a model knows already: by their bytes, as near-duplicates, or from others of their group."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,55 +27,64 @@ class Contamination:
         looked at: nothing is kept of the training vectors, or they cannot tell photos apart.
     compared, photos : int
         With how many of how many training photos the test photos were compared.
+    grouped : array of bool, shape (n_images,), or None
+        Neither of the two, but of one group with a training photo. None where that could not be looked at: the test
+        photos have no groups, or those of the training photos are not known.
     """
 
     seen: np.ndarray
     near: np.ndarray | None
     compared: int = 0
     photos: int = 0
+    grouped: np.ndarray | None = None
 
     @property
     def known(self) -> np.ndarray:
-        """Either of the two, shape (n_images,)."""
-        return self.seen if self.near is None else self.seen | self.near
+        """Any of the three, shape (n_images,)."""
+        return np.any([one for one in (self.seen, self.near, self.grouped) if one is not None], axis=0)
 
     def warnings(self) -> list[str]:
         """One sentence with the counts; none when no photo is known."""
-        n_seen, n_near, n_images = (
-            int(self.seen.sum()),
-            int(self.known.sum() - self.seen.sum()),
-            len(self.seen),
-        )
+        n_images, n_seen = len(self.seen), int(self.seen.sum())
+        n_near, n_grouped = (0 if one is None else int(one.sum()) for one in (self.near, self.grouped))
         if not self.known.any():
             return []
-        which = "all" if n_seen == n_images else str(n_seen)
-        parts = (
-            [f"{which} of the {n_images} test photos {_be(n_seen)} in the model's training set"]
-            if n_seen
-            else []
-        )
+        of_all = f" of the {n_images} test photos"
+        parts = []
+        if n_seen:
+            which = "all" if n_seen == n_images else str(n_seen)
+            parts.append(f"{which}{of_all} {_be(n_seen)} in the model's training set")
         if n_near:
-            begin = f"{n_near} more" if n_seen else f"{n_near} of the {n_images} test photos"
             parts.append(
-                f"{begin} {'is a near-duplicate' if n_near == 1 else 'are near-duplicates'} of one of the "
+                f"{n_near}{' more' if parts else of_all} "
+                f"{'is a near-duplicate' if n_near == 1 else 'are near-duplicates'} of one of the "
                 f"{self.compared} training photos compared ({THRESHOLD:g} or more alike)"
+            )
+        if n_grouped:
+            parts.append(
+                f"{n_grouped}{' more' if parts else of_all} {'shares' if n_grouped == 1 else 'share'} a group with a "
+                "training photo"
             )
         if self.known.all():
             advice = "nothing here says how it does on new photos"
         else:
             advice = "believe the unseen ones"
-        return [f"{' and '.join(parts)}; {advice}"]
+        return [f"{' and '.join(filter(None, [', '.join(parts[:-1]), parts[-1]]))}; {advice}"]
 
 
 def find_contamination(
-    model: "Model", tested: FeatureTable, training: FeatureTable | None = None
+    model: "Model",
+    tested: FeatureTable,
+    training: FeatureTable | None = None,
+    table: FeatureTable | None = None,
 ) -> Contamination:
     """Which of the tested photos the model knows from its training.
 
     Same bytes are found by the hashes that every model keeps. Near-duplicates are found by the cosine similarity
     of the widest of the model's features (0.97 or more; `evaluate.duplicates.find_duplicates` says what that
     means), compared with the training photos in `training`, or else with the training vectors that the model
-    keeps to tell outliers: all of them, or as many as fit into 8 MiB.
+    keeps to tell outliers: all of them, or as many as fit into 8 MiB. A model keeps no groups: those of its training
+    photos are known from the rows that trained it in `training` and in `table`.
 
     Parameters
     ----------
@@ -84,6 +93,9 @@ def find_contamination(
         With the model's features.
     training : FeatureTable, optional
         The table that the model was trained on. Only the photos that were in the training set count.
+    table : FeatureTable, optional
+        The table that the tested photos are rows of. Rows whose bytes are known trained the model if it has seen
+        these; the others if the split says so.
 
     Returns
     -------
@@ -96,6 +108,28 @@ def find_contamination(
     UsageError
         If no photo of `training` was in the training set, or the features cannot tell photos apart.
     """
+    known = _near(model, tested, training)
+    groups = {
+        *_trained_groups(model, table),
+        *(training.group[trained_on(model, training)] if training is not None else ()),
+    }
+    if not any(groups) or not any(tested.group):
+        return known
+    shared = np.array([one is not None and one in groups for one in tested.group], dtype=bool)
+    return replace(known, grouped=shared & ~known.known)
+
+
+def _trained_groups(model: "Model", table: FeatureTable | None) -> np.ndarray:
+    """The groups of the rows of a table to test that trained the model, as far as that can be known."""
+    if table is None:
+        return np.array([], dtype=object)
+    unknown = np.array([one is None for one in table.sha256]) | (len(model.hashes) == 0)
+    by_split = unknown & np.isin(table.split.astype(str), ["training", "validation"])
+    return table.group[np.asarray(model.seen(table.sha256), dtype=bool) | by_split]
+
+
+def _near(model: "Model", tested: FeatureTable, training: FeatureTable | None) -> Contamination:
+    """What bytes and vectors tell."""
     seen = np.asarray(model.seen(tested.sha256), dtype=bool)
     widest = int(np.argmax(model.widths))
     name, width = model.parts[widest], model.widths[widest]

@@ -133,8 +133,9 @@ def _test(content: Mapping[str, Any]) -> list[str]:
             f"{known_in_words(content)}; on the {content['unseen']['images']} that it did not know it is right on "
             f"{interval_in_words(content['unseen']['accuracy_interval'])}."
         )
-    elif content["seen"] or content["near"]:
-        sentences.append("All of the photos, or nearly the same ones, were in its training set.")
+    elif content["seen"] or content["near"] or content["grouped"]:
+        others = ", or others of their groups," if content["grouped"] else ""
+        sentences.append(f"All of the photos, or nearly the same ones,{others} were in its training set.")
     elif content["comparable"]:
         those = "" if content["comparable"] == content["data"]["images"] else "whose bytes are known "
         sentences.append(f"None of the photos {those}was in its training set.")
@@ -166,16 +167,22 @@ def _divided(folds: Mapping[str, Any]) -> str:
 def known_in_words(found: Mapping[str, Any]) -> str:
     """Which of the tested photos a model knew: ``3 of them were in its training set, and 2 nearly``.
 
-    >>> known_in_words({"seen": 0, "near": 1})
+    >>> known_in_words({"seen": 0, "near": 1, "grouped": None})
     '1 of them is nearly the same as one of its training set'
     """
-    seen, near = found["seen"], found["near"] or 0
-    if not seen:
-        return f"{near} of them {'is' if near == 1 else 'are'} nearly the same as one of its training set"
-    return (
-        f"{seen} of them {'was' if seen == 1 else 'were'} in its training set"
-        + f", and {near} nearly" * bool(near)
-    )
+    seen, near, grouped = found["seen"], found["near"] or 0, found["grouped"] or 0
+    parts = [f"{seen} of them {'was' if seen == 1 else 'were'} in its training set"] if seen else []
+    if near:
+        be = "is" if near == 1 else "are"
+        parts.append(
+            f"{near} nearly" if parts else f"{near} of them {be} nearly the same as one of its training set"
+        )
+    if grouped:
+        share = "shares" if grouped == 1 else "share"
+        parts.append(
+            f"{grouped}{'' if parts else ' of them'} {share} a group with a photo of its training set"
+        )
+    return ", and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
 
 
 def _duplicates(content: Mapping[str, Any]) -> list[str]:

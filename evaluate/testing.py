@@ -39,8 +39,9 @@ class TestResult:
         ``accuracy`` (a number), ``accuracy_interval`` (mean, low, high), the scores of
         `evaluate.scores.all_scores`, ``predict_seconds_per_image``, ``seen`` (how many photos were in the training
         set) of the ``comparable`` ones (whose bytes are known, where the model knows those of its training set),
-        ``near`` (how many others nearly are one of it; None where that could not be looked at) and ``unseen``:
-        None, or ``images``, ``accuracy`` and ``accuracy_interval`` of those that are neither.
+        ``near`` (how many others nearly are one of it), ``grouped`` (how many others share a group with one of it;
+        either is None where that could not be looked at) and ``unseen``: None, or ``images``, ``accuracy`` and
+        ``accuracy_interval`` of those that are none of the three.
     details : dict
         ``confusion``, ``confusion_percent``, ``misclassified`` (with the training table given, the first 60 with
         ``nearest``, the training photos that they resemble most, see `evaluate.nearest`) and ``superclasses``
@@ -143,7 +144,7 @@ def test(
     seconds = time.perf_counter() - start
     given = model.decide(probabilities)
     predicted = np.asarray(labels, dtype=object)[given]
-    right, known = predicted == label, find_contamination(model, used, training)
+    right, known = predicted == label, find_contamination(model, used, training, table)
     interval = grouped_interval(right, used.groups)
     trained = None if training is None else _trained(model, training)
     wrong = wrong_rows(used.image, label, probabilities, labels, given)
@@ -157,6 +158,7 @@ def test(
         "seen": int(known.seen.sum()),
         "comparable": sum(one is not None for one in used.sha256) if len(model.hashes) else 0,
         "near": None if known.near is None else int(known.near.sum()),
+        "grouped": None if known.grouped is None else int(known.grouped.sum()),
         "unseen": _unseen(right, used.groups, ~known.known) if known.known.any() else None,
     }
     return TestResult(

@@ -171,6 +171,7 @@ def test_as_text(found: "TestResult", shown_mistakes: int = SHOWN_MISTAKES) -> s
         lines.append(
             f"accuracy {interval_in_words(unseen['accuracy_interval'])} on the {unseen['images']} not seen in training"
             + (", nor nearly" if content["near"] else "")
+            + (", nor in a group with one that was" if content["grouped"] else "")
         )
     lines += scores_in_words(content)
     if content["operating_point"]:

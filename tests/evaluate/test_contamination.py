@@ -86,6 +86,41 @@ def test_only_rows_that_were_trained_on_count(model, photos):
     assert not find_contamination(model, tested, photos).known.any()
 
 
+def grouped(table: FeatureTable) -> FeatureTable:
+    """Photos 0 to 3 and 100 to 105 are of one leaf, 106 and 107 of another, which trained nothing."""
+    leaf: list[str | None] = [None] * 120
+    leaf[0:4], leaf[100:106], leaf[106:108] = ["leaf 1"] * 4, ["leaf 1"] * 6, ["leaf 2"] * 2
+    return table.with_column("group", leaf)
+
+
+def test_photos_of_a_group_that_was_trained_on_are_counted(model, photos, contaminated):
+    for table in (grouped(photos), grouped(photos).with_column("sha256", [None] * 120)):
+        found = testing.test(model, table)
+        assert (found.scores["grouped"], found.scores["unseen"]["images"]) == (6, 34)
+        assert found.warnings[0] == (
+            "6 of the 40 test photos share a group with a training photo; believe the unseen ones"
+        )
+        assert "on the 34 not seen in training, nor in a group with one that was" in str(found)
+        assert (
+            "6 of them share a group with a photo of its training set; on the 34"
+            in (found.to_dict()["methods_paragraph"]["text"])
+        )
+    all_three = testing.test(model, grouped(contaminated))
+    assert [all_three.scores[one] for one in ("seen", "near", "grouped")] == [5, 10, 6]
+    assert "(0.97 or more alike) and 6 more share a group with a training photo" in all_three.warnings[0]
+    assert "5 of them were in its training set, 10 nearly, and 6 share a group" in all_three.to_html()
+
+
+def test_groups_are_known_from_the_training_table_too_or_not_at_all(model, photos):
+    alone = grouped(photos).filter(np.arange(80, 120))
+    assert testing.test(model, alone).scores["grouped"] is None
+    assert testing.test(model, photos).scores["grouped"] is None
+    assert testing.test(model, alone, training=grouped(photos)).scores["grouped"] == 6
+    # Rows that the model has not seen trained nothing, whatever the split says.
+    other = grouped(photos).with_column("sha256", [f"{n:064x}" for n in range(500, 620)])
+    assert testing.test(model, other).scores["grouped"] is None
+
+
 def test_what_cannot_be_compared_is_refused_or_left_open(model, photos, confused):
     with pytest.raises(UsageError, match="of the 40 photos in the training table none was in"):
         find_contamination(model, photos, photos.filter(np.arange(80, 120)))
