@@ -146,7 +146,13 @@ class Model:
 
     def check_extractor(self, part: str, extractor: Any) -> None:
         """Refuse an extractor that would make other vectors than those of the training; see `check_table`."""
-        entry = {"fingerprint": extractor.fingerprint(), "description": extractor.description()}
+        try:
+            entry = {"fingerprint": extractor.fingerprint(), "description": extractor.description()}
+        except TypeError as error:  # parameters of a wrong kind: somebody edited the model
+            raise ModelError(
+                f"the features {part} cannot be made as the model describes them: {error}",
+                "extract them again, and train again on them",
+            ) from error
         self.check_description(part, entry, "here", extractor.width, self.widths[self.parts.index(part)])
 
     def check_description(

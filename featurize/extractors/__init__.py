@@ -88,7 +88,8 @@ def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike
     Raises
     ------
     ModelError
-        If the features were imported, or this version of the package computes them in another way.
+        If the features were imported, this version of the package computes them in another way, or what is described
+        makes no extractor.
     WeightsError
         If the weights are nowhere to be found.
     """
@@ -109,8 +110,14 @@ def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike
     elif record and record.get("file"):
         params["weights"] = record["file"] if os.path.isfile(record["file"]) else "auto"
     elif record:
-        params["weights"] = f"random:{record['seed']}"
-    extractor = make(**params)
+        params["weights"] = f"random:{record.get('seed')}"
+    try:
+        extractor = make(**params)
+    except TypeError as error:  # somebody edited them
+        raise ModelError(
+            f"the features {entry.get('spec')} cannot be made as they are described: {error}",
+            "extract them again, and train again on them",
+        ) from error
     if record and record.get("sha256"):
         extractor._wanted_sha256 = record["sha256"]  # type: ignore[attr-defined]
     if "file" in params:  # which may have another name by now; the features keep theirs

@@ -5,6 +5,7 @@ import pytest
 
 from classify.model import Model, describe_differences, short_hashes
 from classify.train import train
+from featurize import GLCM
 from featurize.errors import ModelError
 from featurize.table import FeatureTable
 
@@ -60,6 +61,14 @@ def test_vectors_of_unknown_make_do_not_pass_for_known_ones(model, described):
     bare = FeatureTable(described.ids, described.vectors)
     with pytest.raises(ModelError, match="layer was mixed8, is now not set"):
         model.check_table(bare)
+
+
+@pytest.mark.parametrize("levels", ["x", None])
+def test_an_extractor_whose_parameters_were_edited_is_refused(levels):
+    table = FeatureTable.from_arrays({"glcm": np.eye(4, 5)}, label=["x", "x", "y", "y"])
+    model = train(table, "softmax")
+    with pytest.raises(ModelError, match="glcm cannot be made as the model describes them"):
+        model.check_extractor("glcm", GLCM(levels=levels))
 
 
 def test_another_width_is_refused_with_both_numbers():

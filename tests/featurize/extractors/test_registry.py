@@ -161,3 +161,12 @@ def test_extractor_objects_pass_through_and_options_are_checked():
         make_extractor("glcm:six").fingerprint()
     with pytest.raises(BottleheadError, match="lbp has no option"):
         make_extractor("lbp:9")
+
+
+def test_a_description_that_makes_no_extractor_is_an_error_that_says_so():
+    entry = {"spec": "glcm", "family": "glcm", "params": {"foo": 1}}
+    with pytest.raises(BottleheadError, match="the features glcm cannot be made as they are described"):
+        extractor_from_metadata(entry)
+    entry = {"spec": "inception_v3", "family": "inception_v3", "params": {}, "weights": {"source": "random"}}
+    with pytest.raises(BottleheadError, match="is no seed"):
+        extractor_from_metadata(entry).fingerprint()
