@@ -81,7 +81,8 @@ def add_folds(compare: argparse.ArgumentParser) -> None:
         metavar="F",
         help="stratified (default): --cv folds, --repeats times, every label in the same proportions and groups "
         "together; leave-one-group-out: every given group is tested once; predefined: train on the training rows "
-        "of the table's split, test on its validation rows; or a file that `evaluate split -o FOLDS.csv` wrote",
+        "of the table's split, test on its validation rows; or a file that `evaluate split -o FOLDS.csv` wrote, of "
+        "whose sides validation is tested",
     )
     compare.add_argument(
         "--group-duplicates",
