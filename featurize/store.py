@@ -138,6 +138,10 @@ def keep_graph(store: Store, fingerprint: str, data: bytes) -> None:
         try:
             with whole_file(path) as partial:
                 partial.write_bytes(data)
+            # One that another version of TensorFlow made, which could not be loaded here.
+            for other in path.parent.glob(f"{fingerprint[:32]}-*.pb"):
+                if other != path:
+                    other.unlink(missing_ok=True)
         except OSError as error:
             log.debug("the frozen network was not kept: %s", error)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from featurize.contents import FileIndex
-from featurize.errors import UsageError
+from featurize.errors import UsageError, WeightsError
 from featurize.extractors.base import Extractor
 from featurize.extractors.engines import Function, find_engine
 from featurize.extractors.parity import check_parity, retrain_pixels
@@ -163,21 +163,47 @@ class FrozenExtractor(Extractor):
             start = time.perf_counter()
             engine.start()
             imported = time.perf_counter()
-            graphs, made = self._graphs(team)
-            loaded = engine.load(graphs, self.precision)
+            loaded, made = self._load(team)
             if made:
                 try_out(team, loaded)
                 self._keep(made)
+            for member in team:
+                # Loaded for its width alone; from now on it is an output of this one.
+                member._loaded = member._loaded_for = None
             self._loaded, self._loaded_for = loaded, key
             log.debug("importing %s took %.2f s", self.engine, imported - start)
             log.debug("loading %s took %.2f s", names, time.perf_counter() - imported)
         return self._loaded
 
-    def _graphs(self, team: Sequence[Any]) -> tuple[list[bytes], dict[str, bytes]]:
+    def _load(self, team: Sequence[Any]) -> tuple[Function, dict[str, bytes]]:
+        """The network of `team`, and by fingerprint the graphs that were made for it."""
+        engine = find_engine(self.engine)
+        for anew in (False, True):
+            graphs, made = self._graphs(team, anew)
+            try:
+                return engine.load(graphs, self.precision), made
+            except WeightsError:
+                raise
+            except Exception as error:
+                # Each engine has kinds of its own. What a newer version kept, an older one may not know.
+                failed, reason = error, " ".join(str(error).split())[:200]
+                if all(member.fingerprint() in made for member in team):
+                    break
+                log.info(
+                    "the kept network of %s is frozen anew, because it cannot be loaded: %s",
+                    self.name,
+                    reason,
+                )
+        raise WeightsError(
+            f"{self.name} cannot be loaded by the engine {self.engine}: {reason}",
+            "read another tensor of it, or use another network or engine",
+        ) from failed
+
+    def _graphs(self, team: Sequence[Any], anew: bool) -> tuple[list[bytes], dict[str, bytes]]:
         """The graphs of `team`, and by fingerprint those that were made now: the others were kept earlier."""
         from featurize.store import kept_graph
 
-        store = getattr(self, "_kept", None)
+        store = getattr(self, "_kept", None) if not anew else None
         prints = [extractor.fingerprint() for extractor in team]
         kept = {one: kept_graph(store, one) if store is not None else None for one in prints}
         missing = [one for one, graph in kept.items() if graph is None]

@@ -19,6 +19,7 @@ from featurize.extractors.graphs import FrozenGraph
 from featurize.extractors.keras_models import build_model, layer_names
 from featurize.extractors.networks import NETWORKS
 from featurize.pixels import Photo
+from featurize.store import keep_graph, kept_graph
 
 pytestmark = pytest.mark.tensorflow
 SMALL = "mobilenet_0.25_128"
@@ -110,6 +111,31 @@ def test_a_team_runs_for_those_alone_that_still_need_it(photos, tmp_path, runs):
     assert (n_new, 2) in runs
     assert (6, 1) in runs
     np.testing.assert_array_equal(table.select(first.name), clone(first).transform(photos))
+
+
+def test_a_kept_network_that_this_tensorflow_cannot_load_is_frozen_anew(photos, tmp_path):
+    import tensorflow as tf
+
+    expected = Backbone(SMALL, "random", store=tmp_path).transform(photos[:2])
+    store, fingerprint = Store(tmp_path), Backbone(SMALL, "random").fingerprint()
+    definition = tf.compat.v1.GraphDef.FromString(kept_graph(store, fingerprint))
+    definition.node[-1].op = "OfALaterVersion"
+    keep_graph(store, fingerprint, definition.SerializeToString())
+    np.testing.assert_array_equal(
+        Backbone(SMALL, "random", store=tmp_path).transform(photos[:4])[:2], expected
+    )
+    mended = tf.compat.v1.GraphDef.FromString(kept_graph(store, fingerprint))
+    assert not any(node.op == "OfALaterVersion" for node in mended.node)
+
+
+def test_layers_that_were_loaded_for_their_widths_are_held_once(photos):
+    team = [Backbone(SMALL, "random", layer) for layer in ("conv_pw_6_relu", "conv_pw_11_relu")]
+    assert [one.width for one in team] == [128, 128]
+    alone = [clone(one).transform(photos[:1]) for one in team]
+    together = team[0].vectors_of(team, team[0].gather([team[0].prepare(Photo(photos[0].read_bytes()))]))
+    np.testing.assert_array_equal(together, alone)
+    assert team[1]._loaded is None
+    np.testing.assert_array_equal(team[1].transform(photos[:1]), alone[1])
 
 
 def test_networks_of_other_weights_layers_or_precision_never_share_a_place_in_the_store(photos, tmp_path):
