@@ -56,7 +56,7 @@ class Engine(Protocol):
         ...
 
     def load(self, graphs: Sequence[bytes], precision: str) -> Function:
-        """GraphDefs of one network, one per output, as one function."""
+        """GraphDefs of one network, one per output, as one function; UsageError if it cannot run them."""
         ...
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from featurize.contents import FileIndex
-from featurize.errors import UsageError, WeightsError
+from featurize.errors import UsageError
 from featurize.extractors.base import Extractor
 from featurize.extractors.engines import Function, find_engine
 from featurize.extractors.parity import check_parity, retrain_pixels
@@ -178,32 +178,21 @@ class FrozenExtractor(Extractor):
     def _load(self, team: Sequence[Any]) -> tuple[Function, dict[str, bytes]]:
         """The network of `team`, and by fingerprint the graphs that were made for it."""
         engine = find_engine(self.engine)
-        for anew in (False, True):
-            graphs, made = self._graphs(team, anew)
-            try:
-                return engine.load(graphs, self.precision), made
-            except WeightsError:
+        graphs, made = self._graphs(team, getattr(self, "_kept", None))
+        try:
+            return engine.load(graphs, self.precision), made
+        except UsageError as error:
+            if len(made) == len(graphs):
                 raise
-            except Exception as error:
-                # Each engine has kinds of its own. What a newer version kept, an older one may not know.
-                failed, reason = error, " ".join(str(error).split())[:200]
-                if all(member.fingerprint() in made for member in team):
-                    break
-                log.info(
-                    "the kept network of %s is frozen anew, because it cannot be loaded: %s",
-                    self.name,
-                    reason,
-                )
-        raise WeightsError(
-            f"{self.name} cannot be loaded by the engine {self.engine}: {reason}",
-            "read another tensor of it, or use another network or engine",
-        ) from failed
+            # What a newer version of the engine kept, an older one may not know.
+            log.info("the kept network of %s is frozen anew: %s", self.name, error)
+        graphs, made = self._graphs(team, None)
+        return engine.load(graphs, self.precision), made
 
-    def _graphs(self, team: Sequence[Any], anew: bool) -> tuple[list[bytes], dict[str, bytes]]:
-        """The graphs of `team`, and by fingerprint those that were made now: the others were kept earlier."""
+    def _graphs(self, team: Sequence[Any], store: Any) -> tuple[list[bytes], dict[str, bytes]]:
+        """The graphs of `team`, and by fingerprint those that were made now: the others were kept in `store`."""
         from featurize.store import kept_graph
 
-        store = getattr(self, "_kept", None) if not anew else None
         prints = [extractor.fingerprint() for extractor in team]
         kept = {one: kept_graph(store, one) if store is not None else None for one in prints}
         missing = [one for one, graph in kept.items() if graph is None]

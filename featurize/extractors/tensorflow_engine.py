@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from featurize.errors import UsageError, WeightsError
 from featurize.extractors.engines import Function
 from featurize.extractors.frozen import FrozenFunction, import_tensorflow
 
@@ -23,5 +24,23 @@ class TensorFlow:
         return precision
 
     def load(self, graphs: Sequence[bytes], precision: str) -> Function:
-        """The graphs as one function."""
-        return FrozenFunction(graphs, precision)
+        """The graphs as one function.
+
+        Raises
+        ------
+        UsageError
+            If TensorFlow cannot run them.
+        WeightsError
+            If running them would do more than compute.
+        """
+        try:
+            return FrozenFunction(graphs, precision)
+        except WeightsError:
+            raise
+        except Exception as error:
+            # protobuf and TensorFlow have kinds of their own for each thing that they cannot read.
+            reason = " ".join(str(error).split())[:200]
+            raise UsageError(
+                f"TensorFlow cannot run this network: {reason}",
+                "read another tensor of it, or use another network",
+            ) from error
