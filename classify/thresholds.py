@@ -143,9 +143,8 @@ def choose_threshold(
         chosen = good[0] if name == "recall" else good[found[good].argmax()]
     else:
         totals = _costs(label, np.asarray(probabilities), labels, positive, thresholds, rule)
-        chosen = np.flatnonzero(totals <= totals.min() * (1 + 1e-12))[
-            0
-        ]  # sums of equals differ in a last digit
+        # Sums that are equal may differ in their last digit.
+        chosen = int(np.isclose(totals, totals.min(), rtol=1e-12, atol=0).argmax())
     return OperatingPoint(
         positive,
         float(thresholds[chosen]),
