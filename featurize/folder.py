@@ -138,24 +138,13 @@ class LocalFolder:
             partial.write_bytes(data)
 
     def move(self, name: str, to: str) -> None:
-        with self._changing(name, "moved"):
+        with _changing(f"{self.root / name}", "moved", OSError, "check the rights"):
             (self.root / to).parent.mkdir(parents=True, exist_ok=True)
             os.replace(self.root / name, self.root / to)
 
     def remove(self, name: str) -> None:
-        with self._changing(name, "removed"):
+        with _changing(f"{self.root / name}", "removed", OSError, "check the rights"):
             (self.root / name).unlink()
-
-    @contextmanager
-    def _changing(self, name: str, how: str) -> Iterator[None]:
-        try:
-            yield
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise StoreError(
-                f"{self.root / name} cannot be {how}: {error.strerror}", "check the rights and run it again"
-            ) from error
 
     def remove_folder(self, below: str) -> None:
         with suppress(OSError):
@@ -260,25 +249,26 @@ class RemoteFolder:
         return bool(protocols & {"s3", "s3a", "gs", "gcs", "az", "abfs", "memory", "oss", "r2"})
 
     def move(self, name: str, to: str) -> None:
-        with self._changing(name, "moved"):
+        with _changing(f"{self.url}/{name}", "moved", Exception, "check the network and the rights"):
             self.system.mv(self._path(name), self._path(to))
 
     def remove(self, name: str) -> None:
-        with self._changing(name, "removed"):
+        with _changing(f"{self.url}/{name}", "removed", Exception, "check the network and the rights"):
             self.system.rm_file(self._path(name))
-
-    @contextmanager
-    def _changing(self, name: str, how: str) -> Iterator[None]:
-        try:
-            yield
-        except FileNotFoundError:
-            return
-        except Exception as error:
-            raise StoreError(
-                f"{self.url}/{name} cannot be {how}: {error}", "check the network and the rights"
-            ) from error
 
     def remove_folder(self, below: str) -> None:
         # Object storage has no folders of its own: one without files is gone already.
         with suppress(OSError):
             self.system.rmdir(self._path(below))
+
+
+@contextmanager
+def _changing(place: str, how: str, trouble: type[Exception], check: str) -> Iterator[None]:
+    """Nothing happens when the file is gone; what else goes wrong is a StoreError."""
+    try:
+        yield
+    except FileNotFoundError:
+        return
+    except trouble as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StoreError(f"{place} cannot be {how}: {reason}", f"{check} and run it again") from error

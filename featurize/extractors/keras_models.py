@@ -126,7 +126,7 @@ def load_weights(model: Any, network: Network, path: str) -> None:
             _load(model, path)
     except Exception as error:
         # Keras and h5py raise ValueError, OSError, KeyError, … with pages of text for a file that does not fit.
-        raise _does_not_hold(network, path, _what_it_holds(path, error)) from error
+        raise _does_not_hold(network, path, _what_it_holds(network, path, error)) from error
 
 
 def _check_network(network: Network, path: str) -> None:
@@ -187,13 +187,16 @@ def _count(path: str) -> int:
     return sum(int(np.prod(shape)) for shape in _shapes(path))
 
 
-def _what_it_holds(path: str, error: Exception) -> str:
+def _what_it_holds(network: Network, path: str, error: Exception) -> str:
     """The network that a file belongs to, by how many numbers it holds; else what Keras complained about."""
+    complaint = " ".join(str(error).split())[:120]
     try:
         names, count = _networks_of(path), _count(path)
     except Exception:
         # Whatever h5py raises here, it has raised before.
-        return f"it is damaged ({' '.join(str(error).split())[:120]})"
+        return f"it is damaged ({complaint})"
+    if network.name in names:
+        return f"it holds as many numbers, but Keras cannot read them ({complaint})"
     if names:
         return f"it holds those of {' or '.join(names[:4])}"
     return f"it holds {count:,} numbers, which fit none of the networks known here"
