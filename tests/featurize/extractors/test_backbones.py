@@ -2,6 +2,7 @@
 
 import warnings
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -113,6 +114,18 @@ def test_weights_of_another_network_are_named(tmp_path):
     model.save_weights(tmp_path / "other.weights.h5")
     with pytest.raises(BottleheadError, match="does not hold the weights of inception_v3"):
         InceptionV3(weights=tmp_path / "other.weights.h5").transform([np.zeros((9, 9, 3), np.uint8)])
+
+
+def test_weights_of_this_network_that_keras_cannot_read_are_not_said_to_be_another_s(tmp_path):
+    network = keras.applications.MobileNet(
+        include_top=False, weights=None, input_shape=(128, 128, 3), alpha=0.25
+    )
+    file = tmp_path / "renamed.weights.h5"
+    network.save_weights(file)
+    with h5py.File(file, "r+") as content:
+        content.move("layers", "elsewhere")
+    with pytest.raises(BottleheadError, match="as many numbers, but Keras cannot read them"):
+        Backbone("mobilenet_0.25_128", file).transform([np.zeros((9, 9, 3), np.uint8)])
 
 
 def test_weights_that_fit_another_network_are_named_without_pages_of_warnings(weights, tmp_path):
