@@ -88,7 +88,7 @@ class FileIndex:
         return results
 
     def read(self, paths: Sequence[str], *, jobs: int = 1) -> Generator[Content | ImageRejected]:
-        """What each file holds, or why it is rejected, in order; read some files ahead by `jobs` threads.
+        """What each file holds, or why it is rejected, in order; `jobs` threads read some files ahead.
 
         What was read is remembered every thousand files, and when the iterator ends or is closed.
         """

@@ -11,7 +11,7 @@ from featurize.extractors import extractor_from_metadata
 from featurize.extractors.base import GOLDEN_SHA256, Extractor
 from featurize.pipeline import Failed, Task, compute
 from featurize.section import Section
-from featurize.shard import image_keys, key_contents
+from featurize.shard import contains, image_keys, key_contents
 from featurize.store import Store
 from featurize.upkeep import sample_size
 
@@ -80,7 +80,9 @@ def measure_drift(section: Section, store: Store, percent: float, *, seed: int =
         not variant and sha256 != GOLDEN_SHA256 for sha256, variant in zip(contents, variants, strict=True)
     )
     places: dict[str, str] = {}
-    for path, sha256 in store.file_index().paths_of(lambda several: _among(keys, image_keys(several))):
+    for path, sha256 in store.file_index().paths_of(
+        lambda several: contains(keys, image_keys(several)).tolist()
+    ):
         places.setdefault(sha256, path)
     found = [
         sha256 for sha256, variant in zip(contents, variants, strict=True) if not variant and sha256 in places
@@ -101,12 +103,6 @@ def measure_drift(section: Section, store: Store, percent: float, *, seed: int =
             if drift > largest or not image:
                 largest, image = drift, places[sha256]
     return Drift(n_stored, len(found), n_compared, largest, image)
-
-
-def _among(ordered: np.ndarray, wanted: np.ndarray) -> list[bool]:
-    # Not np.isin, which would sort all stored keys again for every thousand files.
-    left, right = (np.searchsorted(ordered, wanted, side) for side in ("left", "right"))
-    return (left < right).tolist()
 
 
 def relative_drift(now: np.ndarray, stored: np.ndarray) -> float:

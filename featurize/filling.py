@@ -10,7 +10,7 @@ from featurize.extractors.base import Extractor
 from featurize.extractors.distort import Distortion
 from featurize.pipeline import Batch, Task, compute, in_hand
 from featurize.section import Section, ShardWriter
-from featurize.shard import image_keys, short_keys
+from featurize.shard import contains, image_keys, short_keys
 
 Key = tuple[str, int]  # content and variant
 
@@ -75,7 +75,7 @@ class Filling:
         if not fresh:
             return []
         wanted = short_keys(_keys(fresh))
-        lacking = np.array([~_contains(stored, wanted) for stored in self._stored])
+        lacking = np.array([~contains(stored, wanted) for stored in self._stored])
         tasks = [
             self._task(fresh[i], np.flatnonzero(lacking[:, i])) for i in np.flatnonzero(lacking.any(axis=0))
         ]
@@ -162,7 +162,3 @@ class Filling:
 
 def _keys(keys: list[Key]) -> np.ndarray:
     return image_keys([sha256 for sha256, _ in keys], [variant for _, variant in keys])
-
-
-def _contains(ordered: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    return np.searchsorted(ordered, wanted, "right") > np.searchsorted(ordered, wanted, "left")

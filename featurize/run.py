@@ -158,13 +158,13 @@ def run_extraction(
     sections = [store.section_of(extractor) for extractor in chosen]
     reading = Reading(source, store.file_index(), distort, jobs)
     with closing(reading.parts()) as parts:
-        begun = next((part for part in parts if reading.shows(part)[0]), None)
+        begun = next((shown for part in parts if (shown := reading.shows(part))[0]), None)
         if begun is None:
             raise NothingReadable(source, reading.rejects({}))
         # First, because an extractor that fails here fails everywhere.
         golden = golden_vectors(chosen, sections)
         filling = Filling(chosen, sections, reading.places, distort, jobs)
-        tasks = filling.add(*reading.shows(begun))
+        tasks = filling.add(*begun)
         with _late_progress(len(tasks) + reading.n_unread(), "featurizing") as advance:
 
             def further_tasks() -> Iterator[Task]:

@@ -64,6 +64,11 @@ def key_contents(keys: np.ndarray) -> tuple[list[str], np.ndarray]:
     return [text[start : start + 64] for start in range(0, len(text), 64)], variants
 
 
+def contains(ordered: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Which of `wanted` are among `ordered`; not np.isin, which would sort all that is stored at every call."""
+    return np.searchsorted(ordered, wanted, "right") > np.searchsorted(ordered, wanted, "left")
+
+
 def matches(ordered: np.ndarray, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All pairs (i, j) with ``ordered[i] == held[j]``, as two arrays; `ordered` is sorted."""
     low = np.searchsorted(ordered, held, "left")
