@@ -1,0 +1,150 @@
+"""Photos, tables and commands for tests: one place that makes each of them.
+
+``from builders import write_photos`` works in every test file (``pythonpath`` in pyproject.toml).
+"""
+
+import contextlib
+import hashlib
+import importlib
+import io
+import os
+import shlex
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from featurize import FeatureTable
+
+# -- photos ------------------------------------------------------------------------------------------
+
+
+def noise(width: int = 24, height: int = 24, seed: int = 0, low: int = 0, high: int = 256) -> Image.Image:
+    """An RGB picture of uniform noise between two grey levels; every seed gives another one."""
+    pixels = np.random.default_rng(seed).integers(low, high, (height, width, 3))
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+def write_photos(folder: Path, names: Iterable[str], width: int = 24, height: int = 24, seed: int = 0) -> Path:
+    """Write one noise photo per name, all different, in the format of the name's ending."""
+    for number, name in enumerate(names):
+        path = Path(folder) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise(width, height, 1000 * seed + number).save(path)
+    return Path(folder)
+
+
+def write_textures(folder: Path, n: int = 8, width: int = 64, height: int = 48) -> Path:
+    """Write ``n`` rough and ``n`` smooth photos, one class folder each, which texture features tell apart."""
+    rng = np.random.default_rng(0)
+    for label, spread in (("rough", 40), ("smooth", 1)):
+        (Path(folder) / label).mkdir(parents=True)
+        for number in range(n):
+            ramp = np.linspace(40, 200, width)[None, :] + np.zeros((height, 1)) + number
+            pixels = np.clip(ramp + rng.normal(size=(height, width)) * spread, 0, 255).astype(np.uint8)
+            Image.fromarray(np.stack([pixels] * 3, axis=2)).save(Path(folder) / label / f"{number}.png")
+    return Path(folder)
+
+
+def encoded(image: Image.Image, kind: str, **options) -> bytes:
+    """The bytes of a picture as a file of that format."""
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, bits: int, colour: int, rows: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG file written chunk by chunk: depths, palettes and sizes that no library writes."""
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(kind, data) for kind, data in parts)
+
+
+# -- tables ------------------------------------------------------------------------------------------
+
+
+def made_table(
+    n_rows: int = 60,
+    labels: Sequence[str] = ("ant", "bee", "cat"),
+    separation: float = 2.0,
+    seed: int = 1,
+    start: int = 0,
+    **columns,
+) -> FeatureTable:
+    """A table with features ``good`` (4 numbers, labels ``separation`` apart) and ``noise`` (2 numbers).
+
+    Rows take the labels in turn; names and digests count from ``start``, so that two tables can be disjoint.
+    """
+    rng = np.random.default_rng(seed)
+    code = np.arange(n_rows) % len(labels)
+    good = rng.normal(size=(n_rows, 4)) + separation * np.eye(4)[code % 4]
+    label = np.array(labels)[code]
+    numbers = range(start, start + n_rows)
+    columns.setdefault("image", [f"{label[i]}/{n}.jpg" for i, n in enumerate(numbers)])
+    columns.setdefault("sha256", [hashlib.sha256(str(n).encode()).hexdigest() for n in numbers])
+    vectors = {"good": good, "noise": rng.normal(size=(n_rows, 2))}
+    return FeatureTable.from_arrays(vectors, label=label, **columns)
+
+
+# -- commands ----------------------------------------------------------------------------------------
+
+
+@dataclass
+class Outcome:
+    """What a command left behind: its exit status and what it wrote."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The text of the one ``error:`` line, after checking that one ``hint:`` line follows it."""
+        lines = [line for line in self.err.splitlines() if line.startswith(("error:", "hint:"))]
+        assert [line.partition(":")[0] for line in lines] == ["error", "hint"], self.err
+        assert "Traceback" not in self.err
+        return lines[0].removeprefix("error: ")
+
+    @property
+    def hint(self) -> str:
+        """The text of the one ``hint:`` line."""
+        assert self.error
+        return next(line for line in self.err.splitlines() if line.startswith("hint:")).removeprefix("hint: ")
+
+
+def run(*words: str | Path) -> Outcome:
+    """Run ``featurize …``, ``classify …`` or ``evaluate …`` in this process.
+
+    A single string is split as a shell splits it; several words are taken as they are.
+    """
+    package, *arguments = shlex.split(str(words[0])) if len(words) == 1 else map(str, words)
+    main = importlib.import_module(f"{package}.cli").main
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            status = main(arguments)
+        except SystemExit as end:  # argparse: a wrong command line, --help
+            status = end.code or 0
+    return Outcome(status, out.getvalue(), err.getvalue())
+
+
+def run_process(*words: str | Path, cwd: Path | None = None, **environment: str) -> Outcome:
+    """Run the same in a process of its own, where start-up, signals or descriptors matter."""
+    package, *arguments = shlex.split(str(words[0])) if len(words) == 1 else map(str, words)
+    done = subprocess.run(
+        [sys.executable, "-m", package, *arguments],
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
