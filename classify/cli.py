@@ -65,8 +65,8 @@ def _show(args: argparse.Namespace) -> int:
     from classify.startup import import_lightly
 
     import_lightly()
-    from classify.card import model_card
-    from classify.persist import load_model
+    from classify.model.card import model_card
+    from classify.model.modelfile import load_model
 
     model = load_model(args.model, trust=args.trust)
     sys.stdout.write(model_card(model, Path(args.model).stat().st_size))
@@ -74,8 +74,8 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _heads(args: argparse.Namespace) -> int:
-    from classify.heads import HEADS
-    from classify.tuning import GRIDS
+    from classify.heads.registry import HEADS
+    from classify.heads.tuning import GRIDS
 
     longest = max(map(len, HEADS))
     for name, registered in HEADS.items():

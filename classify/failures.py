@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from classify.heads import head_name
+from classify.heads.registry import head_name
 from featurize.errors import BottleheadError, UsageError
 
 CHECKED = 100  # rows are enough to see whether a head gives numbers

@@ -20,7 +20,7 @@ from featurize.errors import ModelError
 from featurize.extractors.base import Extractor
 from featurize.files import whole_file
 from featurize.golden import golden_batch
-from featurize.store import Store
+from featurize.store.store import Store
 from featurize.terminal import log
 
 # Relative: ‖here − training‖ / ‖training‖. Room for sums in another order, which cost 1e-6, and far from any fault:

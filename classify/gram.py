@@ -8,8 +8,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
-from classify.calibrate import Calibrated
-from classify.scaling import BlockScaler
+from classify.heads.calibrate import Calibrated
+from classify.heads.scaling import BlockScaler
 
 MOST_ROWS = 10_000  # three matrices of 800 MB; beyond it the plain search is used
 

@@ -23,8 +23,8 @@ def add_import_graph(commands: Any) -> None:
 
 
 def _import_graph(args: argparse.Namespace) -> int:
-    from classify.graphs import import_graph
-    from classify.persist import save_model
+    from classify.model.import_graph import import_graph
+    from classify.model.modelfile import save_model
     from featurize.files import check_outputs
 
     check_outputs([args.output], [args.graph, args.labels])

@@ -12,7 +12,7 @@ from featurize.errors import UsageError
 from featurize.terminal import OptionsError, add_command, log
 
 if TYPE_CHECKING:
-    from classify.predict import Predictions
+    from classify.prediction.predict import Predictions
 
 FORMATS = ("text", "csv", "jsonl")
 
@@ -108,9 +108,9 @@ def _predict(args: argparse.Namespace) -> int:
         from classify.startup import import_lightly
 
         import_lightly()
-        from classify import output
-        from classify.persist import load_model
-        from classify.predict import predict_batches
+        from classify.model.modelfile import load_model
+        from classify.prediction import output
+        from classify.prediction.predict import predict_batches
         from featurize.files import check_outputs, whole_file
 
     if args.output:
@@ -157,9 +157,9 @@ def _predict(args: argparse.Namespace) -> int:
 
 def _refuse_picture(path: str) -> None:
     """An output that is a photo by its bytes is one of those to predict, in a folder or by a pattern; or a slip."""
-    from featurize.contents import read_image
-    from featurize.decode import ImageRejected
-    from featurize.pixels import Photo
+    from featurize.photos.decode import ImageRejected
+    from featurize.photos.fileindex import read_image
+    from featurize.photos.photo import Photo
 
     if not Path(path).exists():
         return
@@ -200,9 +200,9 @@ def _neighbours(args: argparse.Namespace) -> int:
     from classify.startup import import_lightly
 
     import_lightly()
-    from classify import output
-    from classify.neighbours import nearest_images
-    from classify.persist import load_model
+    from classify.model.modelfile import load_model
+    from classify.prediction import output
+    from classify.prediction.neighbours import nearest_images
     from featurize.table import FeatureTable
 
     model = load_model(args.model, trust=args.trust)

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from classify.calibrate import Calibrated
-from classify.tuning import Tuning
+from classify.heads.calibrate import Calibrated
+from classify.heads.tuning import Tuning
 
 
 def training_scores(

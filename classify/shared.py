@@ -8,10 +8,10 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
-from classify.calibrate import Calibrated
 from classify.gram import Gram, can_share, on_rows, squared_distances
-from classify.heads import fit_head
-from classify.scaling import BlockScaler
+from classify.heads.calibrate import Calibrated
+from classify.heads.registry import fit_head
+from classify.heads.scaling import BlockScaler
 
 TIMED = 64  # vectors tell how long a prediction takes to a tenth
 
@@ -52,13 +52,13 @@ class SharedFold:
     X : array of shape (n_rows, n_features)
     y : array of str, shape (n_rows,)
     groups, variant : arrays of int, shape (n_rows,)
-        ``table.groups`` and ``table.variant``, see `classify.heads.fit_head`.
+        ``table.groups`` and ``table.variant``, see `classify.heads.registry.fit_head`.
     training, testing : arrays of int
         Row numbers.
 
     Examples
     --------
-    >>> from classify.heads import make_head
+    >>> from classify.heads.registry import make_head
     >>> X, y = np.repeat([[0.0, 1.0], [1.0, 0.0]], 10, axis=0), np.repeat(["fern", "moss"], 10)
     >>> rows = np.arange(20)
     >>> fold = SharedFold(X, y, rows, 0 * rows, training=rows[1:], testing=rows[:1])
@@ -82,7 +82,7 @@ class SharedFold:
         self._grams: dict[str, tuple[Gram, float]] = {}
 
     def fit(self, head: Any) -> Fit:
-        """Fit a copy of `head`, as `classify.heads.fit_head` does, and predict the testing side."""
+        """Fit a copy of `head`, as `classify.heads.registry.fit_head` does, and predict the testing side."""
         if not _scales(head):
             return self._timed(head, self.training, self.testing)
         scaled = self._scaled_by(head.named_steps["scaling"])
@@ -144,7 +144,7 @@ class SharedFold:
 
 
 def _scales(head: Any) -> bool:
-    """Whether `head` is a scaling and a classifier, as `classify.heads.make_head` makes registered heads."""
+    """Whether `head` is a scaling and a classifier, as `classify.heads.registry.make_head` makes registered heads."""
     return (
         isinstance(head, Pipeline)
         and list(head.named_steps) == ["scaling", "classifier"]

@@ -7,8 +7,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from classify.spec import parse_head, with_params
-from classify.stepwise import Steps, step_head
+from classify.heads.spec import parse_head, with_params
+from classify.heads.steps import Steps, step_head
 
 OWN = ("steps", "learning_rate", "batch_size")
 
@@ -110,7 +110,7 @@ def stepped_head(name: str, given: Mapping[str, Any], widths: Sequence[int] | No
 
 
 def without_steps(head: Any) -> tuple[Any, dict[str, Any]]:
-    """A head spec without its steps, and what it said of them: fields of `classify.stepwise.Steps`.
+    """A head spec without its steps, and what it said of them: fields of `classify.heads.steps.Steps`.
 
     >>> without_steps("softmax:steps=1000,learning_rate=0.05")
     ('softmax', {'steps': 1000, 'learning_rate': 0.05})

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from classify.heads.scaling import WIDE, BlockScaler, block_scale
 from classify.rows import select_vectors
-from classify.scaling import WIDE, BlockScaler, block_scale
-from featurize.tablefile import table_batches
+from featurize.tableformat import table_batches
 
 
 @dataclass(frozen=True)

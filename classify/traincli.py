@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from featurize.terminal import OptionsError, add_command, key_values, log
 
 if TYPE_CHECKING:
-    from classify.model import Model
+    from classify.model.model import Model
     from featurize.table import FeatureTable
 
-# The options that need --steps, with the fields of `classify.stepwise.Steps` that they fill.
+# The options that need --steps, with the fields of `classify.heads.steps.Steps` that they fill.
 STEP_OPTIONS = {
     "learning_rate": (float, "R", "how far a step goes (default: 0.01 for softmax, 0.001 for mlp)"),
     "batch_size": (int, "N", "photos per step, from labels drawn equally often (default: 100)"),
@@ -126,9 +126,9 @@ def _train(args: argparse.Namespace) -> int:
     from classify.startup import import_lightly
 
     import_lightly()
-    from classify.persist import save_model
+    from classify.heads.spec import with_params
+    from classify.model.modelfile import save_model
     from classify.rows import read_relabel
-    from classify.spec import with_params
     from featurize.files import check_outputs
     from featurize.table import FeatureTable
 
@@ -139,7 +139,7 @@ def _train(args: argparse.Namespace) -> int:
     run = _at_once if args.steps is None else _in_steps
     _refuse_what_does_not_go_together(args)
     if _exceeds_memory(args, head):
-        from classify.outofcore import train_out_of_core
+        from classify.training.out_of_core import train_out_of_core
 
         model = train_out_of_core(args.table, head, args.features, seed=args.seed, relabel=relabel)
     else:
@@ -160,7 +160,7 @@ def _train(args: argparse.Namespace) -> int:
 
 def _exceeds_memory(args: argparse.Namespace, head: str) -> bool:
     """Whether to train out of core: asked for, or needed and possible."""
-    from classify.outofcore import can_train, exceeds_memory
+    from classify.training.out_of_core import can_train, exceeds_memory
 
     given = (["--steps"] if args.steps is not None else []) + _options_of_training_at_once(args)
     if args.out_of_core and given:
@@ -221,8 +221,8 @@ def _options_of_training_at_once(args: argparse.Namespace) -> list[str]:
 
 
 def _at_once(args: argparse.Namespace, table: "FeatureTable", head: str, relabel: dict | None) -> "Model":
-    from classify.thresholds import read_costs
-    from classify.train import train
+    from classify.training.thresholds import read_costs
+    from classify.training.train import train
 
     return train(
         table,
@@ -239,9 +239,9 @@ def _at_once(args: argparse.Namespace, table: "FeatureTable", head: str, relabel
 
 
 def _in_steps(args: argparse.Namespace, table: "FeatureTable", head: str, relabel: dict | None) -> "Model":
-    from classify.persist import save_model
-    from classify.stepwise import Steps
-    from classify.train import train_in_steps
+    from classify.heads.steps import Steps
+    from classify.model.modelfile import save_model
+    from classify.training.train import train_in_steps
 
     def save(model: "Model", step: int) -> None:
         path = f"{args.output}.step{step}"

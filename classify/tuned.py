@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from classify.heads import fit_head, head_name, make_head
-from classify.tuning import check_search, has_grid, tune_head
+from classify.heads.registry import fit_head, head_name, make_head
+from classify.heads.tuning import check_search, has_grid, tune_head
 from featurize.terminal import log
 
 
@@ -47,7 +47,7 @@ class TunedHead(ClassifierMixin, BaseEstimator):
 
     @property
     def display_name(self) -> str:
-        """What `classify.heads.head_name` calls it."""
+        """What `classify.heads.registry.head_name` calls it."""
         return f"{self.head} tuned"
 
     def fit(self, X, y, groups=None, variant=None):

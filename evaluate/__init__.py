@@ -15,15 +15,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evaluate.comparison import Comparison, compare
-    from evaluate.crossval import Predictions, cross_validate
-    from evaluate.curves import LearningCurve, learning_curve
-    from evaluate.duplicates import Duplicates, find_duplicates, group_duplicates
-    from evaluate.folds import check_folds
-    from evaluate.report import write_report
-    from evaluate.shortcuts import check_shortcuts
-    from evaluate.splits import split_table
-    from evaluate.testing import TestResult, test
+    from evaluate.checks.duplicates import Duplicates, find_duplicates, group_duplicates
+    from evaluate.checks.shortcuts import check_shortcuts
+    from evaluate.report.html import write_report
+    from evaluate.scores.crossval import Predictions, cross_validate
+    from evaluate.splits.checked_folds import check_folds
+    from evaluate.splits.split import split_table
+    from evaluate.studies.compare import Comparison, compare
+    from evaluate.studies.curve import LearningCurve, learning_curve
+    from evaluate.studies.testing import TestResult, test
 
 __all__ = [
     "Comparison",

@@ -139,9 +139,9 @@ def _compare(args: argparse.Namespace) -> int:
     from classify.startup import import_lightly
 
     import_lightly()
+    from classify.heads.spec import with_params
     from classify.rows import read_relabel
-    from classify.spec import with_params
-    from evaluate.comparison import compare
+    from evaluate.studies.compare import compare
     from evaluate.superclass import read_superclasses
     from featurize.table import FeatureTable
 
@@ -183,9 +183,9 @@ def _compare(args: argparse.Namespace) -> int:
 def _test(args: argparse.Namespace) -> int:
     from threadpoolctl import threadpool_limits
 
-    from classify.persist import load_model
+    from classify.model.modelfile import load_model
+    from evaluate.studies.testing import test
     from evaluate.superclass import read_superclasses
-    from evaluate.testing import test
     from featurize.table import FeatureTable
 
     check_ours()

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluate.duplicates import LEAST_WIDTH, THRESHOLD, tells_apart
-from evaluate.similar import highest_similarity
+from classify.similar import highest_similarity
+from evaluate.checks.duplicates import LEAST_WIDTH, THRESHOLD, tells_apart
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 
 if TYPE_CHECKING:
-    from classify.model import Model
+    from classify.model.model import Model
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def find_contamination(
     """Which of the tested photos the model knows from its training.
 
     Same bytes are found by the hashes that every model keeps. Near-duplicates are found by the cosine similarity
-    of the widest of the model's features (0.97 or more; `evaluate.duplicates.find_duplicates` says what that
+    of the widest of the model's features (0.97 or more; `evaluate.checks.duplicates.find_duplicates` says what that
     means), compared with the training photos in `training`, or else with the training vectors that the model
     keeps to tell outliers: all of them, or as many as fit into 8 MiB. A model keeps no groups: those of its training
     photos are known from the rows that trained it in `training` and in `table`.

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from evaluate.significance import Verdict
-from evaluate.statistics import Difference, effective_number, per_image, quantile, widening
+from evaluate.statistics.differences import Verdict
+from evaluate.statistics.intervals import Difference, effective_number, per_image, quantile, widening
 
 COUNTED_METHOD = (
     "where all folds show exactly the same difference, McNemar's exact test stands for the test over the folds; images "

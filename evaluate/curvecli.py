@@ -44,7 +44,7 @@ def add_curve(commands: Any) -> None:
 
 def _curve(args: argparse.Namespace) -> int:
     from classify.rows import read_relabel
-    from evaluate.curves import learning_curve
+    from evaluate.studies.curve import learning_curve
     from featurize.table import FeatureTable
 
     check_ours()

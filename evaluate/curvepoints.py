@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from classify.folds import Fold
-from classify.heads import head_name
+from classify.heads.registry import head_name
 from evaluate import metrics
-from evaluate.crossval import Predictions, cross_validate
-from evaluate.powerlaw import drawn_again, extrapolate, fit_power_law
-from evaluate.statistics import cross_validated_interval, per_image
+from evaluate.scores.crossval import Predictions, cross_validate
+from evaluate.statistics.intervals import cross_validated_interval, per_image
+from evaluate.statistics.power_law import drawn_again, extrapolate, fit_power_law
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 from featurize.terminal import log
@@ -36,13 +36,13 @@ def measured_curve(
     features : str
     head : str or estimator
     sizes : sequence of int, optional
-        As in `evaluate.curves.learning_curve`.
+        As in `evaluate.studies.curve.learning_curve`.
     seed, jobs : int
 
     Returns
     -------
     dict
-        ``model, points, fit, guesses, gains``, as in `evaluate.curves.LearningCurve`.
+        ``model, points, fit, guesses, gains``, as in `evaluate.studies.curve.LearningCurve`.
 
     Raises
     ------

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from evaluate.text import aligned, data_in_words, interval_in_words, percent
+from evaluate.report.text import aligned, data_in_words, interval_in_words, percent
 
 if TYPE_CHECKING:
-    from evaluate.curves import LearningCurve
+    from evaluate.studies.curve import LearningCurve
 
 CLEAR_GAIN = 0.01
 SHOWN_LABELS = 10

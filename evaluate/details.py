@@ -5,9 +5,9 @@ from typing import Any
 
 from classify.folds import Fold
 from evaluate import metrics
-from evaluate.crossval import Predictions
-from evaluate.mistakes import by_image, hardest, misclassified, wrong_every_time
 from evaluate.nearest import nearest_in_folds
+from evaluate.scores.crossval import Predictions
+from evaluate.scores.mistakes import by_image, hardest, misclassified, wrong_every_time
 from evaluate.superclass import superclass_errors
 from evaluate.suspects import label_suspects
 from featurize.table import FeatureTable

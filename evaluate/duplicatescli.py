@@ -43,9 +43,9 @@ def add_duplicates(commands: Any) -> None:
 def _duplicates(args: argparse.Namespace) -> int:
     from threadpoolctl import threadpool_limits
 
-    from evaluate.duplicates import find_duplicates, group_duplicates
+    from evaluate.checks.duplicates import find_duplicates, group_duplicates
     from featurize.table import FeatureTable
-    from featurize.tablefile import table_kind
+    from featurize.tableformat import table_kind
 
     check_ours()
     check_outputs(args, args.group_duplicates)

@@ -111,7 +111,7 @@ def _most_processes(tasks: Sequence[Task], n_rows: int) -> int:
 def _rows_with_distances(task: Task, n_rows: int) -> int:
     """Between how many rows the fit holds all distances; none unless its head is an RBF SVM."""
     from classify.gram import can_share
-    from classify.heads import make_head
+    from classify.heads.registry import make_head
     from classify.tuned import TunedHead
 
     head, rows = task.estimator, n_rows
@@ -163,7 +163,7 @@ def _result(task: Task, side: "SharedFold", labels: list[str]) -> Result:
 
 def _bytes(fitted: Any) -> float:
     """The size of a fitted head as a model file holds it; not a number where it cannot be written."""
-    from classify.persist import dump_head
+    from classify.model.modelfile import dump_head
 
     try:
         return len(dump_head(getattr(fitted, "head_", fitted)))

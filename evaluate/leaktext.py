@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from evaluate.text import aligned
+from evaluate.report.text import aligned
 
 if TYPE_CHECKING:
-    from evaluate.duplicates import Duplicates
+    from evaluate.checks.duplicates import Duplicates
     from featurize.table import FeatureTable
 
 SHOWN_PAIRS = 40

@@ -1,8 +1,8 @@
 """How the numbers of a comparison came about, one phrase each: over several folds, and where there is only one."""
 
 from evaluate.counted import COUNTED_METHOD
-from evaluate.significance import BAYES_METHOD, FAMILY_METHOD, MCNEMAR_METHOD
-from evaluate.statistics import COMPARISON_METHOD, INTERVAL_METHOD
+from evaluate.statistics.differences import BAYES_METHOD, FAMILY_METHOD, MCNEMAR_METHOD
+from evaluate.statistics.intervals import COMPARISON_METHOD, INTERVAL_METHOD
 
 SEVERAL_FOLDS = {
     "interval": INTERVAL_METHOD,

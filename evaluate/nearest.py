@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from classify.folds import Fold
-from evaluate.similar import directions
+from classify.similar import directions
 from featurize.table import FeatureTable
 
 TOP = 3
@@ -43,7 +43,7 @@ def nearest_rows(
     >>> nearest_rows(np.array([[0.9, 0.2]], dtype=np.float32), training, [2], top=2)[0]
     array([[0, 1]])
     """
-    from classify.scaling import BlockScaler
+    from classify.heads.scaling import BlockScaler
 
     scaler = BlockScaler(list(widths)).fit(training[:: -(-len(training) // ROWS_TO_SCALE)])
     mine, top = directions(scaler.transform(X)), min(top, len(training))
@@ -73,7 +73,7 @@ def nearest_in_folds(
     folds : sequence of Fold
         The training side is that of the first fold that tests the image; distorted copies are left out.
     wrong : sequence of dict
-        From `evaluate.mistakes.misclassified`; only the first 60, which a report shows, are looked at.
+        From `evaluate.scores.mistakes.misclassified`; only the first 60, which a report shows, are looked at.
 
     Returns
     -------

@@ -43,15 +43,15 @@ def add_scores(parser: argparse.ArgumentParser) -> None:
 
 def hand_over(found: Any, args: argparse.Namespace) -> int:
     """The files where they are wanted, then the text to stdout: a reader that leaves early costs no file."""
-    from evaluate.report import write_report
+    from evaluate.report.html import write_report
     from featurize.files import whole_file
 
     found.command = args.command_line
     text = str(found)
     if getattr(args, "misclassified", False):
+        from evaluate.report.text import test_as_text
         from evaluate.scoretext import mistakes_as_text
-        from evaluate.testing import TestResult
-        from evaluate.text import test_as_text
+        from evaluate.studies.testing import TestResult
 
         if isinstance(found, TestResult):  # whose text has a list of its own, of the surest
             text = test_as_text(found, shown_mistakes=0)

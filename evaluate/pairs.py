@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 
 from evaluate.counted import counted_difference, counted_verdict
-from evaluate.crossval import Predictions
-from evaluate.mistakes import by_image, is_dummy
-from evaluate.significance import bayesian_comparison, holm, mcnemar
-from evaluate.statistics import paired_difference
-from evaluate.text import difference_in_words
+from evaluate.report.text import difference_in_words
+from evaluate.scores.crossval import Predictions
+from evaluate.scores.mistakes import by_image, is_dummy
+from evaluate.statistics.differences import bayesian_comparison, holm, mcnemar
+from evaluate.statistics.intervals import paired_difference
 
 
 def compare_pairs(

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from evaluate.crossval import Predictions
 from evaluate.pairs import fold_accuracies
-from evaluate.scores import all_scores
-from evaluate.statistics import cross_validated_interval
+from evaluate.scores.crossval import Predictions
+from evaluate.scores.metrics import all_scores
+from evaluate.statistics.intervals import cross_validated_interval
 
 
 def score_pair(mine: Predictions, features: str, head: str, positive: str | None) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from evaluate.mistakes import looking
+from evaluate.report.text import aligned, percent
+from evaluate.scores.mistakes import looking
 from evaluate.superclass import superclasses_in_words
-from evaluate.text import aligned, percent
 
 if TYPE_CHECKING:
-    from evaluate.comparison import Comparison
-    from evaluate.testing import TestResult
+    from evaluate.studies.compare import Comparison
+    from evaluate.studies.testing import TestResult
 
 CONFUSION_COLUMNS = 12
 MANY_SUSPECTS = 0.15  # a weak head contradicts labels for its own faults

@@ -93,10 +93,10 @@ def add_folds(compare: argparse.ArgumentParser) -> None:
 
 def _split(args: argparse.Namespace) -> int:
     from evaluate.foldsfile import write_folds
-    from evaluate.splits import crossing_images
-    from evaluate.text import split_as_text
+    from evaluate.report.text import split_as_text
+    from evaluate.splits.split import crossing_images
     from featurize.table import FeatureTable
-    from featurize.tablefile import table_kind
+    from featurize.tableformat import table_kind
 
     check_ours()
     _check_options(args)
@@ -159,7 +159,7 @@ def _check_options(args: argparse.Namespace) -> None:
 def _divided(args: argparse.Namespace, given: Any) -> Any:
     """The table with its split: from a folds file, as it is, or made."""
     from evaluate.foldsfile import side_of_rows
-    from evaluate.splits import split_table
+    from evaluate.splits.split import split_table
 
     if args.folds is not None:
         return given.with_column("split", side_of_rows(args.folds, given))
@@ -179,9 +179,9 @@ def _divided(args: argparse.Namespace, given: Any) -> Any:
 
 def _write_numbered(args: argparse.Namespace, given: Any) -> int:
     from classify.rows import usable_rows
-    from evaluate.folds import folds_for
     from evaluate.foldsfile import fold_of_rows, write_folds
     from evaluate.leaktext import folds_as_text
+    from evaluate.splits.checked_folds import folds_for
 
     table = usable_rows(given, "split")
     method = "leave-one-group-out" if args.method == "leave-one-group-out" else "stratified"

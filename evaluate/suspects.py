@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluate.mistakes import ByImage
+from evaluate.scores.mistakes import ByImage
 
 
 def label_suspects(found: ByImage) -> list[dict[str, Any]]:
@@ -18,7 +18,7 @@ def label_suspects(found: ByImage) -> list[dict[str, Any]]:
     Parameters
     ----------
     found : ByImage
-        Out-of-fold probabilities, from `evaluate.mistakes.by_image`.
+        Out-of-fold probabilities, from `evaluate.scores.mistakes.by_image`.
 
     Returns
     -------

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from classify.folds import Fold
-from classify.model import describe_differences
-from evaluate.folds import check_folds
+from classify.model.model import describe_differences
+from evaluate.splits.checked_folds import check_folds
 from featurize.errors import TableError, UsageError
 from featurize.ids import IDS
 from featurize.table import FeatureTable

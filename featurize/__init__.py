@@ -8,23 +8,23 @@ are scikit-learn transformers too. Messages and progress go to the logger ``bott
 import importlib
 
 _HOMES = {
-    "Backbone": "featurize.extractors.backbones",
+    "Backbone": "featurize.networks.keras_network",
     "BottleheadError": "featurize.errors",
     "Color": "featurize.extractors.color",
-    "Distortion": "featurize.extractors.distort",
-    "Extraction": "featurize.run",
+    "Distortion": "featurize.photos.distort",
+    "Extraction": "featurize.extraction.run",
     "Extractor": "featurize.extractors.base",
     "FeatureTable": "featurize.table",
     "FunctionExtractor": "featurize.extractors.function",
-    "FrozenGraph": "featurize.extractors.graphs",
+    "FrozenGraph": "featurize.networks.graph_extractor",
     "GLCM": "featurize.extractors.glcm",
-    "InceptionV3": "featurize.extractors.backbones",
+    "InceptionV3": "featurize.networks.keras_network",
     "LBP": "featurize.extractors.lbp",
     "Nuisance": "featurize.extractors.nuisance",
     "Shape": "featurize.extractors.shape",
-    "Store": "featurize.store",
-    "extract": "featurize.run",
-    "make_extractor": "featurize.extractors",
+    "Store": "featurize.store.store",
+    "extract": "featurize.extraction.run",
+    "make_extractor": "featurize.registry",
 }
 
 __all__ = sorted(_HOMES)

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from featurize.arrow import numbers_to_arrow, text_to_arrow
-from featurize.contents import Content
 from featurize.extractors.base import Extractor
-from featurize.extractors.distort import Distortion
-from featurize.source import Source, SourceImage
+from featurize.photos.distort import Distortion
+from featurize.photos.fileindex import Content
+from featurize.photos.source import Source, SourceImage
 from featurize.table import FeatureTable
 
 Row = tuple[SourceImage, Content, int]  # the last is the variant

@@ -108,10 +108,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _extract(args: argparse.Namespace) -> int:
+    from featurize.extraction.run import NothingReadable, run_extraction
     from featurize.files import check_outputs
-    from featurize.run import NothingReadable, run_extraction
-    from featurize.source import list_source
-    from featurize.tablefile import table_kind
+    from featurize.photos.source import list_source
+    from featurize.tableformat import table_kind
 
     table_kind(args.output)
     rejects_file = args.rejects or os.path.splitext(args.output)[0] + ".rejects.csv"
@@ -141,7 +141,7 @@ def _extract(args: argparse.Namespace) -> int:
 
 
 def _extractors(args: argparse.Namespace) -> list:
-    from featurize.extractors import make_extractor
+    from featurize.registry import make_extractor
 
     weights = _weights_by_spec(args.weights, args.features or ["inception_v3"], args.seed)
     shared = {"precision": args.precision, "preprocess": args.preprocess, **network_options(args)}
@@ -151,7 +151,7 @@ def _extractors(args: argparse.Namespace) -> list:
 
 
 def _distortion(args: argparse.Namespace) -> Any:
-    from featurize.extractors.distort import Distortion
+    from featurize.photos.distort import Distortion
 
     settings = {
         name: getattr(args, name)
@@ -169,7 +169,7 @@ def _distortion(args: argparse.Namespace) -> Any:
 
 def _weights_by_spec(given: list[str], specs: list[str], seed: int) -> dict[str, str]:
     """Which weights each features spec gets: ``W`` for all networks, ``SPEC=FILE`` for one spec or family."""
-    from featurize.extractors import make_extractor
+    from featurize.registry import make_extractor
 
     networks = [spec for spec in specs if "weights" in make_extractor(spec).get_params()]
     families = {spec.partition(":")[0] for spec in networks}

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import StoreError
-from featurize.extractors import extractor_from_metadata
 from featurize.extractors.base import GOLDEN_SHA256, Extractor
-from featurize.pipeline import Failed, Task, compute
+from featurize.extractors.batches import Failed, Task, compute
+from featurize.registry import extractor_from_metadata
 from featurize.section import Section
-from featurize.shard import contains, image_keys, key_contents
-from featurize.store import Store
+from featurize.store.shard import contains, image_keys, key_contents
+from featurize.store.store import Store
 from featurize.upkeep import sample_size
 
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from featurize.decode import ImageRejected
 from featurize.errors import StoreError, WeightsError
 from featurize.extractors.base import GOLDEN_SHA256, Extractor
+from featurize.extractors.batches import find_teams
 from featurize.extractors.finite import NOT_FINITE, finite_rows
-from featurize.pipeline import find_teams
-from featurize.pixels import Photo, golden_image
+from featurize.photos.decode import ImageRejected
+from featurize.photos.photo import Photo, golden_image
 from featurize.section import Section
-from featurize.shard import image_keys
+from featurize.store.shard import image_keys
 from featurize.terminal import log
 
 

@@ -41,7 +41,7 @@ def network_options(args: argparse.Namespace) -> dict[str, Any]:
     OptionsError
         If there is nothing among the features that they could change.
     """
-    from featurize.extractors import GRAPH_SPEC
+    from featurize.registry import GRAPH_SPEC
 
     given = graph_options(args)
     if given and not any(GRAPH_SPEC.fullmatch(spec) for spec in args.features or []):
@@ -88,8 +88,8 @@ def add_network_commands(commands: Any) -> None:
 
 
 def _backbones(args: argparse.Namespace) -> int:
-    from featurize.extractors.networks import NETWORKS, find_network
-    from featurize.extractors.weights import weights_at_hand
+    from featurize.networks.catalogue import NETWORKS, find_network
+    from featurize.networks.weights import weights_at_hand
 
     networks = [find_network(name) for name in args.names] or list(NETWORKS.values())
     rows = [("name", "width", "input", "parameters", "weights")]
@@ -107,10 +107,10 @@ def _backbones(args: argparse.Namespace) -> int:
 
 
 def _import_bottlenecks(args: argparse.Namespace) -> int:
-    from featurize.bottlenecks import import_bottlenecks
     from featurize.cli import write_rejects
+    from featurize.extraction.bottlenecks import import_bottlenecks
     from featurize.files import check_outputs
-    from featurize.tablefile import table_kind
+    from featurize.tableformat import table_kind
 
     table_kind(args.output)
     rejects_file = args.rejects or os.path.splitext(args.output)[0] + ".rejects.csv"

@@ -6,10 +6,10 @@ from contextlib import closing
 import numpy as np
 
 from featurize.assemble import Row
-from featurize.contents import Content, FileIndex
-from featurize.extractors.distort import Distortion
-from featurize.filling import Place
-from featurize.source import Source, SourceImage
+from featurize.extraction.plan import Place
+from featurize.photos.distort import Distortion
+from featurize.photos.fileindex import Content, FileIndex
+from featurize.photos.source import Source, SourceImage
 
 
 class Reading:

@@ -11,7 +11,7 @@ from featurize.errors import SourceError
 from featurize.terminal import add_command, printable
 
 if TYPE_CHECKING:
-    from featurize.scan import Scan
+    from featurize.photos.scan import Scan
 
 SHOWN = 20  # lines of a list on the terminal; the JSON holds all
 
@@ -40,7 +40,7 @@ def add_scan(commands: Any) -> None:
 
 def _scan(args: argparse.Namespace) -> int:
     from featurize.files import check_outputs
-    from featurize.scan import scan_source
+    from featurize.photos.scan import scan_source
 
     check_outputs([args.json], [args.source])
     found = scan_source(args.source, group_by=args.group_by, jobs=args.jobs)
@@ -118,7 +118,7 @@ def _tally(values: Any) -> str:
 
 
 def _small_lines(found: "Scan") -> list[str]:
-    from featurize.scan import FOLDS, TEST_SHARE
+    from featurize.photos.scan import FOLDS, TEST_SHARE
 
     return [
         f"{printable(label)}: {size}, "

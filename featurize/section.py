@@ -10,7 +10,7 @@ import numpy as np
 from featurize.errors import StoreError
 from featurize.files import PARTIAL
 from featurize.folder import Folder
-from featurize.shard import (
+from featurize.store.shard import (
     KEY,
     SUFFIX,
     DamagedShard,
@@ -33,7 +33,7 @@ DESCRIPTION = "extractor.json"
 
 
 class Section:
-    """The vectors of one extractor; made by `featurize.store.Store.section`."""
+    """The vectors of one extractor; made by `featurize.store.store.Store.section`."""
 
     def __init__(self, folder: Folder, name: str, about: Mapping[str, Any]):
         self.folder = folder
@@ -52,7 +52,7 @@ class Section:
         return np.unique(np.concatenate([np.empty(0, KEY), *self._all_keys()]))
 
     def short_keys(self) -> np.ndarray:
-        """The `featurize.shard.short_keys` of all stored keys, sorted."""
+        """The `featurize.store.shard.short_keys` of all stored keys, sorted."""
         return np.sort(np.concatenate([np.empty(0, np.uint64), *map(short_keys, self._all_keys())]))
 
     def _all_keys(self) -> Iterator[np.ndarray]:
@@ -63,7 +63,7 @@ class Section:
 
         Parameters
         ----------
-        keys : array of shape (n,), from `featurize.shard.image_keys`
+        keys : array of shape (n,), from `featurize.store.shard.image_keys`
             A key may occur more than once.
         matrix : array of shape (n_rows, width), float32
             Rows whose key is not stored are left as they are.

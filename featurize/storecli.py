@@ -71,7 +71,7 @@ def _percent(text: str) -> float:
 
 
 def _open(args: argparse.Namespace) -> Any:
-    from featurize.store import Store, default_store
+    from featurize.store.store import Store, default_store
     from featurize.upkeep import is_here
 
     place = args.store or default_store()

@@ -285,13 +285,13 @@ class FeatureTable:
 
     @classmethod
     def read(cls, path: str | Path) -> "FeatureTable":
-        """The table in a ``.parquet`` or ``.npz`` file; see `featurize.tablefile.read_table`."""
-        from featurize.tablefile import read_table
+        """The table in a ``.parquet`` or ``.npz`` file; see `featurize.tableformat.read_table`."""
+        from featurize.tableformat import read_table
 
         return read_table(path)
 
     def write(self, path: str | Path) -> None:
-        """Write ``.parquet`` or ``.npz``, whole or not at all; see `featurize.tablefile.write_table`."""
-        from featurize.tablefile import write_table
+        """Write ``.parquet`` or ``.npz``, whole or not at all; see `featurize.tableformat.write_table`."""
+        from featurize.tableformat import write_table
 
         write_table(self, path)

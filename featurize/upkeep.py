@@ -15,8 +15,8 @@ import numpy as np
 from featurize.errors import StoreError, UsageError
 from featurize.files import PARTIAL
 from featurize.section import DAMAGED, DESCRIPTION, Section, description_fault
-from featurize.shard import DamagedShard, shard_from_bytes
-from featurize.store import Store, section_name
+from featurize.store.shard import DamagedShard, shard_from_bytes
+from featurize.store.store import Store, section_name
 
 DAY = 86_400.0
 # A write takes seconds: a temporary file, or a network kept for a run without a vector yet, of this age is left over.

@@ -27,7 +27,7 @@ def test_imports_run_from_evaluate_to_classify_to_featurize_and_never_back(room)
 
 
 def test_an_import_within_a_function_is_seen():
-    assert rooms_imported("def f():\n    from evaluate.cli import main\n    import classify.spec") == {
+    assert rooms_imported("def f():\n    from evaluate.cli import main\n    import classify.heads.spec") == {
         "evaluate",
         "classify",
     }

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from evaluate.checks.shortcuts import NUISANCE
 from evaluate.report.galleries import pairs_of
 from evaluate.report.page import Section
 from evaluate.report.photos import Photos
-from evaluate.shortcuts import NUISANCE
 
 SHOWN_PAIRS = 12
 SHOWN_CONFLICTS = 40

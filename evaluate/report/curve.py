@@ -6,7 +6,7 @@ from typing import Any
 
 from evaluate.curvetext import curve_in_words
 from evaluate.report.page import Page, Section
-from evaluate.text import interval_in_words, percent
+from evaluate.report.text import interval_in_words, percent
 
 WIDTH, HEIGHT, MARGIN, TOP = 640, 300, 44, 12
 STEPS = 60

@@ -56,7 +56,7 @@ def look_sections(details: Mapping[str, Any], features: str, n_heads: int, photo
 
 
 def pairs_of(pairs: Sequence[Mapping[str, Any]], photos: Photos) -> list[dict[str, Any]]:
-    """Pairs of photos, as `evaluate.duplicates.Duplicates` lists them, with their thumbnails."""
+    """Pairs of photos, as `evaluate.checks.duplicates.Duplicates` lists them, with their thumbnails."""
     return [
         {
             **pair,

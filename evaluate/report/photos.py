@@ -43,9 +43,9 @@ class Photos:
         return self._made[key]
 
     def _make(self, image: str, longer: int) -> str | None:
-        from featurize.contents import read_image
-        from featurize.decode import ImageRejected
-        from featurize.pixels import Photo
+        from featurize.photos.decode import ImageRejected
+        from featurize.photos.fileindex import read_image
+        from featurize.photos.photo import Photo
 
         if self.folder is None:
             return None

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evaluate.report.page import Section
+from evaluate.report.text import operating_point_in_words, percent, points_in_words
 from evaluate.scoretext import number
 from evaluate.superclass import superclasses_in_words
-from evaluate.text import operating_point_in_words, percent, points_in_words
 
 
 def score_sections(of: str, scores: Mapping[str, Any]) -> list[Section]:

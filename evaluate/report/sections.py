@@ -4,25 +4,25 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from evaluate.curvetext import curve_in_words
-from evaluate.methods import known_in_words
-from evaluate.mistakes import looking
-from evaluate.report.charts import comparison_section, reliability_section
 from evaluate.report.checks import shortcut_section, twice_section
 from evaluate.report.curve import curve_page, curve_sections
 from evaluate.report.duplicates import duplicates_page
+from evaluate.report.figures import comparison_section, reliability_section
 from evaluate.report.galleries import look_sections, misclassified_section
 from evaluate.report.labels import confusion_section, label_section
+from evaluate.report.methods import known_in_words
 from evaluate.report.page import Page, Section
 from evaluate.report.photos import Photos
 from evaluate.report.provenance import methods_section, provenance_section
 from evaluate.report.scores import difference_sections, score_sections, superclass_sections
-from evaluate.text import interval_in_words, percent, sentence
+from evaluate.report.text import interval_in_words, percent, sentence
+from evaluate.scores.mistakes import looking
 
 if TYPE_CHECKING:
-    from evaluate.comparison import Comparison
-    from evaluate.curves import LearningCurve
-    from evaluate.duplicates import Duplicates
-    from evaluate.testing import TestResult
+    from evaluate.checks.duplicates import Duplicates
+    from evaluate.studies.compare import Comparison
+    from evaluate.studies.curve import LearningCurve
+    from evaluate.studies.testing import TestResult
 
 
 def page_of(result: "Comparison | TestResult | Duplicates | LearningCurve", photos: Photos) -> Page:

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from featurize.contents import read_image
-from featurize.decode import ImageRejected
 from featurize.errors import SourceError, UsageError
 from featurize.extractors.finite import NOT_FINITE, finite_rows
-from featurize.extractors.steps import apply_steps, describe_steps
 from featurize.extractors.transformer import Transformer
-from featurize.pixels import Photo, golden_image
+from featurize.photos.decode import ImageRejected
+from featurize.photos.fileindex import read_image
+from featurize.photos.photo import Photo, golden_image
+from featurize.photos.preprocess import apply_steps, describe_steps
 
 GOLDEN_SHA256 = hashlib.sha256(golden_image().tobytes()).hexdigest()
 LEAVE_OUT = "leave it out, or use featurize.extract, which sets such images aside"
@@ -23,8 +23,8 @@ LEAVE_OUT = "leave it out, or use featurize.extract, which sets such images asid
 class Extractor(Transformer):
     """Turns images into vectors, each of which depends on its image and the extractor's settings alone.
 
-    A new family is a subclass in a file of its own and one line in `featurize.extractors`; in another package it
-    is an entry point of the group ``featurize.extractors``, named as the family. It stores its arguments in
+    A new family is a subclass in a file of its own and one line in `featurize.registry`; in another package it
+    is an entry point of the group ``featurize.registry``, named as the family. It stores its arguments in
     ``__init__`` and defines:
 
     ``family``, ``version``
@@ -186,7 +186,7 @@ class Extractor(Transformer):
         """
         images = self._images(X)
         if self.store is not None and images and not any(isinstance(one, np.ndarray) for one in images):
-            from featurize.run import stored_vectors
+            from featurize.extraction.run import stored_vectors
 
             return self._output(stored_vectors(images, self))
         result = np.empty((len(images), self.width), dtype=np.float32)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from featurize.extractors.base import Extractor
 from featurize.extractors.glcm import LONGER_SIDE, small_image
-from featurize.pixels import Photo, decode_policy
+from featurize.photos.photo import Photo, decode_policy
 
 HUES, SATURATIONS, VALUES = 8, 3, 3
 FIRST_ORDER = ("mean", "sd", "skewness", "kurtosis", "energy", "entropy")
@@ -29,7 +29,7 @@ class Color(Extractor):
     Parameters
     ----------
     preprocess : sequence of str, default ()
-        Steps that change the photo first; see `featurize.extractors.steps`.
+        Steps that change the photo first; see `featurize.photos.preprocess`.
     store : Store or path, optional
         Where `transform` keeps and finds the vectors of files.
 

@@ -32,7 +32,7 @@ def published(name: str, parameters: int) -> Download:
     Parameters
     ----------
     name : str
-        As in `featurize.extractors.networks`.
+        As in `featurize.networks.catalogue`.
     parameters : int
         How many numbers the file holds, four bytes each.
 

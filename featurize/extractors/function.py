@@ -9,7 +9,7 @@ import numpy as np
 
 from featurize.errors import UsageError
 from featurize.extractors.base import Extractor
-from featurize.pixels import Photo, decode_policy, golden_image
+from featurize.photos.photo import Photo, decode_policy, golden_image
 
 
 class FunctionExtractor(Extractor):
@@ -17,7 +17,7 @@ class FunctionExtractor(Extractor):
 
     Vectors are kept under name, version and parameters: raise `version` whenever the function changes, because
     nothing else can tell that it did. For the command line and for models that are used later, register the
-    function under the entry point ``featurize.extractors``; see ``examples/own_extractor.py``.
+    function under the entry point ``featurize.registry``; see ``examples/own_extractor.py``.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class FunctionExtractor(Extractor):
     names : sequence of str, optional
         A name for each number; by default the function's attribute ``value_names``, else numbered.
     preprocess : sequence of str, default ()
-        Steps that change the photo first; see `featurize.extractors.steps`.
+        Steps that change the photo first; see `featurize.photos.preprocess`.
     store : Store or path, optional
         Where `transform` keeps and finds the vectors of files.
 

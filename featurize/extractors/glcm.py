@@ -9,7 +9,7 @@ from PIL import Image
 from featurize.errors import UsageError
 from featurize.extractors.base import Extractor
 from featurize.extractors.haralick import FORMULAS, PROPERTIES, Pairs
-from featurize.pixels import Photo, decode_policy, resize
+from featurize.photos.photo import Photo, decode_policy, resize
 
 LONGER_SIDE = 512
 CHANNELS = {"grey": ("",), "rgb": ("red_", "green_", "blue_")}
@@ -41,7 +41,7 @@ class GLCM(Extractor):
     channels : {"grey", "rgb"}, default "grey"
         ``"rgb"`` does the same for the red, the green and the blue values, side by side.
     preprocess : sequence of str, default ()
-        Steps that change the photo first, such as ``("median:3",)``; see `featurize.extractors.steps`.
+        Steps that change the photo first, such as ``("median:3",)``; see `featurize.photos.preprocess`.
     store : Store or path, optional
         Where `transform` keeps and finds the vectors of files.
 

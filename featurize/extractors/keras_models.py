@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import UsageError, WeightsError
-from featurize.extractors.frozen import import_tensorflow
-from featurize.extractors.networks import NETWORKS, Network
-from featurize.extractors.weights import Weights
+from featurize.networks.catalogue import NETWORKS, Network
+from featurize.networks.tensorflow_engine import import_tensorflow
+from featurize.networks.weights import Weights
 
 IMAGENET_LABELS = 1000
 

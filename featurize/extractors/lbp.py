@@ -9,7 +9,7 @@ import numpy as np
 from featurize.errors import UsageError
 from featurize.extractors.base import Extractor
 from featurize.extractors.glcm import LONGER_SIDE, grey_image
-from featurize.pixels import Photo, decode_policy
+from featurize.photos.photo import Photo, decode_policy
 
 ROWS_AT_ONCE = 32  # so few that they stay in the processor's cache
 
@@ -28,7 +28,7 @@ class LBP(Extractor):
     radii : sequence of int, default (1, 2, 3)
         In pixels, 1 to 8.
     preprocess : sequence of str, default ()
-        Steps that change the photo first; see `featurize.extractors.steps`.
+        Steps that change the photo first; see `featurize.photos.preprocess`.
     store : Store or path, optional
         Where `transform` keeps and finds the vectors of files.
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from featurize.decode import READERS, read_exif
 from featurize.extractors.base import Extractor
 from featurize.extractors.glcm import LONGER_SIDE, small_image
-from featurize.pixels import Photo, decode_policy
+from featurize.photos.decode import READERS, read_exif
+from featurize.photos.photo import Photo, decode_policy
 
 CAMERAS = 8
 MAKE, MODEL = 0x010F, 0x0110
@@ -43,7 +43,7 @@ class Nuisance(Extractor):
     Parameters
     ----------
     preprocess : sequence of str, default ()
-        Steps that change the photo first; see `featurize.extractors.steps`.
+        Steps that change the photo first; see `featurize.photos.preprocess`.
     store : Store or path, optional
         Where `transform` keeps and finds the vectors of files.
 

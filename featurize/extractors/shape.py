@@ -8,7 +8,7 @@ import numpy as np
 from featurize.extractors.base import Extractor
 from featurize.extractors.glcm import LONGER_SIDE, small_image
 from featurize.extractors.lesion import lesion_mask
-from featurize.pixels import Photo, decode_policy
+from featurize.photos.photo import Photo, decode_policy
 
 NAMES = (
     "asymmetry_minor", "asymmetry_major",
@@ -39,7 +39,7 @@ class Shape(Extractor):
     Parameters
     ----------
     preprocess : sequence of str, default ()
-        Steps that change the photo first, such as ``("remove-hair",)``; see `featurize.extractors.steps`.
+        Steps that change the photo first, such as ``("remove-hair",)``; see `featurize.photos.preprocess`.
     store : Store or path, optional
         Where `transform` keeps and finds the vectors of files.
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from featurize.errors import UsageError, WeightsError
-from featurize.extractors.engines import Function
-from featurize.extractors.frozen import FrozenFunction, import_tensorflow
+from featurize.networks.engines import Function
+from featurize.networks.tensorflow_engine import FrozenFunction, import_tensorflow
 
 
 class TensorFlow:

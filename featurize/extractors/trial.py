@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import WeightsError
-from featurize.extractors.engines import Function
 from featurize.extractors.finite import NOT_FINITE
-from featurize.pixels import Photo, golden_image
+from featurize.networks.engines import Function
+from featurize.photos.photo import Photo, golden_image
 
 # Relative, by precision: a library may add up batches of another size in another order, which costs 1e-6 in float32.
 # A network that looks at the whole batch (batch norm as in training) is far off.

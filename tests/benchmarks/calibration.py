@@ -18,9 +18,9 @@ from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.pipeline import Pipeline
 
-from classify.calibrate import Calibrated
 from classify.folds import make_folds
-from classify.heads import fit_head, head_names, make_head
+from classify.heads.calibrate import Calibrated
+from classify.heads.registry import fit_head, head_names, make_head
 from featurize.table import FeatureTable
 
 

@@ -21,8 +21,8 @@ from joblib import cpu_count
 from sklearn.model_selection import cross_validate as plainly
 
 from classify.folds import Fold, make_folds
-from classify.heads import make_head
-from evaluate.crossval import cross_validate
+from classify.heads.registry import make_head
+from evaluate.scores.crossval import cross_validate
 from featurize.table import FeatureTable
 
 FEATURES = ("network", "texture", "network+texture")

@@ -11,7 +11,7 @@ import time
 import numpy as np
 from figures import figure, parser, report
 
-from evaluate.similar import similar_pairs
+from classify.similar import similar_pairs
 
 
 def main(argv: list[str] | None = None) -> None:

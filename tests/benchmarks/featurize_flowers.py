@@ -31,8 +31,8 @@ import numpy as np
 from figures import alternating, figure, parser, ratio, report
 
 from featurize import InceptionV3, extract
-from featurize.extractors.engines import find_engine
-from featurize.extractors.frozen import has_bfloat16, import_tensorflow
+from featurize.networks.engines import find_engine
+from featurize.networks.tensorflow_engine import has_bfloat16, import_tensorflow
 from featurize.terminal import log
 
 # At least this many times as fast as Keras' idiom, and as the ceiling in the same precision.

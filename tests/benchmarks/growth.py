@@ -125,8 +125,8 @@ def load(folder: Path, n: int, width: int) -> dict[str, float]:
 
 
 def train(folder: Path, n: int, width: int) -> dict[str, float]:
-    from classify.persist import save_model
-    from classify.train import train
+    from classify.model.modelfile import save_model
+    from classify.training.train import train
     from featurize.table import FeatureTable
 
     found, model = measured(lambda: train(FeatureTable.read(folder / f"{n}.parquet")))
@@ -135,15 +135,15 @@ def train(folder: Path, n: int, width: int) -> dict[str, float]:
 
 
 def train_out_of_core(folder: Path, n: int, width: int) -> dict[str, float]:
-    from classify.outofcore import train_out_of_core
+    from classify.training.out_of_core import train_out_of_core
 
     found, model = measured(lambda: train_out_of_core(folder / f"{n}.parquet"))
     return found | {"accuracy": accuracy(model, width)}
 
 
 def predict(folder: Path, n: int, width: int) -> dict[str, float]:
-    from classify.persist import load_model
-    from featurize.tablefile import table_batches
+    from classify.model.modelfile import load_model
+    from featurize.tableformat import table_batches
 
     model = load_model(folder / f"{n}.model")
     batches = table_batches(folder / f"{n}.parquet")
@@ -151,7 +151,7 @@ def predict(folder: Path, n: int, width: int) -> dict[str, float]:
 
 
 def duplicates(folder: Path, n: int, width: int) -> dict[str, float]:
-    from evaluate.similar import similar_pairs
+    from classify.similar import similar_pairs
 
     X = vectors(n, width, 2)[0]
     planted = np.arange(0, n - 1, max(2, n // 500))

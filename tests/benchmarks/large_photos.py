@@ -23,8 +23,8 @@ from figures import alternating, figure, parser, ratio, report
 from PIL import Image
 
 from featurize import InceptionV3, extract
-from featurize.extractors.frozen import has_bfloat16
-from featurize.pixels import Photo
+from featurize.networks.tensorflow_engine import has_bfloat16
+from featurize.photos.photo import Photo
 from featurize.terminal import log
 
 TARGETS = {"float32": 1.8, "bfloat16": 2.1}

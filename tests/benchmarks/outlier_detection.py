@@ -1,4 +1,4 @@
-"""How well photos that are no flowers are told from held-out flowers; the figures in `classify.outliers.Outliers`.
+"""How well photos that are no flowers are told from held-out flowers; the figures in `classify.model.outliers.Outliers`.
 
     python tests/benchmarks/outlier_detection.py ASSETS [--store DIR]
 
@@ -18,8 +18,8 @@ from skimage import data
 from sklearn.metrics import roc_auc_score
 
 from classify.folds import make_folds
-from classify.outliers import FALSE_ALARMS, fit_outliers
-from classify.scaling import BlockScaler
+from classify.heads.scaling import BlockScaler
+from classify.model.outliers import FALSE_ALARMS, fit_outliers
 from featurize import FeatureTable, InceptionV3, extract
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from figures import figure, parser, report
 
-from evaluate.comparison import compare
-from evaluate.report import write_report
+from evaluate.report.html import write_report
+from evaluate.studies.compare import compare
 from featurize.table import FeatureTable
 
 

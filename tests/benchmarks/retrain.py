@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from figures import command_seconds, figure, parser, report
 
-from classify.heads import make_head
+from classify.heads.registry import make_head
 from featurize.table import FeatureTable
 
 LABELS = np.array(["daisy", "dandelion", "roses", "sunflowers", "tulips"])

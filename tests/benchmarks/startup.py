@@ -71,7 +71,7 @@ def unchanged(folder: Path, n_photos: int) -> list[str]:
     """The command that extracts small photos again, after their vectors have been put into the store."""
     from featurize import FeatureTable, InceptionV3, Store
     from featurize.extractors.base import GOLDEN_SHA256
-    from featurize.shard import image_keys
+    from featurize.store.shard import image_keys
 
     photos, store, table = folder / "photos", folder / "store", folder / "photos.parquet"
     for number in range(n_photos):

@@ -64,11 +64,11 @@ from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
 from classify.folds import make_folds
-from classify.heads import make_head
+from classify.heads.registry import make_head
 from evaluate.counted import counted_difference
 from evaluate.pairs import verdict_of
-from evaluate.significance import bayesian_comparison, holm, mcnemar
-from evaluate.statistics import cross_validated_interval, grouped_interval, paired_difference
+from evaluate.statistics.differences import bayesian_comparison, holm, mcnemar
+from evaluate.statistics.intervals import cross_validated_interval, grouped_interval, paired_difference
 
 WIDTH = 20
 

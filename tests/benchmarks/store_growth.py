@@ -40,8 +40,8 @@ def content(number: int) -> str:
 def write(folder: str, n_rows: int, width: int) -> None:
     """Fill a store with vectors whose first two values tell their row."""
     from featurize.section import COMPACTED_BYTES
-    from featurize.shard import image_keys
-    from featurize.store import Store
+    from featurize.store.shard import image_keys
+    from featurize.store.store import Store
 
     section = Store(folder).section("synthetic", FINGERPRINT, width)
     rng = np.random.default_rng(0)
@@ -58,8 +58,8 @@ def read(folder: str, n_rows: int, width: int) -> dict[str, float]:
     """Make the table; peak memory and table in bytes, seconds, and whether every vector is in its row."""
     import pyarrow as pa
 
-    from featurize.shard import image_keys
-    from featurize.store import Store
+    from featurize.store.shard import image_keys
+    from featurize.store.store import Store
     from featurize.table import FeatureTable
 
     numbers = np.random.default_rng(1).permutation(n_rows)

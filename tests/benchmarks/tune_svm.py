@@ -25,9 +25,9 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from classify import tuning
 from classify.folds import make_folds
-from classify.heads import make_head
+from classify.heads import tuning
+from classify.heads.registry import make_head
 
 SETTINGS = [f"svm:C={C},gamma={gamma}" for C in (0.1, 1, 10, 100) for gamma in ("scale", 0.002, 0.007, 0.1)]
 

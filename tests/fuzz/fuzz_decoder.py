@@ -17,8 +17,8 @@ import atheris
 with atheris.instrument_imports(include=["PIL", "featurize"]):
     from PIL import Image
 
-    from featurize.decode import ImageRejected
-    from featurize.pixels import Photo
+    from featurize.photos.decode import ImageRejected
+    from featurize.photos.photo import Photo
 
 DECODED_PIXELS = 1 << 20  # larger pictures only have their headers read, to keep the fuzzer quick
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from classify.train import train
+from classify.training.train import train
 
 
 @pytest.fixture

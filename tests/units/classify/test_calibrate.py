@@ -7,8 +7,8 @@ from sklearn.metrics import log_loss
 from sklearn.naive_bayes import GaussianNB
 from sklearn.svm import SVC
 
-from classify.calibrate import Calibrated, _coupled, _log_probabilities
 from classify.folds import make_folds
+from classify.heads.calibrate import Calibrated, _coupled, _log_probabilities
 from featurize.errors import UsageError
 
 

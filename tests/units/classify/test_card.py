@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from classify.card import model_card
 from classify.folds import make_folds
-from classify.train import train
+from classify.model.card import model_card
+from classify.training.train import train
 
 
 def test_the_card_says_what_the_model_is_and_needs(described):

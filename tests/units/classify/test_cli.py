@@ -75,7 +75,7 @@ def test_relabel(table, tmp_path, capsys):
 
 
 def test_heads_are_listed_with_their_defaults(capsys):
-    from classify.heads import HEADS
+    from classify.heads.registry import HEADS
 
     assert main(["heads"]) == 0
     out = capsys.readouterr().out

@@ -6,9 +6,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from classify.card import model_card
-from classify.persist import load_model, save_model
-from classify.train import train
+from classify.model.card import model_card
+from classify.model.modelfile import load_model, save_model
+from classify.training.train import train
 from featurize.errors import ModelError
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from classify.heads import head_names, make_head
-from classify.predict import predict_table
+from classify.heads.registry import head_names, make_head
+from classify.heads.steps import Steps
+from classify.prediction.predict import predict_table
 from classify.rows import select_vectors
-from classify.stepwise import Steps
-from classify.train import train, train_in_steps
+from classify.training.train import train, train_in_steps
 from featurize.errors import ModelError, TableError, UsageError
 from featurize.table import FeatureTable
 

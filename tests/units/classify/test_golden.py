@@ -9,9 +9,9 @@ import pytest
 from classify.golden import TOLERANCE, TOLERANCE_BFLOAT16, check_golden
 from featurize.drift import relative_drift
 from featurize.errors import ModelError
-from featurize.extractors import extractor_from_metadata, make_extractor
-from featurize.pixels import Photo, golden_image
-from featurize.store import Store
+from featurize.photos.photo import Photo, golden_image
+from featurize.registry import extractor_from_metadata, make_extractor
+from featurize.store.store import Store
 
 
 def recorded(extractor):
@@ -97,10 +97,13 @@ def smoother(image, width, height):
 
 
 FAULTS = {
-    "resize": ("featurize.extractors.frozen_extractor.resize", nearest),
-    "smoother resize": ("featurize.extractors.frozen_extractor.resize", smoother),
-    "scaling": ("featurize.extractors.graphs.FrozenGraph.scaled", lambda self, pixels: pixels / 255),
-    "channels": ("featurize.extractors.graphs.FrozenGraph.scaled", lambda self, p: p[..., ::-1] / 127.5 - 1),
+    "resize": ("featurize.networks.network_extractor.resize", nearest),
+    "smoother resize": ("featurize.networks.network_extractor.resize", smoother),
+    "scaling": ("featurize.networks.graph_extractor.FrozenGraph.scaled", lambda self, pixels: pixels / 255),
+    "channels": (
+        "featurize.networks.graph_extractor.FrozenGraph.scaled",
+        lambda self, p: p[..., ::-1] / 127.5 - 1,
+    ),
 }
 
 
@@ -118,7 +121,7 @@ def test_a_fault_of_the_pixels_is_refused(fault, network, store, monkeypatch):
 @pytest.mark.tensorflow
 def test_other_weights_under_the_same_name_are_refused(network, store, monkeypatch):
     """As if a file's digest were remembered, and the file another by now."""
-    from featurize.extractors.graphs import FrozenGraph
+    from featurize.networks.graph_extractor import FrozenGraph
 
     monkeypatch.setattr(FrozenGraph, "freeze", _shifted(FrozenGraph.freeze))
     with pytest.raises(ModelError, match="does not make the vectors of the training here"):

@@ -4,8 +4,8 @@ from sklearn.metrics.pairwise import euclidean_distances, rbf_kernel
 from sklearn.svm import SVC
 
 from classify.gram import Distances, RowsSVC, can_share, on_rows, squared_distances
-from classify.heads import fit_head, make_head
-from classify.scaling import BlockScaler
+from classify.heads.registry import fit_head, make_head
+from classify.heads.scaling import BlockScaler
 
 
 @pytest.fixture

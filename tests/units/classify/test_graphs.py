@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from classify.graphs import import_graph
-from classify.persist import load_model, save_model
+from classify.model.import_graph import import_graph
+from classify.model.modelfile import load_model, save_model
 from featurize import BottleheadError
 
 pytestmark = pytest.mark.tensorflow
@@ -40,7 +40,7 @@ def label_image(graph, photo):
 
 def test_the_saved_model_gives_the_graphs_own_probabilities(model, files, photos, tmp_path):
     from featurize import extract
-    from featurize.extractors import extractor_from_metadata
+    from featurize.registry import extractor_from_metadata
 
     save_model(model, tmp_path / "m.model")
     loaded = load_model(tmp_path / "m.model")
@@ -55,7 +55,7 @@ def test_the_saved_model_gives_the_graphs_own_probabilities(model, files, photos
 
 
 def test_labels_are_sorted_with_their_weights_also_when_there_are_two():
-    from classify.graphs import _head
+    from classify.model.import_graph import _head
 
     rng = np.random.default_rng(0)
     for names in (["rose", "daisy"], ["c", "a", "b"]):
@@ -111,7 +111,7 @@ def test_the_command_makes_a_model_that_evaluates(files, assets, tmp_path, capsy
 def test_a_graph_that_was_moved_and_renamed_still_serves_its_model(files, photos, tmp_path):
     import shutil
 
-    from classify.predict import predict
+    from classify.prediction.predict import predict
 
     there = shutil.copy(files[0], tmp_path / "there.pb")
     model = import_graph(there, files[1])
@@ -154,8 +154,8 @@ def test_a_graph_that_would_write_a_file_is_never_run(files, tmp_path, capsys):
 def test_a_trained_layer_that_is_not_finite_or_does_not_fit_is_refused(files, tmp_path):
     import tensorflow as tf
 
-    from featurize.extractors.graphs import FrozenGraph
-    from featurize.extractors.known_graphs import trained_layer
+    from featurize.networks.graph_extractor import FrozenGraph
+    from featurize.networks.graph_file import trained_layer
 
     layer = trained_layer(FrozenGraph(files[0]).graph())
 

@@ -11,9 +11,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from classify.calibrate import Calibrated
-from classify.heads import HEADS, fit_head, head_name, head_names, make_head
-from classify.scaling import BlockScaler
+from classify.heads.calibrate import Calibrated
+from classify.heads.registry import HEADS, fit_head, head_name, head_names, make_head
+from classify.heads.scaling import BlockScaler
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 

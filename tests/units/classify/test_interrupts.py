@@ -4,7 +4,7 @@ import warnings
 import numpy as np
 import pytest
 
-from classify.heads import fit_head, make_head
+from classify.heads.registry import fit_head, make_head
 from classify.interrupts import interruptible
 
 

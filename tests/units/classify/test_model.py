@@ -3,8 +3,8 @@ import copy
 import numpy as np
 import pytest
 
-from classify.model import Model, describe_differences, short_hashes
-from classify.train import train
+from classify.model.model import Model, describe_differences, short_hashes
+from classify.training.train import train
 from featurize import GLCM
 from featurize.errors import ModelError
 from featurize.table import FeatureTable

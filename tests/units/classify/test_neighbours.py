@@ -5,12 +5,12 @@ import pytest
 from PIL import Image
 
 from classify.cli import main
-from classify.neighbours import nearest_images
-from classify.persist import save_model
-from classify.scaling import BlockScaler
-from classify.train import train
+from classify.heads.scaling import BlockScaler
+from classify.model.modelfile import save_model
+from classify.prediction.neighbours import nearest_images
+from classify.training.train import train
 from featurize.errors import ModelError, SourceError, UsageError
-from featurize.run import extract
+from featurize.extraction.run import extract
 
 
 @pytest.fixture(scope="module")

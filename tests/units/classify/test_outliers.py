@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from classify.outliers import MOST_BYTES, NEIGHBOURS, Outliers, fit_outliers
-from classify.scaling import BlockScaler
+from classify.heads.scaling import BlockScaler
+from classify.model.outliers import MOST_BYTES, NEIGHBOURS, Outliers, fit_outliers
 
 
 @pytest.fixture(scope="module")

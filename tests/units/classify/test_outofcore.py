@@ -9,11 +9,11 @@ import pytest
 from sklearn.metrics import accuracy_score
 
 from classify.cli import main
-from classify.outofcore import exceeds_memory, train_out_of_core
-from classify.persist import load_model, save_model
-from classify.scaling import BlockScaler
+from classify.heads.scaling import BlockScaler
+from classify.model.modelfile import load_model, save_model
 from classify.streamed import StreamedScaling
-from classify.train import train
+from classify.training.out_of_core import exceeds_memory, train_out_of_core
+from classify.training.train import train
 from featurize.errors import TableError, UsageError
 from featurize.table import FeatureTable
 
@@ -164,7 +164,7 @@ def test_the_command_does_it_when_asked_or_needed_and_the_model_is_like_any_othe
     assert abs(output.stat().st_size - (tmp_path / "known.model").stat().st_size) < 200
     assert main(["train", str(table), "-o", str(output), "--out-of-core", "--tune"]) == 2
     assert "--out-of-core and --tune do not go together" in capsys.readouterr().err
-    monkeypatch.setattr("classify.outofcore.total_memory", lambda: 1000)
+    monkeypatch.setattr("classify.training.out_of_core.total_memory", lambda: 1000)
     assert main(["train", str(table), "-o", str(output)]) == 0
     assert "again and again" in capsys.readouterr().err
     assert main(["train", str(table), "-o", str(output), "--head", "knn"]) == 0

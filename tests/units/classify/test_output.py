@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from classify.output import as_csv, as_jsonl, as_text, write_parquet
-from classify.predict import Predictions
+from classify.prediction.output import as_csv, as_jsonl, as_text, write_parquet
+from classify.prediction.predict import Predictions
 from featurize.errors import ModelError, UsageError
 
 TWO = Predictions(

@@ -9,10 +9,10 @@ import pytest
 import skops.io
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from classify.heads import head_names
-from classify.outliers import MOST_BYTES
-from classify.persist import ALLOWED, dump_head, load_model, save_model
-from classify.train import train
+from classify.heads.registry import head_names
+from classify.model.modelfile import ALLOWED, dump_head, load_model, save_model
+from classify.model.outliers import MOST_BYTES
+from classify.training.train import train
 from featurize.errors import ModelError, UsageError
 from featurize.table import FeatureTable
 

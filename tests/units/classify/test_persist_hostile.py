@@ -12,7 +12,7 @@ import skops.io
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from classify.persist import DEFINITIONS, load_model, save_model
+from classify.model.modelfile import DEFINITIONS, load_model, save_model
 from featurize.errors import ModelError
 
 # -- hostile files ------------------------------------------------------------------------------

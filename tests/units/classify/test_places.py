@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from classify.cli import main
-from classify.persist import DESCRIPTION
+from classify.model.modelfile import DESCRIPTION
 from featurize.table import FeatureTable
 
 

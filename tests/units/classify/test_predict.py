@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classify import inputs
 from classify.cli import main
-from classify.persist import save_model
-from classify.predict import Predictions, predict, predict_batches, predict_table
-from classify.train import train
+from classify.model.modelfile import save_model
+from classify.prediction import inputs
+from classify.prediction.predict import Predictions, predict, predict_batches, predict_table
+from classify.training.train import train
 from featurize.errors import ModelError, SourceError, UsageError
-from featurize.run import extract
+from featurize.extraction.run import extract
 from featurize.table import FeatureTable
 
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classify.card import model_card
 from classify.cli import main
-from classify.output import as_csv, as_text
-from classify.persist import save_model
-from classify.predict import Predictions
-from classify.train import train
+from classify.model.card import model_card
+from classify.model.modelfile import save_model
+from classify.prediction.output import as_csv, as_text
+from classify.prediction.predict import Predictions
+from classify.training.train import train
 from featurize.errors import UsageError
-from featurize.run import extract
+from featurize.extraction.run import extract
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from classify.scaling import BlockScaler
+from classify.heads.scaling import BlockScaler
 from featurize.errors import UsageError
 
 

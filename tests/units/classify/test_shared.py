@@ -6,10 +6,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from classify.heads import fit_head, head_names, make_head
+from classify.heads.registry import fit_head, head_names, make_head
+from classify.heads.scaling import BlockScaler
 from classify.memory import total_memory
-from classify.persist import audit_head, dump_head
-from classify.scaling import BlockScaler
+from classify.model.modelfile import audit_head, dump_head
 from classify.shared import SharedFold
 
 WIDTHS = [40, 3]

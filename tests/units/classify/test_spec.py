@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classify.spec import parse_head, with_params
+from classify.heads.spec import parse_head, with_params
 from featurize.errors import UsageError
 
 VALUES = st.one_of(

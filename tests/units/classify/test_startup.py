@@ -8,9 +8,9 @@ from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import make_pipeline
 
-from classify.model import Model
-from classify.persist import save_model
-from classify.train import train
+from classify.model.model import Model
+from classify.model.modelfile import save_model
+from classify.training.train import train
 
 
 def run(code: str, *arguments: str) -> str:
@@ -22,7 +22,7 @@ def run(code: str, *arguments: str) -> str:
 
 def test_pandas_and_most_of_scikit_learn_are_left_out_and_can_still_be_had():
     out = run(
-        "import classify.train, classify.predict, classify.persist\n"
+        "import classify.training.train, classify.prediction.predict, classify.model.modelfile\n"
         "print({'pandas', 'sklearn.mixture', 'sklearn.impute', 'pytest'} & set(sys.modules))\n"
         "import pandas, sklearn.utils\n"
         "from sklearn.preprocessing import StandardScaler\n"
@@ -38,7 +38,7 @@ def test_an_estimator_that_no_registered_head_has_is_known_for_safe_all_the_same
     head.fit(separable.select("wide"), separable.label.astype(str))
     save_model(Model(head, "wide", [40], training={"head": "mine"}), tmp_path / "m.model")
     out = run(
-        "from classify.persist import load_model\nprint(load_model(sys.argv[1]).labels)",
+        "from classify.model.modelfile import load_model\nprint(load_model(sys.argv[1]).labels)",
         str(tmp_path / "m.model"),
     )
     assert out == "['ant', 'bee', 'cat']\n"
@@ -60,7 +60,7 @@ def test_what_a_program_has_imported_is_left_alone():
 def test_registered_heads_need_no_list_of_all_estimators(name, separable, tmp_path):
     save_model(train(separable, name, "wide"), tmp_path / "m.model")
     out = run(
-        "from classify.persist import load_model\nload_model(sys.argv[1])\n"
+        "from classify.model.modelfile import load_model\nload_model(sys.argv[1])\n"
         "print('sklearn.mixture' in sys.modules, 'pandas' in sys.modules)",
         str(tmp_path / "m.model"),
     )

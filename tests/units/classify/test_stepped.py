@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from classify.heads import make_head
+from classify.heads.registry import make_head
+from classify.heads.steps import Steps
 from classify.stepped import Stepped
-from classify.stepwise import Steps
-from classify.train import train, train_in_steps
-from evaluate.comparison import compare
+from classify.training.train import train, train_in_steps
+from evaluate.studies.compare import compare
 from featurize.errors import UsageError
 
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from classify.cli import main
-from classify.persist import load_model, save_model
-from classify.stepwise import Steps, divide_for_steps, step_head
-from classify.train import train_in_steps
+from classify.heads.steps import Steps, divide_for_steps, step_head
+from classify.model.modelfile import load_model, save_model
+from classify.training.train import train_in_steps
 from featurize.errors import UsageError
 
 

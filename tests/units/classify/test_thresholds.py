@@ -3,11 +3,11 @@ import json
 import numpy as np
 import pytest
 
-from classify.card import model_card
-from classify.heads import make_head
-from classify.persist import load_model, save_model
-from classify.predict import predict_table
-from classify.thresholds import (
+from classify.heads.registry import make_head
+from classify.model.card import model_card
+from classify.model.modelfile import load_model, save_model
+from classify.prediction.predict import predict_table
+from classify.training.thresholds import (
     OperatingPoint,
     check_rule,
     choose_threshold,
@@ -15,7 +15,7 @@ from classify.thresholds import (
     parse_rule,
     read_costs,
 )
-from classify.train import train
+from classify.training.train import train
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 

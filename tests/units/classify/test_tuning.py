@@ -6,10 +6,10 @@ import pytest
 from sklearn.metrics import log_loss
 
 from classify.folds import make_folds
-from classify.heads import HEADS, fit_head, make_head
-from classify.persist import load_model, save_model
-from classify.train import train
-from classify.tuning import GRIDS, candidate_params, has_grid, tune_head
+from classify.heads.registry import HEADS, fit_head, make_head
+from classify.heads.tuning import GRIDS, candidate_params, has_grid, tune_head
+from classify.model.modelfile import load_model, save_model
+from classify.training.train import train
 from featurize.errors import UsageError
 
 

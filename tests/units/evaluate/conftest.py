@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluate.comparison import compare
+from evaluate.studies.compare import compare
 from featurize.table import FeatureTable
 
 CHROMIUM_SECONDS = 60

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 import evaluate
-from classify.persist import save_model
-from classify.train import train
+from classify.model.modelfile import save_model
+from classify.training.train import train
 from evaluate import metrics
-from evaluate.comparison import compare
-from evaluate.mistakes import misclassified
-from evaluate.significance import holm
+from evaluate.scores.mistakes import misclassified
+from evaluate.statistics.differences import holm
+from evaluate.studies.compare import compare
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 

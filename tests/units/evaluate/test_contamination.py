@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from classify.persist import save_model
-from classify.train import train
-from evaluate import testing
+from classify.model.modelfile import save_model
+from classify.training.train import train
 from evaluate.cli import main
 from evaluate.contamination import find_contamination
+from evaluate.studies import testing
 from featurize.errors import ModelError, UsageError
 from featurize.table import FeatureTable
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluate.comparison import compare
 from evaluate.counted import counted_difference, counted_verdict
 from evaluate.pairs import _opponents, verdict_of
-from evaluate.significance import mcnemar
+from evaluate.statistics.differences import mcnemar
+from evaluate.studies.compare import compare
 from featurize.table import FeatureTable
 
 

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
 from classify.folds import Fold, make_folds
-from evaluate.crossval import cross_validate
+from evaluate.scores.crossval import cross_validate
 from featurize.errors import TableError, UsageError
 from featurize.table import FeatureTable
 from featurize.terminal import log

@@ -8,11 +8,11 @@ from scipy import optimize
 
 from classify.folds import make_folds
 from evaluate.cli import main
-from evaluate.comparison import compare
 from evaluate.curvepoints import _at_most
-from evaluate.curves import learning_curve
 from evaluate.curvetext import curve_in_words
-from evaluate.powerlaw import drawn_again, extrapolate, fit_power_law
+from evaluate.statistics.power_law import drawn_again, extrapolate, fit_power_law
+from evaluate.studies.compare import compare
+from evaluate.studies.curve import learning_curve
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 

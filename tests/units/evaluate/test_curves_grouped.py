@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from evaluate.comparison import compare
-from evaluate.curves import learning_curve
 from evaluate.report.curve import drawing
+from evaluate.studies.compare import compare
+from evaluate.studies.curve import learning_curve
 from featurize.table import FeatureTable
 
 

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from evaluate.checks.duplicates import compared_features, find_duplicates, group_duplicates
 from evaluate.cli import main
-from evaluate.duplicates import compared_features, find_duplicates, group_duplicates
-from evaluate.report import render
+from evaluate.report.html import render
 from featurize.table import FeatureTable
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from classify.folds import Fold, make_folds
-from classify.heads import make_head
+from classify.heads.registry import make_head
 from classify.tuned import TunedHead
 from evaluate import fits
-from evaluate.crossval import cross_validate
+from evaluate.scores.crossval import cross_validate
 
 
 def tasks_of(table, heads, n_folds):

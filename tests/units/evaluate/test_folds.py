@@ -11,9 +11,9 @@ from sklearn.model_selection import KFold, LeaveOneGroupOut, RepeatedKFold, Stra
 
 from classify.folds import Fold, make_folds
 from evaluate.cli import main
-from evaluate.comparison import compare
-from evaluate.folds import check_folds, folds_for
 from evaluate.foldsfile import fold_of_rows, side_of_rows, write_folds
+from evaluate.splits.checked_folds import check_folds, folds_for
+from evaluate.studies.compare import compare
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 

@@ -5,8 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from evaluate.folds import folds_for
 from evaluate.foldsfile import read_folds, write_folds
+from evaluate.splits.checked_folds import folds_for
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from classify.folds import Fold
-from evaluate.comparison import compare
-from evaluate.leakage import LOOKED_AT_UNASKED, describe_duplicates, duplicates_of, parted
+from evaluate.checks.leakage import LOOKED_AT_UNASKED, describe_duplicates, duplicates_of, parted
+from evaluate.studies.compare import compare
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 
@@ -103,7 +103,7 @@ def test_narrow_and_large_tables_are_passed_over_unless_asked(bursts):
 
 
 def test_more_near_duplicates_than_can_be_listed_do_not_end_a_comparison(bursts, monkeypatch):
-    monkeypatch.setattr("evaluate.similar.MAX_PAIRS", 50)  # of 120 pairs
+    monkeypatch.setattr("classify.similar.MAX_PAIRS", 50)  # of 120 pairs
     found = compare(bursts, heads=["knn"], jobs=1)
     assert found.duplicates is None
     assert found.warnings[0].startswith("more than 50 pairs of photos reach a similarity of 0.97, too many")
@@ -116,7 +116,7 @@ def test_more_near_duplicates_than_can_be_listed_do_not_end_a_comparison(bursts,
 @pytest.mark.tensorflow
 def test_altered_copies_of_real_photos_are_found(assets, tmp_path):
     """Compressed and cropped copies of 20 photos are found among 40."""
-    from evaluate.duplicates import find_duplicates
+    from evaluate.checks.duplicates import find_duplicates
     from featurize import InceptionV3, extract
 
     photos = sorted((assets / "data" / "flowers" / "daisy").glob("*.jpg"))[:20]

@@ -5,12 +5,13 @@ import re
 import numpy as np
 import pytest
 
-from classify.train import train
-from evaluate import methods, testing
-from evaluate.comparison import compare
-from evaluate.curves import learning_curve
-from evaluate.duplicates import find_duplicates
+from classify.training.train import train
+from evaluate.checks.duplicates import find_duplicates
 from evaluate.references import REFERENCES, cited_in
+from evaluate.report import methods
+from evaluate.studies import testing
+from evaluate.studies.compare import compare
+from evaluate.studies.curve import learning_curve
 from featurize.table import FeatureTable
 
 CITATION = re.compile(r"\b([A-Z][A-Za-z]+(?: and [A-Z][A-Za-z]+| et al\.)? (?:19|20)\d\d)\b")

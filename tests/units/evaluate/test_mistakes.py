@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluate.comparison import compare
-from evaluate.crossval import Predictions
-from evaluate.mistakes import ByImage, by_image, hardest, wrong_every_time
+from evaluate.scores.crossval import Predictions
+from evaluate.scores.mistakes import ByImage, by_image, hardest, wrong_every_time
+from evaluate.studies.compare import compare
 from evaluate.superclass import (
     check_superclasses,
     read_superclasses,

@@ -6,10 +6,11 @@ from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.preprocessing import StandardScaler
 
 from classify.folds import Fold
-from classify.train import train
-from evaluate import nearest, testing
-from evaluate.comparison import compare
+from classify.training.train import train
+from evaluate import nearest
 from evaluate.nearest import LOOKED_AT, nearest_in_folds, nearest_rows
+from evaluate.studies import testing
+from evaluate.studies.compare import compare
 from featurize.table import FeatureTable
 
 

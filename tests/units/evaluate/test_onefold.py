@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from evaluate.comparison import compare
 from evaluate.counted import counted_difference
+from evaluate.studies.compare import compare
 from featurize.table import FeatureTable
 
 

@@ -3,10 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from classify.persist import save_model
-from classify.train import train
+from classify.model.modelfile import save_model
+from classify.training.train import train
 from evaluate.cli import main
-from evaluate.testing import test as try_model
+from evaluate.studies.testing import test as try_model
 from featurize.table import FeatureTable
 
 

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from classify.persist import save_model
-from classify.train import train
+from classify.model.modelfile import save_model
+from classify.training.train import train
 from evaluate.cli import main
 from featurize.table import FeatureTable
 

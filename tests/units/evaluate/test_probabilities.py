@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluate import metrics, probabilities
-from evaluate.scores import all_scores, check_positive
+from evaluate.scores.metrics import all_scores, check_positive
 from featurize.errors import UsageError
 
 NAMES = {2: ["no", "yes"], 3: ["ant", "bee", "cat"], 7: list("abcdefg")}

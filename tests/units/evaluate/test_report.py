@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classify.train import train
-from evaluate import testing
-from evaluate.comparison import compare
-from evaluate.report import render, write_report
+from classify.training.train import train
 from evaluate.report.galleries import SHOWN_LOOKS, SHOWN_PHOTOS
+from evaluate.report.html import render, write_report
 from evaluate.report.photos import Photos
+from evaluate.studies import testing
+from evaluate.studies.compare import compare
 from featurize.table import FeatureTable
 
 VOID = {"meta", "img", "br", "link", "input", "hr", "wbr"}

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from evaluate.comparison import compare
-from evaluate.curves import learning_curve
-from evaluate.duplicates import find_duplicates
-from evaluate.report import write_report
+from evaluate.checks.duplicates import find_duplicates
+from evaluate.report.html import write_report
 from evaluate.report.labels import SHOWN_CONFUSIONS
+from evaluate.studies.compare import compare
+from evaluate.studies.curve import learning_curve
 from featurize.table import FeatureTable
 
 FITS = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"

@@ -6,10 +6,10 @@ import re
 
 import numpy as np
 
-from classify.train import train
-from evaluate import testing
-from evaluate.comparison import compare
+from classify.training.train import train
 from evaluate.report.labels import SHOWN_CONFUSIONS
+from evaluate.studies import testing
+from evaluate.studies.compare import compare
 from featurize.table import FeatureTable
 
 TIMES = ("fit_seconds", "predict_seconds_per_image")

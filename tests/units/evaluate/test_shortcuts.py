@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from classify.folds import Fold, make_folds
-from evaluate.comparison import compare
-from evaluate.shortcuts import check_shortcuts
+from evaluate.checks.shortcuts import check_shortcuts
+from evaluate.studies.compare import compare
 from featurize import extract
 from featurize.extractors.lbp import LBP
 from featurize.extractors.nuisance import Nuisance

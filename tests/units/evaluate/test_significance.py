@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from evaluate.significance import bayesian_comparison, holm, mcnemar
-from evaluate.statistics import paired_difference
+from evaluate.statistics.differences import bayesian_comparison, holm, mcnemar
+from evaluate.statistics.intervals import paired_difference
 
 FOLDS = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=10)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
-from evaluate import similar
-from evaluate.similar import highest_similarity, similar_pairs, typical_similarity
+from classify import similar
+from classify.similar import highest_similarity, similar_pairs, typical_similarity
 from featurize.errors import UsageError
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluate.splits import crossing_images, hash_split, split_table
+from evaluate.splits.split import crossing_images, hash_split, split_table
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 

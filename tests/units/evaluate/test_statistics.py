@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from evaluate.statistics import (
+from evaluate.statistics.intervals import (
     cross_validated_interval,
     grouped_interval,
     paired_difference,

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from classify.train import train
-from evaluate import testing
-from evaluate.statistics import wilson_interval
+from classify.training.train import train
+from evaluate.statistics.intervals import wilson_interval
+from evaluate.studies import testing
 from featurize.errors import ModelError, UsageError
 from featurize.table import FeatureTable
 

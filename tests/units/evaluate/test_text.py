@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from classify.train import train
-from evaluate import testing
-from evaluate.comparison import compare
+from classify.training.train import train
 from evaluate.pairs import verdict_of
+from evaluate.report.text import aligned, difference_in_words, points_in_words, split_as_text
 from evaluate.scoretext import best_in_words, confusion_as_text, mistakes_as_text, scores_in_words
-from evaluate.text import aligned, difference_in_words, points_in_words, split_as_text
+from evaluate.studies import testing
+from evaluate.studies.compare import compare
 from featurize.table import FeatureTable
 
 

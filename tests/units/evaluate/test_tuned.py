@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from classify.folds import make_folds
-from classify.heads import fit_head, make_head
+from classify.heads.registry import fit_head, make_head
+from classify.heads.tuning import tune_head
 from classify.tuned import TunedHead
-from classify.tuning import tune_head
 from evaluate.cli import main
-from evaluate.comparison import compare
-from evaluate.crossval import cross_validate
+from evaluate.scores.crossval import cross_validate
+from evaluate.studies.compare import compare
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 

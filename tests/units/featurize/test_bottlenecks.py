@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from featurize import BottleheadError, FeatureTable
-from featurize.bottlenecks import import_bottlenecks
 from featurize.cli import main
-from featurize.extractors import extractor_from_metadata
+from featurize.extraction.bottlenecks import import_bottlenecks
+from featurize.registry import extractor_from_metadata
 
 
 @pytest.fixture

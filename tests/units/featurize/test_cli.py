@@ -13,7 +13,7 @@ from PIL import Image
 
 from featurize.cli import main
 from featurize.files import text_as_name
-from featurize.pixels import golden_image
+from featurize.photos.photo import golden_image
 from featurize.table import FeatureTable
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from featurize import contents as contents_module
-from featurize.contents import Content, FileIndex, read_image
-from featurize.decode import ImageRejected
 from featurize.errors import StoreError
+from featurize.photos import fileindex as contents_module
+from featurize.photos.decode import ImageRejected
+from featurize.photos.fileindex import Content, FileIndex, read_image
 
 
 @pytest.fixture

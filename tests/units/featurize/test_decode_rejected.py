@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from featurize.decode import MAX_PIXELS, ImageRejected
-from featurize.pixels import Photo, golden_image, resize
+from featurize.photos.decode import MAX_PIXELS, ImageRejected
+from featurize.photos.photo import Photo, golden_image, resize
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:

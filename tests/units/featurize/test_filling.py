@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featurize import contents as contents_module
+from featurize.extraction.run import run_extraction
 from featurize.extractors.base import Extractor
-from featurize.run import run_extraction
-from featurize.source import list_source
-from featurize.store import Store
+from featurize.photos import fileindex as contents_module
+from featurize.photos.source import list_source
+from featurize.store.store import Store
 
 N_PHOTOS = 300
 

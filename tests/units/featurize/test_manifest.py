@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from featurize.errors import SourceError
-from featurize.manifest import read_manifest
+from featurize.photos.manifest import read_manifest
 
 
 def rows(path):

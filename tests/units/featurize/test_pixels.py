@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from featurize.extractors import make_extractor
-from featurize.extractors.distort import DistortedPhoto, Distortion
-from featurize.pixels import Photo, decode_policy, golden_image, resize
+from featurize.photos.distort import DistortedPhoto, Distortion
+from featurize.photos.photo import Photo, decode_policy, golden_image, resize
+from featurize.registry import make_extractor
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:

@@ -17,15 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from featurize import contents as contents_module
-from featurize import scan as scan_module
 from featurize.errors import SourceError
+from featurize.extraction.run import run_extraction
 from featurize.extractors.base import Extractor
-from featurize.pixels import golden_image
-from featurize.run import run_extraction
-from featurize.scan import Scan, scan_source
-from featurize.source import list_source
-from featurize.store import Store
+from featurize.photos import fileindex as contents_module
+from featurize.photos import scan as scan_module
+from featurize.photos.photo import golden_image
+from featurize.photos.scan import Scan, scan_source
+from featurize.photos.source import list_source
+from featurize.store.store import Store
 
 
 class MeanColor(Extractor):
@@ -240,7 +240,7 @@ def test_a_photo_without_permission_is_rejected(tmp_path):
             folder.chmod(folder.stat().st_mode | 0o055)
     code = (
         "import os\n"
-        "from featurize.scan import scan_source\n"
+        "from featurize.photos.scan import scan_source\n"
         "scan_source(os.curdir)  # so that nothing is left to import without rights\n"
         "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"
         "print(scan_source(os.curdir).rejects)"

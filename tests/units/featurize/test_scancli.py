@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from featurize.cli import main
-from featurize.pixels import golden_image
-from featurize.scan import scan_source
+from featurize.photos.photo import golden_image
+from featurize.photos.scan import scan_source
 from featurize.scancli import scan_lines
 
 

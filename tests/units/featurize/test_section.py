@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from featurize import section as section_module
 from featurize.errors import StoreError
 from featurize.section import DESCRIPTION, ShardWriter
-from featurize.shard import image_keys
-from featurize.store import Store
+from featurize.store.shard import image_keys
+from featurize.store.store import Store
 from featurize.upkeep import verify_section
 
 FINGERPRINT = "ab" * 32

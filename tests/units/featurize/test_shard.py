@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featurize.shard import (
+from featurize.store.shard import (
     DamagedShard,
     image_keys,
     key_contents,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurize.errors import SourceError, UsageError
-from featurize.source import list_source
+from featurize.photos.source import list_source
 
 
 def touch(path: Path) -> Path:

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featurize import contents as contents_module
+from featurize.extraction.run import run_extraction
 from featurize.extractors.glcm import GLCM
-from featurize.run import run_extraction
-from featurize.source import list_source
-from featurize.store import Store, keep_graph, kept_graph, section_name
+from featurize.photos import fileindex as contents_module
+from featurize.photos.source import list_source
+from featurize.store.store import Store, keep_graph, kept_graph, section_name
 
 computed: Counter = Counter()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from featurize.table import FeatureTable
-from featurize.tablefile import read_table, table_batches
+from featurize.tableformat import read_table, table_batches
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".npz"])

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from featurize.extraction.run import run_extraction
 from featurize.extractors.base import GOLDEN_SHA256
-from featurize.run import run_extraction
-from featurize.shard import image_keys
-from featurize.source import list_source
-from featurize.store import Store
+from featurize.photos.source import list_source
+from featurize.store.shard import image_keys
+from featurize.store.store import Store
 from featurize.table import FeatureTable
 from featurize.upkeep import open_sections
 

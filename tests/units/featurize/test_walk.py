@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurize.files import name_as_text, text_as_name
-from featurize.walk import is_hidden, walk
+from featurize.photos.folders import is_hidden, walk
 
 
 def touch(path: Path) -> Path:
@@ -139,7 +139,7 @@ def test_a_folder_without_permission_is_closed_with_a_reason(tmp_path):
     touch(tmp_path / "secret/1.jpg")
     code = (
         "import os, sys\n"
-        "from featurize.walk import walk\n"
+        "from featurize.photos.folders import walk\n"
         "os.chmod(sys.argv[1] + '/secret', 0)\n"
         "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"
         "found = walk(os.curdir); print(found.names, found.closed)"

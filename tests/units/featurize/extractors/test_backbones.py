@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from featurize import BottleheadError, FeatureTable, InceptionV3, Store, extract
-from featurize.extractors import extractor_from_metadata
-from featurize.extractors.backbones import Backbone
 from featurize.extractors.keras_models import layer_names
-from featurize.extractors.networks import NETWORKS
-from featurize.pixels import Photo
+from featurize.networks.catalogue import NETWORKS
+from featurize.networks.keras_network import Backbone
+from featurize.photos.photo import Photo
+from featurize.registry import extractor_from_metadata
 
 pytestmark = pytest.mark.tensorflow
 

@@ -14,7 +14,7 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from featurize import GLCM, LBP, BottleheadError, make_extractor
-from featurize.extractors import extractor_from_metadata
+from featurize.registry import extractor_from_metadata
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from featurize import GLCM, BottleheadError, Distortion, FeatureTable, Store, extract
-from featurize.extractors.distort import DistortedPhoto
-from featurize.pixels import Photo, golden_image
-from featurize.run import run_extraction
-from featurize.source import list_source
+from featurize.extraction.run import run_extraction
+from featurize.photos.distort import DistortedPhoto
+from featurize.photos.photo import Photo, golden_image
+from featurize.photos.source import list_source
 
 SHAS = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(300)]
 

@@ -4,7 +4,7 @@ import pytest
 
 from featurize.errors import WeightsError
 from featurize.extractors.effects import check_effects
-from featurize.extractors.graphs import FrozenGraph
+from featurize.networks.graph_extractor import FrozenGraph
 
 pytestmark = pytest.mark.tensorflow
 

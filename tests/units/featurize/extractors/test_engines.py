@@ -11,10 +11,11 @@ from sklearn.base import clone
 
 from featurize import BottleheadError, InceptionV3, extract
 from featurize.cli import main
-from featurize.extractors import engines, extractor_from_metadata
-from featurize.extractors.backbones import Backbone
-from featurize.extractors.frozen import has_bfloat16
-from featurize.extractors.graphs import FrozenGraph
+from featurize.networks import engines
+from featurize.networks.graph_extractor import FrozenGraph
+from featurize.networks.keras_network import Backbone
+from featurize.networks.tensorflow_engine import has_bfloat16
+from featurize.registry import extractor_from_metadata
 
 pytestmark = pytest.mark.tensorflow
 SMALL = "mobilenet_0.25_128"
@@ -112,7 +113,7 @@ def test_a_table_records_the_engine_and_its_extractor_comes_back(photos, tmp_pat
 @pytest.mark.usefixtures("openvino")
 def test_a_kept_network_is_run_without_tensorflow(photos, tmp_path):
     code = (
-        "import sys; from featurize import extract; from featurize.extractors.backbones import Backbone\n"
+        "import sys; from featurize import extract; from featurize.networks.keras_network import Backbone\n"
         f"extract(sys.argv[2:], Backbone({SMALL!r}, 'random', engine='openvino'), store=sys.argv[1])\n"
         "assert 'openvino' in sys.modules and 'tensorflow' not in sys.modules"
     )

@@ -12,14 +12,14 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.utils import estimator_checks
 
 from featurize import GLCM, BottleheadError, Store, extract
-from featurize.extractors import frozen
-from featurize.extractors.backbones import Backbone, InceptionV3
-from featurize.extractors.frozen import FrozenFunction
-from featurize.extractors.graphs import FrozenGraph
 from featurize.extractors.keras_models import build_model, layer_names
-from featurize.extractors.networks import NETWORKS
-from featurize.pixels import Photo
-from featurize.store import keep_graph, kept_graph
+from featurize.networks import tensorflow_engine
+from featurize.networks.catalogue import NETWORKS
+from featurize.networks.graph_extractor import FrozenGraph
+from featurize.networks.keras_network import Backbone, InceptionV3
+from featurize.networks.tensorflow_engine import FrozenFunction
+from featurize.photos.photo import Photo
+from featurize.store.store import keep_graph, kept_graph
 
 pytestmark = pytest.mark.tensorflow
 SMALL = "mobilenet_0.25_128"
@@ -73,7 +73,7 @@ def test_vectors_equal_keras_whatever_the_batch(photos, name, layer):
     np.testing.assert_array_equal(extractor.set_params(batch_size=3).transform(photos[3::-1]), vectors[::-1])
 
 
-@pytest.mark.parametrize("n_photos", [frozen.WHOLE + 1, 2 * frozen.WHOLE + 3])
+@pytest.mark.parametrize("n_photos", [tensorflow_engine.WHOLE + 1, 2 * tensorflow_engine.WHOLE + 3])
 def test_the_halves_of_a_batch_give_the_vectors_of_one_run_and_of_each_photo_alone(photos, n_photos):
     extractor = Backbone(SMALL, "random")
     pixels = extractor.gather(
@@ -181,7 +181,7 @@ def test_the_weights_of_another_network_are_named(tmp_path, photos):
 
 def test_bfloat16_is_refused_where_the_processor_lacks_it(tmp_path, monkeypatch, photos):
     processor = tmp_path / "cpuinfo"
-    monkeypatch.setattr(frozen, "PROCESSOR", processor)
+    monkeypatch.setattr(tensorflow_engine, "PROCESSOR", processor)
     processor.write_text("flags : fpu avx512f avx512_vnni")
     with pytest.raises(BottleheadError, match="does not compute in bfloat16"):
         Backbone(SMALL, "random", precision="bfloat16").transform(photos[:1])
@@ -192,7 +192,7 @@ def test_bfloat16_is_refused_where_the_processor_lacks_it(tmp_path, monkeypatch,
         Backbone(SMALL, "random", precision="float16").fingerprint()
 
 
-@pytest.mark.skipif(not frozen.has_bfloat16(), reason="this processor has no bfloat16")
+@pytest.mark.skipif(not tensorflow_engine.has_bfloat16(), reason="this processor has no bfloat16")
 def test_bfloat16_changes_vectors_a_little_and_not_with_the_batch(photos):
     half = Backbone(SMALL, "random", precision="bfloat16")
     exact, vectors = Backbone(SMALL, "random").transform(photos), half.transform(photos)

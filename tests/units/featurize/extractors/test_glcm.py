@@ -10,7 +10,7 @@ from skimage.feature import graycomatrix
 
 from featurize import GLCM, BottleheadError
 from featurize.extractors.glcm import LONGER_SIDE, co_occurrences, grey_image
-from featurize.pixels import Photo
+from featurize.photos.photo import Photo
 
 # Haralick's own example image; level k of 4 is grey 64 k.
 LEVELS = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [0, 2, 2, 2], [2, 2, 3, 3]], dtype=np.uint8)

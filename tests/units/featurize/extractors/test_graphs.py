@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featurize import BottleheadError, extract, make_extractor
-from featurize.extractors import extractor_from_metadata
-from featurize.extractors.backbones import InceptionV3
 from featurize.extractors.graphdef import read_graph
-from featurize.extractors.graphs import FrozenGraph
-from featurize.extractors.known_graphs import trained_layer
+from featurize.networks.graph_extractor import FrozenGraph
+from featurize.networks.graph_file import trained_layer
+from featurize.networks.keras_network import InceptionV3
+from featurize.registry import extractor_from_metadata
 
 pytestmark = pytest.mark.tensorflow
 

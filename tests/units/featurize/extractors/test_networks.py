@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from featurize import BottleheadError, make_extractor
-from featurize.extractors.backbones import Backbone
 from featurize.extractors.keras_models import layer_names
-from featurize.extractors.networks import NETWORKS, find_network, scale_pixels
+from featurize.networks.catalogue import NETWORKS, find_network, scale_pixels
+from featurize.networks.keras_network import Backbone
 
 pytestmark = pytest.mark.tensorflow
 SMALL = ["mobilenet_0.25_128", "mobilenet_0.50_160", "mobilenet_v3_small"]

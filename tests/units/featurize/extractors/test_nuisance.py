@@ -6,7 +6,7 @@ from PIL import Image
 
 from featurize import Nuisance
 from featurize.extractors.nuisance import CAMERAS
-from featurize.pixels import golden_image
+from featurize.photos.photo import golden_image
 
 
 def named(image) -> dict[str, float]:

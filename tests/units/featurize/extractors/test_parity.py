@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from featurize import BottleheadError
-from featurize.decode import ImageRejected
-from featurize.extractors.backbones import Backbone
-from featurize.extractors.distort import DistortedPhoto, Distortion
-from featurize.extractors.frozen import decode_jpeg
-from featurize.extractors.parity import resize_corners, retrain_pixels
-from featurize.pixels import Photo
+from featurize.networks.keras_network import Backbone
+from featurize.networks.retrain_pixels import resize_corners, retrain_pixels
+from featurize.networks.tensorflow_engine import decode_jpeg
+from featurize.photos.decode import ImageRejected
+from featurize.photos.distort import DistortedPhoto, Distortion
+from featurize.photos.photo import Photo
 
 pytestmark = pytest.mark.tensorflow
 

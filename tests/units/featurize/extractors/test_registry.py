@@ -9,10 +9,10 @@ from sklearn.base import clone
 from sklearn.preprocessing import FunctionTransformer
 
 from featurize import GLCM, BottleheadError, FunctionExtractor, extract, make_extractor
-from featurize.extractors import FAMILIES, extractor_from_metadata
-from featurize.pixels import golden_image
-from featurize.run import run_extraction
-from featurize.source import list_source
+from featurize.extraction.run import run_extraction
+from featurize.photos.photo import golden_image
+from featurize.photos.source import list_source
+from featurize.registry import FAMILIES, extractor_from_metadata
 
 TEXTURE = [family for family in FAMILIES if family in ("glcm", "lbp", "color", "shape", "nuisance")]
 
@@ -71,7 +71,7 @@ def registered(tmp_path, monkeypatch):
     (site / "own_families.py").write_text(MODULE)
     (site / "own_families-1.0.dist-info" / "METADATA").write_text("Name: own-families\nVersion: 1.0\n")
     (site / "own_families-1.0.dist-info" / "entry_points.txt").write_text(
-        "[featurize.extractors]\nbrightness = own_families:brightness\n"
+        "[featurize.registry]\nbrightness = own_families:brightness\n"
         "middle = own_families:Middle\ncorner = own_families:Corner\n"
     )
     monkeypatch.syspath_prepend(str(site))

@@ -6,9 +6,9 @@ from PIL import Image
 
 from featurize import Store
 from featurize.errors import WeightsError
-from featurize.extractors.graphs import FrozenGraph
-from featurize.run import run_extraction
-from featurize.source import list_source
+from featurize.extraction.run import run_extraction
+from featurize.networks.graph_extractor import FrozenGraph
+from featurize.photos.source import list_source
 
 pytestmark = pytest.mark.tensorflow
 

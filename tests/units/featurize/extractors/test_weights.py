@@ -8,11 +8,11 @@ import h5py
 import numpy as np
 import pytest
 
-from featurize.contents import FileIndex
 from featurize.errors import WeightsError
 from featurize.extractors.downloads import Download
-from featurize.extractors.graphs import FrozenGraph
-from featurize.extractors.weights import find_weights, keras_cache, weights_at_hand
+from featurize.networks.graph_extractor import FrozenGraph
+from featurize.networks.weights import find_weights, keras_cache, weights_at_hand
+from featurize.photos.fileindex import FileIndex
 
 DOWNLOAD = Download("net_notop.h5", "http://127.0.0.1:9/net_notop.h5", "0" * 32, 88)
 

@@ -1,0 +1,1 @@
+"""Which classifiers are there, and how are they scaled, calibrated and tuned?"""

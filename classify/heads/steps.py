@@ -1,0 +1,287 @@
+"""Training step by step, for those who want to watch a head learn: retrain.py's loop on vectors."""
+
+import os
+import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from classify.failures import fit_failed
+from classify.folds import fewest_groups, make_folds
+from classify.heads.registry import make_head
+from classify.heads.spec import parse_head, with_params
+from classify.interrupts import interruptible
+from classify.summaries import EventWriter
+from featurize.errors import UsageError
+from featurize.terminal import log
+
+# Plain gradient descent on softmax regression, as retrain.py does it: a network without a hidden layer.
+SOFTMAX = {
+    "hidden_layer_sizes": "()",
+    "solver": "sgd",
+    "momentum": "0.0",
+    "nesterovs_momentum": "False",
+    "alpha": "0.0",
+}
+LEARNING_RATES = {"softmax": 0.01, "mlp": 0.001}
+LEAST = 1e-12  # a probability of 0 would cost infinity
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How to train step by step.
+
+    Attributes
+    ----------
+    steps : int
+        How many batches to learn from.
+    learning_rate : float, optional
+        By default 0.01 for softmax, as in retrain.py, and 0.001 for mlp.
+    batch_size : int
+        Photos per step. Each is drawn by first drawing a label, all with the same chance, and then one of its
+        photos, so that rare labels count as much as frequent ones.
+    validation_batch_size : int
+        Photos for the validation accuracy that is shown, drawn anew each time; -1 takes all.
+    eval_interval : int
+        Steps between two evaluations.
+    save_every : int
+        Steps between two copies that are kept of the best so far, each after an evaluation; 0 for none.
+    summaries : path, optional
+        Folder for TensorBoard: the runs ``train`` and ``validation``.
+    """
+
+    steps: int = 4000
+    learning_rate: float | None = None
+    batch_size: int = 100
+    validation_batch_size: int = 100
+    eval_interval: int = 10
+    save_every: int = 0
+    summaries: str | os.PathLike | None = None
+
+    def __post_init__(self) -> None:
+        least = {"steps": 1, "batch_size": 1, "validation_batch_size": 1, "eval_interval": 1, "save_every": 0}
+        given = {name: getattr(self, name) for name in least}
+        wrong = [
+            f"{name} {value}"
+            for name, value in given.items()
+            if not isinstance(value, int)
+            or (value < least[name] and (name, value) != ("validation_batch_size", -1))
+        ]
+        rate = self.learning_rate
+        if rate is not None and not (isinstance(rate, int | float) and 0 < rate < np.inf):
+            wrong.append(f"learning_rate {rate}")
+        if wrong:
+            raise UsageError(
+                f"steps cannot be made with {', '.join(wrong)}",
+                "give whole numbers from 1 (validation_batch_size -1 takes all, save_every 0 keeps none) and a "
+                "learning rate above 0",
+            )
+
+
+def step_head(head: Any, plan: Steps, *, widths: list[int] | None = None, seed: int = 0) -> Pipeline:
+    """The unfitted head to train step by step, from the spec of a softmax or an mlp.
+
+    Raises
+    ------
+    UsageError
+        If it is another head, or a parameter is unknown.
+    """
+    name, given = parse_head(head) if isinstance(head, str) else (type(head).__name__, {})
+    if name not in LEARNING_RATES or "class_weight" in given:
+        raise UsageError(
+            f"the head {head if isinstance(head, str) else name} cannot be trained step by step",
+            "give softmax or mlp, without class weights: steps draw all labels equally often",
+        )
+    rate = plan.learning_rate or LEARNING_RATES[name]
+    spec = "mlp" + head[len(name) :]
+    fixed = {"learning_rate_init": repr(rate), "batch_size": str(plan.batch_size)}
+    return make_head(
+        with_params(spec, {**(SOFTMAX if name == "softmax" else {}), **fixed}), widths=widths, seed=seed
+    )
+
+
+def fit_in_steps(
+    head: Pipeline,
+    X: np.ndarray,
+    y: np.ndarray,
+    training: np.ndarray,
+    validation: np.ndarray,
+    plan: Steps,
+    *,
+    seed: int = 0,
+    save: Callable[[Pipeline, int], None] | None = None,
+) -> tuple[Pipeline, dict[str, Any]]:
+    """Fit `head` step by step, and keep its best state: that with the lowest cross entropy on all of `validation`.
+
+    Parameters
+    ----------
+    head : Pipeline
+        From `step_head`; it is fitted in place.
+    X : array of shape (n_rows, n_features)
+    y : array of str, shape (n_rows,)
+    training, validation : arrays of int
+        Row numbers, see `divide_for_steps`.
+    plan : Steps
+    seed : int
+        Start of the drawing.
+    save : function of (head, step), optional
+        Called every ``plan.save_every`` steps with the best so far.
+
+    Returns
+    -------
+    head : Pipeline
+    course : dict
+        The plan, ``best_step``, its ``cross_entropy`` and ``accuracy`` on all validation photos, and
+        ``interrupted_at``, None unless Ctrl-C ended the training.
+    """
+    scaling, classifier = head.named_steps["scaling"], head.named_steps["classifier"]
+    scaling.fit(X[training])
+    run = _Run(classifier, scaling.transform(X), y, training, validation, plan, np.random.default_rng(seed))
+    interrupted = None
+    step = 0
+    with ExitStack() as stack, warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)  # of numbers that grow beyond all bounds; told below
+        writers = {}
+        if plan.summaries is not None:
+            for side in ("train", "validation"):
+                writers[side] = stack.enter_context(EventWriter(Path(plan.summaries) / side))
+        try:
+            for step in range(1, plan.steps + 1):
+                with interruptible():
+                    batch = run.learn()
+                saves = save is not None and plan.save_every and step % plan.save_every == 0
+                if saves or step % plan.eval_interval == 0 or step == plan.steps:
+                    run.evaluate(step, batch, writers)
+                if save is not None and saves and run.best_step:
+                    current = run.exchange(run.best)
+                    save(head, run.best_step)
+                    run.exchange(current)
+        except KeyboardInterrupt:
+            if not run.best_step:
+                raise
+            interrupted = step
+            log.warning(
+                "interrupted in step %d; the best so far is kept, that of step %d", step, run.best_step
+            )
+        except ValueError as error:  # scikit-learn's, when the weights have grown beyond all numbers
+            raise UsageError(f"step {step} failed: {error}", "give a lower --learning-rate") from error
+    if not run.best_step:
+        raise UsageError("no step gave probabilities that are numbers", "give a lower --learning-rate")
+    guessing = float(np.log(len(run.labels)))
+    if run.best_entropy > guessing:
+        log.warning(
+            "the best step, %d, has a cross entropy of %.3g, worse than the %.3g of guessing: give more steps, or "
+            "another learning rate than %g",
+            run.best_step, run.best_entropy, guessing, classifier.learning_rate_init,
+        )  # fmt: skip
+    run.exchange(run.best)
+    options = {key: value for key, value in asdict(plan).items() if key != "summaries"}
+    course = {
+        **options,
+        "learning_rate": classifier.learning_rate_init,
+        "best_step": run.best_step,
+        "cross_entropy": run.best_entropy,
+        "accuracy": run.best_accuracy,
+        "interrupted_at": interrupted,
+    }
+    return head, course
+
+
+def divide_for_steps(
+    y: np.ndarray, groups: np.ndarray, variant: np.ndarray, split: np.ndarray, *, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to learn from and photos to validate on.
+
+    The validation rows of the split, where it has any; otherwise about a tenth of the photos, groups kept
+    together.
+
+    Returns
+    -------
+    training, validation : arrays of int
+        No group is on both sides, and `validation` holds no distorted copies.
+    """
+    aside = split.astype(str) == "validation"
+    if aside.any():
+        validation = np.flatnonzero(aside & (variant == 0))
+        training = np.flatnonzero(~aside & ~np.isin(groups, groups[validation]))
+        lost = sorted(set(y.tolist()) - set(y[training].tolist()))
+        if len(validation) == 0 or lost:
+            raise UsageError(
+                f"the split leaves {len(validation)} photos for validation and no {', '.join(lost) or 'lack'} "
+                "for training",
+                "divide anew with `evaluate split`",
+            )
+    else:
+        n_folds = min(10, max(2, fewest_groups(y, groups, variant)[1]))
+        fold = make_folds(y, groups, variant, n_folds=n_folds, seed=seed)[0]
+        training, validation = fold.training, fold.testing
+        log.info("the table has no validation rows: %d photos are set aside to validate on", len(validation))
+    return training, validation
+
+
+class _Run:
+    """The state of a training: what is learnt from, and the best so far."""
+
+    def __init__(self, classifier, X, y, training, validation, plan, rng):
+        self.classifier, self.X, self.plan, self.rng = classifier, X, plan, rng
+        self.labels, self.y = np.unique(y[training]), y
+        self.rows = [training[y[training] == label] for label in self.labels]
+        self.validation = validation
+        self.best: tuple[list, list] = ([], [])
+        self.best_step, self.best_entropy, self.best_accuracy = 0, np.inf, 0.0
+
+    def learn(self) -> np.ndarray:
+        """One step on photos of labels that are drawn equally often; returns their rows."""
+        drawn = self.rng.integers(len(self.labels), size=self.plan.batch_size)
+        batch = np.array([self.rng.choice(self.rows[label]) for label in drawn])
+        try:
+            self.classifier.partial_fit(self.X[batch], self.y[batch], classes=self.labels)
+        except (AttributeError, TypeError, ValueError) as error:  # of a solver that takes no steps, for one
+            reason = error.__cause__ if isinstance(error.__cause__, Exception) else error
+            raise fit_failed(self.classifier, reason, "cannot be trained in steps") from error
+        self.classifier.loss_curve_.clear()  # a number per step, which would double the size of the model
+        return batch
+
+    def evaluate(self, step: int, batch: np.ndarray, writers: dict[str, EventWriter]) -> None:
+        accuracy, entropy = self._scores(batch)
+        all_accuracy, all_entropy = self._scores(self.validation)
+        if all_entropy < self.best_entropy:
+            copies = (
+                [one.copy() for one in self.classifier.coefs_],
+                [one.copy() for one in self.classifier.intercepts_],
+            )
+            self.best, self.best_step = copies, step
+            self.best_entropy, self.best_accuracy = all_entropy, all_accuracy
+        shown = self.plan.validation_batch_size
+        if shown == -1:
+            validated, validated_entropy = all_accuracy, all_entropy
+        else:
+            validated, validated_entropy = self._scores(self.rng.choice(self.validation, shown))
+        for side, values in (("train", (accuracy, entropy)), ("validation", (validated, validated_entropy))):
+            if side in writers:
+                writers[side].scalars(step, dict(zip(("accuracy", "cross_entropy"), values, strict=True)))
+        log.info(
+            "step %d: train accuracy %.1f %%, cross entropy %.6f, validation accuracy %.1f %% (N=%d)",
+            step,
+            100 * accuracy,
+            entropy,
+            100 * validated,
+            len(self.validation) if shown == -1 else shown,
+        )
+
+    def exchange(self, weights: tuple[list, list]) -> tuple[list, list]:
+        """Put these weights into the classifier; returns those that it had."""
+        current = self.classifier.coefs_, self.classifier.intercepts_
+        self.classifier.coefs_, self.classifier.intercepts_ = weights
+        return current
+
+    def _scores(self, rows: np.ndarray) -> tuple[float, float]:
+        probabilities = self.classifier.predict_proba(self.X[rows])
+        codes = np.searchsorted(self.labels, self.y[rows])
+        chance = np.clip(probabilities[np.arange(len(rows)), codes], LEAST, None)
+        return float((probabilities.argmax(axis=1) == codes).mean()), float(-np.log(chance).mean())

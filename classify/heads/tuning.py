@@ -1,0 +1,271 @@
+"""Search the parameters of a head, on photos that were not trained on."""
+
+import itertools
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from classify.folds import Fold, fewest_groups, make_folds
+from classify.heads.registry import fit_head, make_head
+from classify.heads.spec import parse_head, with_params
+from featurize.errors import BottleheadError, UsageError
+from featurize.terminal import log, progress
+
+# What a search tries, per head. Every combination is a candidate; what the spec itself sets is not searched.
+GRIDS: Mapping[str, Mapping[str, tuple]] = {
+    "softmax": {"C": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)},
+    "svm": {"C": (1.0, 10.0, 100.0), "gamma": ("scale", 0.002, 0.007, 0.1)},
+    "linear-svm": {"C": (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)},
+    "mlp": {"alpha": (0.1, 1.0, 10.0), "hidden_layer_sizes": ((100,), (300,))},
+    "knn": {"n_neighbors": (3, 5, 10, 20, 40)},
+    "naive-bayes": {"var_smoothing": (1e-9, 1e-3, 1e-2, 1e-1, 1.0)},
+    "lda": {"shrinkage": ("auto", 0.1, 0.3, 0.6, 0.9)},
+    "random-forest": {"max_features": ("sqrt", 0.1), "min_samples_leaf": (1, 3, 10)},
+    "gradient-boosting": {"learning_rate": (0.03, 0.1, 0.3), "max_leaf_nodes": (7, 31)},
+    "dummy": {},
+}
+SCORES = ("log-loss", "accuracy")
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What a search found.
+
+    Attributes
+    ----------
+    head : str
+        The spec with the chosen parameters.
+    by : str
+        ``"log-loss"`` or ``"accuracy"``.
+    n_folds : int
+    trail : list of dict
+        One per candidate, in the order of the grid: ``params``, and ``log_loss`` and ``accuracy`` over all
+        photos, each scored by a head that had not seen it; or ``error``, where the candidate failed.
+    """
+
+    head: str
+    by: str
+    n_folds: int
+    trail: list[dict[str, Any]]
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The candidate of the trail that was chosen."""
+        return self.trail[_best(self.trail, self.by, self.head)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        return {"head": self.head, "by": self.by, "n_folds": self.n_folds, "trail": self.trail}
+
+
+def tune_head(
+    head: str,
+    X: np.ndarray,
+    y: np.ndarray,
+    groups: np.ndarray | None = None,
+    variant: np.ndarray | None = None,
+    *,
+    widths: Sequence[int] | None = None,
+    seed: int = 0,
+    by: str = "log-loss",
+    n_folds: int = 5,
+    share: bool = True,
+) -> Tuning:
+    """The best parameters of a registered head, by cross-validation within these rows.
+
+    Parameters
+    ----------
+    head : str
+        A registered name with a grid, with or without parameters; those that are given are kept.
+    X : array of shape (n_rows, n_features)
+    y : array of str, shape (n_rows,)
+    groups, variant : arrays of int, shape (n_rows,), optional
+        ``table.groups`` and ``table.variant``: groups stay together, variants are never scored.
+    widths : sequence of int, optional
+        ``table.widths(features)``, see `make_head`.
+    seed : int
+        Start of the shuffling of the folds and of the head.
+    by : {"log-loss", "accuracy"}
+        What decides. Of equals the other one decides, then the order of the grid. Log loss tells candidates
+        apart that make the same decisions with other confidence, and is less at the mercy of single photos.
+    n_folds : int
+        Fewer where a label stands in fewer groups.
+    share : bool
+        Fit an RBF SVM on distances that all candidates and folds share. False multiplies the vectors anew
+        for every fit: slower by an order of magnitude, and the same decisions (tests/benchmarks/tune_svm.py).
+
+    Returns
+    -------
+    Tuning
+
+    Raises
+    ------
+    UsageError
+        If there is nothing to search, or no candidate could be fitted.
+
+    Notes
+    -----
+    The score of the chosen candidate flatters, for it was the best of several on these very photos. Believe
+    `evaluate.compare` with ``tune``, which searches within each training side.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> X, y = rng.normal(size=(60, 5)), np.repeat(["fern", "moss"], 30)
+    >>> found = tune_head("knn", X + (y == "moss")[:, None], y)
+    >>> found.head
+    'knn:n_neighbors=10'
+    """
+    check_search(head, by)
+    candidates = list(candidate_params(head))
+    specs = [with_params(head, {key: _text(value) for key, value in one.items()}) for one in candidates]
+    y = np.asarray(y).astype(str)
+    groups = np.arange(len(y)) if groups is None else np.asarray(groups)
+    variant = np.zeros(len(y), dtype=np.int64) if variant is None else np.asarray(variant)
+    n_folds = min(n_folds, max(2, fewest_groups(y, groups, variant)[1]))
+    folds = make_folds(y, groups, variant, n_folds=n_folds, seed=seed)
+    heads = [make_head(spec, widths=widths, seed=seed) for spec in specs]
+    fits = _fits(heads, X, y, groups, variant, widths, share)
+    found: list[list[np.ndarray]] = [[] for _ in heads]
+    failed: dict[int, str] = {}
+    with (
+        progress(len(folds) * len(heads), f"tuning {parse_head(head)[0]}", unit="fit") as bar,
+        _one_complaint(),
+    ):
+        for fold in folds:
+            for number, probabilities in enumerate(fits(fold)):
+                if isinstance(probabilities, str):
+                    failed[number] = probabilities
+                else:
+                    found[number].append(probabilities)
+                bar.update()
+    truth = y[np.concatenate([fold.testing for fold in folds])]
+    trail = [
+        {
+            "params": params,
+            **({"error": failed[i]} if i in failed else _scores(truth, np.concatenate(found[i]))),
+        }
+        for i, params in enumerate(candidates)
+    ]
+    return Tuning(specs[_best(trail, by, head)], by, n_folds, trail)
+
+
+def check_search(head: Any, by: str) -> None:
+    """Refuse, before any work, a search that cannot be.
+
+    Raises
+    ------
+    UsageError
+        If `by` is no score, or there is nothing to search.
+    """
+    if by not in SCORES:
+        raise UsageError(f"a search by {by!r} was asked for", f"search by {' or '.join(SCORES)}")
+    next(candidate_params(head))
+
+
+def candidate_params(head: Any) -> Iterator[dict[str, Any]]:
+    """The parameters of each candidate of a search, in the order of the grid.
+
+    >>> list(candidate_params("svm:C=3"))
+    [{'gamma': 'scale'}, {'gamma': 0.002}, {'gamma': 0.007}, {'gamma': 0.1}]
+
+    Raises
+    ------
+    UsageError
+        If the head has no grid, or its spec sets all that would be searched.
+    """
+    name, given = parse_head(head) if isinstance(head, str) else (type(head).__name__, {})
+    # In steps softmax is an mlp without a hidden layer, and knows no C.
+    searched = {} if name == "softmax" and "steps" in given else GRIDS.get(name, {})
+    grid = {key: values for key, values in searched.items() if key not in given}
+    if not grid:
+        with_grid = ", ".join(name for name, grid in GRIDS.items() if grid)
+        raise UsageError(
+            f"the head {head} sets all that would be searched"
+            if searched
+            else f"{head if isinstance(head, str) else name} has no search grid",
+            f"heads with a grid are {with_grid}; see `classify heads`",
+        )
+    for values in itertools.product(*grid.values()):
+        yield dict(zip(grid, values, strict=True))
+
+
+def has_grid(head: Any) -> bool:
+    """Whether there is something to search: a registered head, whose spec leaves a searched parameter open."""
+    try:
+        return next(candidate_params(head), None) is not None
+    except UsageError:
+        return False
+
+
+def _fits(heads, X, y, groups, variant, widths, share) -> Callable[[Fold], Iterator[np.ndarray | str]]:
+    """A function that fits every head on one fold: probabilities of its testing rows, or why there are none."""
+    from classify.gram import Distances, can_share, on_rows
+
+    shared = Distances(X, widths) if share and all(can_share(head, len(X)) for head in heads) else None
+    numbers = np.arange(len(X))[:, None]
+
+    def fits(fold: Fold) -> Iterator[np.ndarray | str]:
+        gram = shared and shared.scaled(heads[0].named_steps["scaling"], fold.training)
+        rows = fold.training
+        for head in heads:
+            mine, vectors = (on_rows(head, gram), numbers) if gram else (head, X)
+            try:
+                fitted = fit_head(mine, vectors[rows], y[rows], groups[rows], variant[rows])
+                yield np.asarray(fitted.predict_proba(vectors[fold.testing]), dtype=np.float64)
+            except BottleheadError:
+                raise
+            except ValueError as error:  # such as more neighbours than photos: the others may still do
+                yield (str(error).splitlines() or [type(error).__name__])[0]
+
+    return fits
+
+
+def _scores(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    from sklearn.metrics import log_loss
+
+    labels = np.unique(truth)
+    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)  # float32 sums to 1 only nearly
+    return {
+        "log_loss": float(log_loss(truth, probabilities, labels=labels)),
+        "accuracy": float((labels[probabilities.argmax(axis=1)] == truth).mean()),
+    }
+
+
+def _best(trail: list[dict[str, Any]], by: str, head: str) -> int:
+    scored = [i for i, one in enumerate(trail) if "error" not in one]
+    if not scored:
+        raise UsageError(
+            f"no candidate of the search for {head} could be fitted: {trail[0]['error']}",
+            "add photos, or train without --tune",
+        )
+    order = [("log_loss", 1), ("accuracy", -1)]
+    keys = order if by == "log-loss" else order[::-1]
+    return min(scored, key=lambda i: [sign * trail[i][key] for key, sign in keys])
+
+
+@contextmanager
+def _one_complaint() -> Iterator[None]:
+    """What heads warn of during the search, counted and said once."""
+    count = 0
+
+    def counted(record: logging.LogRecord) -> bool:
+        nonlocal count
+        count += record.levelno == logging.WARNING
+        return record.levelno != logging.WARNING
+
+    log.addFilter(counted)
+    try:
+        yield
+    finally:
+        log.removeFilter(counted)
+    if count:
+        log.info("%d fits of the search stopped before they converged", count)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else repr(value)

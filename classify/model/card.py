@@ -1,0 +1,130 @@
+"""The model card: what a model is, where it comes from, and what it needs, on one screen."""
+
+from typing import Any
+
+from classify.model.model import Model
+from classify.model.outliers import FALSE_ALARMS
+from featurize.columns import columns_taken, padded
+from featurize.terminal import printable
+
+
+def model_card(model: Model, size: int | None = None) -> str:
+    """A text for people.
+
+    Parameters
+    ----------
+    model : Model
+    size : int, optional
+        Bytes on disk.
+    """
+    training = model.training
+    photos = training.get("photos_per_label") or {}
+    lines = [
+        f"head      {training.get('head', type(model.head).__name__)}",
+        f"features  {model.features}",
+    ]
+    for part, width in zip(model.parts, model.widths, strict=True):
+        lines += _features_lines(part, width, model.described.get(part))
+    lines.append(f"labels    {len(model.labels)}")
+    longest = max(map(columns_taken, model.labels))
+    for label in model.labels:
+        # Of a graph that somebody else trained, nobody knows how many.
+        known = f"  {_count(photos[label], 'training photo')}" if photos.get(label) is not None else ""
+        lines.append(f"  {padded(label, longest) if known else label}{known}")
+    if model.operating_point is not None:
+        lines += ["decides", f"  {model.operating_point}"]
+    lines += ["scores", f"  {_scores(training)}"]
+    if model.relabel is not None:
+        lines.append("relabelled before training")
+        lines += [f"  {old} → {new or '(dropped)'}" for old, new in sorted(model.relabel.items())]
+    lines.append("training")
+    rows, n_photos = training.get("rows"), training.get("photos")
+    if rows is not None and n_photos is not None:
+        copies = (
+            f" and {_count(rows - n_photos, 'distorted copy', 'distorted copies')}" if rows > n_photos else ""
+        )
+        lines.append(f"  data      {_count(n_photos, 'photo')}{copies}; digest {training.get('data_digest')}")
+    if training.get("seed") is not None:
+        lines.append(f"  seed      {training['seed']}")
+    took = f", {training['seconds']} s" if training.get("seconds") is not None else ""
+    lines.append(f"  date      {training.get('date')}{took}")
+    if training.get("tuning"):
+        lines += _tuning_lines(training["tuning"])
+    versions = training.get("versions") or {}
+    lines.append(f"  versions  {', '.join(f'{name} {version}' for name, version in versions.items())}")
+    if training.get("trust"):
+        lines.append(f"  trusted   {', '.join(training['trust'])} (loading needs --trust for each)")
+    lines += _outlier_lines(model)
+    if size is not None:
+        lines.append(f"size      {size / 1e6:.1f} MB" if size >= 1e5 else f"size      {size / 1e3:.1f} kB")
+    return "".join(printable(line) + "\n" for line in lines)
+
+
+def _features_lines(part: str, width: int, entry: dict[str, Any] | None) -> list[str]:
+    lines = [f"  {part}, {width} numbers per photo"]
+    if not entry:
+        return [*lines, "    how they were made is not known: predicts on tables only"]
+    lines.append(f"    fingerprint  {entry.get('fingerprint')}")
+    weights = entry.get("weights")
+    if weights:
+        lines.append(f"    weights      {_in_words({k: v for k, v in weights.items() if v is not None})}")
+    for key, value in sorted((entry.get("description") or {}).items()):
+        if key != "weights" or not weights:
+            lines.append(f"    {key:<11}  {_in_words(value)}")
+    return lines
+
+
+def _in_words(value: Any) -> str:
+    """``alpha over white, version 1`` for a mapping, ``0, 45, 90`` for a list."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_in_words(one)}" for key, one in sorted(value.items()))
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_in_words, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _scores(training: dict[str, Any]) -> str:
+    course, scores = training.get("steps") or {}, training.get("scores")
+    if "accuracy" in course:
+        return (
+            f"accuracy {course['accuracy']:.3f}, cross entropy {course['cross_entropy']:.3f} on the photos set aside "
+            f"to validate on, after step {course['best_step']} of {course['steps']}"
+        )
+    if not scores:
+        return "none from training; `evaluate compare` measures them on photos not trained on"
+    where = ", ".join(
+        _count(scores[key], key.removesuffix("s")) for key in ("photos", "folds") if key in scores
+    )
+    chosen = "; they chose its parameters too, so a little too good" if training.get("tuning") else ""
+    numbers = f"accuracy {scores['accuracy']:.3f}, log loss {scores['log_loss']:.3f}"
+    return f"{numbers} on photos not trained on ({where}){chosen}"
+
+
+def _outlier_lines(model: Model) -> list[str]:
+    if model.outliers is None:
+        return ["outliers  not told: too few training photos, or none are known"]
+    kept, known, quantiles = len(model.outliers.vectors), model.outliers.photos, model.outliers.percentiles
+    return [
+        "outliers",
+        f"  beyond    {model.outliers.threshold:.4g} from the fifth nearest training photo, as "
+        f"{100 * FALSE_ALARMS:.0f} % of photos like those of the training are",
+        f"  usual     {quantiles[50]:.4g}; nine in ten {quantiles[5]:.4g} to {quantiles[95]:.4g}",
+        f"  kept      {kept} of {_count(known, 'training vector')}",
+    ]
+
+
+def _tuning_lines(tuning: dict[str, Any]) -> list[str]:
+    lines = [f"  tuned     by {tuning['by']} on {tuning['n_folds']} folds: {tuning['head']}"]
+    for one in tuning["trail"]:
+        params = ", ".join(f"{key}={value}" for key, value in one["params"].items())
+        scores = (
+            f"log loss {one['log_loss']:.4f}, accuracy {one['accuracy']:.4f}"
+            if "log_loss" in one
+            else one["error"]
+        )
+        lines.append(f"    {params}: {scores}")
+    return lines
+
+
+def _count(number: int, noun: str, plural: str | None = None) -> str:
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"

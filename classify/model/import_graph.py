@@ -1,0 +1,117 @@
+"""Somebody's trained TensorFlow for Poets graph as a model: its frozen part the extractor, its last layer the head."""
+
+import datetime
+import hashlib
+import importlib.metadata
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classify.model.model import Model
+from featurize.errors import ModelError, UsageError
+from featurize.networks.graph_extractor import FrozenGraph
+from featurize.networks.graph_file import trained_layer
+from featurize.photos.photo import Photo, golden_image
+
+
+def import_graph(graph: str | os.PathLike, labels: str | os.PathLike, **options: Any) -> Model:
+    """A model that gives the probabilities that a graph of retrain.py gives.
+
+    Parameters
+    ----------
+    graph : path
+        ``retrained_graph.pb`` (``output_graph.pb``): a frozen network, and the layer that retrain.py trained.
+    labels : path
+        ``retrained_labels.txt`` (``output_labels.txt``): one label a line, in the order of its outputs.
+    **options
+        ``input``, ``size``, ``mean`` and ``std`` of a graph whose network is not recognised; see `FrozenGraph`.
+
+    Returns
+    -------
+    Model
+        Its features are the graph's own, with ``parity="retrain"``; its head is a `LogisticRegression` that
+        holds the final weights and biases. The labels are sorted, as in every model.
+
+    Raises
+    ------
+    ModelError
+        If retrain.py has trained no layer of the graph, the layer holds numbers that are not finite, or the
+        labels do not fit it.
+    WeightsError
+        If the graph is missing, is none, or does more than compute (nothing of it is run then).
+    """
+    extractor = FrozenGraph(graph, parity="retrain", **options)
+    nodes = extractor.graph()
+    layer = trained_layer(nodes)
+    if layer is None:
+        raise ModelError(
+            f"{graph} holds no layer that retrain.py trained",
+            "give a retrained_graph.pb; for a network alone, use it with `featurize extract --features FILE.pb`",
+        )
+    try:
+        weights, biases = nodes[layer.weights].floats(), nodes[layer.biases].floats()
+    except ValueError as error:
+        raise ModelError(f"{graph} cannot be read: {error}", "it may be a quantized graph") from error
+    names = _read_labels(Path(labels))
+    if len(names) != len(biases):
+        raise ModelError(
+            f"{labels} holds {len(names)} labels, and {graph} tells {len(biases)} apart",
+            "give the labels file that retrain.py wrote together with the graph",
+        )
+    golden = extractor.vectors([extractor.prepare(Photo.from_array(golden_image()))])[0]
+    if not (np.isfinite(weights).all() and np.isfinite(biases).all()):
+        raise ModelError(
+            f"{graph} cannot be used: weights of its trained layer are not finite (NaN or infinity)",
+            "its training went astray; train again, with a smaller learning rate",
+        )
+    return Model(
+        head=_head(weights, biases, names),
+        features=extractor.name,
+        widths=[len(golden)],
+        described={extractor.name: extractor.record(golden)},
+        training=_summary(Path(graph), names),
+    )
+
+
+def _read_labels(path: Path) -> list[str]:
+    if not path.is_file():
+        raise UsageError(f"there is no labels file {path}", "give the text file with one label a line")
+    try:
+        names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is no text in UTF-8", "give the text file with one label a line") from error
+    names = [name for name in names if name]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(f"{path} names {', '.join(twice)} twice", "give each label one line")
+    return names
+
+
+def _head(weights: np.ndarray, biases: np.ndarray, names: list[str]) -> Any:
+    """softmax(x @ weights + biases) as scikit-learn has it."""
+    from sklearn.linear_model import LogisticRegression
+
+    order = np.argsort(names)
+    coefficients = weights.T[order].astype(np.float64)
+    intercepts = biases[order].astype(np.float64)
+    if len(names) == 2:
+        # Two labels have one score there: how much more the second one has.
+        coefficients, intercepts = np.diff(coefficients, axis=0), np.diff(intercepts)
+    head = LogisticRegression()
+    head.classes_ = np.array(names)[order]
+    head.coef_, head.intercept_ = coefficients, intercepts
+    head.n_features_in_ = coefficients.shape[1]
+    head.n_iter_ = np.zeros(1, dtype=np.int32)
+    return head
+
+
+def _summary(graph: Path, names: list[str]) -> dict[str, Any]:
+    return {
+        "head": f"softmax, trained by retrain.py ({graph.name})",
+        "imported": {"graph": graph.name, "sha256": hashlib.sha256(graph.read_bytes()).hexdigest()},
+        "photos_per_label": dict.fromkeys(sorted(names)),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": {"bottlehead": importlib.metadata.version("bottlehead")},
+    }

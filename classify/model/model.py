@@ -1,0 +1,218 @@
+"""A model: a fitted head, together with everything needed to use it on a new photo."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featurize.errors import ModelError
+from featurize.table import FeatureTable
+
+if TYPE_CHECKING:
+    from classify.model.outliers import Outliers
+    from classify.training.thresholds import OperatingPoint
+
+
+@dataclass(eq=False)
+class Model:
+    """A fitted head and what it was trained on; made by `classify.train_model`, kept by
+    `classify.save_model`.
+
+    Parameters
+    ----------
+    head : classifier
+        Fitted, with ``predict_proba``.
+    features : str
+        The vectors it takes, as `FeatureTable.select` names them: ``"inception_v3+glcm"``.
+    widths : list of int
+        The width of each part of `features`.
+    described : dict
+        Per part of `features`, how its vectors were made: the table's ``metadata["features"]`` entry.
+        Parts that the table did not describe are missing.
+    relabel : dict or None
+        New label by label, where the training labels were changed first.
+    training : dict
+        A summary: rows, photos per label, head spec, seed, data digest, library versions, date.
+    hashes : array of uint64, sorted
+        The last 8 bytes of the SHA-256 of each training image.
+    outliers : Outliers or None
+        Tells photos that look like nothing in the training; None where they were too few, or unknown.
+    operating_point : OperatingPoint or None
+        From which probability on one label is given; None where the most probable label always is.
+    """
+
+    head: Any
+    features: str
+    widths: list[int]
+    described: dict[str, dict[str, Any]] = field(default_factory=dict)
+    relabel: dict[str, str] | None = None
+    training: dict[str, Any] = field(default_factory=dict)
+    hashes: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
+    outliers: "Outliers | None" = None
+    operating_point: "OperatingPoint | None" = None
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels that it tells apart, in the order of the probabilities."""
+        return [str(label) for label in self.head.classes_]
+
+    @property
+    def parts(self) -> list[str]:
+        """The features it takes, one by one."""
+        return self.features.split("+") if len(self.widths) > 1 else [self.features]
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """A probability per label.
+
+        Parameters
+        ----------
+        X : array of shape (n_rows, sum(widths))
+            ``table.select(model.features)``; see `check_table` for whether the table fits.
+
+        Returns
+        -------
+        array of shape (n_rows, n_labels), float64
+            Rows sum to 1.
+
+        Raises
+        ------
+        ModelError
+            If the vectors are wider or narrower than those of the training, or what comes out are no numbers.
+        """
+        X = np.asarray(X)
+        if X.ndim != 2 or X.shape[1] != sum(self.widths):
+            raise ModelError(
+                f"the model takes vectors of shape (n, {sum(self.widths)}), and was given shape {X.shape}",
+                f"give table.select({self.features!r})",
+            )
+        if len(X) == 0:
+            return np.empty((0, len(self.labels)))
+        with np.errstate(all="ignore"):
+            probabilities = np.asarray(self.head.predict_proba(X), dtype=np.float64)
+        if probabilities.shape != (len(X), len(self.labels)) or not np.isfinite(probabilities).all():
+            raise ModelError(
+                "the model gives no probabilities for these vectors", "check the vectors, or train it again"
+            )
+        return probabilities
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """The label of each row, the most probable one or by the operating point, shape (n_rows,)."""
+        return np.array(self.labels, dtype=object)[self.decide(self.predict_proba(X))]
+
+    def decide(self, probabilities: np.ndarray) -> np.ndarray:
+        """From probabilities, shape (n_rows, n_labels), the column of the label that each row is given."""
+        if self.operating_point is None:
+            return probabilities.argmax(axis=1)
+        return self.operating_point.decide(probabilities, self.labels)
+
+    def seen(self, sha256: Iterable[str | None]) -> np.ndarray:
+        """Whether each image, by its SHA-256 in hex, was among the training images.
+
+        Returns
+        -------
+        array of bool, shape (n_images,)
+            False where the content is unknown (None). Two images share these 8 bytes by chance once
+            in 10^19 pairs.
+        """
+        return np.array([short_hash(one) in self._known for one in sha256], dtype=bool)
+
+    @property
+    def _known(self) -> set[int]:
+        if not hasattr(self, "_hash_set"):
+            self._hash_set = set(self.hashes.tolist())
+        return self._hash_set
+
+    def check_table(self, table: FeatureTable) -> None:
+        """Refuse a table whose vectors were made otherwise than those of the training.
+
+        Raises
+        ------
+        ModelError
+            If the table lacks features of the model, or they were made with other weights, another layer,
+            other preprocessing: the message names each difference.
+        """
+        missing = [part for part in self.parts if part not in table.vectors]
+        if missing:
+            raise ModelError(
+                f"the model needs the features {', '.join(missing)}; the table has "
+                f"{', '.join(table.features) or 'none'}",
+                f"extract them with `featurize extract --features {' '.join(self.parts)}`",
+            )
+        for part, width in zip(self.parts, self.widths, strict=True):
+            entry = table.metadata["features"].get(part, {})
+            self.check_description(part, entry, "the table", table.vectors[part].shape[1], width)
+
+    def check_extractor(self, part: str, extractor: Any) -> None:
+        """Refuse an extractor that would make other vectors than those of the training; see `check_table`."""
+        try:
+            entry = {"fingerprint": extractor.fingerprint(), "description": extractor.description()}
+        except TypeError as error:  # parameters of a wrong kind: somebody edited the model
+            raise ModelError(
+                f"the features {part} cannot be made as the model describes them: {error}",
+                "extract them again, and train again on them",
+            ) from error
+        self.check_description(part, entry, "here", extractor.width, self.widths[self.parts.index(part)])
+
+    def check_description(
+        self, part: str, entry: Mapping[str, Any], where: str, width: int, own: int
+    ) -> None:
+        """Refuse features of another width or fingerprint than the model's `part`."""
+        mine = self.described.get(part, {})
+        if width == own and mine.get("fingerprint") == entry.get("fingerprint"):
+            return
+        differences = describe_differences(mine.get("description") or {}, entry.get("description") or {})
+        if width != own:
+            differences.insert(0, f"width {own} in the model, {width} {_in(where)}")
+        if not differences:
+            differences = [f"fingerprint {_short(mine)} in the model, {_short(entry)} {_in(where)}"]
+        raise ModelError(
+            f"the features {part} are not those that the model was trained on: {'; '.join(differences)}",
+            "extract with the settings of the model (`classify show MODEL` lists them), or train again on these",
+        )
+
+
+def _in(where: str) -> str:
+    return where if where == "here" else f"in {where}"
+
+
+def _short(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("fingerprint") or "unknown")[:12]
+
+
+def describe_differences(ours: Any, theirs: Any, name: str = "") -> list[str]:
+    """Where two extractor descriptions differ, one text per difference.
+
+    >>> describe_differences({"layer": "mixed8", "resize": {"size": 299}}, {"layer": "mixed8", "resize": {"size": 224}})
+    ['resize.size was 299, is now 224']
+    """
+    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+        found = []
+        for key in sorted({*ours, *theirs}):
+            inner = f"{name}.{key}" if name else str(key)
+            found += describe_differences(ours.get(key), theirs.get(key), inner)
+        return found
+    return [] if ours == theirs else [f"{name} was {_shown(ours)}, is now {_shown(theirs)}"]
+
+
+def _shown(value: Any) -> str:
+    text = "not set" if value is None else str(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def short_hash(sha256: str | None) -> int | None:
+    """The last 8 bytes of a SHA-256 in hex as an integer; None if there is none.
+
+    >>> short_hash("0" * 48 + "00000000000000ff")
+    255
+    """
+    if sha256 is None or not re.fullmatch("[0-9a-f]{64}", sha256):
+        return None
+    return int(sha256[-16:], 16)
+
+
+def short_hashes(sha256: Sequence[str | None] | np.ndarray) -> np.ndarray:
+    """The distinct short hashes of the images whose content is known, sorted, as uint64."""
+    known = {short for short in map(short_hash, sha256) if short is not None}
+    return np.array(sorted(known), dtype=np.uint64)

@@ -1,0 +1,300 @@
+"""A model as one file, which cannot run code when it is loaded.
+
+The file is a zip of exactly three members, all stored without compression:
+
+- ``model.json``: the protocol number and everything of `Model` but what follows;
+- ``head.skops``: the fitted head in the format of skops, which names the types it needs, so that they can be
+  checked before one of them is imported;
+- ``outliers.f2``: the training vectors of `Outliers`, plain float16; empty where there are none.
+
+There is no pickle anywhere. The protocol number is raised by one when a program that knows only the old number
+would misread the new file: when a key of ``model.json`` changes its meaning or goes away, or a member is added.
+A new key that old programs may ignore does not raise it. To raise it: add 1 to `PROTOCOL`, teach `load_model`
+to read the old numbers too, and keep one file of each number in the tests.
+
+The classes of this package that a head may consist of have numbers of their own, `DEFINITIONS`. Raise one when
+the class, given what an older version of it has learnt, would compute something else: models fitted before are
+then refused instead of misused.
+"""
+
+import base64
+import io
+import json
+import os
+import warnings
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classify.description import unusable_keys
+from classify.model.model import Model
+from classify.startup import ESTIMATORS, safe_estimators
+from featurize.errors import ModelError
+from featurize.files import check_outputs, whole_file
+from featurize.terminal import log
+
+PROTOCOL = 1
+DEFINITIONS = {
+    "classify.calibrate.Calibrated": 1,
+    "classify.scaling.BlockScaler": 1,
+    "classify.weighting.Weighted": 1,
+}
+DESCRIPTION, HEAD, OUTLIERS = "model.json", "head.skops", "outliers.f2"
+LARGE = 20e6  # bytes; worth a word before it is written
+LARGEST_DESCRIPTION = 64 * 2**20  # bytes; six million training images
+
+# What registered heads need beyond the scikit-learn, scipy and numpy types that skops itself holds to be safe.
+ALLOWED = frozenset(
+    {
+        *DEFINITIONS,
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+        "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+        "sklearn.tree._tree.Tree",
+    }
+)
+
+
+def save_model(model: Model, path: str | os.PathLike) -> None:
+    """Write a model, whole or not at all; one of more than 20 MB is announced with its size.
+
+    Raises
+    ------
+    UsageError
+        If the folder does not exist.
+    ModelError
+        If the head holds something that skops cannot write.
+    """
+    path = Path(path)
+    check_outputs([path])
+    head = dump_head(model.head)
+    described, vectors = (None, b"") if model.outliers is None else model.outliers.to_parts()
+    about = _describe(model) | {"outliers": described}
+    description = json.dumps(about, sort_keys=True, indent=1).encode()
+    size = len(description) + len(head) + len(vectors)
+    if size > LARGE:
+        log.info("%s will take %.0f MB, of which %.0f MB are the head", path, size / 1e6, len(head) / 1e6)
+    with whole_file(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+        # The head, a zip itself, comes last: no reader takes it for the whole of a file that was cut off.
+        for name, data in ((DESCRIPTION, description), (OUTLIERS, vectors), (HEAD, head)):
+            archive.writestr(name, data)
+
+
+def load_model(path: str | os.PathLike, *, trust: Iterable[str] = ()) -> Model:
+    """Read a model; nothing of the file is imported or run before it has been checked.
+
+    Parameters
+    ----------
+    path : str or Path
+    trust : iterable of str
+        Types to accept beyond the fixed list, by their dotted names: only for files whose maker you trust.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, damaged, no model, of another protocol, or needs a type that is not trusted.
+    """
+    description, head_bytes, vectors = _members(Path(path))
+    checked = _checked_description(path, description)
+    audit_head(head_bytes, trust, str(path))
+    _check_definitions(path, checked["definitions"], head_bytes)
+    return _assembled(path, checked, _construct(path, head_bytes), vectors)
+
+
+def dump_head(head: Any) -> bytes:
+    """A head in skops format."""
+    from skops.io import dumps
+
+    try:
+        return dumps(head, compression=zipfile.ZIP_STORED)
+    except Exception as error:  # skops asks each object for its state, and any class may fail at that
+        raise ModelError(
+            f"the head cannot be written: {error}", "use a scikit-learn classifier, or a registered head"
+        ) from error
+
+
+def audit_head(data: bytes, trust: Iterable[str] = (), name: str = "the head") -> None:
+    """Refuse a head in skops format that needs types beyond the fixed list and `trust`.
+
+    Raises
+    ------
+    ModelError
+        Naming the foreign types; none of them has been imported.
+    """
+    from skops.io import get_untrusted_types
+
+    try:
+        foreign = sorted(set(get_untrusted_types(data=data)) - ALLOWED - ESTIMATORS - set(trust))
+        if any(one.startswith("sklearn.") for one in foreign):
+            foreign = sorted(set(foreign) - safe_estimators())
+    except Exception as error:  # a hostile file may break skops' reader anywhere
+        raise _damaged(name, error) from error
+    if foreign:
+        raise ModelError(
+            f"{name} needs types that are not known to be safe: {', '.join(foreign)}",
+            f"if you trust whoever made it, add --trust {' --trust '.join(foreign)}; otherwise do not use it",
+        )
+
+
+def _describe(model: Model) -> dict[str, Any]:
+    return {
+        "protocol": PROTOCOL,
+        "definitions": DEFINITIONS,
+        "labels": model.labels,
+        "features": model.features,
+        "widths": [int(width) for width in model.widths],
+        "described": model.described,
+        "relabel": model.relabel,
+        "operating_point": model.operating_point and model.operating_point.to_dict(),
+        "training": model.training,
+        "seen": base64.b64encode(model.hashes.astype(">u8").tobytes()).decode("ascii"),
+    }
+
+
+def _members(path: Path) -> tuple[bytes, bytes, bytes]:
+    """The three members, after checking that the zip is what `save_model` writes and nothing more."""
+    if not path.is_file():
+        raise ModelError(f"there is no model {path}", "make one with `classify train TABLE -o MODEL`")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            found = archive.infolist()
+            names = sorted(one.filename for one in found)
+            if names != sorted([DESCRIPTION, HEAD, OUTLIERS]):
+                raise ModelError(
+                    f"{path} is no model: it holds {', '.join(names[:5]) or 'nothing'}",
+                    f"a model holds {DESCRIPTION}, {HEAD} and {OUTLIERS}, as `classify train` writes it",
+                )
+            _refuse_bomb(found, path.stat().st_size, path)
+            if archive.getinfo(DESCRIPTION).file_size > LARGEST_DESCRIPTION:
+                raise ModelError(f"the {DESCRIPTION} of {path} is too large", "this is no model of ours")
+            description, head, vectors = map(archive.read, (DESCRIPTION, HEAD, OUTLIERS))
+        with zipfile.ZipFile(io.BytesIO(head)) as archive:
+            _refuse_bomb(archive.infolist(), len(head), path)
+    except ModelError:
+        raise
+    except zipfile.BadZipFile as error:
+        with open(path, "rb") as stream:
+            if stream.read(2) == b"PK":
+                raise _damaged(path, error) from error
+        raise ModelError(
+            f"{path} cannot be read as a model: it is something else",
+            "give the file that `classify train` wrote; it comes before photos and tables",
+        ) from error
+    except (OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise _damaged(path, error) from error
+    return description, head, vectors
+
+
+def _refuse_bomb(members: list[zipfile.ZipInfo], size: int, path: Path) -> None:
+    # Stored members cannot unpack to more than the file holds, unless they overlap; then their sum tells.
+    packed = any(one.compress_type != zipfile.ZIP_STORED for one in members)
+    if packed or sum(one.file_size for one in members) > size:
+        raise ModelError(
+            f"{path} would unpack to more than it holds ({size} bytes)",
+            "a model is stored without compression; do not use this file",
+        )
+
+
+def _checked_description(path: str | os.PathLike, data: bytes) -> dict[str, Any]:
+    try:
+        description = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, error) from error
+    protocol = description.get("protocol") if isinstance(description, dict) else None
+    if protocol != PROTOCOL or protocol is True:
+        raise ModelError(
+            f"{path} has model protocol {protocol}; this version of bottlehead reads protocol {PROTOCOL}",
+            "install the version of bottlehead that wrote it, or train again",
+        )
+    wrong = unusable_keys(description)
+    if wrong:
+        raise _damaged(path, f"{DESCRIPTION} lacks a usable {', '.join(wrong)}")
+    return description
+
+
+def _check_definitions(path: str | os.PathLike, definitions: dict[str, Any], head_bytes: bytes) -> None:
+    from skops.io import get_untrusted_types
+
+    for name in sorted(DEFINITIONS.keys() & set(get_untrusted_types(data=head_bytes))):
+        number = DEFINITIONS[name]
+        if definitions.get(name) != number:
+            raise ModelError(
+                f"{path} was fitted by {name} as of definition {definitions.get(name)}; here it is {number}, "
+                "which would compute something else",
+                "install the version of bottlehead that wrote it, or train again",
+            )
+
+
+def _construct(path: str | os.PathLike, head_bytes: bytes) -> Any:
+    from sklearn.exceptions import InconsistentVersionWarning
+    from skops.io import get_untrusted_types, loads
+
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", InconsistentVersionWarning)
+            head = loads(head_bytes, trusted=get_untrusted_types(data=head_bytes))
+        if caught:
+            theirs = str(getattr(caught[0].message, "original_sklearn_version", "another version"))
+            ours = getattr(caught[0].message, "current_sklearn_version", "another")
+            log.warning("%s was fitted by scikit-learn %s; here is %s; check some photos", path, theirs, ours)
+        return head
+    except Exception as error:  # a hostile file may hold arrays and states that no class expects
+        raise _damaged(path, error) from error
+
+
+def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any, vectors: bytes) -> Model:
+    from classify.model.outliers import Outliers
+    from classify.training.thresholds import OperatingPoint
+
+    widths, labels = description["widths"], description["labels"]
+    try:
+        fits = [str(one) for one in head.classes_] == labels and head.n_features_in_ == sum(widths)
+        hashes = np.frombuffer(base64.b64decode(description["seen"], validate=True), dtype=">u8")
+    except (AttributeError, TypeError, ValueError) as error:
+        raise _damaged(path, error) from error
+    if not fits or not hasattr(head, "predict_proba"):
+        raise _damaged(path, f"its head does not fit its {DESCRIPTION}")
+    _probe(path, head, sum(widths), len(labels))
+    about, point = description.get("outliers"), description.get("operating_point")
+    try:
+        outliers = None if about is None else Outliers.from_parts(about, vectors, widths)
+        decided = None if point is None else OperatingPoint.from_dict(point, labels)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, error) from error
+    return Model(
+        head=head,
+        features=description["features"],
+        widths=widths,
+        described=description["described"],
+        relabel=description.get("relabel"),
+        training=description["training"],
+        hashes=hashes.astype(np.uint64),
+        outliers=outliers,
+        operating_point=decided,
+    )
+
+
+def _probe(path: str | os.PathLike, head: Any, width: int, n_labels: int) -> None:
+    """One prediction: the arrays of an edited head need not fit each other."""
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            shape = np.shape(head.predict_proba(np.zeros((1, width), dtype=np.float32)))
+    except Exception as error:
+        raise _damaged(path, f"its head cannot predict: {error}") from error
+    if shape != (1, n_labels):
+        raise _damaged(path, f"its head gives probabilities of shape {shape} for one photo")
+
+
+def _damaged(path: Any, error: object) -> ModelError:
+    return ModelError(
+        f"{path} cannot be read as a model: {error}", "it is damaged or something else; train it again"
+    )

@@ -1,0 +1,144 @@
+"""What is given to predict on, in batches: photos from anywhere, and tables."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from featurize.errors import SourceError, UsageError
+from featurize.photos.source import Source, list_source
+from featurize.table import FeatureTable
+
+STDIN = "-"
+# The first results come soon; later batches are large, because each one looks into the store.
+FEWEST, MOST = 64, 2048
+
+
+def input_batches(
+    sources: str | os.PathLike | Iterable[str | os.PathLike],
+) -> Iterator[Source | FeatureTable]:
+    """Photos and table rows, some at a time, in the order of the sources.
+
+    Parameters
+    ----------
+    sources : path or iterable of paths
+        Photos, folders (sorted by name), glob patterns, manifests (``.csv``, ``.parquet``), tables, and ``-``
+        for standard input with one path a line, in any mixture.
+
+    Yields
+    ------
+    Source or FeatureTable
+        At most 2,048 photos, or 4,096 rows of a Parquet table; an ``.npz`` table comes whole.
+
+    Raises
+    ------
+    UsageError
+        If nothing is given, or standard input twice.
+    SourceError, TableError
+        If a folder holds no image at all, or a table cannot be read.
+    """
+    named = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
+    if not named:
+        raise UsageError("there is nothing to predict on", "give photos, folders, a manifest or a table")
+    if [os.fspath(one) for one in named].count(STDIN) > 1:
+        raise UsageError("standard input (-) is named twice", "name it once")
+    sizes = _sizes()
+    for kind, paths in _runs(named):
+        if kind == "table":
+            from featurize.tableformat import table_batches
+
+            yield from table_batches(paths[0])
+        elif kind == "stdin":
+            lines = _lines()
+            while some := list(islice(lines, next(sizes))):
+                yield _listed(some)
+        else:
+            yield from _divided(list_source(paths[0] if kind == "manifest" else paths), sizes)
+
+
+def nothing_read(n_rejects: int, image: str, reason: str) -> SourceError:
+    """The error to raise when not one photo could be read; the first is named."""
+    if n_rejects == 1 and reason == "no such file":
+        return SourceError(
+            f"there is no {image}", "give photos, folders, glob patterns in quotes, manifests or tables"
+        )
+    return SourceError(
+        f"not one of the {n_rejects} images can be read; the first is {image}: {reason}"
+        if n_rejects > 1
+        else f"{image} cannot be used: {reason}",
+        "look at them with `featurize scan`",
+    )
+
+
+def _sizes() -> Iterator[int]:
+    size = FEWEST
+    while True:
+        yield size
+        size = min(2 * size, MOST)
+
+
+def _divided(source: Source, sizes: Iterator[int]) -> Iterator[Source]:
+    start, rejects = 0, source.rejects
+    while start < len(source.images) or rejects:
+        stop = start + next(sizes)
+        yield Source(source.path, source.kind, source.images[start:stop], rejects)
+        start, rejects = stop, []
+
+
+def _listed(paths: list[str]) -> Source:
+    """One row a line, even where a path comes again; a line that leads nowhere stops nothing."""
+    found = Source(os.getcwd(), "files")
+    for path in paths:
+        try:
+            one = list_source([path])
+        except SourceError as error:
+            found.rejects.append((path, error.args[0]))
+            continue
+        found.images += one.images
+        found.rejects += one.rejects
+    return found
+
+
+def _lines() -> Iterator[str]:
+    for line in sys.stdin.buffer:
+        if path := line.rstrip(b"\r\n"):
+            yield os.fsdecode(path)
+
+
+def _runs(paths: Sequence[str | os.PathLike]) -> list[tuple[str, list]]:
+    """The sources by kind; photos that follow each other travel together."""
+    runs: list[tuple[str, list]] = []
+    for path in paths:
+        kind = _kind(path)
+        if kind == "photos" and runs and runs[-1][0] == "photos":
+            runs[-1][1].append(path)
+        else:
+            runs.append((kind, [path]))
+    return runs
+
+
+def _kind(given: str | os.PathLike) -> str:
+    path = Path(given)
+    suffix = path.suffix.lower()
+    if os.fspath(given) == STDIN:
+        return "stdin"
+    if suffix == ".npz":
+        return "table"
+    if suffix == ".csv":
+        return "manifest"
+    if suffix == ".parquet":
+        return "table" if not path.is_file() or _has_vectors(path) else "manifest"
+    return "photos"
+
+
+def _has_vectors(path: Path) -> bool:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        # Opened here: Arrow takes a path for UTF-8, and one with a colon for a URL.
+        with open(path, "rb") as stream:
+            return b"featurize" in (pq.read_schema(stream).metadata or {})
+    except pa.ArrowException:
+        return True  # reading it as a table says what is wrong with it

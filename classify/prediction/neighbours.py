@@ -1,0 +1,95 @@
+"""The training images that a photo resembles most, as the model sees them."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from classify.heads.scaling import BlockScaler
+from classify.model.model import Model
+from classify.prediction.predict import photo_table
+from featurize.errors import SourceError, UsageError
+from featurize.photos.source import list_source
+from featurize.table import FeatureTable
+
+ROWS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """An image of a table, and how far it is from the photo asked about."""
+
+    image: str
+    label: str | None
+    distance: float
+
+
+def nearest_images(
+    model: Model,
+    image: str | os.PathLike,
+    table: FeatureTable,
+    *,
+    top: int = 10,
+    weights: str | os.PathLike | Mapping[str, str] | None = None,
+    store: str | os.PathLike | None = None,
+    jobs: int | None = None,
+) -> list[Neighbour]:
+    """The images of a table that are nearest to a photo.
+
+    Parameters
+    ----------
+    model : Model
+        Which features are compared, and how they are scaled: as for `Outliers`.
+    image : path
+        One photo.
+    table : FeatureTable
+        Usually the one that the model was trained on; distorted copies are left out.
+    top : int
+        How many images, nearest first.
+    weights, store, jobs
+        As for `classify.predict_images`.
+
+    Returns
+    -------
+    list of Neighbour
+        At most `top`. The distance is Euclidean, between scaled vectors: 0 for the same photo; the model card
+        says what is usual between training photos. Labels are those of the table, relabelled as in training.
+
+    Raises
+    ------
+    SourceError
+        If the photo cannot be read.
+    ModelError
+        If photo or table have other vectors than those of the training.
+    """
+    if top < 1:
+        raise UsageError(f"the {top} nearest images were asked for", "ask for 1 or more")
+    model.check_table(table)
+    photos = table.filter(table.variant == 0)
+    if not len(photos):
+        raise UsageError("the table holds no photo", "give the table that the model was trained on")
+    n_photos = len(list_source([image]).images)
+    if n_photos > 1:  # before a network is loaded for them
+        raise SourceError(f"{image} is {n_photos} photos", "give one photo")
+    found = photo_table(model, image, weights=weights, store=store, jobs=jobs)
+    X = photos.select(model.features)
+    scaler = BlockScaler(model.widths).fit(X) if model.outliers is None else model.outliers.scaler
+    distances = _distances(scaler, found.select(model.features), X)
+    relabel = model.relabel or {}
+    order = np.argsort(distances, kind="stable")[:top]
+    labels = [None if one is None else relabel.get(one, one) for one in photos.label[order]]
+    return [
+        Neighbour(str(photos.image[row]), label, float(distances[row]))
+        for row, label in zip(order, labels, strict=True)
+    ]
+
+
+def _distances(scaler: BlockScaler, photo: np.ndarray, X: np.ndarray) -> np.ndarray:
+    """Differences first, then squares: a photo has distance 0 from itself, which products would miss."""
+    scaled = scaler.transform(photo)
+    parts = [
+        np.linalg.norm(scaler.transform(np.asarray(X[start : start + ROWS_AT_ONCE])) - scaled, axis=1)
+        for start in range(0, len(X), ROWS_AT_ONCE)
+    ]
+    return np.concatenate(parts)

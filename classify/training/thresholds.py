@@ -1,0 +1,281 @@
+"""The operating point: from which probability on a photo counts as the label that must not be missed."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classify.folds import fewest_groups, make_folds
+from classify.heads.registry import fit_head
+from featurize.errors import UsageError
+
+RULES = ("recall", "specificity", "precision")
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A threshold on the probability of one label, and what it does on photos that were not trained on.
+
+    Attributes
+    ----------
+    positive : str
+        A photo is given this label where its probability reaches `threshold`, and otherwise the most probable
+        of the other labels.
+    threshold : float
+    rule : str
+        How it was chosen: ``recall=0.95``, or ``costs``.
+    sensitivity, specificity, precision : float
+        Of the training photos, each judged by a head that had not seen it: the share of the positive photos
+        that are found, the share of the others that are not called positive, and the share of the photos
+        called positive that are. Chosen on these photos, so the figure of the rule flatters a little.
+    n_positive, n_others : int
+        How many photos these rest on.
+    """
+
+    positive: str
+    threshold: float
+    rule: str
+    sensitivity: float
+    specificity: float
+    precision: float
+    n_positive: int
+    n_others: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any], labels: Sequence[str]) -> "OperatingPoint":
+        """The opposite of `to_dict`; a ValueError where something is missing, or `labels` lack the positive."""
+        kinds = {one.name: one.type for one in fields(cls)}
+        wrong = [name for name, kind in kinds.items() if type(found.get(name)) is not kind]
+        if wrong or len(found) != len(kinds) or found["positive"] not in labels:
+            raise ValueError(f"its operating point lacks a usable {', '.join(wrong) or 'label'}")
+        return cls(**found)
+
+    def decide(self, probabilities: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+        """The column of the label that each row is given, shape (n_rows,).
+
+        >>> point = OperatingPoint("fire", 0.2, "recall=0.95", 0.95, 0.8, 0.7, 60, 60)
+        >>> point.decide(np.array([[0.3, 0.6, 0.1], [0.1, 0.4, 0.5]]), ["fire", "fog", "none"]).tolist()
+        [0, 2]
+        """
+        column = list(labels).index(self.positive)
+        others = np.array(probabilities, dtype=np.float64)
+        positive = others[:, column] >= self.threshold
+        others[:, column] = -1
+        return np.where(positive, column, others.argmax(axis=1))
+
+    def __str__(self) -> str:
+        return (
+            f"{self.positive} from probability {self.threshold:.4f} on ({self.rule}): sensitivity "
+            f"{self.sensitivity:.3f} ({self.n_positive} photos), specificity {self.specificity:.3f} "
+            f"({self.n_others} photos), precision {self.precision:.3f}, on photos not trained on"
+        )
+
+
+def choose_threshold(
+    label: Sequence[str] | np.ndarray,
+    probabilities: np.ndarray,
+    labels: Sequence[str],
+    positive: str,
+    rule: str | Mapping[tuple[str, str], float],
+) -> OperatingPoint:
+    """The operating point that a rule asks for.
+
+    Parameters
+    ----------
+    label : sequence of str, shape (n_photos,)
+        The true labels.
+    probabilities : array of shape (n_photos, n_labels)
+        From heads that had not seen the photo: `held_out_probabilities`.
+    labels : sequence of str
+        The names of the columns.
+    positive : str
+        The label that the threshold is for.
+    rule : str or mapping
+        ``"recall=0.95"`` takes the highest threshold that still finds 95 % of the positive photos;
+        ``"specificity=0.95"`` and ``"precision=0.95"`` the lowest that keeps that share. A mapping of (true
+        label, given label) to cost (`read_costs`) takes the threshold with the lowest total cost, the highest of
+        equals; where every call would cost more than it saves, one just above all these probabilities.
+
+    Returns
+    -------
+    OperatingPoint
+
+    Raises
+    ------
+    UsageError
+        If the label or the rule is unknown, or no threshold fulfils it.
+
+    Examples
+    --------
+    >>> probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.4, 0.6], [0.2, 0.8], [0.1, 0.9]])
+    >>> truth = ["fire", "fire", "fire", "none", "none", "none"]
+    >>> point = choose_threshold(truth, probabilities, ["fire", "none"], "fire", "recall=1")
+    >>> point.threshold, point.sensitivity, round(point.specificity, 3)
+    (0.3, 1.0, 0.667)
+    """
+    labels = [str(name) for name in labels]
+    check_rule(positive, labels, rule)
+    truth = np.asarray(label).astype(str) == positive
+    scores = np.asarray(probabilities, dtype=np.float64)[:, labels.index(positive)]
+    thresholds = np.append(np.unique(scores)[::-1], 0.0)  # ever more photos are called positive
+    if not isinstance(rule, str):  # to call none may cost least; as a share to reach it makes no sense
+        thresholds = np.append(thresholds, np.nextafter(scores.max(), np.inf))
+    found = _reaching(scores[truth], thresholds) / truth.sum()
+    false = _reaching(scores[~truth], thresholds)
+    specificity = 1 - false / (~truth).sum()
+    precision = found * truth.sum() / np.maximum(found * truth.sum() + false, 1)
+    if isinstance(rule, str):
+        name, wanted = parse_rule(rule)
+        values = {"recall": found, "specificity": specificity, "precision": precision}[name]
+        good = np.flatnonzero(values >= wanted - 1e-12)
+        if len(good) == 0:
+            raise UsageError(
+                f"no threshold for {positive} has {name} {wanted:g}: the best is {values.max():.3f}",
+                "ask for less, add photos, or use another head",
+            )
+        chosen = good[0] if name == "recall" else good[found[good].argmax()]
+    else:
+        totals = _costs(label, np.asarray(probabilities), labels, positive, thresholds, rule)
+        # Sums that are equal may differ in their last digit.
+        chosen = int(np.isclose(totals, totals.min(), rtol=1e-12, atol=0).argmax())
+    return OperatingPoint(
+        positive,
+        float(thresholds[chosen]),
+        rule if isinstance(rule, str) else "costs",
+        float(found[chosen]),
+        float(specificity[chosen]),
+        float(precision[chosen]),
+        int(truth.sum()),
+        int((~truth).sum()),
+    )
+
+
+def check_rule(positive: str, labels: Sequence[str], rule: str | Mapping[tuple[str, str], float]) -> None:
+    """Refuse an unknown label, a rule that is none, or costs that lack a pair of labels.
+
+    Raises
+    ------
+    UsageError
+    """
+    if positive not in labels:
+        raise UsageError(
+            f"there is no label {positive} to be positive", f"the labels are {', '.join(labels)}"
+        )
+    if isinstance(rule, str):
+        parse_rule(rule)
+        return
+    missing = [f"{a},{b}" for a in labels for b in labels if a != b and (a, b) not in rule]
+    unknown = sorted({name for pair in rule for name in pair} - set(labels))
+    if missing or unknown:
+        what = f"lack {'; '.join(missing[:6])}" if missing else f"name the unknown {', '.join(unknown)}"
+        raise UsageError(
+            f"the costs {what}", "give a cost for every pair of different labels: label,predicted,cost"
+        )
+
+
+def parse_rule(rule: str) -> tuple[str, float]:
+    """``"recall=0.95"`` as its name and its number.
+
+    Raises
+    ------
+    UsageError
+    """
+    name, _, text = rule.partition("=")
+    try:
+        wanted = float(text)
+    except ValueError:
+        wanted = -1.0
+    if name not in RULES or not 0 < wanted <= 1:
+        raise UsageError(
+            f"{rule!r} is no rule for a threshold",
+            f"give {', '.join(RULES)} and a share, for example recall=0.95",
+        )
+    return name, wanted
+
+
+def read_costs(path: str | Path) -> dict[tuple[str, str], float]:
+    """What each mistake costs, from a CSV file with the columns ``label,predicted,cost``.
+
+    Returns
+    -------
+    dict of (label, predicted) to float
+        A right prediction costs nothing unless the file says so.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read, or a line is something else.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as stream:
+            lines = [[cell.strip() for cell in line] for line in csv.reader(stream) if line]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"the costs {path} cannot be read: {error}", "give a CSV file in UTF-8") from error
+    hint = "the first line must be label,predicted,cost, and each other one two labels and a number from 0"
+    costs: dict[tuple[str, str], float] = {}
+    if not lines or lines[0] != ["label", "predicted", "cost"]:
+        raise UsageError(f"the costs {path} have other columns", hint)
+    for line in lines[1:]:
+        try:
+            label, predicted, cost = line[0], line[1], float(line[2])
+        except (IndexError, ValueError):
+            cost = -1.0
+        if not 0 <= cost < np.inf or len(line) != 3:
+            raise UsageError(f"the costs {path} hold the line {','.join(line)!r}", hint)
+        costs[label, predicted] = cost
+    return costs
+
+
+def held_out_probabilities(
+    head: Any, X: np.ndarray, y: np.ndarray, groups: np.ndarray, variant: np.ndarray, *, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of each photo from a head that was fitted without its group.
+
+    Parameters
+    ----------
+    head : classifier
+        Unfitted, see `make_head`.
+    X, y, groups, variant : arrays
+        As for `fit_head`; rows other than variant 0 train and get no probabilities.
+
+    Returns
+    -------
+    rows : array of int, shape (n_photos,)
+    probabilities : array of shape (n_photos, n_labels)
+        Columns in the order of the sorted labels.
+    """
+    n_folds = min(5, max(2, fewest_groups(y, groups, variant)[1]))
+    folds = make_folds(y, groups, variant, n_folds=n_folds, seed=seed)
+    found = [
+        fit_head(head, X[f.training], y[f.training], groups[f.training], variant[f.training]).predict_proba(
+            X[f.testing]
+        )
+        for f in folds
+    ]
+    return np.concatenate([fold.testing for fold in folds]), np.concatenate(found)
+
+
+def _reaching(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """How many of the scores reach each threshold."""
+    return len(scores) - np.searchsorted(np.sort(scores), thresholds)
+
+
+def _costs(label, probabilities, labels, positive, thresholds, costs) -> np.ndarray:
+    """The total cost at each threshold: of the photos below it as others, and of the rest as positive."""
+    nothing_is = OperatingPoint(positive, np.inf, "costs", 0.0, 0.0, 0.0, 0, 0)
+    others = np.asarray(labels)[nothing_is.decide(probabilities, labels)].tolist()
+    as_other = np.array([costs.get((str(a), b), 0.0) for a, b in zip(label, others, strict=True)])
+    as_positive = np.array([costs.get((str(a), positive), 0.0) for a in label])
+    scores = probabilities[:, labels.index(positive)].astype(np.float64)
+    order = np.argsort(scores)
+    below = np.concatenate([[0.0], as_other[order].cumsum()])
+    above = np.append(as_positive[order][::-1].cumsum()[::-1], 0.0)
+    n_below = np.searchsorted(scores[order], thresholds)
+    return below[n_below] + above[n_below]

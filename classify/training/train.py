@@ -1,0 +1,299 @@
+"""From a table to a model."""
+
+import contextlib
+import datetime
+import importlib.metadata
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from threadpoolctl import threadpool_limits
+
+from classify.failures import check_probabilities, fit_failed
+from classify.heads.registry import HEADS, fit_head, head_name, make_head
+from classify.heads.spec import parse_head
+from classify.heads.steps import Steps, divide_for_steps, fit_in_steps, step_head
+from classify.heads.tuning import check_search, tune_head
+from classify.model.model import Model, short_hashes
+from classify.model.modelfile import audit_head, dump_head
+from classify.model.outliers import fit_outliers
+from classify.rows import relabelled, select_vectors, usable_rows, warn_of_conflicts
+from classify.scored import training_scores
+from classify.stepped import without_steps
+from classify.training.thresholds import check_rule, choose_threshold, held_out_probabilities
+from featurize.errors import BottleheadError, TableError, UsageError
+from featurize.table import FeatureTable
+from featurize.terminal import log
+
+LIBRARIES = ("bottlehead", "scikit-learn", "skops", "numpy", "scipy")
+NUISANCE = "nuisance"  # camera, file, border: there to be checked, not to be learnt
+BESIDE = 256 * 2**20  # bytes of vectors; of more, two copies at once would cost more than they save
+FEW = 6  # rows per label, enough to see what a fitted head consists of
+
+
+def train(
+    table: FeatureTable,
+    head: Any = "softmax",
+    features: str | None = None,
+    *,
+    seed: int = 0,
+    relabel: Mapping[str, str] | None = None,
+    tune: str | None = None,
+    positive: str | None = None,
+    threshold: str | Mapping[tuple[str, str], float] | None = None,
+    trust: Iterable[str] = (),
+    jobs: int | None = None,
+) -> Model:
+    """Fit a head on the vectors of a table.
+
+    Parameters
+    ----------
+    table : FeatureTable
+        Where its split is set, the training and validation rows are used, otherwise all; rows without a
+        label are not.
+    head : str or classifier
+        See `make_head`. With ``steps``, ``"softmax:steps=4000"``, it is trained by `train_in_steps`.
+    features : str, optional
+        A features column, or several joined with ``+``. By default all the columns of the table but ``nuisance``.
+    seed : int
+        Start of all randomness: the same table, head and seed give the same model.
+    relabel : mapping of str to str, optional
+        New label by label; an empty new label drops the class. The model keeps it.
+    tune : {"log-loss", "accuracy"}, optional
+        Search the parameters of the head first, by this score (see `tune_head`); the model keeps the trail.
+    positive, threshold : str, optional
+        Choose from which probability on a photo is given the label `positive`: ``"recall=0.95"`` or costs, see
+        `choose_threshold`. The model keeps this operating point and decides by it.
+    trust : iterable of str
+        Types that the head may consist of beyond those that `load_model` accepts by itself.
+    jobs : int, optional
+        Processors to use, by default all: one fits, see `fit_head`, another may look for outliers meanwhile.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    UsageError
+        If the head, the features or the relabelling are wrong, or there is only one label.
+    ModelError
+        If the model could be written but not loaded again.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> table = FeatureTable.from_arrays(
+    ...     {"x": np.r_[rng.normal(0, 1, (20, 4)), rng.normal(5, 1, (20, 4))]}, label=["fern"] * 20 + ["moss"] * 20)
+    >>> model = train(table, "svm")
+    >>> model.labels, model.predict([[5.0, 5.0, 5.0, 5.0]]).tolist()
+    (['fern', 'moss'], ['moss'])
+    """
+    head, stepwise = without_steps(head)
+    if stepwise:
+        if tune is not None or positive is not None or threshold is not None:
+            raise UsageError(
+                "a head with steps is neither tuned nor given a threshold", "leave out its steps"
+            )
+        return train_in_steps(table, head, features, Steps(**stepwise), seed=seed, relabel=relabel)
+    if tune is not None:
+        check_search(head, tune)
+    if (positive is None) != (threshold is None):
+        raise UsageError(
+            f"a {'threshold' if positive is None else 'positive label'} was given alone",
+            "give both: --positive LABEL with --threshold recall=0.95 or --costs FILE.csv",
+        )
+    features = features or all_features(table)
+    widths = table.widths(features)
+    unfitted = make_head(head, widths=widths, seed=seed)
+    trust = list(trust)
+    known = isinstance(head, str) and parse_head(head)[0] in HEADS  # their tests say that they load again
+    rows = usable_rows(relabelled(table, relabel), "train")
+    warn_of_conflicts(rows)
+    X, y = select_vectors(rows, features), rows.label.astype(str)
+    if positive is not None and threshold is not None:
+        check_rule(positive, sorted(set(y.tolist())), threshold)
+    if not known:
+        _refuse_what_cannot_be_loaded(unfitted, X, y, trust)
+    start = time.perf_counter()
+    tuning = None
+    with _threads(jobs):
+        if tune is not None:
+            tuning = tune_head(head, X, y, rows.groups, rows.variant, widths=widths, seed=seed, by=tune)
+            head = tuning.head
+            log.info("tuned on %d folds by %s: %s", tuning.n_folds, tune, head)
+            unfitted = make_head(head, widths=widths, seed=seed)
+        # `fit_head` takes one processor; another looks for outliers. One thread each: so sums never change order.
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as other:
+            described = other.submit(_model, table, rows, features, relabel, seed)
+            if jobs == 1 or X.nbytes > BESIDE:
+                described.result()
+            fitted = _fit(unfitted, X, y, rows, head)
+            model = described.result()
+        point, seen_from_outside = None, None
+        if positive is not None and threshold is not None:
+            held_out, probabilities = held_out_probabilities(
+                unfitted, X, y, rows.groups, rows.variant, seed=seed
+            )
+            seen_from_outside = y[held_out], probabilities
+            point = choose_threshold(*seen_from_outside, fitted.classes_, positive, threshold)
+            log.info("%s", point)
+    audit_head(dump_head(fitted), trust)
+    summary = training_summary(rows, head, seed, trust, time.perf_counter() - start)
+    summary["scores"] = training_scores(fitted, tuning, seen_from_outside)
+    if tuning is not None:
+        summary["tuning"] = tuning.to_dict()
+    return replace(model, head=fitted, training=summary, operating_point=point)
+
+
+def train_in_steps(
+    table: FeatureTable,
+    head: str = "softmax",
+    features: str | None = None,
+    plan: Steps | None = None,
+    *,
+    seed: int = 0,
+    relabel: Mapping[str, str] | None = None,
+    save: Callable[[Model, int], None] | None = None,
+) -> Model:
+    """Fit a softmax or an mlp step by step, as retrain.py does, and say how it goes.
+
+    The validation rows of the table's split, or else a tenth of its photos, are not learnt from; they decide
+    which step was the best, and that one is kept. Ctrl-C ends the training and keeps the best so far.
+
+    Parameters
+    ----------
+    table, features, seed, relabel
+        As for `train`.
+    head : str
+        ``softmax`` or ``mlp``, with or without parameters of `sklearn.neural_network.MLPClassifier`.
+    plan : Steps, optional
+        How many steps, how many photos per step, and the like.
+    save : function of (model, step), optional
+        Called every ``plan.save_every`` steps with the best model so far.
+
+    Returns
+    -------
+    Model
+        Its ``training["steps"]`` tells the course.
+
+    Raises
+    ------
+    UsageError
+        If the head cannot be trained in steps, or the numbers of the plan make no sense.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> table = FeatureTable.from_arrays(
+    ...     {"x": np.r_[rng.normal(0, 1, (20, 4)), rng.normal(5, 1, (20, 4))]}, label=["fern"] * 20 + ["moss"] * 20)
+    >>> model = train_in_steps(table, plan=Steps(steps=200, batch_size=10))
+    >>> model.predict([[5.0, 5.0, 5.0, 5.0]]).tolist(), model.training["steps"]["accuracy"]
+    (['moss'], 1.0)
+    """
+    plan = plan or Steps()
+    features = features or all_features(table)
+    unfitted = step_head(head, plan, widths=table.widths(features), seed=seed)
+    rows = usable_rows(relabelled(table, relabel), "train")
+    warn_of_conflicts(rows)
+    X, y = select_vectors(rows, features), rows.label.astype(str)
+    training, validation = divide_for_steps(y, rows.groups, rows.variant, rows.split, seed=seed)
+    model = _model(table, rows, features, relabel, seed)
+    start = time.perf_counter()
+
+    def snapshot(fitted: Any, course: dict[str, Any]) -> Model:
+        summary = training_summary(rows, head, seed, [], time.perf_counter() - start)
+        return replace(model, head=fitted, training={**summary, "steps": course})
+
+    def keep(fitted: Any, step: int) -> None:
+        if save is not None:
+            save(snapshot(fitted, {"best_step": step}), step)
+
+    with threadpool_limits(1, "blas"):  # steps are small: several threads would mostly wait for each other
+        return snapshot(*fit_in_steps(unfitted, X, y, training, validation, plan, seed=seed, save=keep))
+
+
+def _model(
+    table: FeatureTable, rows: FeatureTable, features: str, relabel: Mapping[str, str] | None, seed: int
+) -> Model:
+    """All that a model holds but what its head learns."""
+    widths, entries = table.widths(features), table.metadata["features"]
+    return Model(
+        head=None,
+        features=features,
+        widths=widths,
+        described={part: entries[part] for part in table.parts(features) if part in entries},
+        relabel=dict(relabel) if relabel is not None else None,
+        hashes=short_hashes(rows.sha256),
+        outliers=fit_outliers(rows.select(features), widths, rows.groups, rows.variant, seed=seed),
+    )
+
+
+def all_features(table: FeatureTable) -> str:
+    """Every features column of the table, joined with ``+``; more than one is logged."""
+    if not table.features:
+        raise TableError("the table has no features", "make them with `featurize extract --features …`")
+    wanted = [name for name in table.features if name != NUISANCE] or table.features
+    features = "+".join(wanted)
+    if len(wanted) > 1:
+        log.info("training on all features of the table together: %s", features)
+    if len(wanted) < len(table.features):
+        log.info(
+            "leaving out nuisance, which no head should learn from; name it among the features to use it"
+        )
+    return features
+
+
+def _refuse_what_cannot_be_loaded(unfitted: Any, X: np.ndarray, y: np.ndarray, trust: list[str]) -> None:
+    """Fit on a few rows first, so that a head that could not be loaded again does not cost the whole training."""
+    audit_head(dump_head(unfitted), trust)
+    few = np.concatenate([np.flatnonzero(y == label)[:FEW] for label in np.unique(y)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            small = clone(unfitted).fit(X[few], y[few])
+        except Exception:
+            return  # it needs more rows than these; the check after the whole training decides
+    audit_head(dump_head(small), trust)
+
+
+def _fit(unfitted: Any, X: np.ndarray, y: np.ndarray, rows: FeatureTable, head: Any) -> Any:
+    try:
+        fitted = fit_head(unfitted, X, y, rows.groups, rows.variant)
+        check_probabilities(fitted, X)
+    except (BottleheadError, MemoryError):
+        raise
+    except Exception as error:  # classifiers fail in as many ways as there are parameters
+        raise fit_failed(head, error) from error
+    return fitted
+
+
+def _threads(jobs: int | None):
+    return threadpool_limits(jobs) if jobs else contextlib.nullcontext()
+
+
+def training_summary(
+    rows: FeatureTable, head: Any, seed: int, trust: list[str], seconds: float
+) -> dict[str, Any]:
+    """What a model tells of its training; `seconds` is how long it took."""
+    photos = rows.variant == 0
+    return {
+        "head": head_name(head),
+        "seed": seed,
+        "trust": trust,
+        "rows": len(rows),
+        "photos": int(photos.sum()),
+        "photos_per_label": dict(sorted(Counter(rows.label[photos].tolist()).items())),
+        "data_digest": rows.digest(),
+        "seconds": round(seconds, 3),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
+    }

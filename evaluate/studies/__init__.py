@@ -1,0 +1,1 @@
+"""Which question is asked: compare, test, or learning curve?"""

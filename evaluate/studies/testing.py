@@ -1,0 +1,223 @@
+"""A model on a test set: what it got right, what wrong, and whether it had seen the photos before."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from classify.heads.registry import head_name
+from classify.rows import select_vectors, usable_rows
+from evaluate import metrics
+from evaluate.contamination import find_contamination, trained_on
+from evaluate.nearest import nearest_in_table
+from evaluate.report.methods import with_methods_paragraph
+from evaluate.results import data_warnings, describe_data, describe_features, versions
+from evaluate.scores.metrics import all_scores, check_positive, scores_at
+from evaluate.scores.mistakes import wrong_rows
+from evaluate.statistics.intervals import TEST_INTERVAL_METHOD, grouped_interval
+from evaluate.superclass import check_superclasses, superclass_errors
+from featurize.errors import UsageError
+from featurize.table import FeatureTable
+from featurize.terminal import log
+
+if TYPE_CHECKING:
+    from classify.model.model import Model
+
+FORMAT_VERSION = 1
+
+
+@dataclass
+class TestResult:
+    """What `test` found; print it, or write it with `to_dict` and `to_html`.
+
+    Attributes
+    ----------
+    scores : dict
+        ``accuracy`` (a number), ``accuracy_interval`` (mean, low, high), the scores of
+        `evaluate.scores.metrics.all_scores`, ``predict_seconds_per_image``, ``seen`` (how many photos were in the training
+        set) of the ``comparable`` ones (whose bytes are known, where the model knows those of its training set),
+        ``near`` (how many others nearly are one of it), ``grouped`` (how many others share a group with one of it;
+        either is None where that could not be looked at) and ``unseen``: None, or ``images``, ``accuracy`` and
+        ``accuracy_interval`` of those that are none of the three.
+    details : dict
+        ``confusion``, ``confusion_percent``, ``misclassified`` (with the training table given, the first 60 with
+        ``nearest``, the training photos that they resemble most, see `evaluate.nearest`) and ``superclasses``
+        (None when none were given).
+    warnings : list of str
+        What to know before believing the numbers.
+    data, features : dict
+        What they rest on.
+    model : dict
+        ``head``, ``features`` and ``labels`` of the model.
+    training : FeatureTable or None
+        The photos that it was trained on, where their table was given.
+    """
+
+    __test__ = False  # pytest collects classes by their name
+
+    scores: dict[str, Any]
+    details: dict[str, Any]
+    warnings: list[str]
+    data: dict[str, Any]
+    features: dict[str, Any]
+    model: dict[str, Any]
+    table: FeatureTable = field(repr=False)
+    training: FeatureTable | None = field(repr=False, default=None)
+    command: str = ""
+
+    def __str__(self) -> str:
+        from evaluate.report.text import test_as_text
+
+        return test_as_text(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON; ``format_version`` 1."""
+        content = {
+            "format_version": FORMAT_VERSION,
+            "kind": "test",
+            **self.scores,
+            **self.details,
+            "warnings": self.warnings,
+            "data": self.data,
+            "features": self.features,
+            "model": self.model,
+            "methods": {"interval": TEST_INTERVAL_METHOD},
+            "versions": versions(),
+            "command": self.command,
+        }
+        return with_methods_paragraph(content)
+
+    def to_html(self, images: str | Path | None = None) -> str:
+        """The report, one self-contained page; `images` is the folder of the photos, when they have moved."""
+        from evaluate.report.html import render
+
+        return render(self, images)
+
+
+def test(
+    model: "Model",
+    table: FeatureTable,
+    *,
+    positive: str | None = None,
+    superclasses: Mapping[str, str] | None = None,
+    training: FeatureTable | None = None,
+) -> TestResult:
+    """The scores of `model` on the testing rows of `table` (all rows where it has no split).
+
+    Parameters
+    ----------
+    model : Model
+        From `classify.training.train.train` or `classify.model.modelfile.load_model`; its relabelling is applied.
+    table : FeatureTable
+        Must hold the model's features, made by the same extractors.
+    positive : str, optional
+        Of two labels the one to be found: adds sensitivity and specificity.
+    superclasses : mapping, optional
+        Super-class by label: counts the errors that stay inside one and those that cross.
+    training : FeatureTable, optional
+        The table that the model was trained on: test photos that are nearly one of it are counted too. Without
+        it the vectors that the model keeps are compared; see `evaluate.contamination.find_contamination`.
+
+    Returns
+    -------
+    TestResult
+
+    Raises
+    ------
+    ModelError
+        If the table's features are missing or were made otherwise.
+    UsageError
+        If no row is left, the table has labels that the model does not know, `positive` is not one of two
+        labels, or a label of the model has no super-class.
+    """
+    model.check_table(table)
+    check_positive(list(model.labels), positive)
+    if superclasses is not None:
+        superclasses = check_superclasses(superclasses, list(model.labels))
+    used = _relabelled(model, table)
+    X, label, labels = select_vectors(used, model.features), used.label, list(model.labels)
+    start = time.perf_counter()
+    probabilities = np.asarray(model.predict_proba(X), dtype=np.float64)
+    seconds = time.perf_counter() - start
+    given = model.decide(probabilities)
+    predicted = np.asarray(labels, dtype=object)[given]
+    right, known = predicted == label, find_contamination(model, used, training, table)
+    interval = grouped_interval(right, used.groups)
+    trained = None if training is None else _trained(model, training)
+    wrong = wrong_rows(used.image, label, probabilities, labels, given)
+    confusion = metrics.confusion(label, predicted, labels)
+    scores = {
+        "accuracy": interval.mean,
+        "accuracy_interval": interval.to_dict(),
+        **all_scores(label, probabilities, labels, positive, predicted),
+        "operating_point": model.operating_point and scores_at(label, predicted, model.operating_point),
+        "predict_seconds_per_image": seconds / len(used),
+        "seen": int(known.seen.sum()),
+        "comparable": sum(one is not None for one in used.sha256) if len(model.hashes) else 0,
+        "near": None if known.near is None else int(known.near.sum()),
+        "grouped": None if known.grouped is None else int(known.grouped.sum()),
+        "unseen": _unseen(right, used.groups, ~known.known) if known.known.any() else None,
+    }
+    return TestResult(
+        scores=scores,
+        details={
+            "confusion": confusion,
+            "confusion_percent": metrics.percent_of_rows(confusion["matrix"]),
+            "misclassified": nearest_in_table(used, trained, model.features, wrong),
+            "superclasses": superclass_errors(label, predicted, superclasses) if superclasses else None,
+        },
+        warnings=[*known.warnings(), *data_warnings(used, [model.features])],
+        data=describe_data(used),
+        features=describe_features(used, [model.features]),
+        model={
+            "head": model.training.get("head") or head_name(model.head),
+            "features": model.features,
+            "labels": labels,
+        },
+        table=used,
+        training=trained,
+    )
+
+
+def _trained(model: "Model", training: FeatureTable) -> FeatureTable:
+    """The photos of the table that the model was trained on, under the labels that it knows."""
+    kept = training.filter(trained_on(model, training))
+    relabel = model.relabel or {}
+    return kept.with_column("label", [relabel.get(one, one) for one in kept.label])
+
+
+def _relabelled(model: "Model", table: FeatureTable) -> FeatureTable:
+    """The rows to test, with the model's own labels; those of a label that the relabelling drops are gone."""
+    relabel, labels = dict(model.relabel or {}), set(model.labels)
+    found = {str(label) for label in table.label if label is not None}
+    dropped = sorted(label for label in found if label in relabel and not relabel[label])
+    # What it does not know may stand among rows that are not tested; those that are, are looked at below.
+    kept = table.relabel({label: label for label in found} | relabel)
+    if len(kept) == 0 < len(table):
+        raise UsageError(
+            "the model's relabelling drops every row of the table",
+            f"give photos of {', '.join(model.labels)}",
+        )
+    wanted = table.split == "testing" if any(table.split) else np.ones(len(table), dtype=bool)
+    n_dropped = int((wanted & (table.variant == 0) & np.isin(table.label.astype(str), dropped)).sum())
+    if n_dropped:
+        log.info("the model's relabelling drops %d photos of %s", n_dropped, ", ".join(dropped))
+    used = usable_rows(kept, "test")
+    unknown = sorted(set(used.label) - labels)
+    if unknown:
+        raise UsageError(
+            f"the table has labels that the model does not know: {', '.join(unknown)}; "
+            f"the model knows {', '.join(sorted(labels | set(relabel)))}",
+            "rename the labels, or train with a relabelling that names them (an empty new_label drops a class)",
+        )
+    return used
+
+
+def _unseen(right: np.ndarray, groups: np.ndarray, rows: np.ndarray) -> dict[str, Any] | None:
+    if not rows.any():
+        return None
+    interval = grouped_interval(right[rows], groups[rows])
+    return {"images": int(rows.sum()), "accuracy": interval.mean, "accuracy_interval": interval.to_dict()}

@@ -1,0 +1,1 @@
+"""How do photos become a table?"""

@@ -1,0 +1,199 @@
+"""What retrain.py kept: a folder of text files with one vector each, as a table."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from featurize.errors import SourceError
+from featurize.extractors.finite import finite_rows
+from featurize.files import name_as_text
+from featurize.photos.source import NOHASH
+from featurize.table import FeatureTable
+
+# PHOTO.jpg.txt in the first version of retrain.py, PHOTO.jpg_NETWORK.txt in all others.
+FILE_NAME = re.compile(r"(?P<image>.+?\.(?:jpe?g|png|gif|bmp))(?:_(?P<network>.+))?\.txt", re.IGNORECASE)
+FIRST_NETWORK = "inception_v3"  # the only one that the first version had
+LARGEST = 1 << 22  # bytes; a vector of 2,048 numbers takes about 25,000
+
+
+@dataclass(frozen=True)
+class Bottlenecks:
+    """The table, and an account of every text file that gave no row.
+
+    Attributes
+    ----------
+    table : FeatureTable
+        One row per image; one features column per network.
+    rejects : list of (file, reason)
+    ignored : Counter
+        Other files, counted by their ending.
+    """
+
+    table: FeatureTable
+    rejects: list[tuple[str, str]]
+    ignored: Counter[str]
+
+
+def import_bottlenecks(folder: str | os.PathLike, features: Sequence[str] | None = None) -> Bottlenecks:
+    """Read the vectors that retrain.py wrote into its bottleneck folder.
+
+    Parameters
+    ----------
+    folder : path
+        With one folder per label, in which ``PHOTO.jpg.txt`` or ``PHOTO.jpg_NETWORK.txt`` hold the numbers of
+        one photo, separated by commas.
+    features : sequence of str, optional
+        The networks to take; by default all that are found. An image becomes a row if it has a vector of each.
+
+    Returns
+    -------
+    Bottlenecks
+        The images are named ``LABEL/PHOTO.jpg``; their content is unknown (``sha256`` is null) and the
+        fingerprint of the features is ``imported``. Text before ``_nohash_`` is the group.
+
+    Raises
+    ------
+    SourceError
+        If there is no such folder, or no file in it can be used.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> (folder / "daisy").mkdir()
+    >>> _ = (folder / "daisy" / "1.jpg_mobilenet_0.50_224.txt").write_text("0.5,0.25,0.0")
+    >>> import_bottlenecks(folder).table
+    FeatureTable: 1 rows; features mobilenet_0.50_224 (3); 1 labels daisy
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise SourceError(
+            f"there is no folder {root}", "give the folder that retrain.py called bottleneck_dir"
+        )
+    rejects: list[tuple[str, str]] = []
+    vectors: dict[str, dict[str, np.ndarray]] = {}
+    ignored: Counter[str] = Counter()
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root)
+        match = FILE_NAME.fullmatch(path.name)
+        if match is None and path.is_dir():
+            continue
+        if match is None or len(name.parts) < 2:
+            ignored[path.suffix.lower() or "without ending"] += 1
+            continue
+        network = match["network"] or FIRST_NETWORK
+        if features and network not in features:
+            ignored[f"vectors of {network}"] += 1
+            continue
+        image = name_as_text(str(name.parent / match["image"]))
+        try:
+            if image in vectors.get(network, {}):
+                raise ValueError(f"a second vector of {network} for this image")
+            vectors.setdefault(network, {})[image] = _read(path)
+        except ValueError as error:
+            rejects.append((name_as_text(str(name)), str(error)))
+    names = list(features or sorted(vectors))
+    rejects += _odd_widths(vectors)
+    images = _complete(vectors, names, rejects)
+    if not images:
+        reason = f"; the first: {rejects[0][0]}: {rejects[0][1]}" if rejects else ""
+        raise SourceError(
+            f"no image in {root} has a vector of {' and '.join(names) or 'any network'}{reason}",
+            "expected LABEL/PHOTO.jpg_NETWORK.txt, each with numbers separated by commas",
+        )
+    return Bottlenecks(_table(root, images, names, vectors), sorted(rejects), ignored)
+
+
+def _read(path: Path) -> np.ndarray:
+    """The numbers of one file; ValueError says why not."""
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise ValueError(_what_it_is(path))
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ValueError("too large for one vector")
+        text = path.read_text(encoding="ascii").strip()
+    except UnicodeDecodeError:
+        raise ValueError("not a text of numbers") from None
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror or error}") from None
+    if not text:
+        raise ValueError("the file is empty")
+    parts = text.split(",")
+    try:
+        matrix, finite = finite_rows(np.array([[float(part) for part in parts]]))
+    except ValueError:
+        raise ValueError("not numbers separated by commas") from None
+    if not finite.all():
+        raise ValueError("numbers that are not finite, or too large for 32 bits")
+    return matrix[0]
+
+
+def _what_it_is(path: Path) -> str:
+    if path.is_dir():
+        return "a folder, not a file of numbers"
+    return "not a regular file" if path.exists() else "a link that leads nowhere"
+
+
+def _odd_widths(vectors: dict[str, dict[str, np.ndarray]]) -> list[tuple[str, str]]:
+    """Take out the vectors that are not as wide as most of their network (a file that was cut off)."""
+    rejects = []
+    for network, by_image in vectors.items():
+        usual = Counter(map(len, by_image.values())).most_common(1)[0][0] if by_image else 0
+        for image in [image for image, vector in by_image.items() if len(vector) != usual]:
+            width = len(by_image.pop(image))
+            rejects.append((image, f"{width} numbers of {network}, where the others have {usual}"))
+    return rejects
+
+
+def _complete(
+    vectors: dict[str, dict[str, np.ndarray]], names: list[str], rejects: list[tuple[str, str]]
+) -> list[str]:
+    """The images that have a vector of each network, sorted; the others join the rejects once."""
+    images = sorted({image for name in names for image in vectors.get(name, {})})
+    complete = []
+    for image in images:
+        missing = [name for name in names if image not in vectors.get(name, {})]
+        if missing:
+            rejects.append((image, f"no vector of {', '.join(missing)}"))
+        else:
+            complete.append(image)
+    return complete
+
+
+def _table(
+    root: Path, images: list[str], names: list[str], vectors: dict[str, dict[str, np.ndarray]]
+) -> FeatureTable:
+    matrices = {name: np.stack([vectors[name][image] for image in images]) for name in names}
+    groups = [re.search(NOHASH, image) for image in images]
+    ids = pa.table(
+        {
+            "image": images,
+            "label": [image.split("/")[0] for image in images],
+            "group": pa.array([match and match.group(1) for match in groups], pa.string()),
+        }
+    )
+    described = {name: _entry(name, matrix.shape[1]) for name, matrix in matrices.items()}
+    source = {"path": os.fsencode(root.absolute()).decode("utf-8", "backslashreplace"), "kind": "bottlenecks"}
+    return FeatureTable(ids, matrices, {"source": source, "features": described})
+
+
+def _entry(name: str, width: int) -> dict[str, Any]:
+    return {
+        "spec": name,
+        "family": "imported",
+        "params": {},
+        "description": {"family": "imported", "from": "retrain.py's bottleneck files", "network": name},
+        "fingerprint": "imported",
+        "width": width,
+        "value_names": [f"{name}_{i:04d}" for i in range(width)],
+        "weights": None,
+        "versions": {},
+        "golden": [],
+    }

@@ -1,0 +1,1 @@
+"""How is a frozen network built, kept and run?"""

@@ -1,0 +1,239 @@
+"""Frozen TensorFlow graphs (``.pb`` files) as extractors."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featurize.errors import UsageError, WeightsError
+from featurize.extractors.graphdef import Node, read_graph
+from featurize.networks.graph_file import KnownGraph, candidates, recognise
+from featurize.networks.network_extractor import FrozenExtractor
+from featurize.networks.weights import what_it_is
+
+# Published networks take up to 800 pixels; a batch of 32 photos of this side is 400 MB of numbers, before the first
+# layer.
+LARGEST_SIDE = 1024
+LARGEST_SCALE = 1e6
+
+
+class FrozenGraph(FrozenExtractor):
+    """A vector read in a frozen TensorFlow graph that you own.
+
+    Google's Inception v3 of 2015 and MobileNets, and what retrain.py made of them, are recognised and need no
+    further arguments: the first two give their pooled vector, a retrained graph the tensor that its trained
+    layer takes (for a MobileNet those are 1,001 numbers).
+
+    Parameters
+    ----------
+    file : str or path
+        A ``.pb`` file, a GraphDef with constants in the place of variables.
+    input : str, optional
+        The tensor where pixels enter, as ``name:number``.
+    output : str, optional
+        The tensor where the vector is read; averaged over its area if it has one.
+    size : int, optional
+        Side of the square input, 1 to 1,024 pixels.
+    mean, std : float, optional
+        Pixels enter as (RGB - mean) / std; std is above 0.
+    precision, preprocess, batch_size, store, parity, engine
+        See `featurize.networks.keras_network.Backbone`. With ``parity="retrain"`` the vectors are those that
+        retrain.py wrote into its bottleneck files.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing or no frozen graph, or the graph does more than compute (it is not run then),
+        mixes the photos of a batch, or gives numbers that are not finite; raised at first use, not here.
+    UsageError
+        If the graph is unknown and an argument is missing or out of range, or it has no such tensor; the message
+        lists those that come into question.
+    """
+
+    family = "FILE.pb"
+
+    def __init__(
+        self,
+        file: str | os.PathLike,
+        input: str | None = None,
+        output: str | None = None,
+        size: int | None = None,
+        mean: float | None = None,
+        std: float | None = None,
+        precision: str = "float32",
+        preprocess: Sequence[str] = (),
+        batch_size: int = 32,
+        store: Any = None,
+        parity: str | None = None,
+        engine: str = "tensorflow",
+    ):
+        self.file = file
+        self.input = input
+        self.output = output
+        self.size = size
+        self.mean = mean
+        self.std = std
+        self.precision = precision
+        self.preprocess = preprocess
+        self.batch_size = batch_size
+        self.store = store
+        self.parity = parity
+        self.engine = engine
+
+    @property
+    def name(self) -> str:
+        if known_as := getattr(self, "_known_as", None):
+            return known_as
+        stem = Path(self.file).name.removesuffix(".pb")
+        return f"{stem}:{self.output}" if self.output else stem
+
+    @property
+    def width(self) -> int:
+        return self._width()
+
+    @property
+    def side(self) -> int:
+        size = self.resolved().size
+        assert size is not None
+        return size
+
+    @property
+    def end(self) -> str:
+        return str(self.resolved().output)
+
+    def network_settings(self) -> dict[str, Any]:
+        found = self.resolved()
+        return {
+            "input": found.input,
+            "scaling": f"(rgb - {_exactly(found.mean)}) / {_exactly(found.std)}",
+            "weights": f"sha256:{self._sha256()}",
+        }
+
+    def scaled(self, pixels: np.ndarray) -> np.ndarray:
+        found = self.resolved()
+        pixels -= np.float32(found.mean)
+        # retrain.py multiplied by the inverse, which is not the same to the last bit.
+        pixels *= np.float32(1 / float(found.std or 1))
+        return pixels
+
+    def weights_record(self) -> dict[str, Any]:
+        what = self.resolved().what
+        return {
+            "source": "file",
+            "file": str(self._path()),
+            "sha256": self._sha256(),
+            "seed": None,
+            "what": what,
+        }
+
+    def kept_params(self) -> dict[str, Any]:
+        return {**super().kept_params(), "file": str(self._path())}
+
+    def libraries(self) -> tuple[str, ...]:
+        return ("numpy", "pillow", "tensorflow", *self._engine_libraries())
+
+    def graph(self) -> dict[str, Node]:
+        """The nodes of the graph by name."""
+        return _graph(str(self._path()), self._sha256())
+
+    def resolved(self) -> KnownGraph:
+        """The arguments, with what is known about the graph in the place of those that were not given.
+
+        Raises
+        ------
+        UsageError
+            If something is neither given nor known, or not in the graph.
+        """
+        graph = self.graph()
+        given = {name: getattr(self, name) for name in ("input", "output", "size", "mean", "std")}
+        for name in ("input", "output"):
+            given[name] = f"{given[name]}:0" if given[name] and ":" not in given[name] else given[name]
+        found = replace(
+            recognise(graph), **{name: value for name, value in given.items() if value is not None}
+        )
+        missing = [name for name in given if getattr(found, name) is None]
+        foreign = [t for t in (found.input, found.output) if t and t.partition(":")[0] not in graph]
+        if missing or foreign:
+            inputs, outputs = candidates(graph)
+            said = f"has no tensor {foreign[0]}" if foreign else f"needs {', '.join(missing)}"
+            raise UsageError(
+                f"{self.file}: {found.what} that {said}",
+                f"inputs: {', '.join(inputs[:4]) or 'none'}; outputs might be {', '.join(outputs[:12]) or 'none'}; "
+                "give FILE.pb:TENSOR (the output), --graph-input, --graph-size, --graph-mean and --graph-std; in "
+                "Python output=, input=, size=, mean= and std= (pixels enter as (RGB - mean) / std)",
+            )
+        _check_numbers(found)
+        return found
+
+    def freeze(self, team: Sequence[Any], precision: str) -> list[bytes]:
+        from featurize.networks.tensorflow_engine import freeze_graph
+
+        data, found = self._path().read_bytes(), self.resolved()
+        try:
+            return [freeze_graph(data, (str(found.input), one.end), one.side, precision) for one in team]
+        except WeightsError as error:
+            raise WeightsError(f"{self.file} is not used: {error.args[0]}", error.hint) from None
+        except Exception as error:
+            # TensorFlow raises ValueError, TypeError and its own kinds for graphs that do not fit together.
+            raise WeightsError(
+                f"{self.file} cannot be run: {' '.join(str(error).split())[:200]}",
+                "give other tensors (--graph-input, FILE.pb:TENSOR; in Python input=, output=), or another graph",
+            ) from error
+
+    def _path(self) -> Path:
+        path = Path(os.path.expanduser(self.file))
+        if not path.is_file():
+            raise WeightsError(
+                f"there is no graph {path}",
+                "give the path of a frozen .pb file; for a model, with --weights FILE",
+            )
+        return path.resolve()
+
+    def _sha256(self) -> str:
+        path = self._path()
+        if getattr(self, "_digested", None) != path:
+            self._digest, self._digested = self._digest_of(path), path
+        return self._digest
+
+
+def _check_numbers(found: KnownGraph) -> None:
+    """Refuse a size, mean or std with which no photo can enter a network."""
+    size, mean, std = found.size, found.mean, found.std
+    if not isinstance(size, int) or not 1 <= size <= LARGEST_SIDE:
+        raise UsageError(
+            f"graph size {size!r}", f"give the side of the square input, 1 to {LARGEST_SIDE:,} pixels"
+        )
+    if (
+        mean is None
+        or std is None
+        or not (abs(mean) <= LARGEST_SCALE and 1 / LARGEST_SCALE <= std <= LARGEST_SCALE)
+    ):
+        raise UsageError(
+            f"graph mean {mean!r}, std {std!r}",
+            "pixels enter as (RGB - mean) / std: give a mean of at most a million, and a std above 0, from a millionth "
+            "to a million",
+        )
+
+
+def _exactly(number: float | None) -> str:
+    """In six digits where they are all it has, else in as many as tell it from its neighbours."""
+    value = float(number or 0)
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+
+
+@lru_cache(maxsize=4)
+def _graph(path: str, sha256: str) -> dict[str, Node]:
+    """The nodes of the file with this content."""
+    data = Path(path).read_bytes()
+    try:
+        return read_graph(data)
+    except ValueError as error:
+        what = what_it_is(data[:512])
+        raise WeightsError(
+            f"{path} is no frozen graph: {error if what.startswith('something') else what}",
+            "give a GraphDef in a .pb file, as freeze_graph or retrain.py writes it",
+        ) from error

@@ -1,0 +1,233 @@
+"""Where a network's numbers come from, and their digest."""
+
+import contextlib
+import os
+import socket
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from featurize.errors import WeightsError
+from featurize.extractors.downloads import Download
+from featurize.files import whole_file
+from featurize.networks.catalogue import NETWORKS
+from featurize.photos.fileindex import FileIndex
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
+RANDOM_SCHEME = "he-normal-1"  # see `random_weights`; change the number when its results change
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights of one network, found.
+
+    Attributes
+    ----------
+    source : str
+        ``"file"``, ``"imagenet"`` or ``"random"``.
+    file : str or None
+        The path; None for random weights.
+    sha256 : str or None
+        Digest of the file; None for random weights.
+    seed : int or None
+        Of random weights.
+    """
+
+    source: str
+    file: str | None = None
+    sha256: str | None = None
+    seed: int | None = None
+
+    def identity(self) -> str:
+        """What stands in a fingerprint: equal for equal numbers, wherever the file lies."""
+        return f"sha256:{self.sha256}" if self.sha256 else f"random:{RANDOM_SCHEME}:seed={self.seed}"
+
+    def record(self) -> dict[str, Any]:
+        """What a table, a model and a report say about the weights."""
+        return asdict(self)
+
+
+def find_weights(
+    backbone: str,
+    weights: str | os.PathLike,
+    download: Download | None,
+    index: FileIndex,
+    sha256: str | None = None,
+) -> Weights:
+    """The weights of `backbone`.
+
+    Parameters
+    ----------
+    backbone : str
+        Name of the network, such as ``"inception_v3"``.
+    weights : str or path
+        ``"auto"``: a file for this backbone in the folder ``FEATURIZE_WEIGHTS_DIR``, else ImageNet's.
+        ``"imagenet"``: Keras' cache, else a download into it. ``"random"`` or ``"random:SEED"``: seeded,
+        untrained. Anything else is a file.
+    download : Download or None
+        The published weights, where there are any.
+    index : FileIndex
+        Remembers digests of unchanged files.
+    sha256 : str, optional
+        Only a file with this digest will do; ``"auto"`` looks at every candidate for it.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, is no weights file, or cannot be downloaded.
+    """
+    text = os.fspath(weights)
+    if text == "random" or text.startswith("random:"):
+        seed = text.partition(":")[2] or "0"
+        if not seed.isdigit():
+            raise WeightsError(
+                f"weights {text!r}: {seed!r} is no seed", "give random, or random:7 for seed 7"
+            )
+        return Weights("random", seed=int(seed))
+    if text == "auto":
+        for path in _at_hand(backbone, download):
+            digest = index.digest(path)
+            if sha256 in (None, digest):
+                _check_file(path)
+                return Weights(
+                    "imagenet" if _is_cached_download(path, download) else "file", str(path), digest
+                )
+    if text in ("auto", "imagenet"):
+        path = download_weights(backbone, download)
+        return Weights("imagenet", str(path), index.digest(path))
+    path = Path(os.path.expanduser(text))
+    if not path.is_file():
+        raise WeightsError(
+            f"there is no weights file {path} for {backbone}",
+            "give auto, imagenet, random, or the path of a Keras .weights.h5 or .h5 file",
+        )
+    _check_file(path)
+    return Weights("file", str(path.resolve()), index.digest(path))
+
+
+def weights_at_hand(backbone: str, download: Download | None) -> Path | None:
+    """The file that ``weights="auto"`` would take without downloading."""
+    return next(iter(_at_hand(backbone, download)), None)
+
+
+def _at_hand(backbone: str, download: Download | None) -> list[Path]:
+    found = []
+    folder = os.environ.get("FEATURIZE_WEIGHTS_DIR")
+    if folder:
+        if not Path(folder).is_dir():
+            raise WeightsError(
+                f"FEATURIZE_WEIGHTS_DIR names {folder}, which is no folder", "mend or unset the variable"
+            )
+        # Those of resnet50_v2 begin with resnet50 too.
+        others = tuple(name for name in NETWORKS if name != backbone and name.startswith(backbone))
+        files = sorted(Path(folder).glob(f"{backbone}*.weights.h5"))
+        found += [file for file in files if not file.name.startswith(others)]
+        if download:
+            found += [path for path in [Path(folder) / download.file] if path.is_file()]
+    if download and (cached := keras_cache() / download.file).is_file():
+        found.append(cached)
+    return found
+
+
+def _is_cached_download(path: Path, download: Download | None) -> bool:
+    return download is not None and path == keras_cache() / download.file
+
+
+def keras_cache() -> Path:
+    """The folder in which Keras keeps downloaded weights."""
+    home = os.environ.get("KERAS_HOME")
+    return (Path(home) if home else Path.home() / ".keras") / "models"
+
+
+def download_weights(backbone: str, download: Download | None) -> Path:
+    """Published ImageNet weights, from Keras' cache or through Keras' own download, checked by digest.
+
+    A download takes its place in the cache when it is complete and checked; one that was cut off starts again.
+
+    Raises
+    ------
+    WeightsError
+        If there are none for this backbone, or they cannot be fetched; the message names address, size and the
+        place to put the file by hand.
+    """
+    if download is None:
+        raise WeightsError(
+            f"no ImageNet weights are published for {backbone}", "give a file or random with --weights"
+        )
+    place = keras_cache() / download.file
+    if place.is_file():
+        _check_file(place)
+        return place
+    from featurize.networks.tensorflow_engine import import_tensorflow
+
+    import_tensorflow()
+    import keras
+
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(30)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        # Keras prints its progress on stdout, which belongs to our data.
+        with whole_file(place) as partial, contextlib.redirect_stdout(sys.stderr):
+            keras.utils.get_file(
+                partial.name,
+                download.url,
+                cache_dir=str(place.parent.parent),
+                cache_subdir=place.parent.name,
+                file_hash=download.digest,
+            )
+            _check_file(partial)
+    except Exception as error:
+        # Keras turns every failed download into a bare Exception.
+        raise WeightsError(
+            f"the ImageNet weights of {backbone} are not on this machine and cannot be downloaded "
+            f"({' '.join(str(error).split())[:200]})",
+            f"fetch {download.url} ({download.megabytes} MB) elsewhere and put it at {place}; or give a file with "
+            "--weights, a folder with FEATURIZE_WEIGHTS_DIR, or --weights random for an untrained network",
+        ) from error
+    finally:
+        socket.setdefaulttimeout(patience)
+    return place
+
+
+def _check_file(path: Path) -> None:
+    """Name the usual things that are found in place of a weights file."""
+    with open(path, "rb") as stream:
+        head = stream.read(512)
+    if head.startswith(HDF5):
+        missing = _hdf5_size(head) - path.stat().st_size
+        if missing > 0:
+            raise WeightsError(
+                f"{path} is incomplete: {missing:,} bytes are missing", "delete it and fetch it again"
+            )
+        return
+    raise WeightsError(f"{path} is {what_it_is(head)}", "give a Keras .weights.h5 or .h5 file of weights")
+
+
+def _hdf5_size(head: bytes) -> int:
+    """How long an HDF5 file says it is, in its superblock."""
+    # The layout depends on the version of the superblock and the size of offsets (8 bytes everywhere).
+    start = 40 if head[8:9] in (b"\0", b"\1") else 28
+    start += 4 if head[8:9] == b"\1" else 0
+    return int.from_bytes(head[start : start + 8], "little") if len(head) >= start + 8 else len(HDF5) + 1
+
+
+def what_it_is(head: bytes) -> str:
+    """What a file that is not what it should be is, by its first 512 bytes."""
+    text = head.lstrip().lower()
+    if not head:
+        return "an empty file"
+    if head.startswith(HDF5):
+        return "an HDF5 file, such as Keras' weights"
+    if text.startswith((b"<!doctype", b"<html")):
+        return "an HTML page, probably the error page of a failed download"
+    if text.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the file itself (run git lfs pull)"
+    if head.startswith(b"PK"):
+        return "a zip archive, perhaps a whole .keras model"
+    if head.startswith(b"\x1f\x8b"):
+        return "a gzip archive; unpack it first"
+    if head[4:8] == b"TFL3":
+        return "a TensorFlow Lite model"
+    return "something else (its beginning is no HDF5)"

@@ -1,0 +1,1 @@
+"""Which photos are there, and what is in one?"""

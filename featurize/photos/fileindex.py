@@ -1,0 +1,248 @@
+"""What a file holds: its SHA-256 and the facts of its header, remembered while the file is unchanged."""
+
+import hashlib
+import os
+import sqlite3
+import stat
+import time
+import zlib
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from featurize.ahead import work_ahead
+from featurize.errors import StoreError
+from featurize.files import identity
+from featurize.photos.decode import ImageRejected
+from featurize.photos.photo import Photo
+from featurize.terminal import log
+
+MAX_BYTES = 1 << 29  # of an image file
+YOUNG_SECONDS = 2.0
+ROWS_AT_ONCE = 1000
+READ_AHEAD = 128  # files whose content is known before it is asked for, and then still in the system's cache
+BUSY_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Who an image is, by its bytes. Sizes in pixels as shown, after the EXIF orientation."""
+
+    sha256: str
+    width: int
+    height: int
+    bytes: int
+    format: str
+
+
+def read_image(path: str) -> bytes:
+    """The bytes of an image file.
+
+    Raises
+    ------
+    ImageRejected
+        If it cannot be read, is no regular file, or is larger than `MAX_BYTES`.
+    """
+    try:
+        # Opening a pipe would wait for a writer; O_NONBLOCK does not (Windows has neither).
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with open(handle, "rb") as stream:
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode):
+                raise ImageRejected("not a regular file")
+            if status.st_size > MAX_BYTES:
+                raise ImageRejected(f"{status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
+            return stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ImageRejected(f"cannot be read: {error.strerror or error}") from error
+
+
+class FileIndex:
+    """Remembers the content of files that have not changed, in a small SQLite file beside the store.
+
+    A file is the same while its size, mtime, ctime and inode are; one that was changed less than two seconds
+    before it was read is never remembered, because a second change could leave the same times. Losing the
+    index costs time, never a result: a damaged one is replaced.
+
+    Parameters
+    ----------
+    path : path or None
+        The SQLite file; None remembers nothing.
+    trust : bool
+        False reads every file again (``--rehash``), and remembers what it found.
+    """
+
+    def __init__(self, path: Path | None, *, trust: bool = True):
+        self.path = path
+        self.trust = trust
+
+    def known(self, paths: Sequence[str]) -> list[Content | ImageRejected | None]:
+        """What each file holds, or why it is rejected unread; None for those that must be read."""
+        results: list[Content | ImageRejected | None] = []
+        for start in range(0, len(paths), ROWS_AT_ONCE):
+            part = paths[start : start + ROWS_AT_ONCE]
+            known = self._known([os.path.abspath(path) for path in part]) if self.trust else {}
+            results += [_unless_changed(path, known) for path in part]
+        return results
+
+    def read(self, paths: Sequence[str], *, jobs: int = 1) -> Generator[Content | ImageRejected]:
+        """What each file holds, or why it is rejected, in order; `jobs` threads read some files ahead.
+
+        What was read is remembered every thousand files, and when the iterator ends or is closed.
+        """
+        fresh: list[tuple] = []
+        try:
+            with ThreadPoolExecutor(jobs, thread_name_prefix="read") as pool:
+                for path, (result, seen) in work_ahead(pool, paths, _look, READ_AHEAD):
+                    if seen is not None and isinstance(result, Content):
+                        facts = (result.sha256, result.width, result.height, result.format)
+                        fresh.append((os.path.abspath(path), *seen, *facts))
+                    if len(fresh) == ROWS_AT_ONCE:
+                        self._remember(fresh)
+                        fresh = []
+                    yield result
+        finally:
+            self._remember(fresh)
+
+    def digest(self, path: str | Path) -> str:
+        """SHA-256 of any file, such as a network's weights, remembered like an image."""
+        place = os.path.abspath(path)
+        entry = self._known([place]).get(place) if self.trust else None
+        if entry is not None and entry[:4] == identity(os.stat(place)):
+            return entry[4]
+        now = time.time()
+        with open(place, "rb") as stream:
+            status = os.fstat(stream.fileno())
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        if _settled(status, now):
+            self._remember([(place, *identity(status), digest, 0, 0, "")])
+        return digest
+
+    def paths_of(self, wanted: Callable[[list[str]], Sequence[bool]]) -> Iterator[tuple[str, str]]:
+        """Path and SHA-256 of the remembered images whose digests `wanted` picks, from many at once."""
+        if self.path is None or not self.path.exists():
+            return
+        try:
+            with self._database() as database:
+                rows = database.execute("SELECT * FROM contents WHERE format != '' ORDER BY path")
+                while part := rows.fetchmany(ROWS_AT_ONCE):
+                    whole = [row for row in part if row[-1] == _checksum(row[:-1])]
+                    for row, picked in zip(whole, wanted([row[5] for row in whole]), strict=True):
+                        if picked:
+                            yield os.fsdecode(row[0]), row[5]
+        except sqlite3.Error as error:
+            self._failed(error)
+
+    # -- the SQLite file ------------------------------------------------------------------------
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        assert self.path is not None
+        database = sqlite3.connect(self.path, timeout=BUSY_SECONDS)
+        try:
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS contents (path BLOB PRIMARY KEY, size INTEGER, mtime INTEGER, "
+                "ctime INTEGER, inode INTEGER, sha256 TEXT, width INTEGER, height INTEGER, format TEXT, "
+                "checksum INTEGER)"
+            )
+            yield database
+        finally:
+            database.close()
+
+    def _known(self, places: list[str]) -> dict[str, tuple]:
+        if self.path is None or not self.path.exists():
+            return {}
+        keys = [os.fsencode(place) for place in places]
+        marks = ", ".join("?" * len(keys))
+        try:
+            with self._database() as database:
+                rows = database.execute(f"SELECT * FROM contents WHERE path IN ({marks})", keys).fetchall()
+        except (sqlite3.Error, OverflowError) as error:
+            self._failed(error)
+            return {}
+        return {os.fsdecode(row[0]): _as_entry(row) for row in rows if row[-1] == _checksum(row[:-1])}
+
+    def _remember(self, rows: list[tuple]) -> None:
+        if self.path is None or not rows:
+            return
+        stored = [(os.fsencode(row[0]), *row[1:4], _signed(row[4]), *row[5:]) for row in rows]
+        try:
+            with self._database() as database, database:
+                database.executemany(
+                    "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    [(*row, _checksum(row)) for row in stored],
+                )
+        except sqlite3.Error as error:
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        """Go on without the index; one that is damaged goes, so that the next run makes it anew."""
+        assert self.path is not None
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            raise StoreError(f"no space left for {self.path}", "free some space and run again") from error
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            log.warning("the file index %s is damaged (%s); it is made anew", self.path, error)
+            # The journal first: it must never be rolled back into the next index.
+            for path in (Path(f"{self.path}-journal"), self.path):
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+            return
+        # Busy or read-only: nothing is wrong with it, and all that is lost is time.
+        log.info("the file index %s is not used: %s", self.path, error)
+        self.path = None
+
+
+def _unless_changed(path: str, known: dict[str, tuple]) -> Content | ImageRejected | None:
+    """What the index knows of a file, or why it is rejected unread; None when it must be read."""
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        return ImageRejected(f"cannot be read: {error.strerror or error}")
+    if not stat.S_ISREG(status.st_mode):
+        return ImageRejected("not a regular file")
+    entry = known.get(os.path.abspath(path))
+    if entry is None or entry[:4] != identity(status):
+        return None
+    return Content(entry[4], entry[5], entry[6], status.st_size, entry[7])
+
+
+def _checksum(row: tuple) -> int:
+    """SQLite does not notice a flipped bit in a value."""
+    return zlib.crc32(repr(row).encode())
+
+
+def _signed(inode: int) -> int:
+    """SQLite's integers are signed; inodes of some systems use all 64 bits."""
+    return inode - (1 << 64) if inode >= 1 << 63 else inode
+
+
+def _as_entry(row: tuple) -> tuple:
+    _, size, mtime, ctime, inode, *facts, _ = row
+    return (size, mtime, ctime, inode % (1 << 64), *facts)
+
+
+def _settled(status: os.stat_result, now: float) -> bool:
+    """Whether a change after `now`, when the file was about to be read, must show in its times.
+
+    They must also fit into SQLite: a file from before 1677 is read each time.
+    """
+    return now - max(status.st_mtime, status.st_ctime) > YOUNG_SECONDS and status.st_mtime_ns >= -(1 << 63)
+
+
+def _look(path: str) -> tuple[Content | ImageRejected, tuple[int, int, int, int] | None]:
+    """What a file holds, and its identity if that may be remembered."""
+    try:
+        now = time.time()
+        status = os.stat(path)
+        data = read_image(path)
+        photo = Photo(data)
+        digest = hashlib.sha256(data).hexdigest()
+        seen = identity(status) if _settled(status, now) else None
+        return Content(digest, photo.width, photo.height, len(data), photo.format), seen
+    except ImageRejected as rejected:
+        return rejected, None
+    except OSError as error:
+        return ImageRejected(f"cannot be read: {error.strerror or error}"), None

@@ -1,0 +1,173 @@
+"""A photo, decoded on demand, at the size that whoever asks can do with."""
+
+import threading
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from featurize.photos.decode import MAX_PIXELS, ImageRejected, decode_image, open_image, shown_size
+
+DECODE_VERSION = 1
+
+
+class Photo:
+    """The bytes of one image file, decoded on demand.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+
+    Attributes
+    ----------
+    width, height : int
+        Size in pixels as a viewer shows it, after the EXIF orientation.
+    format : str
+        What the file really is, whatever its name says: ``"JPEG"``, ``"PNG"``, …
+
+    Raises
+    ------
+    ImageRejected
+        If the bytes are no image of a known format, or one with too many pixels.
+    """
+
+    def __init__(self, data: bytes):
+        self.data: bytes | None = data
+        if not data:
+            raise ImageRejected("the file is empty")
+        with open_image(data) as image:
+            self.format = str(image.format)
+            self.width, self.height = shown_size(image, data)
+        if self.width * self.height > MAX_PIXELS:
+            raise ImageRejected(f"{self.width} × {self.height} pixels; at most {MAX_PIXELS:,} are read")
+        self._begin()
+
+    @classmethod
+    def from_array(cls, rgb: np.ndarray) -> "Photo":
+        """A photo from pixels: uint8 of shape (height, width, 3), or (height, width) for grey.
+
+        Raises
+        ------
+        ImageRejected
+            For any other shape or dtype.
+        """
+        rgb = np.asarray(rgb)
+        if rgb.ndim == 2:
+            rgb = np.repeat(rgb[:, :, None], 3, axis=2)
+        if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
+            raise ImageRejected(
+                f"an array of {rgb.dtype} with shape {rgb.shape}; give uint8 of shape (height, width, 3)"
+            )
+        photo = cls.__new__(cls)
+        photo.data, photo.format = None, "array"
+        photo.height, photo.width = rgb.shape[:2]
+        photo._begin()
+        # Extractors share a photo: what one of them wrote into it, the next would see.
+        photo._arrays[1] = rgb.view()
+        photo._arrays[1].flags.writeable = False
+        return photo
+
+    def _begin(self) -> None:
+        """Nothing decoded yet."""
+        self._images: dict[int, Image.Image] = {}
+        self._arrays: dict[int, np.ndarray] = {}
+        self._views: dict[Hashable, Photo] = {}
+        self._lock = threading.RLock()
+
+    def view(self, key: Hashable, change: Callable[[np.ndarray], np.ndarray]) -> "Photo":
+        """The photo whose pixels are what `change` makes of all pixels of this one; made once per `key`."""
+        with self._lock:
+            if key not in self._views:
+                self._views[key] = Photo.from_array(change(self.rgb()))
+            return self._views[key]
+
+    def rgb(self, *, shorter: int | None = None, longer: int | None = None) -> np.ndarray:
+        """The pixels, uint8 of shape (height, width, 3).
+
+        With `shorter` or `longer`, a JPEG may come at 1/2, 1/4 or 1/8 of its size, which is decoded several
+        times faster, as long as its shorter (longer) side keeps at least that many pixels. It is the same
+        array for everyone who asks for the same scale, and read-only; copy before writing into it.
+
+        Raises
+        ------
+        ImageRejected
+            If the file is truncated, damaged, or of a kind that has no fixed range (32 bits per value).
+        """
+        scale = self.scale(shorter=shorter, longer=longer)
+        with self._lock:
+            if scale not in self._arrays:
+                self._arrays[scale] = np.asarray(self._at(scale))
+            return self._arrays[scale]
+
+    def image(self, *, shorter: int | None = None, longer: int | None = None) -> Image.Image:
+        """The pixels as `rgb` gives them, as Pillow's own image, which it resizes without another copy.
+
+        It is the same image for everyone who asks for the same scale; do not change it.
+
+        Raises
+        ------
+        ImageRejected
+            As `rgb` does.
+        """
+        return self._at(self.scale(shorter=shorter, longer=longer))
+
+    def _at(self, scale: int) -> Image.Image:
+        with self._lock:
+            if scale not in self._images:
+                self._images[scale] = (
+                    Image.fromarray(self._arrays[scale]) if scale in self._arrays else self._decode(scale)
+                )
+            return self._images[scale]
+
+    def _decode(self, scale: int) -> Image.Image:
+        assert self.data is not None
+        return decode_image(self.data, scale)
+
+    def decoded_by(self, decoder: Callable[[bytes], np.ndarray]) -> np.ndarray:
+        """All pixels, uint8 of shape (height, width, 3), as `decoder` reads them from the bytes of the file."""
+        assert self.data is not None
+        return decoder(self.data)
+
+    def scale(self, *, shorter: int | None = None, longer: int | None = None) -> int:
+        """The factor (1, 2, 4 or 8) by which `rgb` shrinks a JPEG while decoding it."""
+        if self.format not in ("JPEG", "MPO") or (shorter is None and longer is None):
+            return 1
+        low, high = sorted((self.width, self.height))
+        room = min(low // shorter if shorter else 8, high // longer if longer else 8)
+        return next(scale for scale in (8, 4, 2, 1) if room >= scale or scale == 1)
+
+
+def resize(pixels: np.ndarray | Image.Image, width: int, height: int) -> np.ndarray:
+    """RGB pixels resampled to exactly width × height: bilinear, with antialiasing when they shrink (Pillow)."""
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    if image.size == (width, height):
+        return np.asarray(pixels)
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def golden_image() -> np.ndarray:
+    """The small synthetic picture whose vector proves that an extractor still computes the same.
+
+    Smooth ramps, a disc and a fine texture in colour, from integer arithmetic alone, so that it is the same
+    on every machine. uint8, shape (96, 128, 3).
+    """
+    y, x = np.mgrid[0:96, 0:128]
+    red, green = x * 2, y * 255 // 95
+    blue = (x * 7 + y * 13) % 64 * 4
+    disc = (x - 64) ** 2 + (y - 48) ** 2 < 900
+    rgb = np.stack([red, green, blue], axis=2)
+    rgb[disc] = 255 - rgb[disc]
+    return rgb.astype(np.uint8)
+
+
+def decode_policy(**limits: int | None) -> dict[str, Any]:
+    """What about decoding can change a number, for an extractor's description."""
+    return {
+        "version": DECODE_VERSION,
+        "jpeg": "scaled by 1/2, 1/4, 1/8" if any(limits.values()) else "full",
+        **{name: value for name, value in limits.items() if value},
+        "alpha": "over white",
+        "orientation": "EXIF",
+    }

@@ -1,0 +1,164 @@
+"""The registry: from a features spec to the extractor that makes them. A new family is one line here."""
+
+import importlib
+import os
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from featurize.errors import ModelError, UsageError
+from featurize.extractors.base import Extractor
+
+# family: module, class, the argument that the text after ":" in a spec sets
+FAMILIES: dict[str, tuple[str, str, str | None]] = {
+    "inception_v3": ("featurize.networks.keras_network", "InceptionV3", "layer"),
+    "glcm": ("featurize.extractors.glcm", "GLCM", "properties"),
+    "lbp": ("featurize.extractors.lbp", "LBP", None),
+    "color": ("featurize.extractors.color", "Color", None),
+    "shape": ("featurize.extractors.shape", "Shape", None),
+    "nuisance": ("featurize.extractors.nuisance", "Nuisance", None),
+    "FILE.pb": ("featurize.networks.graph_extractor", "FrozenGraph", "output"),
+}
+# FILE.pb or FILE.pb:TENSOR; a tensor has a colon of its own.
+GRAPH_SPEC = re.compile(r"(.+?\.pb)(?::(.*))?", re.IGNORECASE)
+# Other packages add families here: an Extractor class, a function of one RGB array, or a transformer.
+ENTRY_POINTS = "featurize.registry"
+
+
+def make_extractor(spec: str | Extractor, **options: Any) -> Extractor:
+    """The extractor for a features spec such as ``"inception_v3:mixed8"`` or ``"glcm"``.
+
+    Parameters
+    ----------
+    spec : str or Extractor
+        ``family[:option]``, a network's name with or without ``:LAYER``, or ``FILE.pb`` with or without
+        ``:TENSOR``; an extractor is returned as it is.
+    **options
+        Arguments of the extractor's class, such as ``weights``; those it does not have are left out.
+
+    Raises
+    ------
+    UsageError
+        If the family is unknown or has no such option; the message lists what there is.
+
+    Examples
+    --------
+    >>> make_extractor("glcm").width
+    5
+    """
+    if isinstance(spec, Extractor):
+        return spec
+    family, colon, option = spec.partition(":")
+    make, argument = _family(family)
+    if graph := GRAPH_SPEC.fullmatch(spec):
+        family, option, colon = graph.group(1), graph.group(2) or "", ":" * (graph.group(2) is not None)
+        module, cls, argument = FAMILIES["FILE.pb"]
+        make = partial(getattr(importlib.import_module(module), cls), family)
+    if make is None:
+        known_families = ", ".join([*FAMILIES, *sorted(_entry_points())])
+        raise UsageError(
+            f"there are no features named {spec}{_perhaps(family)}",
+            f"the families are {known_families}; `featurize backbones` lists further networks",
+        )
+    if "," in option:
+        raise UsageError(f"{spec!r} is no features spec", "separate several features with spaces, not commas")
+    if colon and (argument is None or not option):
+        choices = f"{family}:{argument.upper()}" if argument else family
+        raise UsageError(f"{family} has no option {option!r}", f"write {choices}")
+    extractor = make()
+    known = extractor.get_params()
+    chosen = {name: value for name, value in options.items() if name in known}
+    return extractor.set_params(**chosen, **({argument: option} if colon and argument else {}))
+
+
+def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike | None = None) -> Extractor:
+    """The extractor that made the features which a table or a model describes in `entry`.
+
+    Parameters
+    ----------
+    entry : mapping
+        ``table.metadata["features"][name]``.
+    weights : str or path, optional
+        Where the network's weights are now; by default where they were, else wherever ``"auto"`` finds the
+        file with the same digest.
+
+    Raises
+    ------
+    ModelError
+        If the features were imported, this version of the package computes them in another way, or what is described
+        makes no extractor.
+    WeightsError
+        If the weights are nowhere to be found.
+    """
+    family = entry.get("family")
+    make, _ = _family(str(family))
+    if make is None:
+        raise ModelError(
+            f"the features {entry.get('spec')} cannot be computed from photos here (family {family})",
+            "use a table that holds them, or install the package that registers them "
+            f"(entry point {ENTRY_POINTS})",
+        )
+    params = dict(entry["params"])
+    record = entry.get("weights")
+    if weights is not None and "weights" in params:
+        params["weights"] = os.fspath(weights)
+    elif "file" in params:
+        params["file"] = os.fspath(weights or params["file"])
+    elif record and record.get("file"):
+        params["weights"] = record["file"] if os.path.isfile(record["file"]) else "auto"
+    elif record:
+        params["weights"] = f"random:{record.get('seed')}"
+    try:
+        extractor = make(**params)
+    except TypeError as error:  # somebody edited them
+        raise ModelError(
+            f"the features {entry.get('spec')} cannot be made as they are described: {error}",
+            "extract them again, and train again on them",
+        ) from error
+    if record and record.get("sha256"):
+        extractor._wanted_sha256 = record["sha256"]  # type: ignore[attr-defined]
+    if "file" in params:  # which may have another name by now; the features keep theirs
+        extractor._known_as = entry["spec"]  # type: ignore[attr-defined]
+    return extractor
+
+
+def _family(family: str) -> tuple[Callable[..., Extractor] | None, str | None]:
+    """What makes extractors of a family, and the argument that its specs can set; None for an unknown family."""
+    if family in FAMILIES:
+        module, name, argument = FAMILIES[family]
+        return getattr(importlib.import_module(module), name), argument
+    found = _entry_points().get(family)
+    if found is None:
+        return _backbone(family)
+    loaded = found.load()
+    if isinstance(loaded, type) and issubclass(loaded, Extractor):
+        return loaded, None
+    from featurize.extractors.function import FunctionExtractor
+
+    # A class is a transformer's; its defaults are the settings.
+    function = loaded() if isinstance(loaded, type) else loaded
+    return partial(FunctionExtractor, function, family), None
+
+
+def _backbone(name: str) -> tuple[Callable[..., Extractor] | None, str | None]:
+    from featurize.networks.catalogue import NETWORKS, find_network
+
+    if name not in NETWORKS and not name.endswith("_quantized"):
+        return None, None
+    from featurize.networks.keras_network import Backbone
+
+    return partial(Backbone, backbone=find_network(name).name), "layer"
+
+
+def _perhaps(family: str) -> str:
+    from featurize.networks.catalogue import NETWORKS
+
+    close = get_close_matches(family, dict.fromkeys([*FAMILIES, *NETWORKS]), n=3)
+    return f"; perhaps {' or '.join(close)} is meant" if close else ""
+
+
+def _entry_points() -> dict[str, EntryPoint]:
+    return {found.name: found for found in entry_points(group=ENTRY_POINTS)}
