@@ -2,13 +2,20 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from classify.graphscli import add_import_graph
-from classify.predictcli import add_neighbours, add_predict
-from classify.traincli import add_train
-from featurize.terminal import add_command, new_parser, run_command
+from classify.prediction.predict import Timing
+from featurize.cli import add_graph_options, graph_options
+from featurize.errors import UsageError
+from featurize.terminal import OptionsError, add_command, key_values, log, new_parser, run_command
+
+if TYPE_CHECKING:
+    from classify.model.model import Model
+    from classify.prediction.predict import Predictions
+    from featurize.table import FeatureTable
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -85,4 +92,511 @@ def _heads(args: argparse.Namespace) -> int:
         if GRIDS[name]:
             grid = "; ".join(f"{key} {', '.join(map(str, values))}" for key, values in GRIDS[name].items())
             print(f"{'':<{longest}}  --tune tries {grid}")
+    return 0
+
+
+# -- The command ``classify train``: at once, tuned, with an operating point, or step by step ------------
+
+# The options that need --steps, with the fields of `classify.heads.steps.Steps` that they fill.
+STEP_OPTIONS = {
+    "learning_rate": (float, "R", "how far a step goes (default: 0.01 for softmax, 0.001 for mlp)"),
+    "batch_size": (int, "N", "photos per step, from labels drawn equally often (default: 100)"),
+    "validation_batch_size": (int, "N", "photos for each validation accuracy, -1 for all (default: 100)"),
+    "eval_interval": (int, "N", "steps between two evaluations (default: 10)"),
+    "save_every": (int, "N", "keep the best so far as MODEL.stepN every N steps (default: never)"),
+    "summaries": (str, "DIR", "write event files for TensorBoard there"),
+}
+
+
+def add_train(commands: Any) -> None:
+    """Add ``train`` to the subcommands of ``classify``."""
+    parser = add_command(
+        commands,
+        "train",
+        _train,
+        "Train a head on the vectors of a table, and keep it as a model.",
+        "classify train flowers.parquet -o flowers.model --head svm:C=10 --features inception_v3+glcm\n"
+        "classify train fire.parquet -o fire.model --tune --positive fire --threshold recall=0.95\n"
+        "classify train flowers.parquet -o flowers.model --steps 4000 --summaries logs",
+    )
+    parser.add_argument("table", metavar="TABLE", help="a .parquet or .npz that `featurize extract` made")
+    parser.add_argument("-o", "--output", required=True, metavar="MODEL", help="where to write the model")
+    parser.add_argument(
+        "--head",
+        default="softmax",
+        metavar="SPEC",
+        help="name[:param=value,...], or the dotted path of a scikit-learn classifier (default: softmax)",
+    )
+    parser.add_argument(
+        "--features",
+        metavar="SPEC",
+        help="a features column, or several joined with + (default: all columns of the table but nuisance)",
+    )
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="PARAM=VALUE",
+        help="parameters of the head, for example --set C=10 gamma=0.5",
+    )
+    parser.add_argument(
+        "--balanced",
+        action="store_true",
+        help="every label counts the same, however many photos it has (class_weight=balanced)",
+    )
+    parser.add_argument(
+        "--relabel",
+        metavar="MAP",
+        help="CSV with the columns label,new_label, a line for every label of the table; an empty new_label drops it",
+    )
+    parser.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="TYPE",
+        help="a dotted type that the head may consist of beyond the safe ones; repeatable",
+    )
+    parser.add_argument(
+        "--out-of-core",
+        action="store_true",
+        help="train softmax without holding the vectors in memory, in passes over the table; done without being "
+        "asked where they take more than an eighth of it",
+    )
+    _add_tuning(parser)
+    _add_operating_point(parser)
+    _add_steps(parser)
+
+
+def _add_tuning(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tune",
+        action="store_true",
+        help="search the head's parameters first (`classify heads` lists the grids)",
+    )
+    parser.add_argument(
+        "--tune-by",
+        choices=("log-loss", "accuracy"),
+        help="the score that decides the search (default: log-loss); asks for the search as --tune does",
+    )
+
+
+def _add_operating_point(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("operating point")
+    group.add_argument("--positive", metavar="LABEL", help="the label that must not be missed")
+    rules = group.add_mutually_exclusive_group()
+    rules.add_argument(
+        "--threshold",
+        metavar="RULE",
+        help="recall=R, specificity=R or precision=R: the share to reach on photos that were not trained on",
+    )
+    rules.add_argument(
+        "--costs",
+        metavar="FILE.csv",
+        help="what each mistake costs, a CSV with the columns label,predicted,cost",
+    )
+
+
+def _add_steps(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("step by step (softmax and mlp)")
+    group.add_argument(
+        "--steps",
+        type=int,
+        metavar="N",
+        help="train N steps and say how it goes; Ctrl-C keeps the best so far",
+    )
+    for name, (kind, metavar, text) in STEP_OPTIONS.items():
+        group.add_argument("--" + name.replace("_", "-"), type=kind, metavar=metavar, help=text)
+
+
+def _train(args: argparse.Namespace) -> int:
+    from classify.startup import import_lightly
+
+    import_lightly()
+    from classify.heads.spec import with_params
+    from classify.model.modelfile import save_model
+    from classify.rows import read_relabel
+    from featurize.files import check_outputs
+    from featurize.table import FeatureTable
+
+    check_outputs([args.output], [args.table, args.relabel, args.costs])
+    balanced = {"class_weight": "balanced"} if args.balanced else {}
+    head = _with_steps(args, with_params(args.head, balanced | key_values(args.set, "--set")))
+    relabel = read_relabel(args.relabel) if args.relabel else None
+    run = _at_once if args.steps is None else _in_steps
+    _refuse_what_does_not_go_together(args)
+    if _exceeds_memory(args, head):
+        from classify.training.out_of_core import train_out_of_core
+
+        model = train_out_of_core(args.table, head, args.features, seed=args.seed, relabel=relabel)
+    else:
+        model = run(args, FeatureTable.read(args.table), head, relabel)
+    save_model(model, args.output)
+    size = Path(args.output).stat().st_size
+    log.info(
+        "wrote %s: %s on %s, %d labels, %.1f s, %s",
+        args.output,
+        model.training["head"],
+        model.features,
+        len(model.labels),
+        model.training["seconds"],
+        f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB",
+    )
+    return 0
+
+
+def _exceeds_memory(args: argparse.Namespace, head: str) -> bool:
+    """Whether to train out of core: asked for, or needed and possible."""
+    from classify.training.out_of_core import can_train, exceeds_memory
+
+    given = (["--steps"] if args.steps is not None else []) + _options_of_training_at_once(args)
+    if args.out_of_core and given:
+        raise OptionsError(
+            f"--out-of-core and {', '.join(given)} do not go together", "train without --out-of-core"
+        )
+    if args.out_of_core or not exceeds_memory(args.table, args.features):
+        return args.out_of_core
+    possible = not given and can_train(head)
+    log.warning(
+        "the vectors take more than an eighth of the memory: %s",
+        "training goes through the file again and again"
+        if possible
+        else "only a plain softmax does without it",
+    )
+    return possible
+
+
+def _with_steps(args: argparse.Namespace, spec: str) -> str:
+    """The spec without steps, which are as if they had been given as options."""
+    from classify.heads.steps import without_steps
+
+    head, own = without_steps(spec)
+    for name, value in own.items():
+        if getattr(args, name) not in (None, value):
+            option = "--" + name.replace("_", "-")
+            raise OptionsError(
+                f"{option} {getattr(args, name)} and the head {spec} do not agree", "give one of them"
+            )
+        setattr(args, name, value)
+    return head
+
+
+def _refuse_what_does_not_go_together(args: argparse.Namespace) -> None:
+    if args.steps is None:
+        given = [name for name in STEP_OPTIONS if getattr(args, name) is not None]
+        if given:
+            options = ", ".join("--" + name.replace("_", "-") for name in given)
+            raise OptionsError(
+                f"{options} was given without --steps", "add --steps 4000 to train step by step"
+            )
+        return
+    given = _options_of_training_at_once(args)
+    if given:
+        raise OptionsError(f"--steps and {', '.join(given)} do not go together", "train without --steps")
+
+
+def _options_of_training_at_once(args: argparse.Namespace) -> list[str]:
+    """Those given that neither training in steps nor training out of core knows."""
+    options = {
+        "--tune": args.tune or args.tune_by,
+        "--positive": args.positive,
+        "--threshold": args.threshold,
+        "--costs": args.costs,
+        "--trust": args.trust,
+    }
+    return [option for option, value in options.items() if value]
+
+
+def _at_once(args: argparse.Namespace, table: "FeatureTable", head: str, relabel: dict | None) -> "Model":
+    from classify.training.thresholds import read_costs
+    from classify.training.train import train
+
+    return train(
+        table,
+        head,
+        args.features,
+        seed=args.seed,
+        relabel=relabel,
+        tune=args.tune_by or ("log-loss" if args.tune else None),
+        positive=args.positive,
+        threshold=read_costs(args.costs) if args.costs else args.threshold,
+        trust=args.trust,
+        jobs=args.jobs,
+    )
+
+
+def _in_steps(args: argparse.Namespace, table: "FeatureTable", head: str, relabel: dict | None) -> "Model":
+    from classify.heads.steps import Steps
+    from classify.model.modelfile import save_model
+    from classify.training.train import train_in_steps
+
+    def save(model: "Model", step: int) -> None:
+        path = f"{args.output}.step{step}"
+        save_model(model, path)
+        log.info("wrote %s", path)
+
+    given = {name: getattr(args, name) for name in STEP_OPTIONS if getattr(args, name) is not None}
+    plan = Steps(args.steps, **given)
+    return train_in_steps(table, head, args.features, plan, seed=args.seed, relabel=relabel, save=save)
+
+
+# -- The commands ``classify predict`` and ``classify neighbours`` ---------------------------------------
+
+FORMATS = ("text", "csv", "jsonl")
+
+
+def add_predict(commands: Any) -> None:
+    """Add ``predict`` to the subcommands of ``classify``."""
+    parser = add_command(
+        commands,
+        "predict",
+        _predict,
+        "Predict the labels of photos, or of the images of a table.",
+        "classify predict flowers.model holiday/*.jpg --format csv -o holiday.csv",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a model that `classify train` made")
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="IMAGE|FOLDER|TABLE",
+        help="photos, folders, glob patterns, manifests (image column), tables, or - for standard input, "
+        "one path a line",
+    )
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="form of the output (default: by the ending of -o, .parquet, .csv or .jsonl, else text)",
+    )
+    parser.add_argument(
+        "--top",
+        type=_top,
+        metavar="K",
+        help="how many labels per image, 0 for all (default: 1; all for the text of one image)",
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="write there instead of to standard output")
+    _add_places(parser)
+
+
+def add_neighbours(commands: Any) -> None:
+    """Add ``neighbours`` to the subcommands of ``classify``."""
+    parser = add_command(
+        commands,
+        "neighbours",
+        _neighbours,
+        "Print the training images that a photo resembles most: distance, label and name, nearest first.",
+        "classify neighbours flowers.model photo.jpg --table flowers.parquet",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a model that `classify train` made")
+    parser.add_argument("image", metavar="IMAGE", help="a photo")
+    parser.add_argument("--table", required=True, metavar="TABLE", help="the table of the training")
+    parser.add_argument(
+        "--format", choices=FORMATS, default="text", help="form of the output (default: text)"
+    )
+    parser.add_argument(
+        "--top", type=_positive, default=10, metavar="K", help="how many images (default: 10)"
+    )
+    _add_places(parser)
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--weights",
+        action="append",
+        default=[],
+        metavar="[SPEC=]FILE",
+        help="where a network's weights are now (default: where they were in training); repeatable",
+    )
+    parser.add_argument(
+        "--store", metavar="DIR", help="where vectors are kept (default: the user's cache folder)"
+    )
+    parser.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="TYPE",
+        help="a dotted type that the model may consist of beyond the safe ones; repeatable",
+    )
+
+
+def _top(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of labels; give 1 or more, or 0 for all")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of images; give 1 or more")
+    return int(text)
+
+
+def _predict(args: argparse.Namespace) -> int:
+    timing = Timing()
+    with timing.part("importing"):
+        from classify.startup import import_lightly
+
+        import_lightly()
+        from classify.model.modelfile import load_model
+        from classify.prediction import output
+        from classify.prediction.predict import predict_batches
+        from featurize.files import check_outputs, whole_file
+
+    if args.output:
+        files = [one.partition("=")[2] or one for one in args.weights]
+        check_outputs([args.output], [args.model, *[one for one in args.sources if one != "-"], *files])
+        _refuse_picture(args.output)
+    parquet = bool(args.output) and Path(args.output).suffix.lower() == ".parquet"
+    if parquet and args.format:
+        raise OptionsError(
+            f"--format {args.format} and -o {args.output} do not agree",
+            "leave out --format for Parquet, or give the file another ending",
+        )
+    with timing.part("loading the model"):
+        model = load_model(args.model, trust=args.trust)
+    weights = _weights(args.weights, model.parts)
+    counts: Counter[str] = Counter()
+    batches = _reported(
+        predict_batches(
+            model, args.sources, weights=weights, store=args.store, jobs=args.jobs, timing=timing
+        ),
+        counts,
+    )
+    if parquet:
+        with whole_file(args.output) as partial:
+            output.write_parquet(partial, model.labels, batches, args.top)
+    else:
+        forms = {"text": output.as_text, "csv": output.as_csv, "jsonl": output.as_jsonl}
+        ending = Path(args.output or "").suffix.lower().removeprefix(".")
+        form = args.format or (ending if ending in forms else "text")
+        pieces = forms[form](model.labels, batches, args.top)
+        if args.output:
+            with (
+                whole_file(args.output) as partial,
+                open(partial, "w", encoding="utf-8", newline="") as stream,
+            ):
+                stream.writelines(pieces)
+        else:
+            for piece in pieces:
+                sys.stdout.write(piece)
+                sys.stdout.flush()
+    _say(counts, args.output)
+    return 0
+
+
+def _refuse_picture(path: str) -> None:
+    """An output that is a photo by its bytes is one of those to predict, in a folder or by a pattern; or a slip."""
+    from featurize.photos.decode import ImageRejected, read_image
+    from featurize.photos.photo import Photo
+
+    if not Path(path).exists():
+        return
+    try:
+        Photo(read_image(path))
+    except ImageRejected:
+        return
+    raise UsageError(f"{path} is a photo and would be overwritten", "give the output another name")
+
+
+def _reported(batches: Iterable["Predictions"], counts: Counter[str]) -> Iterator["Predictions"]:
+    """The same batches; what they reject is logged, and all is counted."""
+    for batch in batches:
+        for image, reason in batch.rejects:
+            log.warning("left out %s: %s", image, reason)
+        counts["predictions"] += len(batch)
+        counts["left out"] += len(batch.rejects)
+        counts["outliers"] += sum(map(bool, batch.outlier))
+        yield batch
+
+
+def _say(counts: Counter[str], output: str | None) -> None:
+    n_left_out = counts["left out"]
+    left_out = f"; {n_left_out} file{'s' * (n_left_out != 1)} left out" if n_left_out else ""
+    if output:
+        n_outliers = counts["outliers"]
+        outliers = (
+            f", {n_outliers} of them {'an outlier' if n_outliers == 1 else 'outliers'}" if n_outliers else ""
+        )
+        n_predictions = counts["predictions"]
+        predictions = f"{n_predictions} prediction{'s' * (n_predictions != 1)}"
+        log.info("wrote %s: %s%s%s", output, predictions, outliers, left_out)
+    elif counts["predictions"] == counts["outliers"] == 1 and not n_left_out:
+        log.warning("this photo looks like nothing that the model was trained on")
+
+
+def _neighbours(args: argparse.Namespace) -> int:
+    from classify.startup import import_lightly
+
+    import_lightly()
+    from classify.model.modelfile import load_model
+    from classify.prediction import output
+    from classify.prediction.neighbours import nearest_images
+    from featurize.table import FeatureTable
+
+    model = load_model(args.model, trust=args.trust)
+    found = nearest_images(
+        model,
+        args.image,
+        FeatureTable.read(args.table),
+        top=args.top,
+        weights=_weights(args.weights, model.parts),
+        store=args.store,
+        jobs=args.jobs,
+    )
+    sys.stdout.write(output.neighbours_as(args.format, found))
+    return 0
+
+
+def _weights(given: Sequence[str], parts: Sequence[str]) -> dict[str, str]:
+    """``FILE`` for all networks and ``SPEC=FILE`` for one, as a file per features."""
+    files: dict[str, str] = {}
+    for text in given:
+        named = [part for part in parts if text.startswith(f"{part}=")]
+        if not named and "=" in text and not Path(text).exists():
+            raise UsageError(
+                f"--weights {text} names no features of the model", f"its features are {', '.join(parts)}"
+            )
+        for part in named or parts:
+            if part in files:
+                raise UsageError(
+                    f"--weights names two files for {part}", "give SPEC=FILE once for each network"
+                )
+            files[part] = text.removeprefix(f"{part}=") if named else text
+    return files
+
+
+# -- The command ``classify import-graph`` ---------------------------------------------------------------
+
+
+def add_import_graph(commands: Any) -> None:
+    """Add ``import-graph`` to the subcommands of ``classify``."""
+    parser = add_command(
+        commands,
+        "import-graph",
+        _import_graph,
+        "Turn a graph that TensorFlow's retrain.py trained into a model.",
+        "classify import-graph retrained_graph.pb retrained_labels.txt -o flowers.model",
+    )
+    parser.add_argument("graph", metavar="GRAPH.pb", help="retrained_graph.pb, or output_graph.pb")
+    parser.add_argument("labels", metavar="LABELS.txt", help="its labels, one a line")
+    parser.add_argument("-o", "--output", required=True, metavar="MODEL", help="where to write the model")
+    add_graph_options(parser.add_argument_group("a network that is not recognised"))
+
+
+def _import_graph(args: argparse.Namespace) -> int:
+    from classify.model.import_graph import import_graph
+    from classify.model.modelfile import save_model
+    from featurize.files import check_outputs
+
+    check_outputs([args.output], [args.graph, args.labels])
+    model = import_graph(args.graph, args.labels, **graph_options(args))
+    save_model(model, args.output)
+    log.info(
+        "wrote %s: %d labels on the %d numbers of %s; for a table that fits it, "
+        "`featurize extract PHOTOS --features %s --parity retrain`",
+        args.output,
+        len(model.labels),
+        model.widths[0],
+        model.features,
+        args.graph,
+    )
     return 0

@@ -247,3 +247,22 @@ def read_relabel(path: str | Path) -> dict[str, str]:
     if not any(mapping.values()):
         raise UsageError(f"the relabelling {path} keeps no class", "give a new_label for two labels or more")
     return mapping
+
+
+NUISANCE = "nuisance"  # camera, file, border: there to be checked, not to be learnt
+BESIDE = 256 * 2**20  # bytes of vectors; of more, two copies at once would cost more than they save
+
+
+def all_features(table: FeatureTable) -> str:
+    """Every features column of the table, joined with ``+``; more than one is logged."""
+    if not table.features:
+        raise TableError("the table has no features", "make them with `featurize extract --features …`")
+    wanted = [name for name in table.features if name != NUISANCE] or table.features
+    features = "+".join(wanted)
+    if len(wanted) > 1:
+        log.info("training on all features of the table together: %s", features)
+    if len(wanted) < len(table.features):
+        log.info(
+            "leaving out nuisance, which no head should learn from; name it among the features to use it"
+        )
+    return features

@@ -1,16 +1,107 @@
 """The command ``evaluate``: split, compare, curve, test, duplicates."""
 
 import argparse
+import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from evaluate.curvecli import add_curve
-from evaluate.duplicatescli import add_duplicates
-from evaluate.output import add_outputs, add_scores, check_ours, check_outputs, hand_over
-from evaluate.splitcli import add_folds, add_split
-from featurize.terminal import OptionsError, add_command, new_parser, run_command
+from featurize import files
+from featurize.errors import UsageError
+from featurize.files import check_outputs
+from featurize.terminal import OptionsError, add_command, log, new_parser, run_command
+
+# -- Where the commands of evaluate write: looked at before the work starts, so that nothing fails after it ---
+
+# Options and arguments that name files to read.
+INPUTS = ("model", "table", "relabel", "superclass", "folds", "training", "test")
+
+
+def add_outputs(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that makes a report."""
+    parser.add_argument(
+        "--report", metavar="FILE.html", help="write a report for people, one self-contained file"
+    )
+    parser.add_argument("--json", metavar="FILE.json", help="write the same content for programs")
+    parser.add_argument(
+        "--images", metavar="DIR", help="where the report finds the photos, if they have moved"
+    )
+
+
+def add_scores(parser: argparse.ArgumentParser) -> None:
+    """The options of `compare` and `test` about what is scored and printed."""
+    parser.add_argument(
+        "--positive",
+        metavar="LABEL",
+        help="of two labels the one to be found: adds sensitivity and specificity",
+    )
+    parser.add_argument(
+        "--superclass",
+        metavar="MAP",
+        help="CSV with the columns label,superclass: counts the errors inside a super-class and across",
+    )
+    parser.add_argument(
+        "--misclassified", action="store_true", help="print every misclassified image, the surest first"
+    )
+
+
+def write_outputs(found: Any, args: argparse.Namespace) -> int:
+    """The files where they are wanted, then the text to stdout: a reader that leaves early costs no file."""
+    from evaluate.report.html import write_report
+    from featurize.files import whole_file
+
+    found.command = args.command_line
+    text = str(found)
+    if getattr(args, "misclassified", False):
+        from evaluate.report.text import mistakes_as_text, test_as_text
+        from evaluate.studies.testing import TestResult
+
+        if isinstance(found, TestResult):  # whose text has a list of its own, of the surest
+            text = test_as_text(found, shown_mistakes=0)
+        text += f"\n\n{mistakes_as_text(found)}"
+    if args.json:
+        with whole_file(args.json) as partial:
+            content = json.dumps(found.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+            partial.write_text(content + "\n", encoding="utf-8", errors="backslashreplace")
+        log.info("wrote %s", args.json)
+    if args.report:
+        write_report(found, args.report, args.images)
+        log.info("wrote %s", args.report)
+    print(text)
+    return 0
+
+
+def check_output_options(args: argparse.Namespace, *more: str | None) -> None:
+    """Refuse ``--report``, ``--json`` and ``--images`` that could not be served, and `more` files to write.
+
+    No two of them may be one file, nor one of the files that the command reads.
+    """
+    if args.images and not args.report:
+        raise OptionsError(
+            "--images was given without --report", "add --report FILE.html; only the report shows photos"
+        )
+    if args.images and not Path(args.images).is_dir():
+        raise UsageError(
+            f"there is no folder {args.images}", "give the folder that the names of the images start from"
+        )
+    inputs = [getattr(args, name, None) for name in INPUTS]
+    files.check_outputs([args.report, args.json, *more], inputs)
+
+
+def refuse_foreign_evaluate() -> None:
+    """Hugging Face's package has the same import name; installed later, its files lie over ours."""
+    import evaluate
+
+    if "split_table" not in getattr(evaluate, "__all__", ()):
+        raise UsageError(
+            f"the package evaluate in {Path(str(evaluate.__file__)).parent} is not bottlehead's; Hugging Face's "
+            "evaluate has the same name",
+            "use an environment of its own: python3 -m venv .venv && .venv/bin/pip install bottlehead",
+        )
+
 
 DESCRIPTION = "What may be believed: set photos aside, compare features and heads, test a model."
 
@@ -141,12 +232,12 @@ def _compare(args: argparse.Namespace) -> int:
     import_lightly()
     from classify.heads.spec import with_params
     from classify.rows import read_relabel
+    from evaluate.scores.mistakes import read_superclasses
     from evaluate.studies.compare import compare
-    from evaluate.superclass import read_superclasses
     from featurize.table import FeatureTable
 
-    check_ours()
-    check_outputs(args)
+    refuse_foreign_evaluate()
+    check_output_options(args)
     if args.test and args.folds != "stratified":
         raise OptionsError(
             "--test was given with --folds, which divide one table", "leave one of the two out"
@@ -177,19 +268,19 @@ def _compare(args: argparse.Namespace) -> int:
         curve=args.curve,
         test=FeatureTable.read(args.test) if args.test else None,
     )
-    return hand_over(found, args)
+    return write_outputs(found, args)
 
 
 def _test(args: argparse.Namespace) -> int:
     from threadpoolctl import threadpool_limits
 
     from classify.model.modelfile import load_model
+    from evaluate.scores.mistakes import read_superclasses
     from evaluate.studies.testing import test
-    from evaluate.superclass import read_superclasses
     from featurize.table import FeatureTable
 
-    check_ours()
-    check_outputs(args)
+    refuse_foreign_evaluate()
+    check_output_options(args)
     with threadpool_limits(args.jobs):
         found = test(
             load_model(args.model, trust=args.trust),
@@ -198,4 +289,307 @@ def _test(args: argparse.Namespace) -> int:
             superclasses=read_superclasses(args.superclass) if args.superclass else None,
             training=FeatureTable.read(args.training) if args.training else None,
         )
-    return hand_over(found, args)
+    return write_outputs(found, args)
+
+
+# -- ``evaluate curve``: would more photos help, and of which label? -------------------------------------
+
+
+def add_curve(commands: Any) -> None:
+    """The subcommand and its options."""
+    curve = add_command(
+        commands,
+        "curve",
+        _curve,
+        "Accuracy against images per label, overall and by label, and a guess of what more photos would bring.",
+        "evaluate curve flowers.parquet --features inception_v3 --head softmax --report curve.html",
+    )
+    curve.add_argument("table", metavar="TABLE", help="a .parquet or .npz table of features")
+    curve.add_argument(
+        "--features",
+        metavar="SPEC",
+        help="a column of the table, or several joined with + (default: all columns together)",
+    )
+    curve.add_argument(
+        "--head", default="softmax", metavar="SPEC", help="a head, such as svm:C=10 (default: softmax)"
+    )
+    curve.add_argument(
+        "--sizes",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="images per label (default: 5, 10, 20, ... up to all there are)",
+    )
+    curve.add_argument("--cv", type=int, default=5, metavar="K", help="number of folds (default: 5)")
+    curve.add_argument("--repeats", type=int, default=1, metavar="N", help="divide anew N times (default: 1)")
+    curve.add_argument(
+        "--relabel",
+        metavar="MAP",
+        help="CSV with the columns label,new_label, a line for every label of the table; an empty new_label drops it",
+    )
+    add_outputs(curve)
+
+
+def _curve(args: argparse.Namespace) -> int:
+    from classify.rows import read_relabel
+    from evaluate.studies.curve import learning_curve
+    from featurize.table import FeatureTable
+
+    refuse_foreign_evaluate()
+    check_output_options(args)
+    found = learning_curve(
+        FeatureTable.read(args.table),
+        args.features,
+        args.head,
+        sizes=args.sizes,
+        cv=args.cv,
+        repeats=args.repeats,
+        seed=args.seed,
+        relabel=read_relabel(args.relabel) if args.relabel else None,
+        jobs=args.jobs,
+    )
+    return write_outputs(found, args)
+
+
+# -- ``evaluate duplicates``: which photos are the same picture twice ------------------------------------
+
+
+def add_duplicates(commands: Any) -> None:
+    """The subcommand and its options."""
+    duplicates = add_command(
+        commands,
+        "duplicates",
+        _duplicates,
+        "Find byte-identical and near-identical photos, and those of them that carry different labels.",
+        "evaluate duplicates flowers.parquet --report duplicates.html\n"
+        "evaluate duplicates flowers.parquet --group-duplicates grouped.parquet",
+    )
+    duplicates.add_argument("table", metavar="TABLE", help="a .parquet or .npz table of features")
+    duplicates.add_argument(
+        "--features",
+        metavar="SPEC",
+        help="whose vectors are compared (default: the widest column that is not nuisance)",
+    )
+    duplicates.add_argument(
+        "--threshold",
+        type=float,
+        default=0.97,
+        metavar="S",
+        help="cosine similarity from which two photos count as the same picture: 0.97 (default) finds more "
+        "than 9 in 10 copies that were compressed, brightened or cropped by a tenth, and hardly ever joins "
+        "different photos; 0.95 also finds most halved copies, and joins one pair of different photos in 9000",
+    )
+    duplicates.add_argument(
+        "--group-duplicates",
+        metavar="TABLE",
+        help="write the table with the photos of every pair in one group, so that no split parts them",
+    )
+    add_outputs(duplicates)
+
+
+def _duplicates(args: argparse.Namespace) -> int:
+    from threadpoolctl import threadpool_limits
+
+    from evaluate.checks.duplicates import find_duplicates, group_duplicates
+    from featurize.table import FeatureTable
+    from featurize.tableformat import table_kind
+
+    refuse_foreign_evaluate()
+    check_output_options(args, args.group_duplicates)
+    if args.group_duplicates:
+        table_kind(args.group_duplicates)
+    table = FeatureTable.read(args.table)
+    with threadpool_limits(args.jobs):
+        found = find_duplicates(table, args.features, args.threshold)
+    if args.group_duplicates:
+        grouped = group_duplicates(table, found.rows)
+        grouped.write(args.group_duplicates)
+        log.info("wrote %s", args.group_duplicates)
+    return write_outputs(found, args)
+
+
+# -- ``evaluate split``: which photos are set aside; and the options of `compare` about folds ------------
+
+
+def add_split(commands: Any) -> None:
+    """The subcommand and its options."""
+    split = add_command(
+        commands,
+        "split",
+        _split,
+        "Set rows aside for testing and validation: fill the split column of a table, or write a folds file.",
+        "evaluate split flowers.parquet --testing-percentage 20 -o divided.parquet\n"
+        "evaluate split flowers.parquet --cv 5 -o folds.csv",
+    )
+    split.add_argument("table", metavar="TABLE", help="a .parquet or .npz table of features")
+    split.add_argument(
+        "--method",
+        choices=("stratified", "hash", "group", "leave-one-group-out", "predefined"),
+        default="stratified",
+        help="stratified: every label in the same proportions, groups together (default); group: whole groups, "
+        "whatever their labels; hash: by the name, as retrain.py did, stable as the set grows; for a folds file "
+        "also leave-one-group-out, and predefined: the split that the table has",
+    )
+    for side in ("testing", "validation"):
+        split.add_argument(
+            f"--{side}-percentage",
+            type=float,
+            metavar="P",
+            help=f"share for {side} (default: 10)",
+        )
+    split.add_argument(
+        "--name",
+        choices=("image", "file", "path"),
+        default="image",
+        help="with hash: the name as the table has it (default), the bare file name, or the path as it was typed "
+        "to retrain.py, which needs --folder",
+    )
+    split.add_argument(
+        "--folder", metavar="DIR", help="with --name path: the folder of class folders as it was typed"
+    )
+    split.add_argument(
+        "--keep-together",
+        action="store_true",
+        help="with hash: images that belong together go to one side, training before validation before testing",
+    )
+    split.add_argument(
+        "--cv",
+        type=int,
+        metavar="K",
+        help="divide into K folds (stratified, groups together) instead of sides; -o is then a folds file",
+    )
+    split.add_argument(
+        "--repeats", type=int, default=1, metavar="N", help="with --cv: divide anew N times (default: 1)"
+    )
+    split.add_argument(
+        "--folds", metavar="FOLDS.csv", help="take the sides from this folds file instead of making them"
+    )
+    split.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="a table (.parquet or .npz), or a folds file (.csv with the columns sha256,fold, with --repeats "
+        "sha256,repeat,fold), by which others repeat the same division after photos were renamed or added",
+    )
+
+
+def add_folds(compare: argparse.ArgumentParser) -> None:
+    """The options of ``evaluate compare`` that say which photos are tested by which heads."""
+    compare.add_argument(
+        "--folds",
+        default="stratified",
+        metavar="F",
+        help="stratified (default): --cv folds, --repeats times, every label in the same proportions and groups "
+        "together; leave-one-group-out: every given group is tested once; predefined: train on the training rows "
+        "of the table's split, test on its validation rows; or a file that `evaluate split -o FOLDS.csv` wrote, of "
+        "whose sides validation is tested",
+    )
+    compare.add_argument(
+        "--group-duplicates",
+        action="store_true",
+        help="keep near-identical photos together too (the best accuracy is printed with and without that)",
+    )
+
+
+def _split(args: argparse.Namespace) -> int:
+    from evaluate.report.text import split_as_text
+    from evaluate.splits.checked_folds import write_folds
+    from evaluate.splits.split import crossing_images
+    from featurize.table import FeatureTable
+    from featurize.tableformat import table_kind
+
+    refuse_foreign_evaluate()
+    _check_options(args)
+    as_folds = args.output.lower().endswith(".csv")
+    if not as_folds:
+        table_kind(args.output)
+    check_outputs([args.output], [args.folds, args.table] if as_folds else [args.folds])
+    given = FeatureTable.read(args.table)
+    if args.cv or args.method == "leave-one-group-out":
+        return _write_numbered(args, given)
+    n_split = sum(side is not None for side in given.split)
+    if n_split and not as_folds:
+        log.warning("this replaces the split of %d rows", n_split)
+    table = _divided(args, given)
+    crossing = crossing_images(table)
+    if crossing:
+        log.warning(
+            "%d images belong together with one on another side (identical files or one group); --keep-together "
+            "moves them, and the methods stratified and group never part them",
+            crossing,
+        )
+    if as_folds:
+        photos = table.filter(table.variant == 0)
+        write_folds(args.output, photos, photos.split)
+    else:
+        if os.path.exists(args.output) and os.path.samefile(args.output, args.table):
+            log.warning("%s is the table that was read; it now has this split", args.output)
+        table.write(args.output)
+    log.info("wrote %s", args.output)
+    print(split_as_text(table))
+    return 0
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    """Refuse options that would have no effect, and a file of the wrong kind."""
+    numbered = args.cv is not None or args.method == "leave-one-group-out"
+    sides_given = args.folds is not None or args.method == "predefined"
+    shares = args.testing_percentage is not None or args.validation_percentage is not None
+    if (numbered or args.method == "predefined") and not args.output.lower().endswith(".csv"):
+        what = f"--cv {args.cv}" if args.cv is not None else f"--method {args.method}"
+        raise OptionsError(
+            f"{what} makes folds, and {args.output} is no folds file by its name", "write -o FOLDS.csv"
+        )
+    clashes = {
+        "--repeats without --cv": args.repeats != 1 and args.cv is None,
+        "--cv and --folds": args.cv is not None and args.folds is not None,
+        f"--cv and --method {args.method}": args.cv is not None
+        and args.method not in ("stratified", "group"),
+        f"--folds and --method {args.method}": args.folds is not None and args.method != "stratified",
+        "percentages and folds or a split that is there": shares and (numbered or sides_given),
+        f"--name, --folder or --keep-together and --method {args.method}": args.method != "hash"
+        and (args.name != "image" or args.folder is not None or args.keep_together),
+    }
+    for what, clash in clashes.items():
+        if clash:
+            together = "was given" if " without " in what else "were given together"
+            raise OptionsError(f"{what} {together}", "leave one out: it would have no effect")
+
+
+def _divided(args: argparse.Namespace, given: Any) -> Any:
+    """The table with its split: from a folds file, as it is, or made."""
+    from evaluate.splits.checked_folds import side_of_rows
+    from evaluate.splits.split import split_table
+
+    if args.folds is not None:
+        return given.with_column("split", side_of_rows(args.folds, given))
+    if args.method == "predefined":
+        if all(side is None for side in given.split):
+            raise UsageError(
+                f"none of the {len(given)} rows of the table has a split",
+                "give a table with one (a manifest with a split column, or `evaluate split`), or another method",
+            )
+        return given
+    testing, validation = (
+        10 if share is None else share for share in (args.testing_percentage, args.validation_percentage)
+    )
+    how = {"name": args.name, "folder": args.folder, "keep_together": args.keep_together}
+    return split_table(given, args.method, testing, validation, args.seed, **how)
+
+
+def _write_numbered(args: argparse.Namespace, given: Any) -> int:
+    from classify.rows import usable_rows
+    from evaluate.report.text import folds_as_text
+    from evaluate.splits.checked_folds import fold_of_rows, folds_for, write_folds
+
+    table = usable_rows(given, "split")
+    method = "leave-one-group-out" if args.method == "leave-one-group-out" else "stratified"
+    folds, _ = folds_for(table, method, cv=args.cv or 5, repeats=args.repeats, seed=args.seed)
+    repeats = [fold_of_rows(folds, len(table), repeat) for repeat in range(args.repeats)]
+    write_folds(args.output, table, *repeats)
+    log.info("wrote %s", args.output)
+    if args.repeats > 1:
+        log.info("the first of %d repeats:", args.repeats)
+    print(folds_as_text(table, repeats[0]))
+    return 0

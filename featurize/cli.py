@@ -1,17 +1,27 @@
 """The command ``featurize``."""
 
 import argparse
+import json
 import os
+import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from featurize.errors import SourceError, UsageError
-from featurize.networkcli import add_network_commands, add_network_options, network_options
-from featurize.scancli import add_scan
-from featurize.storecli import add_store_commands
-from featurize.terminal import OptionsError, add_command, log, new_parser, run_command
+from featurize.errors import BottleheadError, SourceError, StoreError, UsageError
+from featurize.photos.scan import scan_lines
+from featurize.terminal import (
+    OptionsError,
+    add_command,
+    log,
+    new_parser,
+    run_command,
+)
+
+if TYPE_CHECKING:
+    from featurize.photos.scan import Scan
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -240,3 +250,382 @@ def _computed(result: Any) -> str:
     if result.n_reused == 0:
         return "all were computed"
     return f"{result.n_computed} computed, {result.n_reused} from the store"
+
+
+# -- The command ``featurize scan``: the account of a source, as text for people and JSON for programs ---
+
+
+def add_scan(commands: Any) -> None:
+    """Add ``scan`` to the subcommands of ``featurize``."""
+    command = add_command(
+        commands,
+        "scan",
+        _scan,
+        "Say which photos of SOURCE would be used, which not, and why; nothing is computed.",
+        "featurize scan photos/",
+    )
+    command.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="folder of class folders, flat folder, or manifest .csv/.parquet with image[,label][,group][,split]",
+    )
+    command.add_argument(
+        "--group-by",
+        metavar="REGEX",
+        help="its first capture group in the image's name is the group (default: text before _nohash_)",
+    )
+    command.add_argument("--json", metavar="FILE", help="write everything, photo by photo, for programs")
+
+
+def _scan(args: argparse.Namespace) -> int:
+    from featurize.files import check_outputs
+    from featurize.photos.scan import scan_source
+
+    check_outputs([args.json], [args.source])
+    found = scan_source(args.source, group_by=args.group_by, jobs=args.jobs)
+    if args.json:
+        _write_json(args.json, found)
+    for line in scan_lines(found):
+        print(line)
+    if not found.usable:
+        raise SourceError(
+            f"not one of the {len(found.rejects)} images can be used", "the reasons are listed above"
+        )
+    return 0
+
+
+def _write_json(path: str, found: "Scan") -> None:
+    from featurize.files import whole_file
+
+    with whole_file(path) as partial, open(partial, "w", encoding="utf-8") as stream:
+        json.dump(found.to_json(), stream, indent=1, ensure_ascii=False)
+
+
+# -- What the command ``featurize`` has for networks: their list, the options of graphs, retrain.py's vectors ---
+
+
+def add_network_options(command: argparse.ArgumentParser) -> None:
+    """Add the options of networks, and of the .pb files among the features, to ``extract``."""
+    group = command.add_argument_group("networks and FILE.pb")
+    group.add_argument(
+        "--engine",
+        choices=["tensorflow", "openvino"],
+        default="tensorflow",
+        help="what runs networks; openvino is pip install 'bottlehead[openvino]' (default: tensorflow)",
+    )
+    group.add_argument(
+        "--parity", choices=["retrain"], help="read and resize photos as TensorFlow's retrain.py did"
+    )
+    add_graph_options(group)
+
+
+def add_graph_options(group: Any) -> None:
+    """Add what a .pb file has to be told that is not recognised."""
+    group.add_argument("--graph-input", metavar="TENSOR", help="where pixels enter a FILE.pb")
+    group.add_argument(
+        "--graph-size", type=int, metavar="N", help="side of its square input, 1 to 1,024 pixels"
+    )
+    group.add_argument("--graph-mean", type=float, metavar="M", help="pixels enter as (RGB - M) / S")
+    group.add_argument("--graph-std", type=float, metavar="S", help="see --graph-mean")
+
+
+def network_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The values of those options that were given, as arguments of extractors.
+
+    Raises
+    ------
+    OptionsError
+        If there is nothing among the features that they could change.
+    """
+    from featurize.registry import GRAPH_SPEC
+
+    given = graph_options(args)
+    if given and not any(GRAPH_SPEC.fullmatch(spec) for spec in args.features or []):
+        raise OptionsError(
+            f"--graph-{next(iter(given))} is for a FILE.pb, and none is among the features",
+            "add it to --features",
+        )
+    return {"engine": args.engine, **given, **({"parity": args.parity} if args.parity else {})}
+
+
+def graph_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The values of those options of `add_graph_options` that were given, as arguments of a FrozenGraph."""
+    values = {name: getattr(args, f"graph_{name}") for name in ("input", "size", "mean", "std")}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def add_network_commands(commands: Any) -> None:
+    """Add ``backbones`` and ``import-bottlenecks`` to the subcommands of ``featurize``."""
+    command = add_command(
+        commands,
+        "backbones",
+        _backbones,
+        "List the networks by name: width, input side, parameters, and where their weights are.",
+        "featurize backbones",
+    )
+    command.add_argument("names", nargs="*", metavar="NAME", help="these alone (default: all)")
+    command = add_command(
+        commands,
+        "import-bottlenecks",
+        _import_bottlenecks,
+        "Turn retrain.py's bottleneck folder into a table.",
+        "featurize import-bottlenecks /tmp/bottleneck -o flowers.parquet",
+    )
+    command.add_argument(
+        "folder", metavar="DIR", help="one folder per label with PHOTO.jpg_NETWORK.txt files"
+    )
+    command.add_argument("-o", "--output", required=True, metavar="TABLE", help="the table: .parquet or .npz")
+    command.add_argument(
+        "--features", nargs="+", metavar="NETWORK", help="take the vectors of these networks (default: all)"
+    )
+    command.add_argument(
+        "--rejects", metavar="FILE.csv", help="files left out and why (default: TABLE with .rejects.csv)"
+    )
+
+
+def _backbones(args: argparse.Namespace) -> int:
+    from featurize.networks.catalogue import NETWORKS, find_network
+    from featurize.networks.weights import weights_at_hand
+
+    networks = [find_network(name) for name in args.names] or list(NETWORKS.values())
+    rows = [("name", "width", "input", "parameters", "weights")]
+    for network in networks:
+        found = weights_at_hand(network.name, network.download)
+        weights = str(found) if found else f"download of {network.download.megabytes} MB"
+        size = f"{network.side}x{network.side}"
+        rows.append((network.name, str(network.width), size, f"{network.parameters / 1e6:.1f} M", weights))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for name, width, size, parameters, weights in rows:
+        sys.stdout.write(
+            f"{name:<{widths[0]}}  {width:>{widths[1]}}  {size:>{widths[2]}}  {parameters:>{widths[3]}}  {weights}\n"
+        )
+    return 0
+
+
+def _import_bottlenecks(args: argparse.Namespace) -> int:
+    from featurize.extraction.bottlenecks import import_bottlenecks
+    from featurize.files import check_outputs
+    from featurize.tableformat import table_kind
+
+    table_kind(args.output)
+    rejects_file = args.rejects or os.path.splitext(args.output)[0] + ".rejects.csv"
+    check_outputs([args.output, rejects_file], [args.folder])
+    found = import_bottlenecks(args.folder, args.features)
+    found.table.write(args.output)
+    write_rejects(rejects_file, found.rejects)
+    for what, count in sorted(found.ignored.items()):
+        log.info("ignored %d files: %s", count, what)
+    if found.rejects:
+        log.warning("%d files were left out; see %s", len(found.rejects), rejects_file)
+    widths = ", ".join(f"{name} ({matrix.shape[1]})" for name, matrix in found.table.vectors.items())
+    log.info("wrote %s: %d rows, %s", args.output, len(found.table), widths)
+    return 0
+
+
+# -- The commands ``featurize store list``, ``verify`` and ``prune`` -------------------------------------
+
+# Another processor or library changes the last digits of a network's vectors; more than this is another vector.
+DRIFT_LIMIT = 0.01
+
+
+def add_store_commands(commands: Any) -> None:
+    """Add ``store`` and its subcommands to the subcommands of ``featurize``."""
+    summary = "Look after the store: what it holds, whether it is whole, and removing what is not wanted."
+    store = commands.add_parser(
+        "store",
+        help=summary,
+        description=summary,
+        epilog="example:\n  featurize store list",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    below = store.add_subparsers(dest="store_command", metavar="COMMAND", required=True)
+    _add(below, "list", _list, "List the extractors, images and bytes in the store.", "featurize store list")
+    verify = _add(
+        below,
+        "verify",
+        _verify,
+        "Check every digest; what is damaged is set aside, to be computed again.",
+        "featurize store verify --sample 1%",
+    )
+    verify.add_argument(
+        "--sample",
+        type=_percent,
+        metavar="P%",
+        help="also featurize this share of the stored images again, from photos still where they were last "
+        "read, and print the largest drift",
+    )
+    verify.add_argument("--extractor", metavar="NAME", help="only this features spec or fingerprint")
+    prune = _add(
+        below,
+        "prune",
+        _prune,
+        "Show what can be removed; remove it with --yes.",
+        "featurize store prune --older-than 90d --yes",
+    )
+    prune.add_argument("--extractor", metavar="NAME", help="vectors of this features spec or fingerprint")
+    prune.add_argument(
+        "--older-than", metavar="AGE", help="vectors written longer ago than this, such as 12h, 90d, 8w, 1y"
+    )
+    prune.add_argument("--yes", action="store_true", help="remove; without it nothing is removed")
+
+
+def _add(commands: Any, name: str, run: Any, summary: str, example: str) -> argparse.ArgumentParser:
+    command = add_command(commands, name, run, summary, example)
+    command.add_argument("--store", metavar="DIR", help="folder or URL (default: the user's cache folder)")
+    return command
+
+
+def _percent(text: str) -> float:
+    try:
+        value = float(text.removesuffix("%"))
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share; give more than 0% and at most 100%")
+    return value
+
+
+def _open(args: argparse.Namespace) -> Any:
+    from featurize.store.store import Store, default_store
+    from featurize.upkeep import is_here
+
+    place = args.store or default_store()
+    if not is_here(place):
+        raise StoreError(
+            f"there is no store {os.fspath(place)}", "`featurize extract` makes one, or name it with --store"
+        )
+    return Store(place)
+
+
+def _list(args: argparse.Namespace) -> int:
+    from datetime import datetime
+
+    from featurize.upkeep import open_sections, summarise
+
+    store = _open(args)
+    found = [summarise(section) for section in open_sections(store)]
+    rows = [
+        (
+            s.name,
+            s.fingerprint[:8],
+            str(s.width) if s.width else "?",
+            f"{s.images:,}",
+            f"{s.bytes:,}",
+            datetime.fromtimestamp(s.written).strftime("%Y-%m-%d %H:%M") if s.written else "never",
+        )
+        for s in found
+    ]
+    _print_table(("features", "fingerprint", "width", "images", "bytes", "last written"), rows)
+    log.info("%s: %d extractors, %s bytes", store.folder.url, len(found), f"{sum(s.bytes for s in found):,}")
+    return 0
+
+
+def _print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    for row in [header, *rows]:
+        cells = [
+            text.ljust(width) if i in (0, 1, len(row) - 1) else text.rjust(width)
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from featurize.terminal import progress
+    from featurize.upkeep import choose_sections, verify_section
+
+    store = _open(args)
+    sections = choose_sections(store, args.extractor)
+    rows, n_damaged = [], 0
+    with progress(len(sections), "verifying", "extractor") as bar:
+        for section in sections:
+            whole, damaged = verify_section(section)
+            n_damaged += damaged
+            rows.append(
+                (section.about["name"], section.about["fingerprint"][:8], f"{whole:,}", f"{damaged:,}")
+            )
+            bar.update(1)
+    _print_table(("features", "fingerprint", "whole shards", "damaged"), rows)
+    worst = _sample(args, store, sections) if args.sample is not None else 0.0
+    if n_damaged:
+        raise StoreError(
+            f"{n_damaged} damaged files were set aside in {store.folder.url}",
+            "run `featurize extract` again to compute what they held; `featurize store prune --yes` removes them",
+        )
+    if worst > DRIFT_LIMIT:
+        raise StoreError(
+            f"vectors computed now differ from those stored by up to {worst:.2%}",
+            "another library or processor computes them; remove the old ones with `featurize store prune "
+            "--extractor NAME --yes` and extract again",
+        )
+    return 0
+
+
+def _sample(args: argparse.Namespace, store: Any, sections: list) -> float:
+    """Print the drift of each section; returns the largest."""
+    from featurize.upkeep import measure_drift
+
+    rows, worst = [], 0.0
+    for section in sections:
+        about = section.about
+        try:
+            drift = measure_drift(
+                section, store, args.sample, seed=args.seed, jobs=args.jobs or os.cpu_count() or 1
+            )
+        except BottleheadError as error:
+            log.warning("%s was not sampled: %s", about["name"], error)
+            continue
+        if not drift.n_compared:
+            log.warning(
+                "%s was not sampled: none of its %d photos is where it was", about["name"], drift.n_stored
+            )
+            continue
+        worst = max(worst, drift.largest)
+        rows.append(
+            (about["name"], about["fingerprint"][:8], f"{drift.n_compared:,}", f"{drift.n_found:,}",
+             f"{drift.n_stored:,}", f"{drift.largest:.2e}")
+        )  # fmt: skip
+        log.debug("%s: the largest drift is that of %s", about["name"], drift.image)
+    _print_table(("features", "fingerprint", "sampled", "photos found", "stored", "largest drift"), rows)
+    return worst
+
+
+def _prune(args: argparse.Namespace) -> int:
+
+    from featurize.upkeep import plan_prune, prune, seconds_of
+
+    older_than = seconds_of(args.older_than) if args.older_than is not None else None
+    if args.extractor == "":
+        raise UsageError("--extractor is empty", "give a features spec or the start of a fingerprint")
+    store = _open(args)
+    plan = plan_prune(store, args.extractor, older_than)
+    counts, sizes = Counter(r.what for r in plan), Counter[str]()
+    for removal in plan:
+        sizes[removal.what] += removal.bytes
+    if plan:
+        _print_table(
+            ("what", "", "files", "bytes"), [(w, "", f"{n:,}", f"{sizes[w]:,}") for w, n in counts.items()]
+        )
+    if not plan:
+        named = args.extractor is not None or older_than is not None
+        hint = (
+            "no vectors are so named or so old" if named else "name vectors with --extractor or --older-than"
+        )
+        log.info("nothing to remove; %s", hint)
+    elif args.yes:
+        prune(store, plan)
+        log.info("removed %d files, %s bytes", len(plan), f"{sizes.total():,}")
+    else:
+        log.info("nothing was removed; add --yes to remove these %d files", len(plan))
+    return 0
+
+
+def _print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    for row in [header, *rows]:
+        cells = [
+            text.ljust(width) if i in (0, 1, len(row) - 1) else text.rjust(width)
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())

@@ -1,6 +1,8 @@
 """The table: one row per image and variant; who it is, its label, and its vectors, in one object."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,55 @@ import numpy as np
 import pyarrow as pa
 
 from featurize.errors import TableError, UsageError
-from featurize.ids import IDS, check_name, column_as_array, complete_ids, ids_from_columns, merged_groups
+from featurize.tableformat import IDS, check_name, column_as_array, complete_ids, ids_from_columns
+
+# -- What tells one table's content from another's, without holding its text in memory -------------------
+
+ROWS_AT_ONCE = 4096
+
+
+def table_digest(ids: pa.Table, vectors: Mapping[str, tuple[int, Iterable[np.ndarray]]]) -> str:
+    """SHA-256 over ids and vectors, in hex.
+
+    Parameters
+    ----------
+    ids : pyarrow.Table
+        The id columns.
+    vectors : mapping of str to (width, matrices)
+        Per features how wide its vectors are, and the rows of its matrix in order, in any number of pieces.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> ids, X = pa.table({"image": ["a.jpg", "b.jpg"]}), np.eye(2, dtype=np.float32)
+    >>> table_digest(ids, {"x": (2, [X])}) == table_digest(ids, {"x": (2, [X[:1], X[1:]])})
+    True
+    """
+    digest = hashlib.sha256()
+    for text in _as_json(ids):
+        digest.update(text.encode())
+    for name, (width, matrices) in sorted(vectors.items()):
+        digest.update(f"{name}:{(ids.num_rows, width)}".encode())
+        for matrix in matrices:
+            digest.update(np.ascontiguousarray(matrix).data)
+    return digest.hexdigest()
+
+
+def _as_json(ids: pa.Table) -> Iterator[str]:
+    """``json.dumps(ids.to_pydict(), sort_keys=True)``, piece by piece."""
+    opening = "{"
+    for name in sorted(ids.column_names):
+        yield f"{opening}{json.dumps(name)}: ["
+        for start in range(0, ids.num_rows, ROWS_AT_ONCE):
+            values = ids[name].slice(start, ROWS_AT_ONCE).to_pylist()
+            yield ", " * (start > 0) + json.dumps(values)[1:-1]
+        yield "]"
+        opening = ", "
+    yield "}"
+
 
 FORMAT_VERSION = 1
 
@@ -134,7 +184,6 @@ class FeatureTable:
 
     def digest(self) -> str:
         """SHA-256 over ids and vectors: two tables with the same digest hold the same data."""
-        from featurize.digest import table_digest
 
         vectors = {name: (matrix.shape[1], [matrix]) for name, matrix in self.vectors.items()}
         return table_digest(self.ids, vectors)
@@ -295,3 +344,35 @@ class FeatureTable:
         from featurize.tableformat import write_table
 
         write_table(self, path)
+
+
+def merged_groups(image: np.ndarray, sha256: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """One integer per row; rows with equal integers must stay on the same side of every split.
+
+    Rows are merged, step by step, when they share a given group, or the bytes of the image, or, where the
+    bytes are unknown, the image name. Shape (n_rows,), int64, numbered in order of first appearance.
+
+    >>> merged_groups(*np.array([["a", "b", "c"], ["1", "2", "2"], ["x", "x", None]], dtype=object))
+    array([0, 0, 0])
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    if not len(image):
+        return np.zeros(0, dtype=np.int64)
+    # A graph of rows, contents and given groups: what hangs together stays together.
+    rows = np.arange(len(image))
+    contents = [sha or f"name:{name}" for sha, name in zip(sha256, image, strict=True)]
+    nodes, codes = np.unique(np.array(contents, dtype=object), return_inverse=True)
+    links = [(rows, len(rows) + codes)]
+    given = np.array([g is not None for g in group], dtype=bool)
+    n_nodes = len(rows) + len(nodes)
+    if given.any():
+        names, group_codes = np.unique(group[given], return_inverse=True)
+        links.append((rows[given], n_nodes + group_codes))
+        n_nodes += len(names)
+    one, other = (np.concatenate(side) for side in zip(*links, strict=True))
+    graph = coo_array((np.ones(len(one), dtype=bool), (one, other)), shape=(n_nodes, n_nodes))
+    components = connected_components(graph, directed=False)[1][: len(rows)]
+    _, first, codes = np.unique(components, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[codes].astype(np.int64)

@@ -2,18 +2,181 @@
 
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from featurize.arrow import lists_to_matrix, matrix_to_lists
 from featurize.errors import TableError
 from featurize.files import whole_file
 from featurize.table import FORMAT_VERSION, IDS, FeatureTable
+
+# -- Between Arrow and numpy by way of their buffers -----------------------------------------------------
+
+# Arrow's own ``pa.array`` and ``to_numpy`` import pandas, which costs a run that computes nothing a third of its time.
+
+
+def numbers_to_arrow(values: np.ndarray) -> pa.Array:
+    """A numeric array of one dimension as an Arrow array without nulls, sharing memory where it is contiguous.
+
+    >>> numbers_to_arrow(np.array([1, 2])).to_pylist()
+    [1, 2]
+    """
+    values = np.ascontiguousarray(values)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
+
+
+def arrow_to_numbers(values: pa.Array) -> np.ndarray:
+    """A numeric Arrow array without nulls as a numpy array that shares its memory, read-only."""
+    dtype = np.dtype(values.type.to_pandas_dtype())
+    if not len(values):
+        return np.empty(0, dtype=dtype)
+    return np.frombuffer(values.buffers()[1], dtype=dtype)[values.offset : values.offset + len(values)]
+
+
+def text_to_arrow(values: Sequence[str | None]) -> pa.Array:
+    """Text as an Arrow array of strings; None is null.
+
+    >>> text_to_arrow(["é", None, ""]).to_pylist()
+    ['é', None, '']
+    """
+    encoded = [b"" if value is None else value.encode() for value in values]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    if ends[-1] >= 1 << 31:
+        # Beyond two gigabytes Arrow wants several chunks; it may import what it likes.
+        return pa.chunked_array([list(values)], pa.string()).combine_chunks()
+    valid = np.array([value is not None for value in values], dtype=bool)
+    bitmap = None if valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
+    offsets = pa.py_buffer(ends.astype(np.int32))
+    return pa.StringArray.from_buffers(len(encoded), offsets, pa.py_buffer(b"".join(encoded)), bitmap)
+
+
+def matrix_to_lists(matrix: np.ndarray) -> pa.Array:
+    """A float32 matrix as an Arrow array of fixed-size lists, sharing memory where it is contiguous."""
+    return pa.FixedSizeListArray.from_arrays(numbers_to_arrow(matrix.reshape(-1)), matrix.shape[1])
+
+
+def lists_to_matrix(column: pa.Array) -> np.ndarray:
+    """The float32 matrix of an Arrow array of fixed-size lists.
+
+    Raises
+    ------
+    ValueError
+        If a vector, or a number in one, is null.
+    """
+    flat = column.flatten()
+    if column.null_count or flat.null_count:
+        raise ValueError("a vector is null, or holds a null")
+    return arrow_to_numbers(flat).reshape(len(column), column.type.list_size)
+
+
+# -- Who the rows of a table are: the id columns, and which rows may not be separated --------------------
+
+
+IDS = pa.schema(
+    [
+        ("image", pa.string()),
+        ("sha256", pa.string()),
+        ("label", pa.string()),
+        ("group", pa.string()),
+        ("split", pa.string()),
+        ("variant", pa.int64()),
+        ("width", pa.int64()),
+        ("height", pa.int64()),
+        ("bytes", pa.int64()),
+        ("format", pa.string()),
+    ]
+)
+
+
+def check_name(name: str) -> None:
+    """Refuse a name of features that no column can have, because an id column has it or a terminal cannot show it.
+
+    Raises
+    ------
+    TableError
+    """
+    if name in IDS.names or not name.isprintable() or not name:
+        raise TableError(f"features cannot be named {name!r}", "give them another name")
+
+
+def ids_from_columns(columns: Mapping[str, Sequence]) -> pa.Table:
+    """A table of id columns from plain sequences, by name.
+
+    Raises
+    ------
+    TableError
+        If the lengths differ, a column is not one of the table's, or a value does not fit its type.
+    """
+    unknown = sorted(set(columns) - set(IDS.names))
+    if unknown:
+        raise TableError(f"no such columns: {', '.join(unknown)}", f"the columns are {', '.join(IDS.names)}")
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise TableError(f"columns of different lengths: {lengths}", "give one value per row")
+    arrays = {}
+    for name, values in columns.items():
+        kind = IDS.field(name).type
+        try:
+            arrays[name] = pa.array(list(values), kind)
+        except (pa.ArrowException, TypeError, OverflowError, UnicodeError) as error:
+            raise TableError(
+                f"the column {name} cannot be {kind}: {error}", f"give {kind}, or None"
+            ) from None
+    return pa.table(arrays)
+
+
+def complete_ids(ids: pa.Table) -> pa.Table:
+    """All id columns, in order and of the right type; empty text becomes null, a missing variant 0.
+
+    Raises
+    ------
+    TableError
+        If a column does not fit its type, or an image has no name or no variant.
+    """
+    n_rows = ids.num_rows
+    columns = []
+    for field in IDS:
+        if field.name in ids.column_names:
+            try:
+                column = ids[field.name].cast(field.type)
+            except pa.ArrowException as error:
+                raise TableError(
+                    f"the column {field.name} holds {ids[field.name].type}: {error}",
+                    f"give values that fit {field.type}",
+                ) from None
+            if pa.types.is_string(field.type) and n_rows:
+                if pc.any(pc.match_substring(column, "\0")).as_py():
+                    raise TableError(
+                        f"the column {field.name} holds a NUL character",
+                        "numpy drops it, which would make two names one; take it out",
+                    )
+                # Rarely so; and comparing with a scalar would import pandas.
+                if pc.min(pc.binary_length(column)).as_py() == 0:
+                    empty = pc.equal(column, pa.scalar("", pa.string()))
+                    column = pc.if_else(empty, pa.scalar(None, field.type), column)
+        elif field.name == "variant":
+            column = numbers_to_arrow(np.zeros(n_rows, dtype=np.int64))
+        else:
+            column = pa.nulls(n_rows, field.type)
+        if field.name in ("image", "variant") and column.null_count:
+            raise TableError(
+                f"{column.null_count} rows have no {field.name}", f"give each row its {field.name}"
+            )
+        columns.append(column)
+    return pa.table(columns, schema=IDS)
+
+
+def column_as_array(column: pa.ChunkedArray) -> np.ndarray:
+    """A column as an array; text and nullable columns hold objects, with None for null."""
+    if column.null_count == 0 and pa.types.is_integer(column.type):
+        return arrow_to_numbers(column.combine_chunks())
+    return np.array([*column.to_pylist(), None], dtype=object)[:-1]
+
 
 METADATA = "featurize"
 ROWS_AT_ONCE = 4096  # of a row group

@@ -3,25 +3,161 @@
 import importlib
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone, is_classifier
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import has_fit_parameter
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from threadpoolctl import threadpool_limits
 
 from classify.heads.calibrate import Calibrated
 from classify.heads.scaling import BlockScaler
 from classify.heads.spec import parse_head
-from classify.interrupts import interruptible
-from classify.weighting import Weighted, weigh
-from featurize.errors import UsageError
+from featurize.errors import BottleheadError, UsageError
 from featurize.terminal import log
+
+# -- Heads that fail: what scikit-learn says of it, as one error and a hint that fits --------------------
+
+
+CHECKED = 100  # rows are enough to see whether a head gives numbers
+
+
+def fit_failed(head: Any, error: Exception, how: str = "cannot be fitted") -> UsageError:
+    """The error to raise when `head` (a spec or a classifier) could not be fitted, or not predict.
+
+    >>> print(fit_failed("knn", ValueError("Expected n_neighbors <= n_samples_fit")))
+    the head knn cannot be fitted: Expected n_neighbors <= n_samples_fit (add photos, or let ... knn:n_neighbors=3)
+    """
+    name = head_name(head)
+    if isinstance(error, BottleheadError):
+        return UsageError(f"the head {name} {how}: {error.args[0]}", error.hint)
+    kind = (
+        ""
+        if type(error) in (ValueError, NotImplementedError, AttributeError)
+        else f"{type(error).__name__}: "
+    )
+    reason = " ".join((str(error).strip().splitlines() or ["no reason given"])[0].split())
+    return UsageError(f"the head {name} {how}: {kind}{reason}", _hint(name, reason))
+
+
+def _hint(name: str, reason: str) -> str:
+    given = name.partition(":")[2]
+    if "n_neighbors" in reason:
+        return f"add photos, or let fewer neighbours vote: {name.partition(':')[0]}:n_neighbors=3"
+    if "number of samples" in reason:
+        return "add photos of each label, or use head softmax, which does with few"
+    if given:
+        return f"leave out {given}, or give it another value; `classify heads` lists the defaults"
+    return "use another head, such as softmax, or give it other parameters; `classify heads` lists them"
+
+
+def check_probabilities(fitted: Any, X: np.ndarray) -> None:
+    """Refuse a fitted head that gives no numbers on the vectors it was trained on (a sample of them).
+
+    Raises
+    ------
+    ValueError
+        For `fit_failed` to explain.
+    """
+    with np.errstate(all="ignore"):
+        probabilities = fitted.predict_proba(X[:: max(1, len(X) // CHECKED)])
+    if not np.isfinite(probabilities).all():
+        raise ValueError("it gives probabilities that are not numbers")
+
+
+# -- Ctrl-C while a head is fitted ends the fitting, whatever the classifier makes of it -----------------
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C through where scikit-learn's MLPClassifier takes it for the end of its training."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Training interrupted by user")
+        try:
+            yield
+        except UserWarning as warning:
+            if "Training interrupted" in str(warning):
+                raise KeyboardInterrupt from warning
+            raise
+
+
+# -- Labels that count the same, however many photos each has --------------------------------------------
+
+
+class Weighted(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """A classifier without ``class_weight`` of its own, which takes the weight of each row instead.
+
+    Parameters
+    ----------
+    estimator : classifier whose ``fit`` takes ``sample_weight`` and that gives probabilities
+    class_weight : "balanced" or dict of label to float
+        ``balanced``: every label weighs the same, however many photos it has.
+
+    Attributes
+    ----------
+    estimator_ : the fitted classifier
+    classes_ : array of shape (n_labels,)
+
+    Examples
+    --------
+    Nine ferns, one moss, and a photo between them:
+
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> X, y = [[0.0], [1.0], [0.5]] * 3 + [[2.0]], ["fern"] * 9 + ["moss"]
+    >>> Weighted(GaussianNB(var_smoothing=1), "balanced").fit(X, y).predict_proba([[1.25]]).round(2)
+    array([[0.52, 0.48]])
+    """
+
+    def __init__(self, estimator, class_weight="balanced"):
+        self.estimator = estimator
+        self.class_weight = class_weight
+
+    def fit(self, X, y):
+        """Fit the classifier with one weight per row."""
+        self.estimator_ = clone(self.estimator)
+        self.estimator_.fit(X, y, sample_weight=compute_sample_weight(self.class_weight, y))
+        self.classes_ = self.estimator_.classes_
+        self.n_features_in_ = self.estimator_.n_features_in_
+        return self
+
+    def predict_proba(self, X) -> np.ndarray:
+        """Probabilities, shape (n_rows, n_labels)."""
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
+
+    def predict(self, X) -> np.ndarray:
+        """The most probable label of each row."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+def weigh(classifier: Any, class_weight: Any, spec: str) -> Any:
+    """`classifier`, which has no ``class_weight``, with weights of rows in its place.
+
+    Raises
+    ------
+    UsageError
+        If it cannot weigh photos, or the weights are neither ``balanced`` nor a number per label.
+    """
+    if not has_fit_parameter(classifier, "sample_weight") or not hasattr(classifier, "predict_proba"):
+        raise UsageError(
+            f"the head {spec} cannot give labels other weights: {type(classifier).__name__} takes none",
+            "softmax, svm, linear-svm, mlp, naive-bayes, random-forest and gradient-boosting can",
+        )
+    if class_weight is None:
+        return classifier
+    if class_weight != "balanced" and not isinstance(class_weight, dict):
+        raise UsageError(
+            f"the head {spec} has class_weight {class_weight!r}",
+            "give class_weight=balanced, or a weight per label: class_weight={'fern':1,'moss':5}",
+        )
+    return Weighted(classifier, class_weight)
 
 
 @dataclass(frozen=True)
@@ -130,7 +266,7 @@ def make_head(head: Any, *, widths: Sequence[int] | None = None, seed: int = 0):
         return _with_probabilities(_checked_object(head), seed)
     name, given = parse_head(head)
     if "steps" in given:
-        from classify.stepped import stepped_head
+        from classify.heads.steps import stepped_head
 
         return stepped_head(name, given, widths, seed)
     if name in HEADS:

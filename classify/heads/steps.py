@@ -1,24 +1,255 @@
 """Training step by step, for those who want to watch a head learn: retrain.py's loop on vectors."""
 
 import os
+import socket
+import struct
+import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
-from classify.failures import fit_failed
 from classify.folds import fewest_groups, make_folds
-from classify.heads.registry import make_head
+from classify.heads.registry import fit_failed, interruptible, make_head
 from classify.heads.spec import parse_head, with_params
-from classify.interrupts import interruptible
-from classify.summaries import EventWriter
 from featurize.errors import UsageError
 from featurize.terminal import log
+
+# -- TensorBoard event files, written without tensorflow: https://github.com/tensorflow/tensorboard ------
+
+# An event file is a sequence of TFRecords, each a length, its checksum, a serialised ``Event`` and its checksum. Of
+# the protocol buffer ``Event`` only the few fields of a scalar are needed; they are put together here by hand
+# (https://protobuf.dev/programming-guides/encoding/).
+
+# Field numbers of tensorflow/core/util/event.proto and tensorflow/core/framework/summary.proto.
+WALL_TIME, STEP, FILE_VERSION, SUMMARY = 1, 2, 3, 5
+VALUE, TAG, SIMPLE_VALUE = 1, 1, 2
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+
+
+class EventWriter:
+    """One event file in a folder, which TensorBoard shows as one run.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made when it is missing. The file has a new name each time; TensorBoard reads all of them.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, EventWriter(folder) as writer:
+    ...     writer.scalars(10, {"accuracy": 0.5})
+    """
+
+    def __init__(self, folder: str | os.PathLike):
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        now = time.time()
+        name = f"events.out.tfevents.{int(now)}.{socket.gethostname()}.{os.getpid()}.{time.perf_counter_ns()}"
+        self._stream = open(folder / name, "xb")
+        self._write(_double(WALL_TIME, now) + _bytes(FILE_VERSION, b"brain.Event:2"))
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Write values by tag at a step, and hand them to the system at once, so that they can be watched."""
+        summary = b"".join(
+            _bytes(VALUE, _bytes(TAG, tag.encode()) + _float(SIMPLE_VALUE, value))
+            for tag, value in values.items()
+        )
+        self._write(_double(WALL_TIME, time.time()) + _integer(STEP, step) + _bytes(SUMMARY, summary))
+
+    def close(self) -> None:
+        """Close the file; nothing is lost without it."""
+        self._stream.close()
+
+    def __enter__(self) -> "EventWriter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _write(self, event: bytes) -> None:
+        length = struct.pack("<Q", len(event))
+        self._stream.write(length + _checksum(length) + event + _checksum(event))
+        self._stream.flush()
+
+
+def _integer(field: int, value: int) -> bytes:
+    return _varint(field << 3 | VARINT) + _varint(value)
+
+
+def _double(field: int, value: float) -> bytes:
+    return _varint(field << 3 | FIXED64) + struct.pack("<d", value)
+
+
+def _float(field: int, value: float) -> bytes:
+    return _varint(field << 3 | FIXED32) + struct.pack("<f", value)
+
+
+def _bytes(field: int, value: bytes) -> bytes:
+    return _varint(field << 3 | BYTES) + _varint(len(value)) + value
+
+
+def _varint(value: int) -> bytes:
+    """Seven bits a byte, the lowest first; the high bit says that more follow."""
+    found = bytearray()
+    while value > 0x7F:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    found.append(value)
+    return bytes(found)
+
+
+def _checksum(data: bytes) -> bytes:
+    """CRC-32C, rotated and shifted as TFRecords want it."""
+    crc = crc32c(data)
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def crc32c(data: bytes) -> int:
+    """The Castagnoli checksum of RFC 3720, which `zlib.crc32` is not.
+
+    >>> hex(crc32c(b"123456789"))
+    '0xe3069283'
+    """
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ _TABLE[(crc ^ byte) & 0xFF]
+    return crc ^ 0xFFFFFFFF
+
+
+def _entry(byte: int) -> int:
+    for _ in range(8):
+        byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
+    return byte
+
+
+_TABLE = [_entry(byte) for byte in range(256)]
+
+
+# -- A head that learns for a set number of steps, so that 1000, 2000 and 4000 steps can be compared -----
+
+
+OWN = ("steps", "learning_rate", "batch_size")
+
+
+class Stepped(ClassifierMixin, BaseEstimator):
+    """softmax or mlp after exactly `steps` steps of gradient descent, as retrain.py trains its last layer.
+
+    Each photo of a step is drawn by first drawing a label, all with the same chance, and then one of its photos.
+    All rows are learnt from and the last state is kept, so that numbers of steps can be compared; `train_model` and
+    `classify train`, given the same spec, set photos aside and keep the best state on the way.
+
+    Parameters
+    ----------
+    head : str
+        The spec of a softmax or an mlp, without the parameters below.
+    steps : int
+    learning_rate : float, optional
+        By default 0.01 for softmax, as in retrain.py, and 0.001 for mlp.
+    batch_size : int
+        Photos per step.
+    widths : list of int, optional
+        The widths of the blocks of features, which are scaled block by block.
+    seed : int
+
+    Attributes
+    ----------
+    pipeline_ : the scaling and the classifier, fitted
+    classes_ : array of shape (n_labels,)
+
+    Raises
+    ------
+    UsageError
+        If the head cannot learn step by step, or a number is out of range.
+
+    Examples
+    --------
+    >>> X, y = np.repeat([[0.0, 1.0], [1.0, 0.0]], 10, axis=0), np.repeat(["fern", "moss"], 10)
+    >>> Stepped(steps=200).fit(X, y).predict(X[[0, -1]]).tolist()
+    ['fern', 'moss']
+    """
+
+    def __init__(
+        self,
+        head: str = "softmax",
+        steps: int = 4000,
+        learning_rate: float | None = None,
+        batch_size: int = 100,
+        widths: list[int] | None = None,
+        seed: int = 0,
+    ):
+        self.head = head
+        self.steps = steps
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.widths = widths
+        self.seed = seed
+
+    def fit(self, X, y):
+        """Learn from `steps` batches drawn from the rows of X, shape (n_rows, n_features)."""
+        self.pipeline_ = self.unfitted()
+        y = np.asarray(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        scaled = self.pipeline_.named_steps["scaling"].fit(X).transform(X)
+        classifier, rng = self.pipeline_.named_steps["classifier"], np.random.default_rng(self.seed)
+        rows = [np.flatnonzero(codes == code) for code in range(len(self.classes_))]
+        for _ in range(self.steps):
+            drawn = np.bincount(rng.integers(len(rows), size=self.batch_size), minlength=len(rows))
+            batch = np.concatenate([rng.choice(mine, count) for mine, count in zip(rows, drawn, strict=True)])
+            classifier.partial_fit(scaled[batch], y[batch], classes=self.classes_)
+            classifier.loss_curve_.clear()  # a number per step, which would swell the model
+        self.n_features_in_ = scaled.shape[1]
+        return self
+
+    def unfitted(self):
+        """The pipeline that `fit` fits; raises where the parameters make none."""
+        plan = Steps(self.steps, self.learning_rate, self.batch_size)
+        return step_head(self.head, plan, widths=self.widths, seed=self.seed)
+
+    def predict_proba(self, X) -> np.ndarray:
+        """Probabilities, shape (n_rows, n_labels)."""
+        check_is_fitted(self)
+        return self.pipeline_.predict_proba(X)
+
+    def predict(self, X) -> np.ndarray:
+        """The most probable label of each row."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+def stepped_head(name: str, given: Mapping[str, Any], widths: Sequence[int] | None, seed: int) -> Stepped:
+    """The head of a spec with ``steps``, such as ``softmax:steps=1000,learning_rate=0.05``.
+
+    >>> stepped_head("softmax", {"steps": 1000}, None, 0)
+    Stepped(steps=1000)
+    """
+    rest, own = without_steps(with_params(name, {key: str(value) for key, value in given.items()}))
+    head = Stepped(rest, widths=None if widths is None else list(widths), seed=seed, **own)
+    head.unfitted()  # what cannot be made is refused now
+    return head
+
+
+def without_steps(head: Any) -> tuple[Any, dict[str, Any]]:
+    """A head spec without its steps, and what it said of them: fields of `classify.heads.steps.Steps`.
+
+    >>> without_steps("softmax:steps=1000,learning_rate=0.05")
+    ('softmax', {'steps': 1000, 'learning_rate': 0.05})
+    >>> without_steps("mlp:alpha=0.1")
+    ('mlp:alpha=0.1', {})
+    """
+    name, given = parse_head(head) if isinstance(head, str) else ("", {})
+    if "steps" not in given:
+        return head, {}
+    own: dict[str, Any] = {key: given[key] for key in OWN if key in given}
+    return with_params(name, {key: str(value) for key, value in given.items() if key not in own}), own
+
 
 # Plain gradient descent on softmax regression, as retrain.py does it: a network without a hidden layer.
 SOFTMAX = {

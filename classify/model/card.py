@@ -4,8 +4,7 @@ from typing import Any
 
 from classify.model.model import Model
 from classify.model.outliers import FALSE_ALARMS
-from featurize.columns import columns_taken, padded
-from featurize.terminal import printable
+from featurize.terminal import columns_taken, padded, printable
 
 
 def model_card(model: Model, size: int | None = None) -> str:

@@ -11,9 +11,10 @@ import numpy as np
 
 from classify.model.model import Model
 from featurize.errors import ModelError, UsageError
+from featurize.extractors.base import golden_image
 from featurize.networks.graph_extractor import FrozenGraph
 from featurize.networks.graph_file import trained_layer
-from featurize.photos.photo import Photo, golden_image
+from featurize.photos.photo import Photo
 
 
 def import_graph(graph: str | os.PathLike, labels: str | os.PathLike, **options: Any) -> Model:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,69 @@ from featurize.table import FeatureTable
 
 if TYPE_CHECKING:
     from classify.model.outliers import Outliers
-    from classify.training.thresholds import OperatingPoint
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A threshold on the probability of one label, and what it does on photos that were not trained on.
+
+    Attributes
+    ----------
+    positive : str
+        A photo is given this label where its probability reaches `threshold`, and otherwise the most probable
+        of the other labels.
+    threshold : float
+    rule : str
+        How it was chosen: ``recall=0.95``, or ``costs``.
+    sensitivity, specificity, precision : float
+        Of the training photos, each judged by a head that had not seen it: the share of the positive photos
+        that are found, the share of the others that are not called positive, and the share of the photos
+        called positive that are. Chosen on these photos, so the figure of the rule flatters a little.
+    n_positive, n_others : int
+        How many photos these rest on.
+    """
+
+    positive: str
+    threshold: float
+    rule: str
+    sensitivity: float
+    specificity: float
+    precision: float
+    n_positive: int
+    n_others: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any], labels: Sequence[str]) -> "OperatingPoint":
+        """The opposite of `to_dict`; a ValueError where something is missing, or `labels` lack the positive."""
+        kinds = {one.name: one.type for one in fields(cls)}
+        wrong = [name for name, kind in kinds.items() if type(found.get(name)) is not kind]
+        if wrong or len(found) != len(kinds) or found["positive"] not in labels:
+            raise ValueError(f"its operating point lacks a usable {', '.join(wrong) or 'label'}")
+        return cls(**found)
+
+    def decide(self, probabilities: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+        """The column of the label that each row is given, shape (n_rows,).
+
+        >>> point = OperatingPoint("fire", 0.2, "recall=0.95", 0.95, 0.8, 0.7, 60, 60)
+        >>> point.decide(np.array([[0.3, 0.6, 0.1], [0.1, 0.4, 0.5]]), ["fire", "fog", "none"]).tolist()
+        [0, 2]
+        """
+        column = list(labels).index(self.positive)
+        others = np.array(probabilities, dtype=np.float64)
+        positive = others[:, column] >= self.threshold
+        others[:, column] = -1
+        return np.where(positive, column, others.argmax(axis=1))
+
+    def __str__(self) -> str:
+        return (
+            f"{self.positive} from probability {self.threshold:.4f} on ({self.rule}): sensitivity "
+            f"{self.sensitivity:.3f} ({self.n_positive} photos), specificity {self.specificity:.3f} "
+            f"({self.n_others} photos), precision {self.precision:.3f}, on photos not trained on"
+        )
 
 
 @dataclass(eq=False)

@@ -1,8 +1,8 @@
 """Softmax for tables larger than memory: the same optimum, found in passes over the file."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,102 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.class_weight import compute_class_weight
 from threadpoolctl import threadpool_limits
 
-from classify.failures import fit_failed
-from classify.heads.registry import make_head
+from classify.heads.registry import fit_failed, make_head
+from classify.heads.scaling import WIDE, BlockScaler, block_scale
 from classify.heads.spec import parse_head
-from classify.memory import total_memory
 from classify.model.model import Model, short_hashes
 from classify.model.outliers import MOST_BYTES, MOST_HELD_OUT, Outliers, fit_outliers
-from classify.rows import relabelled, usable_rows, warn_of_conflicts
-from classify.streamed import Stream, StreamedScaling
-from classify.training.train import all_features, training_summary
-from featurize.digest import table_digest
+from classify.rows import all_features, relabelled, select_vectors, usable_rows, warn_of_conflicts
+from classify.training.train import training_summary
 from featurize.errors import UsageError
-from featurize.table import FeatureTable
+from featurize.files import total_memory
+from featurize.table import FeatureTable, table_digest
 from featurize.tableformat import table_batches, table_kind
 from featurize.terminal import log
+
+# -- Vectors that come a few rows at a time: reading them in passes, and scaling learnt from them --------
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Rows of a table in its file, to be gone through as often as wanted."""
+
+    path: Path
+    features: str
+    parts: list[str]
+    rows: np.ndarray  # which are used, ascending
+
+    def __iter__(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Which of the used rows come next, and their vectors."""
+        start, taken = 0, 0
+        for batch in table_batches(self.path, self.parts):
+            stop = taken + np.searchsorted(self.rows[taken:], start + len(batch))
+            if stop > taken:
+                whole = stop - taken == len(batch)
+                mine = batch if whole else batch.filter(self.rows[taken:stop] - start)
+                yield slice(taken, int(stop)), select_vectors(mine, self.features)
+            start, taken = start + len(batch), int(stop)
+
+
+class StreamedScaling:
+    """What `classify.scaling.BlockScaler` learns, from rows that come one part after the other.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        The widths of the blocks.
+
+    Examples
+    --------
+    >>> X = np.array([[1.0, 100.0], [3.0, 300.0]])
+    >>> scaling = StreamedScaling([2])
+    >>> for row in X:
+    ...     scaling.add(row[None])
+    >>> scaling.result().transform(X) * 2 ** 0.25
+    array([[-1., -1.],
+           [ 1.,  1.]])
+    """
+
+    def __init__(self, widths: Sequence[int]):
+        self.widths = list(widths)
+        self.dtype: np.dtype | None = None
+        self._edges = np.cumsum(self.widths)[:-1]
+        self._least = np.full(sum(self.widths), np.inf)
+        # Of the numbers and of their roots, for which of the two is wanted shows at the end: mean, squares about it.
+        self._moments = np.zeros((2, 2, sum(self.widths)))
+        self._n = 0
+
+    def add(self, X: np.ndarray) -> None:
+        """Learn from some more rows, shape (n_rows, n_features)."""
+        self.dtype = X.dtype
+        self._least = np.minimum(self._least, X.min(axis=0))
+        n = self._n + len(X)
+        for (mean, squares), values in zip(self._moments, (X, np.sign(X) * np.sqrt(np.abs(X))), strict=True):
+            # Chan, Golub and LeVeque (1983), https://doi.org/10.1080/00031305.1983.10483115
+            apart = values.mean(axis=0, dtype=np.float64) - mean
+            squares += values.var(axis=0, dtype=np.float64) * len(X) + apart**2 * (self._n * len(X) / n)
+            mean += apart * (len(X) / n)
+        self._n = n
+
+    def result(self) -> BlockScaler:
+        """The fitted scaler; `add` must have been called."""
+        scaler = BlockScaler(self.widths)
+        scaler.methods_, means, scales = [], [], []
+        least = np.split(self._least, self._edges)
+        moments = [np.split(one, self._edges, axis=1) for one in self._moments]
+        for block, (plain, rooted) in enumerate(zip(*moments, strict=True)):
+            root = self.widths[block] >= WIDE and least[block].min() >= 0
+            mean, squares = rooted if root else plain
+            variance = squares / self._n
+            method = "root" if root else "standard"
+            scaler.methods_.append(method)
+            means.append(mean)
+            scales.append(block_scale(mean, variance, method))
+        scaler.mean_ = np.concatenate(means).astype(self.dtype)
+        scaler.scale_ = np.concatenate(scales).astype(self.dtype)
+        scaler.n_features_in_ = sum(self.widths)
+        return scaler
+
 
 SHARE = 1 / 8  # of the memory: training on a million vectors of 256 was seen to take 6.6 times as much
 CAN_SET = frozenset({"C", "max_iter", "tol", "class_weight", "random_state"})

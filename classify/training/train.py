@@ -13,27 +13,68 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from classify.failures import check_probabilities, fit_failed
-from classify.heads.registry import HEADS, fit_head, head_name, make_head
+from classify.heads.calibrate import Calibrated
+from classify.heads.registry import HEADS, check_probabilities, fit_failed, fit_head, head_name, make_head
 from classify.heads.spec import parse_head
-from classify.heads.steps import Steps, divide_for_steps, fit_in_steps, step_head
-from classify.heads.tuning import check_search, tune_head
+from classify.heads.steps import Steps, divide_for_steps, fit_in_steps, step_head, without_steps
+from classify.heads.tuning import Tuning, check_search, tune_head
 from classify.model.model import Model, short_hashes
 from classify.model.modelfile import audit_head, dump_head
 from classify.model.outliers import fit_outliers
-from classify.rows import relabelled, select_vectors, usable_rows, warn_of_conflicts
-from classify.scored import training_scores
-from classify.stepped import without_steps
+from classify.rows import BESIDE, all_features, relabelled, select_vectors, usable_rows, warn_of_conflicts
 from classify.training.thresholds import check_rule, choose_threshold, held_out_probabilities
-from featurize.errors import BottleheadError, TableError, UsageError
+from featurize.errors import BottleheadError, UsageError
 from featurize.table import FeatureTable
 from featurize.terminal import log
 
+# -- How good a model is on photos that it was not trained on, where its training has found out on the way ---
+
+
+def training_scores(
+    fitted: Any, tuning: Tuning | None, held_out: tuple[np.ndarray, np.ndarray] | None
+) -> dict[str, Any] | None:
+    """Accuracy and log loss on photos left out of the fit, in the way that flatters least.
+
+    Choosing a threshold needs probabilities of photos left out; calibration needs their scores; a search scores each
+    candidate on them. Where none of these was done, nothing is known, and training does not take five times as long
+    to find out: `evaluate.compare` does. After a search all of these flatter a little, for the same photos chose the
+    parameters, as the card says; `evaluate.compare` with ``tune`` searches anew without the photos that it tests.
+
+    Parameters
+    ----------
+    fitted : classifier
+    tuning : Tuning or None
+        How its parameters were chosen.
+    held_out : pair of arrays or None
+        The true labels of photos, and the probabilities that heads fitted without them gave, columns in the order of
+        the sorted labels.
+
+    Returns
+    -------
+    dict or None
+        ``accuracy`` and ``log_loss``; on how many ``photos`` or in how many ``folds``, where that is known.
+    """
+    if held_out is not None:
+        y, probabilities = held_out
+        columns = np.searchsorted(np.unique(y), y)
+        chance = np.clip(probabilities[np.arange(len(y)), columns], np.finfo(np.float64).eps, None)
+        right = probabilities.argmax(axis=1) == columns
+        return {
+            "photos": len(y),
+            "accuracy": float(right.mean()),
+            "log_loss": float(-np.log(chance).mean()),
+        }
+    if tuning is not None:
+        scores = {key: tuning.best[key] for key in ("accuracy", "log_loss")}
+        return {"folds": tuning.n_folds, **scores}
+    last = fitted.steps[-1][1] if isinstance(fitted, Pipeline) else fitted
+    return dict(last.held_out_) if isinstance(last, Calibrated) else None
+
+
 LIBRARIES = ("bottlehead", "scikit-learn", "skops", "numpy", "scipy")
-NUISANCE = "nuisance"  # camera, file, border: there to be checked, not to be learnt
-BESIDE = 256 * 2**20  # bytes of vectors; of more, two copies at once would cost more than they save
 FEW = 6  # rows per label, enough to see what a fitted head consists of
 
 
@@ -235,21 +276,6 @@ def _model(
         hashes=short_hashes(rows.sha256),
         outliers=fit_outliers(rows.select(features), widths, rows.groups, rows.variant, seed=seed),
     )
-
-
-def all_features(table: FeatureTable) -> str:
-    """Every features column of the table, joined with ``+``; more than one is logged."""
-    if not table.features:
-        raise TableError("the table has no features", "make them with `featurize extract --features …`")
-    wanted = [name for name in table.features if name != NUISANCE] or table.features
-    features = "+".join(wanted)
-    if len(wanted) > 1:
-        log.info("training on all features of the table together: %s", features)
-    if len(wanted) < len(table.features):
-        log.info(
-            "leaving out nuisance, which no head should learn from; name it among the features to use it"
-        )
-    return features
 
 
 def _refuse_what_cannot_be_loaded(unfitted: Any, X: np.ndarray, y: np.ndarray, trust: list[str]) -> None:

@@ -50,7 +50,7 @@ class Duplicates:
     command: str = ""
 
     def __str__(self) -> str:
-        from evaluate.leaktext import duplicates_as_text
+        from evaluate.report.text import duplicates_as_text
 
         return duplicates_as_text(self)
 

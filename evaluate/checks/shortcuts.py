@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from classify.folds import Fold
-from evaluate import metrics
 from evaluate.report.text import percent
+from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions, cross_validate
 from evaluate.statistics.intervals import grouped_interval
 from featurize.table import FeatureTable

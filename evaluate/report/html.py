@@ -7,6 +7,7 @@ To add a section: a builder there, and a template here.
 import base64
 import hashlib
 import re
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,29 @@ if TYPE_CHECKING:
     from evaluate.studies.compare import Comparison
     from evaluate.studies.curve import LearningCurve
     from evaluate.studies.testing import TestResult
+
+
+# -- What a page is made of ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled part of a page: `key` is its anchor and the name of its template, `content` what it shows."""
+
+    key: str
+    title: str
+    content: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A report: a title, what it is about, the figures that matter most, and its sections."""
+
+    title: str
+    subtitle: str
+    figures: list[tuple[str, str, str]]
+    sections: list[Section] = field(default_factory=list)
+
 
 __all__ = ["render", "write_report"]
 

@@ -43,8 +43,7 @@ class Photos:
         return self._made[key]
 
     def _make(self, image: str, longer: int) -> str | None:
-        from featurize.photos.decode import ImageRejected
-        from featurize.photos.fileindex import read_image
+        from featurize.photos.decode import ImageRejected, read_image
         from featurize.photos.photo import Photo
 
         if self.folder is None:

@@ -1,22 +1,24 @@
 """What the report says: a comparison, a test, a curve or duplicates as titled sections, each with its template."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from evaluate.curvetext import curve_in_words
-from evaluate.report.checks import shortcut_section, twice_section
-from evaluate.report.curve import curve_page, curve_sections
-from evaluate.report.duplicates import duplicates_page
-from evaluate.report.figures import comparison_section, reliability_section
-from evaluate.report.galleries import look_sections, misclassified_section
-from evaluate.report.labels import confusion_section, label_section
+from evaluate.checks.shortcuts import NUISANCE
+from evaluate.report.figures import comparison_section, curve_page, curve_sections, reliability_section
+from evaluate.report.html import Page, Section
 from evaluate.report.methods import known_in_words
-from evaluate.report.page import Page, Section
-from evaluate.report.photos import Photos
-from evaluate.report.provenance import methods_section, provenance_section
-from evaluate.report.scores import difference_sections, score_sections, superclass_sections
-from evaluate.report.text import interval_in_words, percent, sentence
-from evaluate.scores.mistakes import looking
+from evaluate.report.photos import SMALL_PX, Photos
+from evaluate.report.text import (
+    curve_in_words,
+    interval_in_words,
+    number,
+    operating_point_in_words,
+    percent,
+    points_in_words,
+    sentence,
+)
+from evaluate.scores.mistakes import looking, superclasses_in_words
 
 if TYPE_CHECKING:
     from evaluate.checks.duplicates import Duplicates
@@ -143,3 +145,353 @@ def _about_labels(details: dict[str, Any]) -> list[str]:
 
 def _warnings(warnings: list[str]) -> list[Section]:
     return [Section("warnings", "Before you believe it", {"warnings": warnings})] if warnings else []
+
+
+# -- Sections of the report in numbers beyond accuracy: all scores, differences, super-classes -----------
+
+
+def score_sections(of: str, scores: Mapping[str, Any]) -> list[Section]:
+    """Every score of one head, with how to read it."""
+    rows = [
+        ("Balanced accuracy", f"{percent(scores['balanced_accuracy'])} %", "mean recall of the labels"),
+        ("Macro F1", f"{percent(scores['macro_f1'])} %", "every label counts the same"),
+        ("Log loss", f"{scores['log_loss']:.3f}", "0 is perfect; being sure and wrong costs most"),
+        ("Brier score", f"{scores['brier']:.3f}", "squared distance of the probabilities from the truth"),
+        (
+            "Expected calibration error",
+            f"{scores['calibration_error']:.3f}",
+            "how far confidence and accuracy lie apart, in 15 bins",
+        ),
+        ("ROC AUC", number(scores["roc_auc"]), "one label against the rest, mean; 0.5 is guessing"),
+        ("Average precision", number(scores["average_precision"]), "one label against the rest, mean"),
+    ]
+    rows += [
+        (f"Top {k}", f"{percent(share)} %", f"the true label is among the {k} most probable")
+        for k, share in scores["top_k"].items()
+    ]
+    if "positive" in scores:
+        found = scores["positive"]
+        for name, meaning in (
+            ("sensitivity", f"of the photos that are {found['label']}, found"),
+            ("specificity", f"of the photos that are not {found['label']}, left alone"),
+            ("precision", f"of the photos called {found['label']}, rightly so"),
+        ):
+            value = "unknown" if found[name] is None else f"{percent(found[name])} %"
+            rows.append((name.capitalize(), value, meaning))
+    point = scores.get("operating_point")
+    if point:
+        rows.append(("Operating point", f"{point['threshold']:.4f}", operating_point_in_words(point)))
+    return [Section("scores", "All scores", {"of": of, "rows": rows})]
+
+
+def difference_sections(comparisons: Sequence[Mapping[str, Any]], one_fold: bool) -> list[Section]:
+    """Every comparison in numbers; nothing where there was none."""
+    rows = [
+        {
+            "one": f"{pair['one']['head']} on {pair['one']['features']}",
+            "other": f"{pair['other']['head']} on {pair['other']['features']}",
+            "difference": pair["difference"],
+            "span": points_in_words(pair["difference"], pair["low"], pair["high"]).replace(" points", ""),
+            "p_value": pair["p_value"],
+            "p_holm": pair["p_holm"],
+            "chances": [pair["probability"][name] for name in ("worse", "same", "better")],
+            "mcnemar": pair["mcnemar"],
+        }
+        for pair in comparisons
+    ]
+    if not rows:
+        return []
+    content = {
+        "rows": rows,
+        "family": len(rows),
+        "rope": f"{comparisons[0]['rope']:g}",
+        "test": "t-test over the groups tested" if one_fold else "corrected test over the folds",
+    }
+    return [Section("differences", "Differences", content)]
+
+
+def superclass_sections(of: str, found: Mapping[str, Any] | None) -> list[Section]:
+    """How many errors stay inside a super-class; nothing where none were given."""
+    if not found:
+        return []
+    names, rows = found["confusion"]["labels"], found["confusion"]["matrix"]
+    table = [
+        {"label": name, "counts": list(zip(counts, (place == i for i in range(len(names))), strict=True))}
+        for place, (name, counts) in enumerate(zip(names, rows, strict=True))
+    ]
+    content = {
+        "of": of,
+        "words": superclasses_in_words(found),
+        "accuracy": found["accuracy"],
+        "labels": names,
+        "rows": table,
+    }
+    return [Section("superclasses", "Super-classes", content)]
+
+
+# -- Sections about single labels: what is taken for what, and the scores of each ------------------------
+
+MATRIX_UP_TO = 25
+SHOWN_CONFUSIONS = 40
+
+
+def confusion_section(of: str, confusion: Mapping[str, Any]) -> Section:
+    """The confusion matrix; of more than 25 labels only the pairs that are confused most often."""
+    names, matrix = confusion["labels"], confusion["matrix"]
+    rows = []
+    for name, counts in zip(names, matrix, strict=True):
+        total = sum(counts)
+        cells = [{"count": count, "share": count / total if total else 0.0} for count in counts]
+        rows.append({"label": name, "cells": cells, "total": total})
+    mistaken = [
+        {"label": row["label"], "predicted": other, "total": row["total"], **cell}
+        for row in rows
+        for other, cell in zip(names, row["cells"], strict=True)
+        if other != row["label"] and cell["count"]
+    ]
+    mistaken.sort(key=lambda one: (-one["count"], one["label"], one["predicted"]))
+    content = {
+        "of": of,
+        "labels": names,
+        "rows": rows if len(names) <= MATRIX_UP_TO else [],
+        "pairs": mistaken[:SHOWN_CONFUSIONS],
+        "total": len(mistaken),
+    }
+    return Section("confusion", "Confusion", content)
+
+
+def label_section(of: str, scores: Mapping[str, Any]) -> Section:
+    """Precision, recall, F1 and ranking by label, and their averages."""
+    content = {name: scores[name] for name in ("per_label", "averages", "one_vs_rest")}
+    return Section("labels", "Label by label", {"of": of, **content})
+
+
+# -- Sections of photos: the mistakes with what they resemble, and those that are worth a look -----------
+
+SHOWN_PHOTOS = 60
+SHOWN_LOOKS = 24
+
+
+def misclassified_section(
+    of: str, misclassified: Sequence[Mapping[str, Any]], photos: Photos, training: Photos | None
+) -> Section:
+    """The surest mistakes, each with its confidence and the training photos that it resembles most.
+
+    `training` finds those; None where the training photos are not known.
+    """
+    shown = [
+        {
+            **row,
+            "thumbnail": photos.thumbnail(row["image"]),
+            "nearest": [
+                {**one, "thumbnail": training.thumbnail(one["image"], SMALL_PX)}
+                for one in row["nearest"] or ()
+            ]
+            if training
+            else [],
+        }
+        for row in misclassified[:SHOWN_PHOTOS]
+    ]
+    content = {
+        "of": of,
+        "shown": shown,
+        "total": len(misclassified),
+        "missing": sum(row["thumbnail"] is None for row in shown),
+        "folder": str(photos.folder) if photos.folder is not None else None,
+        "with_nearest": any(row["nearest"] for row in shown),
+    }
+    return Section("misclassified", "Misclassified", content)
+
+
+def look_sections(details: Mapping[str, Any], features: str, n_heads: int, photos: Photos) -> list[Section]:
+    """The photos to look at: wrong with every head, the hardest, and those whose labels may be wrong."""
+    found = []
+    if n_heads > 1:
+        looks = _looks(details["wrong_every_time"], "predicted", None, photos)
+        found.append(Section("every", "Misclassified by every head", {"features": features, **looks}))
+    if details["misclassified"]:
+        looks = _looks(details["hardest"], "predicted", "probability", photos)
+        found.append(Section("hardest", "Hardest", looks))
+    looks = _looks(details["label_suspects"], "suggested", "probability", photos)
+    found.append(Section("suspects", "Labels worth a look", looks))
+    return found
+
+
+def pairs_of(pairs: Sequence[Mapping[str, Any]], photos: Photos) -> list[dict[str, Any]]:
+    """Pairs of photos, as `evaluate.checks.duplicates.Duplicates` lists them, with their thumbnails."""
+    return [
+        {
+            **pair,
+            "thumbnail": photos.thumbnail(pair["image"]),
+            "other_thumbnail": photos.thumbnail(pair["other"]),
+        }
+        for pair in pairs
+    ]
+
+
+def _looks(
+    rows: Sequence[Mapping[str, Any]], other: str, share: str | None, photos: Photos
+) -> dict[str, Any]:
+    shown = [
+        {
+            "image": row["image"],
+            "label": row["label"],
+            "other": row[other],
+            "share": row[share] if share else None,
+            "thumbnail": photos.thumbnail(row["image"]),
+        }
+        for row in rows[:SHOWN_LOOKS]
+    ]
+    return {"shown": shown, "total": len(rows)}
+
+
+# -- Sections about what may flatter the numbers: the same photo twice, labels in conflict, shortcuts ----
+
+
+SHOWN_PAIRS = 12
+SHOWN_CONFLICTS = 40
+
+
+def twice_section(data: Mapping[str, Any], duplicates: Mapping[str, Any] | None, photos: Photos) -> Section:
+    """Photos that are there twice: as far as was looked, and with conflicting labels first."""
+    conflicts = data["conflicting_labels"]
+    content = {
+        "identical": data["identical_images"],
+        "hashed": data["hashed_images"],
+        "images": data["images"],
+        "searched": duplicates,
+        "shown": pairs_of(duplicates["pairs"][:SHOWN_PAIRS], photos) if duplicates else [],
+        "total": duplicates["counts"]["identical"] + duplicates["counts"]["near"] if duplicates else 0,
+        "conflicts": conflicts[:SHOWN_CONFLICTS],
+        "total_conflicts": len(conflicts),
+    }
+    return Section("twice", "Duplicates and conflicting labels", content)
+
+
+def shortcut_section(shortcuts: Mapping[str, Any] | None) -> Section:
+    """What camera, file and mean colours alone tell of the labels; or that nobody looked."""
+    return Section("shortcuts", "Shortcut check", {"found": shortcuts, "column": NUISANCE})
+
+
+# -- The page of `evaluate duplicates`: the pairs, photo beside photo ------------------------------------
+
+
+LISTED_PAIRS = 100
+BYTES = "their bytes alone"
+
+
+def duplicates_page(found: Mapping[str, Any], photos: Photos) -> Page:
+    """Title, counts and pairs of what `find_duplicates` found."""
+    counts, pairs = found["counts"], found["pairs"]
+    compared = (
+        "every pair was compared" if found["exact"] else "pairs in the same neighbourhood were compared"
+    )
+    by = found["features"] or BYTES
+    content = {
+        "shown": pairs_of(pairs[:LISTED_PAIRS], photos),
+        "total": len(pairs),
+        "features": found["features"],
+        "threshold": found["threshold"],
+    }
+    return Page(
+        "Duplicates",
+        f"{found['images']} photos by {by}; {compared}",
+        [
+            ("byte-identical", str(counts["identical"]), "pairs of files with the same bytes"),
+            (
+                "near-identical",
+                str(counts["near"]) if found["features"] else "unknown",
+                f"pairs with a similarity of {found['threshold']:g} or more"
+                if found["features"]
+                else "no features of the table tell photos apart",
+            ),
+            ("conflicting labels", str(counts["conflict"]), "pairs; at least one label is wrong"),
+            ("photos", str(counts["images"]), "in any pair"),
+        ],
+        [
+            Section("summary", "In words", {"sentences": _sentences(found)}),
+            Section("duplicates", "Pairs", content),
+            methods_section(found),
+            provenance_section(found),
+        ],
+    )
+
+
+def _sentences(found: Mapping[str, Any]) -> list[str]:
+    counts, pairs = found["counts"], found["pairs"]
+    if not pairs:
+        return [
+            f"None of the {found['images']} photos is there twice, as far as {found['features'] or BYTES} can tell."
+        ]
+    share = 100 * counts["images"] / found["images"]
+    sentences = [f"{counts['images']} of the {found['images']} photos ({share:.1f} %) are in a pair."]
+    if counts["conflict"]:
+        carry = "1 pair carries" if counts["conflict"] == 1 else f"{counts['conflict']} pairs carry"
+        sentences.append(
+            f"{carry} two labels: at least one of them is wrong, or the photos are not the same after all."
+        )
+    sentences.append(
+        "A photo whose twin is in the training set is recognised rather than classified: "
+        "--group-duplicates keeps them on one side."
+    )
+    return sentences
+
+
+# -- Where the numbers of a report come from, and how to write so in a paper -----------------------------
+
+TITLES = {"mcnemar": "McNemar", "comparison": "Differences", "family": "Words", "counted": "Without spread"}
+
+
+def provenance_section(found: Mapping[str, Any]) -> Section:
+    """Data, folds, seed, statistical methods, versions and command; and per features how they were made."""
+    data = found["data"]
+    facts = [("Data digest (SHA-256)", data["digest"])]
+    if data["source"]:
+        facts.append(("Photos", f"{data['source']['path']} ({data['source']['kind']})"))
+    if data["labels"]:
+        counts = ", ".join(f"{name} {count}" for name, count in data["labels"].items())
+        facts.append(("Images by label", counts))
+    facts.append(("Groups that stay together", f"{data['groups']} of {data['images']} images"))
+    if data["distorted"]:
+        facts.append(("Distorted copies", f"{data['distorted']}, in training only"))
+    if data["identical_images"]:
+        facts.append(("Byte-identical images", str(data["identical_images"])))
+    if "folds" in found:
+        folds = found["folds"]
+        again = f", divided {folds['repeats']} times" if folds["repeats"] > 1 else ""
+        facts.append(("Folds", f"{folds['cv']}{again}; {folds['method']}"))
+        facts.append(("Seed", str(found["seed"])))
+    facts += [(TITLES.get(name, name.capitalize()), text) for name, text in found.get("methods", {}).items()]
+    facts.append(("Versions", ", ".join(f"{name} {number}" for name, number in found["versions"].items())))
+    if found["command"]:
+        facts.append(("Command", found["command"]))
+    described = found["described"] if found["kind"] == "duplicates" else found["features"]
+    features = [(name, *_origin(entry)) for name, entry in described.items()]
+    content = {"facts": facts, "features": features}
+    return Section("provenance", "Where the numbers come from", content)
+
+
+def methods_section(found: Mapping[str, Any]) -> Section:
+    """The paragraph for a paper, with its references."""
+    return Section("methods", "Methods paragraph", found["methods_paragraph"])
+
+
+def _origin(entry: Mapping[str, Any] | None) -> tuple[list[tuple[str, str]], str]:
+    """Of one column of vectors: the facts in short, and the whole description as JSON."""
+    if not entry:
+        return [("Origin", "not recorded in the table")], ""
+    weights = entry.get("weights") or {}
+    facts = [("Width", str(entry.get("width", ""))), ("Fingerprint", str(entry.get("fingerprint", "")))]
+    if weights:
+        facts.append(
+            (
+                "Weights",
+                ", ".join(str(weights[key]) for key in ("source", "file", "sha256") if weights.get(key)),
+            )
+        )
+    if entry.get("versions"):
+        facts.append(
+            ("Versions", ", ".join(f"{name} {number}" for name, number in entry["versions"].items()))
+        )
+    description = entry.get("description")
+    return facts, json.dumps(description, indent=2, ensure_ascii=False, sort_keys=True) if description else ""

@@ -1,14 +1,16 @@
 """Results as plain text: aligned tables and sentences that a person would say."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from featurize.columns import columns_taken
-from featurize.terminal import printable
+from evaluate.scores.mistakes import looking, superclasses_in_words
+from featurize.terminal import columns_taken, printable
 
 if TYPE_CHECKING:
+    from evaluate.checks.duplicates import Duplicates
     from evaluate.studies.compare import Comparison
+    from evaluate.studies.curve import LearningCurve
     from evaluate.studies.testing import TestResult
     from featurize.table import FeatureTable
 
@@ -101,8 +103,6 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> 
 
 def comparison_as_text(found: "Comparison") -> str:
     """What `evaluate compare` prints: the table, the differences in words, the warnings."""
-    from evaluate.curvetext import measured_as_text
-    from evaluate.scoretext import best_in_words
 
     header = ["", "features", "head", "accuracy (95 % interval)", "macro F1", "log loss"]
     header += ["fit seconds", "ms/photo", "model kB"]
@@ -158,8 +158,7 @@ def data_in_words(data: dict[str, Any], folds: dict[str, Any]) -> str:
 
 def test_as_text(found: "TestResult", shown_mistakes: int = SHOWN_MISTAKES) -> str:
     """What `evaluate test` prints: accuracy, scores by label, the surest mistakes, the warnings."""
-    from evaluate.scoretext import confusion_as_text, labels_as_text, scores_in_words
-    from evaluate.superclass import superclasses_in_words
+    from evaluate.scores.mistakes import superclasses_in_words
 
     content = found.to_dict()
     lines = [
@@ -227,3 +226,224 @@ def _warnings(warnings: Sequence[str]) -> str:
 
 def _one_a_line(sentences: Iterable[str]) -> str:
     return "\n".join(map(printable, sentences))
+
+
+# -- Scores, confusion and mistakes in plain text, for `evaluate compare` and `evaluate test` ------------
+
+
+CONFUSION_COLUMNS = 12
+MANY_SUSPECTS = 0.15  # a weak head contradicts labels for its own faults
+
+
+def scores_in_words(scores: Mapping[str, Any]) -> list[str]:
+    """The scores of all labels together, on two or three lines."""
+    lines = [
+        f"balanced accuracy {percent(scores['balanced_accuracy'])} %, macro F1 {percent(scores['macro_f1'])} %, "
+        f"ROC AUC {number(scores['roc_auc'])}, average precision {number(scores['average_precision'])}",
+        f"log loss {scores['log_loss']:.3f}, Brier score {scores['brier']:.3f}, "
+        f"calibration error {scores['calibration_error']:.3f}"
+        + "".join(f", top {k} {percent(share)} %" for k, share in scores["top_k"].items()),
+    ]
+    if "positive" in scores:
+        lines.append(positive_in_words(scores["positive"]))
+    return lines
+
+
+def positive_in_words(found: Mapping[str, Any]) -> str:
+    """``ill: sensitivity 75.0 %, specificity 83.3 %, precision 75.0 %``."""
+    parts = [
+        f"{name} {percent(found[name]) + ' %' if found[name] is not None else 'unknown'}"
+        for name in ("sensitivity", "specificity", "precision")
+    ]
+    return f"{found['label']}: {', '.join(parts)}"
+
+
+def number(value: float | None) -> str:
+    """Three decimals, or ``unknown``."""
+    return "unknown" if value is None else f"{value:.3f}"
+
+
+def labels_as_text(scores: Mapping[str, Any]) -> str:
+    """Precision, recall and F1 by label, and their averages."""
+    rows = [
+        [name, percent(s["precision"]), percent(s["recall"]), percent(s["f1"]), str(s["support"])]
+        for name, s in scores["per_label"].items()
+    ]
+    for name, s in scores["averages"].items():
+        rows.append([f"{name} average", percent(s["precision"]), percent(s["recall"]), percent(s["f1"]), ""])
+    return aligned(["label", "precision %", "recall %", "F1 %", "photos"], rows, left=1)
+
+
+def confusion_as_text(confusion: Mapping[str, Any], shares: Sequence[Sequence[float]]) -> str:
+    """Counts, with per cent of the row behind; where there are too many labels for a line, where to look instead."""
+    labels = confusion["labels"]
+    if len(labels) > CONFUSION_COLUMNS:
+        return f"The confusion of {len(labels)} labels is too wide to print; see --report or --json."
+    rows = [
+        [name, *(f"{count} ({share:.0f} %)" for count, share in zip(counts, row, strict=True))]
+        for name, counts, row in zip(labels, confusion["matrix"], shares, strict=True)
+    ]
+    return aligned(["true \\ predicted", *labels], rows, left=1)
+
+
+def best_in_words(found: "Comparison") -> list[str]:
+    """What there is to say of the best result beyond its accuracy, one sentence each."""
+    row, best = found.results[0], found.best
+    heads = looking(one["head"] for one in found.results if one["features"] == row["features"])
+    n_predictions = found.folds["repeats"] * len(heads)
+    lines = []
+    if "positive" in row:
+        lines.append(f"{row['head']} on {row['features']}, {positive_in_words(row['positive'])}.")
+    if best["superclasses"]:
+        words = superclasses_in_words(best["superclasses"])
+        lines.append(f"{row['head']} on {row['features']}: {words}.")
+    every, suspects = len(best["wrong_every_time"]), len(best["label_suspects"])
+    if n_predictions > 1 and every:
+        lines.append(f"Misclassified by every head and repeat on {row['features']}: {every}; look at them.")
+    if suspects > MANY_SUSPECTS * found.folds["tested"]:
+        lines.append(
+            f"The best head contradicts {suspects} labels of {found.folds['tested']}: too many to be looked at; a "
+            "better head, or better features, would point at fewer."
+        )
+    elif suspects:
+        lines.append(f"Labels that the best head contradicts with confidence: {suspects}; look at them.")
+    return lines
+
+
+def mistakes_as_text(result: "Comparison | TestResult") -> str:
+    """What `--misclassified` prints: every misclassified image, and for a comparison the other lists."""
+    content = result.to_dict()
+    details = content.get("best", content)
+    parts = [
+        _listed(
+            "misclassified, the surest first",
+            details["misclassified"],
+            ("image", "label", "predicted", "confidence"),
+        )
+    ]
+    if "best" in content:
+        parts += [
+            _listed(
+                "misclassified by every head and repeat",
+                details["wrong_every_time"],
+                ("image", "label", "predicted"),
+            ),
+            _listed(
+                "hardest: the true label is least probable over all heads",
+                details["hardest"],
+                ("image", "label", "predicted", "probability"),
+            ),
+            _listed(
+                "label suspects: look at them, a label or the photo may be odd",
+                details["label_suspects"],
+                ("image", "label", "suggested", "probability"),
+            ),
+        ]
+    return "\n\n".join(parts)
+
+
+def _listed(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    if not rows:
+        return f"{title}: none"
+    shown = [
+        [f"{row[name]:.3f}" if isinstance(row[name], float) else str(row[name]) for name in columns]
+        for row in rows
+    ]
+    return f"{title} ({len(rows)}):\n{aligned(columns, shown, left=3)}"
+
+
+# -- The learning curve in plain text --------------------------------------------------------------------
+
+
+CLEAR_GAIN = 0.01
+SHOWN_LABELS = 10
+
+
+def curve_as_text(found: "LearningCurve") -> str:
+    """What `evaluate curve` prints: the sizes, the guesses, and which labels gain most from more photos."""
+    parts = [
+        data_in_words(found.data, found.folds),
+        measured_as_text(found.to_dict()),
+        "\n".join(f"warning: {text}" for text in found.warnings),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def measured_as_text(found: dict[str, Any]) -> str:
+    """The head and the features, a table of the sizes, and the guesses."""
+    labels = list(found["points"][-1]["recall"])
+    shown = labels if len(labels) <= SHOWN_LABELS else []
+    rows = [
+        [
+            str(point["images_per_label"]),
+            interval_in_words(point["accuracy"]),
+            *(percent(point["recall"][name]) for name in shown),
+        ]
+        for point in found["points"]
+    ]
+    header = ["images per label (mean)", "accuracy (95 % interval)", *(f"{name} %" for name in shown)]
+    title = f"{found['model']['head']} on {found['model']['features']} with ever more images per label"
+    return "\n\n".join([f"{title}\n{aligned(header, rows, left=0)}", "\n".join(curve_in_words(found))])
+
+
+def curve_in_words(found: dict[str, Any]) -> list[str]:
+    """Sentences on what more photos may bring; every number beyond the measured sizes is called a guess."""
+    if not found["fit"]:
+        return ["Four sizes or more are needed to say what more photos may bring."]
+    sentences = [
+        f"A guess: with {guess['images_per_label']} images per label {percent(guess['accuracy'])} % "
+        f"({percent(guess['low'])} to {percent(guess['high'])})."
+        for guess in found["guesses"]
+    ]
+    gains = {name: gain for name, gain in found["gains"].items() if gain and gain["gain"] >= CLEAR_GAIN}
+    if not gains:
+        return [*sentences, "A guess: no label gains a point from twice as many photos."]
+    order = sorted(gains, key=lambda name: -gains[name]["gain"])
+    named = [f"{name} ({100 * gains[name]['gain']:+.1f} points of recall)" for name in order[:3]]
+    return [
+        *sentences,
+        f"A guess: twice as many photos of every label help {', then '.join(named)}; photograph more {order[0]}.",
+    ]
+
+
+# -- Duplicates and folds in plain text ------------------------------------------------------------------
+
+
+SHOWN_PAIRS = 40
+
+
+def duplicates_as_text(found: "Duplicates") -> str:
+    """What `evaluate duplicates` prints: what was compared, the counts, and the pairs."""
+    counts = found.counts
+    how = "every pair" if found.exact else "pairs in the same neighbourhood (approximate)"
+    lines = [f"{found.images} photos, {how} compared by {found.features or 'their bytes alone'}"]
+    none_near = f", none at {found.threshold:g} or more alike" if found.features else ""
+    near = f", {counts['near']} at {found.threshold:g} or more alike" if found.features else ""
+    if not found.pairs:
+        return f"{lines[0]}: none byte-identical{none_near}"
+    lines.append(
+        f"{counts['images']} photos are in {len(found.pairs)} pairs: {counts['identical']} byte-identical{near}; "
+        f"{counts['conflict']} with conflicting labels"
+    )
+    rows = [
+        [
+            "identical" if pair["identical"] else f"{pair['similarity']:.4f}",
+            pair["image"],
+            pair["other"],
+            f"{pair['label']} or {pair['other_label']}?" if pair["conflict"] else "",
+        ]
+        for pair in found.pairs[:SHOWN_PAIRS]
+    ]
+    table = aligned(["similarity", "image", "other", "label"], rows, left=4)
+    more = len(found.pairs) - SHOWN_PAIRS
+    tail = [f"and {more} more pairs, all in --json FILE.json"] if more > 0 else []
+    return "\n".join(["\n".join(lines), "", table, *tail])
+
+
+def folds_as_text(table: "FeatureTable", fold: Sequence[int | None]) -> str:
+    """What `evaluate split --cv` prints: photos by label and fold."""
+    counts = Counter(zip(table.label, fold, strict=True))
+    numbers = sorted({one for one in fold if one is not None})
+    rows = [[str(name), *(str(counts[name, one]) for one in numbers)] for name in sorted(set(table.label))]
+    totals = [str(sum(one == number for one in fold)) for number in numbers]
+    return aligned(["label", *(f"fold {one}" for one in numbers)], [*rows, ["all", *totals]], left=1)

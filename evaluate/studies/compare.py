@@ -1,30 +1,235 @@
 """Which features and which head are best on these images, and by how much more than luck."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
+from classify.folds import Fold
 from classify.heads.registry import head_name
+from classify.heads.tuning import tuned_heads
+from classify.model.model import describe_differences
 from classify.rows import relabelled, usable_rows
-from classify.tuned import tuned_heads
 from evaluate.checks.leakage import duplicates_of, measured_both_ways
 from evaluate.checks.shortcuts import CRITERION, NUISANCE, check_shortcuts
-from evaluate.curvepoints import measured_curve
-from evaluate.details import details_of
-from evaluate.methodwords import ONE_FOLD, SEVERAL_FOLDS
-from evaluate.pairs import compare_pairs
-from evaluate.report.methods import with_methods_paragraph
+from evaluate.report.methods import ONE_FOLD, SEVERAL_FOLDS, with_methods_paragraph
 from evaluate.results import data_warnings, describe_data, describe_features, versions
-from evaluate.scored import complaints, score_pair
+from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions, cross_validate
-from evaluate.scores.metrics import check_positive
-from evaluate.splits.checked_folds import folds_for
+from evaluate.scores.metrics import all_scores, check_positive
+from evaluate.scores.mistakes import (
+    by_image,
+    check_superclasses,
+    hardest,
+    label_suspects,
+    misclassified,
+    nearest_in_folds,
+    superclass_errors,
+    wrong_every_time,
+)
+from evaluate.splits.checked_folds import check_folds, folds_for
+from evaluate.statistics.differences import compare_pairs, fold_accuracies
+from evaluate.statistics.intervals import cross_validated_interval
 from evaluate.statistics.power_law import METHOD as CURVE_METHOD
-from evaluate.superclass import check_superclasses
-from evaluate.testtable import test_fold, with_test_rows
-from featurize.errors import UsageError
+from evaluate.studies.curve import measured_curve
+from featurize.errors import TableError, UsageError
 from featurize.table import FeatureTable
+from featurize.tableformat import IDS
+
+# -- What `compare` tells of the best pair alone, and of the features that it uses -----------------------
+
+
+def details_of(
+    predictions: Predictions,
+    features: str,
+    head: str,
+    superclasses: Mapping[str, str] | None,
+    table: FeatureTable,
+    folds: Sequence[Fold],
+) -> dict[str, Any]:
+    """`Comparison.best` beyond the scores: confusion, photos to look at, errors across super-classes.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Of all pairs.
+    features, head : str
+        The best pair.
+    superclasses : mapping or None
+        Super-class by label.
+    table : FeatureTable
+        Whose rows `predictions` and `folds` speak of.
+    folds : sequence of Fold
+    """
+    mine = predictions.of(features, head)
+    confusion, photos = metrics.confusion(mine.label, mine.predicted, mine.labels), by_image(mine)
+    predicted = metrics.most_probable(photos.probabilities, photos.labels)
+    return {
+        "confusion": confusion,
+        "confusion_percent": metrics.percent_of_rows(confusion["matrix"]),
+        "per_label": metrics.per_label(mine.label, mine.predicted, mine.labels),
+        "misclassified": nearest_in_folds(table, features, folds, misclassified(mine)),
+        "wrong_every_time": wrong_every_time(predictions, features),
+        "hardest": hardest(predictions, features),
+        "label_suspects": label_suspects(photos),
+        "superclasses": superclass_errors(photos.label, predicted, superclasses) if superclasses else None,
+    }
+
+
+# -- One row of the results of `compare`, and what the heads complained of -------------------------------
+
+
+def score_pair(mine: Predictions, features: str, head: str, positive: str | None) -> dict[str, Any]:
+    """One row of the results, from the predictions of one pair."""
+    times = mine.times
+    interval = cross_validated_interval(
+        mine.label == mine.predicted,
+        mine.rows["row"].to_numpy(),
+        mine.rows["group"].to_numpy(),
+        n_folds=len(times),
+    )
+    sizes = times["model_bytes"].dropna()
+    return {
+        "features": features,
+        "head": head,
+        "accuracy": interval.to_dict(),
+        **all_scores(mine.label, mine.probabilities, mine.labels, positive),
+        "tuned": times["tuned"].tolist() if times["tuned"].notna().all() else None,
+        "fit_seconds": float(times["fit_seconds"].mean()),
+        "predict_seconds_per_image": float(times["predict_seconds"].sum() / times["n_testing"].sum()),
+        "model_bytes": int(sizes.iloc[0]) if len(sizes) else None,
+        "accuracy_per_fold": fold_accuracies(mine).tolist(),
+    }
+
+
+def complaints(predictions: Predictions) -> list[str]:
+    """What the heads warned of while fitting, each once, with the number of fits concerned."""
+    counts: dict[tuple[str, str, str], int] = {}
+    for row in predictions.times.to_dict("records"):
+        for text in row["complaints"]:
+            key = (row["head"], row["features"], text)
+            counts[key] = counts.get(key, 0) + 1
+    n_folds = len(predictions.times) // len(predictions.pairs())
+    return [f"{h} on {f}: {text} ({n} of {n_folds} fits)" for (h, f, text), n in sorted(counts.items())]
+
+
+# -- A separate test table for `compare`: heads train on one table and are tested on another -------------
+
+
+def with_test_rows(table: FeatureTable, test: FeatureTable, features: Sequence[str]) -> FeatureTable:
+    """Both tables below each other; the split says ``training`` or ``testing``.
+
+    Parameters
+    ----------
+    table, test : FeatureTable
+        The labelled rows to train on, and the photos to test. Images of `test` get its folder (or ``test``, where
+        that is not known) before their names unless both come from one: two folders may use the same ones.
+    features : sequence of str
+        The columns that are used, or several joined with ``+``.
+
+    Returns
+    -------
+    FeatureTable
+
+    Raises
+    ------
+    TableError
+        If `test` lacks features, or they were made otherwise.
+    UsageError
+        If it has labels that `table` has not.
+    """
+    wanted = {part for name in features for part in table.parts(name)}
+    for name in sorted(wanted):
+        _refuse_made_otherwise(table, test, name)
+    # Others serve the checks for near-duplicates and shortcuts, where both tables have them.
+    columns = [name for name in table.features if name in wanted or not _differences(table, test, name)]
+    strange = sorted(set(test.label) - set(table.label))
+    if strange:
+        raise UsageError(
+            f"{np.isin(test.label.astype(str), strange).sum()} of {len(test)} photos of the test table have labels "
+            f"that no row to train on has: {', '.join(strange)}",
+            f"the labels to train on are {', '.join(sorted(set(table.label)))}; rename or drop the others with a "
+            "relabelling (--relabel)",
+        )
+    mine, theirs = (_folder(one) for one in (table, test))
+    if mine is None or mine != theirs:
+        test = test.with_column("image", [f"{theirs or 'test'}/{image}" for image in test.image])
+    ids = pa.concat_tables([table.ids.select(IDS.names), test.ids.select(IDS.names)])
+    vectors = {name: np.concatenate([table.vectors[name], test.vectors[name]]) for name in columns}
+    joined = FeatureTable(ids, vectors, table.metadata)
+    return joined.with_column("split", ["training"] * len(table) + ["testing"] * len(test))
+
+
+def test_fold(table: FeatureTable) -> tuple[list[Fold], dict[str, Any], list[str]]:
+    """The one fold of a table from `with_test_rows`, what it is in words, and what to know of it.
+
+    Rows to train on that belong together with a test photo (the same bytes, or one group) are left out of the
+    training and counted: the test photos stay as they were chosen.
+
+    Raises
+    ------
+    UsageError
+        If a label is then left without a row to train on.
+    """
+    groups, photos, testing = table.groups, table.variant == 0, table.split == "testing"
+    known = ~testing & np.isin(groups, groups[testing])
+    training = ~testing & ~known
+    folds = check_folds([Fold(0, 0, np.flatnonzero(training), np.flatnonzero(testing))], table)
+    description = {
+        "cv": 1,
+        "repeats": 1,
+        "tested": int(testing.sum()),
+        "method": f"a separate test table: {(training & photos).sum()} photos to train on, {testing.sum()} to test",
+    }
+    n_known, n_all = int((known & photos).sum()), int((~testing & photos).sum())
+    if not n_known:
+        return folds, description, []
+    words = (
+        f"{n_known} of the {n_all} photos to train on {'is' if n_known == 1 else 'are'} in the test table too, or in "
+        "one group with a photo of it; the heads were trained without them"
+    )
+    return folds, description, [words]
+
+
+test_fold.__test__ = False  # type: ignore[attr-defined]  # pytest collects functions by their name
+
+
+def _refuse_made_otherwise(table: FeatureTable, test: FeatureTable, name: str) -> None:
+    if name not in test.vectors:
+        raise TableError(
+            f"the test table has no features named {name}; it has {', '.join(test.features) or 'none'}",
+            f"extract them with `featurize extract --features {name}`, or name the --features that both tables have",
+        )
+    differences = _differences(table, test, name)
+    if differences:
+        raise TableError(
+            f"the features {name} of the two tables were made otherwise: {'; '.join(differences)}",
+            "extract both with the same settings",
+        )
+
+
+def _differences(table: FeatureTable, test: FeatureTable, name: str) -> list[str]:
+    """In what the column differs between the tables, beyond its rows."""
+    if name not in test.vectors:
+        return ["missing in the test table"]
+    one, other = (each.metadata["features"].get(name, {}) for each in (table, test))
+    widths = [each.vectors[name].shape[1] for each in (table, test)]
+    found = [f"width {widths[0]} and {widths[1]}"] if widths[0] != widths[1] else []
+    if one.get("fingerprint") != other.get("fingerprint"):
+        found += describe_differences(one.get("description") or {}, other.get("description") or {})
+        found = found or ["other fingerprints"]
+    return found
+
+
+def _folder(table: FeatureTable) -> str | None:
+    source = table.metadata.get("source") or {}
+    path = source.get("path")
+    return os.path.dirname(path) if path and source.get("kind") == "manifest" else path
+
 
 FORMAT_VERSION = 1
 HEADS = ("softmax", "svm", "mlp")
@@ -42,10 +247,10 @@ class Comparison:
         ``model_bytes``, the size of one fitted head in a model file (None where it cannot be written).
     comparisons : list of dict
         Pairs on the same folds: the best of each features against the best of all, and on the best features
-        each head against the best one; see `evaluate.pairs.compare_pairs`.
+        each head against the best one; see `evaluate.statistics.differences.compare_pairs`.
     best : dict
         Of the first result: ``confusion``, ``confusion_percent``, ``per_label``, ``misclassified`` (the first
-        60 with ``nearest``, the training photos that they resemble most, see `evaluate.nearest`),
+        60 with ``nearest``, the training photos that they resemble most, see `evaluate.scores.mistakes`),
         ``label_suspects`` (worth a look, not a verdict), ``superclasses`` (None when none were given), and on its
         features over all heads ``wrong_every_time`` and ``hardest``.
     warnings : list of str
@@ -177,7 +382,7 @@ def compare(
         Also measure the best pair on ever fewer images of each label, and guess what more would bring.
     test : FeatureTable, optional
         Train on `table` and test on the photos of this one (its testing rows, where it has a split), instead of
-        dividing `table` into folds; see `evaluate.testtable.test_fold`. `folds`, `cv` and `repeats` then say nothing.
+        dividing `table` into folds; see `evaluate.studies.compare.test_fold`. `folds`, `cv` and `repeats` then say nothing.
 
     Returns
     -------

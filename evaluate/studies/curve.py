@@ -5,15 +5,178 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from classify.folds import make_folds
+import numpy as np
+
+from classify.folds import Fold, make_folds
+from classify.heads.registry import head_name
 from classify.rows import relabelled, usable_rows
-from evaluate.curvepoints import measured_curve
 from evaluate.report.methods import with_methods_paragraph
 from evaluate.results import data_warnings, describe_data, describe_features, versions
-from evaluate.statistics.intervals import INTERVAL_METHOD
-from evaluate.statistics.power_law import METHOD
+from evaluate.scores import metrics
+from evaluate.scores.crossval import Predictions, cross_validate
+from evaluate.statistics.intervals import INTERVAL_METHOD, cross_validated_interval, per_image
+from evaluate.statistics.power_law import METHOD, drawn_again, extrapolate, fit_power_law
 from evaluate.studies.compare import all_features
+from featurize.errors import UsageError
 from featurize.table import FeatureTable
+from featurize.terminal import log
+
+# -- The measurements of a learning curve: which photos train at each size, what comes of it, and the fitted law ---
+
+
+def measured_curve(
+    used: FeatureTable,
+    folds: Sequence[Fold],
+    features: str,
+    head: Any,
+    sizes: Sequence[int] | None = None,
+    *,
+    seed: int = 0,
+    jobs: int | None = None,
+) -> dict[str, Any]:
+    """Train on ever more images per label, always in the same order, and test on the testing sides of `folds`.
+
+    Parameters
+    ----------
+    used : FeatureTable
+        All rows labelled; `folds` speak of its rows.
+    folds : sequence of Fold
+    features : str
+    head : str or estimator
+    sizes : sequence of int, optional
+        As in `evaluate.studies.curve.learning_curve`.
+    seed, jobs : int
+
+    Returns
+    -------
+    dict
+        ``model, points, fit, guesses, gains``, as in `evaluate.studies.curve.LearningCurve`.
+
+    Raises
+    ------
+    UsageError
+        If a size is below 2 or beyond the images there are.
+    """
+    divisions = _divisions(used, folds, _sizes(used, folds, sizes), seed)
+    points, rights, refused = [], [], []
+    for size, smaller in divisions.items():
+        try:
+            found = cross_validate(used, [features], [head], smaller, seed=seed, jobs=jobs)
+        except UsageError as error:
+            if size == max(divisions):
+                raise
+            # So few photos may be too few to calibrate or to tune on; the larger sizes are worth having.
+            refused.append(f"{size} images per label are left out of the curve: {error.args[0]}")
+            continue
+        points.append(_point(found, size))
+        rights.append(_per_image(found)[0])
+    for words in refused:
+        log.warning("%s", words)
+    drawn = drawn_again(np.stack(rights, axis=1), _per_image(found)[1])
+    counts = [point["n_training"] / len(set(used.label)) for point in points]
+    accuracy = [point["accuracy"]["mean"] for point in points]
+    fit = fit_power_law(counts, accuracy)
+    return {
+        "model": {"features": features, "head": head_name(head)},
+        "points": points,
+        "fit": fit,
+        "guesses": [
+            {
+                "images_per_label": factor * points[-1]["images_per_label"],
+                **extrapolate(counts, accuracy, factor * counts[-1], drawn),
+            }
+            for factor in (2, 4)
+            if fit
+        ],
+        "gains": {name: _gain(points, name, counts) for name in points[-1]["recall"]},
+    }
+
+
+def _most(used: FeatureTable, fold: Fold) -> int:
+    """Images of the commonest label among those that train a fold."""
+    photos = fold.training[used.variant[fold.training] == 0]
+    return int(np.unique(used.label[photos].astype(str), return_counts=True)[1].max())
+
+
+def _sizes(used: FeatureTable, folds: Sequence[Fold], sizes: Sequence[int] | None) -> list[int]:
+    most = min(_most(used, fold) for fold in folds)
+    if sizes is None:
+        doubled = [5 * 2**step for step in range(30) if 5 * 2**step < most / 1.3]
+        return [*doubled, most]
+    asked = sorted(set(sizes))
+    if not asked or asked[0] < 2 or asked[-1] > most:
+        raise UsageError(
+            f"the sizes {', '.join(map(str, asked)) or 'none'} were asked for, and a fold trains on at most {most} "
+            "images of a label",
+            f"give sizes from 2 to {most}; more folds (--cv) leave more to train on",
+        )
+    return asked
+
+
+def _divisions(
+    used: FeatureTable, folds: Sequence[Fold], asked: Sequence[int], seed: int
+) -> dict[int, list[Fold]]:
+    """By images per label, the mean over labels and folds: the folds with so few to train on.
+
+    Groups go in whole and some labels have few photos, so several sizes that were asked for may come to the same.
+    """
+    found = {}
+    for size in asked:
+        smaller = [_at_most(fold, used, size, seed) for fold in folds]
+        photos = [int((used.variant[fold.training] == 0).sum()) for fold in smaller]
+        found[round(float(np.mean(photos)) / len(set(used.label)))] = smaller
+    if len(found) < len(asked):
+        log.info("%d sizes were asked for; groups go in whole, which leaves %d", len(asked), len(found))
+    return found
+
+
+def _at_most(fold: Fold, used: FeatureTable, size: int, seed: int) -> Fold:
+    """The fold with whole groups of each label until `size` images are reached, always in the same order.
+
+    Two groups of each label at least, where there are two: without, no head can be calibrated or tuned.
+    """
+    order = np.random.default_rng([seed, fold.repeat, fold.fold])
+    rank = dict(zip(unique := np.unique(used.groups), order.permutation(len(unique)), strict=True))
+    taken: set[int] = set()
+    photos = fold.training[used.variant[fold.training] == 0]
+    label, groups = used.label[photos], used.groups[photos]
+    for name in sorted(set(label.tolist())):
+        mine = groups[label == name]
+        found, counts = np.unique(mine, return_counts=True)
+        place = np.argsort([rank[group] for group in found])
+        enough = int(np.searchsorted(np.cumsum(counts[place]), size)) + 1
+        taken.update(found[place][: max(2, enough)].tolist())
+    training = fold.training[np.isin(used.groups[fold.training], list(taken))]
+    return Fold(fold.repeat, fold.fold, training, fold.testing)
+
+
+def _per_image(found: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """Per tested image the share of its predictions that are right, and its group."""
+    right = (found.label == found.predicted).astype(np.float64)
+    return per_image(right, found.rows["row"].to_numpy(), found.rows["group"].to_numpy())
+
+
+def _point(found: Predictions, size: int) -> dict[str, Any]:
+    right, groups = found.label == found.predicted, found.rows["group"].to_numpy()
+    interval = cross_validated_interval(right, found.rows["row"].to_numpy(), groups, len(found.times))
+    scores = metrics.per_label(found.label, found.predicted, found.labels)
+    return {
+        "images_per_label": size,
+        "n_training": float(found.times["n_training"].mean()),
+        "accuracy": interval.to_dict(),
+        "recall": {name: row["recall"] for name, row in scores.items()},
+    }
+
+
+def _gain(points: list[dict[str, Any]], name: str, counts: list[float]) -> dict[str, float] | None:
+    """What twice as many images of all labels may add to the recall of one."""
+    recall = [point["recall"][name] for point in points]
+    if fit_power_law(counts, recall) is None:
+        return None
+    # From the curve to the curve: the luck of the last measurement would pass for a gain.
+    now, then = (extrapolate(counts, recall, factor * counts[-1])["accuracy"] for factor in (1, 2))
+    return {"recall": recall[-1], "guess": then, "gain": then - now}
+
 
 FORMAT_VERSION = 1
 
@@ -53,7 +216,7 @@ class LearningCurve:
     command: str = ""
 
     def __str__(self) -> str:
-        from evaluate.curvetext import curve_as_text
+        from evaluate.report.text import curve_as_text
 
         return curve_as_text(self)
 

@@ -10,15 +10,13 @@ import numpy as np
 
 from classify.heads.registry import head_name
 from classify.rows import select_vectors, usable_rows
-from evaluate import metrics
-from evaluate.contamination import find_contamination, trained_on
-from evaluate.nearest import nearest_in_table
+from evaluate.checks.leakage import find_contamination, trained_on
 from evaluate.report.methods import with_methods_paragraph
 from evaluate.results import data_warnings, describe_data, describe_features, versions
+from evaluate.scores import metrics
 from evaluate.scores.metrics import all_scores, check_positive, scores_at
-from evaluate.scores.mistakes import wrong_rows
+from evaluate.scores.mistakes import check_superclasses, nearest_in_table, superclass_errors, wrong_rows
 from evaluate.statistics.intervals import TEST_INTERVAL_METHOD, grouped_interval
-from evaluate.superclass import check_superclasses, superclass_errors
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 from featurize.terminal import log
@@ -44,7 +42,7 @@ class TestResult:
         ``accuracy_interval`` of those that are none of the three.
     details : dict
         ``confusion``, ``confusion_percent``, ``misclassified`` (with the training table given, the first 60 with
-        ``nearest``, the training photos that they resemble most, see `evaluate.nearest`) and ``superclasses``
+        ``nearest``, the training photos that they resemble most, see `evaluate.scores.mistakes`) and ``superclasses``
         (None when none were given).
     warnings : list of str
         What to know before believing the numbers.
@@ -119,7 +117,7 @@ def test(
         Super-class by label: counts the errors that stay inside one and those that cross.
     training : FeatureTable, optional
         The table that the model was trained on: test photos that are nearly one of it are counted too. Without
-        it the vectors that the model keeps are compared; see `evaluate.contamination.find_contamination`.
+        it the vectors that the model keeps are compared; see `evaluate.checks.leakage.find_contamination`.
 
     Returns
     -------

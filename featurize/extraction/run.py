@@ -1,29 +1,128 @@
 """The whole way: source → contents → what the store lacks is computed → table."""
 
+import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from featurize.assemble import assemble, keep_rows
-from featurize.errors import SourceError, UsageError
-from featurize.extraction.plan import Filling
-from featurize.extractors.base import Extractor
-from featurize.extractors.batches import Task
+from featurize.errors import SourceError, StoreError, UsageError, WeightsError
+from featurize.extraction.plan import Filling, Reading, Row
+from featurize.extractors.base import GOLDEN_SHA256, NOT_FINITE, Extractor, finite_rows, golden_image
+from featurize.extractors.batches import Task, find_teams
 from featurize.files import name_as_text
-from featurize.golden import golden_vectors
-from featurize.ids import check_name
+from featurize.photos.decode import ImageRejected
 from featurize.photos.distort import Distortion
+from featurize.photos.photo import Photo
 from featurize.photos.source import Source, SourceImage, list_source
-from featurize.reading import Reading
 from featurize.registry import make_extractor
-from featurize.store.store import Store
+from featurize.store.shard import image_keys
+from featurize.store.store import Section, Store
 from featurize.table import FeatureTable
+from featurize.tableformat import check_name, numbers_to_arrow, text_to_arrow
 from featurize.terminal import log, progress
+
+# -- The vectors of one small synthetic image, by which anyone can see later that an extractor is still the same ---
+
+
+def golden_vectors(extractors: Sequence[Extractor], sections: Sequence[Section]) -> list[np.ndarray]:
+    """The vector of the synthetic image of each extractor, float32 of shape (width,).
+
+    From the store like any other image's; those of one network that are missing there are computed in one run.
+
+    Raises
+    ------
+    WeightsError
+        If an extractor refuses it, or gives numbers that are not finite: it would do so for photos too.
+    """
+    keys = image_keys([GOLDEN_SHA256])
+    vectors = [np.empty((1, extractor.width), dtype=np.float32) for extractor in extractors]
+    stored = [section.load(keys, vector)[0] for section, vector in zip(sections, vectors, strict=True)]
+    for team in find_teams(extractors):
+        missing = [number for number in team if not stored[number]]
+        if not missing:
+            continue
+        members = [extractors[number] for number in missing]
+        made = members[0].vectors_of(members, golden_batch(members[0]))
+        for number, vector in zip(missing, made, strict=True):
+            vectors[number], finite = finite_rows(vector)
+            if not finite.all():
+                raise WeightsError(
+                    f"{extractors[number].name} gives {NOT_FINITE} for the test image",
+                    "no vector of it can be trusted; mend the extractor, or leave it out",
+                )
+            try:
+                sections[number].write(keys, vectors[number])
+            except StoreError as error:
+                log.debug("the golden vector was not stored: %s", error)
+    return [vector[0] for vector in vectors]
+
+
+def golden_batch(extractor: Extractor) -> Any:
+    """The synthetic image alone, as `vectors_of` of `extractor` and its team takes it.
+
+    Raises
+    ------
+    WeightsError
+        If the extractor, or a step in front of it, refuses it.
+    """
+    try:
+        return extractor.gather([extractor.prepare(Photo.from_array(golden_image()))])
+    except ImageRejected as rejected:
+        raise WeightsError(
+            f"{extractor.name} makes no vector of the test image: {rejected}",
+            "it must make one of any small photo; mend the extractor or its steps, or leave it out",
+        ) from rejected
+
+
+# -- Rows and vectors become a table that says how it was made -------------------------------------------
+
+
+def assemble(
+    source: Source,
+    rows: list[Row],
+    extractors: list[Extractor],
+    matrices: list[np.ndarray],
+    golden: list[np.ndarray],
+    distort: Distortion | None,
+) -> FeatureTable:
+    """The table of the given rows; `matrices` hold a vector for each, `golden` is one vector per extractor."""
+    images, contents, variants = zip(*rows, strict=True)
+    ids: dict[str, Any] = {
+        name: [getattr(image, name) for image in images] for name in ("image", "label", "group", "split")
+    }
+    ids |= {
+        name: [getattr(content, name) for content in contents]
+        for name in ("sha256", "width", "height", "bytes", "format")
+    }
+    ids["variant"] = variants
+    text = ("image", "label", "group", "split", "sha256", "format")
+    columns = {
+        name: text_to_arrow(values) if name in text else numbers_to_arrow(np.array(values, dtype=np.int64))
+        for name, values in ids.items()
+    }
+    metadata = {
+        "source": {"path": os.fsencode(source.path).decode("utf-8", "backslashreplace"), "kind": source.kind},
+        "features": {e.name: e.record(vector) for e, vector in zip(extractors, golden, strict=True)},
+        **({"distortion": distort.record()} if distort else {}),
+    }
+    # What is written must be what is in memory: through JSON once, so that tuples are lists in both.
+    vectors = {e.name: matrix for e, matrix in zip(extractors, matrices, strict=True)}
+    return FeatureTable(pa.table(columns), vectors, json.loads(json.dumps(metadata)))
+
+
+def keep_rows(matrix: np.ndarray, rows: np.ndarray, at_once: int = 4096) -> np.ndarray:
+    """The given rows (ascending), moved up within the same memory."""
+    for start in range(0, len(rows), at_once):
+        part = rows[start : start + at_once]
+        matrix[start : start + len(part)] = matrix[part]
+    return matrix[: len(rows)]
 
 
 @dataclass

@@ -1,20 +1,177 @@
 """The contract of every extractor: a scikit-learn transformer with a name, a width and a fingerprint."""
 
+import copy
 import hashlib
+import inspect
 import json
 import os
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from featurize.errors import SourceError, UsageError
-from featurize.extractors.finite import NOT_FINITE, finite_rows
-from featurize.extractors.transformer import Transformer
-from featurize.photos.decode import ImageRejected
-from featurize.photos.fileindex import read_image
-from featurize.photos.photo import Photo, golden_image
+from featurize.photos.decode import ImageRejected, read_image
+from featurize.photos.photo import Photo, resize
 from featurize.photos.preprocess import apply_steps, describe_steps
+
+
+def golden_image() -> np.ndarray:
+    """The small synthetic picture whose vector proves that an extractor still computes the same.
+
+    Smooth ramps, a disc and a fine texture in colour, from integer arithmetic alone, so that it is the same
+    on every machine. uint8, shape (96, 128, 3).
+    """
+    y, x = np.mgrid[0:96, 0:128]
+    red, green = x * 2, y * 255 // 95
+    blue = (x * 7 + y * 13) % 64 * 4
+    disc = (x - 64) ** 2 + (y - 48) ** 2 < 900
+    rgb = np.stack([red, green, blue], axis=2)
+    rgb[disc] = 255 - rgb[disc]
+    return rgb.astype(np.uint8)
+
+
+def relative_drift(now: np.ndarray, stored: np.ndarray) -> float:
+    """‖now − stored‖ / ‖stored‖; 0 for equal vectors, also of zeros and NaN.
+
+    >>> relative_drift(np.array([3.0, 5.0]), np.array([3.0, 4.0]))
+    0.2
+    """
+    if np.array_equal(now, stored, equal_nan=True):
+        return 0.0
+    length = float(np.linalg.norm(stored.astype(np.float64)))
+    distance = float(np.linalg.norm(now.astype(np.float64) - stored))
+    drift = distance / length if length else np.inf
+    return drift if drift == drift else np.inf
+
+
+LONGER_SIDE = 512
+
+
+def small_image(photo: Photo) -> np.ndarray:
+    """The photo, uint8 of shape (height, width, 3), its longer side at most 512 pixels."""
+    return resize(photo.rgb(longer=LONGER_SIDE), *_small_size(photo))
+
+
+def _small_size(photo: Photo) -> tuple[int, int]:
+    factor = min(1.0, LONGER_SIDE / max(photo.width, photo.height))
+    return max(1, round(photo.width * factor)), max(1, round(photo.height * factor))
+
+
+# -- Numbers that are not finite are never a vector ------------------------------------------------------
+
+NOT_FINITE = "numbers that are not finite (NaN or infinity)"
+
+
+def finite_rows(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors as float32 of shape (n, width), and which of them hold finite numbers alone, as booleans.
+
+    >>> finite_rows(np.array([[1.0, 2.0], [1.0, 1e300]]))[1]
+    array([ True, False])
+    """
+    with np.errstate(over="ignore"):
+        matrix = np.asarray(vectors, dtype=np.float32)
+    return matrix, np.all(np.isfinite(matrix), axis=1)
+
+
+# -- scikit-learn's protocol for what has parameters and gives named numbers -----------------------------
+
+# It is followed without inheriting from scikit-learn's classes, because importing them takes a second that
+# ``featurize extract`` on unchanged photos does not have.
+
+
+class Transformer:
+    """Parameters, and the names and the form of the output.
+
+    A subclass stores the arguments of ``__init__`` under their names.
+    """
+
+    @property
+    def value_names(self) -> Sequence[str]:
+        """A name for each number of a vector."""
+        raise NotImplementedError
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The arguments of ``__init__`` and their values."""
+        return {name: getattr(self, name) for name in _arguments(type(self))}
+
+    def set_params(self, **params) -> Self:
+        """Change arguments of ``__init__``.
+
+        Raises
+        ------
+        UsageError
+            For a name that ``__init__`` does not have; the message lists those it has.
+        """
+        known = _arguments(type(self))
+        for name, value in params.items():
+            if name not in known:
+                raise UsageError(
+                    f"{type(self).__name__} has no parameter {name}", f"it has {', '.join(known)}"
+                )
+            setattr(self, name, value)
+        return self
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """A name for each number of a vector, as an array of objects."""
+        return np.array(list(self.value_names), dtype=object)
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Choose what `transform` returns: ``"default"`` (array), ``"pandas"`` or ``"polars"``."""
+        if transform not in (None, "default", "pandas", "polars"):
+            raise UsageError(f"transform={transform!r} is no output", "choose default, pandas or polars")
+        if transform is not None:
+            self._sklearn_output_config = {"transform": transform}
+        return self
+
+    def _output(self, matrix: np.ndarray):
+        wanted = getattr(self, "_sklearn_output_config", {}).get("transform")
+        if wanted is None and "sklearn" in sys.modules:
+            wanted = sys.modules["sklearn"].get_config()["transform_output"]
+        if wanted == "pandas":
+            import pandas as pd
+
+            return pd.DataFrame(matrix, columns=self.get_feature_names_out())
+        if wanted == "polars":
+            import polars as pl
+
+            return pl.DataFrame(matrix, schema=list(self.value_names))
+        return matrix
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self):
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
+
+        return Tags(
+            estimator_type=None,
+            target_tags=TargetTags(required=False),
+            transformer_tags=TransformerTags(preserves_dtype=[]),
+            input_tags=InputTags(two_d_array=False, string=True),
+            requires_fit=False,
+            no_validation=True,
+        )
+
+    def __repr__(self) -> str:
+        defaults = _arguments(type(self))
+        given = {k: v for k, v in self.get_params().items() if v is not defaults[k] and v != defaults[k]}
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in given.items())})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Only the arguments travel to worker processes, never a network.
+        kept = copy.copy(self.get_params())
+        if hasattr(self, "_sklearn_output_config"):
+            kept["_sklearn_output_config"] = self._sklearn_output_config
+        return kept
+
+
+def _arguments(cls: type) -> dict[str, Any]:
+    """The arguments of a class and their defaults."""
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]  # type: ignore[misc]
+    return {p.name: p.default for p in parameters}
+
 
 GOLDEN_SHA256 = hashlib.sha256(golden_image().tobytes()).hexdigest()
 LEAVE_OUT = "leave it out, or use featurize.extract, which sets such images aside"

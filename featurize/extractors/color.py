@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from featurize.extractors.base import Extractor
-from featurize.extractors.glcm import LONGER_SIDE, small_image
+from featurize.extractors.base import LONGER_SIDE, Extractor, small_image
 from featurize.photos.photo import Photo, decode_policy
 
 HUES, SATURATIONS, VALUES = 8, 3, 3

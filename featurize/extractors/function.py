@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import UsageError
-from featurize.extractors.base import Extractor
-from featurize.photos.photo import Photo, decode_policy, golden_image
+from featurize.extractors.base import Extractor, golden_image
+from featurize.photos.photo import Photo, decode_policy
 
 
 class FunctionExtractor(Extractor):

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import UsageError
-from featurize.extractors.base import Extractor
-from featurize.extractors.glcm import LONGER_SIDE, grey_image
+from featurize.extractors.base import LONGER_SIDE, Extractor
+from featurize.extractors.glcm import grey_image
 from featurize.photos.photo import Photo, decode_policy
 
 ROWS_AT_ONCE = 32  # so few that they stay in the processor's cache

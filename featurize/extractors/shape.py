@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from featurize.extractors.base import Extractor
-from featurize.extractors.glcm import LONGER_SIDE, small_image
-from featurize.extractors.lesion import lesion_mask
+from featurize.extractors.base import LONGER_SIDE, Extractor, small_image
 from featurize.photos.photo import Photo, decode_policy
+from featurize.photos.preprocess import lesion_mask
 
 NAMES = (
     "asymmetry_minor", "asymmetry_major",
@@ -21,7 +20,7 @@ NAMES = (
 class Shape(Extractor):
     """Asymmetry, border irregularity, colour variegation and diameter of the segmented lesion.
 
-    The lesion is the largest dark region (`featurize.extractors.lesion.lesion_mask`) of the photo with its longer
+    The lesion is the largest dark region (`featurize.photos.preprocess.lesion_mask`) of the photo with its longer
     side brought down to 512 pixels.
 
     - **Asymmetry** across the minor and the major axis: the share of the lesion whose mirror image lies outside

@@ -17,7 +17,7 @@ class Function(Protocol):
     """A network that is ready to run; each vector depends on its own image alone.
 
     It is the same to the last bit in every batch that was tried. A library is free to add up a batch of another size in
-    another order, which costs about 1e-6 of a vector's length; more is refused (`featurize.extractors.trial`).
+    another order, which costs about 1e-6 of a vector's length; more is refused (`featurize.networks.network_extractor`).
     """
 
     widths: list[int]
@@ -62,7 +62,7 @@ class Engine(Protocol):
 
 # name: module, class
 ENGINES = {
-    "tensorflow": ("featurize.extractors.tensorflow_engine", "TensorFlow"),
+    "tensorflow": ("featurize.networks.tensorflow_engine", "TensorFlow"),
     "openvino": ("featurize.networks.openvino_engine", "OpenVINO"),
 }
 

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import UsageError, WeightsError
-from featurize.extractors.graphdef import Node, read_graph
-from featurize.networks.graph_file import KnownGraph, candidates, recognise
+from featurize.networks.graph_file import KnownGraph, Node, candidates, read_graph, recognise
 from featurize.networks.network_extractor import FrozenExtractor
 from featurize.networks.weights import what_it_is
 

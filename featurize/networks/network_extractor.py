@@ -4,18 +4,94 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 
-from featurize.errors import UsageError
-from featurize.extractors.base import Extractor
-from featurize.extractors.trial import run, try_out
+from featurize.errors import UsageError, WeightsError
+from featurize.extractors.base import NOT_FINITE, Extractor, golden_image
+from featurize.files import whole_file
 from featurize.networks.engines import Function, find_engine
 from featurize.networks.retrain_pixels import check_parity, retrain_pixels
 from featurize.photos.fileindex import FileIndex
 from featurize.photos.photo import Photo, decode_policy, resize
 from featurize.terminal import log
+
+# -- A network that was just frozen is tried before its vectors are believed -----------------------------
+
+# Relative, by precision: a library may add up batches of another size in another order, which costs 1e-6 in float32.
+# A network that looks at the whole batch (batch norm as in training) is far off.
+TOLERANCE = {"float32": 1e-4, "bfloat16": 1e-2}
+
+
+def run(name: str, function: Function, pixels: np.ndarray) -> list[np.ndarray]:
+    """What `function` makes of `pixels`; `name` is of the features, for people.
+
+    Raises
+    ------
+    WeightsError
+        If the network fails.
+    """
+    try:
+        return function(pixels)
+    except Exception as error:
+        # TensorFlow and OpenVINO have kinds of their own for each way in which a network can fail.
+        raise WeightsError(
+            f"{name} cannot be run: {' '.join(str(error).split())[:200]}",
+            "the network must take any number of photos at once, whatever they show; read another tensor of it, or "
+            "give another one",
+        ) from error
+
+
+def try_out(team: Sequence[Any], function: Function) -> None:
+    """Refuse a network that cannot be run, gives no finite numbers, or whose vectors depend on the batch.
+
+    The synthetic image is run alone, and between two others.
+
+    Parameters
+    ----------
+    team : sequence of FrozenExtractor
+        One for each output of `function`.
+    function : Function
+
+    Raises
+    ------
+    WeightsError
+    """
+    first = team[0]
+    golden = golden_image()
+    photos = [Photo.from_array(rgb) for rgb in (255 - golden, golden, golden // 2)]
+    prepared = [first.prepare(photo) for photo in photos]
+    alone = run(first.name, function, first.gather(prepared[1:2]))
+    beside = run(first.name, function, first.gather(prepared))
+    for one, single, several in zip(team, alone, beside, strict=True):
+        _check(one.name, one.precision, single, several, len(photos))
+
+
+def _check(name: str, precision: str, single: np.ndarray, several: np.ndarray, n_photos: int) -> None:
+    for matrix, count in ((single, 1), (several, n_photos)):
+        if len(matrix) != count:
+            raise WeightsError(
+                f"{name} gives {len(matrix)} vectors for a batch of {count}",
+                "read a tensor that has one row per photo",
+            )
+    if not (np.isfinite(single).all() and np.isfinite(several[1]).all()):
+        raise WeightsError(
+            f"{name} gives {NOT_FINITE} for the test image",
+            "the weights are damaged, or pixels enter the network with another mean and std than it was made for",
+        )
+    length = np.linalg.norm(single.astype(np.float64))
+    distance = np.linalg.norm(several[1].astype(np.float64) - single[0])
+    if distance > TOLERANCE[precision] * length:
+        share = f"{distance / length:.2g} of its length" if length else f"{distance:.2g}"
+        raise WeightsError(
+            f"{name} mixes the photos of a batch: the vector of the test image changes by {share} when others are "
+            "beside it",
+            "a vector must depend on its photo alone: freeze the network for inference (batch norm with its stored "
+            "mean and variance), or read an earlier tensor",
+        )
+
 
 PRECISIONS = ("float32", "bfloat16")
 # A JPEG may be scaled while decoding as long as this many pixels are left per pixel of the input.
@@ -191,7 +267,6 @@ class FrozenExtractor(Extractor):
 
     def _graphs(self, team: Sequence[Any], store: Any) -> tuple[list[bytes], dict[str, bytes]]:
         """The graphs of `team`, and by fingerprint those that were made now: the others were kept in `store`."""
-        from featurize.store.store import kept_graph
 
         prints = [extractor.fingerprint() for extractor in team]
         kept = {one: kept_graph(store, one) if store is not None else None for one in prints}
@@ -205,9 +280,40 @@ class FrozenExtractor(Extractor):
 
     def _keep(self, made: dict[str, bytes]) -> None:
         """Keep graphs that were made, and tried, for a quick start next time."""
-        from featurize.store.store import keep_graph
 
         store = getattr(self, "_kept", None)
         if store is not None:
             for fingerprint, graph in made.items():
                 keep_graph(store, fingerprint, graph)
+
+
+def keep_graph(store: Store, fingerprint: str, data: bytes) -> None:
+    """Keep a frozen network beside the store, under its own digest, for a quick start next time."""
+    path = store.beside(f"graphs/{fingerprint[:32]}-{sha256(data).hexdigest()}.pb")
+    if path is not None:
+        try:
+            with whole_file(path) as partial:
+                partial.write_bytes(data)
+            # One that another version of TensorFlow made, which could not be loaded here.
+            for other in path.parent.glob(f"{fingerprint[:32]}-*.pb"):
+                if other != path:
+                    other.unlink(missing_ok=True)
+        except OSError as error:
+            log.debug("the frozen network was not kept: %s", error)
+
+
+def kept_graph(store: Store, fingerprint: str) -> bytes | None:
+    """A frozen network that `keep_graph` kept, if its bytes are still those that were written."""
+    folder = store.beside("graphs/x")
+    if folder is None:
+        return None
+    for path in sorted(folder.parent.glob(f"{fingerprint[:32]}-*.pb")):
+        try:
+            data = path.read_bytes()
+        except OSError:
+            continue
+        if path.stem.endswith(sha256(data).hexdigest()):
+            return data
+        log.warning("a damaged frozen network was removed: %s", path)
+        path.unlink(missing_ok=True)
+    return None

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import UsageError
-from featurize.extractors.joined import join_graphs
 from featurize.networks.engines import Function
-from featurize.networks.tensorflow_engine import INPUT, OUTPUT, import_tensorflow
+from featurize.networks.tensorflow_engine import INPUT, OUTPUT, import_tensorflow, join_graphs
 
 HINTS = {"float32": "f32", "bfloat16": "bf16"}
 

@@ -4,6 +4,7 @@ Variables become constants, batch norm is folded into the convolutions, everythi
 The result is plain bytes (a GraphDef) that load in a second, where building from Keras takes six.
 """
 
+import hashlib
 import os
 import sys
 import tempfile
@@ -17,9 +18,107 @@ from typing import Any
 import numpy as np
 
 from featurize import collector
-from featurize.extractors.effects import check_effects
-from featurize.extractors.joined import join_graphs
+from featurize.errors import UsageError, WeightsError
+from featurize.networks.engines import Function
+from featurize.networks.graph_file import check_effects
 from featurize.terminal import log
+
+# -- Several frozen graphs as one, in which the same work is done once -----------------------------------
+
+# Each graph was optimised for its own output, so that its vector is the same to the last bit whatever else is
+# computed. Two nodes that apply the same operation to the same inputs give the same numbers: they become one, and
+# graphs of one network share all but their ends.
+
+
+def join_graphs(definitions: Sequence[Any], entry: str, end: str) -> tuple[Any, list[str]]:
+    """One GraphDef with one input and an output per graph.
+
+    Parameters
+    ----------
+    definitions : sequence of GraphDef
+        Each with a placeholder called `entry` and an output node called `end`; the first one is extended.
+    entry, end : str
+
+    Returns
+    -------
+    joined : GraphDef
+    outputs : list of str
+        The name of each graph's output node; graphs that are all the same share one.
+
+    Raises
+    ------
+    WeightsError
+        If there are several graphs, and one has a loop (TensorFlow 1's ``while_loop``).
+    """
+    joined, *others = definitions
+    if not others:
+        return joined, [end]
+    known: dict[tuple, str] = {}
+    _absorb(joined, "", known, None)
+    outputs = [end]
+    for number, definition in enumerate(others, 1):
+        names = _absorb(definition, f"{number}/", known, joined)
+        outputs.append(names[end])
+    return joined, outputs
+
+
+def _absorb(definition: Any, prefix: str, known: dict[tuple, str], target: Any) -> dict[str, str]:
+    """Add to `target` the nodes that are not `known`; the new name of each node by its old one."""
+    names: dict[str, str] = {}
+    for node in _in_order(definition):
+        inputs = tuple(_renamed(text, names) for text in node.input)
+        # A placeholder has no inputs and no value: its name is what it is.
+        own = node.name if node.op == "Placeholder" else ""
+        key = (node.op, own, node.device, _digest_of_attributes(node), inputs)
+        names[node.name] = known.setdefault(key, prefix + node.name)
+        if target is not None and names[node.name] == prefix + node.name:
+            copy = target.node.add()
+            copy.CopyFrom(node)
+            copy.name = prefix + node.name
+            del copy.input[:]
+            copy.input.extend(inputs)
+    return names
+
+
+def _in_order(definition: Any) -> list[Any]:
+    """The nodes, each after its inputs."""
+    nodes = {node.name: node for node in definition.node}
+    ordered: dict[str, Any] = {}
+    entered: set[str] = set()
+    pending = list(reversed(nodes))
+    while pending:
+        name = pending[-1]
+        missing = [one for one in map(_node_of, nodes[name].input) if one not in ordered]
+        if name in ordered or not missing:
+            ordered.setdefault(name, nodes[name])
+            pending.pop()
+        elif name in entered:
+            raise WeightsError(
+                f"the graph goes round in a loop (at {name}), of which only one tensor can be read in a run",
+                "extract its features one by one into the same store; then all of them are found there",
+            )
+        else:
+            entered.add(name)
+            pending += missing
+    return list(ordered.values())
+
+
+def _digest_of_attributes(node: Any) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(node.attr):
+        digest.update(name.encode() + b"\0" + node.attr[name].SerializeToString(deterministic=True))
+    return digest.hexdigest()
+
+
+def _node_of(text: str) -> str:
+    """``^name`` and ``name:1`` are inputs from the node ``name``."""
+    return text.removeprefix("^").partition(":")[0]
+
+
+def _renamed(text: str, names: dict[str, str]) -> str:
+    node = _node_of(text)
+    return text.replace(node, names[node], 1)
+
 
 INPUT, OUTPUT = "x", "Identity"
 PROCESSOR = Path("/proc/cpuinfo")
@@ -190,7 +289,7 @@ def freeze_graph(data: bytes, tensors: tuple[str, str], side: int, precision: st
     ValueError
         If TensorFlow cannot run the graph, or the output is no vector.
     WeightsError
-        If running it would do more than compute; see `featurize.extractors.effects`.
+        If running it would do more than compute; see `featurize.networks.graph_file`.
     """
     tf = import_tensorflow()
     definition = tf.compat.v1.GraphDef.FromString(data)
@@ -246,3 +345,45 @@ def _optimised(definition: Any, precision: str) -> bytes:
     if precision == "bfloat16":
         rewrite.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
     return tf_optimizer.OptimizeGraph(config, meta).SerializeToString()
+
+
+# -- TensorFlow as the engine of frozen networks: always there, and what all others are compared with ----
+
+
+class TensorFlow:
+    """The default engine. bfloat16 is a property of its graphs."""
+
+    described = "tensorflow, frozen"
+    module = "tensorflow"
+    libraries = ("tensorflow",)
+    extra = ""
+
+    def start(self) -> None:
+        """Import TensorFlow, without its chatter."""
+        import_tensorflow()
+
+    def frozen_in(self, precision: str) -> str:
+        """The precision asked for."""
+        return precision
+
+    def load(self, graphs: Sequence[bytes], precision: str) -> Function:
+        """The graphs as one function.
+
+        Raises
+        ------
+        UsageError
+            If TensorFlow cannot run them.
+        WeightsError
+            If running them would do more than compute.
+        """
+        try:
+            return FrozenFunction(graphs, precision)
+        except WeightsError:
+            raise
+        except Exception as error:
+            # protobuf and TensorFlow have kinds of their own for each thing that they cannot read.
+            reason = " ".join(str(error).split())[:200]
+            raise UsageError(
+                f"TensorFlow cannot run this network: {reason}",
+                "read another tensor of it, or use another network",
+            ) from error

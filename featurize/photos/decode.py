@@ -1,6 +1,8 @@
 """The bytes of an image file become an RGB picture, or a reason why not."""
 
 import io
+import os
+import stat
 import warnings
 
 import numpy as np
@@ -20,6 +22,31 @@ from PIL import (  # noqa: F401
 )
 
 from featurize.terminal import printable
+
+MAX_BYTES = 1 << 29  # of an image file
+
+
+def read_image(path: str) -> bytes:
+    """The bytes of an image file.
+
+    Raises
+    ------
+    ImageRejected
+        If it cannot be read, is no regular file, or is larger than `MAX_BYTES`.
+    """
+    try:
+        # Opening a pipe would wait for a writer; O_NONBLOCK does not (Windows has neither).
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with open(handle, "rb") as stream:
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode):
+                raise ImageRejected("not a regular file")
+            if status.st_size > MAX_BYTES:
+                raise ImageRejected(f"{status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
+            return stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ImageRejected(f"cannot be read: {error.strerror or error}") from error
+
 
 MAX_PIXELS = 178_956_970  # Pillow's own limit against decompression bombs: twice a 256 MiB picture
 FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")

@@ -6,20 +6,52 @@ import sqlite3
 import stat
 import time
 import zlib
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from featurize.ahead import work_ahead
 from featurize.errors import StoreError
 from featurize.files import identity
-from featurize.photos.decode import ImageRejected
+from featurize.photos.decode import ImageRejected, read_image
 from featurize.photos.photo import Photo
 from featurize.terminal import log
 
-MAX_BYTES = 1 << 29  # of an image file
+# -- Work in threads, some of it ahead of whoever takes the results, in order ----------------------------
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def work_ahead(
+    pool: ThreadPoolExecutor, items: Iterable[Item], work: Callable[[Item], Result], n_ahead: int
+) -> Iterator[tuple[Item, Result]]:
+    """Each item with what `work` makes of it, in order, at most `n_ahead` of them begun before they are taken.
+
+    Examples
+    --------
+    >>> with ThreadPoolExecutor(2) as pool:
+    ...     list(work_ahead(pool, "abc", str.upper, n_ahead=2))
+    [('a', 'A'), ('b', 'B'), ('c', 'C')]
+    """
+    begun: deque[tuple[Item, Future[Result]]] = deque()
+    try:
+        for item in items:
+            begun.append((item, pool.submit(work, item)))
+            if len(begun) >= n_ahead:
+                first, future = begun.popleft()
+                yield first, future.result()
+        while begun:
+            first, future = begun.popleft()
+            yield first, future.result()
+    finally:
+        for _, future in begun:
+            future.cancel()
+
+
 YOUNG_SECONDS = 2.0
 ROWS_AT_ONCE = 1000
 READ_AHEAD = 128  # files whose content is known before it is asked for, and then still in the system's cache
@@ -35,28 +67,6 @@ class Content:
     height: int
     bytes: int
     format: str
-
-
-def read_image(path: str) -> bytes:
-    """The bytes of an image file.
-
-    Raises
-    ------
-    ImageRejected
-        If it cannot be read, is no regular file, or is larger than `MAX_BYTES`.
-    """
-    try:
-        # Opening a pipe would wait for a writer; O_NONBLOCK does not (Windows has neither).
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(handle, "rb") as stream:
-            status = os.fstat(handle)
-            if not stat.S_ISREG(status.st_mode):
-                raise ImageRejected("not a regular file")
-            if status.st_size > MAX_BYTES:
-                raise ImageRejected(f"{status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
-            return stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ImageRejected(f"cannot be read: {error.strerror or error}") from error
 
 
 class FileIndex:

@@ -147,21 +147,6 @@ def resize(pixels: np.ndarray | Image.Image, width: int, height: int) -> np.ndar
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 
 
-def golden_image() -> np.ndarray:
-    """The small synthetic picture whose vector proves that an extractor still computes the same.
-
-    Smooth ramps, a disc and a fine texture in colour, from integer arithmetic alone, so that it is the same
-    on every machine. uint8, shape (96, 128, 3).
-    """
-    y, x = np.mgrid[0:96, 0:128]
-    red, green = x * 2, y * 255 // 95
-    blue = (x * 7 + y * 13) % 64 * 4
-    disc = (x - 64) ** 2 + (y - 48) ** 2 < 900
-    rgb = np.stack([red, green, blue], axis=2)
-    rgb[disc] = 255 - rgb[disc]
-    return rgb.astype(np.uint8)
-
-
 def decode_policy(**limits: int | None) -> dict[str, Any]:
     """What about decoding can change a number, for an extractor's description."""
     return {

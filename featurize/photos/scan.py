@@ -5,21 +5,23 @@ import os
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featurize.ahead import work_ahead
-from featurize.ids import merged_groups
-from featurize.photos.decode import ImageRejected
-from featurize.photos.fileindex import Content, read_image
+from featurize.photos.decode import ImageRejected, read_image
+from featurize.photos.fileindex import Content, work_ahead
 from featurize.photos.photo import Photo
 from featurize.photos.source import SourceImage, list_source
-from featurize.terminal import progress
+from featurize.table import merged_groups
+from featurize.terminal import columns_taken, padded, printable, progress
+
+if TYPE_CHECKING:
+    from featurize.photos.scan import Scan
 
 TEST_SHARE = 10  # fewer groups than this leave nothing for a test set of ten percent
 FOLDS = 5
@@ -203,3 +205,83 @@ def _colliding(names: Iterable[str]) -> list[list[str]]:
     for name in names:
         same.setdefault(unicodedata.normalize("NFC", name).casefold(), []).append(name)
     return [sorted(group) for group in same.values() if len(group) > 1]
+
+
+SHOWN = 20  # lines of a list on the terminal; the JSON holds all
+
+
+def scan_lines(found: "Scan") -> Iterator[str]:
+    """The account of a source, line by line; every file is counted once, as used, rejected or ignored."""
+    n_used, n_rejected, n_ignored = len(found.usable), len(found.rejects), found.ignored.total()
+    yield (
+        f"{n_used + n_rejected + n_ignored} files: {n_used} images will be used, {n_rejected} rejected, "
+        f"{n_ignored} ignored"
+    )
+    yield from _class_lines(found)
+    yield from _fact_lines(found)
+    yield from _section("ignored", [f"{kind}: {count}" for kind, count in sorted(found.ignored.items())])
+    yield from _section("rejected", [f"{printable(image)}: {reason}" for image, reason in found.rejects])
+    alike = [", ".join(printable(image.image) for image in images) for images in found.identical]
+    yield from _section("byte-identical (kept together in every split)", alike)
+    torn = [
+        ", ".join(f"{printable(image.image)} ({printable(image.label or 'no label')})" for image in images)
+        for images in found.conflicts
+    ]
+    yield from _section("one photo, two labels", torn)
+    yield from _section(
+        "class names that differ in case or Unicode form only (one folder on Windows and macOS)",
+        [", ".join(map(printable, labels)) for labels in found.colliding_labels],
+    )
+    yield from _section("classes with too few photos to split", _small_lines(found))
+
+
+def _class_lines(found: "Scan") -> Iterator[str]:
+    shown = {label: printable(label) if label is not None else "(no label)" for label in found.classes}
+    rejected = (
+        Counter(image.partition("/")[0] for image, _ in found.rejects) if found.kind == "folder" else {}
+    )
+    width = max(map(columns_taken, shown.values()), default=0)
+    for label, rows in found.classes.items():
+        n_groups = found.n_groups(label)
+        apart = f" in {n_groups} groups" if n_groups < len(rows) else ""
+        left_out = f", {rejected[label]} rejected" if label is not None and rejected.get(label) else ""
+        yield f"  {padded(shown[label], width)} {len(rows):6}{apart}{left_out}"
+
+
+def _fact_lines(found: "Scan") -> Iterator[str]:
+    contents = [content for _, content in found.usable]
+    if not contents:
+        return
+    by_area = sorted(contents, key=lambda content: content.width * content.height)
+    sizes = [f"{c.width} × {c.height}" for c in (by_area[0], by_area[len(by_area) // 2], by_area[-1])]
+    yield f"sizes: {sizes[0]} to {sizes[2]}, median {sizes[1]}; {sum(c.bytes for c in contents) / 1e6:,.1f} MB"
+    yield f"formats: {_tally(content.format for content in contents)}"
+    splits = _tally(image.split for image, _ in found.usable if image.split)
+    if splits:
+        yield f"splits: {splits}"
+
+
+def _tally(values: Any) -> str:
+    return ", ".join(f"{count} {value}" for value, count in Counter(values).most_common())
+
+
+def _small_lines(found: "Scan") -> list[str]:
+    from featurize.photos.scan import FOLDS, TEST_SHARE
+
+    return [
+        f"{printable(label)}: {size}, "
+        + (
+            f"fewer than {FOLDS} folds need"
+            if size < FOLDS
+            else f"fewer than {TEST_SHARE} for a test set of a tenth"
+        )
+        for label, size in found.small_classes.items()
+    ]
+
+
+def _section(title: str, lines: Sequence[str]) -> Iterator[str]:
+    if lines:
+        yield f"{title}:"
+        yield from (f"  {line}" for line in lines[:SHOWN])
+        if len(lines) > SHOWN:
+            yield f"  and {len(lines) - SHOWN} more (--json FILE lists all)"

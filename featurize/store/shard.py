@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from featurize.arrow import (
+from featurize.tableformat import (
     arrow_to_numbers,
     lists_to_matrix,
     matrix_to_lists,

@@ -1,7 +1,7 @@
 """What was computed so far, by image content, variant and extractor fingerprint.
 
 A store is a folder, here or on object storage. Below it lies one section per extractor and fingerprint
-(`featurize.section`), with ``extractor.json`` and shards (`featurize.store.shard`). Nothing is updated in place, so that
+(`featurize.store.store`), with ``extractor.json`` and shards (`featurize.store.shard`). Nothing is updated in place, so that
 a killed run, two runs at once and a full disk leave every finished shard as it was.
 """
 
@@ -9,16 +9,306 @@ import copy
 import json
 import os
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from featurize.files import whole_file
-from featurize.folder import Folder, LocalFolder, open_folder
+import numpy as np
+
+from featurize.errors import StoreError
+from featurize.files import PARTIAL, Folder, LocalFolder, open_folder
 from featurize.photos.fileindex import FileIndex
-from featurize.section import DESCRIPTION, Section
+from featurize.store.shard import (
+    KEY,
+    SUFFIX,
+    DamagedShard,
+    matches,
+    release_memory,
+    shard_from_bytes,
+    shard_keys,
+    shard_to_bytes,
+    short_keys,
+)
 from featurize.terminal import log
+
+# -- One section of the store: the vectors of one extractor, read, written and merged --------------------
+
+UNSAVED_ROWS = 256  # a kill loses at most this many images …
+UNSAVED_SECONDS = 8.0  # … or about this much work, whichever is less
+COMPACT_ABOVE = 32  # small shards
+COMPACTED_ROWS, COMPACTED_BYTES = 1 << 17, 16 << 20
+ROWS_AT_ONCE = 4096
+DAMAGED = "damaged"
+DESCRIPTION = "extractor.json"
+
+
+class Section:
+    """The vectors of one extractor; made by `featurize.store.store.Store.section`."""
+
+    def __init__(self, folder: Folder, name: str, about: Mapping[str, Any]):
+        self.folder = folder
+        self.name = name
+        self.about = about
+        self._keys: dict[str, np.ndarray] = {}
+        self._described = False
+
+    def shards(self) -> list[tuple[str, int, float]]:
+        """Name, bytes and time of writing of each shard."""
+        found = self.folder.names(self.name)
+        return [entry for entry in found if entry[0].endswith(SUFFIX) and not entry[0].startswith(PARTIAL)]
+
+    def keys(self) -> np.ndarray:
+        """All stored keys, each once, sorted."""
+        return np.unique(np.concatenate([np.empty(0, KEY), *self._all_keys()]))
+
+    def short_keys(self) -> np.ndarray:
+        """The `featurize.store.shard.short_keys` of all stored keys, sorted."""
+        return np.sort(np.concatenate([np.empty(0, np.uint64), *map(short_keys, self._all_keys())]))
+
+    def _all_keys(self) -> Iterator[np.ndarray]:
+        return (keys for shard, _, _ in self.shards() if (keys := self._shard_keys(shard)) is not None)
+
+    def load(self, keys: np.ndarray, matrix: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        """Fill ``matrix[i]``, or ``matrix[rows[i]]``, with the vector of ``keys[i]`` where it is stored.
+
+        Parameters
+        ----------
+        keys : array of shape (n,), from `featurize.store.shard.image_keys`
+            A key may occur more than once.
+        matrix : array of shape (n_rows, width), float32
+            Rows whose key is not stored are left as they are.
+        rows : array of shape (n,), int, optional
+            Each row at most once.
+
+        Returns
+        -------
+        array of shape (n,), bool
+            Which keys were found; the others must be computed.
+        """
+        keys = np.asarray(keys, dtype=KEY)
+        found = np.zeros(len(keys), dtype=bool)
+        if not len(keys):
+            return found
+        self._check_description()
+        into = np.arange(len(keys)) if rows is None else np.asarray(rows)
+        order = np.argsort(keys, kind="stable")
+        ordered = keys[order]
+        tried: set[str] = set()
+        while not found.all():
+            fresh = [shard for shard, _, _ in self.shards() if shard not in tried]
+            if not fresh:
+                break
+            # A shard that a compaction removed meanwhile lives on in a new one, which the next listing shows.
+            for shard in fresh:
+                tried.add(shard)
+                held = self._shard_keys(shard)
+                if held is None:
+                    continue
+                places, sources = matches(ordered, held)
+                if found[order[places]].all():
+                    continue
+                content = self._read(shard, matrix.shape[1])
+                if content is not None:
+                    if not np.array_equal(content[0], held):
+                        places, sources = matches(ordered, content[0])
+                    for part in range(0, len(places), ROWS_AT_ONCE):
+                        wanted = order[places[part : part + ROWS_AT_ONCE]]
+                        block = content[1][sources[part : part + ROWS_AT_ONCE]]
+                        matrix[into[wanted]] = block
+                        # What is not finite was stored by an earlier version; it counts as missing.
+                        found[wanted] = np.isfinite(block).all(axis=1)
+                    del content
+                    release_memory()
+        return found
+
+    def _shard_keys(self, shard: str) -> np.ndarray | None:
+        if shard not in self._keys:
+            try:
+                with self.folder.open(f"{self.name}/{shard}") as stream:
+                    self._keys[shard] = shard_keys(stream)
+            except FileNotFoundError:
+                return None
+            except DamagedShard:
+                # Or a network that failed in between: the digest of the whole file tells.
+                content = self._read(shard)
+                if content is None:
+                    return None
+                self._keys[shard] = content[0]
+        return self._keys[shard]
+
+    def _read(self, shard: str, width: int | None = None) -> tuple[np.ndarray, np.ndarray] | None:
+        """The content of a shard; None when it is gone or damaged."""
+        try:
+            keys, vectors = shard_from_bytes(
+                shard, self.folder.read(f"{self.name}/{shard}"), self.about["fingerprint"]
+            )
+            if width is not None and vectors.shape[1] != width:
+                raise DamagedShard(f"its vectors have {vectors.shape[1]} numbers instead of {width}")
+            return keys, vectors
+        except FileNotFoundError:
+            return None
+        except DamagedShard as damage:
+            self.set_aside(shard, str(damage))
+            return None
+
+    def set_aside(self, name: str, reason: str) -> None:
+        """Move a damaged file out of the way and say so; what it held is computed again."""
+        self._keys.pop(name, None)
+        kept = f"{self.name}/{DAMAGED}/{name}"
+        try:
+            self.folder.move(f"{self.name}/{name}", kept)
+        except (OSError, StoreError) as error:
+            log.warning("%s/%s/%s is damaged (%s) and cannot be set aside: %s",
+                        self.folder.url, self.name, name, reason, error)  # fmt: skip
+            return
+        log.warning("a damaged part of the store was set aside as %s/%s: %s; what it held is computed again",
+                    self.folder.url, kept, reason)  # fmt: skip
+
+    # -- writing --------------------------------------------------------------------------------
+
+    def write(self, keys: np.ndarray, matrix: np.ndarray) -> None:
+        """Store ``matrix[i]`` under ``keys[i]`` as one new shard.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written, such as on a full disk; the store is as it was.
+        """
+        self._check_description(write=True)
+        self._write_shard(np.asarray(keys, dtype=KEY), matrix)
+
+    def _write_shard(self, keys: np.ndarray, matrix: np.ndarray) -> str:
+        shard, data = shard_to_bytes(keys, matrix, self.about["fingerprint"])
+        self.folder.write(f"{self.name}/{shard}", data)
+        self._keys[shard] = keys
+        return shard
+
+    def _check_description(self, *, write: bool = False) -> None:
+        """See that ``extractor.json`` stands there whole; a damaged one is set aside and written again."""
+        if self._described:
+            return
+        path = f"{self.name}/{DESCRIPTION}"
+        try:
+            fault = description_fault(self.folder.read(path), self.about)
+            if fault is None:
+                self._described = True
+                return
+            self.set_aside(DESCRIPTION, fault)
+        except FileNotFoundError:
+            if not write:
+                return
+        text = json.dumps(self.about, sort_keys=True, indent=1).encode()
+        try:
+            self.folder.write(path, text)
+            self._described = True
+        except StoreError:
+            # Reading needs no description; a store that cannot be written can still be read.
+            if write:
+                raise
+
+    def compact(self) -> int:
+        """Merge small shards into larger ones when there are many; returns how many were merged.
+
+        The new shard is whole before the old ones go, and other processes may read, write and compact at the
+        same time: at worst a vector is stored twice. A store that cannot be changed is left as it is.
+        """
+        n_merged = 0
+        try:
+            for batch in self._small_shards():
+                n_merged += self._merge(batch)
+        except StoreError as error:
+            # Also where nothing may be removed: a vector stored twice is no reason to lose a table.
+            log.info("small parts of the store were not merged: %s", error)
+        return n_merged
+
+    def _small_shards(self) -> Iterator[list[str]]:
+        """The names of small shards, as many at a time as one larger shard can hold; none if they are few."""
+        rows_aim = max(64, min(COMPACTED_ROWS, COMPACTED_BYTES // (4 * self.about["width"])))
+        found = ((name, self._shard_keys(name)) for name, _, _ in self.shards())
+        small = [(name, len(keys)) for name, keys in found if keys is not None and len(keys) < rows_aim // 4]
+        batch, n_rows = [], 0
+        for name, n_keys in small if len(small) >= COMPACT_ABOVE else []:
+            batch.append(name)
+            n_rows += n_keys
+            if n_rows >= rows_aim or name == small[-1][0]:
+                yield batch
+                batch, n_rows = [], 0
+
+    def _merge(self, shards: list[str]) -> int:
+        contents = {
+            name: content for name in shards if (content := self._read(name, self.about["width"])) is not None
+        }
+        if len(contents) < 2:
+            return 0
+        keys, first = np.unique(np.concatenate([keys for keys, _ in contents.values()]), return_index=True)
+        merged = self._write_shard(keys, np.concatenate([vectors for _, vectors in contents.values()])[first])
+        for name in contents:
+            if name != merged:
+                self.folder.remove(f"{self.name}/{name}")
+                self._keys.pop(name, None)
+        return len(contents)
+
+
+def description_fault(text: bytes, about: Mapping[str, Any]) -> str | None:
+    """What is wrong with an ``extractor.json``, if anything; `about` is what it should say."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return "it is no JSON" if text else "it is empty"
+    wanted = ("fingerprint", "width", "description")
+    wrong = [name for name in wanted if not isinstance(found, dict) or found.get(name) != about[name]]
+    return f"it does not describe this extractor ({', '.join(wrong)})" if wrong else None
+
+
+class ShardWriter:
+    """Collects vectors and writes a shard before more than 256 images or 10 s of work could be lost.
+
+    Use it as a context: what is still waiting is written when the block ends, also by an exception.
+
+    Parameters
+    ----------
+    section : Section
+    begun : int
+        Images that may be in work, elsewhere, and not yet added.
+    """
+
+    def __init__(self, section: Section, begun: int = 0):
+        self.section = section
+        self.begun = begun
+        self._keys: list[np.ndarray] = []
+        self._blocks: list[np.ndarray] = []
+        self._n_rows = 0
+        self._flushed = self._added = time.monotonic()
+
+    def __enter__(self) -> "ShardWriter":
+        self._flushed = self._added = time.monotonic()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.flush()
+
+    def add(self, keys: np.ndarray, matrix: np.ndarray) -> None:
+        """Take ``matrix[i]`` for ``keys[i]``."""
+        now = time.monotonic()
+        self._keys.append(np.asarray(keys, dtype=KEY))
+        self._blocks.append(np.array(matrix, dtype=np.float32))
+        self._n_rows += len(matrix)
+        # The next batch will be about as large and take about as long as this one.
+        too_many = self._n_rows + len(matrix) + self.begun > UNSAVED_ROWS
+        too_long = now - self._flushed + (now - self._added) >= UNSAVED_SECONDS
+        self._added = now
+        if too_many or too_long:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is waiting."""
+        if self._n_rows:
+            keys, matrix = np.concatenate(self._keys), np.concatenate(self._blocks)
+            self._keys, self._blocks, self._n_rows = [], [], 0
+            self.section.write(keys, matrix)
+        self._flushed = time.monotonic()
 
 
 def default_store() -> Path:
@@ -129,35 +419,3 @@ class Store:
 def section_name(name: str, fingerprint: str) -> str:
     """The folder of an extractor: its name, made safe for every file system, and its fingerprint."""
     return f"{re.sub('[^A-Za-z0-9._+-]', '_', name)[:60]}-{fingerprint[:32]}"
-
-
-def keep_graph(store: Store, fingerprint: str, data: bytes) -> None:
-    """Keep a frozen network beside the store, under its own digest, for a quick start next time."""
-    path = store.beside(f"graphs/{fingerprint[:32]}-{sha256(data).hexdigest()}.pb")
-    if path is not None:
-        try:
-            with whole_file(path) as partial:
-                partial.write_bytes(data)
-            # One that another version of TensorFlow made, which could not be loaded here.
-            for other in path.parent.glob(f"{fingerprint[:32]}-*.pb"):
-                if other != path:
-                    other.unlink(missing_ok=True)
-        except OSError as error:
-            log.debug("the frozen network was not kept: %s", error)
-
-
-def kept_graph(store: Store, fingerprint: str) -> bytes | None:
-    """A frozen network that `keep_graph` kept, if its bytes are still those that were written."""
-    folder = store.beside("graphs/x")
-    if folder is None:
-        return None
-    for path in sorted(folder.parent.glob(f"{fingerprint[:32]}-*.pb")):
-        try:
-            data = path.read_bytes()
-        except OSError:
-            continue
-        if path.stem.endswith(sha256(data).hexdigest()):
-            return data
-        log.warning("a damaged frozen network was removed: %s", path)
-        path.unlink(missing_ok=True)
-    return None

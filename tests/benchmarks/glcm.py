@@ -24,8 +24,7 @@ from PIL import Image
 from skimage.feature import graycomatrix, local_binary_pattern
 
 from featurize import GLCM, LBP
-from featurize.extractors.glcm import co_occurrences
-from featurize.extractors.haralick import FORMULAS, Pairs
+from featurize.extractors.glcm import FORMULAS, Pairs, co_occurrences
 
 SIZE, LEVELS, DISTANCES, ANGLES = 299, 32, (1, 2, 3), (0, 45, 90, 135)
 

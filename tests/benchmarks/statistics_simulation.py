@@ -65,9 +65,7 @@ from threadpoolctl import threadpool_limits
 
 from classify.folds import make_folds
 from classify.heads.registry import make_head
-from evaluate.counted import counted_difference
-from evaluate.pairs import verdict_of
-from evaluate.statistics.differences import bayesian_comparison, holm, mcnemar
+from evaluate.statistics.differences import bayesian_comparison, counted_difference, holm, mcnemar, verdict_of
 from evaluate.statistics.intervals import cross_validated_interval, grouped_interval, paired_difference
 
 WIDTH = 20
@@ -89,7 +87,7 @@ class Run:
         return cross_validated_interval(self.right[head], self.image, self.group, len(self.n_testing))
 
     def pair(self, one: int, other: int) -> dict:
-        """As `evaluate.pairs` makes it."""
+        """As `evaluate.statistics.differences` makes it."""
         photos = counted_difference(
             self.right[one], self.right[other], self.image, self.group, len(self.n_testing)
         )

@@ -39,9 +39,8 @@ def content(number: int) -> str:
 
 def write(folder: str, n_rows: int, width: int) -> None:
     """Fill a store with vectors whose first two values tell their row."""
-    from featurize.section import COMPACTED_BYTES
     from featurize.store.shard import image_keys
-    from featurize.store.store import Store
+    from featurize.store.store import COMPACTED_BYTES, Store
 
     section = Store(folder).section("synthetic", FINGERPRINT, width)
     rng = np.random.default_rng(0)

@@ -6,10 +6,10 @@ import logging
 import numpy as np
 import pytest
 
-from classify.golden import TOLERANCE, TOLERANCE_BFLOAT16, check_golden
-from featurize.drift import relative_drift
+from classify.prediction.predict import TOLERANCE, TOLERANCE_BFLOAT16, check_golden
 from featurize.errors import ModelError
-from featurize.photos.photo import Photo, golden_image
+from featurize.extractors.base import golden_image, relative_drift
+from featurize.photos.photo import Photo
 from featurize.registry import extractor_from_metadata, make_extractor
 from featurize.store.store import Store
 
@@ -39,7 +39,9 @@ def test_the_same_extractor_passes_and_is_not_asked_again(glcm, store, monkeypat
 def test_other_libraries_are_a_reason_to_look_again(glcm, store, monkeypatch):
     entry = recorded(glcm)
     check_golden([glcm], [entry], store)
-    monkeypatch.setattr("classify.golden.importlib.metadata.version", lambda name: f"99 of {name}")
+    monkeypatch.setattr(
+        "classify.prediction.predict.importlib.metadata.version", lambda name: f"99 of {name}"
+    )
     monkeypatch.setattr(type(glcm), "vectors", lambda self, prepared: np.ones((1, 5), np.float32))
     with pytest.raises(ModelError, match=r"numpy was [\d.]+, is 99 of numpy, pillow was") as caught:
         check_golden([glcm], [entry], store)

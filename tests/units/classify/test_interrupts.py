@@ -4,8 +4,7 @@ import warnings
 import numpy as np
 import pytest
 
-from classify.heads.registry import fit_head, make_head
-from classify.interrupts import interruptible
+from classify.heads.registry import fit_head, interruptible, make_head
 
 
 @pytest.mark.parametrize("head", ["mlp", "mlp:class_weight=balanced"])

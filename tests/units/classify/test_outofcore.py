@@ -11,8 +11,7 @@ from sklearn.metrics import accuracy_score
 from classify.cli import main
 from classify.heads.scaling import BlockScaler
 from classify.model.modelfile import load_model, save_model
-from classify.streamed import StreamedScaling
-from classify.training.out_of_core import exceeds_memory, train_out_of_core
+from classify.training.out_of_core import StreamedScaling, exceeds_memory, train_out_of_core
 from classify.training.train import train
 from featurize.errors import TableError, UsageError
 from featurize.table import FeatureTable

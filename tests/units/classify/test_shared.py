@@ -8,9 +8,9 @@ from sklearn.svm import SVC
 
 from classify.heads.registry import fit_head, head_names, make_head
 from classify.heads.scaling import BlockScaler
-from classify.memory import total_memory
 from classify.model.modelfile import audit_head, dump_head
 from classify.shared import SharedFold
+from featurize.files import total_memory
 
 WIDTHS = [40, 3]
 QUICKER = {"random-forest": ":n_estimators=10", "gradient-boosting": ":max_iter=3"}
@@ -114,7 +114,7 @@ def test_memory_is_a_number_of_bytes_and_a_container_may_limit_it(tmp_path, monk
     whole = total_memory()
     limit = tmp_path / "memory.max"
     limit.write_text("1073741824\n")
-    monkeypatch.setattr("classify.memory.LIMITS", (str(limit),))
+    monkeypatch.setattr("featurize.files.LIMITS", (str(limit),))
     assert total_memory() == 2**30 < whole
     limit.write_text("max\n")
     assert total_memory() >= whole

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from classify.heads.registry import make_head
-from classify.heads.steps import Steps
-from classify.stepped import Stepped
+from classify.heads.steps import Stepped, Steps
 from classify.training.train import train, train_in_steps
 from evaluate.studies.compare import compare
 from featurize.errors import UsageError

@@ -2,7 +2,7 @@ import struct
 
 import pytest
 
-from classify.summaries import EventWriter, crc32c
+from classify.heads.steps import EventWriter, crc32c
 
 
 def records(path):

@@ -5,10 +5,10 @@ import pytest
 
 from classify.heads.registry import make_head
 from classify.model.card import model_card
+from classify.model.model import OperatingPoint
 from classify.model.modelfile import load_model, save_model
 from classify.prediction.predict import predict_table
 from classify.training.thresholds import (
-    OperatingPoint,
     check_rule,
     choose_threshold,
     held_out_probabilities,

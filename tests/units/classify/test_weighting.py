@@ -4,10 +4,9 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
 
 from classify.heads.calibrate import Calibrated
-from classify.heads.registry import fit_head, head_name, make_head
+from classify.heads.registry import Weighted, fit_head, head_name, make_head
 from classify.model.modelfile import load_model, save_model
 from classify.training.train import train
-from classify.weighting import Weighted
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 

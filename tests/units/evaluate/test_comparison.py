@@ -9,7 +9,7 @@ import pytest
 import evaluate
 from classify.model.modelfile import save_model
 from classify.training.train import train
-from evaluate import metrics
+from evaluate.scores import metrics
 from evaluate.scores.mistakes import misclassified
 from evaluate.statistics.differences import holm
 from evaluate.studies.compare import compare

@@ -5,8 +5,8 @@ import pytest
 
 from classify.model.modelfile import save_model
 from classify.training.train import train
+from evaluate.checks.leakage import find_contamination
 from evaluate.cli import main
-from evaluate.contamination import find_contamination
 from evaluate.studies import testing
 from featurize.errors import ModelError, UsageError
 from featurize.table import FeatureTable

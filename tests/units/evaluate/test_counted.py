@@ -5,9 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluate.counted import counted_difference, counted_verdict
-from evaluate.pairs import _opponents, verdict_of
-from evaluate.statistics.differences import mcnemar
+from evaluate.statistics.differences import (
+    _opponents,
+    counted_difference,
+    counted_verdict,
+    mcnemar,
+    verdict_of,
+)
 from evaluate.studies.compare import compare
 from featurize.table import FeatureTable
 

@@ -46,7 +46,7 @@ def test_every_pair_predicts_every_image_once_per_repeat(confused):
 
 @pytest.mark.parametrize("n_folds", [2, 3])  # as many as processes, or more
 def test_processes_do_not_change_the_numbers(confused, n_folds, monkeypatch):
-    monkeypatch.setattr("evaluate.fits.SMALL", 0)
+    monkeypatch.setattr("evaluate.scores.crossval.SMALL", 0)
     folds = folds_of(confused, n_folds=n_folds)
     heads = ["softmax", "mlp:max_iter=50", "svm"]
     one, two = (cross_validate(confused, ["good"], heads, folds, jobs=jobs) for jobs in (1, n_folds))
@@ -152,7 +152,7 @@ def test_what_cannot_be_compared_is_refused(confused, features, heads, message):
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_complaints_do_not_depend_on_quiet_or_on_jobs(confused, jobs, monkeypatch):
-    monkeypatch.setattr("evaluate.fits.SMALL", 0)
+    monkeypatch.setattr("evaluate.scores.crossval.SMALL", 0)
     before = log.level
     log.setLevel(logging.ERROR)  # as --quiet does
     try:

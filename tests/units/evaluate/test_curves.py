@@ -8,11 +8,10 @@ from scipy import optimize
 
 from classify.folds import make_folds
 from evaluate.cli import main
-from evaluate.curvepoints import _at_most
-from evaluate.curvetext import curve_in_words
+from evaluate.report.text import curve_in_words
 from evaluate.statistics.power_law import drawn_again, extrapolate, fit_power_law
 from evaluate.studies.compare import compare
-from evaluate.studies.curve import learning_curve
+from evaluate.studies.curve import _at_most, learning_curve
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 

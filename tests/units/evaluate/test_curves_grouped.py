@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from evaluate.report.curve import drawing
+from evaluate.report.figures import drawing
 from evaluate.studies.compare import compare
 from evaluate.studies.curve import learning_curve
 from featurize.table import FeatureTable

@@ -11,8 +11,7 @@ from sklearn.model_selection import KFold, LeaveOneGroupOut, RepeatedKFold, Stra
 
 from classify.folds import Fold, make_folds
 from evaluate.cli import main
-from evaluate.foldsfile import fold_of_rows, side_of_rows, write_folds
-from evaluate.splits.checked_folds import check_folds, folds_for
+from evaluate.splits.checked_folds import check_folds, fold_of_rows, folds_for, side_of_rows, write_folds
 from evaluate.studies.compare import compare
 from featurize.errors import UsageError
 from featurize.table import FeatureTable

@@ -5,8 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from evaluate.foldsfile import read_folds, write_folds
-from evaluate.splits.checked_folds import folds_for
+from evaluate.splits.checked_folds import folds_for, read_folds, write_folds
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 

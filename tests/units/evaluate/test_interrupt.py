@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from evaluate.fits import SMALL
+from evaluate.scores.crossval import SMALL
 from featurize.table import FeatureTable
 
 SLOW = """

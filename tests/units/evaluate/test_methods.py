@@ -7,8 +7,8 @@ import pytest
 
 from classify.training.train import train
 from evaluate.checks.duplicates import find_duplicates
-from evaluate.references import REFERENCES, cited_in
 from evaluate.report import methods
+from evaluate.report.methods import REFERENCES, cited_in
 from evaluate.studies import testing
 from evaluate.studies.compare import compare
 from evaluate.studies.curve import learning_curve

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluate import metrics
+from evaluate.scores import metrics
 
 LABEL = ["cat"] * 4 + ["dog"] * 2 + ["owl"] * 2
 PREDICTED = ["cat", "cat", "cat", "dog", "dog", "cat", "owl", "owl"]

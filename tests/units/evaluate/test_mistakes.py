@@ -5,15 +5,18 @@ import pandas as pd
 import pytest
 
 from evaluate.scores.crossval import Predictions
-from evaluate.scores.mistakes import ByImage, by_image, hardest, wrong_every_time
-from evaluate.studies.compare import compare
-from evaluate.superclass import (
+from evaluate.scores.mistakes import (
+    ByImage,
+    by_image,
     check_superclasses,
+    hardest,
+    label_suspects,
     read_superclasses,
     superclass_errors,
     superclasses_in_words,
+    wrong_every_time,
 )
-from evaluate.suspects import label_suspects
+from evaluate.studies.compare import compare
 from featurize.errors import UsageError
 
 ANIMALS = {"ant": "insect", "bee": "insect", "cat": "pet"}

@@ -7,15 +7,15 @@ from sklearn.preprocessing import StandardScaler
 
 from classify.folds import Fold
 from classify.training.train import train
-from evaluate import nearest
-from evaluate.nearest import LOOKED_AT, nearest_in_folds, nearest_rows
+from evaluate.scores import mistakes
+from evaluate.scores.mistakes import LOOKED_AT, nearest_in_folds, nearest_rows
 from evaluate.studies import testing
 from evaluate.studies.compare import compare
 from featurize.table import FeatureTable
 
 
 def test_a_block_of_few_numbers_is_what_scikit_learn_finds_after_standardising(monkeypatch):
-    monkeypatch.setattr(nearest, "ROWS_AT_ONCE", 7)  # the blocks have to be put together
+    monkeypatch.setattr(mistakes, "ROWS_AT_ONCE", 7)  # the blocks have to be put together
     rng = np.random.default_rng(3)
     training, X = (rng.normal(5, [1, 100, 0.01], size=(n, 3)).astype(np.float32) for n in (40, 9))
     rows, similarity = nearest_rows(X, training, [3])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluate.counted import counted_difference
+from evaluate.statistics.differences import counted_difference
 from evaluate.studies.compare import compare
 from featurize.table import FeatureTable
 

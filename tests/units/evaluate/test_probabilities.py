@@ -6,7 +6,7 @@ import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluate import metrics, probabilities
+from evaluate.scores import metrics
 from evaluate.scores.metrics import all_scores, check_positive
 from featurize.errors import UsageError
 
@@ -71,7 +71,7 @@ def test_every_score_is_scikit_learns(n_labels, seed):
 def test_calibration_error_by_hand():
     # Bins of 1/15: 0.55 and 0.6 share (8/15, 9/15], with one of two right; 1.0 lies in the last and is right.
     chances = np.array([[0.55, 0.45], [0.6, 0.4], [0.0, 1.0]])
-    found = probabilities.calibration_error(["cat", "dog", "dog"], chances, ["cat", "dog"])
+    found = metrics.calibration_error(["cat", "dog", "dog"], chances, ["cat", "dog"])
     assert found == pytest.approx((abs(0.55 + 0.6 - 1) + 0.0) / 3)
 
 
@@ -80,24 +80,22 @@ def test_a_head_that_says_what_it_does_is_calibrated():
     sure = rng.uniform(0.5, 1, 100_000)
     label = np.where(rng.random(100_000) < sure, "yes", "no")
     chances = np.column_stack([1 - sure, sure])
-    assert probabilities.calibration_error(label, chances, ["no", "yes"]) < 0.01
+    assert metrics.calibration_error(label, chances, ["no", "yes"]) < 0.01
     overconfident = np.column_stack([(1 - sure) / 4, 1 - (1 - sure) / 4])
-    assert probabilities.calibration_error(label, overconfident, ["no", "yes"]) == pytest.approx(
-        0.1875, abs=0.01
-    )
+    assert metrics.calibration_error(label, overconfident, ["no", "yes"]) == pytest.approx(0.1875, abs=0.01)
 
 
 def test_equal_probabilities_are_ranked_as_they_are_predicted():
     chances = np.full((1, 4), 0.25)
     assert metrics.most_probable(chances, list("abcd")) == ["a"]
-    assert probabilities.top_k(["b"], chances, list("abcd"))["2"] == 1.0
-    assert probabilities.top_k(["c"], chances, list("abcd")) == {"2": 0.0, "3": 1.0}
+    assert metrics.top_k(["b"], chances, list("abcd"))["2"] == 1.0
+    assert metrics.top_k(["c"], chances, list("abcd")) == {"2": 0.0, "3": 1.0}
 
 
 def test_ranks_of_a_label_without_images_are_not_known():
-    found = probabilities.one_vs_rest(["cat", "cat"], np.array([[0.9, 0.1], [0.6, 0.4]]), ["cat", "dog"])
+    found = metrics.one_vs_rest(["cat", "cat"], np.array([[0.9, 0.1], [0.6, 0.4]]), ["cat", "dog"])
     assert found == {name: {"roc_auc": None, "average_precision": None} for name in ("cat", "dog")}
-    assert probabilities.mean_over_labels(found, "roc_auc") is None
+    assert metrics.mean_over_labels(found, "roc_auc") is None
 
 
 @settings(deadline=None, max_examples=50)
@@ -139,7 +137,7 @@ def test_a_positive_label_needs_to_be_one_of_two(labels, message):
 @pytest.mark.parametrize("n_labels", [2, 3, 7])
 def test_the_bins_of_the_reliability_hold_every_image_once(n_labels):
     label, chances, labels = made(n_labels, 4)
-    bins = probabilities.reliability(label, chances, labels)
+    bins = metrics.reliability(label, chances, labels)
     sure, right = chances.max(axis=1), metrics.most_probable(chances, labels).astype(str) == label
     for one in bins:
         inside = (sure > one["low"]) & (sure <= one["high"])

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from classify.training.train import train
-from evaluate.report.galleries import SHOWN_LOOKS, SHOWN_PHOTOS
 from evaluate.report.html import render, write_report
 from evaluate.report.photos import Photos
+from evaluate.report.sections import SHOWN_LOOKS, SHOWN_PHOTOS
 from evaluate.studies import testing
 from evaluate.studies.compare import compare
 from featurize.table import FeatureTable

@@ -5,7 +5,7 @@ import pytest
 
 from evaluate.checks.duplicates import find_duplicates
 from evaluate.report.html import write_report
-from evaluate.report.labels import SHOWN_CONFUSIONS
+from evaluate.report.sections import SHOWN_CONFUSIONS
 from evaluate.studies.compare import compare
 from evaluate.studies.curve import learning_curve
 from featurize.table import FeatureTable

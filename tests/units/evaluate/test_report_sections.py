@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from classify.training.train import train
-from evaluate.report.labels import SHOWN_CONFUSIONS
+from evaluate.report.sections import SHOWN_CONFUSIONS
 from evaluate.studies import testing
 from evaluate.studies.compare import compare
 from featurize.table import FeatureTable

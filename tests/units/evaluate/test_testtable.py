@@ -7,8 +7,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from evaluate.cli import main
-from evaluate.studies.compare import compare
-from evaluate.testtable import with_test_rows
+from evaluate.studies.compare import compare, with_test_rows
 from featurize.errors import BottleheadError, TableError, UsageError
 from featurize.table import FeatureTable
 

@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 
 from classify.training.train import train
-from evaluate.pairs import verdict_of
-from evaluate.report.text import aligned, difference_in_words, points_in_words, split_as_text
-from evaluate.scoretext import best_in_words, confusion_as_text, mistakes_as_text, scores_in_words
+from evaluate.report.text import (
+    aligned,
+    best_in_words,
+    confusion_as_text,
+    difference_in_words,
+    mistakes_as_text,
+    points_in_words,
+    scores_in_words,
+    split_as_text,
+)
+from evaluate.statistics.differences import verdict_of
 from evaluate.studies import testing
 from evaluate.studies.compare import compare
 from featurize.table import FeatureTable

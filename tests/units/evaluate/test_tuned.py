@@ -5,8 +5,7 @@ import pytest
 
 from classify.folds import make_folds
 from classify.heads.registry import fit_head, make_head
-from classify.heads.tuning import tune_head
-from classify.tuned import TunedHead
+from classify.heads.tuning import TunedHead, tune_head
 from evaluate.cli import main
 from evaluate.scores.crossval import cross_validate
 from evaluate.studies.compare import compare

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from featurize.arrow import (
+from featurize.cli import main
+from featurize.tableformat import (
     arrow_to_numbers,
     lists_to_matrix,
     matrix_to_lists,
     numbers_to_arrow,
     text_to_arrow,
 )
-from featurize.cli import main
 
 
 def test_lists_and_matrices_turn_into_each_other_without_a_copy():

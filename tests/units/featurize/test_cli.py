@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from featurize.cli import main
+from featurize.extractors.base import golden_image
 from featurize.files import text_as_name
-from featurize.photos.photo import golden_image
 from featurize.table import FeatureTable
 
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from featurize.errors import StoreError
 from featurize.photos import fileindex as contents_module
-from featurize.photos.decode import ImageRejected
-from featurize.photos.fileindex import Content, FileIndex, read_image
+from featurize.photos.decode import ImageRejected, read_image
+from featurize.photos.fileindex import Content, FileIndex
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from featurize.extractors.base import golden_image
 from featurize.extractors.nuisance import Nuisance
 from featurize.photos.decode import ImageRejected
-from featurize.photos.photo import Photo, golden_image, resize
+from featurize.photos.photo import Photo, resize
 
 F_SHAPE = np.array([[9, 9, 9], [9, 0, 0], [9, 9, 0], [9, 0, 0], [9, 0, 0]], dtype=np.uint8) * 28
 # What a viewer shows when the stored rows and columns run as EXIF 2.32, table 6, says for each value.

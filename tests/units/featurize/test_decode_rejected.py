@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from featurize.extractors.base import golden_image
 from featurize.photos.decode import MAX_PIXELS, ImageRejected
-from featurize.photos.photo import Photo, golden_image, resize
+from featurize.photos.photo import Photo, resize
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:

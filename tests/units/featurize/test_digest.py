@@ -6,8 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from featurize.digest import table_digest
-from featurize.table import FeatureTable
+from featurize.table import FeatureTable, table_digest
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, 9000])

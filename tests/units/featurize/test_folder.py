@@ -11,7 +11,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from featurize.errors import StoreError
-from featurize.folder import LocalFolder, open_folder
+from featurize.files import LocalFolder, open_folder
 from featurize.store.shard import image_keys
 from featurize.store.store import Store
 from featurize.upkeep import DAY, plan_prune

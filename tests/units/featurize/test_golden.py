@@ -6,10 +6,9 @@ from PIL import Image
 
 from featurize import GLCM, BottleheadError, Store, extract
 from featurize.errors import WeightsError
-from featurize.extraction.run import run_extraction
+from featurize.extraction.run import golden_vectors, run_extraction
 from featurize.extractors.base import GOLDEN_SHA256, Extractor
 from featurize.extractors.function import FunctionExtractor
-from featurize.golden import golden_vectors
 from featurize.photos.source import list_source
 from featurize.store.shard import image_keys
 
@@ -104,7 +103,7 @@ def test_an_extractor_that_makes_nothing_of_the_test_image_is_no_traceback(
 
 
 def test_the_vectors_are_computed_once_and_are_those_of_transform(tmp_path):
-    from featurize.photos.photo import golden_image
+    from featurize.extractors.base import golden_image
 
     class Counted(Brightness):
         runs = 0

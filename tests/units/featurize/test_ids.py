@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featurize.errors import TableError
-from featurize.ids import IDS, complete_ids, ids_from_columns, merged_groups
+from featurize.table import merged_groups
+from featurize.tableformat import IDS, complete_ids, ids_from_columns
 
 
 def as_column(values) -> np.ndarray:

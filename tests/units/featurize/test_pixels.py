@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from featurize.extractors.base import golden_image
 from featurize.photos.distort import DistortedPhoto, Distortion
-from featurize.photos.photo import Photo, decode_policy, golden_image, resize
+from featurize.photos.photo import Photo, decode_policy, resize
 from featurize.registry import make_extractor
 
 

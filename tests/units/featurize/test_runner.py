@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from featurize.extractors.base import Extractor
-from featurize.runner import Runner, timeline
+from featurize.extractors.batches import Runner, timeline
 
 
 class Slow(Extractor):

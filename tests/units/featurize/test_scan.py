@@ -19,10 +19,9 @@ from PIL import Image
 
 from featurize.errors import SourceError
 from featurize.extraction.run import run_extraction
-from featurize.extractors.base import Extractor
+from featurize.extractors.base import Extractor, golden_image
 from featurize.photos import fileindex as contents_module
 from featurize.photos import scan as scan_module
-from featurize.photos.photo import golden_image
 from featurize.photos.scan import Scan, scan_source
 from featurize.photos.source import list_source
 from featurize.store.store import Store

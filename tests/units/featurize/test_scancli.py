@@ -12,9 +12,8 @@ import pytest
 from PIL import Image
 
 from featurize.cli import main
-from featurize.photos.photo import golden_image
-from featurize.photos.scan import scan_source
-from featurize.scancli import scan_lines
+from featurize.extractors.base import golden_image
+from featurize.photos.scan import scan_lines, scan_source
 
 
 def encoded(kind: str, shade: int = 0, **options) -> bytes:

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from featurize import section as section_module
 from featurize.errors import StoreError
-from featurize.section import DESCRIPTION, ShardWriter
+from featurize.store import store as section_module
 from featurize.store.shard import image_keys
-from featurize.store.store import Store
+from featurize.store.store import DESCRIPTION, ShardWriter, Store
 from featurize.upkeep import verify_section
 
 FINGERPRINT = "ab" * 32

@@ -14,9 +14,10 @@ from PIL import Image
 
 from featurize.extraction.run import run_extraction
 from featurize.extractors.glcm import GLCM
+from featurize.networks.network_extractor import keep_graph, kept_graph
 from featurize.photos import fileindex as contents_module
 from featurize.photos.source import list_source
-from featurize.store.store import Store, keep_graph, kept_graph, section_name
+from featurize.store.store import Store, section_name
 
 computed: Counter = Counter()
 

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from featurize.errors import TableError
-from featurize.ids import IDS
 from featurize.table import FeatureTable
-from featurize.tableformat import read_table, write_table
+from featurize.tableformat import IDS, read_table, write_table
 
 BOTH = pytest.mark.parametrize("ending", [".parquet", ".npz"])
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from featurize.ids import IDS
 from featurize.table import FeatureTable
+from featurize.tableformat import IDS
 
 
 @pytest.fixture

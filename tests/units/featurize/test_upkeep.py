@@ -9,14 +9,15 @@ import pytest
 from PIL import Image
 
 from featurize.cli import main
-from featurize.drift import measure_drift, relative_drift
 from featurize.extraction.run import run_extraction
+from featurize.extractors.base import relative_drift
 from featurize.extractors.glcm import GLCM
+from featurize.networks.network_extractor import keep_graph
 from featurize.photos import fileindex as contents_module
 from featurize.photos.source import list_source
 from featurize.store.shard import image_keys
-from featurize.store.store import Store, keep_graph
-from featurize.upkeep import open_sections, plan_prune, prune
+from featurize.store.store import Store
+from featurize.upkeep import measure_drift, open_sections, plan_prune, prune
 
 OLD = time.time() - 100 * 86_400
 

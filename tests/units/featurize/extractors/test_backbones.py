@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from featurize import BottleheadError, FeatureTable, InceptionV3, Store, extract
-from featurize.extractors.keras_models import layer_names
 from featurize.networks.catalogue import NETWORKS
-from featurize.networks.keras_network import Backbone
+from featurize.networks.keras_network import Backbone, layer_names
 from featurize.photos.photo import Photo
 from featurize.registry import extractor_from_metadata
 

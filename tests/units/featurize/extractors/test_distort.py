@@ -10,8 +10,9 @@ from PIL import Image
 
 from featurize import GLCM, BottleheadError, Distortion, FeatureTable, Store, extract
 from featurize.extraction.run import run_extraction
+from featurize.extractors.base import golden_image
 from featurize.photos.distort import DistortedPhoto
-from featurize.photos.photo import Photo, golden_image
+from featurize.photos.photo import Photo
 from featurize.photos.source import list_source
 
 SHAS = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(300)]

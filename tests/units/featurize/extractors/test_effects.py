@@ -3,8 +3,8 @@
 import pytest
 
 from featurize.errors import WeightsError
-from featurize.extractors.effects import check_effects
 from featurize.networks.graph_extractor import FrozenGraph
+from featurize.networks.graph_file import check_effects
 
 pytestmark = pytest.mark.tensorflow
 

@@ -12,14 +12,13 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.utils import estimator_checks
 
 from featurize import GLCM, BottleheadError, Store, extract
-from featurize.extractors.keras_models import build_model, layer_names
 from featurize.networks import tensorflow_engine
 from featurize.networks.catalogue import NETWORKS
 from featurize.networks.graph_extractor import FrozenGraph
-from featurize.networks.keras_network import Backbone, InceptionV3
+from featurize.networks.keras_network import Backbone, InceptionV3, build_model, layer_names
+from featurize.networks.network_extractor import keep_graph, kept_graph
 from featurize.networks.tensorflow_engine import FrozenFunction
 from featurize.photos.photo import Photo
-from featurize.store.store import keep_graph, kept_graph
 
 pytestmark = pytest.mark.tensorflow
 SMALL = "mobilenet_0.25_128"

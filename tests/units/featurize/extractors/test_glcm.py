@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from skimage.feature import graycomatrix
 
 from featurize import GLCM, BottleheadError
-from featurize.extractors.glcm import LONGER_SIDE, co_occurrences, grey_image
+from featurize.extractors.base import LONGER_SIDE
+from featurize.extractors.glcm import co_occurrences, grey_image
 from featurize.photos.photo import Photo
 
 # Haralick's own example image; level k of 4 is grey 64 k.

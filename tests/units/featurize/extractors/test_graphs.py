@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featurize import BottleheadError, extract, make_extractor
-from featurize.extractors.graphdef import read_graph
 from featurize.networks.graph_extractor import FrozenGraph
-from featurize.networks.graph_file import trained_layer
+from featurize.networks.graph_file import read_graph, trained_layer
 from featurize.networks.keras_network import InceptionV3
 from featurize.registry import extractor_from_metadata
 
@@ -133,7 +132,7 @@ def test_inception_as_a_graph_of_2015_and_as_keras_agree(tf, tmp_path, photos):
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     keras_side = InceptionV3(weights="random")
-    from featurize.extractors.keras_models import build_model
+    from featurize.networks.keras_network import build_model
 
     model = build_model(keras_side.network, keras_side.found_weights())
 

@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 
 from featurize import BottleheadError
 from featurize.errors import WeightsError
-from featurize.extractors.graphdef import Node, read_graph
-from featurize.extractors.joined import join_graphs
 from featurize.networks.graph_extractor import FrozenGraph
-from featurize.networks.graph_file import recognise, trained_layer
+from featurize.networks.graph_file import Node, read_graph, recognise, trained_layer
+from featurize.networks.tensorflow_engine import join_graphs
 
 TRAINED = "final_training_ops/Wx_plus_b/MatMul"
 

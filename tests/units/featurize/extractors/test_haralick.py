@@ -8,9 +8,9 @@ from PIL import Image
 from skimage.feature import graycomatrix, graycoprops
 
 from featurize import GLCM
-from featurize.extractors.glcm import grey_image
-from featurize.extractors.haralick import FIVE, FORMULAS, Pairs
-from featurize.photos.photo import Photo, golden_image
+from featurize.extractors.base import golden_image
+from featurize.extractors.glcm import FIVE, FORMULAS, Pairs, grey_image
+from featurize.photos.photo import Photo
 
 # Haralick's own example; level k of 4 is grey 64 k. Pairs to the right, both ways:
 # rows (4 2 1 0), (2 4 0 0), (1 0 6 1), (0 0 1 2), 24 in all.

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from featurize import BottleheadError, make_extractor
-from featurize.extractors.keras_models import layer_names
 from featurize.networks.catalogue import NETWORKS, find_network, scale_pixels
-from featurize.networks.keras_network import Backbone
+from featurize.networks.keras_network import Backbone, layer_names
 
 pytestmark = pytest.mark.tensorflow
 SMALL = ["mobilenet_0.25_128", "mobilenet_0.50_160", "mobilenet_v3_small"]
@@ -84,9 +83,9 @@ def test_specs_name_networks_and_layers():
 
 
 def test_a_layer_that_cannot_be_there_is_refused_before_the_network_is_built(monkeypatch):
-    from featurize.extractors import keras_models
+    from featurize.networks import keras_network
 
-    monkeypatch.setattr(keras_models, "build_model", None)
+    monkeypatch.setattr(keras_network, "build_model", None)
     for layer in ("mixed11", "mixed99", "mixed"):
         with pytest.raises(BottleheadError, match=f"inception_v3 has no layer {layer}") as raised:
             Backbone("inception_v3", "random", layer).fingerprint()

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from featurize import Nuisance
+from featurize.extractors.base import golden_image
 from featurize.extractors.nuisance import CAMERAS
-from featurize.photos.photo import golden_image
 
 
 def named(image) -> dict[str, float]:

@@ -10,7 +10,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from featurize import GLCM, BottleheadError, FunctionExtractor, extract, make_extractor
 from featurize.extraction.run import run_extraction
-from featurize.photos.photo import golden_image
+from featurize.extractors.base import golden_image
 from featurize.photos.source import list_source
 from featurize.registry import FAMILIES, extractor_from_metadata
 

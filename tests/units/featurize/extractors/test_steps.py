@@ -5,8 +5,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from featurize import GLCM, LBP, BottleheadError
+from featurize.extractors.base import golden_image
 from featurize.photos.decode import ImageRejected
-from featurize.photos.photo import Photo, golden_image
+from featurize.photos.photo import Photo
 from featurize.photos.preprocess import STEPS, apply_steps, describe_steps
 
 EVERY = ["grayscale", "crop:50", "resize:40", "median:3", "remove-hair", "segment-lesion", "equalize"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from featurize.errors import WeightsError
-from featurize.extractors.downloads import Download
+from featurize.networks.catalogue import Download
 from featurize.networks.graph_extractor import FrozenGraph
 from featurize.networks.weights import find_weights, keras_cache, weights_at_hand
 from featurize.photos.fileindex import FileIndex
