@@ -11,7 +11,17 @@ import numpy as np
 import pyarrow as pa
 
 from featurize.errors import TableError, UsageError
-from featurize.tableformat import IDS, check_name, column_as_array, complete_ids, ids_from_columns
+from featurize.tableformat import (
+    IDS,
+    TableContent,
+    check_name,
+    column_as_array,
+    complete_ids,
+    ids_from_columns,
+    read_batches,
+    read_table,
+    write_table,
+)
 
 # -- What tells one table's content from another's, without holding its text in memory -------------------
 
@@ -59,9 +69,6 @@ def _as_json(ids: pa.Table) -> Iterator[str]:
         yield "]"
         opening = ", "
     yield "}"
-
-
-FORMAT_VERSION = 1
 
 
 class FeatureTable:
@@ -335,15 +342,19 @@ class FeatureTable:
     @classmethod
     def read(cls, path: str | Path) -> "FeatureTable":
         """The table in a ``.parquet`` or ``.npz`` file; see `featurize.tableformat.read_table`."""
-        from featurize.tableformat import read_table
+        return cls(*read_table(path))
 
-        return read_table(path)
+    @classmethod
+    def read_batches(
+        cls, path: str | Path, features: Sequence[str] | None = None
+    ) -> Iterator["FeatureTable"]:
+        """The rows of a table file in order, at most 4,096 at a time; with `features`, only these columns."""
+        for content in read_batches(path, features):
+            yield cls(*content)
 
     def write(self, path: str | Path) -> None:
         """Write ``.parquet`` or ``.npz``, whole or not at all; see `featurize.tableformat.write_table`."""
-        from featurize.tableformat import write_table
-
-        write_table(self, path)
+        write_table(TableContent(self.ids, self.vectors, self.metadata), path)
 
 
 def merged_groups(image: np.ndarray, sha256: np.ndarray, group: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 
 from featurize.errors import TableError
 from featurize.files import whole_file
-from featurize.table import FORMAT_VERSION, IDS, FeatureTable
 
 # -- Between Arrow and numpy by way of their buffers -----------------------------------------------------
 
@@ -178,9 +177,18 @@ def column_as_array(column: pa.ChunkedArray) -> np.ndarray:
     return np.array([*column.to_pylist(), None], dtype=object)[:-1]
 
 
+FORMAT_VERSION = 1
 METADATA = "featurize"
 ROWS_AT_ONCE = 4096  # of a row group
 UNKNOWN = -1  # a null number in an npz file, which has no nulls
+
+
+class TableContent(NamedTuple):
+    """What a table file holds: the id columns, one float32 matrix per features, and the metadata."""
+
+    ids: pa.Table
+    vectors: Mapping[str, np.ndarray]
+    metadata: Mapping[str, Any]
 
 
 def table_kind(path: str | Path) -> str:
@@ -202,7 +210,7 @@ def table_kind(path: str | Path) -> str:
     return suffix
 
 
-def write_table(table: FeatureTable, path: str | Path) -> None:
+def write_table(table: TableContent, path: str | Path) -> None:
     """Write `table` to `path`, whole or not at all.
 
     Parquet: the id columns, then one ``fixed_size_list<float>[width]`` column per features; the schema
@@ -224,7 +232,7 @@ def write_table(table: FeatureTable, path: str | Path) -> None:
             _write_npz(table, partial)
 
 
-def read_table(path: str | Path) -> FeatureTable:
+def read_table(path: str | Path) -> TableContent:
     """Read a table that `write_table` wrote.
 
     Raises
@@ -237,7 +245,7 @@ def read_table(path: str | Path) -> FeatureTable:
         return _read_parquet(path) if kind == ".parquet" else _read_npz(path)
 
 
-def table_batches(path: str | Path, features: Sequence[str] | None = None) -> Iterator[FeatureTable]:
+def read_batches(path: str | Path, features: Sequence[str] | None = None) -> Iterator[TableContent]:
     """The rows of a table in order, at most 4,096 at a time; an ``.npz`` comes whole.
 
     With `features`, names of vector columns, the others are not read.
@@ -253,8 +261,8 @@ def table_batches(path: str | Path, features: Sequence[str] | None = None) -> It
             yield from _parquet_batches(path, features)
             return
         table = _read_npz(path)
-        names = table.features if features is None else features
-        yield FeatureTable(table.ids, {name: table.vectors[name] for name in names}, table.metadata)
+        names = table.vectors if features is None else features
+        yield table._replace(vectors={name: table.vectors[name] for name in names})
 
 
 @contextmanager
@@ -275,7 +283,7 @@ def _table_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _metadata_json(table: FeatureTable) -> str:
+def _metadata_json(table: TableContent) -> str:
     about = {"format_version": FORMAT_VERSION, "written_by": _this_version()}
     # In ASCII: the path of weights may hold bytes that are no UTF-8.
     return json.dumps({**about, **table.metadata}, sort_keys=True)
@@ -312,7 +320,7 @@ def _check_metadata(text: str | bytes | None, path: Path) -> dict[str, Any]:
     return metadata
 
 
-def _write_parquet(table: FeatureTable, path: Path) -> None:
+def _write_parquet(table: TableContent, path: Path) -> None:
     import pyarrow.parquet as pq
 
     fields = [pa.field(name, pa.list_(pa.float32(), m.shape[1])) for name, m in table.vectors.items()]
@@ -326,14 +334,14 @@ def _write_parquet(table: FeatureTable, path: Path) -> None:
     }
     # Arrow gets open files: it takes a path for UTF-8, and one with a colon for a URL.
     with open(path, "wb") as stream, pq.ParquetWriter(stream, schema, **options) as writer:
-        for start in range(0, len(table), ROWS_AT_ONCE):
+        for start in range(0, table.ids.num_rows, ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
             columns = table.ids.slice(start, ROWS_AT_ONCE).columns
             columns += [matrix_to_lists(matrix[rows]) for matrix in table.vectors.values()]
             writer.write_table(pa.table(columns, schema=schema))
 
 
-def _read_parquet(path: Path) -> FeatureTable:
+def _read_parquet(path: Path) -> TableContent:
     import pyarrow.parquet as pq
 
     with open(path, "rb") as stream, pq.ParquetFile(stream, page_checksum_verification=True) as file:
@@ -347,10 +355,10 @@ def _read_parquet(path: Path) -> FeatureTable:
             ids.append(batch.select([name for name in IDS.names if name in batch.schema.names]))
             start += batch.num_rows
     known = [schema.field(name) for name in IDS.names if name in schema.names]
-    return FeatureTable(pa.Table.from_batches(ids, pa.schema(known)), vectors, metadata)
+    return TableContent(pa.Table.from_batches(ids, pa.schema(known)), vectors, metadata)
 
 
-def _parquet_batches(path: Path, features: Sequence[str] | None) -> Iterator[FeatureTable]:
+def _parquet_batches(path: Path, features: Sequence[str] | None) -> Iterator[TableContent]:
     import pyarrow.parquet as pq
 
     with open(path, "rb") as stream, pq.ParquetFile(stream, page_checksum_verification=True) as file:
@@ -360,7 +368,7 @@ def _parquet_batches(path: Path, features: Sequence[str] | None) -> Iterator[Fea
         for batch in _record_batches(file, [*known, *(field.name for field in lists)]):
             ids = batch.select(known)
             vectors = {field.name: lists_to_matrix(batch[field.name]) for field in lists}
-            yield FeatureTable(pa.Table.from_batches([ids]), vectors, metadata)
+            yield TableContent(pa.Table.from_batches([ids]), vectors, metadata)
 
 
 def _check_schema(schema: pa.Schema, path: Path) -> tuple[dict[str, Any], list[pa.Field]]:
@@ -383,10 +391,10 @@ def _record_batches(file: Any, columns: list[str] | None = None) -> Iterator[pa.
         yield from file.iter_batches(batch_size=ROWS_AT_ONCE, row_groups=[group], columns=columns)
 
 
-def _write_npz(table: FeatureTable, path: Path) -> None:
+def _write_npz(table: TableContent, path: Path) -> None:
     arrays: dict[str, np.ndarray] = {METADATA: np.array(_metadata_json(table))}
     for field in IDS:
-        values = table.column(field.name).tolist()
+        values = column_as_array(table.ids[field.name]).tolist()
         null = "" if pa.types.is_string(field.type) else UNKNOWN
         array = np.array([null if v is None else v for v in values], np.str_ if null == "" else np.int64)
         if array.tolist() != [null if v is None else v for v in values]:
@@ -401,7 +409,7 @@ def _write_npz(table: FeatureTable, path: Path) -> None:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 
-def _read_npz(path: Path) -> FeatureTable:
+def _read_npz(path: Path) -> TableContent:
     with zipfile.ZipFile(path) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
         metadata = _check_metadata(str(_member(archive, METADATA)) if METADATA in names else None, path)
@@ -413,7 +421,7 @@ def _read_npz(path: Path) -> FeatureTable:
             columns[field.name] = pa.array(values, field.type)
         features = [name for name in names if name not in columns and name != METADATA]
         vectors = {name: _member(archive, name) for name in features}
-    return FeatureTable(pa.table(columns), vectors, metadata)
+    return TableContent(pa.table(columns), vectors, metadata)
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:

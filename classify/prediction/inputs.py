@@ -46,9 +46,7 @@ def input_batches(
     sizes = _sizes()
     for kind, paths in _runs(named):
         if kind == "table":
-            from featurize.tableformat import table_batches
-
-            yield from table_batches(paths[0])
+            yield from FeatureTable.read_batches(paths[0])
         elif kind == "stdin":
             lines = _lines()
             while some := list(islice(lines, next(sizes))):

@@ -25,7 +25,7 @@ from classify.training.train import training_summary
 from featurize.errors import UsageError
 from featurize.files import total_memory
 from featurize.table import FeatureTable, table_digest
-from featurize.tableformat import table_batches, table_kind
+from featurize.tableformat import table_kind
 from featurize.terminal import log
 
 # -- Vectors that come a few rows at a time: reading them in passes, and scaling learnt from them --------
@@ -43,7 +43,7 @@ class Stream:
     def __iter__(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Which of the used rows come next, and their vectors."""
         start, taken = 0, 0
-        for batch in table_batches(self.path, self.parts):
+        for batch in FeatureTable.read_batches(self.path, self.parts):
             stop = taken + np.searchsorted(self.rows[taken:], start + len(batch))
             if stop > taken:
                 whole = stop - taken == len(batch)
@@ -183,7 +183,7 @@ def train_out_of_core(
     TableError
         If the file is no table, or a vector holds NaN.
     """
-    first = next(table_batches(path), None)
+    first = next(FeatureTable.read_batches(path), None)
     if first is None:
         first = FeatureTable.read(path)  # without rows, which is refused below
     features = features or all_features(first)
@@ -241,7 +241,7 @@ def _classifier(head: str, widths: list[int], seed: int) -> LogisticRegression:
 
 def _ids(path: str | Path) -> FeatureTable:
     """The table without its vectors, and with the row numbers in their place."""
-    batches = list(table_batches(path, []))
+    batches = list(FeatureTable.read_batches(path, []))
     ids = pa.concat_tables([batch.ids for batch in batches])
     numbers = np.arange(len(ids), dtype=np.int32).view(np.float32)  # copied, never computed with
     return FeatureTable(ids, {ROW: numbers[:, None]}, batches[0].metadata)

@@ -16,6 +16,7 @@ from featurize.networks.engines import Function, find_engine
 from featurize.networks.retrain_pixels import check_parity, retrain_pixels
 from featurize.photos.fileindex import FileIndex
 from featurize.photos.photo import Photo, decode_policy, resize
+from featurize.store.store import Store
 from featurize.terminal import log
 
 # -- A network that was just frozen is tried before its vectors are believed -----------------------------

@@ -1,8 +1,8 @@
 """What was computed so far, by image content, variant and extractor fingerprint.
 
-A store is a folder, here or on object storage. Below it lies one section per extractor and fingerprint
-(`featurize.store.store`), with ``extractor.json`` and shards (`featurize.store.shard`). Nothing is updated in place, so that
-a killed run, two runs at once and a full disk leave every finished shard as it was.
+A store is a folder, here or on object storage. Below it lies one section per extractor and fingerprint, with
+``extractor.json`` and shards (`featurize.store.shard`). Nothing is updated in place, so that a killed run, two
+runs at once and a full disk leave every finished shard as it was.
 """
 
 import copy

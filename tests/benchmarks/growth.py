@@ -143,10 +143,10 @@ def train_out_of_core(folder: Path, n: int, width: int) -> dict[str, float]:
 
 def predict(folder: Path, n: int, width: int) -> dict[str, float]:
     from classify.model.modelfile import load_model
-    from featurize.tableformat import table_batches
+    from featurize.table import FeatureTable
 
     model = load_model(folder / f"{n}.model")
-    batches = table_batches(folder / f"{n}.parquet")
+    batches = FeatureTable.read_batches(folder / f"{n}.parquet")
     return measured(lambda: sum(len(model.predict_proba(batch.select("x"))) for batch in batches))[0]
 
 
