@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from classify.folds import Fold
+from classify.rows import NUISANCE
 from featurize.errors import BottleheadError, UsageError
 from featurize.files import total_memory
 from featurize.table import FeatureTable
@@ -382,3 +383,11 @@ def _tasks(
                 estimator = make_head(head, widths=table.widths(one), seed=seed)
             tasks += [Task(one, name, estimator, fold) for fold in folds]
     return matrices, tasks
+
+
+def all_features(table: FeatureTable) -> list[str]:
+    """Every column of the table but ``nuisance``, and, where there are several, all of them together last."""
+    if not table.features:
+        raise UsageError("the table has no features", "run `featurize extract` with the --features wanted")
+    names = [name for name in table.features if name != NUISANCE] or table.features
+    return names + (["+".join(names)] if len(names) > 1 else [])
