@@ -9,7 +9,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
 from classify.folds import Fold, make_folds
-from evaluate.scores.crossval import cross_validate
+from classify.heads.registry import make_head
+from classify.heads.tuning import TunedHead
+from evaluate.scores import crossval
+from evaluate.scores.crossval import SMALL, cross_validate
 from featurize.errors import TableError, UsageError
 from featurize.table import FeatureTable
 from featurize.terminal import log
@@ -44,24 +47,36 @@ def test_every_pair_predicts_every_image_once_per_repeat(confused):
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1.0, atol=1e-5)
 
 
-@pytest.mark.parametrize("n_folds", [2, 3])  # as many as processes, or more
-def test_processes_do_not_change_the_numbers(confused, n_folds, monkeypatch):
-    monkeypatch.setattr("evaluate.scores.crossval.SMALL", 0)
-    folds = folds_of(confused, n_folds=n_folds)
-    heads = ["softmax", "mlp:max_iter=50", "svm"]
-    one, two = (cross_validate(confused, ["good"], heads, folds, jobs=jobs) for jobs in (1, n_folds))
+def worth_processes(table):
+    """The table with vectors large enough that processes map them from a file."""
+    wide = np.tile(table.vectors["good"], 1 + max(SMALL, 2**18) // table.vectors["good"].size)
+    return FeatureTable(table.ids, {"wide": wide})
+
+
+def test_processes_do_not_change_the_numbers(confused):
+    table = worth_processes(confused)
+    folds = folds_of(table, n_folds=3)
+    heads = ["softmax", "mlp:max_iter=5", "svm"]
+    one, two = (cross_validate(table, ["wide"], heads, folds, jobs=jobs) for jobs in (1, 2))
     np.testing.assert_array_equal(one.probabilities, two.probabilities)
     assert one.rows.equals(two.rows)
 
 
-def test_large_matrices_are_shared_by_processes_and_give_the_same_numbers():
-    rng = np.random.default_rng(0)
-    y = np.repeat(["a", "b"], 20)
-    table = FeatureTable.from_arrays({"wide": rng.random((40, 9000)) + 0.02 * (y == "b")[:, None]}, label=y)
-    assert table.vectors["wide"].nbytes > 2**20
-    folds = folds_of(table, n_folds=2)
-    one, two = (cross_validate(table, ["wide"], ["softmax"], folds, jobs=jobs) for jobs in (1, 2))
-    np.testing.assert_array_equal(one.probabilities, two.probabilities)
+@pytest.mark.parametrize(
+    ("head", "n_training", "expected"),
+    [
+        ("svm", 9_000, 2),  # half of 8 GiB is twice 3 * 8 * 9,000²
+        ("svm", 40_000, 1),  # of which 10,000 have distances
+        ("softmax", 9_000, 100),
+        ("svm:kernel=linear", 9_000, 100),
+        (TunedHead("svm"), 9_000, 2),
+    ],
+)
+def test_few_processes_hold_large_distances_at_once(monkeypatch, head, n_training, expected):
+    monkeypatch.setattr(crossval, "total_memory", lambda: 8 << 30)
+    fold = Fold(0, 0, np.arange(n_training), np.arange(10))
+    estimator = head if isinstance(head, TunedHead) else make_head(head)
+    assert min(100, crossval._most_processes([crossval.Task("x", "head", estimator, fold)])) == expected
 
 
 def test_a_perfect_problem_scores_perfect_and_shuffled_labels_score_chance(separable):
@@ -151,14 +166,12 @@ def test_what_cannot_be_compared_is_refused(confused, features, heads, message):
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_complaints_do_not_depend_on_quiet_or_on_jobs(confused, jobs, monkeypatch):
-    monkeypatch.setattr("evaluate.scores.crossval.SMALL", 0)
+def test_complaints_do_not_depend_on_quiet_or_on_jobs(confused, jobs):
+    table = worth_processes(confused)
     before = log.level
     log.setLevel(logging.ERROR)  # as --quiet does
     try:
-        found = cross_validate(
-            confused, ["good"], ["mlp:max_iter=2"], folds_of(confused, n_folds=3), jobs=jobs
-        )
+        found = cross_validate(table, ["wide"], ["mlp:max_iter=1"], folds_of(table, n_folds=3), jobs=jobs)
         assert log.level == logging.ERROR
     finally:
         log.setLevel(before)
