@@ -1,6 +1,10 @@
-"""Which vectors point the same way: all pairs up to a size, anchored neighbourhoods beyond it."""
+"""Which vectors point the same way: all pairs up to a size, anchored neighbourhoods beyond it, and nearest rows.
 
-from collections.abc import Iterator
+Everything is matrix products of `block` rows with `block` rows at a time, so that memory grows with the rows and not
+with their square.
+"""
+
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -8,10 +12,12 @@ from featurize.errors import UsageError
 from featurize.terminal import progress
 
 EXACT_UP_TO = 100_000
-BLOCK = 2048
+BLOCK = 2048  # 16 MB of similarities at once
 MAX_PAIRS = 1_000_000
 ANCHORS_PER_ROW = 3
 ROWS_PER_ANCHOR = 5000
+
+Pairs = tuple[np.ndarray, np.ndarray]  # row numbers, shape (n_pairs, 2), and the similarity of each pair
 
 
 class TooManyPairs(UsageError):
@@ -19,16 +25,20 @@ class TooManyPairs(UsageError):
 
 
 def similar_pairs(
-    X: np.ndarray, threshold: float, *, exact_up_to: int = EXACT_UP_TO, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
+    X: np.ndarray,
+    threshold: float,
+    *,
+    exact_up_to: int = EXACT_UP_TO,
+    seed: int = 0,
+    block: int = BLOCK,
+    max_pairs: int = MAX_PAIRS,
+    rows_per_anchor: int = ROWS_PER_ANCHOR,
+) -> Pairs:
     """Every pair of rows whose cosine similarity reaches `threshold`.
 
-    Up to `exact_up_to` rows all pairs are compared, block by block, so memory grows with the rows and not with
-    the pairs: all of 1,000 copies among 100,000 rows of 256 numbers were found, and nothing else, in 59 s of processor
-    time and 0.34 GB; among 25,000 rows of 2,048 in 14 s and 0.65 GB. Beyond, each row is filed under the 3 nearest of
-    ``n / 5000`` rows drawn at random, and only rows filed under a common one are compared. Of the 997 pairs at 0.97
-    or more among 1,110 flower photos and copies, filed under 11 to 111 rows, 99.2 to 100 % were found; none is ever
-    invented.
+    Up to `exact_up_to` rows all pairs are compared. Beyond, each row is filed under the 3 nearest of ``n /
+    rows_per_anchor`` rows drawn at random by `seed`, and only rows filed under a common one are compared: more than 99
+    in 100 pairs are found (``tests/benchmarks/duplicates_recall.py``), and none is invented.
 
     Parameters
     ----------
@@ -36,9 +46,7 @@ def similar_pairs(
         A row of zeros has no direction and is in no pair.
     threshold : float
         More than 0, at most 1. Sums in float32 are off by 1e-6: two equal rows may miss a threshold of 1.
-    exact_up_to : int
-    seed : int
-        Draws the rows to file under; without meaning up to `exact_up_to`.
+    exact_up_to, seed, block, max_pairs, rows_per_anchor : int
 
     Returns
     -------
@@ -51,7 +59,7 @@ def similar_pairs(
     UsageError
         If the threshold is out of range.
     TooManyPairs
-        If more than a million pairs reach it.
+        If more than `max_pairs` reach it.
 
     Examples
     --------
@@ -60,39 +68,64 @@ def similar_pairs(
     ([[0, 2]], 0.9988)
     """
     check_threshold(threshold)
-    Z = directions(X)
+    Z = normalise_rows(X)
     if len(Z) <= exact_up_to:
-        return _collected(_all_blocks(Z, threshold), threshold)
-    return _collected(_filed(Z, threshold, seed), threshold)
+        found = _all_pairs(Z, threshold, block)
+    else:
+        found = _candidate_pairs(Z, threshold, seed, block, rows_per_anchor)
+    return _concatenate(found, threshold, max_pairs)
 
 
-def highest_similarity(X: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each row of `X` the most similar row of `others`, by comparing all.
+def most_similar(
+    X: np.ndarray,
+    others: np.ndarray,
+    top: int = 1,
+    *,
+    prepare: Callable[[np.ndarray], np.ndarray] | None = None,
+    block: int = BLOCK,
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each row of `X` the `top` rows of `others` that are most similar by cosine, by comparing all.
 
     Parameters
     ----------
     X, others : array of shape (n_rows, width) and (n_others, width), float32
         `others` has one row or more.
+    top : int
+    prepare : callable, optional
+        What to do to the rows of `others` before they are compared, block by block.
+    block : int
 
     Returns
     -------
-    similarity : array of shape (n_rows,), float32
-        Cosine similarity; 0 where a row has no direction.
-    row : array of shape (n_rows,), int64
-        Which row of `others` it is.
+    rows : array of shape (n_rows, min(top, n_others)), int64
+        Rows of `others`, the most similar first; of equals the first.
+    similarity : array of the same shape, float32
+        Cosine, -1 to 1; 0 where a row has no direction.
     """
-    Z, theirs = directions(X), directions(others)
-    best, row = np.full(len(Z), -np.inf, dtype=np.float32), np.zeros(len(Z), dtype=np.int64)
-    for start in range(0, len(Z), BLOCK):
-        mine = slice(start, start + BLOCK)
-        for other in range(0, len(theirs), BLOCK):
-            found = Z[mine] @ theirs[other : other + BLOCK].T
-            place = found.argmax(axis=1)
-            value = found[np.arange(len(found)), place]
-            better = value > best[mine]
-            best[mine] = np.where(better, value, best[mine])
-            row[mine] = np.where(better, place + other, row[mine])
-    return best, row
+    Z, top = normalise_rows(X), min(top, len(others))
+    rows, similarity = np.zeros((len(Z), top), np.int64), np.zeros((len(Z), top), np.float32)
+    for start in range(0, len(Z), block):
+        part = slice(start, start + block)
+        best_rows = np.zeros((len(Z[part]), 0), np.int64)
+        best = np.zeros((len(Z[part]), 0), np.float32)
+        for other in range(0, len(others), block):
+            some = others[other : other + block]
+            products = Z[part] @ normalise_rows(some if prepare is None else prepare(some)).T
+            numbers = np.broadcast_to(np.arange(other, other + len(some)), products.shape)
+            best_rows, best = _largest(np.hstack([best_rows, numbers]), np.hstack([best, products]), top)
+        rows[part], similarity[part] = best_rows, best
+    return rows, similarity
+
+
+def _largest(rows: np.ndarray, similarity: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `top` columns of each line with the largest similarity, in order; of equals the first."""
+    lines, places = np.arange(len(similarity)), []
+    left = similarity.copy()
+    for _ in range(min(top, similarity.shape[1])):
+        places.append(left.argmax(axis=1))
+        left[lines, places[-1]] = -np.inf
+    order = np.stack(places, axis=1)
+    return np.take_along_axis(rows, order, axis=1), np.take_along_axis(similarity, order, axis=1)
 
 
 def typical_similarity(X: np.ndarray, seed: int = 0) -> float:
@@ -105,10 +138,10 @@ def typical_similarity(X: np.ndarray, seed: int = 0) -> float:
         return 0.0
     one, other = np.random.default_rng(seed).integers(0, [[len(X)], [len(X) - 1]], size=(2, 2000))
     other += other >= one  # never a row with itself
-    return float(np.median(np.einsum("ij,ij->i", directions(X[one]), directions(X[other]))))
+    return float(np.median(np.einsum("ij,ij->i", normalise_rows(X[one]), normalise_rows(X[other]))))
 
 
-def directions(X: np.ndarray) -> np.ndarray:
+def normalise_rows(X: np.ndarray) -> np.ndarray:
     """The rows scaled to length 1, float32; rows of zeros stay zeros."""
     Z = np.array(X, dtype=np.float32)
     length = np.linalg.norm(Z, axis=1, keepdims=True)
@@ -125,50 +158,43 @@ def check_threshold(threshold: float) -> None:
         )
 
 
-def _all_blocks(Z: np.ndarray, threshold: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    n_blocks = -(-len(Z) // BLOCK)
+def _all_pairs(Z: np.ndarray, threshold: float, block: int) -> Iterator[Pairs]:
+    n_blocks = -(-len(Z) // block)
     with progress(n_blocks * (n_blocks + 1) // 2, "comparing photos", unit="block") as bar:
-        for start in range(0, len(Z), BLOCK):
-            for other in range(start, len(Z), BLOCK):
-                found = Z[start : start + BLOCK] @ Z[other : other + BLOCK].T
+        for start in range(0, len(Z), block):
+            for other in range(start, len(Z), block):
+                products = Z[start : start + block] @ Z[other : other + block].T
                 if start == other:
-                    found = np.triu(found, 1)
-                one, two = np.nonzero(found >= threshold)
-                yield np.stack([one + start, two + other], axis=1), found[one, two]
+                    products = np.triu(products, 1)
+                one, two = np.nonzero(products >= threshold)
+                yield np.stack([one + start, two + other], axis=1), products[one, two]
                 bar.update()
 
 
-def _filed(Z: np.ndarray, threshold: float, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The pairs within each file; a pair filed together twice comes twice."""
-    n_anchors = max(ANCHORS_PER_ROW, len(Z) // ROWS_PER_ANCHOR)
+def _candidate_pairs(
+    Z: np.ndarray, threshold: float, seed: int, block: int, rows_per_anchor: int
+) -> Iterator[Pairs]:
+    """The pairs among the rows filed under each anchor; a pair filed together twice comes twice."""
+    n_anchors = max(ANCHORS_PER_ROW, len(Z) // rows_per_anchor)
     anchors = Z[np.random.default_rng(seed).choice(len(Z), n_anchors, replace=False)]
-    files = np.concatenate(
-        [
-            np.argpartition(-(Z[start : start + BLOCK] @ anchors.T), ANCHORS_PER_ROW - 1, axis=1)[
-                :, :ANCHORS_PER_ROW
-            ]
-            for start in range(0, len(Z), BLOCK)
-        ]
-    )
+    files, _ = most_similar(Z, anchors, ANCHORS_PER_ROW, block=block)
     order = np.argsort(files, axis=None, kind="stable")
     rows, ends = order // ANCHORS_PER_ROW, np.searchsorted(files.ravel()[order], np.arange(1, n_anchors))
-    for mine in np.split(rows, ends):
-        for pairs, similarity in _all_blocks(Z[mine], threshold):
-            yield mine[pairs], similarity
+    for filed in np.split(rows, ends):
+        for pairs, similarity in _all_pairs(Z[filed], threshold, block):
+            yield filed[pairs], similarity
 
 
-def _collected(
-    found: Iterator[tuple[np.ndarray, np.ndarray]], threshold: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _concatenate(parts: Iterator[Pairs], threshold: float, max_pairs: int) -> Pairs:
     pairs, similarity, count = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.float32)], 0
-    for some, how in found:
+    for some, how in parts:
         pairs.append(some)
         similarity.append(how)
         count += len(some)
-        if count > MAX_PAIRS:
+        if count > max_pairs:
             raise TooManyPairs(
-                f"more than {MAX_PAIRS:,} pairs of photos reach a similarity of {threshold:g}",
+                f"more than {max_pairs:,} pairs of photos reach a similarity of {threshold:g}",
                 "raise the threshold, or compare other features",
             )
-    every, kept = np.unique(np.concatenate(pairs), axis=0, return_index=True)
-    return every, np.concatenate(similarity)[kept]
+    distinct, kept = np.unique(np.concatenate(pairs), axis=0, return_index=True)
+    return distinct, np.concatenate(similarity)[kept]

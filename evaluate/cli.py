@@ -9,18 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from featurize import files
 from featurize.errors import UsageError
-from featurize.files import check_outputs
+from featurize.files import check_outputs, whole_file
 from featurize.terminal import OptionsError, add_command, log, new_parser, run_command
-
-# -- Where the commands of evaluate write: looked at before the work starts, so that nothing fails after it ---
 
 # Options and arguments that name files to read.
 INPUTS = ("model", "table", "relabel", "superclass", "folds", "training", "test")
 
 
-def add_outputs(parser: argparse.ArgumentParser) -> None:
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
     """The options of every command that makes a report."""
     parser.add_argument(
         "--report", metavar="FILE.html", help="write a report for people, one self-contained file"
@@ -31,7 +28,7 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_scores(parser: argparse.ArgumentParser) -> None:
+def _add_scores(parser: argparse.ArgumentParser) -> None:
     """The options of `compare` and `test` about what is scored and printed."""
     parser.add_argument(
         "--positive",
@@ -44,22 +41,20 @@ def add_scores(parser: argparse.ArgumentParser) -> None:
         help="CSV with the columns label,superclass: counts the errors inside a super-class and across",
     )
     parser.add_argument(
-        "--misclassified", action="store_true", help="print every misclassified image, the surest first"
+        "--misclassified", action="store_true", help="print every misclassified image, most confident first"
     )
 
 
 def write_outputs(found: Any, args: argparse.Namespace) -> int:
     """The files where they are wanted, then the text to stdout: a reader that leaves early costs no file."""
     from evaluate.report.html import write_report
-    from featurize.files import whole_file
+    from evaluate.report.text import mistakes_as_text, test_as_text
+    from evaluate.results import TestRecord
 
     found.command = args.command_line
     text = str(found)
     if getattr(args, "misclassified", False):
-        from evaluate.report.text import mistakes_as_text, test_as_text
-        from evaluate.studies.testing import TestResult
-
-        if isinstance(found, TestResult):  # whose text has a list of its own, of the surest
+        if isinstance(found, TestRecord):  # whose text has a list of its own, of the most confident
             text = test_as_text(found, shown_mistakes=0)
         text += f"\n\n{mistakes_as_text(found)}"
     if args.json:
@@ -88,7 +83,7 @@ def check_output_options(args: argparse.Namespace, *more: str | None) -> None:
             f"there is no folder {args.images}", "give the folder that the names of the images start from"
         )
     inputs = [getattr(args, name, None) for name in INPUTS]
-    files.check_outputs([args.report, args.json, *more], inputs)
+    check_outputs([args.report, args.json, *more], inputs)
 
 
 def refuse_foreign_evaluate() -> None:
@@ -120,12 +115,31 @@ def build_parser() -> argparse.ArgumentParser:
         "evaluate", DESCRIPTION, "evaluate compare flowers.parquet --heads softmax svm --report report.html"
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    add_split(commands)
+    _add_split(commands)
     _add_compare(commands)
-    add_curve(commands)
+    _add_curve(commands)
     _add_test(commands)
-    add_duplicates(commands)
+    _add_duplicates(commands)
     return parser
+
+
+def _add_table(parser: argparse.ArgumentParser, what: str = "a .parquet or .npz table of features") -> None:
+    parser.add_argument("table", metavar="TABLE", help=what)
+
+
+def _add_division(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cv", type=int, default=5, metavar="K", help="number of folds (default: 5)")
+    parser.add_argument(
+        "--repeats", type=int, default=1, metavar="N", help="divide anew N times (default: 1)"
+    )
+
+
+def _add_relabel(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--relabel",
+        metavar="MAP",
+        help="CSV with the columns label,new_label, a line for every label of the table; an empty new_label drops it",
+    )
 
 
 def _add_compare(commands: Any) -> None:
@@ -137,7 +151,7 @@ def _add_compare(commands: Any) -> None:
         "evaluate compare flowers.parquet --features inception_v3 glcm inception_v3+glcm --heads softmax svm mlp "
         "--cv 5 --report report.html --json report.json",
     )
-    compare.add_argument("table", metavar="TABLE", help="a .parquet or .npz table of features")
+    _add_table(compare)
     compare.add_argument(
         "--features",
         nargs="+",
@@ -152,11 +166,21 @@ def _add_compare(commands: Any) -> None:
         metavar="SPEC",
         help="heads by name, such as svm or svm:C=10 (default: softmax svm mlp)",
     )
-    compare.add_argument("--cv", type=int, default=5, metavar="K", help="number of folds (default: 5)")
+    _add_division(compare)
     compare.add_argument(
-        "--repeats", type=int, default=1, metavar="N", help="divide anew N times (default: 1)"
+        "--folds",
+        default="stratified",
+        metavar="F",
+        help="stratified (default): --cv folds, --repeats times, every label in the same proportions and groups "
+        "together; leave-one-group-out: every given group is tested once; predefined: train on the training rows "
+        "of the table's split, test on its validation rows; or a file that `evaluate split -o FOLDS.csv` wrote, of "
+        "whose sides validation is tested",
     )
-    add_folds(compare)
+    compare.add_argument(
+        "--group-duplicates",
+        action="store_true",
+        help="keep near-identical photos together too (the best accuracy is printed with and without that)",
+    )
     compare.add_argument(
         "--test",
         metavar="TABLE",
@@ -178,11 +202,7 @@ def _add_compare(commands: Any) -> None:
         choices=("log-loss", "accuracy"),
         help="the score that decides the search (default: log-loss); asks for the search as --tune does",
     )
-    compare.add_argument(
-        "--relabel",
-        metavar="MAP",
-        help="CSV with the columns label,new_label, a line for every label of the table; an empty new_label drops it",
-    )
+    _add_relabel(compare)
     compare.add_argument(
         "--rope",
         type=float,
@@ -195,8 +215,8 @@ def _add_compare(commands: Any) -> None:
         action="store_true",
         help="also measure the best pair on ever fewer images per label, and guess what more would bring",
     )
-    add_scores(compare)
-    add_outputs(compare)
+    _add_scores(compare)
+    _add_outputs(compare)
 
 
 def _add_test(commands: Any) -> None:
@@ -208,7 +228,7 @@ def _add_test(commands: Any) -> None:
         "evaluate test flowers.model new-photos.parquet --report test.html",
     )
     test.add_argument("model", metavar="MODEL", help="a model that `classify train` wrote")
-    test.add_argument("table", metavar="TABLE", help="a .parquet or .npz table with the model's features")
+    _add_table(test, "a .parquet or .npz table with the model's features")
     test.add_argument(
         "--trust",
         action="append",
@@ -222,8 +242,8 @@ def _add_test(commands: Any) -> None:
         help="the table that the model was trained on: test photos that are nearly one of it are counted "
         "(default: compare with the training vectors that the model keeps)",
     )
-    add_scores(test)
-    add_outputs(test)
+    _add_scores(test)
+    _add_outputs(test)
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -289,11 +309,7 @@ def _test(args: argparse.Namespace) -> int:
     return write_outputs(found, args)
 
 
-# -- ``evaluate curve``: would more photos help, and of which label? -------------------------------------
-
-
-def add_curve(commands: Any) -> None:
-    """The subcommand and its options."""
+def _add_curve(commands: Any) -> None:
     curve = add_command(
         commands,
         "curve",
@@ -301,7 +317,7 @@ def add_curve(commands: Any) -> None:
         "Accuracy against images per label, overall and by label, and a guess of what more photos would bring.",
         "evaluate curve flowers.parquet --features inception_v3 --head softmax --report curve.html",
     )
-    curve.add_argument("table", metavar="TABLE", help="a .parquet or .npz table of features")
+    _add_table(curve)
     curve.add_argument(
         "--features",
         metavar="SPEC",
@@ -317,14 +333,9 @@ def add_curve(commands: Any) -> None:
         metavar="N",
         help="images per label (default: 5, 10, 20, ... up to all there are)",
     )
-    curve.add_argument("--cv", type=int, default=5, metavar="K", help="number of folds (default: 5)")
-    curve.add_argument("--repeats", type=int, default=1, metavar="N", help="divide anew N times (default: 1)")
-    curve.add_argument(
-        "--relabel",
-        metavar="MAP",
-        help="CSV with the columns label,new_label, a line for every label of the table; an empty new_label drops it",
-    )
-    add_outputs(curve)
+    _add_division(curve)
+    _add_relabel(curve)
+    _add_outputs(curve)
 
 
 def _curve(args: argparse.Namespace) -> int:
@@ -348,11 +359,7 @@ def _curve(args: argparse.Namespace) -> int:
     return write_outputs(found, args)
 
 
-# -- ``evaluate duplicates``: which photos are the same picture twice ------------------------------------
-
-
-def add_duplicates(commands: Any) -> None:
-    """The subcommand and its options."""
+def _add_duplicates(commands: Any) -> None:
     duplicates = add_command(
         commands,
         "duplicates",
@@ -361,7 +368,7 @@ def add_duplicates(commands: Any) -> None:
         "evaluate duplicates flowers.parquet --report duplicates.html\n"
         "evaluate duplicates flowers.parquet --group-duplicates grouped.parquet",
     )
-    duplicates.add_argument("table", metavar="TABLE", help="a .parquet or .npz table of features")
+    _add_table(duplicates)
     duplicates.add_argument(
         "--features",
         metavar="SPEC",
@@ -381,7 +388,7 @@ def add_duplicates(commands: Any) -> None:
         metavar="TABLE",
         help="write the table with the photos of every pair in one group, so that no split parts them",
     )
-    add_outputs(duplicates)
+    _add_outputs(duplicates)
 
 
 def _duplicates(args: argparse.Namespace) -> int:
@@ -405,11 +412,7 @@ def _duplicates(args: argparse.Namespace) -> int:
     return write_outputs(found, args)
 
 
-# -- ``evaluate split``: which photos are set aside; and the options of `compare` about folds ------------
-
-
-def add_split(commands: Any) -> None:
-    """The subcommand and its options."""
+def _add_split(commands: Any) -> None:
     split = add_command(
         commands,
         "split",
@@ -418,7 +421,7 @@ def add_split(commands: Any) -> None:
         "evaluate split flowers.parquet --testing-percentage 20 -o divided.parquet\n"
         "evaluate split flowers.parquet --cv 5 -o folds.csv",
     )
-    split.add_argument("table", metavar="TABLE", help="a .parquet or .npz table of features")
+    _add_table(split)
     split.add_argument(
         "--method",
         choices=("stratified", "hash", "group", "leave-one-group-out", "predefined"),
@@ -429,10 +432,7 @@ def add_split(commands: Any) -> None:
     )
     for side in ("testing", "validation"):
         split.add_argument(
-            f"--{side}-percentage",
-            type=float,
-            metavar="P",
-            help=f"share for {side} (default: 10)",
+            f"--{side}-percentage", type=float, metavar="P", help=f"share for {side} (default: 10)"
         )
     split.add_argument(
         "--name",
@@ -468,24 +468,6 @@ def add_split(commands: Any) -> None:
         metavar="FILE",
         help="a table (.parquet or .npz), or a folds file (.csv with the columns sha256,fold, with --repeats "
         "sha256,repeat,fold), by which others repeat the same division after photos were renamed or added",
-    )
-
-
-def add_folds(compare: argparse.ArgumentParser) -> None:
-    """The options of ``evaluate compare`` that say which photos are tested by which heads."""
-    compare.add_argument(
-        "--folds",
-        default="stratified",
-        metavar="F",
-        help="stratified (default): --cv folds, --repeats times, every label in the same proportions and groups "
-        "together; leave-one-group-out: every given group is tested once; predefined: train on the training rows "
-        "of the table's split, test on its validation rows; or a file that `evaluate split -o FOLDS.csv` wrote, of "
-        "whose sides validation is tested",
-    )
-    compare.add_argument(
-        "--group-duplicates",
-        action="store_true",
-        help="keep near-identical photos together too (the best accuracy is printed with and without that)",
     )
 
 

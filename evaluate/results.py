@@ -1,17 +1,81 @@
-"""What a result rests on: the data, where each vector came from, the versions; and what is doubtful about it."""
+"""What comparisons, tests, learning curves and searches for duplicates found: plain records, without text or HTML.
+
+The report and the printed text read nothing else. The public classes (`Comparison`, `TestResult`, `LearningCurve`,
+`Duplicates`) are these records with methods that call the report; they are defined in the file that makes them.
+"""
 
 import platform
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import metadata
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from classify.folds import Fold
 from classify.rows import conflicting_images
+from evaluate.scores.crossval import Predictions
+from evaluate.scores.metrics import Confusion, LabelScores, OperatingScores, Scores
+from evaluate.scores.mistakes import HardPhoto, MisclassifiedByAll, Mistake, SuperclassErrors, Suspect
+from evaluate.scores.record import Record
+from evaluate.statistics.differences import PairComparison, PairName
+from evaluate.statistics.intervals import Interval
+from evaluate.statistics.power_law import Extrapolation, PowerLaw
 from featurize.table import FeatureTable
 
 PACKAGES = ("bottlehead", "scikit-learn", "numpy", "scipy", "pandas", "pyarrow")
-NAMED_AT_MOST = 10
+FORMAT_VERSION = 1  # of the JSON
+
+Features = dict[str, dict[str, Any] | None]  # by column, the table's own record of how it was made
+
+
+# -- What a result rests on ----------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class LabelledImage(Record):
+    """A photo and the label that it stands under."""
+
+    image: str
+    label: str
+
+
+@dataclass(eq=False)
+class DataFacts(Record):
+    """The rows in numbers.
+
+    `digest` is SHA-256 over ids and vectors, `labels` are images by label, `hashed_images` those whose bytes are
+    known; of these `identical_images` have the same bytes as another one, and `conflicting_labels` lists, per content,
+    the images that stand under several labels.
+    """
+
+    digest: str
+    source: dict[str, Any] | None
+    rows: int
+    images: int
+    distorted: int
+    labels: dict[str, int]
+    groups: int
+    hashed_images: int
+    identical_images: int
+    conflicting_labels: list[list[LabelledImage]]
+
+
+@dataclass(eq=False)
+class FoldFacts(Record):
+    """Folds per repeat, repeats, photos that any fold tests, and how the folds were made."""
+
+    cv: int
+    repeats: int
+    tested: int
+    method: str
+
+    @property
+    def one(self) -> bool:
+        """Whether there is a single fold: each head was then trained once."""
+        return self.cv * self.repeats == 1
 
 
 def versions() -> dict[str, str]:
@@ -25,67 +89,339 @@ def versions() -> dict[str, str]:
     return found
 
 
-def describe_data(table: FeatureTable) -> dict[str, Any]:
-    """The rows in numbers, JSON content.
-
-    Returns
-    -------
-    dict
-        ``digest`` (SHA-256 over ids and vectors), ``source``, ``rows``, ``images``, ``distorted``,
-        ``labels`` (images by label), ``groups``; ``hashed_images``, whose bytes are known, and how many of them
-        are ``identical_images``, with the same bytes as another one that is kept together with it; and
-        ``conflicting_labels``: a list per content that stands under several labels, of its ``image`` and ``label``.
-    """
+def describe_data(table: FeatureTable) -> DataFacts:
+    """The rows of a table in numbers."""
     photos = table.filter(table.variant == 0)
     copies = Counter(sha for sha in photos.sha256 if sha is not None)
-    return {
-        "digest": table.digest(),
-        "source": table.metadata.get("source"),
-        "rows": len(table),
-        "images": len(photos),
-        "distorted": len(table) - len(photos),
-        "labels": dict(sorted(Counter(str(label) for label in photos.label if label is not None).items())),
-        "groups": len(np.unique(photos.groups)),
-        "hashed_images": sum(sha is not None for sha in photos.sha256),
-        "identical_images": sum(count for count in copies.values() if count > 1),
-        "conflicting_labels": [
-            [{"image": image, "label": label} for image, label in images]
-            for images in conflicting_images(table)
+    labels = Counter(str(label) for label in photos.label if label is not None)
+    return DataFacts(
+        digest=table.digest(),
+        source=table.metadata.get("source"),
+        rows=len(table),
+        images=len(photos),
+        distorted=len(table) - len(photos),
+        labels=dict(sorted(labels.items())),
+        groups=len(np.unique(photos.groups)),
+        hashed_images=sum(sha is not None for sha in photos.sha256),
+        identical_images=sum(count for count in copies.values() if count > 1),
+        conflicting_labels=[
+            [LabelledImage(image, label) for image, label in images] for images in conflicting_images(table)
         ],
-    }
+    )
 
 
-def describe_features(table: FeatureTable, features: list[str]) -> dict[str, Any]:
-    """How the vectors behind `features` were made, by column: the table's own record, or None where it has none."""
+def describe_features(table: FeatureTable, features: Sequence[str]) -> Features:
+    """How the vectors behind `features` were made, by column; None where the table has no record of it."""
     parts = sorted({part for name in features for part in table.parts(name)})
     return {part: table.metadata["features"].get(part) for part in parts}
 
 
-def data_warnings(table: FeatureTable, features: list[str]) -> list[str]:
-    """What a careful reader should know about the data before believing a number, one sentence each."""
-    found = [_conflict(images) for images in conflicting_images(table)]
-    if len(found) > NAMED_AT_MOST:
-        more = len(found) - NAMED_AT_MOST
-        found = [*found[:NAMED_AT_MOST], f"{more} more contents stand under several labels"]
-    for part, entry in describe_features(table, features).items():
-        doubt = _doubt(entry)
-        if doubt:
-            found.append(f"{part}: {doubt}")
-    return found
+def describe_folds(folds: Sequence[Fold], method: str) -> FoldFacts:
+    """Checked folds in numbers; `method` says how they were made."""
+    tested = np.unique(np.concatenate([fold.testing for fold in folds]))
+    n_first = sum(fold.repeat == folds[0].repeat for fold in folds)
+    return FoldFacts(n_first, len({fold.repeat for fold in folds}), len(tested), method)
 
 
-def _conflict(images: tuple[tuple[str, str], ...]) -> str:
-    names = ", ".join(image for image, _ in images)
-    labels = " and ".join(sorted({label for _, label in images}))
-    return f"byte-identical photos carry different labels ({labels}): {names}; at least one label is wrong"
+# -- A comparison ----------------------------------------------------------------------------------------
 
 
-def _doubt(entry: dict[str, Any] | None) -> str:
-    """Why the origin of these vectors limits what the numbers mean; empty when nothing does."""
-    if not entry:
-        return "the table does not say how these vectors were made"
-    if entry.get("fingerprint") == "imported":
-        return "imported vectors; which network and preprocessing made them is not known"
-    if (entry.get("weights") or {}).get("source") == "random":
-        return "made by a network with random, untrained weights (weights=random), not by a trained one"
-    return ""
+@dataclass(eq=False, kw_only=True)
+class ResultRow(Scores):
+    """One pair of features and head.
+
+    `tuned` is what a search chose per fold, `model_bytes` the size of one fitted head in a model file (None where it
+    cannot be written).
+    """
+
+    features: str
+    head: str
+    accuracy: Interval
+    tuned: list[str] | None
+    fit_seconds: float
+    predict_seconds_per_image: float
+    model_bytes: int | None
+    accuracy_per_fold: list[float]
+
+    _first = ("features", "head", "accuracy")
+
+    @property
+    def name(self) -> str:
+        """``svm on glcm``."""
+        return f"{self.head} on {self.features}"
+
+
+@dataclass(eq=False, kw_only=True)
+class BestPair(Record):
+    """What is told of the best pair alone; `wrong_every_time` and `hardest` are of all heads on its features."""
+
+    confusion: Confusion
+    confusion_percent: list[list[float]]
+    per_label: dict[str, LabelScores]
+    misclassified: list[Mistake]
+    wrong_every_time: list[MisclassifiedByAll]
+    hardest: list[HardPhoto]
+    label_suspects: list[Suspect]
+    superclasses: SuperclassErrors | None
+
+
+@dataclass(eq=False)
+class DuplicatePair(Record):
+    """Two photos that are the same picture; `conflict` where both labels are known, and different."""
+
+    image: str
+    label: str | None
+    other: str
+    other_label: str | None
+    similarity: float
+    identical: bool
+    conflict: bool
+
+
+@dataclass(eq=False)
+class DuplicateCounts(Record):
+    """How many pairs are byte-identical, near-identical, and in conflict, and how many images are in any pair."""
+
+    identical: int
+    near: int
+    conflict: int
+    images: int
+
+
+@dataclass(eq=False, kw_only=True)
+class NearDuplicates(Record):
+    """What near-duplicates do to the accuracy of the best pair.
+
+    `images` are in any pair, `parted` of them were tested by heads trained on their near-duplicate. The accuracies are
+    without, and with, keeping near-duplicates together; both are None where only one was measured.
+    """
+
+    features: str | None
+    threshold: float | None
+    images: int
+    counts: DuplicateCounts
+    pairs: list[DuplicatePair]
+    parted: int
+    accuracy_at_random: float | None
+    accuracy_together: float | None
+    words: str = ""
+
+
+@dataclass(eq=False, kw_only=True)
+class Shortcuts(Record):
+    """How well camera, file and mean colours alone predict the labels.
+
+    `best` is the balanced accuracy of the best features; `found` is decided by `criterion`. Where a shortcut is found,
+    `kinds` holds the balanced accuracy by each kind of value alone, the strongest first.
+    """
+
+    accuracy: Interval
+    balanced_accuracy: float
+    chance: float
+    best: float
+    found: bool
+    criterion: str
+    kinds: dict[str, float]
+    words: str = ""
+
+
+# -- A learning curve --------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class CurvePoint(Record):
+    """The measurement at one size.
+
+    `images_per_label` trained a fold (the mean over labels and folds, rounded), `n_training` is the mean number of
+    training images, `recall` the share found by label.
+    """
+
+    images_per_label: int
+    n_training: float
+    accuracy: Interval
+    recall: dict[str, float]
+
+
+@dataclass(eq=False, kw_only=True)
+class Guess(Extrapolation):
+    """An accuracy beyond the largest size; a guess, not a measurement."""
+
+    images_per_label: int
+
+    _first = ("images_per_label",)
+
+
+@dataclass(eq=False)
+class Gain(Record):
+    """Of one label, the recall at the largest size, the guess with twice as many images, and the rise until then."""
+
+    recall: float
+    guess: float
+    gain: float
+
+
+@dataclass(eq=False)
+class CurveMeasurements(Record):
+    """A learning curve of one pair; `fit`, `guesses` and the `gains` need four sizes."""
+
+    model: PairName
+    points: list[CurvePoint]
+    fit: PowerLaw | None
+    guesses: list[Guess]
+    gains: dict[str, Gain | None]
+
+
+# -- The four results --------------------------------------------------------------------------------------
+
+
+@dataclass
+class ComparisonRecord:
+    """The fields of `evaluate.studies.compare.Comparison`."""
+
+    results: list[ResultRow]
+    comparisons: list[PairComparison]
+    best: BestPair
+    warnings: list[str]
+    data: DataFacts
+    features: Features
+    folds: FoldFacts
+    seed: int
+    predictions: Predictions = field(repr=False)
+    table: FeatureTable = field(repr=False)
+    duplicates: NearDuplicates | None = None
+    shortcuts: Shortcuts | None = None
+    learning_curve: CurveMeasurements | None = None
+    command: str = ""
+
+    kind: ClassVar[str] = "comparison"
+
+
+@dataclass(eq=False)
+class UnseenScores(Record):
+    """The accuracy on the photos that a model did not know."""
+
+    images: int
+    accuracy: float
+    accuracy_interval: Interval
+
+
+@dataclass(eq=False, kw_only=True)
+class TestScores(Scores):
+    """The scores of a model on a test set.
+
+    `seen` photos were in the training set, of the `comparable` ones, whose bytes are known; `near` others nearly are
+    one of it, `grouped` others share a group with one of it (None where that could not be looked at). `unseen` are
+    those that are none of the three; None where all are, or none.
+    """
+
+    accuracy: float
+    accuracy_interval: Interval
+    operating_point: OperatingScores | None
+    predict_seconds_per_image: float
+    seen: int
+    comparable: int
+    near: int | None
+    grouped: int | None
+    unseen: UnseenScores | None
+
+    _first = ("accuracy", "accuracy_interval")
+    __test__: ClassVar[bool] = False  # pytest collects classes by their name
+
+
+@dataclass(eq=False)
+class TestDetails(Record):
+    """What a model took for what, its mistakes, and its errors across super-classes (None when none were given)."""
+
+    confusion: Confusion
+    confusion_percent: list[list[float]]
+    misclassified: list[Mistake]
+    superclasses: SuperclassErrors | None
+
+    __test__: ClassVar[bool] = False
+
+
+@dataclass(eq=False)
+class ModelFacts(Record):
+    """The model that was tested."""
+
+    head: str
+    features: str
+    labels: list[str]
+
+
+@dataclass
+class TestRecord:
+    """The fields of `evaluate.studies.testing.TestResult`."""
+
+    __test__: ClassVar[bool] = False
+
+    scores: TestScores
+    details: TestDetails
+    warnings: list[str]
+    data: DataFacts
+    features: Features
+    model: ModelFacts
+    table: FeatureTable = field(repr=False)
+    training: FeatureTable | None = field(repr=False, default=None)
+    command: str = ""
+
+    kind: ClassVar[str] = "test"
+
+
+@dataclass
+class CurveRecord:
+    """The fields of `evaluate.studies.curve.LearningCurve`."""
+
+    points: list[CurvePoint]
+    fit: PowerLaw | None
+    guesses: list[Guess]
+    gains: dict[str, Gain | None]
+    warnings: list[str]
+    data: DataFacts
+    features: Features
+    model: PairName
+    folds: FoldFacts
+    seed: int
+    table: FeatureTable = field(repr=False)
+    command: str = ""
+
+    kind: ClassVar[str] = "curve"
+
+
+@dataclass
+class DuplicatesRecord:
+    """The fields of `evaluate.checks.duplicates.Duplicates`."""
+
+    pairs: list[DuplicatePair]
+    rows: np.ndarray = field(repr=False)
+    features: str | None
+    threshold: float | None
+    exact: bool
+    images: int
+    table: FeatureTable = field(repr=False)
+    command: str = ""
+
+    kind: ClassVar[str] = "duplicates"
+
+    @property
+    def counts(self) -> DuplicateCounts:
+        """``identical`` and ``near`` pairs, those in ``conflict``, and ``images`` in any pair."""
+        return DuplicateCounts(
+            identical=sum(pair.identical for pair in self.pairs),
+            near=sum(not pair.identical for pair in self.pairs),
+            conflict=sum(pair.conflict for pair in self.pairs),
+            images=len(np.unique(self.rows)),
+        )
+
+    @cached_property
+    def data(self) -> DataFacts:
+        """The rows of the table in numbers."""
+        return describe_data(self.table)
+
+    @cached_property
+    def described(self) -> Features:
+        """How the vectors that were compared were made."""
+        return describe_features(self.table, [self.features] if self.features else [])
+
+
+Result = ComparisonRecord | TestRecord | CurveRecord | DuplicatesRecord

@@ -117,7 +117,8 @@ def read_csv(
             if strange or not set(columns) <= set(header) or len(set(header)) < len(header):
                 more = f", and may hold {', '.join(sorted(optional))}" if optional else ""
                 raise UsageError(
-                    f"the {what} {path} has the columns {', '.join(header)[:80] or 'none'}",
+                    f"the {what} {path} {'have' if what.endswith('s') else 'has'} the columns "
+                    f"{', '.join(header)[:80] or 'none'}",
                     f"its first line must be {','.join(columns)}{more}",
                 )
             for cells in reader:

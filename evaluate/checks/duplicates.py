@@ -1,31 +1,26 @@
 """Photos that are the same picture twice: which they are, whether their labels agree, and how to keep them together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from classify.similar import EXACT_UP_TO, check_threshold, similar_pairs, typical_similarity
-from evaluate.report.methods import with_methods_paragraph
-from evaluate.results import describe_data, describe_features, versions
+from evaluate.report.html import Reported
+from evaluate.results import DuplicatePair, DuplicatesRecord
 from featurize.table import FeatureTable
 from featurize.terminal import log
 
-FORMAT_VERSION = 1
 THRESHOLD = 0.97
 LEAST_WIDTH = 64
 MOST_TYPICAL = 0.9
 
 
-@dataclass
-class Duplicates:
+class Duplicates(Reported, DuplicatesRecord):
     """What `find_duplicates` found; print it, or write it with `to_dict` and `to_html`.
 
     Attributes
     ----------
-    pairs : list of dict
+    pairs : list of DuplicatePair
         ``image, label, other, other_label, similarity, identical`` (the same bytes) and ``conflict`` (both
         labels known, and different); pairs in conflict first, then the most similar.
     rows : array of shape (n_pairs, 2), int64
@@ -38,55 +33,9 @@ class Duplicates:
         Whether every pair was compared; see `similar_pairs` for what is done otherwise.
     images : int
         How many photos were compared.
+    counts : DuplicateCounts
+        ``identical`` and ``near`` pairs, those in ``conflict``, and ``images`` in any pair.
     """
-
-    pairs: list[dict[str, Any]]
-    rows: np.ndarray = field(repr=False)
-    features: str | None
-    threshold: float | None
-    exact: bool
-    images: int
-    table: FeatureTable = field(repr=False)
-    command: str = ""
-
-    def __str__(self) -> str:
-        from evaluate.report.text import duplicates_as_text
-
-        return duplicates_as_text(self)
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """``identical`` and ``near`` pairs, those in ``conflict``, and ``images`` in any pair."""
-        return {
-            "identical": sum(pair["identical"] for pair in self.pairs),
-            "near": sum(not pair["identical"] for pair in self.pairs),
-            "conflict": sum(pair["conflict"] for pair in self.pairs),
-            "images": len(np.unique(self.rows)),
-        }
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON; ``format_version`` 1."""
-        content = {
-            "format_version": FORMAT_VERSION,
-            "kind": "duplicates",
-            "features": self.features,
-            "threshold": self.threshold,
-            "exact": self.exact,
-            "images": self.images,
-            "counts": self.counts,
-            "pairs": self.pairs,
-            "data": describe_data(self.table),
-            "described": describe_features(self.table, [self.features] if self.features else []),
-            "versions": versions(),
-            "command": self.command,
-        }
-        return with_methods_paragraph(content)
-
-    def to_html(self, images: str | Path | None = None) -> str:
-        """The pairs side by side, one self-contained page; `images` is the folder of the photos if they moved."""
-        from evaluate.report.html import render
-
-        return render(self, images)
 
 
 def find_duplicates(
@@ -103,12 +52,10 @@ def find_duplicates(
         ``nuisance``, and a typical similarity of two photos of at most 0.9 (an untrained network has more). Where
         there is none, bytes alone are compared, and a warning says so.
     threshold : float
-        Cosine similarity from which a pair counts as the same picture. What 0.97 means for
-        ``inception_v3:mixed8``, measured on 750 photos of flowers (280,875 pairs) and six altered copies of 60 of
-        them: nine pairs of the originals reach it, all of them the same photo or one series, and of the copies
-        100 % made brighter, 98 % cropped to 95 %, 95 % cropped to 90 %, 92 % saved at JPEG quality 50, 53 %
-        halved in size and 48 % cropped to 80 % are found. At 0.95 it is 87 to 100 % of each, and 30 pairs of
-        different photos with them. Other networks have other figures: look at the pairs.
+        Cosine similarity from which a pair counts as the same picture. At 0.97 ``inception_v3:mixed8`` finds 9 in 10
+        copies of flowers that were made brighter, cropped by a tenth or saved at JPEG quality 50, half of those
+        cropped more or halved in size, and hardly ever two different photos; at 0.95 it finds 87 to 100 % of each, and
+        one pair of different photos in 9,000. Other networks have other figures: inspect the pairs.
 
     Returns
     -------
@@ -123,7 +70,7 @@ def find_duplicates(
     --------
     >>> table = FeatureTable.from_arrays({"x": [[1, 0], [0, 1], [2, 0.1]]}, label=["cat", "dog", "dog"])
     >>> found = find_duplicates(table, "x")
-    >>> [(pair["image"], pair["other"], pair["conflict"]) for pair in found.pairs]
+    >>> [(pair.image, pair.other, pair.conflict) for pair in found.pairs]
     [('image-0', 'image-2', True)]
     """
     check_threshold(threshold)
@@ -145,15 +92,15 @@ def find_duplicates(
     similarity |= dict.fromkeys(same, 1.0)
     image, label = table.image[photos], table.label[photos]
     described = [
-        {
-            "image": str(image[i]),
-            "label": label[i],
-            "other": str(image[j]),
-            "other_label": label[j],
-            "similarity": min(1.0, float(how)),
-            "identical": (i, j) in same,
-            "conflict": bool(label[i] is not None and label[j] is not None and label[i] != label[j]),
-        }
+        DuplicatePair(
+            image=str(image[i]),
+            label=label[i],
+            other=str(image[j]),
+            other_label=label[j],
+            similarity=min(1.0, float(how)),
+            identical=(i, j) in same,
+            conflict=label[i] is not None and label[j] is not None and label[i] != label[j],
+        )
         for (i, j), how in similarity.items()
     ]
     order = sorted(range(len(described)), key=lambda place: _rank(described[place]))
@@ -246,8 +193,9 @@ def _identical(sha256: Sequence[str | None] | np.ndarray) -> set[tuple[int, int]
     for row, sha in enumerate(sha256):
         if sha is not None:
             places.setdefault(sha, []).append(row)
-    return {(i, j) for mine in places.values() for n, i in enumerate(mine) for j in mine[n + 1 :]}
+    return {(i, j) for rows in places.values() for n, i in enumerate(rows) for j in rows[n + 1 :]}
 
 
-def _rank(pair: dict[str, Any]) -> tuple:
-    return (not pair["conflict"], not pair["identical"], -pair["similarity"], pair["image"], pair["other"])
+def _rank(pair: DuplicatePair) -> tuple[bool, bool, float, str, str]:
+    """Pairs in conflict first, then byte-identical ones, then the most similar."""
+    return not pair.conflict, not pair.identical, -pair.similarity, pair.image, pair.other

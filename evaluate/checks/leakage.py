@@ -1,4 +1,4 @@
-"""Near-duplicates in the folds of a comparison: how many are parted, and what that does to the accuracy."""
+"""Near-duplicates on both sides: of the folds of a comparison, or of the training of a model and its test set."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from classify.folds import Fold
-from classify.similar import TooManyPairs, highest_similarity
+from classify.similar import TooManyPairs, most_similar
 from evaluate.checks.duplicates import (
     LEAST_WIDTH,
     THRESHOLD,
@@ -17,9 +17,11 @@ from evaluate.checks.duplicates import (
     group_duplicates,
     tells_apart,
 )
-from evaluate.report.text import percent
+from evaluate.report.sentences import contamination_in_words, near_duplicates_in_words
+from evaluate.results import NearDuplicates, ResultRow
 from evaluate.scores.crossval import cross_validate
 from evaluate.splits.checked_folds import folds_for
+from evaluate.statistics.intervals import Interval
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 from featurize.terminal import log
@@ -34,13 +36,13 @@ GROUP_THEM = (
 )
 
 
-def duplicates_of(
+def find_near_duplicates(
     table: FeatureTable, group: bool, threshold: float = THRESHOLD
 ) -> tuple[Duplicates | None, FeatureTable, list[str]]:
     """The duplicates of a comparison's photos; the table, if asked with groups; and what there is to warn of.
 
-    The first is None where none were looked for: unasked, tables of more than 20,000 photos and tables without a column
-    of 64 numbers are passed over, and the search ends where there are too many to list.
+    The first is None where none were looked for: unasked, tables of more than 20,000 photos and tables without a
+    column of 64 numbers are passed over, and the search ends where there are too many to list.
 
     Raises
     ------
@@ -67,10 +69,10 @@ def duplicates_of(
     return found, group_duplicates(table, found.rows) if group else table, []
 
 
-def parted(rows: np.ndarray, folds: Sequence[Fold]) -> int:
+def n_split_across_folds(rows: np.ndarray, folds: Sequence[Fold]) -> int:
     """How many photos are tested, in any fold, by heads trained on their near-duplicate.
 
-    >>> parted(np.array([[0, 1], [1, 2]]), [Fold(0, 0, np.array([1, 3]), np.array([0, 2]))])
+    >>> n_split_across_folds(np.array([[0, 1], [1, 2]]), [Fold(0, 0, np.array([1, 3]), np.array([0, 2]))])
     2
     """
     both = np.concatenate([rows, rows[:, ::-1]])
@@ -83,110 +85,73 @@ def parted(rows: np.ndarray, folds: Sequence[Fold]) -> int:
 def describe_duplicates(
     found: Duplicates,
     folds: Sequence[Fold],
-    interval: Mapping[str, float],
+    interval: Interval,
     *,
     at_random: float | None = None,
     together: float | None = None,
-) -> dict[str, Any]:
-    """What a comparison says about near-duplicates, JSON content.
+) -> NearDuplicates:
+    """What a comparison says about near-duplicates.
 
-    Parameters
-    ----------
-    found : Duplicates
-    folds : sequence of Fold
-        Those that were used.
-    interval : mapping
-        The accuracy of the best features and head on the folds that were used: ``mean``, ``low``, ``high``.
-    at_random, together : float, optional
-        Their accuracy without, and with, keeping near-duplicates together, whichever of the two was measured again.
-
-    Returns
-    -------
-    dict
-        ``features``, ``threshold``, ``images`` (photos in any pair), ``counts`` and the first 100 ``pairs`` (as in
-        `evaluate.checks.duplicates.Duplicates`), ``parted`` (photos tested by heads that were
-        trained on their near-duplicate), ``accuracy_at_random`` and ``accuracy_together`` (None where only one was
-        measured), ``words`` (empty when there is nothing to say).
+    `interval` is the accuracy of the best pair on the `folds` that were used; `at_random` or `together` is its
+    accuracy without, or with, keeping near-duplicates together, whichever of the two was measured again.
     """
-    crossing, words, both = parted(found.rows, folds), "", (at_random, together) != (None, None)
-    again = at_random if together is None else together
-    at_random, together = (interval["mean"] if one is None and both else one for one in (at_random, together))
-    alike = f"{found.threshold:g} or more alike by {found.features}"
-    if at_random is not None and together is not None and percent(at_random) != percent(together):
-        has_groups = any(one is not None for one in found.table.group)
-        how = "by the given groups alone" if has_groups else "at random"
-        words = (
-            f"{percent(at_random)} % as split {how}, {percent(together)} % with near-duplicates kept together "
-            f"({found.counts['images']} photos at {alike})"
-        )
-        if again is not None and interval["low"] <= again <= interval["high"]:
-            words += "; the folds differ too, and that alone may make such a difference"
-        if crossing:
-            words += "; --group-duplicates keeps them together in all figures"
-    elif crossing:
-        words = (
-            f"{'1 photo was' if crossing == 1 else f'{crossing} photos were'} tested by heads trained on a "
-            f"near-duplicate ({alike}); `evaluate duplicates` lists them, --group-duplicates keeps them together"
-        ) + f" ({percent(interval['mean'])} % either way)" * both
-    return {
-        "features": found.features,
-        "threshold": found.threshold,
-        "images": found.counts["images"],
-        "counts": found.counts,
-        "pairs": found.pairs[:LISTED],
-        "parted": crossing,
-        "accuracy_at_random": at_random,
-        "accuracy_together": together,
-        "words": words,
-    }
+    measured_again = (at_random, together) != (None, None)
+    counts = found.counts
+    record = NearDuplicates(
+        features=found.features,
+        threshold=found.threshold,
+        images=counts.images,
+        counts=counts,
+        pairs=found.pairs[:LISTED],
+        parted=n_split_across_folds(found.rows, folds),
+        accuracy_at_random=interval.mean if at_random is None and measured_again else at_random,
+        accuracy_together=interval.mean if together is None and measured_again else together,
+    )
+    by_groups = any(one is not None for one in found.table.group)
+    return replace(record, words=near_duplicates_in_words(record, interval, by_groups))
 
 
-def measured_both_ways(
+def accuracy_with_and_without_grouping(
     found: Duplicates,
     given: FeatureTable,
     used: FeatureTable,
     made: Sequence[Fold],
-    best: Mapping[str, Any],
-    heads: Sequence[Any],
+    best: ResultRow,
+    head: Any,
     folds: Any,
     division: Mapping[str, int],
     jobs: int | None,
-) -> dict[str, Any]:
-    """`describe_duplicates` with the accuracy of the best features and head the other way too, where it may differ.
+) -> NearDuplicates:
+    """Measure the best pair a second time with (or without) near-duplicates grouped, and describe both.
 
     `given` is the table before near-duplicates were joined, if they were, and `used` the one that `made` divides.
     """
-    how, other = "", given
     if len(set(used.groups)) < len(set(given.groups)):
-        how = "at_random"
-    elif parted(found.rows, made):
-        how, other = "together", group_duplicates(given, found.rows)
-    again = accuracy_again(other, best, heads, folds, division, jobs) if how else None
-    return describe_duplicates(found, made, best["accuracy"], **({how: again} if again is not None else {}))
+        at_random = refit_accuracy(given, best.features, head, folds, division, jobs)
+        return describe_duplicates(found, made, best.accuracy, at_random=at_random)
+    together = None
+    if n_split_across_folds(found.rows, made):
+        grouped = group_duplicates(given, found.rows)
+        together = refit_accuracy(grouped, best.features, head, folds, division, jobs)
+    return describe_duplicates(found, made, best.accuracy, together=together)
 
 
-def accuracy_again(
+def refit_accuracy(
     table: FeatureTable,
-    best: Mapping[str, Any],
-    heads: Sequence[Any],
+    features: str,
+    head: Any,
     folds: Any,
     division: Mapping[str, int],
     jobs: int | None,
 ) -> float | None:
-    """The accuracy of the best features and head on folds of `table` as it is, near-duplicates wherever they fall.
-
-    None for folds that are not ours to divide anew, and where they cannot be made.
-    """
-    from classify.heads.registry import head_name
-
+    """The accuracy of a head on new folds of `table`; None for folds that are not ours, and where none can be made."""
     if not (isinstance(folds, str) and folds == "stratified"):
         return None
-    (head,) = (one for one in heads if head_name(one) == best["head"])
     try:
         made, _ = folds_for(table, **division)
     except UsageError:
         return None
-    again = cross_validate(table, [best["features"]], [head], made, seed=division["seed"], jobs=jobs)
+    again = cross_validate(table, [features], [head], made, seed=division["seed"], jobs=jobs)
     return float((again.label == again.predicted).mean())
 
 
@@ -224,31 +189,13 @@ class Contamination:
 
     def warnings(self) -> list[str]:
         """One sentence with the counts; none when no photo is known."""
-        n_images, n_seen = len(self.seen), int(self.seen.sum())
-        n_near, n_grouped = (0 if one is None else int(one.sum()) for one in (self.near, self.grouped))
         if not self.known.any():
             return []
-        of_all = f" of the {n_images} test photos"
-        parts = []
-        if n_seen:
-            which = "all" if n_seen == n_images else str(n_seen)
-            parts.append(f"{which}{of_all} {_be(n_seen)} in the model's training set")
-        if n_near:
-            parts.append(
-                f"{n_near}{' more' if parts else of_all} "
-                f"{'is a near-duplicate' if n_near == 1 else 'are near-duplicates'} of one of the "
-                f"{self.compared} training photos compared ({THRESHOLD:g} or more alike)"
-            )
-        if n_grouped:
-            parts.append(
-                f"{n_grouped}{' more' if parts else of_all} {'shares' if n_grouped == 1 else 'share'} a group with a "
-                "training photo"
-            )
-        if self.known.all():
-            advice = "nothing here says how it does on new photos"
-        else:
-            advice = "believe the unseen ones"
-        return [f"{' and '.join(filter(None, [', '.join(parts[:-1]), parts[-1]]))}; {advice}"]
+        near, grouped = (0 if one is None else int(one.sum()) for one in (self.near, self.grouped))
+        n_images, seen = len(self.seen), int(self.seen.sum())
+        return [
+            contamination_in_words(n_images, seen, near, grouped, compared=self.compared, threshold=THRESHOLD)
+        ]
 
 
 def find_contamination(
@@ -265,20 +212,8 @@ def find_contamination(
     keeps to tell outliers: all of them, or as many as fit into 8 MiB. A model keeps no groups: those of its training
     photos are known from the rows that trained it in `training` and in `table`.
 
-    Parameters
-    ----------
-    model : Model
-    tested : FeatureTable
-        With the model's features.
-    training : FeatureTable, optional
-        The table that the model was trained on. Only the photos that were in the training set count.
-    table : FeatureTable, optional
-        The table that the tested photos are rows of. Rows whose bytes are known trained the model if it has seen
-        these; the others if the split says so.
-
-    Returns
-    -------
-    Contamination
+    Only the photos of `training` that were in the training set count. Rows of `table`, which the tested photos are
+    rows of, trained the model if it has seen their bytes; where these are unknown, if the split says so.
 
     Raises
     ------
@@ -334,8 +269,8 @@ def _near(model: "Model", tested: FeatureTable, training: FeatureTable | None) -
             return Contamination(seen, None)
     else:
         return Contamination(seen, None)
-    similarity, _ = highest_similarity(tested.vectors[name], vectors)
-    return Contamination(seen, (similarity >= THRESHOLD) & ~seen, len(vectors), photos)
+    _, similarity = most_similar(tested.vectors[name], vectors)
+    return Contamination(seen, (similarity[:, 0] >= THRESHOLD) & ~seen, len(vectors), photos)
 
 
 def trained_on(model: "Model", training: FeatureTable) -> np.ndarray:
@@ -351,7 +286,3 @@ def trained_on(model: "Model", training: FeatureTable) -> np.ndarray:
             "give the table that this model was trained on, or leave --training out",
         )
     return rows
-
-
-def _be(count: int) -> str:
-    return "was" if count == 1 else "were"

@@ -1,16 +1,17 @@
 """Whether the labels can be told from the camera and the file alone: then a network may be reading those."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from classify.folds import Fold
 from classify.rows import NUISANCE
-from evaluate.report.text import percent
+from evaluate.report.sentences import shortcuts_in_words
+from evaluate.results import Shortcuts
 from evaluate.scores import metrics
-from evaluate.scores.crossval import Predictions, cross_validate
-from evaluate.statistics.intervals import grouped_interval
+from evaluate.scores.crossval import cross_validate
+from evaluate.statistics.intervals import Interval, grouped_interval
 from featurize.table import FeatureTable
 from featurize.terminal import log
 
@@ -32,7 +33,7 @@ KINDS = {
 
 def check_shortcuts(
     table: FeatureTable, folds: Sequence[Fold], best: float, *, seed: int = 0, jobs: int | None = None
-) -> dict[str, Any] | None:
+) -> Shortcuts | None:
     """How well size, compression, camera and mean colours alone predict the labels.
 
     Where they do, an accuracy says little about the subject: in several studies of diseases the network had
@@ -50,10 +51,10 @@ def check_shortcuts(
 
     Returns
     -------
-    dict or None
+    Shortcuts or None
         None without the column. Else ``accuracy`` (mean, low, high), ``balanced_accuracy``, ``chance``, ``best``,
-        ``found`` (see `CRITERION`), ``criterion``, and ``words``; where it is found also ``kinds``: the balanced
-        accuracy by each kind of value alone, the strongest first.
+        ``found`` (see ``criterion``), and ``words``; where it is found also ``kinds``: the balanced accuracy by each
+        kind of value alone, the strongest first.
 
     References
     ----------
@@ -65,7 +66,7 @@ def check_shortcuts(
     >>> from classify.folds import make_folds
     >>> quality = np.repeat([[50.0], [95.0]], 10, axis=0)
     >>> table = FeatureTable.from_arrays({"nuisance": quality}, label=["rust"] * 10 + ["well"] * 10)
-    >>> check_shortcuts(table, make_folds(table.label, table.groups), best=0.9, jobs=1)["found"]
+    >>> check_shortcuts(table, make_folds(table.label, table.groups), best=0.9, jobs=1).found
     True
     """
     if NUISANCE not in table.vectors:
@@ -78,26 +79,27 @@ def check_shortcuts(
     testing = np.concatenate([fold.testing for fold in folds])
     _, counts = np.unique(table.label[testing].astype(str), return_counts=True)
     chance = 1 / len(set(table.label))
-    found = balanced - chance >= 0.5 * max(best - chance, 0) and accuracy["low"] > counts.max() / counts.sum()
-    kinds = _by_kind(table, folds, seed, jobs) if found else {}
-    result = {
-        "accuracy": accuracy,
-        "balanced_accuracy": balanced,
-        "chance": chance,
-        "best": best,
-        "found": bool(found),
-        "criterion": CRITERION,
-        "kinds": kinds,
-    }
-    return {**result, "words": _words(result)}
+    beyond_chance = accuracy.low > counts.max() / counts.sum()
+    found = bool(balanced - chance >= 0.5 * max(best - chance, 0) and beyond_chance)
+    result = Shortcuts(
+        accuracy=accuracy,
+        balanced_accuracy=balanced,
+        chance=chance,
+        best=best,
+        found=found,
+        criterion=CRITERION,
+        kinds=_by_kind(table, folds, seed, jobs) if found else {},
+    )
+    return replace(result, words=shortcuts_in_words(result))
 
 
 def _measured(
     table: FeatureTable, folds: Sequence[Fold], seed: int, jobs: int | None
-) -> tuple[dict[str, float], float]:
-    mine: Predictions = cross_validate(table, [NUISANCE], [HEAD], folds, seed=seed, jobs=jobs)
-    right, groups = mine.label == mine.predicted, mine.rows["group"].to_numpy()
-    return grouped_interval(right, groups).to_dict(), metrics.balanced_accuracy(mine.label, mine.predicted)
+) -> tuple[Interval, float]:
+    """Accuracy and balanced accuracy of the forest on the nuisance values."""
+    found = cross_validate(table, [NUISANCE], [HEAD], folds, seed=seed, jobs=jobs)
+    interval = grouped_interval(found.label == found.predicted, found.rows["group"].to_numpy())
+    return interval, metrics.balanced_accuracy(found.label, found.predicted)
 
 
 def _by_kind(table: FeatureTable, folds: Sequence[Fold], seed: int, jobs: int | None) -> dict[str, float]:
@@ -110,17 +112,3 @@ def _by_kind(table: FeatureTable, folds: Sequence[Fold], seed: int, jobs: int | 
             part = FeatureTable(table.ids, {NUISANCE: only})
             found[kind] = _measured(part, folds, seed, jobs)[1]
     return dict(sorted(found.items(), key=lambda item: -item[1]))
-
-
-def _words(result: dict[str, Any]) -> str:
-    measured = (
-        f"camera, file and mean colours alone (nuisance) predict the labels with a balanced accuracy of "
-        f"{percent(result['balanced_accuracy'])} %, where chance is {percent(result['chance'])} %"
-    )
-    if not result["found"]:
-        return f"{measured} and the best features reach {percent(result['best'])} %"
-    most = ""
-    if result["kinds"]:
-        kind, alone = next(iter(result["kinds"].items()))
-        most = f", {kind} alone with {percent(alone)} %"
-    return f"{measured}{most}: the heads may be reading these and not the subject"

@@ -1,83 +1,198 @@
-"""Sections that are drawn: accuracies with their intervals, and whether confidence is honest."""
+"""Every drawing: accuracies with their intervals, reliability, the learning curve.
 
+The `draw_…` functions make matplotlib figures, for a paper as they are (``figure.savefig("curve.pdf")``); `as_svg`
+puts one into a page, in the page's own font and colours, light or dark.
+"""
+
+import io
+import logging
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+import re
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from evaluate.report.sentences import percent
+from evaluate.results import CurveMeasurements, CurveRecord, ResultRow
+from evaluate.scores.metrics import ReliabilityBin
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DRAWN_ROWS = 30
-SIDE, MARGIN, STRIP = 300, 42, 56
+NAME_LENGTH = 40
+# What the light page has; in a page they become its variables, which know the dark one too.
+ACCENT, SOFT, LINE, PAPER = "#0a6a62", "#566164", "#dfe1db", "#fcfcfa"
+VARIABLES = {ACCENT: "var(--accent)", SOFT: "var(--soft)", LINE: "var(--line)", PAPER: "var(--paper)"}
+PARTS = ("measured", "guess", "law", "interval", "ideal", "photos")  # what can be told apart in the page
 
 
-def round_down(share: float) -> float:
+def draw_accuracies(results: Sequence[ResultRow]) -> "Figure":
+    """The best 30 pairs of features and head, best first: a dot for the accuracy and a bar for its interval."""
+    rows = results[:DRAWN_ROWS]
+    low = _round_down(min(row.accuracy.low for row in results))
+    height = 0.3 + 0.3 * len(rows)
+    figure, axes = _empty(7.6, height, (0.4, 0.3 / height, 0.4, 1 - 0.3 / height))
+    for place, row in enumerate(rows):
+        accuracy = row.accuracy
+        axes.plot(
+            [accuracy.low, accuracy.high], [place] * 2, color=ACCENT, lw=2, gid="interval", clip_on=False
+        )
+        axes.plot(accuracy.mean, place, "o", color=ACCENT, ms=7, mec=PAPER, gid="measured", clip_on=False)
+        text = {"va": "center", "color": SOFT, "parse_math": False}
+        shown = row.name if len(row.name) <= NAME_LENGTH else f"{row.name[:NAME_LENGTH]}…"
+        _beside(axes, -0.98, place, shown, ha="left", **text)
+        ends = f"{percent(accuracy.low)}–{percent(accuracy.high)}"
+        _beside(axes, 1.06, place, f"{percent(accuracy.mean)}  {ends}", ha="left", **text)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_yticks([])
+    _shares(axes.xaxis, low, 0.2 if low < 0.4 else 0.1, "")
+    axes.set_xlim(low, 1)
+    return figure
+
+
+def draw_reliability(bins: Sequence[ReliabilityBin]) -> "Figure":
+    """Confidence against accuracy by bin, and below how many photos each holds."""
+    figure, axes = _empty(3.4, 4.1, (0.14, 0.3, 0.82, 0.66))
+    most = max(one.images for one in bins)
+    axes.plot([0, 1], [0, 1], color=SOFT, lw=1, ls=(0, (5, 4)), gid="ideal", clip_on=False)
+    for one in bins:
+        # The area tells how many photos stand behind a dot.
+        size = 5 + 13 * math.sqrt(one.images / most)
+        axes.plot(
+            one.confidence, one.accuracy, "o", color=ACCENT, ms=size, mec=PAPER, gid="measured", clip_on=False
+        )
+    axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="right %")
+    _shares(axes.yaxis, 0, 0.2, "")
+    axes.set_xticks([])
+    below = figure.add_axes((0.14, 0.12, 0.82, 0.14))
+    _plain(below)
+    for one in bins:
+        bar = (one.high - one.low) * 0.9
+        below.bar(
+            (one.low + one.high) / 2, one.images, bar, color=ACCENT, alpha=0.4, clip_on=False, gid="photos"
+        )
+    below.set(xlim=(0, 1), ylim=(0, most), yticks=[], xlabel="confidence %; bars: photos")
+    _shares(below.xaxis, 0, 0.2, "", grid=False)
+    return figure
+
+
+def draw_curve(found: CurveMeasurements | CurveRecord) -> "Figure":
+    """Accuracy against images per label: what was measured, the fitted law, and the guesses beyond."""
+    points, guesses = found.points, found.guesses
+    sizes = [point.images_per_label for point in points] + [guess.images_per_label for guess in guesses]
+    bottom = _round_down(max(0, min([p.accuracy.low for p in points] + [g.low for g in guesses])))
+    figure, axes = _empty(7.2, 3.4, (0.08, 0.16, 0.89, 0.8))
+    axes.set_xscale("log")
+    if found.fit:
+        steps = [sizes[0] * (sizes[-1] / sizes[0]) ** (step / 60) for step in range(61)]
+        law = [min(1.0, max(bottom, found.fit.at(size))) for size in steps]
+        axes.plot(steps, law, color=SOFT, lw=1.2, ls=(0, (5, 4)), gid="law", clip_on=False)
+    for point in points:
+        accuracy, size = point.accuracy, point.images_per_label
+        axes.plot(
+            [size] * 2, [accuracy.low, accuracy.high], color=ACCENT, lw=2, gid="interval", clip_on=False
+        )
+        axes.plot(size, accuracy.mean, "o", color=ACCENT, ms=7, mec=PAPER, gid="measured", clip_on=False)
+    for guess in guesses:
+        size = guess.images_per_label
+        axes.plot(
+            [size] * 2, [guess.low, guess.high], color=SOFT, lw=1.5, ls=":", gid="interval", clip_on=False
+        )
+        axes.plot(size, guess.accuracy, "o", color=PAPER, ms=7, mec=SOFT, mew=2, gid="guess", clip_on=False)
+    axes.set(ylim=(bottom, 1), xlabel="images per label")
+    axes.set_xlim(sizes[0] * 0.97, max(sizes[-1], sizes[0] + 1) * 1.03)
+    axes.set_xticks(sizes, map(str, sizes))
+    axes.set_xticks([], minor=True)
+    _shares(axes.yaxis, bottom, 0.1, " %")
+    return figure
+
+
+def as_svg(figure: "Figure", name: str, label: str) -> str:
+    """The figure as an element of a page.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    name : str
+        A class of the element, and what its ids begin from; another one for each figure of a page.
+    label : str
+        What it shows, for who cannot see it.
+    """
+    import matplotlib
+    from markupsafe import escape
+
+    stream = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    quiet = logging.getLogger("matplotlib")
+    before = quiet.level
+    quiet.setLevel(logging.ERROR)  # that fonts lack a letter of a name is no matter: the page has its own
+    try:
+        with (
+            warnings.catch_warnings(),
+            matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none", "path.simplify": False}),
+        ):
+            warnings.simplefilter("ignore")
+            figure.savefig(stream, format="svg", transparent=True, metadata=nothing)
+    finally:
+        quiet.setLevel(before)
+    drawn = stream.getvalue()
+    (box,) = re.findall(r'viewBox="[^"]*"', drawn)
+    drawn = drawn[drawn.index("<g") : drawn.rindex("</svg>")]
+    drawn = re.sub(r"<style.*?</style>|<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
+    referred = set(re.findall(r'href="#([^"]*)"', drawn))
+
+    def of_the_page(tag: re.Match[str]) -> str:
+        text = re.sub(r"font(?:-family)?: [^;\"]*;? ?", _font_size, tag[0])
+        text = re.sub(r' id="([^"]*)"', lambda one: one[0] if one[1] in referred else _part(one[1]), text)
+        return re.sub("|".join(VARIABLES), lambda one: VARIABLES[one[0]], text)
+
+    drawn = re.sub(r"<[^>]*>", of_the_page, drawn)  # tags alone, never text: names of features are in there
+    return f'<svg class="chart {name}" {box} role="img" aria-label="{escape(label)}">\n{drawn}</svg>'
+
+
+def _font_size(font: re.Match[str]) -> str:
+    """``font: 10px 'DejaVu Sans'`` without the family."""
+    size = re.search(r"[\d.]+px", font[0])
+    return f"font-size: {size[0]}; " if size else ""
+
+
+def _part(identity: str) -> str:
+    return f' class="{identity}"' if identity in PARTS else ""
+
+
+def _empty(width: float, height: float, place: tuple[float, float, float, float]) -> tuple["Figure", Any]:
+    """A figure in inches, and its axes without a frame."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_axes(place)
+    _plain(axes)
+    return figure, axes
+
+
+def _plain(axes: Any) -> None:
+    axes.patch.set_visible(False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0, labelcolor=SOFT, labelsize=9)
+    axes.xaxis.label.set(color=SOFT, size=9)
+    axes.yaxis.label.set(color=SOFT, size=9)
+    axes.set_axisbelow(True)
+
+
+def _beside(axes: Any, x: float, y: float, text: str, **how: Any) -> None:
+    """Text at a height of the data, left or right of the axes."""
+    axes.text(x, y, text, size=9, transform=axes.get_yaxis_transform(), clip_on=False, **how)
+
+
+def _shares(axis: Any, low: float, step: float, unit: str, grid: bool = True) -> None:
+    """Marks at whole per cents from `low` to 1."""
+    marks = [low + step * n for n in range(round((1 - low) / step) + 1) if low + step * n <= 1.001]
+    axis.set_ticks(marks, [f"{100 * mark:.0f}{unit}" for mark in marks])
+    for line in axis.get_gridlines():
+        line.set(visible=grid, color=LINE, linewidth=0.8, clip_on=False)
+
+
+def _round_down(share: float) -> float:
     """To a whole ten per cent, below 100 %: the scale starts there, and says so."""
     return min(0.9, math.floor(10 * share) / 10)
-
-
-# -- The page of a learning curve: the drawing, the numbers, and what is a guess -------------------------
-
-WIDTH, HEIGHT, CURVE_MARGIN, TOP = 640, 300, 44, 12
-STEPS = 60
-NAMED_LABELS = 10
-
-
-def drawing(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Where the dots, whiskers, axis marks and the dashed guess lie, in the units of the drawing."""
-    points, guesses = found["points"], found["guesses"]
-    sizes = [point["images_per_label"] for point in points] + [g["images_per_label"] for g in guesses]
-    lowest = min([point["accuracy"]["low"] for point in points] + [guess["low"] for guess in guesses])
-    bottom = min(0.9, max(0, math.floor(10 * lowest) / 10))
-    low, high = math.log(sizes[0]), max(math.log(sizes[-1]), math.log(sizes[0]) + 1e-9)
-
-    def x(size: float) -> float:
-        return CURVE_MARGIN + (WIDTH - 2 * CURVE_MARGIN) * (math.log(size) - low) / (high - low)
-
-    def y(share: float) -> float:
-        return HEIGHT - CURVE_MARGIN - (HEIGHT - CURVE_MARGIN - TOP) * (share - bottom) / (1 - bottom)
-
-    return {
-        "width": WIDTH,
-        "height": HEIGHT,
-        "left": CURVE_MARGIN,
-        "right": WIDTH - CURVE_MARGIN,
-        "bottom": HEIGHT - CURVE_MARGIN,
-        "dots": [
-            {
-                "x": x(point["images_per_label"]),
-                "y": y(point["accuracy"]["mean"]),
-                "low": y(point["accuracy"]["low"]),
-                "high": y(point["accuracy"]["high"]),
-            }
-            for point in points
-        ],
-        "guesses": [
-            {
-                "x": x(guess["images_per_label"]),
-                "y": y(guess["accuracy"]),
-                "low": y(guess["low"]),
-                "high": y(guess["high"]),
-            }
-            for guess in guesses
-        ],
-        "line": _line(found, sizes, x, y, bottom) if found["fit"] else "",
-        "sizes": [{"x": x(size), "text": size} for size in sizes],
-        "shares": [
-            {"y": y(tenth / 10), "text": f"{10 * tenth} %"} for tenth in range(round(10 * bottom), 11)
-        ],
-    }
-
-
-def _line(
-    found: Mapping[str, Any],
-    sizes: list[int],
-    x: Callable[[float], float],
-    y: Callable[[float], float],
-    bottom: float,
-) -> str:
-    """The fitted curve as the points of a polyline."""
-    fit = found["fit"]
-    marks = []
-    for step in range(STEPS + 1):
-        size = sizes[0] * (sizes[-1] / sizes[0]) ** (step / STEPS)
-        share = fit["limit"] - fit["scale"] * size ** -fit["rate"]
-        marks.append(f"{x(size):.1f},{y(min(1.0, max(bottom, share))):.1f}")
-    return " ".join(marks)

@@ -1,72 +1,67 @@
-"""The report for people: one self-contained HTML file, from a comparison, a test, or duplicates.
+"""The report for people: one self-contained HTML file, from a comparison, a test, a learning curve, or duplicates.
 
 A report is a list of titled sections (`evaluate.report.sections`); each names the template that shows it.
-To add a section: a builder there, and a template here.
+To add a section: a builder there, and a template in ``templates``.
 """
 
-import base64
-import hashlib
 import re
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
-from evaluate.report.photos import Photos
+from evaluate.report.methods import as_json
 from evaluate.report.sections import page_of
-from evaluate.report.text import percent
+from evaluate.report.sentences import percent
+from evaluate.report.text import as_text
+from evaluate.results import Result
+from featurize.pages import Thumbnails, page_templates, render_page
 
-if TYPE_CHECKING:
-    from evaluate.checks.duplicates import Duplicates
-    from evaluate.studies.compare import Comparison
-    from evaluate.studies.curve import LearningCurve
-    from evaluate.studies.testing import TestResult
-
-__all__ = ["render", "write_report"]
+TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(
-    result: "Comparison | TestResult | Duplicates | LearningCurve", images: str | Path | None = None
-) -> str:
-    """The report as HTML text.
+class Reported:
+    """What the public results can do: each is a record of `evaluate.results`, and this."""
+
+    def __str__(self) -> str:
+        """What the command prints."""
+        return as_text(cast(Result, self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but tables and predictions, ready for JSON; ``format_version`` 1."""
+        return as_json(cast(Result, self))
+
+    def to_html(self, images: str | Path | None = None) -> str:
+        """The report, one self-contained page; `images` is the folder of the photos, when they have moved."""
+        return render(cast(Result, self), images)
+
+
+def render(result: Result, images: str | Path | None = None) -> str:
+    """The report as HTML text: a page that loads nothing, runs no script but its own, and escapes what it shows.
+
+    `images` is the folder that holds the photos, when they are not where the table says. A photo that is not found
+    costs its thumbnail, never the report.
+    """
+    page = page_of(result, Thumbnails(result.table, images))
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    content = {"figures": page.figures, "sections": page.sections}
+    return render_page(_templates(), "report.html", page.title, page.subtitle, script, **content)
+
+
+def write_report(result: Result, path: str | Path, images: str | Path | None = None) -> None:
+    """Write the report of a result to `path`, whole or not at all.
 
     Parameters
     ----------
-    result : Comparison, TestResult, Duplicates or LearningCurve
+    result : Comparison, TestResult, LearningCurve or Duplicates
+    path : path
     images : path, optional
-        The folder that holds the photos, when they are not where the table says. A photo that is not found
-        costs its thumbnail, never the report.
-
-    Returns
-    -------
-    str
-        A page that loads nothing from anywhere, runs no script but its own, and escapes what it shows.
+        The folder that holds the photos, when they are not where the table says.
     """
-    photos = Photos(result.table, images)
-    script = (Path(__file__).parent / "templates" / "report.js").read_text(encoding="utf-8")
-    return (
-        _templates()
-        .get_template("page.html")
-        .render(page=page_of(result, photos), script=_trusted(script), script_digest=_digest(script))
-    )
-
-
-def write_report(
-    result: "Comparison | TestResult | Duplicates | LearningCurve",
-    path: str | Path,
-    images: str | Path | None = None,
-) -> None:
-    """Write `render`'s page to `path`, whole or not at all."""
     from featurize.files import whole_file
 
     page = render(result, images)
     with whole_file(path) as partial:
         partial.write_text(page, encoding="utf-8", errors="replace")
-
-
-def _trusted(script: str) -> Any:
-    from markupsafe import Markup
-
-    return Markup(script)
 
 
 def _breakable(name: str) -> Any:
@@ -79,22 +74,9 @@ def _breakable(name: str) -> Any:
     )
 
 
-def _digest(script: str) -> str:
-    """How a Content-Security-Policy names the only script that may run."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-
-
 @cache
 def _templates() -> Any:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_templates(TEMPLATES)
     environment.filters["percent"] = percent
     environment.filters["breakable"] = _breakable
     return environment

@@ -4,12 +4,25 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evaluate.report.text import interval_in_words, percent
+from evaluate.report.sentences import agree, count, interval_in_words, known_in_words, listed, percent
+from evaluate.results import (
+    FORMAT_VERSION,
+    ComparisonRecord,
+    CurveRecord,
+    DataFacts,
+    DuplicatesRecord,
+    Features,
+    FoldFacts,
+    Result,
+    TestRecord,
+    versions,
+)
+from evaluate.scores.record import plain
 from evaluate.statistics.differences import BAYES_METHOD, COUNTED_METHOD, FAMILY_METHOD, MCNEMAR_METHOD
-from evaluate.statistics.intervals import COMPARISON_METHOD, INTERVAL_METHOD
+from evaluate.statistics.intervals import COMPARISON_METHOD, INTERVAL_METHOD, TEST_INTERVAL_METHOD
+from evaluate.statistics.power_law import METHOD as CURVE_METHOD
 
-# -- How the numbers of a comparison came about, one phrase each: over several folds, and where there is only one ---
-
+# How the numbers of a comparison came about, one phrase each: over several folds, and where there is only one.
 SEVERAL_FOLDS = {
     "interval": INTERVAL_METHOD,
     "comparison": COMPARISON_METHOD,
@@ -43,9 +56,7 @@ ONE_FOLD = {
     ),
 }
 
-
-# -- The works that a methods paragraph cites, by the words that cite them -------------------------------
-
+# The works that a paragraph cites, by the words that cite them.
 REFERENCES = {
     "Bonett and Price 2012": "D. G. Bonett and R. M. Price, Adjusted Wald confidence interval for a difference of "
     "binomial proportions based on paired data, Journal of Educational and Behavioral Statistics 37, 479-488 (2012), "
@@ -103,6 +114,64 @@ FAMILIES = {
 }
 
 
+LABELS_NAMED = 12
+DIGEST_SHOWN = 12
+TUNED = " tuned"  # how `classify.heads.tuning.TunedHead` calls itself
+
+
+def as_json(found: Result) -> dict[str, Any]:
+    """What ``to_dict`` of a result gives: everything but tables and predictions, ready for JSON."""
+    content: dict[str, Any] = {"format_version": FORMAT_VERSION, "kind": found.kind}
+    keys: tuple[str, ...]
+    if isinstance(found, ComparisonRecord):
+        keys = ("results", "comparisons", "best", "warnings", "data", "features", "folds", "duplicates")
+        content |= {key: getattr(found, key) for key in (*keys, "shortcuts", "learning_curve")}
+        content |= {"methods": statistical_methods(found), "seed": found.seed}
+    elif isinstance(found, CurveRecord):
+        keys = ("model", "points", "fit", "guesses", "gains", "warnings", "data", "features", "folds")
+        content |= {key: getattr(found, key) for key in keys}
+        content |= {"methods": statistical_methods(found), "seed": found.seed}
+    elif isinstance(found, TestRecord):
+        content |= {**found.scores, **found.details}
+        content |= {key: getattr(found, key) for key in ("warnings", "data", "features", "model")}
+        content["methods"] = statistical_methods(found)
+    else:
+        content |= {key: getattr(found, key) for key in ("features", "threshold", "exact", "images")}
+        content |= {"counts": found.counts, "pairs": found.pairs}
+        content |= {"data": found.data, "described": found.described}
+    content |= {"versions": versions(), "command": found.command}
+    return plain(content | {"methods_paragraph": methods_paragraph(found)})
+
+
+def features_of(found: Result) -> Features:
+    """How the vectors behind a result were made."""
+    return found.described if isinstance(found, DuplicatesRecord) else found.features
+
+
+def statistical_methods(found: Result) -> dict[str, str]:
+    """How intervals, differences and guesses were computed, one phrase each, by what they are of."""
+    if isinstance(found, ComparisonRecord):
+        methods = dict(ONE_FOLD if found.folds.one else SEVERAL_FOLDS)
+        if found.shortcuts:
+            methods["shortcuts"] = found.shortcuts.criterion
+        return methods | ({"curve": CURVE_METHOD} if found.learning_curve else {})
+    if isinstance(found, CurveRecord):
+        return {"interval": INTERVAL_METHOD, "curve": CURVE_METHOD}
+    return {"interval": TEST_INTERVAL_METHOD} if isinstance(found, TestRecord) else {}
+
+
+def methods_paragraph(found: Result) -> dict[str, Any]:
+    """The ``text``, which says nothing that is not in the result, and the ``references`` that it cites."""
+    if isinstance(found, ComparisonRecord):
+        told = _comparison(found)
+    elif isinstance(found, TestRecord):
+        told = _test(found)
+    else:
+        told = _curve(found) if isinstance(found, CurveRecord) else _duplicates(found)
+    text = " ".join([*_photos(found.data), *_features(features_of(found)), *told, _software()])
+    return {"text": text, "references": cited_in(text)}
+
+
 def citation_of(family: str) -> str | None:
     """Who is cited for a family of extractors; None where nobody is known here.
 
@@ -129,71 +198,38 @@ def cited_in(text: str) -> list[str]:
     return [reference for _, reference in sorted(found)]
 
 
-LABELS_NAMED = 12
-DIGEST_SHOWN = 12
-TUNED = " tuned"  # how `classify.tuned.TunedHead` calls itself
-
-
-def with_methods_paragraph(content: dict[str, Any]) -> dict[str, Any]:
-    """`content`, what a result's ``to_dict`` holds, and ``methods_paragraph``: ``text`` and ``references``.
-
-    Parameters
-    ----------
-    content : dict
-        Of the kind ``comparison``, ``test``, ``curve`` or ``duplicates``. The paragraph says nothing that is not in it.
-
-    Returns
-    -------
-    dict
-    """
-    tell = {
-        "comparison": _comparison,
-        "test": _test,
-        "curve": _curve,
-        "duplicates": _duplicates,
-    }[content["kind"]]
-    sentences = [*_photos(content["data"]), *_features(content), *tell(content), *_software(content)]
-    text = " ".join(sentences)
-    return {**content, "methods_paragraph": {"text": text, "references": cited_in(text)}}
-
-
-def _photos(data: Mapping[str, Any]) -> list[str]:
-    counts = [f"{name} {count}" for name, count in data["labels"].items()]
-    named = ", ".join(counts[:LABELS_NAMED]) + (
-        f" and {len(counts) - LABELS_NAMED} more" if len(counts) > LABELS_NAMED else ""
-    )
+def _photos(data: DataFacts) -> list[str]:
+    counts = [f"{name} {n}" for name, n in data.labels.items()]
+    more = f" and {len(counts) - LABELS_NAMED} more" if len(counts) > LABELS_NAMED else ""
+    labels = f" with {count(len(counts), 'label', ',')} ({', '.join(counts[:LABELS_NAMED])}{more})"
     sentences = [
-        f"The data are {_count(data['images'], 'photo')}"
-        + (f" with {_count(len(counts), 'label')} ({named})" if counts else "")
-        + f"; SHA-256 of names, labels and vectors {data['digest'][:DIGEST_SHOWN]}."
+        f"The data are {count(data.images, 'photo', ',')}{labels if counts else ''}; SHA-256 of names, labels and "
+        f"vectors {data.digest[:DIGEST_SHOWN]}."
     ]
-    if data["distorted"]:
-        sentences.append(f"{data['distorted']} distorted copies of photos were used in training only.")
+    if data.distorted:
+        sentences.append(f"{data.distorted} distorted copies of photos were used in training only.")
     return sentences
 
 
-def _groups(data: Mapping[str, Any]) -> list[str]:
-    if data["groups"] == data["images"]:
+def _groups(data: DataFacts) -> list[str]:
+    if data.groups == data.images:
         return []
     return [
-        f"Identical photos, and photos declared to belong together, make {data['groups']} groups of the "
-        f"{data['images']}; no group was on both sides of a division."
+        f"Identical photos, and photos declared to belong together, make {data.groups} groups of the "
+        f"{data.images}; no group was on both sides of a division."
     ]
 
 
-def _features(content: Mapping[str, Any]) -> list[str]:
-    described = content["described"] if content["kind"] == "duplicates" else content["features"]
-    if not described:
-        return []
-    return [f"Each photo was described once by {_listed([_feature(item) for item in described.items()])}."]
+def _features(features: Features) -> list[str]:
+    described = listed([_feature(name, entry) for name, entry in features.items()])
+    return [f"Each photo was described once by {described}."] if features else []
 
 
-def _feature(item: tuple[str, Mapping[str, Any] | None]) -> str:
-    name, entry = item
+def _feature(name: str, entry: Mapping[str, Any] | None) -> str:
     if not entry:
         return f"{name} (origin not recorded)"
     width, family, weights = entry.get("width"), str(entry.get("family") or ""), entry.get("weights") or {}
-    facts = [_count(int(width), "number")] if width else []
+    facts = [count(int(width), "number", ",")] if width else []
     if weights.get("source") == "random":
         facts.append(f"an untrained network with random weights, seed {weights.get('seed')}")
     elif weights.get("sha256"):
@@ -207,127 +243,95 @@ def _feature(item: tuple[str, Mapping[str, Any] | None]) -> str:
     return f"{name} ({'; '.join([*facts, *filter(None, [citation_of(family)])])})"
 
 
-def _comparison(content: Mapping[str, Any]) -> list[str]:
-    results, folds, methods = content["results"], content["folds"], content["methods"]
-    best = results[0]
-    heads = list(dict.fromkeys(row["head"] for row in results))
-    sets = list(dict.fromkeys(row["features"] for row in results))
+def _comparison(found: ComparisonRecord) -> list[str]:
+    methods, best = statistical_methods(found), found.results[0]
+    heads = list(dict.fromkeys(row.head for row in found.results))
+    sets = list(dict.fromkeys(row.features for row in found.results))
+    tested = found.folds.tested
     sentences = [
-        f"On {_listed(sets)} the {'head' if len(heads) == 1 else 'heads'} {_heads(heads)} "
-        f"{'was' if len(heads) == 1 else 'were'} trained and tested {_divided(folds)} "
-        f"({folds['method']}; seed {content['seed']}), the same for all; "
-        f"{_count(folds['tested'], 'photo')} {'was' if folds['tested'] == 1 else 'were'} tested, by heads not "
-        "trained on them.",
-        *_groups(content["data"]),
+        f"On {listed(sets)} the {agree(len(heads), 'head', 'heads')} {_heads(heads)} "
+        f"{agree(len(heads), 'was', 'were')} trained and tested {_divided(found.folds)} "
+        f"({found.folds.method}; seed {found.seed}), the same for all; {count(tested, 'photo', ',')} "
+        f"{agree(tested, 'was', 'were')} tested, by heads not trained on them.",
+        *_groups(found.data),
         *_scaling(heads),
     ]
-    if any(row["tuned"] for row in results):
+    if any(row.tuned for row in found.results):
         sentences.append("The parameters of the heads were searched anew within each training side.")
     sentences += [
-        f"Best was {best['head']} on {best['features']}, with {interval_in_words(best['accuracy'])} right, "
-        f"macro F1 {percent(best['macro_f1'])} % and log loss {best['log_loss']:.3f}.",
+        f"Best was {best.name}, with {interval_in_words(best.accuracy)} right, "
+        f"macro F1 {percent(best.macro_f1)} % and log loss {best.log_loss:.3f}.",
         f"Intervals: {methods['interval']}.",
     ]
-    if content["comparisons"]:
-        told = [
-            methods[name] for name in ("comparison", "family", "probability", "mcnemar") if name in methods
-        ]
+    if found.comparisons:
+        told = [methods[name] for name in ("comparison", "family", "probability", "mcnemar")]
         sentences.append(f"Differences: {'; '.join(told)}.")
-    curve = content.get("learning_curve")
-    if curve:
-        sizes = [str(point["images_per_label"]) for point in curve["points"]]
+    if found.learning_curve:
+        sizes = [str(point.images_per_label) for point in found.learning_curve.points]
         sentences.append(
-            f"The best pair was trained anew with {_listed(sizes)} images per label on average. "
+            f"The best pair was trained anew with {listed(sizes)} images per label on average. "
             f"Curve: {methods['curve']}."
         )
     return sentences
 
 
-def _test(content: Mapping[str, Any]) -> list[str]:
-    model = content["model"]
+def _test(found: TestRecord) -> list[str]:
+    model, scores = found.model, found.scores
     sentences = [
-        f"The model, {_heads([model['head']])} on {model['features']}, is right on "
-        f"{interval_in_words(content['accuracy_interval'])} of them, with macro F1 {percent(content['macro_f1'])} % "
-        f"and log loss {content['log_loss']:.3f}.",
-        f"Interval: {content['methods']['interval']}.",
+        f"The model, {_heads([model.head])} on {model.features}, is right on "
+        f"{interval_in_words(scores.accuracy_interval)} of them, with macro F1 {percent(scores.macro_f1)} % "
+        f"and log loss {scores.log_loss:.3f}.",
+        f"Interval: {statistical_methods(found)['interval']}.",
     ]
-    if content["unseen"]:
-        sentences.append(
-            f"{known_in_words(content)}; on the {content['unseen']['images']} that it did not know it is right on "
-            f"{interval_in_words(content['unseen']['accuracy_interval'])}."
+    if scores.unseen:
+        known = (
+            f"{known_in_words(scores)}; on the {scores.unseen.images} that it did not know it is right on "
         )
-    elif content["seen"] or content["near"] or content["grouped"]:
-        others = ", or others of their groups," if content["grouped"] else ""
-        sentences.append(f"All of the photos, or nearly the same ones,{others} were in its training set.")
-    elif content["comparable"]:
-        those = "" if content["comparable"] == content["data"]["images"] else "whose bytes are known "
-        sentences.append(f"None of the photos {those}was in its training set.")
+        return [*sentences, f"{known}{interval_in_words(scores.unseen.accuracy_interval)}."]
+    if scores.seen or scores.near or scores.grouped:
+        others = ", or others of their groups," if scores.grouped else ""
+        known = f"All of the photos, or nearly the same ones,{others} were in its training set."
+    elif scores.comparable:
+        those = "" if scores.comparable == found.data.images else "whose bytes are known "
+        known = f"None of the photos {those}was in its training set."
     else:
-        sentences.append("Whether any of the photos was in its training set is not known.")
-    return sentences
+        known = "Whether any of the photos was in its training set is not known."
+    return [*sentences, known]
 
 
-def _curve(content: Mapping[str, Any]) -> list[str]:
-    model, folds, methods = content["model"], content["folds"], content["methods"]
-    sizes = [str(point["images_per_label"]) for point in content["points"]]
+def _curve(found: CurveRecord) -> list[str]:
+    model, folds, methods = found.model, found.folds, statistical_methods(found)
+    sizes = [str(point.images_per_label) for point in found.points]
     return [
-        f"The head {_heads([model['head']])} was trained on {model['features']} with {_listed(sizes)} images per label "
-        f"on average and tested {_divided(folds)} ({folds['method']}; seed {content['seed']}), the same for all sizes.",
-        *_groups(content["data"]),
-        *_scaling([model["head"]]),
+        f"The head {_heads([model.head])} was trained on {model.features} with {listed(sizes)} images per label "
+        f"on average and tested {_divided(folds)} ({folds.method}; seed {found.seed}), the same for all sizes.",
+        *_groups(found.data),
+        *_scaling([model.head]),
         f"Intervals: {methods['interval']}.",
         f"Curve: {methods['curve']}.",
     ]
 
 
-def _divided(folds: Mapping[str, Any]) -> str:
-    if folds["cv"] == 1:
-        return "on one division"
-    again = f", divided {folds['repeats']} times" if folds["repeats"] > 1 else ""
-    return f"by cross-validation with {_count(folds['cv'], 'fold')}{again}"
-
-
-def known_in_words(found: Mapping[str, Any]) -> str:
-    """Which of the tested photos a model knew: ``3 of them were in its training set, and 2 nearly``.
-
-    >>> known_in_words({"seen": 0, "near": 1, "grouped": None})
-    '1 of them is nearly the same as one of its training set'
-    """
-    seen, near, grouped = found["seen"], found["near"] or 0, found["grouped"] or 0
-    parts = [f"{seen} of them {'was' if seen == 1 else 'were'} in its training set"] if seen else []
-    if near:
-        be = "is" if near == 1 else "are"
-        parts.append(
-            f"{near} nearly" if parts else f"{near} of them {be} nearly the same as one of its training set"
-        )
-    if grouped:
-        share = "shares" if grouped == 1 else "share"
-        parts.append(
-            f"{grouped}{'' if parts else ' of them'} {share} a group with a photo of its training set"
-        )
-    return ", and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
-
-
-def _duplicates(content: Mapping[str, Any]) -> list[str]:
-    how = (
-        "all pairs were compared"
-        if content["exact"]
-        else "pairs in the same neighbourhood were compared, not all"
-    )
-    counts = content["counts"]
-    photos = _count(content["images"], "photo")
-    if not content["features"]:
-        return [
-            f"Duplicates were searched among {photos} by their bytes (SHA-256) alone.",
-            f"Found were {_count(counts['identical'], 'byte-identical pair')}, {counts['conflict']} of them with "
-            "conflicting labels.",
-        ]
+def _duplicates(found: DuplicatesRecord) -> list[str]:
+    counts, photos = found.counts, count(found.images, "photo", ",")
+    identical = count(counts.identical, "byte-identical pair", ",")
+    conflicts = f", {counts.conflict} of them with conflicting labels."
+    searched = f"Duplicates were searched among {photos} by their bytes (SHA-256)"
+    if not found.features:
+        return [f"{searched} alone.", f"Found were {identical}{conflicts}"]
+    same = "pairs in the same neighbourhood were compared, not all"
+    how = "all pairs were compared" if found.exact else same
     return [
-        f"Duplicates were searched among {photos} by their bytes (SHA-256) and by "
-        f"the cosine similarity of {content['features']}, {content['threshold']:g} or more ({how}).",
-        f"Found were {_count(counts['identical'], 'byte-identical pair')} and "
-        f"{_count(counts['near'], 'near-identical pair')}, {counts['conflict']} of them with conflicting labels.",
+        f"{searched} and by the cosine similarity of {found.features}, {found.threshold:g} or more ({how}).",
+        f"Found were {identical} and {count(counts.near, 'near-identical pair', ',')}{conflicts}",
     ]
+
+
+def _divided(folds: FoldFacts) -> str:
+    if folds.cv == 1:
+        return "on one division"
+    again = f", divided {folds.repeats} times" if folds.repeats > 1 else ""
+    return f"by cross-validation with {count(folds.cv, 'fold', ',')}{again}"
 
 
 def _heads(heads: Sequence[str]) -> str:
@@ -344,14 +348,14 @@ def _heads(heads: Sequence[str]) -> str:
         params = {} if head.endswith(TUNED) else {**registered.defaults, **parse_head(head)[1]}
         settings = [f"{key}={value}" for key, value in params.items()]
         told.append(f"{head} ({', '.join([registered.summary, *settings])})")
-    return _listed(told)
+    return listed(told)
 
 
 def _scaling(heads: Sequence[str]) -> list[str]:
     registered = [head for head in heads if _registered(head)]
     if not registered:
         return []
-    which = "Before each head" if len(registered) == len(heads) else f"Before {_listed(registered)}"
+    which = "Before each head" if len(registered) == len(heads) else f"Before {listed(registered)}"
     return [
         f"{which} every block of features was centred and scaled on the training side alone (signed square root and "
         "one factor for wide non-negative blocks, standard deviation for the others)."
@@ -365,21 +369,12 @@ def _registered(head: str) -> Any:
     return HEADS.get(head.removesuffix(TUNED).partition(":")[0])
 
 
-def _software(content: Mapping[str, Any]) -> list[str]:
-    found = content["versions"]
-    named = ", ".join(
-        f"{name} {number}" for name, number in found.items() if name not in ("bottlehead", "scikit-learn")
+def _software() -> str:
+    found = versions()
+    others = ", ".join(
+        f"{name} {v}" for name, v in found.items() if name not in ("bottlehead", "scikit-learn")
     )
-    return [
+    return (
         f"The work was done with bottlehead {found['bottlehead']} and scikit-learn {found['scikit-learn']} "
-        f"(Pedregosa et al. 2011); {named}."
-    ]
-
-
-def _listed(words: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+        f"(Pedregosa et al. 2011); {others}."
+    )

@@ -1,41 +1,78 @@
 """What the report says: a comparison, a test, a curve or duplicates as titled sections, each with its template."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from classify.rows import NUISANCE
-from evaluate.report.figures import DRAWN_ROWS, MARGIN, NAMED_LABELS, SIDE, STRIP, drawing, round_down
-from evaluate.report.methods import known_in_words
-from evaluate.report.photos import SMALL_PX, Photos
-from evaluate.report.text import (
+from evaluate.report.figures import DRAWN_ROWS, as_svg, draw_accuracies, draw_curve, draw_reliability
+from evaluate.report.methods import features_of, methods_paragraph, statistical_methods
+from evaluate.report.sentences import (
+    BYTES,
+    agree,
+    count,
     curve_in_words,
+    duplicates_in_words,
     interval_in_words,
+    known_in_words,
+    labels_in_words,
+    missing_thumbnails_in_words,
     number,
     operating_point_in_words,
     percent,
     points_in_words,
     sentence,
+    superclasses_in_words,
     tuned_in_words,
 )
-from evaluate.scores.mistakes import looking, superclasses_in_words
+from evaluate.results import (
+    BestPair,
+    ComparisonRecord,
+    CurveMeasurements,
+    CurveRecord,
+    DataFacts,
+    DuplicatePair,
+    DuplicatesRecord,
+    NearDuplicates,
+    Result,
+    ResultRow,
+    Shortcuts,
+    TestRecord,
+    TestScores,
+    versions,
+)
+from evaluate.scores.metrics import Confusion, Scores
+from evaluate.scores.mistakes import Mistake, SuperclassErrors, non_dummy_heads
+from evaluate.scores.record import Record
+from evaluate.statistics.differences import PairComparison
+from evaluate.statistics.intervals import Interval
+from featurize.pages import SMALL_PX, Thumbnails
 
 if TYPE_CHECKING:
-    from evaluate.checks.duplicates import Duplicates
-    from evaluate.studies.compare import Comparison
-    from evaluate.studies.curve import LearningCurve
-    from evaluate.studies.testing import TestResult
+    from matplotlib.figure import Figure
+
+MATRIX_UP_TO = 25
+SHOWN_CONFUSIONS = 40
+SHOWN_PHOTOS = 60
+SHOWN_LOOKS = 24
+SHOWN_PAIRS = 12
+SHOWN_CONFLICTS = 40
+LISTED_PAIRS = 100
+NAMED_LABELS = 10
+TITLES = {"mcnemar": "McNemar", "comparison": "Differences", "family": "Words", "counted": "Without spread"}
+
+Figure3 = tuple[str, str, str]  # what is measured, its value, and how to read it
 
 
 @dataclass(frozen=True)
 class Section:
-    """A titled part of a page: `key` is its anchor and the name of its template, `content` what it shows."""
+    """A titled part of a page: `key` is its anchor and, without `template`, the name of its template."""
 
     key: str
     title: str
-    content: dict[str, Any]
+    content: Mapping[str, Any]
+    template: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,225 +81,218 @@ class Page:
 
     title: str
     subtitle: str
-    figures: list[tuple[str, str, str]]
+    figures: list[Figure3]
     sections: list[Section] = field(default_factory=list)
 
 
-def page_of(result: "Comparison | TestResult | Duplicates | LearningCurve", photos: Photos) -> Page:
+def page_of(found: Result, photos: Thumbnails) -> Page:
     """The page of a comparison, of a test, of a learning curve, or of the duplicates of a table."""
-    found = result.to_dict()
-    if found["kind"] == "duplicates":
-        return duplicates_page(found, photos)
-    if found["kind"] == "curve":
-        others = [*_warnings(found["warnings"]), methods_section(found), provenance_section(found)]
-        return curve_page(found, _subtitle(found["data"]), others)
-    if found["kind"] == "comparison":
-        return _comparison(found, photos)
-    training = getattr(result, "training", None)
-    return _test(found, photos, None if training is None else Photos(training))
+    if isinstance(found, ComparisonRecord):
+        return _comparison_page(found, photos)
+    if isinstance(found, TestRecord):
+        return _test_page(found, photos)
+    return _curve_page(found) if isinstance(found, CurveRecord) else _duplicates_page(found, photos)
 
 
-def _comparison(found: dict[str, Any], photos: Photos) -> Page:
-    best, details = found["results"][0], found["best"]
-    pair = f"{best['head']} on {best['features']}"
-    n_heads = len(looking(row["head"] for row in found["results"] if row["features"] == best["features"]))
-    n_pairs = len(found["results"])
-    which = f"Of {n_pairs} pairs of features and head, {pair} is the best" if n_pairs > 1 else pair
+# -- The four pages ----------------------------------------------------------------------------------------
+
+
+def _comparison_page(found: ComparisonRecord, photos: Thumbnails) -> Page:
+    best, details, n_pairs = found.results[0], found.best, len(found.results)
+    n_heads = len(non_dummy_heads(row.head for row in found.results if row.features == best.features))
+    which = f"Of {n_pairs} pairs of features and head, {best.name} is the best" if n_pairs > 1 else best.name
     sentences = [
-        f"{which}: {interval_in_words(best['accuracy'])} of {found['folds']['tested']} photos "
+        f"{which}: {interval_in_words(best.accuracy)} of {found.folds.tested} photos "
         "right, each predicted by heads that were not trained on it.",
-        *_about_labels(details),
-        *(sentence(one["words"]) for one in found["comparisons"]),
+        *labels_in_words(details.per_label, details.confusion),
+        *(sentence(one.words) for one in found.comparisons),
     ]
+    curve = found.learning_curve
     sections = [
-        Section("summary", "In words", {"sentences": sentences}),
-        *_warnings(found["warnings"]),
-        comparison_section(found["results"]),
-        *difference_sections(found["comparisons"], found["folds"]["cv"] * found["folds"]["repeats"] == 1),
-        confusion_section(pair, details["confusion"]),
-        *superclass_sections(pair, details["superclasses"]),
-        label_section(pair, best),
-        *score_sections(pair, best),
-        reliability_section(pair, best),
-        misclassified_section(pair, details["misclassified"], photos, photos),
-        *look_sections(details, best["features"], n_heads * found["folds"]["repeats"], photos),
-        twice_section(found["data"], found["duplicates"], photos),
-        shortcut_section(found["shortcuts"]),
-        *_curve(found.get("learning_curve")),
-        methods_section(found),
-        provenance_section(found),
+        _summary(sentences),
+        *_warnings(found.warnings),
+        _comparison(found.results),
+        *_differences(found.comparisons, found.folds.one),
+        _confusion(best.name, details.confusion),
+        *_superclasses(best.name, details.superclasses),
+        _labels(best.name, best),
+        _scores(best.name, best),
+        _reliability(best.name, best),
+        _misclassified(best.name, details.misclassified, photos, photos),
+        *_looks(details, best.features, n_heads * found.folds.repeats, photos),
+        _twice(found.data, found.duplicates, photos),
+        _shortcuts(found.shortcuts),
+        *(_curve_sections(curve, "Learning curve", curve_in_words(curve)) if curve else ()),
+        *_origin(found),
     ]
-    figures = _figures(best, found["data"]["images"])
-    return Page("Comparison of features and heads", _subtitle(found["data"]), figures, sections)
+    figures = _figures(best.accuracy, best, found.data.images)
+    return Page("Comparison of features and heads", _subtitle(found.data), figures, sections)
 
 
-def _test(found: dict[str, Any], photos: Photos, training: Photos | None) -> Page:
-    pair, n_images = f"{found['model']['head']} on {found['model']['features']}", found["data"]["images"]
-    unseen = found["unseen"]
-    sentences = [
-        f"The model ({pair}) is right on {interval_in_words(found['accuracy_interval'])} of {n_images} test photos.",
-        *_about_labels(found),
-    ]
-    if unseen:
-        others = (
-            f"of the {unseen['images']} others it has {interval_in_words(unseen['accuracy_interval'])} right"
-        )
-        sentences.insert(1, f"{known_in_words(found)}; {others}.")
-    row = {**found, "accuracy": found["accuracy_interval"]}
-    sections = [
-        Section("summary", "In words", {"sentences": sentences}),
-        *_warnings(found["warnings"]),
-        confusion_section(pair, found["confusion"]),
-        *superclass_sections(pair, found["superclasses"]),
-        label_section(pair, found),
-        *score_sections(pair, found),
-        reliability_section(pair, found),
-        misclassified_section(pair, found["misclassified"], photos, training),
-        twice_section(found["data"], None, photos),
-        methods_section(found),
-        provenance_section(found),
-    ]
-    return Page("Test of a model", _subtitle(found["data"]), _figures(row, n_images), sections)
-
-
-def _curve(found: Mapping[str, Any] | None) -> list[Section]:
-    return curve_sections(found, "Learning curve", curve_in_words(dict(found))) if found else []
-
-
-def _subtitle(data: dict[str, Any]) -> str:
-    labels = list(data["labels"])
-    shown = ", ".join(labels[:8]) + (f" and {len(labels) - 8} more" if len(labels) > 8 else "")
-    return f"{data['images']} photos: {shown}"
-
-
-def _figures(row: dict[str, Any], n_images: int) -> list[tuple[str, str, str]]:
-    """What is measured, its value, and how to read it."""
-    low, high = percent(row["accuracy"]["low"]), percent(row["accuracy"]["high"])
-    return [
-        ("accuracy", f"{percent(row['accuracy']['mean'])} %", f"95 % interval {low} to {high}"),
-        ("macro F1", f"{percent(row['macro_f1'])} %", "every label counts the same"),
-        ("log loss", f"{row['log_loss']:.3f}", "0 is perfect"),
-        ("photos", str(n_images), f"{1000 * row['predict_seconds_per_image']:.2g} ms each to predict"),
-    ]
-
-
-def _about_labels(details: dict[str, Any]) -> list[str]:
-    """The level that guessing reaches, and the label that is found worst, with what it is taken for."""
-    tested = {name: scores for name, scores in details["per_label"].items() if scores["support"]}
-    commonest = max(tested, key=lambda name: tested[name]["support"])
-    share = tested[commonest]["support"] / sum(scores["support"] for scores in tested.values())
-    sentences = [f"Always answering {commonest}, the commonest label, would be right on {percent(share)} %."]
-    worst = min(tested, key=lambda name: tested[name]["recall"])
-    if tested[worst]["recall"] < 1.0:
-        names, matrix = details["confusion"]["labels"], details["confusion"]["matrix"]
-        row = matrix[names.index(worst)]
-        wrong = {name: count for name, count in zip(names, row, strict=True) if name != worst}
+def _test_page(found: TestRecord, photos: Thumbnails) -> Page:
+    model, scores, details, n_images = found.model, found.scores, found.details, found.data.images
+    pair = f"{model.head} on {model.features}"
+    accuracy = scores.accuracy_interval
+    sentences = [f"The model ({pair}) is right on {interval_in_words(accuracy)} of {n_images} test photos."]
+    if scores.unseen:
+        right = interval_in_words(scores.unseen.accuracy_interval)
         sentences.append(
-            f"Hardest to find is {worst}: {percent(tested[worst]['recall'])} % of its photos are found, and what is "
-            f"missed is most often taken for {max(wrong, key=lambda name: wrong[name])}."
+            f"{known_in_words(scores)}; of the {scores.unseen.images} others it has {right} right."
         )
-    return sentences
-
-
-def _warnings(warnings: list[str]) -> list[Section]:
-    return [Section("warnings", "Before you believe it", {"warnings": warnings})] if warnings else []
-
-
-# -- Sections of the report in numbers beyond accuracy: all scores, differences, super-classes -----------
-
-
-def score_sections(of: str, scores: Mapping[str, Any]) -> list[Section]:
-    """Every score of one head, with how to read it."""
-    rows = [
-        ("Balanced accuracy", f"{percent(scores['balanced_accuracy'])} %", "mean recall of the labels"),
-        ("Macro F1", f"{percent(scores['macro_f1'])} %", "every label counts the same"),
-        ("Log loss", f"{scores['log_loss']:.3f}", "0 is perfect; being sure and wrong costs most"),
-        ("Brier score", f"{scores['brier']:.3f}", "squared distance of the probabilities from the truth"),
-        (
-            "Expected calibration error",
-            f"{scores['calibration_error']:.3f}",
-            "how far confidence and accuracy lie apart, in 15 bins",
-        ),
-        ("ROC AUC", number(scores["roc_auc"]), "one label against the rest, mean; 0.5 is guessing"),
-        ("Average precision", number(scores["average_precision"]), "one label against the rest, mean"),
+    training = None if found.training is None else Thumbnails(found.training)
+    sections = [
+        _summary([*sentences, *labels_in_words(scores.per_label, details.confusion)]),
+        *_warnings(found.warnings),
+        _confusion(pair, details.confusion),
+        *_superclasses(pair, details.superclasses),
+        _labels(pair, scores),
+        _scores(pair, scores),
+        _reliability(pair, scores),
+        _misclassified(pair, details.misclassified, photos, training),
+        _twice(found.data, None, photos),
+        *_origin(found),
     ]
-    rows += [
-        (f"Top {k}", f"{percent(share)} %", f"the true label is among the {k} most probable")
-        for k, share in scores["top_k"].items()
+    return Page("Test of a model", _subtitle(found.data), _figures(accuracy, scores, n_images), sections)
+
+
+def _curve_page(found: CurveRecord) -> Page:
+    last, model = found.points[-1], found.model
+    figures: list[Figure3] = [
+        ("accuracy", f"{percent(last.accuracy.mean)} %", f"with {last.images_per_label} per label")
     ]
-    if "positive" in scores:
-        found = scores["positive"]
-        for name, meaning in (
-            ("sensitivity", f"of the photos that are {found['label']}, found"),
-            ("specificity", f"of the photos that are not {found['label']}, left alone"),
-            ("precision", f"of the photos called {found['label']}, rightly so"),
-        ):
-            value = "unknown" if found[name] is None else f"{percent(found[name])} %"
-            rows.append((name.capitalize(), value, meaning))
-    point = scores.get("operating_point")
-    if point:
-        rows.append(("Operating point", f"{point['threshold']:.4f}", operating_point_in_words(point)))
-    return [Section("scores", "All scores", {"of": of, "rows": rows})]
+    for guess in found.guesses:
+        name, value = f"with {guess.images_per_label} per label", f"{percent(guess.accuracy)} %"
+        figures.append((name, value, "a guess, not a measurement"))
+    first = (
+        f"Trained on {last.images_per_label} images per label, {model.head} on {model.features} is right on "
+        f"{interval_in_words(last.accuracy)} of other photos."
+    )
+    sections = [
+        _summary([first, *curve_in_words(found)]),
+        *_curve_sections(found, "Accuracy against images per label", ()),
+        *_warnings(found.warnings),
+        *_origin(found),
+    ]
+    return Page("Learning curve", _subtitle(found.data), figures, sections)
 
 
-def difference_sections(comparisons: Sequence[Mapping[str, Any]], one_fold: bool) -> list[Section]:
+def _duplicates_page(found: DuplicatesRecord, photos: Thumbnails) -> Page:
+    counts = found.counts
+    same = "pairs in the same neighbourhood were compared"
+    compared = "every pair was compared" if found.exact else same
+    content = {
+        "shown": _pairs(found.pairs[:LISTED_PAIRS], photos),
+        "total": len(found.pairs),
+        "features": found.features,
+        "threshold": found.threshold,
+    }
+    if found.features:
+        near = (str(counts.near), f"pairs with a similarity of {found.threshold:g} or more")
+    else:
+        near = ("unknown", "no features of the table tell photos apart")
+    figures = [
+        ("byte-identical", str(counts.identical), "pairs of files with the same bytes"),
+        ("near-identical", *near),
+        ("conflicting labels", str(counts.conflict), "pairs; at least one label is wrong"),
+        ("photos", str(counts.images), "in any pair"),
+    ]
+    subtitle = f"{found.images} photos by {found.features or BYTES}; {compared}"
+    sections = [
+        _summary(duplicates_in_words(found)),
+        Section("duplicates", "Pairs", content),
+        *_origin(found),
+    ]
+    return Page("Duplicates", subtitle, figures, sections)
+
+
+def _subtitle(data: DataFacts) -> str:
+    labels = list(data.labels)
+    more = f" and {len(labels) - 8} more" if len(labels) > 8 else ""
+    return f"{data.images} photos: {', '.join(labels[:8])}{more}"
+
+
+def _figures(accuracy: Interval, scores: ResultRow | TestScores, n_images: int) -> list[Figure3]:
+    interval = f"95 % interval {percent(accuracy.low)} to {percent(accuracy.high)}"
+    return [
+        ("accuracy", f"{percent(accuracy.mean)} %", interval),
+        ("macro F1", f"{percent(scores.macro_f1)} %", "every label counts the same"),
+        ("log loss", f"{scores.log_loss:.3f}", "0 is perfect"),
+        ("photos", str(n_images), f"{1000 * scores.predict_seconds_per_image:.2g} ms each to predict"),
+    ]
+
+
+# -- In words ----------------------------------------------------------------------------------------------
+
+
+def _list(key: str, title: str, **content: Any) -> Section:
+    """Sentences, and photos below them."""
+    empty = {"lead": "", "sentences": (), "style": "", "shown": (), "total": 0, "between": ""}
+    return Section(key, title, empty | content, "lists")
+
+
+def _summary(sentences: Sequence[str]) -> Section:
+    return _list("summary", "In words", sentences=sentences)
+
+
+def _warnings(warnings: Sequence[str]) -> list[Section]:
+    found = _list("warnings", "Before you believe it", sentences=warnings, style="warnings")
+    return [found] if warnings else []
+
+
+# -- Numbers -----------------------------------------------------------------------------------------------
+
+
+def _comparison(results: Sequence[ResultRow]) -> Section:
+    """Every pair of features and head, best first: its accuracy drawn, and its numbers in a table."""
+    content = {
+        "results": results,
+        "n_drawn": min(DRAWN_ROWS, len(results)),
+        "drawing": _svg(draw_accuracies(results), "accuracies", "Accuracies and their intervals"),
+        "tuned": [tuned_in_words(row) for row in results if row.tuned],
+    }
+    return Section("comparison", "Comparison", content)
+
+
+def _svg(figure: "Figure", name: str, label: str) -> Any:
+    from markupsafe import Markup
+
+    return Markup(as_svg(figure, name, f"{label}, the numbers are in the table"))
+
+
+def _differences(comparisons: Sequence[PairComparison], one_fold: bool) -> list[Section]:
     """Every comparison in numbers; nothing where there was none."""
+    if not comparisons:
+        return []
     rows = [
         {
-            "one": f"{pair['one']['head']} on {pair['one']['features']}",
-            "other": f"{pair['other']['head']} on {pair['other']['features']}",
-            "difference": pair["difference"],
-            "span": points_in_words(pair["difference"], pair["low"], pair["high"]).replace(" points", ""),
-            "p_value": pair["p_value"],
-            "p_holm": pair["p_holm"],
-            "chances": [pair["probability"][name] for name in ("worse", "same", "better")],
-            "mcnemar": pair["mcnemar"],
+            "one": f"{pair.one.head} on {pair.one.features}",
+            "other": f"{pair.other.head} on {pair.other.features}",
+            "difference": pair.difference,
+            "span": points_in_words(pair.difference, pair.low, pair.high).replace(" points", ""),
+            "p_value": pair.p_value,
+            "p_holm": pair.p_holm,
+            "chances": list(pair.probability.values()),
+            "mcnemar": pair.mcnemar,
         }
         for pair in comparisons
     ]
-    if not rows:
-        return []
+    rope = comparisons[0].rope
     content = {
         "rows": rows,
-        "family": len(rows),
-        "rope": f"{comparisons[0]['rope']:g}",
+        "family": count(len(rows), "comparison"),
+        "rope": f"{rope:g} point{'s' * (rope != 1)}",
         "test": "t-test over the groups tested" if one_fold else "corrected test over the folds",
     }
     return [Section("differences", "Differences", content)]
 
 
-def superclass_sections(of: str, found: Mapping[str, Any] | None) -> list[Section]:
-    """How many errors stay inside a super-class; nothing where none were given."""
-    if not found:
-        return []
-    names, rows = found["confusion"]["labels"], found["confusion"]["matrix"]
-    table = [
-        {"label": name, "counts": list(zip(counts, (place == i for i in range(len(names))), strict=True))}
-        for place, (name, counts) in enumerate(zip(names, rows, strict=True))
-    ]
-    content = {
-        "of": of,
-        "words": superclasses_in_words(found),
-        "accuracy": found["accuracy"],
-        "labels": names,
-        "rows": table,
-    }
-    return [Section("superclasses", "Super-classes", content)]
-
-
-# -- Sections about single labels: what is taken for what, and the scores of each ------------------------
-
-MATRIX_UP_TO = 25
-SHOWN_CONFUSIONS = 40
-
-
-def confusion_section(of: str, confusion: Mapping[str, Any]) -> Section:
+def _confusion(of: str, confusion: Confusion) -> Section:
     """The confusion matrix; of more than 25 labels only the pairs that are confused most often."""
-    names, matrix = confusion["labels"], confusion["matrix"]
-    rows = []
-    for name, counts in zip(names, matrix, strict=True):
+    names = confusion.labels
+    rows: list[dict[str, Any]] = []
+    for name, counts in zip(names, confusion.matrix, strict=True):
         total = sum(counts)
-        cells = [{"count": count, "share": count / total if total else 0.0} for count in counts]
+        cells = [{"count": n, "share": n / total if total else 0.0} for n in counts]
         rows.append({"label": name, "cells": cells, "total": total})
     mistaken = [
         {"label": row["label"], "predicted": other, "total": row["total"], **cell}
@@ -281,78 +311,157 @@ def confusion_section(of: str, confusion: Mapping[str, Any]) -> Section:
     return Section("confusion", "Confusion", content)
 
 
-def label_section(of: str, scores: Mapping[str, Any]) -> Section:
+def _superclasses(of: str, found: SuperclassErrors | None) -> list[Section]:
+    """How many errors stay inside a super-class; nothing where none were given."""
+    if not found:
+        return []
+    names = found.confusion.labels
+    rows = [
+        {"label": name, "counts": [(n, names[place] == name) for place, n in enumerate(counts)]}
+        for name, counts in zip(names, found.confusion.matrix, strict=True)
+    ]
+    content = {"of": of, "words": superclasses_in_words(found), "accuracy": found.accuracy}
+    return [Section("superclasses", "Super-classes", {**content, "labels": names, "rows": rows})]
+
+
+def _labels(of: str, scores: Scores) -> Section:
     """Precision, recall, F1 and ranking by label, and their averages."""
-    content = {name: scores[name] for name in ("per_label", "averages", "one_vs_rest")}
+    content = {"per_label": scores.per_label, "averages": scores.averages, "one_vs_rest": scores.one_vs_rest}
     return Section("labels", "Label by label", {"of": of, **content})
 
 
-# -- Sections of photos: the mistakes with what they resemble, and those that are worth a look -----------
+def _scores(of: str, scores: ResultRow | TestScores) -> Section:
+    """Every score of one head, with how to read it."""
+    rows = [
+        ("Balanced accuracy", f"{percent(scores.balanced_accuracy)} %", "mean recall of the labels"),
+        ("Macro F1", f"{percent(scores.macro_f1)} %", "every label counts the same"),
+        ("Log loss", f"{scores.log_loss:.3f}", "0 is perfect; being sure and wrong costs most"),
+        ("Brier score", f"{scores.brier:.3f}", "squared distance of the probabilities from the truth"),
+        (
+            "Expected calibration error",
+            f"{scores.calibration_error:.3f}",
+            "how far confidence and accuracy lie apart, in 15 bins",
+        ),
+        ("ROC AUC", number(scores.roc_auc), "one label against the rest, mean; 0.5 is guessing"),
+        ("Average precision", number(scores.average_precision), "one label against the rest, mean"),
+    ]
+    rows += [
+        (f"Top {k}", f"{percent(share)} %", f"the true label is among the {k} most probable")
+        for k, share in scores.top_k.items()
+    ]
+    if scores.positive:
+        found = scores.positive
+        for name, share, meaning in (
+            ("Sensitivity", found.sensitivity, f"of the photos that are {found.label}, found"),
+            ("Specificity", found.specificity, f"of the photos that are not {found.label}, left alone"),
+            ("Precision", found.precision, f"of the photos called {found.label}, rightly so"),
+        ):
+            rows.append((name, "unknown" if share is None else f"{percent(share)} %", meaning))
+    point = scores.operating_point if isinstance(scores, TestScores) else None
+    if point:
+        rows.append(("Operating point", f"{point.threshold:.4f}", operating_point_in_words(point)))
+    return Section("scores", "All scores", {"of": of, "rows": rows})
 
-SHOWN_PHOTOS = 60
-SHOWN_LOOKS = 24
+
+def _reliability(of: str, scores: Scores) -> Section:
+    """Confidence against accuracy by bin, with how many photos each holds."""
+    drawing = _svg(draw_reliability(scores.reliability), "reliability", "Accuracy against confidence")
+    content = {"of": of, "error": scores.calibration_error, "bins": scores.reliability, "drawing": drawing}
+    return Section("reliability", "Reliability", content)
 
 
-def misclassified_section(
-    of: str, misclassified: Sequence[Mapping[str, Any]], photos: Photos, training: Photos | None
+def _curve_sections(
+    found: CurveMeasurements | CurveRecord, title: str, sentences: Sequence[str]
+) -> list[Section]:
+    """What was measured, drawn and in numbers, under the sentences."""
+    labels = list(found.points[-1].recall)
+    named = labels if len(labels) <= NAMED_LABELS else []
+    rows = [
+        {
+            "images_per_label": point.images_per_label,
+            "accuracy": point.accuracy,
+            "recall": [point.recall[name] for name in named],
+            "words": interval_in_words(point.accuracy),
+        }
+        for point in found.points
+    ]
+    content = {
+        "words": sentences,
+        "guesses": found.guesses,
+        "largest": found.points[-1].images_per_label,
+        "drawing": _svg(draw_curve(found), "curve", "Accuracy against images per label"),
+    }
+    return [
+        Section("curve", title, content),
+        Section("sizes", "The measurements of the curve", {"labels": named, "rows": rows}),
+    ]
+
+
+# -- Photos ------------------------------------------------------------------------------------------------
+
+
+def _misclassified(
+    of: str, wrong: Sequence[Mistake], photos: Thumbnails, training: Thumbnails | None
 ) -> Section:
-    """The surest mistakes, each with its confidence and the training photos that it resembles most.
+    """The most confident mistakes, each with the training photos that it resembles most.
 
     `training` finds those; None where the training photos are not known.
     """
-    shown = [
-        {
-            **row,
-            "thumbnail": photos.thumbnail(row["image"]),
-            "nearest": [
-                {**one, "thumbnail": training.thumbnail(one["image"], SMALL_PX)}
-                for one in row["nearest"] or ()
-            ]
+    shown: list[dict[str, Any]] = []
+    for one in wrong[:SHOWN_PHOTOS]:
+        nearest = [
+            {**near, "thumbnail": training.thumbnail(near.image, SMALL_PX)}
+            for near in one.nearest or ()
             if training
-            else [],
-        }
-        for row in misclassified[:SHOWN_PHOTOS]
-    ]
+        ]
+        shown.append({**one, "thumbnail": photos.thumbnail(one.image), "nearest": nearest})
+    n_missing = sum(one["thumbnail"] is None for one in shown)
     content = {
         "of": of,
         "shown": shown,
-        "total": len(misclassified),
-        "missing": sum(row["thumbnail"] is None for row in shown),
+        "total": len(wrong),
+        "missing": missing_thumbnails_in_words(n_missing) if n_missing else "",
         "folder": str(photos.folder) if photos.folder is not None else None,
-        "with_nearest": any(row["nearest"] for row in shown),
+        "with_nearest": any(one["nearest"] for one in shown),
     }
     return Section("misclassified", "Misclassified", content)
 
 
-def look_sections(details: Mapping[str, Any], features: str, n_heads: int, photos: Photos) -> list[Section]:
-    """The photos to look at: wrong with every head, the hardest, and those whose labels may be wrong."""
+def _looks(best: BestPair, features: str, n_predictions: int, photos: Thumbnails) -> list[Section]:
+    """The photos to inspect: wrong with every head, the hardest, and those whose labels may be wrong."""
     found = []
-    if n_heads > 1:
-        looks = _looks(details["wrong_every_time"], "predicted", None, photos)
-        found.append(Section("every", "Misclassified by every head", {"features": features, **looks}))
-    if details["misclassified"]:
-        looks = _looks(details["hardest"], "predicted", "probability", photos)
-        found.append(Section("hardest", "Hardest", looks))
-    looks = _looks(details["label_suspects"], "suggested", "probability", photos)
-    found.append(Section("suspects", "Labels worth a look", looks))
-    return found
+    if n_predictions > 1:
+        n = len(best.wrong_every_time)
+        lead = f"None: every photo was predicted right by some head on {features}."
+        if n:
+            lead = (
+                f"On {features}, no head in any repeat got {_these(n)} right. Such a photo is unlike the others of its "
+                "label, or carries a wrong label."
+            )
+        content = _gallery(best.wrong_every_time, "predicted", None, photos)
+        found.append(_list("every", "Misclassified by every head", **content, lead=lead, between="taken for"))
+    if best.misclassified:
+        lead = (
+            "The photos whose own label all heads and repeats together hold least probable, the hardest first; not all "
+            "of them are misclassified."
+        )
+        content = _gallery(best.hardest, "predicted", "probability", photos)
+        found.append(_list("hardest", "Hardest", **content, lead=lead, between="most like"))
+    n, lead = len(best.label_suspects), "None: no label is contradicted with confidence."
+    if n:
+        lead = (
+            f"A head trained on the other photos contradicts the label of {_these(n)} with confidence (confident "
+            "learning). Inspect each: odd photos are suspected as well as wrong labels."
+        )
+    content = _gallery(best.label_suspects, "suggested", "probability", photos)
+    return [*found, _list("suspects", "Labels worth a look", **content, lead=lead, between="or")]
 
 
-def pairs_of(pairs: Sequence[Mapping[str, Any]], photos: Photos) -> list[dict[str, Any]]:
-    """Pairs of photos, as `evaluate.checks.duplicates.Duplicates` lists them, with their thumbnails."""
-    return [
-        {
-            **pair,
-            "thumbnail": photos.thumbnail(pair["image"]),
-            "other_thumbnail": photos.thumbnail(pair["other"]),
-        }
-        for pair in pairs
-    ]
+def _these(n: int) -> str:
+    return agree(n, "this photo", f"these {n} photos")
 
 
-def _looks(
-    rows: Sequence[Mapping[str, Any]], other: str, share: str | None, photos: Photos
-) -> dict[str, Any]:
+def _gallery(rows: Sequence[Record], other: str, share: str | None, photos: Thumbnails) -> dict[str, Any]:
     shown = [
         {
             "image": row["image"],
@@ -366,257 +475,93 @@ def _looks(
     return {"shown": shown, "total": len(rows)}
 
 
-# -- Sections about what may flatter the numbers: the same photo twice, labels in conflict, shortcuts ----
+def _pairs(pairs: Sequence[DuplicatePair], photos: Thumbnails) -> list[dict[str, Any]]:
+    return [
+        {
+            **pair,
+            "thumbnail": photos.thumbnail(pair.image),
+            "other_thumbnail": photos.thumbnail(pair.other),
+        }
+        for pair in pairs
+    ]
 
 
-SHOWN_PAIRS = 12
-SHOWN_CONFLICTS = 40
+# -- What may flatter the numbers --------------------------------------------------------------------------
 
 
-def twice_section(data: Mapping[str, Any], duplicates: Mapping[str, Any] | None, photos: Photos) -> Section:
+def _twice(data: DataFacts, duplicates: NearDuplicates | None, photos: Thumbnails) -> Section:
     """Photos that are there twice: as far as was looked, and with conflicting labels first."""
-    conflicts = data["conflicting_labels"]
-    content = {
-        "identical": data["identical_images"],
-        "hashed": data["hashed_images"],
-        "images": data["images"],
-        "searched": duplicates,
-        "shown": pairs_of(duplicates["pairs"][:SHOWN_PAIRS], photos) if duplicates else [],
-        "total": duplicates["counts"]["identical"] + duplicates["counts"]["near"] if duplicates else 0,
+    conflicts = data.conflicting_labels
+    content: dict[str, Any] = {
+        "identical": data.identical_images,
+        "hashed": data.hashed_images,
+        "images": data.images,
         "conflicts": conflicts[:SHOWN_CONFLICTS],
         "total_conflicts": len(conflicts),
+        "conflicts_in_words": f"{count(len(conflicts), 'photo')} {agree(len(conflicts), 'stands', 'stand')}",
+        "searched": duplicates,
+        "shown": [],
+        "total": 0,
     }
+    if duplicates:
+        near, parted = duplicates.counts.near, duplicates.parted
+        content |= {
+            "shown": _pairs(duplicates.pairs[:SHOWN_PAIRS], photos),
+            "total": duplicates.counts.identical + near,
+            "near": f"{count(near, 'pair')} {agree(near, 'is', 'are')}" if near else "No pair is",
+            "parted": f"{count(parted, 'photo')} {agree(parted, 'was', 'were')}" if parted else "None was",
+        }
     return Section("twice", "Duplicates and conflicting labels", content)
 
 
-def shortcut_section(shortcuts: Mapping[str, Any] | None) -> Section:
+def _shortcuts(found: Shortcuts | None) -> Section:
     """What camera, file and mean colours alone tell of the labels; or that nobody looked."""
-    return Section("shortcuts", "Shortcut check", {"found": shortcuts, "column": NUISANCE})
+    return Section("shortcuts", "Shortcut check", {"found": found, "column": NUISANCE})
 
 
-# -- The page of `evaluate duplicates`: the pairs, photo beside photo ------------------------------------
+# -- Where the numbers come from, and how to write so in a paper -------------------------------------------
 
 
-LISTED_PAIRS = 100
-BYTES = "their bytes alone"
+def _origin(found: Result) -> list[Section]:
+    """The methods paragraph; data, folds, seed, methods, versions and command; and how the features were made."""
+    data = found.data
+    facts = [("Data digest (SHA-256)", data.digest)]
+    if data.source:
+        facts.append(("Photos", f"{data.source['path']} ({data.source['kind']})"))
+    if data.labels:
+        facts.append(("Images by label", ", ".join(f"{name} {n}" for name, n in data.labels.items())))
+    facts.append(("Groups that stay together", f"{data.groups} of {data.images} images"))
+    if data.distorted:
+        facts.append(("Distorted copies", f"{data.distorted}, in training only"))
+    if data.identical_images:
+        facts.append(("Byte-identical images", str(data.identical_images)))
+    if isinstance(found, ComparisonRecord | CurveRecord):
+        folds = found.folds
+        again = f", divided {folds.repeats} times" if folds.repeats > 1 else ""
+        facts += [("Folds", f"{folds.cv}{again}; {folds.method}"), ("Seed", str(found.seed))]
+    facts += [
+        (TITLES.get(name, name.capitalize()), text) for name, text in statistical_methods(found).items()
+    ]
+    facts.append(("Versions", ", ".join(f"{name} {version}" for name, version in versions().items())))
+    if found.command:
+        facts.append(("Command", found.command))
+    features = [(name, *_made(entry)) for name, entry in features_of(found).items()]
+    return [
+        Section("methods", "Methods paragraph", methods_paragraph(found)),
+        Section("provenance", "Where the numbers come from", {"facts": facts, "features": features}),
+    ]
 
 
-def duplicates_page(found: Mapping[str, Any], photos: Photos) -> Page:
-    """Title, counts and pairs of what `find_duplicates` found."""
-    counts, pairs = found["counts"], found["pairs"]
-    compared = (
-        "every pair was compared" if found["exact"] else "pairs in the same neighbourhood were compared"
-    )
-    by = found["features"] or BYTES
-    content = {
-        "shown": pairs_of(pairs[:LISTED_PAIRS], photos),
-        "total": len(pairs),
-        "features": found["features"],
-        "threshold": found["threshold"],
-    }
-    return Page(
-        "Duplicates",
-        f"{found['images']} photos by {by}; {compared}",
-        [
-            ("byte-identical", str(counts["identical"]), "pairs of files with the same bytes"),
-            (
-                "near-identical",
-                str(counts["near"]) if found["features"] else "unknown",
-                f"pairs with a similarity of {found['threshold']:g} or more"
-                if found["features"]
-                else "no features of the table tell photos apart",
-            ),
-            ("conflicting labels", str(counts["conflict"]), "pairs; at least one label is wrong"),
-            ("photos", str(counts["images"]), "in any pair"),
-        ],
-        [
-            Section("summary", "In words", {"sentences": _sentences(found)}),
-            Section("duplicates", "Pairs", content),
-            methods_section(found),
-            provenance_section(found),
-        ],
-    )
-
-
-def _sentences(found: Mapping[str, Any]) -> list[str]:
-    counts, pairs = found["counts"], found["pairs"]
-    if not pairs:
-        return [
-            f"None of the {found['images']} photos is there twice, as far as {found['features'] or BYTES} can tell."
-        ]
-    share = 100 * counts["images"] / found["images"]
-    sentences = [f"{counts['images']} of the {found['images']} photos ({share:.1f} %) are in a pair."]
-    if counts["conflict"]:
-        carry = "1 pair carries" if counts["conflict"] == 1 else f"{counts['conflict']} pairs carry"
-        sentences.append(
-            f"{carry} two labels: at least one of them is wrong, or the photos are not the same after all."
-        )
-    sentences.append(
-        "A photo whose twin is in the training set is recognised rather than classified: "
-        "--group-duplicates keeps them on one side."
-    )
-    return sentences
-
-
-# -- Where the numbers of a report come from, and how to write so in a paper -----------------------------
-
-TITLES = {"mcnemar": "McNemar", "comparison": "Differences", "family": "Words", "counted": "Without spread"}
-
-
-def provenance_section(found: Mapping[str, Any]) -> Section:
-    """Data, folds, seed, statistical methods, versions and command; and per features how they were made."""
-    data = found["data"]
-    facts = [("Data digest (SHA-256)", data["digest"])]
-    if data["source"]:
-        facts.append(("Photos", f"{data['source']['path']} ({data['source']['kind']})"))
-    if data["labels"]:
-        counts = ", ".join(f"{name} {count}" for name, count in data["labels"].items())
-        facts.append(("Images by label", counts))
-    facts.append(("Groups that stay together", f"{data['groups']} of {data['images']} images"))
-    if data["distorted"]:
-        facts.append(("Distorted copies", f"{data['distorted']}, in training only"))
-    if data["identical_images"]:
-        facts.append(("Byte-identical images", str(data["identical_images"])))
-    if "folds" in found:
-        folds = found["folds"]
-        again = f", divided {folds['repeats']} times" if folds["repeats"] > 1 else ""
-        facts.append(("Folds", f"{folds['cv']}{again}; {folds['method']}"))
-        facts.append(("Seed", str(found["seed"])))
-    facts += [(TITLES.get(name, name.capitalize()), text) for name, text in found.get("methods", {}).items()]
-    facts.append(("Versions", ", ".join(f"{name} {number}" for name, number in found["versions"].items())))
-    if found["command"]:
-        facts.append(("Command", found["command"]))
-    described = found["described"] if found["kind"] == "duplicates" else found["features"]
-    features = [(name, *_origin(entry)) for name, entry in described.items()]
-    content = {"facts": facts, "features": features}
-    return Section("provenance", "Where the numbers come from", content)
-
-
-def methods_section(found: Mapping[str, Any]) -> Section:
-    """The paragraph for a paper, with its references."""
-    return Section("methods", "Methods paragraph", found["methods_paragraph"])
-
-
-def _origin(entry: Mapping[str, Any] | None) -> tuple[list[tuple[str, str]], str]:
+def _made(entry: Mapping[str, Any] | None) -> tuple[list[tuple[str, str]], str]:
     """Of one column of vectors: the facts in short, and the whole description as JSON."""
     if not entry:
         return [("Origin", "not recorded in the table")], ""
-    weights = entry.get("weights") or {}
     facts = [("Width", str(entry.get("width", ""))), ("Fingerprint", str(entry.get("fingerprint", "")))]
+    weights, packages, description = (entry.get(key) or {} for key in ("weights", "versions", "description"))
     if weights:
-        facts.append(
-            (
-                "Weights",
-                ", ".join(str(weights[key]) for key in ("source", "file", "sha256") if weights.get(key)),
-            )
-        )
-    if entry.get("versions"):
-        facts.append(
-            ("Versions", ", ".join(f"{name} {number}" for name, number in entry["versions"].items()))
-        )
-    description = entry.get("description")
-    return facts, json.dumps(description, indent=2, ensure_ascii=False, sort_keys=True) if description else ""
-
-
-def comparison_section(results: Sequence[Mapping[str, Any]]) -> Section:
-    """Every pair of features and head, best first: its accuracy drawn, and its numbers in a table."""
-    low = round_down(min(row["accuracy"]["low"] for row in results))
-    ticks = [share / 100 for share in range(round(100 * low), 101, 20 if low < 0.4 else 10)]
-    drawn = [
-        {
-            "features": row["features"],
-            "head": row["head"],
-            **row["accuracy"],
-            "at": {name: (share - low) / (1 - low) for name, share in row["accuracy"].items()},
-        }
-        for row in results[:DRAWN_ROWS]
-    ]
-    content = {
-        "results": results,
-        "drawn": drawn,
-        "ticks": [{"at": (share - low) / (1 - low), "text": f"{100 * share:.0f}"} for share in ticks],
-        "tuned": [tuned_in_words(dict(row)) for row in results if row["tuned"]],
-    }
-    return Section("comparison", "Comparison", content)
-
-
-def reliability_section(of: str, scores: Mapping[str, Any]) -> Section:
-    """Confidence against accuracy by bin, with how many photos each holds."""
-    bins = scores["reliability"]
-    most = max(one["images"] for one in bins)
-    side = SIDE - MARGIN
-
-    def x(share: float) -> float:
-        return MARGIN + share * side
-
-    def y(share: float) -> float:
-        return 10 + (1 - share) * side
-
-    content = {
-        "of": of,
-        "error": scores["calibration_error"],
-        "bins": bins,
-        "width": MARGIN + side + 12,
-        "height": 10 + side + STRIP + 34,
-        "ideal": {"x1": x(0), "y1": y(0), "x2": x(1), "y2": y(1)},
-        "ticks": [
-            {"x": x(share), "y": y(share), "text": f"{100 * share:.0f}"}
-            for share in (0, 0.2, 0.4, 0.6, 0.8, 1)
-        ],
-        "floor": 10 + side + STRIP,
-        "marks": [
-            {
-                "x": x(one["confidence"]),
-                "y": y(one["accuracy"]),
-                # The area tells how many photos stand behind a dot.
-                "r": 2.5 + 7.5 * math.sqrt(one["images"] / most),
-                "left": x(one["low"]) + 1,
-                "width": max(0.0, x(one["high"]) - x(one["low"]) - 2),
-                "tall": max(1.0, (STRIP - 16) * one["images"] / most),
-                "images": one["images"],
-            }
-            for one in bins
-        ],
-    }
-    return Section("reliability", "Reliability", content)
-
-
-def curve_sections(found: Mapping[str, Any], title: str, words: Sequence[str]) -> list[Section]:
-    """What was measured, drawn and in numbers, under the sentences `words`."""
-    labels = list(found["points"][-1]["recall"])
-    named = labels if len(labels) <= NAMED_LABELS else []
-    rows = [
-        {
-            **point,
-            "recall": [point["recall"][name] for name in named],
-            "words": interval_in_words(point["accuracy"]),
-        }
-        for point in found["points"]
-    ]
-    return [
-        Section("curve", title, {"words": words, **drawing(found)}),
-        Section("sizes", "The measurements of the curve", {"labels": named, "rows": rows}),
-    ]
-
-
-def curve_page(found: Mapping[str, Any], subtitle: str, others: list[Section]) -> Page:
-    """The whole page; `others` are the sections that every report has."""
-    last = found["points"][-1]
-    figures = [
-        ("accuracy", f"{percent(last['accuracy']['mean'])} %", f"with {last['images_per_label']} per label"),
-        *(
-            (
-                f"with {guess['images_per_label']} per label",
-                f"{percent(guess['accuracy'])} %",
-                "a guess, not a measurement",
-            )
-            for guess in found["guesses"]
-        ),
-    ]
-    first = (
-        f"Trained on {last['images_per_label']} images per label, {found['model']['head']} on "
-        f"{found['model']['features']} is right on {interval_in_words(last['accuracy'])} of other photos."
-    )
-    summary = Section("summary", "In words", {"sentences": [first, *curve_in_words(dict(found))]})
-    sections = [summary, *curve_sections(found, "Accuracy against images per label", ()), *others]
-    return Page("Learning curve", subtitle, figures, sections)
+        named = [str(weights[key]) for key in ("source", "file", "sha256") if weights.get(key)]
+        facts.append(("Weights", ", ".join(named)))
+    if packages:
+        facts.append(("Versions", ", ".join(f"{name} {version}" for name, version in packages.items())))
+    text = json.dumps(description, indent=2, ensure_ascii=False, sort_keys=True) if description else ""
+    return facts, text

@@ -71,7 +71,7 @@ def _most_processes(tasks: Sequence[Task]) -> int:
 
 
 def _holds_distances(estimator: Any) -> bool:
-    """Whether an RBF SVM is fitted, which holds the distances between up to 10,000 rows (`classify.heads.calibrate`)."""
+    """Whether an RBF SVM is fitted, which holds the distances between up to 10,000 rows ."""
     from sklearn.svm import SVC
 
     from classify.heads.registry import make_head

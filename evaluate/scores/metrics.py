@@ -1,17 +1,111 @@
 """All scores of a set of predictions, by name: what a row of `compare` and a result of `test` hold."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from classify.model.model import OperatingPoint
+from evaluate.scores.record import Record
 from featurize.errors import UsageError
 
-# -- From predictions to numbers: pure functions, scikit-learn's own wherever it has one -----------------
+if TYPE_CHECKING:
+    from classify.model.model import OperatingPoint
 
-# Everywhere ``label`` is the true label and ``predicted`` the most probable one, both arrays of text of shape
-# (n_images,); ``labels`` are the names of the columns of ``probabilities``, shape (n_images, n_labels).
+
+@dataclass(eq=False)
+class AverageScores(Record):
+    """Precision, recall and F1 over labels."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(eq=False)
+class LabelScores(AverageScores):
+    """Precision, recall and F1 of one label (0 where undefined), and `support`, the number of its images."""
+
+    support: int
+
+
+@dataclass(eq=False)
+class Confusion(Record):
+    """How often each true label (row of `matrix`) was given each predicted label (column)."""
+
+    labels: list[str]
+    matrix: list[list[int]]
+
+
+@dataclass(eq=False)
+class ReliabilityBin(Record):
+    """The images whose confidence lies above `low` and up to `high`: their mean confidence, and the share right."""
+
+    low: float
+    high: float
+    images: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(eq=False)
+class Ranking(Record):
+    """How well the probability of a label ranks its own images before all others; None where nothing can be ranked."""
+
+    roc_auc: float | None
+    average_precision: float | None
+
+
+@dataclass(eq=False)
+class PositiveScores(Record):
+    """Of two labels, how the one to be found is found; a share of nothing is None.
+
+    Sensitivity is the share of its images that are found, specificity that of the others that are left alone.
+    """
+
+    label: str
+    sensitivity: float | None
+    specificity: float | None
+    precision: float | None
+    roc_auc: float | None
+    average_precision: float | None
+
+
+@dataclass(eq=False)
+class OperatingScores(Record):
+    """What an operating point does on these images."""
+
+    positive: str
+    threshold: float
+    rule: str
+    sensitivity: float | None
+    specificity: float | None
+    precision: float | None
+
+
+@dataclass(eq=False, kw_only=True)
+class Scores(Record):
+    """Everything that follows from true labels and probabilities; see `all_scores`."""
+
+    balanced_accuracy: float
+    macro_f1: float
+    averages: dict[str, AverageScores]
+    log_loss: float
+    brier: float
+    calibration_error: float
+    reliability: list[ReliabilityBin]
+    top_k: dict[str, float]
+    roc_auc: float | None
+    average_precision: float | None
+    one_vs_rest: dict[str, Ranking]
+    per_label: dict[str, LabelScores]
+    positive: PositiveScores | None = None
+
+    _if_known = ("positive",)
+
+
+# Pure functions, scikit-learn's own wherever it has one. Everywhere ``label`` is the true label and ``predicted`` the
+# most probable one, both arrays of text of shape (n_images,); ``labels`` name the columns of ``probabilities``.
 
 
 def most_probable(probabilities: np.ndarray, labels: Sequence[str]) -> np.ndarray:
@@ -67,36 +161,23 @@ def log_loss(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]
     )
 
 
-def per_label(label: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Per label: precision, recall and F1 (0 where undefined), and support, the number of its images.
-
-    Returns
-    -------
-    dict of str to dict
-        ``{"cat": {"precision": 1.0, "recall": 0.5, "f1": 0.667, "support": 2}, ...}``, in the order of `labels`.
-    """
+def per_label(label: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -> dict[str, LabelScores]:
+    """The scores of each label, in the order of `labels`."""
     from sklearn.metrics import precision_recall_fscore_support as scores
 
     names = [str(name) for name in labels]
     columns = scores(*_text(label, predicted), labels=names, zero_division=0.0)
     return {
-        name: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(n)}
+        name: LabelScores(float(p), float(r), float(f), int(n))
         for name, p, r, f, n in zip(names, *columns, strict=True)
     }
 
 
-def averages(label: np.ndarray, predicted: np.ndarray) -> dict[str, dict[str, float]]:
-    """Precision, recall and F1 over all labels that occur or were predicted.
+def averages(label: np.ndarray, predicted: np.ndarray) -> dict[str, AverageScores]:
+    """Over all labels that occur or were predicted: ``macro``, where every label counts the same, and ``weighted``,
+    where every image does.
 
-    Returns
-    -------
-    dict
-        ``macro``, where every label counts the same, and ``weighted``, where every image does; each holds
-        ``precision``, ``recall`` and ``f1``.
-
-    Examples
-    --------
-    >>> averages(["cat", "cat", "cat", "dog"], ["cat", "cat", "cat", "cat"])["weighted"]["recall"]
+    >>> averages(["cat", "cat", "cat", "dog"], ["cat", "cat", "cat", "cat"])["weighted"].recall
     0.75
     """
     from sklearn.metrics import precision_recall_fscore_support as scores
@@ -105,28 +186,20 @@ def averages(label: np.ndarray, predicted: np.ndarray) -> dict[str, dict[str, fl
     rows = {}
     for average in ("macro", "weighted"):
         precision, recall, f1, _ = scores(true, found, average=average, zero_division=0.0)
-        rows[average] = {"precision": float(precision), "recall": float(recall), "f1": float(f1)}
+        rows[average] = AverageScores(float(precision), float(recall), float(f1))
     return rows
 
 
-def confusion(label: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
-    """How often each true label (row) was given each predicted label (column).
+def confusion(label: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -> Confusion:
+    """How often each true label was given each predicted label.
 
-    Returns
-    -------
-    dict
-        ``labels``, a list of text, and ``matrix``, a list of rows of counts.
-
-    Examples
-    --------
     >>> confusion(["cat", "cat", "dog"], ["cat", "dog", "dog"], ["cat", "dog"])
-    {'labels': ['cat', 'dog'], 'matrix': [[1, 1], [0, 1]]}
+    Confusion(labels=['cat', 'dog'], matrix=[[1, 1], [0, 1]])
     """
     from sklearn.metrics import confusion_matrix
 
     names = [str(name) for name in labels]
-    matrix = confusion_matrix(*_text(label, predicted), labels=names)
-    return {"labels": names, "matrix": matrix.tolist()}
+    return Confusion(names, confusion_matrix(*_text(label, predicted), labels=names).tolist())
 
 
 def percent_of_rows(matrix: Sequence[Sequence[int]]) -> list[list[float]]:
@@ -143,27 +216,15 @@ def _text(*columns: Any) -> list[np.ndarray]:
     return [np.asarray(column, dtype=str) for column in columns]
 
 
-# -- Scores of the probabilities themselves: how far off, how honest, how well they rank -----------------
-
-# As in `evaluate.scores.metrics`, ``label`` is an array of text of shape (n_images,), and ``labels`` are the names of the
-# columns of ``probabilities``, shape (n_images, n_labels).
-
 BINS = 15
 TOP = (2, 3, 5)
 
 
 def brier_score(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> float:
-    """The mean squared distance between the probabilities and the truth (1 for the true label, 0 for others) [1]_.
+    """The mean squared distance between the probabilities and the truth (Brier 1950): 0 is perfect.
 
-    0 is perfect. As in scikit-learn it reaches 2 with three labels or more, and 1 with two, where it is halved.
+    As in scikit-learn it reaches 2 with three labels or more, and 1 with two, where it is halved.
 
-    References
-    ----------
-    .. [1] G. W. Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather Review 78
-       (1950), https://doi.org/10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2
-
-    Examples
-    --------
     >>> round(brier_score(["cat", "dog"], np.array([[0.9, 0.1], [0.4, 0.6]]), ["cat", "dog"]), 3)
     0.085
     """
@@ -173,44 +234,23 @@ def brier_score(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[s
 
 
 def calibration_error(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> float:
-    """The expected calibration error: how far confidence and accuracy lie apart, 0 to 1.
+    """The expected calibration error (Guo et al. 2017): how far confidence and accuracy lie apart in 15 bins, 0 to 1.
 
-    Images are put into 15 bins of equal width by the probability of the predicted label; the mean, weighted
-    by images, of the distance between the mean confidence and the accuracy of each bin [1]_. It is biased
-    upward where bins hold few images: below 0.03 it says little of a few hundred photos.
-
-    References
-    ----------
-    .. [1] C. Guo et al., "On calibration of modern neural networks", ICML 2017,
-       https://proceedings.mlr.press/v70/guo17a.html
-
-    Examples
-    --------
-    Two photos, each predicted with 0.75, one of them wrong:
+    It is biased upward where bins hold few images: below 0.03 it says little of a few hundred photos.
 
     >>> calibration_error(["cat", "dog"], np.array([[0.75, 0.25], [0.75, 0.25]]), ["cat", "dog"])
     0.25
     """
     bins = reliability(label, probabilities, labels)
-    gaps = sum(one["images"] * abs(one["confidence"] - one["accuracy"]) for one in bins)
-    return float(gaps / sum(one["images"] for one in bins))
+    gaps = sum(one.images * abs(one.confidence - one.accuracy) for one in bins)
+    return float(gaps / sum(one.images for one in bins))
 
 
-def reliability(
-    label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]
-) -> list[dict[str, float]]:
-    """The bins behind `calibration_error`: is what is said with 80 % right 80 times in 100?
+def reliability(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> list[ReliabilityBin]:
+    """The bins behind `calibration_error` that hold an image, ascending.
 
-    Returns
-    -------
-    list of dict
-        By bin that holds an image, in ascending order: ``low`` and ``high``, its ends (the upper one belongs to it);
-        ``images``; ``confidence``, the mean probability of the predicted label; ``accuracy``, the share that is right.
-
-    Examples
-    --------
     >>> (only,) = reliability(["cat", "dog"], np.array([[0.75, 0.25], [0.75, 0.25]]), ["cat", "dog"])
-    >>> only["images"], only["confidence"], only["accuracy"]
+    >>> only.images, only.confidence, only.accuracy
     (2, 0.75, 0.5)
     """
     chances = np.asarray(probabilities, dtype=np.float64)
@@ -219,14 +259,14 @@ def reliability(
     # Bins are open below and closed above, so that a probability of 1 lies in the last one.
     bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     return [
-        {
-            "low": one / BINS,
-            "high": (one + 1) / BINS,
-            "images": int((bins == one).sum()),
-            "confidence": float(confidence[bins == one].mean()),
-            "accuracy": float(right[bins == one].mean()),
-        }
-        for one in np.unique(bins).tolist()
+        ReliabilityBin(
+            number / BINS,
+            (number + 1) / BINS,
+            int((bins == number).sum()),
+            float(confidence[bins == number].mean()),
+            float(right[bins == number].mean()),
+        )
+        for number in np.unique(bins).tolist()
     ]
 
 
@@ -243,37 +283,29 @@ def top_k(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -
     return {str(k): float(hits[:, :k].any(axis=1).mean()) for k in TOP if k < len(labels)}
 
 
-def one_vs_rest(
-    label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]
-) -> dict[str, dict[str, float | None]]:
-    """By label, how well its probability ranks its own images before all others.
+def one_vs_rest(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> dict[str, Ranking]:
+    """By label, how well its probability ranks its own images before all others; None where there are none of either.
 
-    Returns
-    -------
-    dict of str to dict
-        ``roc_auc``, the chance that an image of the label gets a higher probability for it than another
-        image (0.5 is guessing), and ``average_precision``, the mean precision over the ranks of its images.
-        Both None where the label, or all other labels, have no image.
+    ``roc_auc`` is the chance that an image of the label gets a higher probability for it than another image (0.5 is
+    guessing), ``average_precision`` the mean precision over the ranks of its images.
     """
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     truth, chances = _truth(label, labels), np.asarray(probabilities, dtype=np.float64)
-    found: dict[str, dict[str, float | None]] = {}
+    rankings = {}
     for column, name in enumerate(labels):
-        mine, chance = truth[:, column], chances[:, column]
-        if mine.all() or not mine.any():
-            found[str(name)] = {"roc_auc": None, "average_precision": None}
-        else:
-            found[str(name)] = {
-                "roc_auc": float(roc_auc_score(mine, chance)),
-                "average_precision": float(average_precision_score(mine, chance)),
-            }
-    return found
+        is_so, chance = truth[:, column], chances[:, column]
+        known = is_so.any() and not is_so.all()
+        rankings[str(name)] = Ranking(
+            float(roc_auc_score(is_so, chance)) if known else None,
+            float(average_precision_score(is_so, chance)) if known else None,
+        )
+    return rankings
 
 
-def mean_over_labels(ranks: dict[str, dict[str, float | None]], score: str) -> float | None:
+def mean_over_labels(rankings: dict[str, Ranking], score: str) -> float | None:
     """The macro average of a score of `one_vs_rest`, over the labels that have one; None where none has."""
-    known = [value for value in (row[score] for row in ranks.values()) if value is not None]
+    known = [value for value in (row[score] for row in rankings.values()) if value is not None]
     return float(np.mean(known)) if known else None
 
 
@@ -287,55 +319,34 @@ def all_scores(
     labels: Sequence[str],
     positive: str | None = None,
     predicted: np.ndarray | None = None,
-) -> dict[str, Any]:
-    """Everything that follows from the true labels and the probabilities, ready for JSON.
+) -> Scores:
+    """Everything that follows from the true labels and the probabilities `chances`, whose columns are `labels`.
 
-    Parameters
-    ----------
-    label : array of str, shape (n_images,)
-        True labels.
-    chances : array of shape (n_images, n_labels)
-        Probabilities.
-    labels : sequence of str
-        The names of their columns.
-    positive : str, optional
-        Of two labels, the one to be found; see `two_class_scores`.
-    predicted : array of str, optional
-        The labels given, where something else than the highest probability decides.
+    With `positive`, one of two labels, also how that one is found; `predicted` are the labels given, where something
+    else than the highest probability decides. Probabilities of several folds are pooled as they are.
 
-    Returns
-    -------
-    dict
-        ``balanced_accuracy, macro_f1, averages, log_loss, brier, calibration_error, reliability, top_k, roc_auc,
-        average_precision`` (the last two are means over `one_vs_rest`, which is there as well), ``per_label``
-        and, with `positive`, ``positive``. Probabilities of several folds are pooled as they are.
-
-    Examples
-    --------
     >>> found = all_scores(np.array(["cat", "dog"]), np.array([[0.9, 0.1], [0.2, 0.8]]), ["cat", "dog"], "dog")
-    >>> found["roc_auc"], found["positive"]["sensitivity"]
+    >>> found.roc_auc, found.positive.sensitivity
     (1.0, 1.0)
     """
     if predicted is None:
         predicted = most_probable(chances, labels)
-    ranks = one_vs_rest(label, chances, labels)
-    scores = {
-        "balanced_accuracy": balanced_accuracy(label, predicted),
-        "macro_f1": macro_f1(label, predicted),
-        "averages": averages(label, predicted),
-        "log_loss": log_loss(label, chances, labels),
-        "brier": brier_score(label, chances, labels),
-        "calibration_error": calibration_error(label, chances, labels),
-        "reliability": reliability(label, chances, labels),
-        "top_k": top_k(label, chances, labels),
-        "roc_auc": mean_over_labels(ranks, "roc_auc"),
-        "average_precision": mean_over_labels(ranks, "average_precision"),
-        "one_vs_rest": ranks,
-        "per_label": per_label(label, predicted, labels),
-    }
-    if positive is not None:
-        scores["positive"] = two_class_scores(label, predicted, labels, positive, ranks)
-    return scores
+    rankings = one_vs_rest(label, chances, labels)
+    return Scores(
+        balanced_accuracy=balanced_accuracy(label, predicted),
+        macro_f1=macro_f1(label, predicted),
+        averages=averages(label, predicted),
+        log_loss=log_loss(label, chances, labels),
+        brier=brier_score(label, chances, labels),
+        calibration_error=calibration_error(label, chances, labels),
+        reliability=reliability(label, chances, labels),
+        top_k=top_k(label, chances, labels),
+        roc_auc=mean_over_labels(rankings, "roc_auc"),
+        average_precision=mean_over_labels(rankings, "average_precision"),
+        one_vs_rest=rankings,
+        per_label=per_label(label, predicted, labels),
+        positive=None if positive is None else two_class_scores(label, predicted, labels, positive, rankings),
+    )
 
 
 def two_class_scores(
@@ -343,60 +354,36 @@ def two_class_scores(
     predicted: np.ndarray,
     labels: Sequence[str],
     positive: str,
-    ranks: dict[str, dict[str, float | None]],
-) -> dict[str, Any]:
-    """Sensitivity and specificity of a question with two answers, as medicine asks it.
-
-    Returns
-    -------
-    dict
-        ``label``, the positive one; ``sensitivity``, the share of its images that are found; ``specificity``,
-        the share of the others that are left alone; ``precision``, the share of the images so called that are
-        so; ``roc_auc`` and ``average_precision`` of its probability. A share of nothing is None.
-
-    Raises
-    ------
-    UsageError
-        From `check_positive`.
-    """
+    rankings: dict[str, Ranking],
+) -> PositiveScores:
+    """Sensitivity and specificity of a question with two answers, as medicine asks it."""
     check_positive(labels, positive)
-    is_so, called_so = np.asarray(label) == positive, np.asarray(predicted) == positive
-    return {
-        "label": positive,
-        "sensitivity": _share(called_so[is_so]),
-        "specificity": _share(~called_so[~is_so]),
-        "precision": _share(is_so[called_so]),
-        **ranks[positive],
-    }
+    return PositiveScores(positive, *_shares(label, predicted, positive), **rankings[positive])
 
 
-def scores_at(label: np.ndarray, predicted: np.ndarray, point: OperatingPoint) -> dict[str, Any]:
-    """What an operating point does on these images: its ``positive, threshold, rule``, and the shares found here.
+def scores_at(label: np.ndarray, predicted: np.ndarray, point: "OperatingPoint") -> OperatingScores:
+    """What an operating point does on these images.
 
+    >>> from classify.model.model import OperatingPoint
     >>> point = OperatingPoint("ill", 0.2, "recall=0.9", 0.9, 0.8, 0.7, 50, 50)
     >>> found = scores_at(np.array(["ill", "ill", "well"]), np.array(["ill", "well", "well"]), point)
-    >>> found["sensitivity"], found["specificity"], found["precision"]
+    >>> found.sensitivity, found.specificity, found.precision
     (0.5, 1.0, 1.0)
     """
-    is_so, called_so = np.asarray(label) == point.positive, np.asarray(predicted) == point.positive
-    return {
-        "positive": point.positive,
-        "threshold": point.threshold,
-        "rule": point.rule,
-        "sensitivity": _share(called_so[is_so]),
-        "specificity": _share(~called_so[~is_so]),
-        "precision": _share(is_so[called_so]),
-    }
+    shares = _shares(label, predicted, point.positive)
+    return OperatingScores(point.positive, point.threshold, point.rule, *shares)
+
+
+def _shares(
+    label: np.ndarray, predicted: np.ndarray, positive: str
+) -> tuple[float | None, float | None, float | None]:
+    """Sensitivity, specificity and precision."""
+    is_so, called_so = np.asarray(label) == positive, np.asarray(predicted) == positive
+    return _share(called_so[is_so]), _share(~called_so[~is_so]), _share(is_so[called_so])
 
 
 def check_positive(labels: Sequence[str], positive: str | None) -> None:
-    """Refuse a positive label that is unknown, or that is one of more than two.
-
-    Raises
-    ------
-    UsageError
-        With the labels that there are.
-    """
+    """Refuse a positive label that is unknown, or that is one of more than two."""
     if positive is None:
         return
     if positive not in labels:

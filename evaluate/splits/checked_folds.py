@@ -15,12 +15,9 @@ from featurize.files import read_csv, whole_file
 from featurize.table import FeatureTable
 from featurize.terminal import log
 
-# -- The folds file: ``sha256,fold``, by which others repeat the very same folds -------------------------
-
-# CSV in UTF-8, one line per content: the SHA-256 of the image's bytes in hex, and its fold, a number from 0 or one of
-# ``training``, ``validation`` and ``testing``. With several repeats, each dividing anew, the columns are
-# ``sha256,repeat,fold``. Renaming photos, moving them, or adding new ones changes no line.
-
+# The folds file: CSV in UTF-8, one line per content: the SHA-256 of the image's bytes in hex, and its fold, a number
+# from 0 or one of ``training``, ``validation`` and ``testing``. With several repeats, each dividing anew, the columns
+# are ``sha256,repeat,fold``. Renaming photos, moving them, or adding new ones changes no line.
 COLUMNS = ["sha256", "fold"]
 REPEATED = ["sha256", "repeat", "fold"]
 SIDES = ("training", "validation", "testing")
@@ -29,16 +26,8 @@ SIDES = ("training", "validation", "testing")
 def read_folds(path: str | Path) -> list[dict[str, str]]:
     """The fold of each content, by SHA-256, as the file has it, for each repeat.
 
-    Returns
-    -------
-    list of dict of str to str
-        Per repeat either numbers, two or more different ones, or sides, ``training`` and one or two others.
-
-    Raises
-    ------
-    UsageError
-        If the file cannot be read, is no folds file, names a content twice in a repeat, leaves one out of a repeat, or
-        holds one fold only.
+    In a repeat these are either numbers, two or more different ones, or sides, ``training`` and one or two others; a
+    file that names a content twice, leaves one out of a repeat or holds one fold only is refused.
     """
     repeats: dict[int, dict[str, str]] = {}
     for number, line in read_csv(path, ("sha256", "fold"), "folds file", optional=("repeat",)):
@@ -87,14 +76,10 @@ def _refuse_no_division(folds: dict[str, str], path: str | Path) -> None:
 
 
 def write_folds(path: str | Path, table: FeatureTable, *folds: Sequence[str | int | None]) -> int:
-    """Write the fold of each row, one sequence per repeat; rows whose fold is None are left out.
+    """Write the fold of each row, one sequence per repeat, and return the number of lines below the first.
 
-    Returns the number of lines below the first. One repeat makes two columns, several make three.
-
-    Raises
-    ------
-    UsageError
-        If a content is unknown (imported vectors), or would stand in two folds.
+    Rows whose fold is None are left out; a content that is unknown (imported vectors), or would stand in two folds, is
+    refused. One repeat makes two columns, several make three.
     """
     repeats = [_by_content(table, fold) for fold in folds]
     with whole_file(path) as partial, open(partial, "w", encoding="utf-8", newline="") as stream:
@@ -134,13 +119,7 @@ def fold_of_rows(folds: Sequence[Fold], n_rows: int, repeat: int = 0) -> list[in
 
 
 def side_of_rows(path: str | Path, table: FeatureTable) -> list[str | None]:
-    """Per row of `table` the side that a folds file puts its content on; None where it names none.
-
-    Raises
-    ------
-    UsageError
-        If the file holds numbers, or names images that the table does not have.
-    """
+    """Per row of `table` the side that a folds file puts its content on; None where it names none."""
     folds, *more = read_folds(path)
     if more:
         raise UsageError(
@@ -161,66 +140,37 @@ def side_of_rows(path: str | Path, table: FeatureTable) -> list[str | None]:
     return [folds.get(sha) for sha in table.sha256]
 
 
-NAMED = ("stratified", "leave-one-group-out", "predefined")
+METHODS = {
+    "stratified": "stratified; groups and identical images kept together",
+    "leave-one-group-out": "one group left out at a time",
+    "predefined": "training and validation rows of the table's split",
+}
 
 
 def folds_for(
     table: FeatureTable, folds: Any = "stratified", *, cv: int = 5, repeats: int = 1, seed: int = 0
-) -> tuple[list[Fold], dict[str, Any]]:
-    """The folds that `compare` uses, checked, and what they are in words.
+) -> tuple[list[Fold], str]:
+    """The folds that `compare` uses, checked, and how they were made, in words.
 
-    Parameters
-    ----------
-    table : FeatureTable
-        All rows labelled.
-    folds : str, Path, splitter, or sequence
-        ``"stratified"``: `cv` folds, `repeats` times, every label in the same proportions and groups together
-        (`classify.folds.make_folds`). ``"leave-one-group-out"``: each given group is tested once by heads trained on
-        all others. ``"predefined"``: heads train on the training rows of the table's split and are tested on its
-        validation rows. A path: a folds file (`evaluate.splits.checked_folds`); of sides, it tests the validation side as
-        ``"predefined"`` does, or the testing side where there is no other. Or a scikit-learn splitter, which is given
-        the photos and their groups, or a list of (training rows, testing rows).
-    cv, repeats, seed : int
-        For ``"stratified"`` alone.
-
-    Returns
-    -------
-    folds : list of Fold
-    description : dict
-        ``cv`` (folds per repeat), ``repeats``, ``tested`` (photos that any fold tests) and ``method``.
-
-    Raises
-    ------
-    UsageError
-        If the folds cannot be made, or `check_folds` refuses them.
+    `folds` is ``"stratified"``: `cv` folds, `repeats` times, every label in the same proportions and groups together.
+    ``"leave-one-group-out"``: each given group is tested once by heads trained on all others. ``"predefined"``: heads
+    train on the training rows of the table's split and are tested on its validation rows. A path: a folds file; of
+    sides, it tests the validation side, or the testing side where there is no other. Or a scikit-learn splitter, which
+    is given the photos and their groups, or a list of (training rows, testing rows).
     """
-    if isinstance(folds, Path) or (isinstance(folds, str) and folds not in NAMED):
+    if isinstance(folds, Path) or (isinstance(folds, str) and folds not in METHODS):
         found, method = _from_file(table, folds), f"as the folds file {Path(folds).name} says"
     elif isinstance(folds, str):
-        makers = {
-            "stratified": lambda: make_folds(
+        method = METHODS[folds]
+        if folds == "stratified":
+            found = make_folds(
                 table.label, table.groups, table.variant, n_folds=cv, repeats=repeats, seed=seed
-            ),
-            "leave-one-group-out": lambda: _leave_one_group_out(table),
-            "predefined": lambda: _predefined(table),
-        }
-        found = makers[folds]()
-        method = {
-            "stratified": "stratified; groups and identical images kept together",
-            "leave-one-group-out": "one group left out at a time",
-            "predefined": "training and validation rows of the table's split",
-        }[folds]
+            )
+        else:
+            found = _leave_one_group_out(table) if folds == "leave-one-group-out" else _predefined(table)
     else:
         found, method = folds, f"given by the caller: {type(folds).__name__}"
-    checked = check_folds(found, table)
-    n_repeats = len({fold.repeat for fold in checked})
-    description = {
-        "cv": sum(fold.repeat == checked[0].repeat for fold in checked),
-        "repeats": n_repeats,
-        "tested": len(np.unique(np.concatenate([fold.testing for fold in checked]))),
-        "method": method,
-    }
-    return checked, description
+    return check_folds(found, table), method
 
 
 def check_folds(folds: Any, table: FeatureTable) -> list[Fold]:
@@ -256,8 +206,8 @@ def check_folds(folds: Any, table: FeatureTable) -> list[Fold]:
     >>> check_folds([([0, 1], [2, 3])], table)
     Traceback (most recent call last):
         ...
-    featurize.errors.UsageError: fold 0 tests 1 of 2 photos that belong together with a row it trains on \
-(one group), for example image-2 and image-0 (keep table.groups together: evaluate's own folds do, and \
+    featurize.errors.UsageError: fold 0 leaks: 1 of its 2 test photos is in the same group as a training photo \
+(image-2 and image-0) (keep table.groups together: evaluate's own folds do, and \
 StratifiedGroupKFold does with groups=table.groups)
     >>> len(check_folds([([0, 2, 1], [3])], table))
     1
@@ -360,15 +310,16 @@ def _crosses(
     groups, sha256, image = table.groups, table.sha256, table.image
     first = crossing[0]
     partner = training[groups[training] == groups[first]][0]
+    one = len(crossing) == 1
     if image[partner] == image[first]:
-        why = "the photo itself, or a distorted copy of it"
+        why = f"{'is' if one else 'are'} a training photo too, or a distorted copy of one"
     elif sha256[first] is not None and sha256[partner] == sha256[first]:
-        why = "byte-identical"
+        why = f"{'is' if one else 'are'} byte-identical with a training photo"
     else:
-        why = "one group"
+        why = f"{'is' if one else 'are'} in the same group as a training photo"
     return UsageError(
-        f"fold {number} tests {len(crossing)} of {len(testing)} photos that belong together with a row it trains on "
-        f"({why}), for example {image[first]} and {image[partner]}",
+        f"fold {number} leaks: {len(crossing)} of its {len(testing)} test photos {why} "
+        f"({image[first]} and {image[partner]})",
         "keep table.groups together: evaluate's own folds do, and StratifiedGroupKFold does with groups=table.groups",
     )
 

@@ -1,9 +1,11 @@
 """How far a measured accuracy can be trusted, and whether a difference is more than luck."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
+
+from evaluate.scores.record import Record
 
 Numbers = Sequence[float] | np.ndarray
 
@@ -23,21 +25,17 @@ COMPARISON_METHOD = (
 )
 
 
-@dataclass(frozen=True)
-class Interval:
+@dataclass(eq=False)
+class Interval(Record):
     """A measured share and the range that holds the true one with 95 % confidence, all between 0 and 1."""
 
     mean: float
     low: float
     high: float
 
-    def to_dict(self) -> dict[str, float]:
-        """The three numbers by name."""
-        return asdict(self)
 
-
-@dataclass(frozen=True)
-class Difference:
+@dataclass(eq=False)
+class Difference(Record):
     """Accuracy of one minus accuracy of the other, its 95 % interval, and the two-sided p value."""
 
     difference: float
@@ -45,28 +43,13 @@ class Difference:
     high: float
     p_value: float
 
-    def to_dict(self) -> dict[str, float]:
-        """The four numbers by name."""
-        return asdict(self)
-
 
 def wilson_interval(n_right: float, n: float, confidence: float = 0.95) -> Interval:
-    """The Wilson score interval of a share: for one test set of independent images.
+    """The Wilson score interval of a share, `n_right` of `n`, for one test set of independent images (Wilson 1927).
 
-    It stays between 0 and 1 and is honest near the ends, where the textbook interval shrinks to nothing [1]_.
+    It stays between 0 and 1 and is honest near the ends, where the textbook interval shrinks to nothing. Fractions are
+    allowed.
 
-    Parameters
-    ----------
-    n_right, n : float
-        How many were right, of how many; fractions are allowed.
-    confidence : float
-
-    References
-    ----------
-    .. [1] E. B. Wilson, J. Am. Stat. Assoc. 22 (1927), https://doi.org/10.1080/01621459.1927.10502953
-
-    Examples
-    --------
     >>> interval = wilson_interval(20, 20)
     >>> round(interval.low, 3), interval.high
     (0.839, 1.0)
@@ -85,23 +68,13 @@ def _wilson(share: float, n: float, z: float) -> Interval:
 
 
 def grouped_interval(right: np.ndarray, groups: np.ndarray, confidence: float = 0.95) -> Interval:
-    """Wilson's interval for images that partly belong together.
+    """Wilson's interval for images that partly belong together: those with equal integers in `groups`.
 
-    The number of images is replaced by the effective number, which comes from the variance between
-    groups [1]_: ten photos of one leaf that are right or wrong together weigh as one. It is never more than
-    the number of images. Few groups tell little of how alike photos of a group are: the interval is then wider,
-    by Student's t and by ``1 + 3 / groups - 3 / images``, a figure chosen by simulation.
+    The number of images is replaced by the effective number, which comes from the variance between groups [1]_: ten
+    photos of one leaf that are right or wrong together weigh as one. Few groups tell little of how alike photos of a
+    group are: the interval is then wider, by Student's t and by ``1 + 3 / groups - 3 / images``, a figure chosen by
+    simulation.
 
-    Parameters
-    ----------
-    right : array of shape (n_images,)
-        1 where the image was predicted right, 0 where not.
-    groups : array of int, shape (n_images,)
-        Images with equal integers belong together.
-    confidence : float
-
-    References
-    ----------
     .. [1] J. N. K. Rao and A. J. Scott, "A simple method for the analysis of clustered binary data",
        Biometrics 48 (1992), https://doi.org/10.2307/2532311
     """
@@ -115,20 +88,10 @@ def grouped_interval(right: np.ndarray, groups: np.ndarray, confidence: float = 
 def effective_number(values: np.ndarray, groups: np.ndarray, variance: float) -> float:
     """How many independent values of this variance would have a mean as uncertain as the mean of `values`.
 
-    Parameters
-    ----------
-    values : array of shape (n_images,)
-        One per image; an average over repeats where there are several.
-    groups : array of int, shape (n_images,)
-        Images with equal integers belong together.
-    variance : float
-        Of one value that is no average, such as ``share * (1 - share)``.
-
-    Returns
-    -------
-    float
-        Without groups and averages the number of images; the number of groups where all values are equal, for then
-        nothing is known of how alike the images of a group are.
+    `values` are one per image, an average over repeats where there are several; images with equal integers in `groups`
+    belong together; `variance` is that of one value that is no average, such as ``share * (1 - share)``. Without
+    groups and averages it is the number of images; the number of groups where all values are equal, for then nothing
+    is known of how alike the images of a group are.
     """
     codes = np.unique(groups, return_inverse=True)[1]
     n_images, n_groups = len(values), int(codes.max()) + 1
@@ -159,39 +122,16 @@ def cross_validated_interval(
 
     Repeats of an image are averaged first. Wilson's interval on what remains takes the heads of all folds for one
     and the same; it covers the accuracy of just these heads as the number of images grows [1]_, but they share
-    training images, and on a few hundred images it is too narrow. It is made wider by the factor `widening`.
-    Simulated on 100 to 750 photos, 70, 90 and 97 % right, alone or in groups of ten, with 5 and 10 folds and 1 and 5
-    repeats (``tests/benchmarks/statistics_simulation.py``) it holds 92 to 98 times in 100 the mean accuracy on new
-    images both of these heads and of heads trained on as many other images; with 8 groups only 96 to 98 times. The
-    corrected t interval over the folds [2]_, which is not printed, holds it 97 to 99 times.
+    training images, and on a few hundred images it is too narrow. It is made wider by the factor `widening`. How often
+    it holds the truth is simulated in ``tests/benchmarks/statistics_simulation.py``: 92 to 98 times in 100.
 
-    Parameters
-    ----------
-    right : array of shape (n_predictions,)
-        1 where an image was predicted right, 0 where not.
-    image : array of int, shape (n_predictions,)
-        Which image it was; in several repeats the same one comes again.
-    groups : array of int, shape (n_predictions,)
-        Images with equal integers belong together.
-    n_folds : int
-        How many heads made the predictions. One alone was tested on images that trained none: nothing is widened.
-    confidence : float
+    `right`, `image` (which one it was) and `groups` are of each prediction; `n_folds` heads made them. The interval is
+    for a head trained on about as many images like these, and new images like these; other cameras or places are not
+    covered.
 
-    Returns
-    -------
-    Interval
-        For a head trained on about as many images like these, and new images like these; other cameras or places
-        are not covered.
-
-    References
-    ----------
     .. [1] P. Bayle, A. Bayle, L. Janson and L. Mackey, "Cross-validation confidence intervals for test error",
        NeurIPS 33 (2020), https://doi.org/10.48550/arXiv.2007.12671
-    .. [2] C. Nadeau and Y. Bengio, "Inference for the generalization error", Machine Learning 52 (2003),
-       https://doi.org/10.1023/A:1024068626366
 
-    Examples
-    --------
     >>> found = cross_validated_interval(np.arange(200) < 180, np.arange(200), np.arange(200), n_folds=5)
     >>> round(found.low, 3), found.mean, round(found.high, 3)
     (0.844, 0.9, 0.937)
@@ -229,38 +169,28 @@ def paired_difference(
 ) -> Difference:
     """Whether one head (or features) is better than another, from their accuracies on the same folds.
 
-    The plain t-test takes the folds for independent, but their training sets overlap, and so it finds
-    differences where there are none. Nadeau and Bengio [1]_ widen the variance from ``s²/k`` to
-    ``(1/k + n_testing/n_training) s²``. Folds weigh by the number of images they test, so that the
-    difference is that of the pooled accuracies.
+    The plain t-test takes the folds for independent, but their training sets overlap, and so it finds differences
+    where there are none. Nadeau and Bengio [1]_ widen the variance from ``s²/k`` to ``(1/k + n_testing/n_training)
+    s²``. Folds weigh by the number of images they test, so that the difference is that of the pooled accuracies. With
+    equal differences on all folds the variance is 0: the p value is then 1 for no difference and 0 for any other.
 
-    Parameters
-    ----------
-    one, other : sequence of float, shape (n_folds,)
-        Accuracy on each fold (of all repeats).
-    n_testing, n_training : sequence of int, shape (n_folds,)
-        Images on either side of each fold.
-    confidence : float
-
-    Returns
-    -------
-    Difference
-        With equal differences on all folds the variance is 0: the p value is then 1 for no difference and
-        0 for any other.
-
-    References
-    ----------
     .. [1] C. Nadeau and Y. Bengio, "Inference for the generalization error", Machine Learning 52 (2003),
        https://doi.org/10.1023/A:1024068626366
 
-    Examples
-    --------
     >>> found = paired_difference([0.9, 0.8], [0.7, 0.8], n_testing=[10, 10], n_training=[10, 10])
     >>> round(found.difference, 3), round(found.p_value, 3)
     (0.1, 0.667)
     """
     differences = np.asarray(one, dtype=np.float64) - np.asarray(other, dtype=np.float64)
-    return _corrected_t(differences, n_testing, n_training, confidence)
+    from scipy.stats import t
+
+    n_folds = len(differences)
+    mean, error = corrected_error(differences, n_testing, n_training)
+    if error < 1e-12:
+        return Difference(mean, mean, mean, 1.0 if abs(mean) < 1e-12 else 0.0)
+    half = float(t.ppf((1 + confidence) / 2, n_folds - 1)) * error
+    p_value = 2 * float(t.sf(abs(mean) / error, n_folds - 1))
+    return Difference(mean, mean - half, mean + half, p_value)
 
 
 def corrected_error(values: np.ndarray, n_testing: Numbers, n_training: Numbers) -> tuple[float, float]:
@@ -271,18 +201,3 @@ def corrected_error(values: np.ndarray, n_testing: Numbers, n_training: Numbers)
     spread = float(weights @ (values - mean) ** 2) * n_folds / (n_folds - 1)
     ratio = float(np.mean(testing / np.asarray(n_training, dtype=np.float64)))
     return mean, float(np.sqrt((1 / n_folds + ratio) * spread))
-
-
-def _corrected_t(
-    values: np.ndarray, n_testing: Numbers, n_training: Numbers, confidence: float
-) -> Difference:
-    """The mean of one value per fold against 0."""
-    from scipy.stats import t
-
-    n_folds = len(values)
-    mean, error = corrected_error(values, n_testing, n_training)
-    if error < 1e-12:
-        return Difference(mean, mean, mean, 1.0 if abs(mean) < 1e-12 else 0.0)
-    half = float(t.ppf((1 + confidence) / 2, n_folds - 1)) * error
-    p_value = 2 * float(t.sf(abs(mean) / error, n_folds - 1))
-    return Difference(mean, mean - half, mean + half, p_value)

@@ -1,8 +1,6 @@
 """The learning curve: accuracy against images per label, and whether more photos would help, and of what."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,17 +8,123 @@ import numpy as np
 from classify.folds import Fold, make_folds
 from classify.heads.registry import head_name
 from classify.rows import relabelled, usable_rows
-from evaluate.report.methods import with_methods_paragraph
-from evaluate.results import data_warnings, describe_data, describe_features, versions
+from evaluate.report.html import Reported
+from evaluate.report.sentences import data_warnings
+from evaluate.results import (
+    CurveMeasurements,
+    CurvePoint,
+    CurveRecord,
+    Gain,
+    Guess,
+    describe_data,
+    describe_features,
+    describe_folds,
+)
 from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions, all_features, cross_validate
-from evaluate.statistics.intervals import INTERVAL_METHOD, cross_validated_interval, per_image
-from evaluate.statistics.power_law import METHOD, drawn_again, extrapolate, fit_power_law
+from evaluate.splits.checked_folds import METHODS
+from evaluate.statistics.differences import PairName
+from evaluate.statistics.intervals import cross_validated_interval, per_image
+from evaluate.statistics.power_law import drawn_again, extrapolate, fit_power_law
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 from featurize.terminal import log
 
-# -- The measurements of a learning curve: which photos train at each size, what comes of it, and the fitted law ---
+
+class LearningCurve(Reported, CurveRecord):
+    """What `learning_curve` found; print it, or write it with `to_dict` and `to_html`.
+
+    Attributes
+    ----------
+    points : list of CurvePoint
+        By size: ``images_per_label`` (that trained a fold, the mean over labels and folds, rounded), ``n_training``
+        (mean number of training images), ``accuracy`` (mean, low, high) and ``recall``, the share found by label.
+    fit : PowerLaw or None
+        The curve ``accuracy = limit - scale * images ** -rate``; None with fewer than four sizes.
+    guesses : list of Guess
+        Beyond the largest size: ``images_per_label``, ``accuracy``, ``low`` and ``high``. Guesses, not measurements;
+        see `evaluate.statistics.power_law.extrapolate` for what the range holds.
+    gains : dict of str to Gain
+        By label, ``recall`` measured at the largest size, ``guess`` with twice as many of every label, and
+        ``gain``, by which the fitted curve rises until then; None with fewer than four sizes.
+    model : PairName
+        ``features`` and ``head``.
+    """
+
+
+def learning_curve(
+    table: FeatureTable,
+    features: str | None = None,
+    head: Any = "softmax",
+    *,
+    sizes: Sequence[int] | None = None,
+    cv: int = 5,
+    repeats: int = 1,
+    seed: int = 0,
+    relabel: Mapping[str, str | None] | None = None,
+    jobs: int | None = None,
+) -> LearningCurve:
+    """Train on ever more images per label and test on the same folds: would more photos help, and of which label?
+
+    Parameters
+    ----------
+    table : FeatureTable
+        Rows without a label and rows set aside for testing are left out.
+    features : str, optional
+        A column, or several joined with ``+``; by default all columns together, without ``nuisance``.
+    head : str or estimator
+        Whatever `classify.heads.registry.make_head` takes.
+    sizes : sequence of int, optional
+        Images per label; by default 5, 10, 20, ... doubled up to all there are. A label with fewer gives what it
+        has. Groups go in whole, at least two of each label, so a size is at least reached; the result says how many
+        images it came to, and sizes that come to the same are one. Larger sizes contain the smaller ones. A size too
+        small for the head is left out, with a warning.
+    cv, repeats, seed, relabel, jobs
+        As in `evaluate.studies.compare.compare`.
+
+    Returns
+    -------
+    LearningCurve
+
+    Raises
+    ------
+    UsageError
+        If a size is below 2 or beyond the images there are, or as `compare` does.
+
+    Notes
+    ----- In 12 trials on photos of flowers, from 30 to 60 images per label to up to three times as many, the range
+    held what was measured every time; nine of the guesses were too high, all together by 0.6 points on average.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.repeat(["cat", "dog"], 50)
+    >>> table = FeatureTable.from_arrays({"x": rng.normal(size=(100, 3)) + (y == "dog")[:, None]}, label=y)
+    >>> curve = learning_curve(table, "x", sizes=[5, 40], jobs=1)
+    >>> [point.images_per_label for point in curve.points]
+    [5, 40]
+    """
+    table = relabelled(table, relabel)
+    used = usable_rows(table, "compare")
+    names = features or all_features(used)[-1]
+    used.select(names)  # an unknown column is refused before the work
+    folds = make_folds(used.label, used.groups, used.variant, n_folds=cv, repeats=repeats, seed=seed)
+    curve = measured_curve(used, folds, names, head, sizes, seed=seed, jobs=jobs)
+    data, described = describe_data(used), describe_features(used, [names])
+    return LearningCurve(
+        points=curve.points,
+        fit=curve.fit,
+        guesses=curve.guesses,
+        gains=curve.gains,
+        warnings=data_warnings(data, described),
+        data=data,
+        features=described,
+        model=curve.model,
+        folds=describe_folds(folds, METHODS["stratified"]),
+        seed=seed,
+        table=used,
+    )
 
 
 def measured_curve(
@@ -32,29 +136,10 @@ def measured_curve(
     *,
     seed: int = 0,
     jobs: int | None = None,
-) -> dict[str, Any]:
+) -> CurveMeasurements:
     """Train on ever more images per label, always in the same order, and test on the testing sides of `folds`.
 
-    Parameters
-    ----------
-    used : FeatureTable
-        All rows labelled; `folds` speak of its rows.
-    folds : sequence of Fold
-    features : str
-    head : str or estimator
-    sizes : sequence of int, optional
-        As in `evaluate.studies.curve.learning_curve`.
-    seed, jobs : int
-
-    Returns
-    -------
-    dict
-        ``model, points, fit, guesses, gains``, as in `evaluate.studies.curve.LearningCurve`.
-
-    Raises
-    ------
-    UsageError
-        If a size is below 2 or beyond the images there are.
+    All rows of `used` are labelled, and `folds` speak of them; `sizes` as in `learning_curve`.
     """
     divisions = _divisions(used, folds, _sizes(used, folds, sizes), seed)
     points, rights, refused = [], [], []
@@ -72,23 +157,19 @@ def measured_curve(
     for words in refused:
         log.warning("%s", words)
     drawn = drawn_again(np.stack(rights, axis=1), _per_image(found)[1])
-    counts = [point["n_training"] / len(set(used.label)) for point in points]
-    accuracy = [point["accuracy"]["mean"] for point in points]
-    fit = fit_power_law(counts, accuracy)
-    return {
-        "model": {"features": features, "head": head_name(head)},
-        "points": points,
-        "fit": fit,
-        "guesses": [
-            {
-                "images_per_label": factor * points[-1]["images_per_label"],
-                **extrapolate(counts, accuracy, factor * counts[-1], drawn),
-            }
-            for factor in (2, 4)
-            if fit
-        ],
-        "gains": {name: _gain(points, name, counts) for name in points[-1]["recall"]},
-    }
+    counts = [point.n_training / len(set(used.label)) for point in points]
+    accuracy = [point.accuracy.mean for point in points]
+    fit, largest = fit_power_law(counts, accuracy), points[-1].images_per_label
+    guesses = [
+        Guess(
+            images_per_label=factor * largest,
+            **extrapolate(counts, accuracy, factor * counts[-1], drawn),
+        )
+        for factor in (2, 4)
+        if fit
+    ]
+    gains = {name: _gain(points, name, counts) for name in points[-1].recall}
+    return CurveMeasurements(PairName(features, head_name(head)), points, fit, guesses, gains)
 
 
 def _most(used: FeatureTable, fold: Fold) -> int:
@@ -155,170 +236,19 @@ def _per_image(found: Predictions) -> tuple[np.ndarray, np.ndarray]:
     return per_image(right, found.rows["row"].to_numpy(), found.rows["group"].to_numpy())
 
 
-def _point(found: Predictions, size: int) -> dict[str, Any]:
+def _point(found: Predictions, size: int) -> CurvePoint:
     right, groups = found.label == found.predicted, found.rows["group"].to_numpy()
     interval = cross_validated_interval(right, found.rows["row"].to_numpy(), groups, len(found.times))
     scores = metrics.per_label(found.label, found.predicted, found.labels)
-    return {
-        "images_per_label": size,
-        "n_training": float(found.times["n_training"].mean()),
-        "accuracy": interval.to_dict(),
-        "recall": {name: row["recall"] for name, row in scores.items()},
-    }
+    recall = {name: row.recall for name, row in scores.items()}
+    return CurvePoint(size, float(found.times["n_training"].mean()), interval, recall)
 
 
-def _gain(points: list[dict[str, Any]], name: str, counts: list[float]) -> dict[str, float] | None:
+def _gain(points: Sequence[CurvePoint], name: str, counts: Sequence[float]) -> Gain | None:
     """What twice as many images of all labels may add to the recall of one."""
-    recall = [point["recall"][name] for point in points]
+    recall = [point.recall[name] for point in points]
     if fit_power_law(counts, recall) is None:
         return None
     # From the curve to the curve: the luck of the last measurement would pass for a gain.
-    now, then = (extrapolate(counts, recall, factor * counts[-1])["accuracy"] for factor in (1, 2))
-    return {"recall": recall[-1], "guess": then, "gain": then - now}
-
-
-FORMAT_VERSION = 1
-
-
-@dataclass
-class LearningCurve:
-    """What `learning_curve` found; print it, or write it with `to_dict` and `to_html`.
-
-    Attributes
-    ----------
-    points : list of dict
-        By size: ``images_per_label`` (that trained a fold, the mean over labels and folds, rounded), ``n_training``
-        (mean number of training images), ``accuracy`` (mean, low, high) and ``recall``, the share found by label.
-    fit : dict or None
-        The curve ``accuracy = limit - scale * images ** -rate``; None with fewer than four sizes.
-    guesses : list of dict
-        Beyond the largest size: ``images_per_label``, ``accuracy``, ``low`` and ``high``. Guesses, not measurements;
-        see `evaluate.statistics.power_law.extrapolate` for what the range holds.
-    gains : dict
-        By label, ``recall`` measured at the largest size, ``guess`` with twice as many of every label, and
-        ``gain``, by which the fitted curve rises until then; None with fewer than four sizes.
-    model : dict
-        ``features`` and ``head``.
-    """
-
-    points: list[dict[str, Any]]
-    fit: dict[str, float] | None
-    guesses: list[dict[str, float]]
-    gains: dict[str, dict[str, float] | None]
-    warnings: list[str]
-    data: dict[str, Any]
-    features: dict[str, Any]
-    model: dict[str, str]
-    folds: dict[str, Any]
-    seed: int
-    table: FeatureTable = field(repr=False)
-    command: str = ""
-
-    def __str__(self) -> str:
-        from evaluate.report.text import curve_as_text
-
-        return curve_as_text(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON; ``format_version`` 1."""
-        content = {
-            "format_version": FORMAT_VERSION,
-            "kind": "curve",
-            "model": self.model,
-            "points": self.points,
-            "fit": self.fit,
-            "guesses": self.guesses,
-            "gains": self.gains,
-            "warnings": self.warnings,
-            "data": self.data,
-            "features": self.features,
-            "folds": self.folds,
-            "methods": {"interval": INTERVAL_METHOD, "curve": METHOD},
-            "seed": self.seed,
-            "versions": versions(),
-            "command": self.command,
-        }
-        return with_methods_paragraph(content)
-
-    def to_html(self, images: str | Path | None = None) -> str:
-        """The report, one self-contained page; `images` is there for likeness with the other results."""
-        from evaluate.report.html import render
-
-        return render(self, images)
-
-
-def learning_curve(
-    table: FeatureTable,
-    features: str | None = None,
-    head: Any = "softmax",
-    *,
-    sizes: Sequence[int] | None = None,
-    cv: int = 5,
-    repeats: int = 1,
-    seed: int = 0,
-    relabel: Mapping[str, str | None] | None = None,
-    jobs: int | None = None,
-) -> LearningCurve:
-    """Train on ever more images per label and test on the same folds: would more photos help, and of which label?
-
-    Parameters
-    ----------
-    table : FeatureTable
-        Rows without a label and rows set aside for testing are left out.
-    features : str, optional
-        A column, or several joined with ``+``; by default all columns together, without ``nuisance``.
-    head : str or estimator
-        Whatever `classify.heads.registry.make_head` takes.
-    sizes : sequence of int, optional
-        Images per label; by default 5, 10, 20, ... doubled up to all there are. A label with fewer gives what it
-        has. Groups go in whole, at least two of each label, so a size is at least reached; the result says how many
-        images it came to, and sizes that come to the same are one. Larger sizes contain the smaller ones. A size too
-        small for the head is left out, with a warning.
-    cv, repeats, seed, relabel, jobs
-        As in `evaluate.studies.compare.compare`.
-
-    Returns
-    -------
-    LearningCurve
-
-    Raises
-    ------
-    UsageError
-        If a size is below 2 or beyond the images there are, or as `compare` does.
-
-    Notes
-    -----
-    On 750 photos of five flowers (Inception v3, mixed8; 5 folds, twice), from 5 to 60 images per label only, the guess
-    for 120 was 90.5 % (88.0 to 92.8) with softmax and 90.6 % (87.7 to 92.5) with svm; measured were 89.1 % and
-    89.9 %. In 12 such trials, from 30 to 60 images per label to up to three times as many, the range held what was
-    measured every time; nine of the guesses were too high, all together by 0.6 points on average.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> rng = np.random.default_rng(0)
-    >>> y = np.repeat(["cat", "dog"], 50)
-    >>> table = FeatureTable.from_arrays({"x": rng.normal(size=(100, 3)) + (y == "dog")[:, None]}, label=y)
-    >>> curve = learning_curve(table, "x", sizes=[5, 40], jobs=1)
-    >>> [point["images_per_label"] for point in curve.points]
-    [5, 40]
-    """
-    table = relabelled(table, relabel)
-    used = usable_rows(table, "compare")
-    names = features or all_features(used)[-1]
-    used.select(names)  # an unknown column is refused before the work
-    folds = make_folds(used.label, used.groups, used.variant, n_folds=cv, repeats=repeats, seed=seed)
-    return LearningCurve(
-        **measured_curve(used, folds, names, head, sizes, seed=seed, jobs=jobs),
-        warnings=data_warnings(used, [names]),
-        data=describe_data(used),
-        features=describe_features(used, [names]),
-        folds={
-            "cv": cv,
-            "repeats": repeats,
-            "tested": int((used.variant == 0).sum()),
-            "method": "stratified; groups and identical images kept together",
-        },
-        seed=seed,
-        table=used,
-    )
+    now, then = (extrapolate(counts, recall, factor * counts[-1]).accuracy for factor in (1, 2))
+    return Gain(recall[-1], then, then - now)

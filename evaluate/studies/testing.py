@@ -2,21 +2,28 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from classify.heads.registry import head_name
 from classify.rows import select_vectors, usable_rows
 from evaluate.checks.leakage import find_contamination, trained_on
-from evaluate.report.methods import with_methods_paragraph
-from evaluate.results import data_warnings, describe_data, describe_features, versions
+from evaluate.report.html import Reported
+from evaluate.report.sentences import data_warnings
+from evaluate.results import (
+    ModelFacts,
+    TestDetails,
+    TestRecord,
+    TestScores,
+    UnseenScores,
+    describe_data,
+    describe_features,
+)
 from evaluate.scores import metrics
 from evaluate.scores.metrics import all_scores, check_positive, scores_at
 from evaluate.scores.mistakes import check_superclasses, nearest_in_table, superclass_errors, wrong_rows
-from evaluate.statistics.intervals import TEST_INTERVAL_METHOD, grouped_interval
+from evaluate.statistics.intervals import grouped_interval
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 from featurize.terminal import log
@@ -24,75 +31,34 @@ from featurize.terminal import log
 if TYPE_CHECKING:
     from classify.model.model import Model
 
-FORMAT_VERSION = 1
 
-
-@dataclass
-class TestResult:
+class TestResult(Reported, TestRecord):
     """What `test` found; print it, or write it with `to_dict` and `to_html`.
 
     Attributes
     ----------
-    scores : dict
+    scores : TestScores
         ``accuracy`` (a number), ``accuracy_interval`` (mean, low, high), the scores of
-        `evaluate.scores.metrics.all_scores`, ``predict_seconds_per_image``, ``seen`` (how many photos were in the training
-        set) of the ``comparable`` ones (whose bytes are known, where the model knows those of its training set),
-        ``near`` (how many others nearly are one of it), ``grouped`` (how many others share a group with one of it;
-        either is None where that could not be looked at) and ``unseen``: None, or ``images``, ``accuracy`` and
+        `evaluate.scores.metrics.all_scores`, ``predict_seconds_per_image``, ``seen`` (how many photos were in the
+        training set) of the ``comparable`` ones (whose bytes are known, where the model knows those of its training
+        set), ``near`` (how many others nearly are one of it), ``grouped`` (how many others share a group with one of
+        it; either is None where that could not be looked at) and ``unseen``: None, or ``images``, ``accuracy`` and
         ``accuracy_interval`` of those that are none of the three.
-    details : dict
+    details : TestDetails
         ``confusion``, ``confusion_percent``, ``misclassified`` (with the training table given, the first 60 with
-        ``nearest``, the training photos that they resemble most, see `evaluate.scores.mistakes`) and ``superclasses``
-        (None when none were given).
+        ``nearest``, the training photos that they resemble most) and ``superclasses`` (None when none were given).
     warnings : list of str
         What to know before believing the numbers.
-    data, features : dict
+    data : DataFacts
+    features : dict
         What they rest on.
-    model : dict
+    model : ModelFacts
         ``head``, ``features`` and ``labels`` of the model.
     training : FeatureTable or None
         The photos that it was trained on, where their table was given.
     """
 
-    __test__ = False  # pytest collects classes by their name
-
-    scores: dict[str, Any]
-    details: dict[str, Any]
-    warnings: list[str]
-    data: dict[str, Any]
-    features: dict[str, Any]
-    model: dict[str, Any]
-    table: FeatureTable = field(repr=False)
-    training: FeatureTable | None = field(repr=False, default=None)
-    command: str = ""
-
-    def __str__(self) -> str:
-        from evaluate.report.text import test_as_text
-
-        return test_as_text(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON; ``format_version`` 1."""
-        content = {
-            "format_version": FORMAT_VERSION,
-            "kind": "test",
-            **self.scores,
-            **self.details,
-            "warnings": self.warnings,
-            "data": self.data,
-            "features": self.features,
-            "model": self.model,
-            "methods": {"interval": TEST_INTERVAL_METHOD},
-            "versions": versions(),
-            "command": self.command,
-        }
-        return with_methods_paragraph(content)
-
-    def to_html(self, images: str | Path | None = None) -> str:
-        """The report, one self-contained page; `images` is the folder of the photos, when they have moved."""
-        from evaluate.report.html import render
-
-        return render(self, images)
+    __test__: ClassVar[bool] = False  # pytest collects classes by their name
 
 
 def test(
@@ -146,35 +112,33 @@ def test(
     interval = grouped_interval(right, used.groups)
     trained = None if training is None else _trained(model, training)
     wrong = wrong_rows(used.image, label, probabilities, labels, given)
-    confusion = metrics.confusion(label, predicted, labels)
-    scores = {
-        "accuracy": interval.mean,
-        "accuracy_interval": interval.to_dict(),
-        **all_scores(label, probabilities, labels, positive, predicted),
-        "operating_point": model.operating_point and scores_at(label, predicted, model.operating_point),
-        "predict_seconds_per_image": seconds / len(used),
-        "seen": int(known.seen.sum()),
-        "comparable": sum(one is not None for one in used.sha256) if len(model.hashes) else 0,
-        "near": None if known.near is None else int(known.near.sum()),
-        "grouped": None if known.grouped is None else int(known.grouped.sum()),
-        "unseen": _unseen(right, used.groups, ~known.known) if known.known.any() else None,
-    }
+    confusion, point = metrics.confusion(label, predicted, labels), model.operating_point
+    scores = TestScores(
+        accuracy=interval.mean,
+        accuracy_interval=interval,
+        **vars(all_scores(label, probabilities, labels, positive, predicted)),
+        operating_point=scores_at(label, predicted, point) if point else None,
+        predict_seconds_per_image=seconds / len(used),
+        seen=int(known.seen.sum()),
+        comparable=sum(one is not None for one in used.sha256) if len(model.hashes) else 0,
+        near=None if known.near is None else int(known.near.sum()),
+        grouped=None if known.grouped is None else int(known.grouped.sum()),
+        unseen=_unseen(right, used.groups, ~known.known) if known.known.any() else None,
+    )
+    details = TestDetails(
+        confusion,
+        metrics.percent_of_rows(confusion.matrix),
+        nearest_in_table(used, trained, model.features, wrong),
+        superclass_errors(label, predicted, superclasses) if superclasses else None,
+    )
+    data, described = describe_data(used), describe_features(used, [model.features])
     return TestResult(
         scores=scores,
-        details={
-            "confusion": confusion,
-            "confusion_percent": metrics.percent_of_rows(confusion["matrix"]),
-            "misclassified": nearest_in_table(used, trained, model.features, wrong),
-            "superclasses": superclass_errors(label, predicted, superclasses) if superclasses else None,
-        },
-        warnings=[*known.warnings(), *data_warnings(used, [model.features])],
-        data=describe_data(used),
-        features=describe_features(used, [model.features]),
-        model={
-            "head": model.training.get("head") or head_name(model.head),
-            "features": model.features,
-            "labels": labels,
-        },
+        details=details,
+        warnings=[*known.warnings(), *data_warnings(data, described)],
+        data=data,
+        features=described,
+        model=ModelFacts(model.training.get("head") or head_name(model.head), model.features, labels),
         table=used,
         training=trained,
     )
@@ -214,8 +178,8 @@ def _relabelled(model: "Model", table: FeatureTable) -> FeatureTable:
     return used
 
 
-def _unseen(right: np.ndarray, groups: np.ndarray, rows: np.ndarray) -> dict[str, Any] | None:
+def _unseen(right: np.ndarray, groups: np.ndarray, rows: np.ndarray) -> UnseenScores | None:
     if not rows.any():
         return None
     interval = grouped_interval(right[rows], groups[rows])
-    return {"images": int(rows.sum()), "accuracy": interval.mean, "accuracy_interval": interval.to_dict()}
+    return UnseenScores(int(rows.sum()), interval.mean, interval)

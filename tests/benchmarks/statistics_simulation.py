@@ -65,7 +65,7 @@ from threadpoolctl import threadpool_limits
 
 from classify.folds import make_folds
 from classify.heads.registry import make_head
-from evaluate.statistics.differences import bayesian_comparison, counted_difference, holm, mcnemar, verdict_of
+from evaluate.statistics.differences import bayesian_comparison, holm, mcnemar, paired_interval, verdict_of
 from evaluate.statistics.intervals import cross_validated_interval, grouped_interval, paired_difference
 
 WIDTH = 20
@@ -88,7 +88,7 @@ class Run:
 
     def pair(self, one: int, other: int) -> dict:
         """As `evaluate.statistics.differences` makes it."""
-        photos = counted_difference(
+        photos = paired_interval(
             self.right[one], self.right[other], self.image, self.group, len(self.n_testing)
         )
         accuracy = [np.bincount(self.fold, self.right[head]) / self.n_testing for head in (one, other)]
@@ -242,14 +242,14 @@ def report_verdicts(rng: np.random.Generator, simulations: int) -> list[dict]:
             )  # as `compare`: the best against each
             pairs = [found.pair(int(order[0]), int(one)) for one in order[1:]]
             for pair, p_value in zip(pairs, holm([pair["p_value"] for pair in pairs]), strict=True):
-                pair["verdict"] = verdict_of(pair | {"p_holm": p_value})
+                pair["verdict"] = verdict_of(pair["low"], pair["high"], p_value)
             beats.append(any(pair["verdict"] == "beats" for pair in pairs))
             ahead.append(any(pair["verdict"] == "ahead" for pair in pairs))
             first = found.pair(0, 1)
             alone.append(first["p_value"] < 0.05)
             sure.append(first["sure"])
             per_image = [right[np.argsort(found.image)] for right in found.right[:2]]
-            counted.append(mcnemar(*per_image)["p_value"] < 0.05)
+            counted.append(mcnemar(*per_image).p_value < 0.05)
         name = f"{n_heads} {'alike' if share == others else 'unlike'}, {n:4} photos"
         print(f"  {name:25} {'    '.join(map(rate, (beats, ahead, alone, counted, sure)))}", flush=True)
         if share == others:

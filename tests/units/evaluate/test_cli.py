@@ -64,7 +64,7 @@ def test_misclassified_prints_the_list_of_compare_and_of_test(files, capsys):
         wrong = content.get("best", content)["misclassified"]
         if "best" not in content:
             assert out.split().count(wrong[0]["image"]) == 1
-        listed = out[out.index("misclassified, the surest first") :].splitlines()
+        listed = out[out.index("misclassified, most confident first") :].splitlines()
         assert [line.split()[0] for line in listed[2 : 2 + len(wrong)]] == [row["image"] for row in wrong]
         assert "from one super-class to another" in out
 

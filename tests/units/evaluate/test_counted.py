@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluate.statistics.differences import (
-    _opponents,
-    counted_difference,
-    counted_verdict,
+    PairName,
+    comparisons_to_make,
     mcnemar,
+    paired_interval,
+    sign_posterior,
     verdict_of,
 )
 from evaluate.studies.compare import compare
@@ -23,7 +24,7 @@ def rights(both: int, only_one: int, only_other: int, neither: int) -> tuple[np.
 
 def difference(one, other, repeats: int = 1, group_size: int = 1, n_folds: int = 1):
     image = np.tile(np.arange(len(one)), repeats)
-    return counted_difference(
+    return paired_interval(
         np.tile(one, repeats), np.tile(other, repeats), image, image // group_size, n_folds
     )
 
@@ -37,14 +38,14 @@ def test_the_interval_by_hand(n_folds):
     found = difference(one, other, n_folds=n_folds)
     assert found.difference == pytest.approx(10 / 50)
     assert (found.low, found.high) == pytest.approx((first - second - half, first - second + half))
-    assert found.p_value == pytest.approx(mcnemar(one.astype(bool), other.astype(bool))["p_value"])
+    assert found.p_value == pytest.approx(mcnemar(one.astype(bool), other.astype(bool)).p_value)
 
 
 def test_swapping_the_sides_flips_everything():
     one, other = rights(20, 7, 3, 10)
     there, back = difference(one, other), difference(other, one)
     assert (there.low, there.high) == pytest.approx((-back.high, -back.low))
-    verdict = counted_verdict(one, other, np.arange(40), 0.01)
+    verdict = sign_posterior(one, other, np.arange(40), 0.01)
     assert verdict.better > 0.8 > 0.2 > verdict.worse
     assert sum(verdict.to_dict().values()) == pytest.approx(1.0)
 
@@ -66,10 +67,10 @@ def test_a_large_group_counts_once_among_single_photos():
     # Of 200 photos alone and 5 groups of 10 the groups are won by the one head: 5 of 5, p = 2 / 2 ** 5.
     groups = np.r_[np.arange(200), 200 + np.repeat(np.arange(5), 10)]
     one, other = np.ones(250), groups < 200
-    found = counted_difference(one, other, np.arange(250), groups, n_folds=5)
+    found = paired_interval(one, other, np.arange(250), groups, n_folds=5)
     assert found.p_value == pytest.approx(2 / 2**5)
     # Jeffreys' prior on 5, 0 and 200 groups: the mean difference is (5.5 - 0.5) / 206.5.
-    verdict = counted_verdict(one, other, groups, same_within=5 / 206.5)
+    verdict = sign_posterior(one, other, groups, same_within=5 / 206.5)
     assert 0.4 < verdict.better < 0.6
 
 
@@ -93,8 +94,7 @@ def test_two_heads_that_never_differ_are_not_told_to_be_the_same_for_certain():
 @settings(deadline=None)
 @given(st.floats(-0.2, 0.3), st.floats(0, 0.2), st.floats(0, 1))
 def test_words_interval_and_test_never_contradict_each_other(low, width, p_holm):
-    found = {"low": low, "high": low + width, "p_holm": p_holm}
-    verdict = verdict_of(found)
+    verdict = verdict_of(low, low + width, p_holm)
     if verdict == "beats":
         assert p_holm < 0.05 and not low <= 0 <= low + width
     assert (verdict == "undecided") == (low <= 0 <= low + width)
@@ -103,26 +103,25 @@ def test_words_interval_and_test_never_contradict_each_other(low, width, p_holm)
 def test_real_verdicts_follow_the_rule_and_the_words_the_verdict(comparison):
     for pair in comparison.comparisons:
         assert pair["low"] <= pair["difference"] <= pair["high"]
-        assert pair["verdict"] == verdict_of(pair)
+        assert pair.verdict == verdict_of(pair.low, pair.high, pair.p_holm)
         words = {"beats": " beats ", "ahead": "is ahead of", "undecided": "cannot be told apart"}
         assert words[pair["verdict"]] in pair["words"]
 
 
-def row(features: str, head: str) -> dict:
-    return {"features": features, "head": head}
-
-
 @pytest.mark.parametrize("dummy", ["dummy", "dummy:strategy=uniform", "sklearn.dummy.DummyClassifier"])
 def test_a_dummy_stands_for_no_features(dummy):
-    results = [row("a", "svm"), row("b", dummy), row("b", "svm"), row("a", dummy)]
-    assert _opponents(results) == [("features", results[0], results[2]), ("head", results[0], results[3])]
+    results = [PairName("a", "svm"), PairName("b", dummy), PairName("b", "svm"), PairName("a", dummy)]
+    assert comparisons_to_make(results) == [
+        ("features", results[0], results[2]),
+        ("head", results[0], results[3]),
+    ]
 
 
 def test_a_dummy_that_wins_is_named_first_and_one_alone_stands_for_itself():
-    results = [row("a", "dummy"), row("a", "svm")]
-    assert _opponents(results) == [("head", *results)]
-    alone = [row("a", "dummy"), row("b", "dummy")]
-    assert _opponents(alone) == [("features", *alone)]
+    results = [PairName("a", "dummy"), PairName("a", "svm")]
+    assert comparisons_to_make(results) == [("head", *results)]
+    alone = [PairName("a", "dummy"), PairName("b", "dummy")]
+    assert comparisons_to_make(alone) == [("features", *alone)]
 
 
 def test_the_terminal_names_the_method_of_its_intervals(comparison):

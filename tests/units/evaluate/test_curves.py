@@ -8,8 +8,10 @@ from scipy import optimize
 
 from classify.folds import make_folds
 from evaluate.cli import main
-from evaluate.report.text import curve_in_words
-from evaluate.statistics.power_law import drawn_again, extrapolate, fit_power_law
+from evaluate.report.sentences import curve_in_words
+from evaluate.results import CurveMeasurements, Gain
+from evaluate.statistics.differences import PairName
+from evaluate.statistics.power_law import PowerLaw, drawn_again, extrapolate, fit_power_law
 from evaluate.studies.compare import compare
 from evaluate.studies.curve import _at_most, learning_curve
 from featurize.errors import UsageError
@@ -137,24 +139,23 @@ def test_three_sizes_fit_anything_and_so_guess_nothing(confused):
 
 
 def test_guesses_are_called_guesses(curve):
-    sentences = curve_in_words(curve.to_dict())
+    sentences = curve_in_words(curve)
     assert len(sentences) == 3 and all(one.startswith("A guess: ") for one in sentences)
     assert [guess["images_per_label"] for guess in curve.guesses] == [30, 60]
     assert all(one in str(curve) for one in sentences)
 
 
 def test_the_label_that_gains_most_is_the_one_to_photograph():
-    gains = {
-        "ant": {"recall": 0.7, "guess": 0.8, "gain": 0.1},
-        "bee": {"recall": 0.9, "guess": 0.9, "gain": 0.004},
-        "cat": {"recall": 0.8, "guess": 0.82, "gain": 0.02},
-    }
-    [words] = curve_in_words({"fit": {"limit": 1.0}, "guesses": [], "gains": gains})
+    def words_of(gains):
+        return curve_in_words(CurveMeasurements(PairName("x", "svm"), [], PowerLaw(1, 1, 1), [], gains))
+
+    gains = {"ant": Gain(0.7, 0.8, 0.1), "bee": Gain(0.9, 0.9, 0.004), "cat": Gain(0.8, 0.82, 0.02)}
+    [words] = words_of(gains)
     assert (
         "help ant (+10.0 points of recall), then cat (+2.0 points of recall); photograph more ant." in words
     )
     assert "bee" not in words
-    [words] = curve_in_words({"fit": {"limit": 1.0}, "guesses": [], "gains": {"bee": gains["bee"]}})
+    [words] = words_of({"bee": gains["bee"], "cow": None})
     assert words == "A guess: no label gains a point from twice as many photos."
 
 
@@ -182,7 +183,7 @@ def test_the_command_prints_and_writes_all(photos, tmp_path, monkeypatch, capsys
     assert content["model"] == {"features": "good", "head": "softmax"}
     assert "images per label" in out and "A guess: with 24 images per label" in out
     page = (tmp_path / "c.html").read_text()
-    assert page.count('class="measured"') == 4 and page.count('<circle class="guess"') == 2
+    assert page.count('class="measured"') == 4 and page.count('class="guess"') == 2
     assert "A guess: with 24 images per label" in page and page.count("<script") == 1
     assert main(["curve", "table.parquet", "--sizes", "99"]) == 1
     assert "hint: give sizes from 2 to 16" in capsys.readouterr().err

@@ -5,7 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from evaluate.report.figures import drawing
+from evaluate.report.figures import draw_curve
+from evaluate.results import CurveMeasurements, CurvePoint
+from evaluate.statistics.differences import PairName
+from evaluate.statistics.intervals import Interval
+from evaluate.statistics.power_law import PowerLaw
 from evaluate.studies.compare import compare
 from evaluate.studies.curve import learning_curve
 from featurize.table import FeatureTable
@@ -42,20 +46,15 @@ def test_equal_sizes_leave_no_garbage_in_the_json():
 
 
 def test_the_dashed_line_goes_through_the_dots_of_a_curve_that_follows_the_law():
-    sizes, fit = [6, 12, 24, 48], {"limit": 0.95, "scale": 0.8, "rate": 0.5}
-    points = [
-        {
-            "images_per_label": size,
-            "n_training": 3.0 * size,
-            "accuracy": {"mean": 0.95 - 0.8 * size**-0.5, "low": 0.5, "high": 1.0},
-            "recall": {"a": 1.0, "b": 1.0},  # a third label is in no fold's testing side
-        }
-        for size in sizes
-    ]
-    drawn = drawing({"points": points, "guesses": [], "fit": fit})
-    line = np.array([[float(place) for place in mark.split(",")] for mark in drawn["line"].split()])
-    for dot in drawn["dots"]:
-        assert np.interp(dot["x"], *line.T) == pytest.approx(dot["y"], abs=0.3)
+    law, sizes = PowerLaw(0.95, 0.8, 0.5), [6, 12, 24, 48]
+    points = [CurvePoint(n, 3.0 * n, Interval(0.95 - 0.8 * n**-0.5, 0.5, 1.0), {"a": 1.0}) for n in sizes]
+    (axes,) = draw_curve(CurveMeasurements(PairName("x", "svm"), points, law, [], {"a": None})).axes
+    lines = {name: [one for one in axes.lines if one.get_gid() == name] for name in ("law", "measured")}
+    (line,) = lines["law"]
+    dots = [(float(dot.get_xdata()[0]), float(dot.get_ydata()[0])) for dot in lines["measured"]]
+    assert dots == [(n, pytest.approx(0.95 - 0.8 * n**-0.5)) for n in sizes]
+    for x, y in dots:
+        assert np.interp(x, line.get_xdata(), line.get_ydata()) == pytest.approx(y, abs=1e-3)
 
 
 @pytest.mark.parametrize("head", ["svm", "knn", "lda"])

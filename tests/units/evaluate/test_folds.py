@@ -11,10 +11,18 @@ from sklearn.model_selection import KFold, LeaveOneGroupOut, RepeatedKFold, Stra
 
 from classify.folds import Fold, make_folds
 from evaluate.cli import main
-from evaluate.splits.checked_folds import check_folds, fold_of_rows, folds_for, side_of_rows, write_folds
+from evaluate.results import describe_folds
+from evaluate.splits import checked_folds
+from evaluate.splits.checked_folds import check_folds, fold_of_rows, side_of_rows, write_folds
 from evaluate.studies.compare import compare
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
+
+
+def folds_for(table, folds="stratified", **options):
+    """The folds, and what a result says of them."""
+    found, method = checked_folds.folds_for(table, folds, **options)
+    return found, describe_folds(found, method)
 
 
 def sha(number):
@@ -65,7 +73,7 @@ def test_accepted_folds_part_nothing(rows, seed):
         accepted = check_folds(pairs, table)
     except UsageError as error:
         message = str(error)
-        if "belong together" in message:
+        if "leaks" in message:
             # Direct ties are enough to refuse; ties through a third photo are refused too.
             number = int(message.split()[1])
             training, testing = pairs[number]
@@ -79,16 +87,17 @@ def test_accepted_folds_part_nothing(rows, seed):
 @pytest.mark.parametrize(
     ("columns", "why"),
     [
-        ({"group": ["leaf"] * 2 + [None] * 22}, "one group"),
-        ({"group": [None] * 24, "sha256": [sha(0)] * 2 + [sha(n) for n in range(2, 24)]}, "byte-identical"),
+        ({"group": ["leaf"] * 2 + [None] * 22}, "is in the same group as a training photo"),
+        ({"group": [None] * 24, "sha256": [sha(0)] * 2 + [sha(n) for n in range(2, 24)]},
+         "is byte-identical with a training photo"),
         ({"group": [None] * 24, "sha256": [None] * 24, "image": ["0.jpg"] * 2 + list("abcdefghijklmnopqrstuv")},
-         "the photo itself"),
+         "is a training photo too, or a distorted copy of one"),
     ],
 )  # fmt: skip
 def test_each_kind_of_crossing_is_named_and_counted(columns, why):
     table = leaves(**columns)
     pairs = [(np.arange(1, 24), [0])]
-    with pytest.raises(UsageError, match=f"fold 0 tests 1 of 1 photos .*{why}"):
+    with pytest.raises(UsageError, match=f"fold 0 leaks: 1 of its 1 test photos {why}"):
         check_folds(pairs, table)
 
 
@@ -101,7 +110,7 @@ def test_crossing_through_a_third_photo_is_refused():
         group=[None, "a", "a", None, None, None, None, None],
         sha256=[sha(n) for n in (0, 0, 1, 2, 3, 4, 5, 6)],
     )
-    with pytest.raises(UsageError, match="belong together"):
+    with pytest.raises(UsageError, match="leaks"):
         check_folds([([0, 3, 4], [2, 5])], table)
 
 
@@ -127,7 +136,7 @@ def test_folds_that_cannot_be_used_are_refused_with_numbers(folds, message):
 
 def test_a_plain_splitter_is_caught_and_a_grouped_one_passes():
     table = leaves()
-    with pytest.raises(UsageError, match="belong together with a row it trains on"):
+    with pytest.raises(UsageError, match="fold 0 leaks"):
         check_folds(KFold(3, shuffle=True, random_state=0), table)
     found = check_folds(StratifiedGroupKFold(3), table)
     assert sorted(np.concatenate([fold.testing for fold in found])) == list(range(24))
@@ -174,7 +183,7 @@ def test_predefined_trains_on_training_and_tests_validation():
     assert described["tested"] == 9
     with pytest.raises(UsageError, match="0 photos for training and 0 for validation"):
         folds_for(leaves(), "predefined")
-    with pytest.raises(UsageError, match="belong together"):
+    with pytest.raises(UsageError, match="leaks"):
         folds_for(leaves(split=["training"] * 16 + ["validation"] * 8), "predefined")
 
 
@@ -241,7 +250,7 @@ def test_compare_uses_the_file_and_refuses_leaking_folds(tmp_path, monkeypatch, 
     assert "4 folds" in capsys.readouterr().out
     write_folds("f.csv", table, [row % 2 for row in range(24)])
     assert main("compare t.parquet --heads softmax --folds f.csv -j 1".split()) == 1
-    assert "belong together with a row it trains on (one group)" in capsys.readouterr().err
+    assert "in the same group as a training photo" in capsys.readouterr().err
     assert main("compare t.parquet --heads softmax --folds leave-one-out -j 1".split()) == 1
     assert "the folds file leave-one-out cannot be read" in capsys.readouterr().err
 

@@ -5,9 +5,17 @@ import hashlib
 import numpy as np
 import pytest
 
-from evaluate.splits.checked_folds import folds_for, read_folds, write_folds
+from evaluate.results import describe_folds
+from evaluate.splits import checked_folds
+from evaluate.splits.checked_folds import read_folds, write_folds
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
+
+
+def folds_for(table, folds="stratified", **options):
+    """The folds, and what a result says of them."""
+    found, method = checked_folds.folds_for(table, folds, **options)
+    return found, describe_folds(found, method)
 
 
 def sha(number):

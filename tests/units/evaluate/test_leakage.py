@@ -5,7 +5,13 @@ import pytest
 from PIL import Image
 
 from classify.folds import Fold
-from evaluate.checks.leakage import LOOKED_AT_UNASKED, describe_duplicates, duplicates_of, parted
+from evaluate.checks.leakage import (
+    LOOKED_AT_UNASKED,
+    describe_duplicates,
+    find_near_duplicates,
+    n_split_across_folds,
+)
+from evaluate.statistics.intervals import Interval
 from evaluate.studies.compare import compare
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
@@ -32,7 +38,8 @@ def test_both_figures_are_printed_when_they_differ(bursts):
     assert together < 0.75 and found.data["groups"] == 40
     assert found.duplicates["accuracy_at_random"] == alone.results[0]["accuracy"]["mean"]
     words = (
-        f"{100 * alone.results[0]['accuracy']['mean']:.1f} % as split at random, {100 * together:.1f} % with"
+        f"accuracy is {100 * alone.results[0].accuracy.mean:.1f} % with random folds and {100 * together:.1f} % when "
+        "near-duplicates stay in one fold"
     )
     assert words in str(found) and words in found.to_html() and found.duplicates["parted"] == 0
     # Both figures without being asked, too.
@@ -49,23 +56,24 @@ def test_where_near_duplicates_cannot_be_kept_together_they_are_counted(bursts):
 
 
 def test_the_same_figure_either_way_is_said_once(bursts):
-    duplicates, _, _ = duplicates_of(bursts, True)
-    interval, folds = {"mean": 0.8, "low": 0.7, "high": 0.9}, [Fold(0, 0, np.array([1]), np.array([0]))]
+    duplicates, _, _ = find_near_duplicates(bursts, True)
+    interval, folds = Interval(0.8, 0.7, 0.9), [Fold(0, 0, np.array([1]), np.array([0]))]
     words = describe_duplicates(duplicates, folds, interval, together=0.8)["words"]
     assert words.startswith("1 photo was tested by heads trained on a near-duplicate")
     assert words.endswith("keeps them together (80.0 % either way)")
 
 
 def test_a_difference_within_the_interval_is_not_oversold(bursts):
-    duplicates, _, _ = duplicates_of(bursts, True)
-    interval = {"mean": 0.8, "low": 0.7, "high": 0.9}
+    duplicates, _, _ = find_near_duplicates(bursts, True)
+    interval = Interval(0.8, 0.7, 0.9)
     near, far = (
         describe_duplicates(duplicates, [], interval, at_random=one)["words"] for one in (0.85, 0.95)
     )
     assert (
-        "85.0 % as split at random, 80.0 % with" in near and "that alone may make such a difference" in near
+        "accuracy is 85.0 % with random folds and 80.0 % when near-duplicates stay in one fold" in near
+        and "new folds alone can explain that much" in near
     )
-    assert "95.0 % as split at random" in far and "alone" not in far
+    assert "95.0 % with random folds" in far and "alone" not in far
 
 
 def test_one_figure_when_nothing_is_alike(bursts):
@@ -77,39 +85,43 @@ def test_one_figure_when_nothing_is_alike(bursts):
 def test_given_groups_are_not_called_random(bursts):
     grouped = bursts.with_column("group", ["pot"] * 3 + [None] * 117)
     found = compare(grouped, heads=["knn"], group_duplicates=True, jobs=1)
-    assert "as split by the given groups alone" in found.warnings[0]
+    assert "with folds by the given groups alone and" in found.warnings[0]
 
 
 def test_given_folds_that_part_near_duplicates_are_refused_when_asked_to_keep_them(bursts):
     folds = [(np.arange(0, 80), np.arange(80, 120))]
-    with pytest.raises(UsageError, match="belong together"):
+    with pytest.raises(UsageError, match="fold 0 leaks"):
         compare(bursts, heads=["knn"], folds=folds, group_duplicates=True, jobs=1)
     assert compare(bursts, heads=["knn"], folds=folds, jobs=1).duplicates["parted"] == 1
 
 
 def test_parted_counts_tested_photos_once():
     folds = [Fold(0, 0, np.array([0, 1]), np.array([2, 3])), Fold(0, 1, np.array([2, 3]), np.array([0, 1]))]
-    assert parted(np.array([[0, 2], [1, 2], [0, 1]]), folds) == 3
-    assert parted(np.zeros((0, 2), dtype=np.int64), folds) == 0
+    assert n_split_across_folds(np.array([[0, 2], [1, 2], [0, 1]]), folds) == 3
+    assert n_split_across_folds(np.zeros((0, 2), dtype=np.int64), folds) == 0
 
 
 def test_narrow_and_large_tables_are_passed_over_unless_asked(bursts):
     narrow = FeatureTable.from_arrays({"x": np.ones((4, 3))}, label=list("aabb"))
-    assert duplicates_of(narrow, False) == (None, narrow, [])
+    assert find_near_duplicates(narrow, False) == (None, narrow, [])
     with pytest.raises(UsageError, match="tell photos apart"):
-        duplicates_of(narrow, True)
+        find_near_duplicates(narrow, True)
     large = bursts.filter(np.arange(LOOKED_AT_UNASKED + 1) % 120)
-    assert duplicates_of(large, False)[0] is None
+    assert find_near_duplicates(large, False)[0] is None
 
 
-def test_more_near_duplicates_than_can_be_listed_do_not_end_a_comparison(bursts, monkeypatch):
-    monkeypatch.setattr("classify.similar.MAX_PAIRS", 50)  # of 120 pairs
-    found = compare(bursts, heads=["knn"], jobs=1)
+def test_more_near_duplicates_than_can_be_listed_do_not_end_a_comparison(bursts):
+    many = bursts.filter(np.repeat([0, 3, 6], 850))  # three fixed cameras: 1,082,475 pairs
+    many = many.with_column("label", np.tile(["rust", "well"], 1275).tolist())
+    many = many.with_column("sha256", [f"{n:064x}" for n in range(len(many))])
+    found = compare(many, heads=["dummy"], cv=2, jobs=1)
     assert found.duplicates is None
-    assert found.warnings[0].startswith("more than 50 pairs of photos reach a similarity of 0.97, too many")
+    assert found.warnings[0].startswith(
+        "more than 1,000,000 pairs of photos reach a similarity of 0.97, too many"
+    )
     assert found.warnings[0] in found.to_html() and "--group-by" in found.warnings[0]
-    with pytest.raises(UsageError, match="more than 50 pairs") as caught:
-        compare(bursts, heads=["knn"], group_duplicates=True, jobs=1)
+    with pytest.raises(UsageError, match="more than 1,000,000 pairs") as caught:
+        compare(many, heads=["dummy"], group_duplicates=True, jobs=1)
     assert caught.value.hint.startswith("leave --group-duplicates out; say which photos show one scene")
 
 

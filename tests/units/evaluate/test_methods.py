@@ -9,6 +9,7 @@ from classify.training.train import train
 from evaluate.checks.duplicates import find_duplicates
 from evaluate.report import methods
 from evaluate.report.methods import REFERENCES, cited_in
+from evaluate.results import DataFacts
 from evaluate.studies import testing
 from evaluate.studies.compare import compare
 from evaluate.studies.curve import learning_curve
@@ -139,12 +140,8 @@ def test_a_tuned_head_is_described_without_parameters_of_its_own(confused):
 
 
 def test_many_labels_are_not_all_named():
-    data = {
-        "images": 400,
-        "labels": {f"kind-{i:03}": 2 for i in range(200)},
-        "digest": "0" * 64,
-        "distorted": 0,
-    }
+    labels = {f"kind-{i:03}": 2 for i in range(200)}
+    data = DataFacts("0" * 64, None, 400, 400, 0, labels, 400, 0, 0, [])
     text = " ".join(methods._photos(data))
     assert "200 labels" in text and "and 188 more" in text and text.count("kind-") == 12
 

@@ -4,17 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from evaluate.report.sentences import superclasses_in_words
 from evaluate.scores.crossval import Predictions
 from evaluate.scores.mistakes import (
     ByImage,
-    by_image,
     check_superclasses,
     hardest,
     label_suspects,
+    mean_over_repeats,
+    misclassified_by_all,
     read_superclasses,
     superclass_errors,
-    superclasses_in_words,
-    wrong_every_time,
 )
 from evaluate.studies.compare import compare
 from featurize.errors import UsageError
@@ -49,9 +49,11 @@ MADE = predictions(
 )
 
 
-def test_wrong_every_time_asks_every_head_and_repeat_on_the_features():
-    assert wrong_every_time(MADE, "net") == [{"image": "c1", "label": "cat", "predicted": "dog", "times": 3}]
-    assert [one["image"] for one in wrong_every_time(MADE, "glcm")] == ["c0", "d2"]
+def test_misclassified_by_all_asks_every_head_and_repeat_on_the_features():
+    assert misclassified_by_all(MADE, "net") == [
+        {"image": "c1", "label": "cat", "predicted": "dog", "times": 3}
+    ]
+    assert [one["image"] for one in misclassified_by_all(MADE, "glcm")] == ["c0", "d2"]
 
 
 def test_a_dummy_pardons_no_image_and_makes_none_hard():
@@ -59,10 +61,10 @@ def test_a_dummy_pardons_no_image_and_makes_none_hard():
     one, with_dummy = (
         predictions(("net", "svm", 0, [0.9, 0.8, 0.6]), *others) for others in ((), (always_dog,))
     )
-    assert [row["image"] for row in wrong_every_time(with_dummy, "net")] == ["d2"]
+    assert [row["image"] for row in misclassified_by_all(with_dummy, "net")] == ["d2"]
     assert hardest(with_dummy, "net") == hardest(one, "net")
     # Alone it is all that there is to ask.
-    assert [row["image"] for row in wrong_every_time(predictions(always_dog), "net")] == ["c0", "c1"]
+    assert [row["image"] for row in misclassified_by_all(predictions(always_dog), "net")] == ["c0", "c1"]
 
 
 def test_the_hardest_are_those_whose_label_is_least_probable_on_average():
@@ -73,7 +75,7 @@ def test_the_hardest_are_those_whose_label_is_least_probable_on_average():
 
 
 def test_one_row_per_image_is_the_mean_over_repeats():
-    found = by_image(MADE.of("net", "svm"))
+    found = mean_over_repeats(MADE.of("net", "svm"))
     assert found.probabilities[:, 0] == pytest.approx([0.85, 0.3, 0.5])
     assert found.right.tolist() == [True, False, False]
 
@@ -91,7 +93,7 @@ def confident_joint(label, chances, labels):
 
 
 def test_suspects_are_those_of_the_definition(comparison):
-    found = by_image(comparison.predictions.of("good", "softmax"))
+    found = mean_over_repeats(comparison.predictions.of("good", "softmax"))
     expected = list(confident_joint(found.label, found.probabilities, found.labels))
     suspects = label_suspects(found)
     assert {one["image"]: one["suggested"] for one in suspects} == {
@@ -150,8 +152,8 @@ def test_a_file_of_superclasses_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "has the columns none"),
-        ("label,new_label\nant,x\n", "has the columns label, new_label"),
+        ("", "have the columns none"),
+        ("label,new_label\nant,x\n", "have the columns label, new_label"),
         ("label,superclass\nant\n", "line 2 .* is 'ant'"),
         ("label,superclass\nant,\n", "line 2 .* is 'ant,'"),
         ("label,superclass\nant,a\nant,b\n", "line 3 .* is 'ant,b'"),

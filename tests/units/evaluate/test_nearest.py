@@ -7,18 +7,16 @@ from sklearn.preprocessing import StandardScaler
 
 from classify.folds import Fold
 from classify.training.train import train
-from evaluate.scores import mistakes
-from evaluate.scores.mistakes import LOOKED_AT, nearest_in_folds, nearest_rows
+from evaluate.scores.mistakes import N_WITH_NEAREST, Mistake, nearest_in_folds, nearest_rows
 from evaluate.studies import testing
 from evaluate.studies.compare import compare
 from featurize.table import FeatureTable
 
 
-def test_a_block_of_few_numbers_is_what_scikit_learn_finds_after_standardising(monkeypatch):
-    monkeypatch.setattr(mistakes, "ROWS_AT_ONCE", 7)  # the blocks have to be put together
+def test_a_block_of_few_numbers_is_what_scikit_learn_finds_after_standardising():
     rng = np.random.default_rng(3)
     training, X = (rng.normal(5, [1, 100, 0.01], size=(n, 3)).astype(np.float32) for n in (40, 9))
-    rows, similarity = nearest_rows(X, training, [3])
+    rows, similarity = nearest_rows(X, training, [3], block=7)  # blocks have to be put together
     scaler = StandardScaler().fit(training)
     expected = cosine_similarity(scaler.transform(X), scaler.transform(training))
     assert rows.tolist() == np.argsort(-expected, axis=1)[:, :3].tolist()
@@ -55,7 +53,7 @@ def test_the_photo_comes_from_the_training_side_of_its_own_fold(confused):
         return np.array(numbers)
 
     folds = [Fold(0, 0, rows(1, 2, 21), rows(0, 20)), Fold(0, 1, rows(0, 20), rows(1, 2, 21))]
-    wrong = [{"image": confused.image[row]} for row in (20, 2)]
+    wrong = [Mistake(confused.image[row], "ant", "bee", 0.9) for row in (20, 2)]
     first, second = nearest_in_folds(confused, "good", folds, wrong)
     assert {one["image"] for one in first["nearest"]} == set(confused.image[[1, 2, 21]])
     assert {(one["image"], one["label"]) for one in second["nearest"]} == {
@@ -78,7 +76,7 @@ def test_in_a_comparison_no_photo_is_its_own_neighbour_nor_is_a_distorted_copy()
         sha256=[f"{i:064x}" for i in range(100)] * 2,
     )
     wrong = compare(table, heads=["softmax"], jobs=1).best["misclassified"]
-    assert 0 < len(wrong) <= LOOKED_AT
+    assert 0 < len(wrong) <= N_WITH_NEAREST
     for one in wrong:
         names = [other["image"] for other in one["nearest"]]
         assert one["image"] not in names and len(set(names)) == 3
@@ -90,8 +88,10 @@ def test_only_the_photos_that_a_report_shows_are_looked_at():
         {"noise": rng.normal(size=(200, 2))}, label=rng.choice(["a", "b"], 200).tolist()
     )
     wrong = compare(table, heads=["softmax"], jobs=1).best["misclassified"]
-    assert [one["nearest"] is not None for one in wrong] == [place < LOOKED_AT for place in range(len(wrong))]
-    assert len(wrong) > LOOKED_AT
+    assert [one["nearest"] is not None for one in wrong] == [
+        place < N_WITH_NEAREST for place in range(len(wrong))
+    ]
+    assert len(wrong) > N_WITH_NEAREST
 
 
 @pytest.mark.parametrize("relabel", [None, {"ant": "insect", "bee": "insect", "cat": "cat"}])

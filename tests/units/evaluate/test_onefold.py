@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluate.statistics.differences import counted_difference
+from evaluate.statistics.differences import paired_interval
 from evaluate.studies.compare import compare
 from featurize.table import FeatureTable
 
@@ -28,7 +28,7 @@ def test_one_fold_gives_intervals_and_differences_of_a_test_set():
     (pair,) = found.comparisons
     assert pair["p_value"] == pytest.approx(expected.pvalue)
     # One head, tested once: nothing is widened.
-    counted = counted_difference(*right, np.arange(80), np.arange(80), n_folds=1)
+    counted = paired_interval(*right, np.arange(80), np.arange(80), n_folds=1)
     assert (pair["low"], pair["high"]) == pytest.approx((counted.low, counted.high))
     assert found.results[0]["accuracy"]["mean"] == right[0].mean()
     assert "1 fold, the same for all, which test 80 photos" in str(found)

@@ -41,7 +41,7 @@ def test_the_operating_point_decides(divided):
 def test_without_one_the_most_probable_label_is_given(divided):
     found = try_model(train(divided, "softmax"), divided)
     assert found.scores["operating_point"] is None
-    assert "is called from probability" not in str(found)
+    assert "is predicted at probability" not in str(found)
 
 
 def test_the_command(divided, tmp_path):

@@ -13,10 +13,10 @@ from PIL import Image
 
 from classify.training.train import train
 from evaluate.report.html import render, write_report
-from evaluate.report.photos import Photos
 from evaluate.report.sections import SHOWN_LOOKS, SHOWN_PHOTOS
 from evaluate.studies import testing
 from evaluate.studies.compare import compare
+from featurize.pages import Thumbnails
 from featurize.table import FeatureTable
 
 VOID = {"meta", "img", "br", "link", "input", "hr", "wbr"}
@@ -191,7 +191,7 @@ def test_the_gallery_is_capped_and_says_so():
 def thumbnail_of(folder, name, **source):
     table = FeatureTable.from_arrays({}, image=[name])
     table.metadata["source"] = {"path": str(folder), "kind": "folder"} | source
-    address = Photos(table).thumbnail(name)
+    address = Thumbnails(table).thumbnail(name)
     return address and Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))
 
 
@@ -220,7 +220,7 @@ def test_photos_of_a_manifest_lie_beside_it_and_odd_names_are_read_back(tmp_path
 
 
 def test_a_table_without_source_has_no_photos():
-    assert Photos(FeatureTable.from_arrays({}, image=["a.jpg"])).thumbnail("a.jpg") is None
+    assert Thumbnails(FeatureTable.from_arrays({}, image=["a.jpg"])).thumbnail("a.jpg") is None
 
 
 def test_a_test_has_a_report_too(photos):
@@ -280,4 +280,4 @@ def test_sensitivity_is_in_the_report_of_a_test(confused):
 def test_a_pipe_with_the_name_of_a_photo_does_not_hold_up_the_report(tmp_path):
     os.mkfifo(tmp_path / "x.jpg")
     table = FeatureTable.from_arrays({"x": [[0.0]]}, image=["x.jpg"])
-    assert Photos(table, tmp_path).thumbnail("x.jpg") is None
+    assert Thumbnails(table, tmp_path).thumbnail("x.jpg") is None

@@ -32,7 +32,8 @@ def test_the_same_seed_gives_the_same_report(photos):
     )
     assert without_times(once.to_dict()) == without_times(again.to_dict())
     for mine, its in zip(once.results, again.results, strict=True):
-        its.update({name: mine[name] for name in TIMES})
+        for name in TIMES:
+            setattr(its, name, mine[name])
     assert once.to_html() == again.to_html()
     other = compare(photos, ["noise"], ["softmax", "mlp"], cv=3, repeats=2, seed=5, jobs=1)
     assert without_times(other.to_dict()) != without_times(once.to_dict())

@@ -6,108 +6,114 @@ import numpy as np
 import pytest
 
 from classify.training.train import train
-from evaluate.report.text import (
-    aligned,
+from evaluate.report.sentences import (
     best_in_words,
-    confusion_as_text,
+    count,
     difference_in_words,
-    mistakes_as_text,
+    listed,
     points_in_words,
     scores_in_words,
-    split_as_text,
 )
-from evaluate.statistics.differences import verdict_of
+from evaluate.report.text import aligned, confusion_as_text, mistakes_as_text, split_as_text
+from evaluate.scores.metrics import Confusion, PositiveScores, Scores
+from evaluate.statistics.differences import McNemar, PairComparison, PairName, RopeProbabilities, verdict_of
 from evaluate.studies import testing
 from evaluate.studies.compare import compare
 from featurize.table import FeatureTable
 
 
-def pair(compares="features", **numbers):
-    one, other = {"features": "inception_v3", "head": "svm"}, {"features": "glcm", "head": "mlp"}
+def words_of(
+    difference,
+    low,
+    high,
+    p_value,
+    p_holm,
+    *,
+    compares="features",
+    odds=(0.125, 0.5, 0.375),
+    family=4,
+    rope=1.0,
+):
+    one, other = PairName("inception_v3", "svm"), PairName("glcm", "mlp")
     if compares == "head":
-        other = {"features": "inception_v3", "head": "softmax"}
-    odds = {"worse": 0.125, "same": 0.5, "better": 0.375}
-    found = {"compares": compares, "one": one, "other": other, "rope": 1.0, "probability": odds} | numbers
-    return found | {"verdict": verdict_of(found)}
+        other = PairName("inception_v3", "softmax")
+    verdict, chances = verdict_of(low, high, p_holm), RopeProbabilities(*odds)
+    mcnemar = McNemar(1, 0, 1.0)
+    numbers = (difference, low, high, p_value, False, chances, rope, mcnemar, p_holm, family, verdict)
+    return difference_in_words(PairComparison(compares, one, other, *numbers))
 
 
 def test_a_clear_difference_of_features():
-    found = pair(difference=0.312, low=0.268, high=0.351, p_value=1e-3, p_holm=2e-3)
-    found["probability"] = {"worse": 0.0, "same": 0.0, "better": 1.0}
-    assert difference_in_words(found) == "inception_v3 (svm) beats glcm (mlp) by 31 points (27 to 35)"
+    words = words_of(0.312, 0.268, 0.351, 1e-3, 2e-3, odds=(0.0, 0.0, 1.0))
+    assert words == "inception_v3 (svm) beats glcm (mlp) by 31 points (27 to 35)"
 
 
 def test_heads_that_cannot_be_told_apart():
-    found = pair("head", difference=0.004, low=-0.02, high=0.028, p_value=0.6, p_holm=0.6)
-    assert difference_in_words(found) == (
+    assert words_of(0.004, -0.02, 0.028, 0.6, 0.6, compares="head") == (
         "on inception_v3, svm and softmax cannot be told apart: the difference is 0.4 points (-2.0 to 2.8); "
         "38 % better, 50 % practically the same (within 1 point), 12 % worse"
     )
 
 
-def test_a_difference_that_counts_alone_but_not_among_many_says_so():
-    found = pair("head", difference=0.03, low=0.01, high=0.05, p_value=0.02, p_holm=0.08, family=4, rope=2)
-    words = difference_in_words(found)
-    assert (
-        "svm is ahead of softmax on these photos by 3.0 points (1.0 to 5.0), not settled among 4 comp"
-        in words
-    )
+@pytest.mark.parametrize(
+    ("p_value", "p_holm", "why"),
+    [(0.02, 0.08, "not settled among 4 comparisons"), (0.2, 0.2, "not settled for other training photos")],
+)
+def test_a_difference_on_these_photos_alone_or_one_among_many_says_so(p_value, p_holm, why):
+    words = words_of(0.03, 0.01, 0.05, p_value, p_holm, compares="head", rope=2)
+    assert f"svm is ahead of softmax on these photos by 3.0 points (1.0 to 5.0), {why}; " in words
     assert "(within 2 points)" in words
 
 
-def test_a_difference_on_these_photos_alone_says_so():
-    found = pair(difference=0.03, low=0.01, high=0.05, p_value=0.2, p_holm=0.2, family=1)
-    assert "by 3.0 points (1.0 to 5.0), not settled for other training photos" in difference_in_words(found)
-
-
 def test_a_sure_difference_that_is_practically_none_says_so():
-    found = pair("head", difference=0.003, low=0.001, high=0.005, p_value=0.01, p_holm=0.01)
-    found["probability"] = {"worse": 0.0, "same": 1.0, "better": 0.0}
-    words = difference_in_words(found)
+    words = words_of(0.003, 0.001, 0.005, 0.01, 0.01, compares="head", odds=(0.0, 1.0, 0.0))
     assert "svm beats softmax by 0.3 points (0.1 to 0.5); 0 % better, 100 % practically the same" in words
 
 
-SCORES = {
-    "balanced_accuracy": 0.9,
-    "macro_f1": 0.91,
-    "roc_auc": 0.9871,
-    "average_precision": None,
-    "log_loss": 0.2,
-    "brier": 0.05,
-    "calibration_error": 0.031,
-    "top_k": {"2": 0.99},
-}
+def test_counts_and_lists_in_words():
+    assert [count(n, "photo") for n in (0, 1, 1234)] == ["0 photos", "1 photo", "1234 photos"]
+    assert count(1234, "photo", ",") == "1,234 photos"
+    assert [listed(list(words)) for words in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]
 
 
 def test_scores_in_words():
-    assert scores_in_words(SCORES) == [
+    found = dict.fromkeys(("averages", "reliability", "one_vs_rest", "per_label")) | {
+        "balanced_accuracy": 0.9,
+        "macro_f1": 0.91,
+        "roc_auc": 0.9871,
+        "average_precision": None,
+        "log_loss": 0.2,
+        "brier": 0.05,
+        "calibration_error": 0.031,
+        "top_k": {"2": 0.99},
+        "positive": PositiveScores("ill", 0.75, None, 1.0, None, None),
+    }
+    assert scores_in_words(Scores(**found)) == [
         "balanced accuracy 90.0 %, macro F1 91.0 %, ROC AUC 0.987, average precision unknown",
         "log loss 0.200, Brier score 0.050, calibration error 0.031, top 2 99.0 %",
+        "ill: sensitivity 75.0 %, specificity unknown, precision 100.0 %",
     ]
-    found = {"label": "ill", "sensitivity": 0.75, "specificity": None, "precision": 1.0}
-    assert scores_in_words({**SCORES, "positive": found})[2] == (
-        "ill: sensitivity 75.0 %, specificity unknown, precision 100.0 %"
-    )
+    assert len(scores_in_words(Scores(**found | {"positive": None}))) == 2
 
 
 def test_a_weak_head_does_not_send_people_to_look_at_most_photos(comparison):
     suspects = comparison.best["label_suspects"]
     n_few, n_many = (int(share * comparison.data["images"]) for share in (0.15, 0.16))
     few, many = (
-        best_in_words(replace(comparison, best=comparison.best | {"label_suspects": suspects[:1] * n}))[-1]
+        best_in_words(replace(comparison, best=replace(comparison.best, label_suspects=suspects[:1] * n)))[-1]
         for n in (n_few, n_many + 1)
     )
-    assert few == f"Labels that the best head contradicts with confidence: {n_few}; look at them."
+    assert few == f"Labels that the best head contradicts with confidence: {n_few}; inspect them."
     assert many.startswith(
         f"The best head contradicts {n_many + 1} labels of {comparison.data['images']}: too many"
     )
 
 
 def test_the_confusion_is_in_counts_and_per_cent():
-    confusion = {"labels": ["ant", "bee"], "matrix": [[3, 1], [0, 2]]}
+    confusion = Confusion(["ant", "bee"], [[3, 1], [0, 2]])
     lines = confusion_as_text(confusion, [[75.0, 25.0], [0.0, 100.0]]).splitlines()
     assert lines[1].split() == ["ant", "3", "(75", "%)", "1", "(25", "%)"]
-    wide = {"labels": list("abcdefghijklmn"), "matrix": []}
+    wide = Confusion(list("abcdefghijklmn"), [])
     assert "14 labels is too wide to print" in confusion_as_text(wide, [])
 
 
@@ -115,8 +121,8 @@ def test_every_list_of_mistakes_is_printed_whole(comparison):
     text = mistakes_as_text(comparison)
     for row in comparison.best["misclassified"] + comparison.best["label_suspects"]:
         assert row["image"] in text
-    assert f"misclassified, the surest first ({len(comparison.best['misclassified'])}):" in text
-    assert "look at them" in text and "remove" not in text
+    assert f"misclassified, most confident first ({len(comparison.best['misclassified'])}):" in text
+    assert "inspect them" in text and "remove" not in text
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,58 @@
-"""The photos behind a table, as thumbnails that travel inside the page."""
+"""What every HTML page of ours shares: shell, style, Content-Security-Policy, and thumbnails that travel inside it."""
 
 import base64
 import hashlib
 import io
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from featurize.files import text_as_name
 from featurize.table import FeatureTable
 
+TEMPLATES = Path(__file__).parent / "templates"
 LONGER_SIDE_PX = 160
 SMALL_PX = 80
 JPEG_QUALITY = 80
 
 
-class Photos:
+def page_templates(*folders: Path) -> Any:
+    """A jinja2 environment of templates that may extend ``page.html`` and include ``style.css``.
+
+    Everything that a template shows is escaped; a name that it lacks is an error.
+    """
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader([*folders, TEMPLATES]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def render_page(
+    templates: Any, name: str, title: str, subtitle: str, script: str = "", **content: Any
+) -> str:
+    """The page of a template that extends ``page.html``.
+
+    It loads nothing from anywhere, and runs no script but `script`, which its Content-Security-Policy names by digest.
+    """
+    from markupsafe import Markup
+
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    allowed = f"'sha256-{digest}'" if script else "'none'"
+    policy = (
+        f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {allowed}; base-uri 'none'; "
+        "form-action 'none'"
+    )
+    shared = {"title": title, "subtitle": subtitle, "policy": Markup(policy), "script": Markup(script)}
+    return templates.get_template(name).render(**shared, **content)
+
+
+class Thumbnails:
     """Finds the photos of a table and makes thumbnails of them.
 
     Parameters
@@ -32,10 +71,8 @@ class Photos:
     def thumbnail(self, image: str, longer: int = LONGER_SIDE_PX) -> str | None:
         """A small JPEG of the photo, upright, as a ``data:`` address; None where there is none to show.
 
-        `longer` is the length of its longer side in pixels.
-
-        A file whose bytes are not those that were featurized is another photo, and is not shown; nor is what is
-        no regular file, or too large.
+        `longer` is the length of its longer side in pixels. A file whose bytes are not those that were featurized is
+        another photo, and is not shown; nor is what is no regular file, or too large.
         """
         key = (image, longer)
         if key not in self._made:  # the same photo stands in several sections
@@ -63,7 +100,7 @@ class Photos:
         return "data:image/jpeg;base64," + base64.b64encode(_small_jpeg(rgb, longer)).decode("ascii")
 
 
-def _folder_of(source: dict | None) -> Path | None:
+def _folder_of(source: dict[str, Any] | None) -> Path | None:
     """Where the names of the images begin: the folder, or the folder of the manifest."""
     if not source or not source.get("path"):
         return None
@@ -71,7 +108,7 @@ def _folder_of(source: dict | None) -> Path | None:
     return path.parent if source.get("kind") == "manifest" else path
 
 
-def _small_jpeg(rgb, longer: int) -> bytes:
+def _small_jpeg(rgb: np.ndarray, longer: int) -> bytes:
     from PIL import Image
 
     picture = Image.fromarray(rgb)

@@ -1,0 +1,401 @@
+"""Every sentence that evaluate says: of records, for the terminal, the report and the methods paragraph alike."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from evaluate.results import (
+    ComparisonRecord,
+    CurveMeasurements,
+    CurveRecord,
+    DataFacts,
+    DuplicatesRecord,
+    Features,
+    FoldFacts,
+    NearDuplicates,
+    ResultRow,
+    Shortcuts,
+    TestScores,
+)
+from evaluate.scores.metrics import Confusion, LabelScores, OperatingScores, PositiveScores, Scores
+from evaluate.scores.mistakes import SuperclassErrors, non_dummy_heads
+from evaluate.statistics.differences import PairComparison
+from evaluate.statistics.intervals import Interval
+
+MANY_SUSPECTS = 0.15  # a weak head contradicts labels for its own faults
+CLEAR_GAIN = 0.01
+NAMED_AT_MOST = 10
+BYTES = "their bytes alone"
+
+
+# -- Words and numbers -------------------------------------------------------------------------------------
+
+
+def count(number: int, noun: str, form: str = "") -> str:
+    """``1 photo``, ``2 photos``; with `form` ``","`` also ``3,670 photos``."""
+    return f"{number:{form}} {noun}{agree(number, '', 's')}"
+
+
+def agree(number: int, one: str, several: str) -> str:
+    """`one` for 1, else `several`: ``agree(n, "is", "are")``."""
+    return one if number == 1 else several
+
+
+def listed(words: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def percent(share: float) -> str:
+    """A share as a percentage with one decimal: 0.9083 is ``90.8``."""
+    return f"{100 * share:.1f}"
+
+
+def number(value: float | None) -> str:
+    """Three decimals, or ``unknown``."""
+    return "unknown" if value is None else f"{value:.3f}"
+
+
+def interval_in_words(interval: Interval) -> str:
+    """``90.8 % (88.1 to 93.5)``."""
+    return f"{percent(interval.mean)} % ({percent(interval.low)} to {percent(interval.high)})"
+
+
+def points_in_words(difference: float, low: float, high: float) -> str:
+    """``31 points (27 to 35)``; with one decimal where the difference is below ten, and with more where an end would
+    look like 0 and is not."""
+    ends = [abs(end) for end in (low, high) if abs(end) >= 0.00001]
+    digits = 0 if abs(difference) >= 0.0995 else 1
+    while ends and 100 * min(ends) < 0.5 / 10**digits:
+        digits += 1
+    middle, *ends_as_text = (
+        f"{round(100 * share, digits) + 0.0:.{digits}f}" for share in (difference, low, high)
+    )
+    return f"{middle} points ({ends_as_text[0]} to {ends_as_text[1]})"
+
+
+def sentence(words: str) -> str:
+    """With a capital where the first word is ours (a name keeps its own spelling) and a full stop."""
+    return ("On" + words[2:] if words.startswith("on ") else words) + "."
+
+
+# -- The data ----------------------------------------------------------------------------------------------
+
+
+def data_in_words(data: DataFacts, folds: FoldFacts) -> str:
+    """``750 photos, 5 labels; 5 folds, the same for all; 6 byte-identical photos kept together``."""
+    text = f"{data.images} photos"
+    if data.distorted:
+        text += f" and {data.distorted} distorted copies (in training only)"
+    text += f", {len(data.labels)} labels; {count(folds.cv, 'fold')}"
+    if folds.repeats > 1:
+        text += f", {folds.repeats} times"
+    text += ", the same for all"
+    if folds.tested < data.images:
+        text += f", which test {folds.tested} photos"
+    if data.identical_images:
+        text += f"; {data.identical_images} byte-identical photos kept together"
+    if data.images - data.groups > data.identical_images:
+        text += f"; photos of a group kept together ({data.groups} groups)"
+    return text
+
+
+def data_warnings(data: DataFacts, features: Features) -> list[str]:
+    """What a careful reader should know about the data before believing a number, one sentence each."""
+    found = []
+    for images in data.conflicting_labels:
+        labels = " and ".join(sorted({one.label for one in images}))
+        names = ", ".join(one.image for one in images)
+        found.append(
+            f"byte-identical photos carry different labels ({labels}): {names}; at least one label is wrong"
+        )
+    if len(found) > NAMED_AT_MOST:
+        more = len(found) - NAMED_AT_MOST
+        found = [*found[:NAMED_AT_MOST], f"{more} more contents stand under several labels"]
+    doubts = {part: _doubt(entry) for part, entry in features.items()}
+    return found + [f"{part}: {doubt}" for part, doubt in doubts.items() if doubt]
+
+
+def _doubt(entry: Mapping[str, Any] | None) -> str:
+    """Why the origin of these vectors limits what the numbers mean; empty when nothing does."""
+    if not entry:
+        return "the table does not say how these vectors were made"
+    if entry.get("fingerprint") == "imported":
+        return "imported vectors; which network and preprocessing made them is not known"
+    if (entry.get("weights") or {}).get("source") == "random":
+        return "made by a network with random, untrained weights (weights=random), not by a trained one"
+    return ""
+
+
+# -- Scores and mistakes -----------------------------------------------------------------------------------
+
+
+def scores_in_words(scores: Scores) -> list[str]:
+    """The scores of all labels together, on two or three lines."""
+    lines = [
+        f"balanced accuracy {percent(scores.balanced_accuracy)} %, macro F1 {percent(scores.macro_f1)} %, "
+        f"ROC AUC {number(scores.roc_auc)}, average precision {number(scores.average_precision)}",
+        f"log loss {scores.log_loss:.3f}, Brier score {scores.brier:.3f}, "
+        f"calibration error {scores.calibration_error:.3f}"
+        + "".join(f", top {k} {percent(share)} %" for k, share in scores.top_k.items()),
+    ]
+    return lines + ([positive_in_words(scores.positive)] if scores.positive else [])
+
+
+def positive_in_words(found: PositiveScores) -> str:
+    """``ill: sensitivity 75.0 %, specificity 83.3 %, precision 75.0 %``."""
+    return f"{found.label}: {_three_shares(found, 'unknown')}"
+
+
+def operating_point_in_words(found: OperatingScores) -> str:
+    """``ill is predicted at probability ≥ 0.2000 (recall=0.95): sensitivity 95.0 %, ...``."""
+    return (
+        f"{found.positive} is predicted at probability ≥ {found.threshold:.4f} ({found.rule}): "
+        f"{_three_shares(found, 'of nothing')}"
+    )
+
+
+def _three_shares(found: PositiveScores | OperatingScores, missing: str) -> str:
+    shares = {
+        "sensitivity": found.sensitivity,
+        "specificity": found.specificity,
+        "precision": found.precision,
+    }
+    return ", ".join(
+        f"{name} {missing if share is None else percent(share) + ' %'}" for name, share in shares.items()
+    )
+
+
+def superclasses_in_words(found: SuperclassErrors) -> str:
+    """``59 of 60 errors cross from one super-class to another, 1 stays inside``."""
+    if not found.errors:
+        return "there are no errors, neither inside a super-class nor across"
+    return (
+        f"{found.crossing} of {count(found.errors, 'error')} {agree(found.errors, 'crosses', 'cross')} from one "
+        f"super-class to another, {found.inside} {agree(found.inside, 'stays', 'stay')} inside"
+    )
+
+
+def labels_in_words(per_label: Mapping[str, LabelScores], confusion: Confusion) -> list[str]:
+    """The level that guessing reaches, and the label that is found worst, with what it is taken for."""
+    tested = {name: scores for name, scores in per_label.items() if scores.support}
+    commonest = max(tested, key=lambda name: tested[name].support)
+    share = tested[commonest].support / sum(scores.support for scores in tested.values())
+    sentences = [f"Always answering {commonest}, the commonest label, would be right on {percent(share)} %."]
+    worst = min(tested, key=lambda name: tested[name].recall)
+    if tested[worst].recall < 1.0:
+        row = confusion.matrix[confusion.labels.index(worst)]
+        wrong = {name: n for name, n in zip(confusion.labels, row, strict=True) if name != worst}
+        sentences.append(
+            f"Hardest to find is {worst}: {percent(tested[worst].recall)} % of its photos are found, and what is "
+            f"missed is most often taken for {max(wrong, key=lambda name: wrong[name])}."
+        )
+    return sentences
+
+
+# -- Comparisons -------------------------------------------------------------------------------------------
+
+
+def difference_in_words(pair: PairComparison, one_fold: bool = False) -> str:
+    """One sentence: who beats whom by how many points, or that they cannot be told apart; and how probable it is.
+
+    ``inception_v3 (svm) beats glcm (mlp) by 31 points (27 to 35)``. The three probabilities follow unless one of them
+    is 99 % and says the same again.
+    """
+    if pair.compares == "features":
+        (first, second), where = (f"{side.features} ({side.head})" for side in (pair.one, pair.other)), ""
+    else:
+        first, second, where = pair.one.head, pair.other.head, f"on {pair.one.features}, "
+    span, chances = points_in_words(pair.difference, pair.low, pair.high), pair.probability
+    counted = ""
+    if pair.same_in_every_fold:
+        counted = f" (the same in every {'group tested' if one_fold else 'fold'}, so photos were counted)"
+    if pair.verdict == "beats" and chances.better >= 0.99:
+        return f"{where}{first} beats {second} by {span}{counted}"
+    odds = (
+        f"{100 * chances.better:.0f} % better, {100 * chances.same:.0f} % practically the same (within "
+        f"{pair.rope:g} point{'s' * (pair.rope != 1)}), {100 * chances.worse:.0f} % worse{counted}"
+    )
+    if pair.verdict == "beats":
+        return f"{where}{first} beats {second} by {span}; {odds}"
+    if pair.verdict == "undecided":
+        return f"{where}{first} and {second} cannot be told apart: the difference is {span}; {odds}"
+    # Alone it would do; among many questions one such answer is to be expected from luck.
+    alone = pair.p_value < 0.05 <= pair.p_holm
+    why = f"among {pair.family} comparisons" if alone else "for other training photos"
+    return f"{where}{first} is ahead of {second} on these photos by {span}, not settled {why}; {odds}"
+
+
+def tuned_in_words(row: ResultRow) -> str:
+    """``svm on glcm chose in 5 folds: svm:C=1 (4), svm:C=10 (1)``."""
+    tuned = row.tuned or []
+    counts = {spec: tuned.count(spec) for spec in dict.fromkeys(tuned)}
+    chosen = ", ".join(f"{spec} ({n})" for spec, n in sorted(counts.items(), key=lambda pair: -pair[1]))
+    return f"{row.name} chose in {len(tuned)} folds: {chosen}"
+
+
+def best_in_words(found: ComparisonRecord) -> list[str]:
+    """What there is to say of the best result beyond its accuracy, one sentence each."""
+    row, best = found.results[0], found.best
+    heads = non_dummy_heads(one.head for one in found.results if one.features == row.features)
+    lines = []
+    if row.positive:
+        lines.append(f"{row.name}, {positive_in_words(row.positive)}.")
+    if best.superclasses:
+        lines.append(f"{row.name}: {superclasses_in_words(best.superclasses)}.")
+    by_all, suspects = len(best.wrong_every_time), len(best.label_suspects)
+    if found.folds.repeats * len(heads) > 1 and by_all:
+        lines.append(f"Misclassified by every head and repeat on {row.features}: {by_all}; inspect them.")
+    if suspects > MANY_SUSPECTS * found.folds.tested:
+        lines.append(
+            f"The best head contradicts {suspects} labels of {found.folds.tested}: too many to be inspected; a "
+            "better head, or better features, would point at fewer."
+        )
+    elif suspects:
+        lines.append(f"Labels that the best head contradicts with confidence: {suspects}; inspect them.")
+    return lines
+
+
+# -- Learning curves ---------------------------------------------------------------------------------------
+
+
+def curve_in_words(found: CurveMeasurements | CurveRecord) -> list[str]:
+    """Sentences on what more photos may bring; every number beyond the measured sizes is called a guess."""
+    if not found.fit:
+        return ["Four sizes or more are needed to say what more photos may bring."]
+    sentences = [
+        f"A guess: with {guess.images_per_label} images per label {percent(guess.accuracy)} % "
+        f"({percent(guess.low)} to {percent(guess.high)})."
+        for guess in found.guesses
+    ]
+    gains = {name: gain.gain for name, gain in found.gains.items() if gain and gain.gain >= CLEAR_GAIN}
+    if not gains:
+        return [*sentences, "A guess: no label gains a point from twice as many photos."]
+    order = sorted(gains, key=lambda name: -gains[name])
+    named = [f"{name} ({100 * gains[name]:+.1f} points of recall)" for name in order[:3]]
+    return [
+        *sentences,
+        f"A guess: twice as many photos of every label help {', then '.join(named)}; photograph more {order[0]}.",
+    ]
+
+
+# -- What may flatter the numbers --------------------------------------------------------------------------
+
+
+def near_duplicates_in_words(found: NearDuplicates, interval: Interval, by_groups: bool) -> str:
+    """What near-duplicates do to the accuracy of the best pair; empty when there is nothing to say.
+
+    `interval` is that accuracy on the folds that were used; `by_groups` says whether the table has groups of its own.
+    """
+    apart, together = found.accuracy_at_random, found.accuracy_together
+    if apart is not None and together is not None and percent(apart) != percent(together):
+        how = "folds by the given groups alone" if by_groups else "random folds"
+        words = (
+            f"accuracy is {percent(apart)} % with {how} and {percent(together)} % when near-duplicates stay in one "
+            f"fold ({found.images} photos, cosine ≥ {found.threshold:g} by {found.features})"
+        )
+        again = together if apart == interval.mean else apart
+        if interval.low <= again <= interval.high:
+            words += "; new folds alone can explain that much"
+        return words + "; --group-duplicates applies it everywhere" * bool(found.parted)
+    if not found.parted:
+        return ""
+    either_way = f" ({percent(interval.mean)} % either way)" if apart is not None else ""
+    return (
+        f"{count(found.parted, 'photo')} {agree(found.parted, 'was', 'were')} tested by heads trained on a "
+        f"near-duplicate ({found.threshold:g} or more alike by {found.features}); `evaluate duplicates` lists them, "
+        f"--group-duplicates keeps them together{either_way}"
+    )
+
+
+def shortcuts_in_words(found: Shortcuts) -> str:
+    """How well camera, file and mean colours alone predict the labels, and what follows."""
+    measured = (
+        "camera, file and mean colours alone (nuisance) predict the labels with a balanced accuracy of "
+        f"{percent(found.balanced_accuracy)} %, where chance is {percent(found.chance)} %"
+    )
+    if not found.found:
+        return f"{measured} and the best features reach {percent(found.best)} %"
+    strongest = [f", {kind} alone with {percent(alone)} %" for kind, alone in found.kinds.items()][:1]
+    return f"{measured}{''.join(strongest)}: the heads may be reading these and not the subject"
+
+
+def shared_with_test_in_words(n_shared: int, n_training: int) -> str:
+    """That photos to train on are in the test table too, and were left out."""
+    return (
+        f"{n_shared} of the {n_training} photos to train on {agree(n_shared, 'is', 'are')} in the test table too, or "
+        "in one group with a photo of it; the heads were trained without them"
+    )
+
+
+def contamination_in_words(
+    n_images: int, n_seen: int, n_near: int, n_grouped: int, *, compared: int, threshold: float
+) -> str:
+    """How many of the test photos a model knows, and what to believe; not for none."""
+    of_all = f" of the {n_images} test photos"
+    parts: list[str] = []
+    if n_seen:
+        which = "all" if n_seen == n_images else n_seen
+        parts.append(f"{which}{of_all} {agree(n_seen, 'was', 'were')} in the model's training set")
+    if n_near:
+        are = agree(n_near, "is a near-duplicate", "are near-duplicates")
+        parts.append(
+            f"{n_near}{' more' if parts else of_all} {are} of one of the {compared} training photos compared "
+            f"({threshold:g} or more alike)"
+        )
+    if n_grouped:
+        share = agree(n_grouped, "shares", "share")
+        parts.append(f"{n_grouped}{' more' if parts else of_all} {share} a group with a training photo")
+    all_known = n_seen + n_near + n_grouped == n_images
+    advice = "nothing here says how it does on new photos" if all_known else "believe the unseen ones"
+    return f"{listed(parts)}; {advice}"
+
+
+def known_in_words(found: TestScores) -> str:
+    """Which of the tested photos a model knew: ``3 of them were in its training set, and 2 nearly``."""
+    seen, near, grouped = found.seen, found.near or 0, found.grouped or 0
+    parts = [f"{seen} of them {agree(seen, 'was', 'were')} in its training set"] if seen else []
+    if near:
+        same = f"of them {agree(near, 'is', 'are')} nearly the same as one of its training set"
+        parts.append(f"{near} nearly" if parts else f"{near} {same}")
+    if grouped:
+        share = agree(grouped, "shares", "share")
+        parts.append(
+            f"{grouped}{'' if parts else ' of them'} {share} a group with a photo of its training set"
+        )
+    return ", and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+
+
+def duplicates_in_words(found: DuplicatesRecord) -> list[str]:
+    """How many photos are in a pair, and why that matters."""
+    counts = found.counts
+    if not found.pairs:
+        return [
+            f"None of the {found.images} photos is there twice, as far as {found.features or BYTES} can tell."
+        ]
+    share = 100 * counts.images / found.images
+    sentences = [f"{counts.images} of the {found.images} photos ({share:.1f} %) are in a pair."]
+    if counts.conflict:
+        carry = f"{count(counts.conflict, 'pair')} {agree(counts.conflict, 'carries', 'carry')}"
+        sentences.append(
+            f"{carry} two labels: at least one of them is wrong, or the photos are not the same after all."
+        )
+    return [
+        *sentences,
+        "A photo whose twin is in the training set is recognised rather than classified: "
+        "--group-duplicates keeps them on one side.",
+    ]
+
+
+def missing_thumbnails_in_words(n_missing: int) -> str:
+    """``3 thumbnails are missing: their photos are``, to be followed by ``not under FOLDER``."""
+    return (
+        f"{count(n_missing, 'thumbnail')} {agree(n_missing, 'is', 'are')} missing: "
+        f"{agree(n_missing, 'its photo is', 'their photos are')}"
+    )
+
+
+def one_a_line(sentences: Iterable[str]) -> str:
+    """Sentences below each other, names in them printable."""
+    from featurize.terminal import printable
+
+    return "\n".join(map(printable, sentences))
