@@ -137,12 +137,7 @@ def accuracy_with_and_without_grouping(
 
 
 def refit_accuracy(
-    table: FeatureTable,
-    features: str,
-    head: Any,
-    folds: Any,
-    division: Mapping[str, int],
-    jobs: int | None,
+    table: FeatureTable, features: str, head: Any, folds: Any, division: Mapping[str, int], jobs: int | None
 ) -> float | None:
     """The accuracy of a head on new folds of `table`; None for folds that are not ours, and where none can be made."""
     if not (isinstance(folds, str) and folds == "stratified"):

@@ -477,11 +477,7 @@ def _gallery(rows: Sequence[Record], other: str, share: str | None, photos: Thum
 
 def _pairs(pairs: Sequence[DuplicatePair], photos: Thumbnails) -> list[dict[str, Any]]:
     return [
-        {
-            **pair,
-            "thumbnail": photos.thumbnail(pair.image),
-            "other_thumbnail": photos.thumbnail(pair.other),
-        }
+        {**pair, "thumbnail": photos.thumbnail(pair.image), "other_thumbnail": photos.thumbnail(pair.other)}
         for pair in pairs
     ]
 

@@ -181,15 +181,18 @@ class Predictions:
         """The (features, head) pairs, in the order in which they were asked for."""
         return list(dict.fromkeys(zip(self.times["features"], self.times["head"], strict=True)))
 
-    def of(self, features: str, head: str) -> "Predictions":
-        """The predictions of one (features, head) pair, rows in the same order for every pair."""
-        mine = ((self.rows["features"] == features) & (self.rows["head"] == head)).to_numpy()
-        timed = ((self.times["features"] == features) & (self.times["head"] == head)).to_numpy()
+    def of(self, features: str, head: str, *others: str) -> "Predictions":
+        """The predictions of one (features, head) pair, in the same order for every pair; `others` are more heads."""
+
+        def chosen(frame: "pd.DataFrame") -> np.ndarray:
+            return ((frame["features"] == features) & frame["head"].isin([head, *others])).to_numpy()
+
+        rows, times = chosen(self.rows), chosen(self.times)
         return Predictions(
-            self.rows[mine].reset_index(drop=True),
-            self.probabilities[mine],
+            self.rows[rows].reset_index(drop=True),
+            self.probabilities[rows],
             self.labels,
-            self.times[timed].reset_index(drop=True),
+            self.times[times].reset_index(drop=True),
         )
 
     @property

@@ -193,16 +193,8 @@ def hardest(predictions: Predictions, features: str) -> list[HardPhoto]:
 
 def _on(predictions: Predictions, features: str) -> Predictions:
     """The predictions on `features` by the heads that look."""
-    times, rows = predictions.times, predictions.rows
-    heads = non_dummy_heads(times["head"][times["features"] == features])
-    chosen = ((rows["features"] == features) & rows["head"].isin(heads)).to_numpy()
-    timed = ((times["features"] == features) & times["head"].isin(heads)).to_numpy()
-    return Predictions(
-        rows[chosen].reset_index(drop=True),
-        predictions.probabilities[chosen],
-        predictions.labels,
-        times[timed].reset_index(drop=True),
-    )
+    times = predictions.times
+    return predictions.of(features, *non_dummy_heads(times["head"][times["features"] == features]))
 
 
 def label_suspects(photos: ByImage) -> list[Suspect]:
@@ -266,36 +258,24 @@ def superclass_errors(
 
 
 def check_superclasses(superclasses: Mapping[str, str], labels: Sequence[str]) -> dict[str, str]:
-    """The super-classes of `labels` alone.
-
-    Raises
-    ------
-    UsageError
-        If a label has none, or all labels have the same one.
-    """
+    """The super-classes of `labels` alone; refused where a label has none, or all have the same one."""
     missing = [name for name in labels if not superclasses.get(name)]
     if missing:
         raise UsageError(
             f"{len(missing)} of {len(labels)} labels have no super-class: {', '.join(missing)}",
             "give each label a line label,superclass",
         )
-    mine = {name: superclasses[name] for name in labels}
-    if len(set(mine.values())) < 2:
+    asked = {name: superclasses[name] for name in labels}
+    if len(set(asked.values())) < 2:
         raise UsageError(
-            f"all {len(labels)} labels have the super-class {mine[labels[0]]}: no error could cross",
+            f"all {len(labels)} labels have the super-class {asked[labels[0]]}: no error could cross",
             "name two super-classes or more",
         )
-    return mine
+    return asked
 
 
 def read_superclasses(path: str | Path) -> dict[str, str]:
-    """Super-class by label, from a CSV file in UTF-8 with the columns ``label,superclass``.
-
-    Raises
-    ------
-    UsageError
-        If the file cannot be read, its columns are others, a line is not whole, or a label has two lines.
-    """
+    """Super-class by label, from a CSV file with the columns ``label,superclass``."""
     found: dict[str, str] = {}
     for number, line in read_csv(path, ("label", "superclass"), "super-classes"):
         label, superclass = line["label"].strip(), line["superclass"].strip()

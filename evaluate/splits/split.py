@@ -183,18 +183,16 @@ def _checked(method: str, testing: float, validation: float) -> dict[str, float]
 
 def _stratified(label: np.ndarray, groups: np.ndarray, shares: dict[str, float], rng) -> dict[int, str]:
     """The side of each group, label by label; a group of several labels counts for its commonest one."""
-    names, sizes, home = _per_group(label, groups)
+    groups_of, sizes, home = _per_group(label, groups)
     sides: dict[int, str] = {}
-    for its_label in np.unique(home):
-        mine = rng.permutation(np.flatnonzero(home == its_label))
-        n_images = int(sizes[mine].sum())
+    for name in np.unique(home):
+        own = rng.permutation(np.flatnonzero(home == name))
+        n_images = int(sizes[own].sum())
         wanted = {side: max(1, int(share * n_images + 0.5)) for side, share in shares.items() if share > 0}
-        if len(mine) <= len(wanted) or sum(wanted.values()) >= n_images:
-            raise _too_few(
-                f"{its_label} has {_count(n_images, 'image')} in {_count(len(mine), 'group')}", wanted
-            )
-        side_of = _deal({int(group): int(sizes[group]) for group in mine}, wanted)
-        sides |= {int(names[group]): side for group, side in side_of.items()}
+        if len(own) <= len(wanted) or sum(wanted.values()) >= n_images:
+            raise _too_few(f"{name} has {_count(n_images, 'image')} in {_count(len(own), 'group')}", wanted)
+        side_of = _deal({int(group): int(sizes[group]) for group in own}, wanted)
+        sides |= {int(groups_of[group]): side for group, side in side_of.items()}
     return sides
 
 
@@ -219,7 +217,7 @@ def _deal(sizes: dict[int, int], wanted: dict[str, int]) -> dict[int, str]:
         if side not in side_of.values():
             # Every group left is larger than the room: the smallest that leaves its side not empty comes nearest.
             placed = list(side_of.values())
-            spare = [group for group, its_side in side_of.items() if placed.count(its_side) > 1]
+            spare = [group for group, place in side_of.items() if placed.count(place) > 1]
             side_of[min(spare, key=lambda group: sizes[group])] = side
     return side_of
 

@@ -161,11 +161,7 @@ def per_image(values: np.ndarray, image: np.ndarray, groups: np.ndarray) -> tupl
 
 
 def paired_difference(
-    one: Numbers,
-    other: Numbers,
-    n_testing: Numbers,
-    n_training: Numbers,
-    confidence: float = 0.95,
+    one: Numbers, other: Numbers, n_testing: Numbers, n_training: Numbers, confidence: float = 0.95
 ) -> Difference:
     """Whether one head (or features) is better than another, from their accuracies on the same folds.
 

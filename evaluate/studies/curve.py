@@ -161,10 +161,7 @@ def measured_curve(
     accuracy = [point.accuracy.mean for point in points]
     fit, largest = fit_power_law(counts, accuracy), points[-1].images_per_label
     guesses = [
-        Guess(
-            images_per_label=factor * largest,
-            **extrapolate(counts, accuracy, factor * counts[-1], drawn),
-        )
+        Guess(images_per_label=factor * largest, **extrapolate(counts, accuracy, factor * counts[-1], drawn))
         for factor in (2, 4)
         if fit
     ]
@@ -221,8 +218,7 @@ def _at_most(fold: Fold, used: FeatureTable, size: int, seed: int) -> Fold:
     photos = fold.training[used.variant[fold.training] == 0]
     label, groups = used.label[photos], used.groups[photos]
     for name in sorted(set(label.tolist())):
-        mine = groups[label == name]
-        found, counts = np.unique(mine, return_counts=True)
+        found, counts = np.unique(groups[label == name], return_counts=True)
         place = np.argsort([rank[group] for group in found])
         enough = int(np.searchsorted(np.cumsum(counts[place]), size)) + 1
         taken.update(found[place][: max(2, enough)].tolist())
