@@ -54,6 +54,14 @@ def done(words: str):
     return outcome
 
 
+def skip_where_newer_heads_do_not_load(name: str) -> None:
+    """Softmax of a newer scikit-learn lacks an attribute that LogisticRegression asked for until 1.7."""
+    from sklearn.linear_model import LogisticRegression
+
+    if name in ("softmax", "threshold") and hasattr(LogisticRegression(), "multi_class"):
+        pytest.skip("this scikit-learn cannot use a LogisticRegression that a newer one fitted")
+
+
 def rows_of(path: Path) -> list[dict[str, str]]:
     with open(path, newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
@@ -180,6 +188,7 @@ def compare_predictions(kept_rows: list[dict[str, str]], rows: list[dict[str, st
 @each_model
 @pytest.mark.parametrize("source", ["table", "new"])
 def test_a_kept_model_predicts_as_it_did(name, source, kept, tmp_path):
+    skip_where_newer_heads_do_not_load(name)
     photos = {"table": "kept.parquet", "new": "new"}[source]
     done(f"classify predict {name}.model {photos} --top 0 --store {tmp_path}/store -o {tmp_path}/again.csv")
     # The operating point stands on the model's card: "moss from probability 0.2285 on".
@@ -194,6 +203,7 @@ def test_a_kept_model_predicts_as_it_did(name, source, kept, tmp_path):
 
 @each_model
 def test_a_kept_model_shows_its_card(name, kept):
+    skip_where_newer_heads_do_not_load(name)
     shown = done(f"classify show {name}.model").out
     table = FeatureTable.read(kept / "kept.parquet")
     features = re.search(r"--features (\S+)", make.MODELS[name]).group(1)
