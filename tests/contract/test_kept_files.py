@@ -286,6 +286,16 @@ class approximately:
         return [line for place, *both in pairs for line in self.differences(*both, where=place)]
 
 
+def skip_where_groups_are_dealt_otherwise() -> None:
+    """scikit-learn 1.7 shuffles groups of equal size in another way, so that folds have other photos."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    label = np.repeat([0, 1, 2], 8)
+    folds = StratifiedGroupKFold(3, shuffle=True, random_state=0).split(label, label, np.arange(24) // 2)
+    if [test[:3].tolist() for _, test in folds] != [[0, 1, 2], [4, 5, 10], [6, 7, 8]]:
+        pytest.skip("this scikit-learn deals groups to folds in another way than the one of the kept files")
+
+
 def check_result(name: str, kept: Path) -> None:
     before = json.loads((kept / f"{name}.json").read_text(encoding="utf-8"))
     words = before["command"].replace(f"{name}.json", f"{name}-again.json")
@@ -298,6 +308,7 @@ def check_result(name: str, kept: Path) -> None:
 
 
 def test_a_comparison_made_anew_has_the_keys_and_numbers_of_the_kept_one(kept):
+    skip_where_groups_are_dealt_otherwise()
     check_result("compare", kept)
 
 
