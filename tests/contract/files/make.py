@@ -1,4 +1,6 @@
-"""Makes ``kept.zip``, which no test does: its files are kept as the program of that day wrote them.
+"""Makes ``kept.zip`` and ``kept-oldest.zip``, which no test does.
+
+Their files are kept as the program of that day wrote them.
 
     mkdir /tmp/kept && cp tests/contract/files/make.py /tmp/kept && cd /tmp/kept
     PYTHONPATH=FOLDER-OF-THE-PROJECT/tests python make.py
@@ -14,7 +16,13 @@ That folder also stands in the files, as the place where the photos were. In the
 - ``compare.json``, ``test.json``: results of ``evaluate compare`` and ``evaluate test``;
 - ``made.json``: versions of the libraries, the table's digest, and a few of its rows.
 
-Do not make it anew because a test fails: people have such files. Where a format grows, add a second archive.
+``kept-oldest.zip`` holds models and predictions alone, made from the table and the photos in ``kept.zip`` with the
+oldest libraries that are supported (scikit-learn 1.7.0, skops 0.13.0, numpy 1.26.0):
+
+    cp tests/contract/files/kept.zip /tmp/kept && cd /tmp/kept && unzip kept.zip
+    PYTHONPATH=FOLDER-OF-THE-PROJECT:FOLDER-OF-THE-PROJECT/tests python make.py models
+
+Do not make them anew because a test fails: people have such files. Where a format grows, add a second archive.
 """
 
 import csv
@@ -103,6 +111,20 @@ def some(table: FeatureTable, row: int) -> dict:
     return {name: table.column(name)[row] for name in names} | numbers
 
 
+def write_models() -> None:
+    for name, words in MODELS.items():
+        do(f"classify train kept.parquet -o {name}.model {words} --jobs 1")
+        do(f"classify predict {name}.model kept.parquet --top 0 -o {name}.table.csv")
+        do(f"classify predict {name}.model new --top 0 --store store-of-new -o {name}.new.csv")
+    shutil.rmtree(HERE / "store-of-new")
+
+
+def pack(name: str, paths: list[Path]) -> None:
+    with zipfile.ZipFile(HERE / name, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for path in sorted(paths):
+            archive.write(path, path.relative_to(HERE))
+
+
 def main() -> None:
     for path in HERE.iterdir():
         if path.is_dir():
@@ -115,13 +137,9 @@ def main() -> None:
     do(f"{extract} -o kept.parquet")
     do(f"{extract} -o kept.npz")
     do("featurize import-bottlenecks bottlenecks -o imported.parquet")
-    for name, words in MODELS.items():
-        do(f"classify train kept.parquet -o {name}.model {words} --jobs 1")
-        do(f"classify predict {name}.model kept.parquet --top 0 -o {name}.table.csv")
-        do(f"classify predict {name}.model new --top 0 --store store-of-new -o {name}.new.csv")
+    write_models()
     do(f"evaluate compare kept.parquet {COMPARE} --json compare.json --jobs 1")
     do(f"evaluate test {TEST} kept.parquet --json test.json --jobs 1")
-    shutil.rmtree(HERE / "store-of-new")
     (HERE / "store" / "files.sqlite").unlink()  # what stands where on the machine that made the store
     table = FeatureTable.read("kept.parquet")
     libraries = ("numpy", "scipy", "scikit-learn", "skops", "pandas", "pyarrow", "pillow", "bottlehead")
@@ -133,11 +151,16 @@ def main() -> None:
         "some": {str(row): some(table, row) for row in (0, 7, 41)},
     }
     (HERE / "made.json").write_text(json.dumps(made, indent=1, default=int) + "\n")
-    paths = sorted(path for path in HERE.rglob("*") if path.is_file() and path.name != "make.py")
-    with zipfile.ZipFile(HERE / "kept.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for path in paths:
-            archive.write(path, path.relative_to(HERE))
+    pack("kept.zip", [path for path in HERE.rglob("*") if path.is_file() and path.name != "make.py"])
+
+
+def main_of_older_libraries() -> None:
+    for path in [*HERE.glob("*.model"), *HERE.glob("*.table.csv"), *HERE.glob("*.new.csv")]:
+        path.unlink()
+    write_models()
+    models = [HERE / f"{name}{ending}" for name in MODELS for ending in (".model", ".table.csv", ".new.csv")]
+    pack("kept-oldest.zip", models)
 
 
 if __name__ == "__main__":
-    main()
+    main_of_older_libraries() if sys.argv[1:] == ["models"] else main()
