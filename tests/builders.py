@@ -31,7 +31,9 @@ def noise(width: int = 24, height: int = 24, seed: int = 0, low: int = 0, high: 
     return Image.fromarray(pixels.astype(np.uint8))
 
 
-def write_photos(folder: Path, names: Iterable[str], width: int = 24, height: int = 24, seed: int = 0) -> Path:
+def write_photos(
+    folder: Path, names: Iterable[str], width: int = 24, height: int = 24, seed: int = 0
+) -> Path:
     """Write one noise photo per name, all different, in the format of the name's ending."""
     for number, name in enumerate(names):
         path = Path(folder) / name
