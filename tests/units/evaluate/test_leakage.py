@@ -102,14 +102,21 @@ def test_narrow_and_large_tables_are_passed_over_unless_asked(bursts):
     assert duplicates_of(large, False)[0] is None
 
 
-def test_more_near_duplicates_than_can_be_listed_do_not_end_a_comparison(bursts, monkeypatch):
-    monkeypatch.setattr("evaluate.similar.MAX_PAIRS", 50)  # of 120 pairs
-    found = compare(bursts, heads=["knn"], jobs=1)
+def test_more_near_duplicates_than_can_be_listed_do_not_end_a_comparison():
+    """1,500 frames of one fixed camera, and so 1,124,250 pairs."""
+    rng = np.random.default_rng(0)
+    frames = FeatureTable.from_arrays(
+        {"net": rng.normal(size=64) + rng.normal(size=(1500, 64)) * 0.01},
+        label=["day", "night"] * 750,
+        sha256=[f"{n:064x}" for n in range(1500)],
+    )
+    found = compare(frames, heads=["dummy"], jobs=1)
     assert found.duplicates is None
-    assert found.warnings[0].startswith("more than 50 pairs of photos reach a similarity of 0.97, too many")
+    start = "more than 1,000,000 pairs of photos reach a similarity of 0.97, too many"
+    assert found.warnings[0].startswith(start)
     assert found.warnings[0] in found.to_html() and "--group-by" in found.warnings[0]
-    with pytest.raises(UsageError, match="more than 50 pairs") as caught:
-        compare(bursts, heads=["knn"], group_duplicates=True, jobs=1)
+    with pytest.raises(UsageError, match="more than 1,000,000 pairs") as caught:
+        compare(frames, heads=["dummy"], group_duplicates=True, jobs=1)
     assert caught.value.hint.startswith("leave --group-duplicates out; say which photos show one scene")
 
 

@@ -1,14 +1,13 @@
 """Vectors are computed while further files are still being read; nothing is computed twice, and nothing lost."""
 
 import os
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from featurize import contents as contents_module
+from featurize.contents import Content, FileIndex
 from featurize.extractors.base import Extractor
 from featurize.run import run_extraction
 from featurize.source import list_source
@@ -26,7 +25,6 @@ class Center(Extractor):
     def __init__(self, store=None):
         self.store = store
         self.n_prepared = 0
-        self.first_batch = threading.Event()
 
     def settings(self):
         return {}
@@ -37,8 +35,6 @@ class Center(Extractor):
         return rgb[rgb.shape[0] // 2, rgb.shape[1] // 2].astype(np.float32)
 
     def vectors(self, prepared):
-        if len(prepared) > 1:  # the golden image comes alone
-            self.first_batch.set()
         return np.stack(prepared)
 
 
@@ -55,26 +51,28 @@ def photos(tmp_path) -> Path:
     return folder
 
 
-def run(folder: Path, store: Path, extractor: Extractor | None = None):
-    return run_extraction(list_source(folder), extractor or Center(), store=Store(store), jobs=2)
+def run(folder: Path, store: Path, extractor: Extractor | None = None, **options):
+    store = Store(store, **options)
+    return run_extraction(list_source(folder), extractor or Center(), store=store, jobs=2)
 
 
 def expected(result) -> np.ndarray:
     return np.array([shade(int(image[:3])) for image in result.table.image], np.float32)
 
 
-def test_the_first_vectors_do_not_wait_for_the_last_file(photos, tmp_path, monkeypatch):
-    extractor, read = Center(), contents_module.read_image
+def test_the_first_vectors_do_not_wait_for_the_last_file(photos, tmp_path):
+    """When the first batch runs, the last file becomes another photo; had it been read by then, it would be lost."""
 
-    def slowly(path):
-        if path.endswith(f"{N_PHOTOS - 1}.png"):
-            assert extractor.first_batch.wait(60), "no batch ran while a file was still to be read"
-        return read(path)
+    class Meddling(Center):
+        def vectors(self, prepared):
+            if len(prepared) > 1:  # the golden image comes alone
+                Image.new("RGB", (3, 3), (1, 2, 3)).save(photos / f"{N_PHOTOS - 1}.png")
+            return super().vectors(prepared)
 
-    monkeypatch.setattr(contents_module, "read_image", slowly)
-    result = run(photos, tmp_path / "store", extractor)
-    np.testing.assert_array_equal(result.table.vectors["center"], expected(result))
+    result = run(photos, tmp_path / "store", Meddling())
     assert (len(result.table), result.n_read, result.n_computed) == (N_PHOTOS, N_PHOTOS, N_PHOTOS)
+    np.testing.assert_array_equal(result.table.vectors["center"][:-1], expected(result)[:-1])
+    assert result.table.vectors["center"][-1].tolist() == [1, 2, 3]
 
 
 def test_files_of_which_the_store_has_all_are_read_and_not_computed(photos, tmp_path):
@@ -102,15 +100,15 @@ def test_equal_photos_are_computed_once_however_far_apart(photos, tmp_path):
 def test_a_photo_that_vanishes_is_computed_from_its_twin_that_was_found_later(photos, tmp_path, monkeypatch):
     """The first file goes after it was hashed; its content stands in the last one, which nobody has read by then."""
     (photos / "299.png").write_bytes((photos / "000.png").read_bytes())
-    look = contents_module._look
+    look = FileIndex._look
 
-    def vanishing(path):
-        found = look(path)
+    def vanishing(index, path):
+        found = look(index, path)
         if path.endswith("000.png"):
             os.unlink(path)
         return found
 
-    monkeypatch.setattr(contents_module, "_look", vanishing)
+    monkeypatch.setattr(FileIndex, "_look", vanishing)
     result = run(photos, tmp_path / "store")
     assert result.rejects == [] and len(result.table) == N_PHOTOS
     assert result.table.vectors["center"][[0, 299]].tolist() == [list(shade(0))] * 2
@@ -126,9 +124,7 @@ def test_rejects_between_good_photos_leave_every_vector_with_its_photo(photos, t
     np.testing.assert_array_equal(result.table.vectors["center"], expected(result))
 
 
-def test_what_was_read_is_remembered_when_the_run_is_interrupted(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(contents_module, "YOUNG_SECONDS", -1.0)
-
+def test_what_was_read_is_remembered_when_the_run_is_interrupted(photos, tmp_path):
     class Interrupted(Center):
         def vectors(self, prepared):
             if len(prepared) > 1:
@@ -136,6 +132,6 @@ def test_what_was_read_is_remembered_when_the_run_is_interrupted(photos, tmp_pat
             return super().vectors(prepared)
 
     with pytest.raises(KeyboardInterrupt):
-        run(photos, tmp_path / "store", Interrupted())
+        run(photos, tmp_path / "store", Interrupted(), young_seconds=-1.0)
     known = Store(tmp_path / "store").file_index().known([str(photos / f"{n:03d}.png") for n in range(64)])
-    assert all(isinstance(content, contents_module.Content) for content in known)
+    assert all(isinstance(content, Content) for content in known)
