@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from classify.inputs import input_batches, nothing_read
+from classify.inputs import BATCH_SIZES, input_batches, nothing_read
 from classify.model import Model
 from classify.rows import select_vectors
 from classify.thresholds import OperatingPoint
@@ -132,19 +132,20 @@ def predict_batches(
     store: str | os.PathLike | None = None,
     jobs: int | None = None,
     timing: Timing | None = None,
+    batch_sizes: tuple[int, int] = BATCH_SIZES,
 ) -> Iterator[Predictions]:
     """What `predict` returns, as it comes: the memory that it takes does not grow with the photos.
 
     A file that cannot be read is among the ``rejects`` of its batch and stops nothing. At the end one warning
     is logged when photos were among those of the training, one when they as a whole do not look like those, and
-    `timing` is reported.
+    `timing` is reported. `batch_sizes` is how many photos come first, and at most at a time.
     """
     timing = timing or Timing()
     photos = _Photos(model, weights, store, jobs, timing)
     n_predicted = n_rejects = n_seen = 0
     rejects: list[tuple[str, str]] = []
     distances = []
-    for batch in input_batches(sources):
+    for batch in input_batches(sources, batch_sizes=batch_sizes):
         if isinstance(batch, FeatureTable):
             with timing.part("the head"):
                 predictions = predict_table(model, batch)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -33,12 +33,35 @@ DESCRIPTION = "extractor.json"
 
 
 class Section:
-    """The vectors of one extractor; made by `featurize.store.Store.section`."""
+    """The vectors of one extractor; made by `featurize.store.Store.section`.
 
-    def __init__(self, folder: Folder, name: str, about: Mapping[str, Any]):
+    Parameters
+    ----------
+    folder : Folder
+    name : str
+        Of the section's own folder in it.
+    about : mapping
+        What ``extractor.json`` should say.
+    compact_above : int
+        So many small shards are merged into larger ones.
+    compacted_rows : int
+        How many rows a larger one should have, 64 or more; fewer where the vectors are wide.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        name: str,
+        about: Mapping[str, Any],
+        *,
+        compact_above: int = COMPACT_ABOVE,
+        compacted_rows: int = COMPACTED_ROWS,
+    ):
         self.folder = folder
         self.name = name
         self.about = about
+        self.compact_above = compact_above
+        self.compacted_rows = compacted_rows
         self._keys: dict[str, np.ndarray] = {}
         self._described = False
 
@@ -213,11 +236,11 @@ class Section:
 
     def _small_shards(self) -> Iterator[list[str]]:
         """The names of small shards, as many at a time as one larger shard can hold; none if they are few."""
-        rows_aim = max(64, min(COMPACTED_ROWS, COMPACTED_BYTES // (4 * self.about["width"])))
+        rows_aim = max(64, min(self.compacted_rows, COMPACTED_BYTES // (4 * self.about["width"])))
         found = ((name, self._shard_keys(name)) for name, _, _ in self.shards())
         small = [(name, len(keys)) for name, keys in found if keys is not None and len(keys) < rows_aim // 4]
         batch, n_rows = [], 0
-        for name, n_keys in small if len(small) >= COMPACT_ABOVE else []:
+        for name, n_keys in small if len(small) >= self.compact_above else []:
             batch.append(name)
             n_rows += n_keys
             if n_rows >= rows_aim or name == small[-1][0]:
@@ -260,18 +283,21 @@ class ShardWriter:
     section : Section
     begun : int
         Images that may be in work, elsewhere, and not yet added.
+    clock : callable
+        The time in seconds.
     """
 
-    def __init__(self, section: Section, begun: int = 0):
+    def __init__(self, section: Section, begun: int = 0, *, clock: Callable[[], float] = time.monotonic):
         self.section = section
         self.begun = begun
+        self.clock = clock
         self._keys: list[np.ndarray] = []
         self._blocks: list[np.ndarray] = []
         self._n_rows = 0
-        self._flushed = self._added = time.monotonic()
+        self._flushed = self._added = clock()
 
     def __enter__(self) -> "ShardWriter":
-        self._flushed = self._added = time.monotonic()
+        self._flushed = self._added = self.clock()
         return self
 
     def __exit__(self, *exception) -> None:
@@ -279,7 +305,7 @@ class ShardWriter:
 
     def add(self, keys: np.ndarray, matrix: np.ndarray) -> None:
         """Take ``matrix[i]`` for ``keys[i]``."""
-        now = time.monotonic()
+        now = self.clock()
         self._keys.append(np.asarray(keys, dtype=KEY))
         self._blocks.append(np.array(matrix, dtype=np.float32))
         self._n_rows += len(matrix)
@@ -296,4 +322,4 @@ class ShardWriter:
             keys, matrix = np.concatenate(self._keys), np.concatenate(self._blocks)
             self._keys, self._blocks, self._n_rows = [], [], 0
             self.section.write(keys, matrix)
-        self._flushed = time.monotonic()
+        self._flushed = self.clock()

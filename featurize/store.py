@@ -14,10 +14,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from featurize.contents import FileIndex
+from featurize.contents import YOUNG_SECONDS, FileIndex
 from featurize.files import whole_file
 from featurize.folder import Folder, LocalFolder, open_folder
-from featurize.section import DESCRIPTION, Section
+from featurize.section import COMPACT_ABOVE, DESCRIPTION, Section
 from featurize.terminal import log
 
 
@@ -35,6 +35,10 @@ class Store:
     ----------
     url : path or fsspec URL, optional
         By default `default_store`.
+    young_seconds : float
+        A photo that was changed less than this before it was read is read again next time (`FileIndex`).
+    compact_above : int
+        From so many small files of one extractor on, they are merged after a run.
 
     Raises
     ------
@@ -56,8 +60,16 @@ class Store:
     [[1.0, 1.0], [0.0, 0.0], [1.0, 1.0]]
     """
 
-    def __init__(self, url: str | os.PathLike | None = None):
+    def __init__(
+        self,
+        url: str | os.PathLike | None = None,
+        *,
+        young_seconds: float = YOUNG_SECONDS,
+        compact_above: int = COMPACT_ABOVE,
+    ):
         self.folder: Folder = open_folder(url if url is not None else default_store())
+        self.young_seconds = young_seconds
+        self.compact_above = compact_above
         self.trust_files = True
 
     def __repr__(self) -> str:
@@ -82,7 +94,11 @@ class Store:
             "width": width,
             "description": dict(description or {}),
         }
-        return Section(self.folder, section_name(name, fingerprint), json.loads(json.dumps(about)))
+        return self.section_in(section_name(name, fingerprint), json.loads(json.dumps(about)))
+
+    def section_in(self, folder: str, about: Mapping[str, Any]) -> Section:
+        """The part of the store in one of its folders, for what `about` describes."""
+        return Section(self.folder, folder, about, compact_above=self.compact_above)
 
     def section_of(self, extractor: Any) -> Section:
         """The part of the store for an extractor."""
@@ -110,7 +126,8 @@ class Store:
 
     def file_index(self) -> FileIndex:
         """The index of unchanged files, beside the store (in the cache folder for a store elsewhere)."""
-        return FileIndex(self.beside("files.sqlite"), trust=self.trust_files)
+        path = self.beside("files.sqlite")
+        return FileIndex(path, trust=self.trust_files, young_seconds=self.young_seconds)
 
     def beside(self, name: str) -> Path | None:
         """A path on this machine for what belongs to the store but is no vector; None if it cannot be made."""

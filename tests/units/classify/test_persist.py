@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -125,11 +126,28 @@ class Nearest(ClassifierMixin, BaseEstimator):
         return self.classes_[self.decision_function(X).argmax(axis=1)]
 
 
-def test_a_head_that_could_not_be_loaded_is_refused_before_it_is_trained(separable, tmp_path, monkeypatch):
-    name = f"{Nearest.__module__}.Nearest"
-    monkeypatch.setattr(Nearest, "fit", lambda self, X, y: pytest.fail("it was trained"))
+class Untrainable(Nearest):
+    """One that nobody should try to train."""
+
+    def fit(self, X, y):
+        pytest.fail("it was trained")
+
+
+class Secretive(Nearest):
+    """One that keeps something foreign once it is trained, and reports on how many rows that was."""
+
+    n_rows: ClassVar[list[int]] = []
+
+    def fit(self, X, y):
+        self.n_rows.append(len(X))
+        self.secret_ = Foreign()
+        return super().fit(X, y)
+
+
+def test_a_head_that_could_not_be_loaded_is_refused_before_it_is_trained(separable):
+    name = f"{Untrainable.__module__}.Untrainable"
     with pytest.raises(ModelError, match=f"not known to be safe: {name} .*--trust {name}"):
-        train(separable, Nearest(), "wide")
+        train(separable, Untrainable(), "wide")
 
 
 def test_a_trusted_head_is_trained_and_loads_with_trust_only(separable, tmp_path):
@@ -143,18 +161,9 @@ def test_a_trusted_head_is_trained_and_loads_with_trust_only(separable, tmp_path
     assert again.predict(separable.select("wide")).tolist() == separable.label.tolist()
 
 
-def test_what_a_head_learns_is_looked_at_on_a_few_rows_first(separable, monkeypatch):
+def test_what_a_head_learns_is_looked_at_on_a_few_rows_first(separable):
     """A trusted class that keeps a foreign object once fitted is found out before the whole training."""
-    seen = []
-
-    def fit(self, X, y):
-        seen.append(len(X))
-        self.classes_, self.n_features_in_ = np.unique(y), X.shape[1]
-        self.centres_ = np.zeros((3, 40))
-        self.secret_ = Foreign()
-        return self
-
-    monkeypatch.setattr(Nearest, "fit", fit)
+    Secretive.n_rows.clear()
     with pytest.raises(ModelError, match="Foreign"):
-        train(separable, Nearest(), "wide", trust=[f"{Nearest.__module__}.Nearest"])
-    assert max(seen) <= 18
+        train(separable, Secretive(), "wide", trust=[f"{Secretive.__module__}.Secretive"])
+    assert 0 < max(Secretive.n_rows) <= 18

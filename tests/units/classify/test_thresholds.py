@@ -76,6 +76,18 @@ def test_where_every_call_costs_too_much_none_is_made(judged):
     assert "fire" not in np.array(LABELS)[point.decide(probabilities, LABELS)]
 
 
+def test_a_photo_that_is_surely_positive_costs_what_its_best_other_label_costs_where_it_is_not_called():
+    """By hand: both first photos called fire cost 5, or 3.25; both passing for fog cost 3 + 0.5."""
+    probabilities = np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.2, 0.5, 0.3]])
+    truth = ["none", "fire", "fog"]
+    costs = {(a, b): 9.0 for a in LABELS for b in LABELS if a != b}
+    costs |= {("none", "fire"): 5.0, ("none", "fog"): 3.0, ("fire", "fog"): 0.5}
+    point = choose_threshold(truth, probabilities, LABELS, "fire", costs)
+    assert point.threshold == np.nextafter(1, 2)  # 3.5 against 5
+    cheap = costs | {("none", "fire"): 3.25}
+    assert choose_threshold(truth, probabilities, LABELS, "fire", cheap).threshold == 1.0
+
+
 def test_costs_are_those_of_each_photo_also_where_photos_are_many_and_probabilities_equal():
     rng = np.random.default_rng(3)
     probabilities = rng.dirichlet([1, 1, 1], 2000).round(2)

@@ -102,14 +102,20 @@ def test_narrow_and_large_tables_are_passed_over_unless_asked(bursts):
     assert duplicates_of(large, False)[0] is None
 
 
-def test_more_near_duplicates_than_can_be_listed_do_not_end_a_comparison(bursts, monkeypatch):
-    monkeypatch.setattr("evaluate.similar.MAX_PAIRS", 50)  # of 120 pairs
-    found = compare(bursts, heads=["knn"], jobs=1)
+def test_more_near_duplicates_than_can_be_listed_do_not_end_a_comparison():
+    """Of 3,000 photos 1,500 are frames of one fixed camera, and so 1,124,250 pairs."""
+    vectors = np.random.default_rng(0).normal(size=(3000, 64))
+    vectors[:1500] = vectors[0] + 0.01 * vectors[:1500]
+    frames = FeatureTable.from_arrays(
+        {"net": vectors}, label=["day", "night"] * 1500, sha256=[f"{n:064x}" for n in range(3000)]
+    )
+    found = compare(frames, heads=["dummy"], jobs=1)
     assert found.duplicates is None
-    assert found.warnings[0].startswith("more than 50 pairs of photos reach a similarity of 0.97, too many")
-    assert found.warnings[0] in found.to_html() and "--group-by" in found.warnings[0]
-    with pytest.raises(UsageError, match="more than 50 pairs") as caught:
-        compare(bursts, heads=["knn"], group_duplicates=True, jobs=1)
+    start = "more than 1,000,000 pairs of photos reach a similarity of 0.97, too many"
+    (warning,) = (text for text in found.warnings if text.startswith(start))
+    assert warning in found.to_html() and "--group-by" in warning
+    with pytest.raises(UsageError, match="more than 1,000,000 pairs") as caught:
+        compare(frames, heads=["dummy"], group_duplicates=True, jobs=1)
     assert caught.value.hint.startswith("leave --group-duplicates out; say which photos show one scene")
 
 

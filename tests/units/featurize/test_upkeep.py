@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featurize import contents as contents_module
 from featurize.cli import main
 from featurize.drift import measure_drift, relative_drift
 from featurize.extractors.glcm import GLCM
@@ -22,15 +21,15 @@ OLD = time.time() - 100 * 86_400
 
 
 @pytest.fixture
-def store(tmp_path, monkeypatch) -> Path:
+def store(tmp_path) -> Path:
     """Eight photos, of which one is there twice, through two settings of GLCM."""
-    monkeypatch.setattr(contents_module, "YOUNG_SECONDS", -1.0)
+    remembering = Store(tmp_path / "store", young_seconds=-1.0)  # also photos written a moment ago
     rng = np.random.default_rng(0)
     (tmp_path / "photos").mkdir()
     for i in range(8):
         Image.fromarray(rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(tmp_path / f"photos/{i}.png")
     for levels in (16, 32):
-        run_extraction(list_source(tmp_path / "photos"), GLCM(levels=levels), store=tmp_path / "store")
+        run_extraction(list_source(tmp_path / "photos"), GLCM(levels=levels), store=remembering)
     return tmp_path / "store"
 
 
