@@ -93,9 +93,53 @@ def made_table(
     label = np.array(labels)[code]
     numbers = range(start, start + n_rows)
     columns.setdefault("image", [f"{label[i]}/{n}.jpg" for i, n in enumerate(numbers)])
-    columns.setdefault("sha256", [hashlib.sha256(str(n).encode()).hexdigest() for n in numbers])
+    columns.setdefault("sha256", [digest_of(n) for n in numbers])
     vectors = {"good": good, "noise": rng.normal(size=(n_rows, 2))}
     return FeatureTable.from_arrays(vectors, label=label, **columns)
+
+
+def digest_of(number: int) -> str:
+    """The SHA-256 that row ``number`` of a made-up table has."""
+    return hashlib.sha256(str(number).encode()).hexdigest()
+
+
+def leaf_table(n_leaves: int = 8, per_leaf: int = 3, **columns) -> FeatureTable:
+    """Photos of leaves, all of a leaf in one group, the leaves rust and well in turn; one feature, ``x``."""
+    leaf = np.repeat(np.arange(n_leaves), per_leaf)
+    given = {
+        "label": np.array(["rust", "well"])[leaf % 2],
+        "group": [f"leaf {one}" for one in leaf],
+        "image": [f"{one}.jpg" for one in range(len(leaf))],
+        "sha256": [digest_of(one) for one in range(len(leaf))],
+    }
+    x = np.random.default_rng(0).normal(size=(len(leaf), 2)) + (leaf % 2)[:, None]
+    return FeatureTable.from_arrays({"x": x}, **given | columns)
+
+
+def write_folds(path: Path | str, folds: Sequence[int | str]) -> None:
+    """Write a folds file that gives row ``i`` of a made-up table (`digest_of`) the fold or side ``folds[i]``."""
+    rows = "".join(f"{digest_of(row)},{fold}\n" for row, fold in enumerate(folds))
+    Path(path).write_text("sha256,fold\n" + rows)
+
+
+def burst_table() -> FeatureTable:
+    """40 scenes photographed three times, rows 0 to 2 the first; nothing but the scene tells its label."""
+    rng = np.random.default_rng(0)
+    scenes = np.repeat(rng.normal(size=(40, 80)), 3, axis=0)
+    return FeatureTable.from_arrays(
+        {"net": scenes + rng.normal(size=(120, 80)) * 0.05},
+        label=np.repeat(rng.permutation(["rust", "well"] * 20), 3),
+        sha256=[digest_of(n) for n in range(120)],
+    )
+
+
+def twin_table() -> FeatureTable:
+    """80 photos in groups of two, which resemble each other; the labels fern and moss overlap."""
+    rng = np.random.default_rng(5)
+    y = np.repeat(["fern", "moss"], 40)
+    x = rng.normal(size=(80, 6)) + 0.6 * (y == "moss")[:, None]
+    x += np.repeat(rng.normal(size=(40, 6)), 2, axis=0)
+    return FeatureTable.from_arrays({"x": x}, label=y, group=[f"g{i // 2}" for i in range(80)])
 
 
 # -- commands ----------------------------------------------------------------------------------------

@@ -1,13 +1,14 @@
+"""A model with an operating point: which label it gives, and what `test` says of it."""
+
 import json
 
 import numpy as np
 import pytest
+from builders import run
 
-from classify.persist import save_model
-from classify.train import train
-from evaluate.cli import main
-from evaluate.testing import test as try_model
-from featurize.table import FeatureTable
+import evaluate
+from classify import train_model
+from featurize import FeatureTable
 
 
 @pytest.fixture
@@ -19,8 +20,8 @@ def divided():
 
 
 def test_the_operating_point_decides(divided):
-    model = train(divided, "softmax", positive="fire", threshold="recall=0.95")
-    found = try_model(model, divided)
+    model = train_model(divided, "softmax", positive="fire", threshold="recall=0.95")
+    found = evaluate.test(model, divided)
     tested = divided.filter(divided.split == "testing")
     chances, y = model.predict_proba(tested.select("x")), tested.label
     called = chances[:, 0] >= model.operating_point.threshold
@@ -39,20 +40,22 @@ def test_the_operating_point_decides(divided):
 
 
 def test_without_one_the_most_probable_label_is_given(divided):
-    found = try_model(train(divided, "softmax"), divided)
+    found = evaluate.test(train_model(divided, "softmax"), divided)
     assert found.scores["operating_point"] is None
     assert "is called from probability" not in str(found)
 
 
-def test_the_command(divided, tmp_path):
-    divided.write(tmp_path / "t.parquet")
-    save_model(train(divided, positive="fire", threshold="specificity=0.9"), tmp_path / "m.model")
-    argv = [
-        "test",
-        str(tmp_path / "m.model"),
-        str(tmp_path / "t.parquet"),
-        "--json",
-        str(tmp_path / "r.json"),
-    ]
-    assert main([*argv, "--report", str(tmp_path / "r.html")]) == 0
-    assert json.loads((tmp_path / "r.json").read_text())["operating_point"]["rule"] == "specificity=0.9"
+def test_a_threshold_by_costs_is_what_costs_least_on_the_held_out_photos(divided, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    divided.write("t.parquet")
+    for rule in ("specificity=0.9", "costs=1:20"):
+        words = f"--head softmax --positive fire --threshold {rule} -j 1 -o m.model"
+        assert run(f"classify train t.parquet {words}").status == 0
+        done = run("evaluate test m.model t.parquet --json r.json --report r.html")
+        assert done.status == 0 and f"({rule}): sensitivity" in done.out
+        content = json.loads((tmp_path / "r.json").read_text())
+        point = content["operating_point"]
+        assert point["rule"] == rule
+        assert point["sensitivity"] == content["per_label"]["fire"]["recall"]
+        assert f"sensitivity {100 * point['sensitivity']:.1f} %" in done.out
+        assert rule in (tmp_path / "r.html").read_text()

@@ -6,13 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classify.folds import Fold, make_folds
-from evaluate.comparison import compare
-from evaluate.shortcuts import check_shortcuts
-from featurize import extract
-from featurize.extractors.lbp import LBP
-from featurize.extractors.nuisance import Nuisance
-from featurize.table import FeatureTable
+from classify import Fold, make_folds
+from evaluate import check_shortcuts, compare
+from featurize import LBP, FeatureTable, Nuisance, extract
 
 
 def photos(folder, rng, plant):

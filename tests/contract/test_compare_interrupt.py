@@ -9,8 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from evaluate.fits import SMALL
-from featurize.table import FeatureTable
+from featurize import FeatureTable
 
 SLOW = """
 import pathlib, time
@@ -27,7 +26,7 @@ class Slow(DummyClassifier):
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_ctrl_c_ends_a_comparison_at_once(confused, tmp_path, jobs):
     (tmp_path / "slow.py").write_text(SLOW)
-    wide = np.tile(confused.vectors["good"], 1 + SMALL // confused.vectors["good"].size)  # worth processes
+    wide = np.tile(confused.vectors["good"], 1 + 100_000 // confused.vectors["good"].size)  # worth processes
     FeatureTable(confused.ids, {"good": wide}).write(tmp_path / "t.npz")
     command = ["compare", "t.npz", "--features", "good", "--heads", "slow.Slow", "--jobs", jobs]
     running = subprocess.Popen(

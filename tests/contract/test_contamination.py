@@ -2,14 +2,11 @@
 
 import numpy as np
 import pytest
+from builders import run
 
-from classify.persist import save_model
-from classify.train import train
-from evaluate import testing
-from evaluate.cli import main
-from evaluate.contamination import find_contamination
-from featurize.errors import ModelError, UsageError
-from featurize.table import FeatureTable
+import evaluate
+from classify import save_model, train_model
+from featurize import BottleheadError, FeatureTable
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +25,7 @@ def photos() -> FeatureTable:
 
 @pytest.fixture(scope="module")
 def model(photos):
-    return train(photos, "softmax", "net", jobs=1)
+    return train_model(photos, "softmax", "net", jobs=1)
 
 
 @pytest.fixture
@@ -45,7 +42,7 @@ def contaminated(photos):
 
 @pytest.mark.parametrize("with_table", [True, False])
 def test_both_kinds_are_counted_with_and_without_the_training_table(model, photos, contaminated, with_table):
-    found = testing.test(model, contaminated, training=photos if with_table else None)
+    found = evaluate.test(model, contaminated, training=photos if with_table else None)
     assert (found.scores["seen"], found.scores["near"]) == (5, 10)
     assert found.warnings[0] == (
         "5 of the 40 test photos were in the model's training set and 10 more are near-duplicates of one of the "
@@ -60,22 +57,22 @@ def test_both_kinds_are_counted_with_and_without_the_training_table(model, photo
 
 
 def test_near_duplicates_alone_are_a_warning_too(model, contaminated):
-    found = find_contamination(model, contaminated.filter(np.arange(80, 90)))
-    assert found.warnings() == [
+    found = evaluate.test(model, contaminated.filter(np.arange(80, 90)))
+    assert found.warnings[:1] == [
         "10 of the 10 test photos are near-duplicates of one of the 80 training photos compared "
         "(0.97 or more alike); nothing here says how it does on new photos"
     ]
 
 
 def test_one_photo_is_one(model, contaminated):
-    (words,) = find_contamination(model, contaminated.filter(np.r_[80, 90, 95:100])).warnings()
+    words = evaluate.test(model, contaminated.filter(np.r_[80, 90, 95:100])).warnings[0]
     assert words.startswith(
         "1 of the 7 test photos was in the model's training set and 1 more is a near-duplicate"
     )
 
 
 def test_a_clean_test_set_is_clean(model, photos):
-    found = testing.test(model, photos)
+    found = evaluate.test(model, photos)
     assert (found.scores["seen"], found.scores["near"], found.scores["unseen"]) == (0, 0, None)
     assert not any("training" in text for text in found.warnings)
 
@@ -83,7 +80,8 @@ def test_a_clean_test_set_is_clean(model, photos):
 def test_only_rows_that_were_trained_on_count(model, photos):
     # The training table holds the test photos too, in its testing rows.
     tested = photos.filter(np.arange(80, 120)).with_column("sha256", [None] * 40)
-    assert not find_contamination(model, tested, photos).known.any()
+    scores = evaluate.test(model, tested, training=photos).scores
+    assert (scores["near"], scores["unseen"]) == (0, None)
 
 
 def grouped(table: FeatureTable) -> FeatureTable:
@@ -95,7 +93,7 @@ def grouped(table: FeatureTable) -> FeatureTable:
 
 def test_photos_of_a_group_that_was_trained_on_are_counted(model, photos, contaminated):
     for table in (grouped(photos), grouped(photos).with_column("sha256", [None] * 120)):
-        found = testing.test(model, table)
+        found = evaluate.test(model, table)
         assert (found.scores["grouped"], found.scores["unseen"]["images"]) == (6, 34)
         assert found.warnings[0] == (
             "6 of the 40 test photos share a group with a training photo; believe the unseen ones"
@@ -105,7 +103,7 @@ def test_photos_of_a_group_that_was_trained_on_are_counted(model, photos, contam
             "6 of them share a group with a photo of its training set; on the 34"
             in (found.to_dict()["methods_paragraph"]["text"])
         )
-    all_three = testing.test(model, grouped(contaminated))
+    all_three = evaluate.test(model, grouped(contaminated))
     assert [all_three.scores[one] for one in ("seen", "near", "grouped")] == [5, 10, 6]
     assert "(0.97 or more alike) and 6 more share a group with a training photo" in all_three.warnings[0]
     assert "5 of them were in its training set, 10 nearly, and 6 share a group" in all_three.to_html()
@@ -113,37 +111,40 @@ def test_photos_of_a_group_that_was_trained_on_are_counted(model, photos, contam
 
 def test_groups_are_known_from_the_training_table_too_or_not_at_all(model, photos):
     alone = grouped(photos).filter(np.arange(80, 120))
-    assert testing.test(model, alone).scores["grouped"] is None
-    assert testing.test(model, photos).scores["grouped"] is None
-    assert testing.test(model, alone, training=grouped(photos)).scores["grouped"] == 6
+    assert evaluate.test(model, alone).scores["grouped"] is None
+    assert evaluate.test(model, photos).scores["grouped"] is None
+    assert evaluate.test(model, alone, training=grouped(photos)).scores["grouped"] == 6
     # Rows that the model has not seen trained nothing, whatever the split says.
     other = grouped(photos).with_column("sha256", [f"{n:064x}" for n in range(500, 620)])
-    assert testing.test(model, other).scores["grouped"] is None
+    assert evaluate.test(model, other).scores["grouped"] is None
 
 
 def test_what_cannot_be_compared_is_refused_or_left_open(model, photos, confused):
-    with pytest.raises(UsageError, match="of the 40 photos in the training table none was in"):
-        find_contamination(model, photos, photos.filter(np.arange(80, 120)))
-    with pytest.raises(ModelError, match="the model needs the features net"):
-        find_contamination(model, photos, confused)
-    narrow = train(confused, "softmax", "good", jobs=1)
-    assert find_contamination(narrow, confused).near is None
-    with pytest.raises(UsageError, match="features good have 4 numbers, too few"):
-        find_contamination(narrow, confused, confused)
+    with pytest.raises(BottleheadError, match="of the 40 photos in the training table none was in"):
+        evaluate.test(model, photos, training=photos.filter(np.arange(80, 120)))
+    with pytest.raises(BottleheadError, match="the model needs the features net"):
+        evaluate.test(model, photos, training=confused)
+    narrow = train_model(confused, "softmax", "good", jobs=1)
+    assert evaluate.test(narrow, confused).scores["near"] is None
+    with pytest.raises(BottleheadError, match="features good have 4 numbers, too few"):
+        evaluate.test(narrow, confused, training=confused)
 
 
 def test_models_of_unknown_contents_go_by_the_split(photos):
     unknown = photos.with_column("sha256", [None] * 120)
-    found = find_contamination(train(unknown, "softmax", "net", jobs=1), unknown, unknown)
-    assert found.compared == 80 and found.near.tolist() == [True] * 80 + [False] * 40
+    tested = unknown.with_column("split", ["testing"] * 120)
+    model = train_model(unknown, "softmax", "net", jobs=1)
+    found = evaluate.test(model, tested, training=unknown)
+    assert found.scores["near"] == 80 and found.scores["unseen"]["images"] == 40
+    assert (
+        "of the 80 training photos compared" in found.warnings[0] or "80 training photos" in found.warnings[0]
+    )
 
 
-def test_the_command_takes_the_training_table(model, photos, contaminated, tmp_path, monkeypatch, capsys):
+def test_the_command_takes_the_training_table(model, photos, contaminated, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     photos.write("a.parquet")
     contaminated.write("b.parquet")
     save_model(model, "m.model")
-    assert main("test m.model b.parquet --training a.parquet".split()) == 0
-    assert "warning: 5 of the 40 test photos" in capsys.readouterr().out
-    assert main("test m.model b.parquet --training c.parquet".split()) == 1
-    assert "there is no table c.parquet" in capsys.readouterr().err
+    done = run("evaluate test m.model b.parquet --training a.parquet")
+    assert done.status == 0 and "warning: 5 of the 40 test photos" in done.out

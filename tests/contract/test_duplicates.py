@@ -4,11 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from builders import run
 
-from evaluate.cli import main
-from evaluate.duplicates import compared_features, find_duplicates, group_duplicates
-from evaluate.report import render
-from featurize.table import FeatureTable
+from evaluate import find_duplicates, group_duplicates
+from featurize import FeatureTable
 
 
 @pytest.fixture
@@ -48,7 +47,6 @@ def test_distorted_copies_are_no_duplicates(copied):
 
 def test_narrow_vectors_are_compared_only_when_named(copied, caplog):
     narrow = FeatureTable(copied.ids, {"few": copied.vectors["few"]}, copied.metadata)
-    assert compared_features(narrow) is None
     found = find_duplicates(narrow)
     assert "byte-identical photos alone" in caplog.text and "it has few with 3 and 0.00" in caplog.text
     assert [(pair["image"], pair["other"]) for pair in found.pairs] == [
@@ -56,11 +54,11 @@ def test_narrow_vectors_are_compared_only_when_named(copied, caplog):
     ]
     assert (found.features, found.threshold, found.counts["near"]) == (None, None, 0)
     assert "compared by their bytes alone" in str(found) and "alike" not in str(found)
-    assert "by their bytes alone" in render(found)
+    assert "by their bytes alone" in found.to_html()
     assert json.loads(json.dumps(found.to_dict()))["features"] is None
     different = find_duplicates(narrow.filter([0, 2, 4, 5]))
     assert str(different).endswith("by their bytes alone: none byte-identical")
-    assert "no two photos are byte-identical.</p>" in render(different)
+    assert "no two photos are byte-identical.</p>" in different.to_html()
     assert len(find_duplicates(narrow, "few").pairs) == 15
 
 
@@ -68,7 +66,7 @@ def test_vectors_that_are_alike_for_all_photos_are_passed_over(caplog):
     rng = np.random.default_rng(0)
     alike = rng.random(200) + 0.05 * rng.normal(size=(50, 200))
     table = FeatureTable.from_arrays({"alike": alike, "net": rng.normal(size=(50, 100))})
-    assert compared_features(table) == "net"
+    assert find_duplicates(table).features == "net"
     find_duplicates(FeatureTable(table.ids, {"alike": table.vectors["alike"]}))
     assert "no features of the table tell photos apart" in caplog.text
     assert "alike with 200 and 0.9" in caplog.text
@@ -92,12 +90,12 @@ def test_variants_follow_their_photo_into_the_group(copied):
     assert groups[:6].tolist() == groups[6:].tolist() and len(set(groups)) == 4
 
 
-def test_the_command_lists_reports_and_groups(copied, tmp_path, monkeypatch, capsys):
+def test_the_command_lists_reports_and_groups(copied, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     copied.write("t.parquet")
-    words = "duplicates t.parquet --group-duplicates g.parquet --report d.html --json d.json"
-    assert main(words.split()) == 0
-    out, err = capsys.readouterr()
+    words = "evaluate duplicates t.parquet --group-duplicates g.parquet --report d.html --json d.json"
+    done = run(words)
+    out, err = done.out, done.err
     assert "4 photos are in 2 pairs: 1 byte-identical, 1 at 0.97 or more alike; 1 with conflicting" in out
     assert "rust or well?" in out and "wrote g.parquet" in err
     assert json.loads((tmp_path / "d.json").read_text())["pairs"][0]["other_label"] == "well"
@@ -114,20 +112,19 @@ def test_the_command_lists_reports_and_groups(copied, tmp_path, monkeypatch, cap
         ("duplicates t.parquet --report no/d.html", "there is no folder no"),
     ],
 )
-def test_bad_input_is_one_error_and_one_hint(copied, tmp_path, monkeypatch, capsys, words, message):
+def test_bad_input_is_one_error_and_one_hint(copied, tmp_path, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
     copied.write("t.parquet")
-    assert main(words.split()) == 1
-    lines = capsys.readouterr().err.splitlines()
-    assert message in lines[0] and lines[1].startswith("hint: ") and len(lines) == 2
+    done = run(f"evaluate {words}")
+    assert done.status == 1 and message in done.error and done.hint
 
 
 def test_nothing_found_is_said(copied):
     found = find_duplicates(copied.filter([0, 2, 4, 5]))
     assert "none byte-identical, none at 0.97 or more alike" in str(found)
-    assert "None: no two photos" in render(found)
+    assert "None: no two photos" in found.to_html()
 
 
 def test_hostile_names_are_only_text(copied):
     hostile = copied.with_column("image", [f"<script>{n}" for n in range(6)])
-    assert render(find_duplicates(hostile)).count("<script>") == 1  # its own
+    assert find_duplicates(hostile).to_html().count("<script>") == 1  # its own

@@ -3,12 +3,8 @@
 import numpy as np
 import pytest
 
-from evaluate.comparison import compare
-from evaluate.curves import learning_curve
-from evaluate.duplicates import find_duplicates
-from evaluate.report import write_report
-from evaluate.report.labels import SHOWN_CONFUSIONS
-from featurize.table import FeatureTable
+from evaluate import compare, find_duplicates, learning_curve, write_report
+from featurize import FeatureTable
 
 FITS = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
 
@@ -44,7 +40,7 @@ def test_two_hundred_labels_fit(chromium, tmp_path, width):
     chromium.open(tmp_path / "report.html", width)
     assert chromium.complaints() == [] and chromium.run(FITS)
     assert chromium.run("document.querySelectorAll('#labels tbody tr').length") == 200
-    assert chromium.run("document.querySelectorAll('#confusion tbody tr').length") == SHOWN_CONFUSIONS
+    assert chromium.run("document.querySelectorAll('#confusion tbody tr').length") == 40
 
 
 def test_a_report_of_duplicates_and_of_a_curve_say_nothing_to_the_console(chromium, confused, tmp_path):

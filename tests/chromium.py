@@ -1,56 +1,13 @@
-"""Tables and photos for the tests of evaluate, and a browser to look at reports."""
+"""A browser to look at reports: Chromium without a window, driven through pipes."""
 
-import hashlib
 import json
 import os
 import select
-import shutil
 import subprocess
 import time
 from pathlib import Path
 
-import numpy as np
-import pytest
-from PIL import Image
-
-from evaluate.comparison import compare
-from featurize.table import FeatureTable
-
 CHROMIUM_SECONDS = 60
-
-
-@pytest.fixture(scope="session")
-def confused() -> FeatureTable:
-    """60 rows, three labels; features ``good`` (4, right for most) and ``noise`` (2, right by chance)."""
-    rng = np.random.default_rng(1)
-    label = np.repeat(["ant", "bee", "cat"], 20)
-    good = rng.normal(size=(60, 4)) + 2.0 * np.eye(4)[np.repeat([0, 1, 2], 20)]
-    return FeatureTable.from_arrays(
-        {"good": good, "noise": rng.normal(size=(60, 2))},
-        label=label,
-        image=[f"{name}/{i}.jpg" for i, name in enumerate(label)],
-        sha256=[hashlib.sha256(bytes([i])).hexdigest() for i in range(60)],
-    )
-
-
-@pytest.fixture(scope="session")
-def comparison(confused):
-    """`compare` on that table: two features and both together, two heads."""
-    return compare(confused, heads=["softmax", "sklearn.naive_bayes.GaussianNB"], cv=4, jobs=1)
-
-
-@pytest.fixture
-def photos(tmp_path, confused) -> FeatureTable:
-    """The same table with a real photo behind each row, 40 wide and 20 high, in ``tmp_path/photos``."""
-    folder, digests = tmp_path / "photos", []
-    for number, name in enumerate(confused.image):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (40, 20), (4 * number, 120, 90)).save(path)
-        digests.append(hashlib.sha256(path.read_bytes()).hexdigest())
-    table = confused.with_column("sha256", digests)
-    table.metadata["source"] = {"path": str(folder), "kind": "folder"}
-    return table
 
 
 class Chromium:
@@ -181,16 +138,3 @@ class Chromium:
             self.process.kill()
             self.process.wait()
         os.close(self.theirs)
-
-
-@pytest.fixture(scope="session")
-def chromium(tmp_path_factory):
-    """A browser for the whole session; without one, tests are skipped, or fail where nothing may be missing."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None or os.name != "posix":
-        if os.environ.get("REQUIRE_TEST_ASSETS"):
-            pytest.fail("there is no chromium; on Debian: apt-get install chromium")
-        pytest.skip("chromium is not installed")
-    browser = Chromium(program, tmp_path_factory.mktemp("chromium"))
-    yield browser
-    browser.close()

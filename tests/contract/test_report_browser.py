@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from evaluate.report import write_report
+from evaluate import write_report
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from builders import run
 from sklearn.linear_model import LogisticRegression
 
-from evaluate.cli import main
-from evaluate.comparison import compare
-from evaluate.testtable import with_test_rows
-from featurize.errors import BottleheadError, TableError, UsageError
-from featurize.table import FeatureTable
+from evaluate import compare
+from featurize import BottleheadError, FeatureTable
 
 HEAD = LogisticRegression(C=0.7)
 
@@ -83,9 +81,9 @@ def test_the_same_name_in_another_folder_is_another_photo():
     table, test = photos(30, 0, sha256=[None] * 30), photos(30, 1, sha256=[None] * 30)
     table.metadata["source"] = {"path": "/data/a", "kind": "folder"}
     test.metadata["source"] = {"path": "/data/b/list.csv", "kind": "manifest"}
-    joined = with_test_rows(table, test, ["x"])
-    assert joined.image[29] == "29.jpg" and joined.image[30] == "/data/b/0.jpg"
-    assert len(set(joined.groups)) == 60
+    found = compare(table, ["x"], [HEAD], test=test, jobs=1)
+    assert table.image[0] == test.image[0] and found.predictions.times["n_training"].tolist() == [30]
+    assert found.predictions.rows["image"].tolist() == [f"/data/b/{i}.jpg" for i in range(30)]
 
 
 def test_tables_without_a_source_share_no_photo_by_their_made_up_names():
@@ -122,46 +120,18 @@ def test_bad_pairs_of_tables_are_refused_with_the_way_out():
 
 
 def test_an_empty_test_table_is_refused():
-    with pytest.raises((UsageError, TableError)):
+    with pytest.raises(BottleheadError):
         compare(photos(60, 0), ["x"], [HEAD], test=photos(3, 1).filter(np.zeros(3, bool)), jobs=1)
 
 
-def test_the_command(tmp_path, capsys):
-    photos(60, 0).write(tmp_path / "a.parquet")
-    photos(45, 1, start=57).write(tmp_path / "b.parquet")
-    command = [
-        "compare",
-        str(tmp_path / "a.parquet"),
-        "--test",
-        str(tmp_path / "b.parquet"),
-        "--heads",
-        "softmax",
-    ]
-    assert (
-        main(
-            [
-                *command,
-                "--json",
-                str(tmp_path / "r.json"),
-                "--report",
-                str(tmp_path / "r.html"),
-                "--jobs",
-                "1",
-            ]
-        )
-        == 0
-    )
-    out = capsys.readouterr().out
-    assert (
-        "which test 45 photos" in out
-        and "warning: 3 of the 60 photos to train on are in the test table" in out
-    )
+def test_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    photos(60, 0).write("a.parquet")
+    photos(45, 1, start=57).write("b.parquet")
+    command = "evaluate compare a.parquet --test b.parquet --heads softmax -j 1"
+    done = run(f"{command} --json r.json --report r.html")
+    assert done.status == 0 and "which test 45 photos" in done.out
+    assert "warning: 3 of the 60 photos to train on are in the test table" in done.out
     assert json.loads((tmp_path / "r.json").read_text())["folds"]["tested"] == 45
     assert "3 of the 60 photos to train on" in (tmp_path / "r.html").read_text()
-    assert main([*command, "--cv", "3"]) == 2
-    assert "--test was given with --cv" in capsys.readouterr().err
-    assert main([*command, "--folds", "predefined"]) == 2
-    assert "--test was given with --folds" in capsys.readouterr().err
-    assert main([*command[:2], "--folds", "predefined", "--repeats", "2"]) == 2
-    assert "--folds predefined was given with --cv or --repeats" in capsys.readouterr().err
-    assert main([*command, "--json", str(tmp_path / "b.parquet")]) == 1  # would overwrite what is read
+    assert "b.parquet is an input" in run(f"{command} --json b.parquet").error
