@@ -28,6 +28,43 @@ PUBLIC = (
     "find_duplicates group_duplicates learning_curve split_table test write_report"
 )
 
+# What people's scripts read: keys may be added, and none may go.
+KEYS = {
+    "": "format_version kind data versions command methods_paragraph",
+    "Comparison": "results comparisons best warnings features folds duplicates shortcuts learning_curve methods seed",
+    "Comparison.results": "features head accuracy balanced_accuracy macro_f1 averages log_loss brier calibration_error "
+    "reliability top_k roc_auc average_precision one_vs_rest per_label tuned fit_seconds predict_seconds_per_image "
+    "model_bytes accuracy_per_fold",
+    "Comparison.comparisons": "compares one other difference low high p_value same_in_every_fold probability rope "
+    "mcnemar p_holm family verdict words",
+    "Comparison.best": "confusion confusion_percent per_label misclassified wrong_every_time hardest label_suspects "
+    "superclasses",
+    "Comparison.folds": "cv repeats tested method",
+    "TestResult": "accuracy accuracy_interval balanced_accuracy macro_f1 averages log_loss brier calibration_error "
+    "reliability top_k roc_auc average_precision one_vs_rest per_label operating_point predict_seconds_per_image seen "
+    "comparable near grouped unseen confusion confusion_percent misclassified superclasses warnings features model "
+    "methods",
+    "TestResult.misclassified": "image label predicted confidence nearest",
+    "LearningCurve": "model points fit guesses gains warnings features folds methods seed",
+    "LearningCurve.points": "images_per_label n_training accuracy recall",
+    "Duplicates": "features threshold exact images counts pairs described",
+    "Duplicates.pairs": "image label other other_label similarity identical conflict",
+    "Duplicates.data": "digest source rows images distorted labels groups hashed_images identical_images "
+    "conflicting_labels",
+}
+
+
+def missing_keys(name: str, content: dict) -> dict[str, set[str]]:
+    """The keys of KEYS that this JSON lacks, by place."""
+    missing = {place: set(KEYS[place].split()) - set(content) for place in ("", name)}
+    for place, keys in KEYS.items():
+        if place.startswith(f"{name}."):
+            records = content[place.partition(".")[2]]
+            for record in records if isinstance(records, list) else [records]:
+                missing[place] = missing.get(place, set()) | set(keys.split()) - set(record)
+            assert records, place
+    return {place: keys for place, keys in missing.items() if keys}
+
 
 def test_the_public_names_are_these():
     assert sorted(evaluate.__all__) == sorted(PUBLIC.split()) and set(PUBLIC.split()) <= set(dir(evaluate))
@@ -43,7 +80,7 @@ def table():
 
 def results(table):
     model = train_model(table.filter(np.arange(60) < 30), "softmax", "good", jobs=1)
-    yield evaluate.Comparison, compare(table, ["good"], ["softmax"], cv=3, jobs=1)
+    yield evaluate.Comparison, compare(table, ["good", "noise"], ["softmax"], cv=3, jobs=1)
     yield evaluate.TestResult, evaluate.test(model, table.filter(np.arange(60) >= 30))
     yield evaluate.LearningCurve, learning_curve(table, "good", sizes=[3, 6, 9, 12], cv=3, jobs=1)
     yield evaluate.Duplicates, find_duplicates(table, "good", 0.9)
@@ -54,6 +91,7 @@ def test_every_result_has_a_text_a_page_and_a_json_that_keeps_its_numbers(table,
         assert isinstance(result, kind) and str(result).strip()
         content = result.to_dict()
         assert json.loads(json.dumps(content, allow_nan=False)) == content
+        assert missing_keys(kind.__name__, content) == {}
         assert content["format_version"] == 1 and content["data"]["images"] in (30, 60)
         write_report(result, tmp_path / "r.html")
         assert (tmp_path / "r.html").read_text(encoding="utf-8") == result.to_html()

@@ -14,22 +14,6 @@ def bursts() -> FeatureTable:
     return burst_table()
 
 
-def test_both_figures_are_printed_when_they_differ(bursts):
-    alone = compare(bursts, heads=["knn"], jobs=1)
-    assert alone.results[0]["accuracy"]["mean"] > 0.95
-    assert alone.duplicates["parted"] > 60 and "--group-duplicates" in alone.warnings[0]
-    found = compare(bursts, heads=["knn"], group_duplicates=True, jobs=1)
-    together = found.results[0]["accuracy"]["mean"]
-    assert together < 0.75 and found.data["groups"] == 40
-    assert found.duplicates["accuracy_at_random"] == alone.results[0]["accuracy"]["mean"]
-    words = (
-        f"{100 * alone.results[0]['accuracy']['mean']:.1f} % as split at random, {100 * together:.1f} % with"
-    )
-    assert words in str(found) and words in found.to_html() and found.duplicates["parted"] == 0
-    # Both figures without being asked, too.
-    assert words in alone.warnings[0] and alone.duplicates["accuracy_together"] == together
-
-
 def test_where_near_duplicates_cannot_be_kept_together_they_are_counted(bursts):
     table = bursts.filter(np.isin(np.arange(120) // 3, [*range(6), 39]))  # 7 scenes, 21 photos
     found = compare(table, heads=["knn:n_neighbors=3"], cv=5, jobs=1)

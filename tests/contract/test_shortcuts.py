@@ -11,7 +11,7 @@ from evaluate import check_shortcuts, compare
 from featurize import LBP, FeatureTable, Nuisance, extract
 
 
-def photos(folder, rng, plant):
+def extracted(folder, rng, plant):
     """Two labels, 25 photos of noise each in any colour, alike but for what `plant` does to one label's."""
     for label in ("rust", "well"):
         (folder / label).mkdir(parents=True)
@@ -42,7 +42,7 @@ def nothing(rgb, label):
     [(border, "the colours of the border"), (quality, "the compression of the file")],
 )
 def test_a_planted_shortcut_is_found_and_named(tmp_path, plant, kind):
-    table = photos(tmp_path / "photos", np.random.default_rng(0), plant)
+    table = extracted(tmp_path / "photos", np.random.default_rng(0), plant)
     found = compare(table, heads=["softmax"], jobs=1)
     assert found.shortcuts["found"] and next(iter(found.shortcuts["kinds"])) == kind
     assert found.shortcuts["balanced_accuracy"] > 0.95
@@ -52,7 +52,7 @@ def test_a_planted_shortcut_is_found_and_named(tmp_path, plant, kind):
 
 
 def test_without_a_shortcut_nothing_is_claimed(tmp_path):
-    table = photos(tmp_path / "photos", np.random.default_rng(0), nothing)
+    table = extracted(tmp_path / "photos", np.random.default_rng(0), nothing)
     folds = make_folds(table.label, table.groups)
     found = check_shortcuts(table, folds, best=0.9, jobs=1)
     assert not found["found"] and found["kinds"] == {} and 0.2 < found["balanced_accuracy"] < 0.7
