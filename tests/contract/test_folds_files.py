@@ -1,6 +1,7 @@
 """Folds files: what is refused, and which side of three a comparison tests."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,11 +63,11 @@ def test_heads_are_compared_on_validation_and_testing_is_left_for_the_one_that_i
     done = compared()
     assert "1 fold, the same for all, which test 4 photos" in done.out
     assert "f.csv is left for the head that is chosen: 2 images" in done.err
-    first = json.loads(open("r.json").read())["results"][0]["accuracy"]
+    first = json.loads(Path("r.json").read_text())["results"][0]["accuracy"]
     # As `compare` has a table with these sides: without the testing rows.
     table.filter(np.arange(12)).write("fewer.parquet")
     assert compared("fewer.parquet").status == 0
-    assert json.loads(open("r.json").read())["results"][0]["accuracy"] == first
+    assert json.loads(Path("r.json").read_text())["results"][0]["accuracy"] == first
     table.filter(np.arange(11)).write("fewer.parquet")
     assert "names 14 images, and 1 of them are not among" in compared("fewer.parquet").error
 
@@ -75,5 +76,5 @@ def test_heads_are_compared_on_validation_and_testing_is_left_for_the_one_that_i
 def test_of_two_sides_the_other_one_is_tested_and_photos_not_named_are_left_out(table, side):
     write_folds("f.csv", ["training"] * 8 + [side] * 4)
     assert "which test 4 photos" in compared().out
-    content = json.loads(open("r.json").read())
+    content = json.loads(Path("r.json").read_text())
     assert content["folds"]["tested"] == 4 and content["folds"]["method"] == "as the folds file f.csv says"

@@ -45,17 +45,28 @@ def test_without_one_the_most_probable_label_is_given(divided):
     assert "is called from probability" not in str(found)
 
 
-def test_a_threshold_by_costs_is_what_costs_least_on_the_held_out_photos(divided, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("option", "rule"), [("--threshold specificity=0.9", "specificity=0.9"), ("--costs costs.csv", "costs")]
+)
+def test_the_commands_pass_the_operating_point_on(divided, tmp_path, monkeypatch, option, rule):
     monkeypatch.chdir(tmp_path)
     divided.write("t.parquet")
-    for rule in ("specificity=0.9", "costs=1:20"):
-        words = f"--head softmax --positive fire --threshold {rule} -j 1 -o m.model"
-        assert run(f"classify train t.parquet {words}").status == 0
-        done = run("evaluate test m.model t.parquet --json r.json --report r.html")
-        assert done.status == 0 and f"({rule}): sensitivity" in done.out
-        content = json.loads((tmp_path / "r.json").read_text())
-        point = content["operating_point"]
-        assert point["rule"] == rule
-        assert point["sensitivity"] == content["per_label"]["fire"]["recall"]
-        assert f"sensitivity {100 * point['sensitivity']:.1f} %" in done.out
-        assert rule in (tmp_path / "r.html").read_text()
+    pairs = [
+        (one, other) for one in ("fire", "fog", "none") for other in ("fire", "fog", "none") if one != other
+    ]
+    costs = [f"{one},{other},{20 if one == 'fire' else 1}" for one, other in pairs]  # a fire missed costs 20
+    (tmp_path / "costs.csv").write_text("\n".join(["label,predicted,cost", *costs]))
+    assert (
+        run(f"classify train t.parquet --head softmax --positive fire {option} -j 1 -o m.model").status == 0
+    )
+    done = run("evaluate test m.model t.parquet --json r.json --report r.html")
+    content = json.loads((tmp_path / "r.json").read_text())
+    point, matrix = content["operating_point"], np.array(content["confusion"]["matrix"])
+    assert point["rule"] == rule and content["confusion"]["labels"][0] == "fire"
+    assert point["sensitivity"] == pytest.approx(matrix[0, 0] / matrix[0].sum())
+    assert point["specificity"] == pytest.approx(1 - matrix[1:, 0].sum() / matrix[1:].sum())
+    assert point["precision"] == pytest.approx(matrix[0, 0] / matrix[:, 0].sum())
+    if rule == "costs":  # so dear that no fire may be missed for want of certainty
+        assert point["threshold"] < 1 / 3 and point["sensitivity"] > 0.9
+    assert f"({rule}): sensitivity {100 * point['sensitivity']:.1f} %" in done.out
+    assert f"{100 * point['sensitivity']:.1f}" in (tmp_path / "r.html").read_text()
