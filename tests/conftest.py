@@ -3,10 +3,11 @@
 import os
 from pathlib import Path
 
+import builders
 import numpy as np
 import pytest
 
-from featurize.table import FeatureTable
+from featurize import FeatureTable
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +41,9 @@ def separable() -> FeatureTable:
         image=[f"{label}/{i}.jpg" for i, label in enumerate(labels)],
         sha256=[f"{i:064x}" for i in range(60)],
     )
+
+
+@pytest.fixture
+def described(separable) -> FeatureTable:
+    """The separable table, with a description of how its vectors were made."""
+    return builders.described(separable)
