@@ -39,11 +39,7 @@ def there(described, tmp_path, monkeypatch):
         ("train one.npz -o n", 1, "have the label a"),
         ("predict t.parquet t.parquet", 1, "cannot be read as a model: it is something else"),
         ("predict none t.parquet", 1, "there is no model"),
-        (
-            "predict m nowhere.jpg",
-            1,
-            "does not make the features wide|there is no nowhere.jpg|cannot be made",
-        ),
+        ("predict m nowhere.jpg", 1, "the features wide cannot be computed from photos here"),
         ("predict m other.parquet", 1, "layer was mixed8, is now mixed7"),
         ("predict m narrow.npz", 1, "width 40 in the model, 3 in the table"),
         ("predict m one.npz", 1, "needs the features wide; the table has x"),

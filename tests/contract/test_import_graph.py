@@ -1,11 +1,12 @@
 """A graph that retrain.py trained, as a model: the probabilities that the graph itself gives."""
 
+import shutil
+
 import numpy as np
 import pytest
+from builders import run
 
-from classify.graphs import import_graph
-from classify.persist import load_model, save_model
-from featurize import BottleheadError
+from classify import load_model, predict_images
 
 pytestmark = pytest.mark.tensorflow
 
@@ -21,8 +22,20 @@ def photos(assets):
 
 
 @pytest.fixture(scope="module")
-def model(files):
-    return import_graph(*files)
+def folder(tmp_path_factory):
+    """Where models and vectors are kept."""
+    return tmp_path_factory.mktemp("models")
+
+
+def imported(graph, labels, output, *options):
+    outcome = run("classify", "import-graph", graph, labels, "-o", output, *options)
+    assert outcome.status == 0, outcome.err
+    return load_model(output)
+
+
+@pytest.fixture(scope="module")
+def model(files, folder):
+    return imported(*files, folder / "m.model")
 
 
 def label_image(graph, photo):
@@ -38,87 +51,53 @@ def label_image(graph, photo):
         return session.run(result, {"input:0": pixels})[0]
 
 
-def test_the_saved_model_gives_the_graphs_own_probabilities(model, files, photos, tmp_path):
-    from featurize import extract
-    from featurize.extractors import extractor_from_metadata
-
-    save_model(model, tmp_path / "m.model")
-    loaded = load_model(tmp_path / "m.model")
-    extractor = extractor_from_metadata(loaded.described[loaded.features])
-    table = extract(photos, [extractor], store=tmp_path / "store")
-    loaded.check_table(table)
-    given = loaded.predict_proba(table.select(loaded.features))
+def test_the_model_gives_the_graphs_own_probabilities(model, files, photos, folder):
+    found = predict_images(model, photos, store=folder / "store")
     names = files[1].read_text().splitlines()
-    order = [names.index(label) for label in loaded.labels]
+    assert found.labels == sorted(names)
+    order = [names.index(label) for label in found.labels]
     expected = np.stack([label_image(files[0], photo)[order] for photo in photos])
-    np.testing.assert_allclose(given, expected, atol=2e-6)
-
-
-def test_labels_are_sorted_with_their_weights_also_when_there_are_two():
-    from classify.graphs import _head
-
-    rng = np.random.default_rng(0)
-    for names in (["rose", "daisy"], ["c", "a", "b"]):
-        weights, biases = rng.normal(size=(4, len(names))), rng.normal(size=len(names))
-        x = rng.normal(size=(5, 4))
-        scores = np.exp(x @ weights + biases)
-        expected = scores / scores.sum(axis=1, keepdims=True)
-        head = _head(weights, biases, names)
-        assert list(head.classes_) == sorted(names)
-        given = head.predict_proba(x)
-        np.testing.assert_allclose(given, expected[:, np.argsort(names)], rtol=1e-12)
-        assert list(head.predict(x)) == [names[i] for i in expected.argmax(axis=1)]
+    np.testing.assert_allclose(found.probabilities, expected, atol=2e-6)
 
 
 def test_what_does_not_fit_is_refused(files, assets, tmp_path):
     graph, labels = files
     (tmp_path / "few.txt").write_text("a\nb\n")
-    with pytest.raises(BottleheadError, match=r"few.txt holds 2 labels, and .* tells 6 apart"):
-        import_graph(graph, tmp_path / "few.txt")
     (tmp_path / "twice.txt").write_text("a\na\n")
-    with pytest.raises(BottleheadError, match="names a twice"):
-        import_graph(graph, tmp_path / "twice.txt")
-    with pytest.raises(BottleheadError, match="holds no layer"):
-        import_graph(assets / "weights" / "mobilenet_v1_0.25_128.pb", labels)
-    with pytest.raises(BottleheadError, match="there is no labels file"):
-        import_graph(graph, tmp_path / "none.txt")
+    for words, error in {
+        (graph, tmp_path / "few.txt"): "few.txt holds 2 labels, and ",
+        (graph, tmp_path / "twice.txt"): "names a twice",
+        (assets / "weights" / "mobilenet_v1_0.25_128.pb", labels): "holds no layer",
+        (graph, tmp_path / "none.txt"): "there is no labels file",
+    }.items():
+        outcome = run("classify", "import-graph", *words, "-o", tmp_path / "m.model")
+        assert outcome.status == 1 and error in outcome.error
+        assert not (tmp_path / "m.model").exists()
 
 
-def test_the_command_makes_a_model_that_evaluates(files, assets, tmp_path, capsys):
-    import shutil
-
-    from classify.cli import main
-    from evaluate.cli import main as evaluate
-    from featurize.cli import main as featurize
-
-    photos = tmp_path / "photos"
+def test_the_model_is_tested_on_a_table_that_says_how_it_was_made(model, files, assets, folder, tmp_path):
     for label, source in (("61326 ok front", "daisy"), ("61326 thinning", "roses")):
-        (photos / label).mkdir(parents=True)
+        (tmp_path / "photos" / label).mkdir(parents=True)
         for file in sorted((assets / "data" / "flowers" / source).glob("*.jpg"))[:3]:
-            shutil.copy(file, photos / label)
-    graph, labels = map(str, files)
-    table, made = str(tmp_path / "t.parquet"), str(tmp_path / "m.model")
-    assert main(["import-graph", graph, labels, "-o", made]) == 0
-    store = ["--store", str(tmp_path / "store")]
-    assert (
-        featurize(["extract", str(photos), "-o", table, "--features", graph, "--parity", "retrain", *store])
-        == 0
-    )
-    assert evaluate(["test", made, table, "--json", str(tmp_path / "r.json")]) == 0
+            shutil.copy(file, tmp_path / "photos" / label)
+    words = ["--features", files[0], "--parity", "retrain", "--store", folder / "store"]
+    table = tmp_path / "t.parquet"
+    assert run("featurize", "extract", tmp_path / "photos", "-o", table, *words).status == 0
+    assert run("evaluate", "test", folder / "m.model", table, "--json", tmp_path / "r.json").status == 0
     assert "accuracy" in (tmp_path / "r.json").read_text()
+    shown = run("classify", "show", folder / "m.model").out
+    assert "61326 ok front\n" in shown and "training photo" not in shown.split("training\n")[0]
 
 
 def test_a_graph_that_was_moved_and_renamed_still_serves_its_model(files, photos, tmp_path):
-    import shutil
-
-    from classify.predict import predict
-
     there = shutil.copy(files[0], tmp_path / "there.pb")
-    model = import_graph(there, files[1])
-    before = predict(model, photos[:2], store=tmp_path / "one").probabilities
+    model = imported(there, files[1], tmp_path / "m.model")
+    before = predict_images(model, photos[:2], store=tmp_path / "one").probabilities
     moved = (tmp_path / "there.pb").rename(tmp_path / "another name.pb")
-    after = predict(model, photos[:2], weights={model.parts[0]: str(moved)}, store=tmp_path / "two")
-    np.testing.assert_array_equal(after.probabilities, before)
+    words = ["classify", "predict", tmp_path / "m.model", *photos[:2], "--store", tmp_path / "two"]
+    outcome = run(*words, "--weights", moved, "--format", "csv", "--top", "0")
+    found = [line.split(",")[4:] for line in outcome.out.splitlines()[1:]]
+    np.testing.assert_allclose(np.array(found, float), before, atol=1e-6)
 
 
 def changed(files, folder, change):
@@ -132,10 +111,8 @@ def changed(files, folder, change):
     return path
 
 
-def test_a_graph_that_would_write_a_file_is_never_run(files, tmp_path, capsys):
+def test_a_graph_that_would_write_a_file_is_never_run(files, tmp_path):
     import tensorflow as tf
-
-    from classify.cli import main
 
     def write_a_file(nodes, definition):
         with tf.Graph().as_default() as graph:
@@ -144,39 +121,35 @@ def test_a_graph_that_would_write_a_file_is_never_run(files, tmp_path, capsys):
         nodes["MobilenetV1/Predictions/Reshape"].input.append("^writing")
 
     path = changed(files, tmp_path, write_a_file)
-    assert main(["import-graph", str(path), str(files[1]), "-o", str(tmp_path / "m.model")]) == 1
-    error, hint = capsys.readouterr().err.splitlines()[-2:]
-    assert "changed.pb is not used" in error and "writing is the operation WriteFile" in error
-    assert "nothing of it was run" in hint
+    outcome = run("classify", "import-graph", path, files[1], "-o", tmp_path / "m.model")
+    assert "changed.pb is not used" in outcome.error
+    assert "writing is the operation WriteFile" in outcome.error
+    assert "nothing of it was run" in outcome.hint
     assert not (tmp_path / "written").exists() and not (tmp_path / "m.model").exists()
 
 
-def test_a_trained_layer_that_is_not_finite_or_does_not_fit_is_refused(files, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "values", "error"),
+    [
+        ("final_training_ops/biases/final_biases", [0, 0, np.nan, 0, 0, 0], "not finite"),
+        ("final_training_ops/weights/final_weights", np.zeros((10, 6)), "1001 and 10"),
+    ],
+)
+def test_a_trained_layer_that_is_not_finite_or_does_not_fit_is_refused(name, values, error, files, tmp_path):
     import tensorflow as tf
 
-    from featurize.extractors.graphs import FrozenGraph
-    from featurize.extractors.known_graphs import trained_layer
+    def change(nodes, definition):
+        nodes[name].attr["value"].tensor.CopyFrom(tf.make_tensor_proto(np.asarray(values, np.float32)))
 
-    layer = trained_layer(FrozenGraph(files[0]).graph())
-
-    def put(name, values):
-        def change(nodes, definition):
-            nodes[name].attr["value"].tensor.CopyFrom(tf.make_tensor_proto(values.astype(np.float32)))
-
-        return changed(files, tmp_path, change)
-
-    with pytest.raises(BottleheadError, match="not finite"):
-        import_graph(put(layer.biases, np.array([0, 0, np.nan, 0, 0, 0])), files[1])
-    with pytest.raises(BottleheadError, match=r"changed\.pb cannot be run.* 1001 and 10"):
-        import_graph(put(layer.weights, np.zeros((10, 6))), files[1])
+    outcome = run(
+        "classify", "import-graph", changed(files, tmp_path, change), files[1], "-o", tmp_path / "m"
+    )
+    assert outcome.status == 1 and error in outcome.error
 
 
-def test_the_command_takes_what_a_graph_has_to_be_told(files, tmp_path, capsys):
-    from classify.cli import main
-
-    arguments = ["import-graph", *map(str, files), "-o", str(tmp_path / "m.model")]
-    assert main([*arguments, "--graph-std", "nan"]) == 1
-    assert "std nan" in capsys.readouterr().err
-    assert main([*arguments, "--graph-size", "160", "--graph-mean", "100"]) == 0
-    settings = load_model(tmp_path / "m.model").described["poets_retrained_graph"]["description"]
+def test_the_command_takes_what_a_graph_has_to_be_told(files, tmp_path):
+    words = ["classify", "import-graph", *files, "-o", tmp_path / "m.model"]
+    assert "std nan" in run(*words, "--graph-std", "nan").error
+    model = imported(*files, tmp_path / "m.model", "--graph-size", "160", "--graph-mean", "100")
+    settings = model.described["poets_retrained_graph"]["description"]
     assert settings["scaling"] == "(rgb - 100) / 127.5" and settings["resize"].startswith("160x160")

@@ -6,16 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+from builders import run
 from sklearn.metrics import accuracy_score
 
-from classify.cli import main
-from classify.outofcore import exceeds_memory, train_out_of_core
-from classify.persist import load_model, save_model
-from classify.scaling import BlockScaler
-from classify.streamed import StreamedScaling
-from classify.train import train
-from featurize.errors import TableError, UsageError
-from featurize.table import FeatureTable
+from classify import load_model, train_model
+from featurize import FeatureTable
 
 
 def photos(n_rows: int, labels: str = "abcde", **columns) -> FeatureTable:
@@ -31,9 +26,19 @@ def photos(n_rows: int, labels: str = "abcde", **columns) -> FeatureTable:
     return FeatureTable.from_arrays({"net": network, "glcm": texture}, label=label, sha256=sha256, **columns)
 
 
-def both(table: FeatureTable, path, head="softmax", features=None, **options):
+def both(table: FeatureTable, path, head="softmax", features=None, *options, **alike):
+    """The model of training in memory, and that of `classify train --out-of-core` on the table written to `path`."""
     table.write(path)
-    return train(table, head, features, **options), train_out_of_core(path, head, features, **options)
+    chosen = ["--features", features] if features else []
+    model = path.with_name("m.model")
+    outcome = run("classify", "train", path, "-o", model, "--out-of-core", "--head", head, *chosen, *options)
+    assert outcome.status == 0 and f"passes over {outcome_rows(table)} rows" in outcome.err, outcome.err
+    return train_model(table, head, features, **alike), load_model(model)
+
+
+def outcome_rows(table: FeatureTable) -> int:
+    """How many of its rows are trained on."""
+    return int((table.split != "testing").sum())
 
 
 @pytest.mark.parametrize("labels", ["ab", "abcde"])
@@ -59,10 +64,11 @@ def test_labels_are_weighed_by_name_and_names_that_are_none_are_refused(tmp_path
     known, found = both(table, tmp_path / "t.parquet", "softmax:class_weight={'a':1,'b':9}", "glcm")
     X = table.select("glcm")
     np.testing.assert_allclose(found.predict_proba(X), known.predict_proba(X), rtol=0, atol=1e-3)
-    plain = train_out_of_core(tmp_path / "t.parquet", "softmax", "glcm")
+    plain, _ = both(table, tmp_path / "t.parquet", features="glcm")
     assert found.predict_proba(X)[:, 1].mean() > plain.predict_proba(X)[:, 1].mean() + 0.2
-    with pytest.raises(UsageError, match=r"class_weight=\{'x':2\} cannot be fitted"):
-        train_out_of_core(tmp_path / "t.parquet", "softmax:class_weight={'x':2}", "glcm")
+    words = ["classify", "train", tmp_path / "t.parquet", "-o", tmp_path / "n", "--out-of-core"]
+    outcome = run(*words, "--head", "softmax:class_weight={'x':2}")
+    assert outcome.status == 1 and "class_weight={'x':2} cannot be fitted" in outcome.error
 
 
 def test_new_photos_are_told_as_well_from_many_parts_of_a_file(tmp_path):
@@ -84,32 +90,22 @@ def test_new_photos_are_told_as_well_from_many_parts_of_a_file(tmp_path):
 def test_relabelling_variants_and_npz_count_as_ever(tmp_path):
     table = photos(200, "abc", variant=np.arange(200) % 2)
     relabel = {"a": "x", "b": "x", "c": "y"}
-    known, found = both(table, tmp_path / "t.npz", relabel=relabel)
+    (tmp_path / "map.csv").write_text("label,new_label\n" + "".join(f"{a},{b}\n" for a, b in relabel.items()))
+    options = ["--relabel", str(tmp_path / "map.csv")]
+    known, found = both(table, tmp_path / "t.npz", "softmax", None, *options, relabel=relabel)
     assert found.labels == ["x", "y"] and found.relabel == relabel
     assert found.training["photos_per_label"] == known.training["photos_per_label"]
     X = table.select("net+glcm")
     np.testing.assert_allclose(found.predict_proba(X), known.predict_proba(X), rtol=0, atol=1e-3)
 
 
-def test_scaling_learnt_in_parts_is_scaling_learnt_at_once():
-    rng = np.random.default_rng(0)
-    X = np.hstack([rng.exponential(size=(300, 40)), rng.normal(1e3, 1, (300, 3)), rng.normal(size=(300, 40))])
-    X[:, 41] = 7.0  # constant
-    X = X.astype(np.float32)
-    streamed = StreamedScaling([40, 3, 40])
-    for part in np.split(X, [1, 100, 110]):
-        streamed.add(part)
-    known, found = BlockScaler([40, 3, 40]).fit(X), streamed.result()
-    assert found.methods_ == known.methods_ == ["root", "standard", "standard"]
-    np.testing.assert_allclose(found.transform(X), known.transform(X), atol=2e-6)
-    assert found.transform(X).dtype == np.float32
-
-
 MEMORY = """
 import resource, sys
-from classify.outofcore import train_out_of_core
+from classify.cli import main
+words = ["train", sys.argv[1], "-o", sys.argv[1] + ".model", "--out-of-core", "--head"]
+main([*words, "dummy"])  # refused, after everything has been imported
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-train_out_of_core(sys.argv[1], "softmax:max_iter=2")
+assert main([*words, "softmax:max_iter=2"]) == 0
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * (1 if sys.platform == "darwin" else 1024))
 """
 
@@ -126,50 +122,14 @@ def test_memory_does_not_hold_the_vectors(tmp_path):
     assert int(done.stdout) < 0.5 * X.nbytes  # of 123 MB; in memory it takes more than twice as much
 
 
-def test_other_heads_and_gaps_are_refused(tmp_path):
+def test_other_heads_other_parameters_and_gaps_are_refused(tmp_path):
     table = photos(60, "abc")
     table.vectors["net"][7, 3] = np.nan
     table.write(tmp_path / "t.parquet")
-    for head in ("svm", "softmax:solver=saga", "softmax:steps=100"):
-        with pytest.raises(UsageError, match="cannot be trained out of core"):
-            train_out_of_core(tmp_path / "t.parquet", head)
-    with pytest.raises(TableError, match="net of image-7 hold NaN"):
-        train_out_of_core(tmp_path / "t.parquet")
-    with pytest.raises(TableError, match="there is no table"):
-        train_out_of_core(tmp_path / "none.parquet")
-
-
-def test_a_table_exceeds_memory_from_an_eighth_on(tmp_path):
-    path = tmp_path / "t.parquet"
-    photos(100).write(path)
-    n_bytes = 100 * 64 * 4
-    assert exceeds_memory(path, "net", memory=8 * n_bytes - 1)
-    assert not exceeds_memory(path, "net", memory=8 * n_bytes)
-    assert exceeds_memory(path, memory=8 * n_bytes)  # with its texture values
-    assert not exceeds_memory(tmp_path / "none.parquet", memory=1)
-    path.write_bytes(b"PAR1 no table")
-    assert not exceeds_memory(path, memory=1)
-
-
-def test_the_command_does_it_when_asked_or_needed_and_the_model_is_like_any_other(
-    tmp_path, capsys, monkeypatch
-):
-    table, output = tmp_path / "t.parquet", tmp_path / "m.model"
-    photos(100).write(table)
-    assert main(["train", str(table), "-o", str(output), "--out-of-core", "--features", "net"]) == 0
-    assert "passes over 100 rows" in capsys.readouterr().err
-    model = load_model(output)
-    assert len(model.labels) == 5 and model.outliers is not None
-    save_model(train(FeatureTable.read(table), features="net"), tmp_path / "known.model")
-    assert abs(output.stat().st_size - (tmp_path / "known.model").stat().st_size) < 200
-    assert main(["train", str(table), "-o", str(output), "--out-of-core", "--tune"]) == 2
-    assert "--out-of-core and --tune do not go together" in capsys.readouterr().err
-    monkeypatch.setattr("classify.outofcore.total_memory", lambda: 1000)
-    assert main(["train", str(table), "-o", str(output)]) == 0
-    assert "again and again" in capsys.readouterr().err
-    assert main(["train", str(table), "-o", str(output), "--head", "knn"]) == 0
-    assert "only a plain softmax" in capsys.readouterr().err
-    assert main(["train", str(table), "-o", str(output), "--threshold", "recall=0.9"]) == 1
-    assert (
-        "a threshold was given alone" in capsys.readouterr().err
-    )  # by training in memory, which can have one
+    words = f"classify train {tmp_path}/t.parquet -o {tmp_path}/m --out-of-core"
+    for head in ("svm", "softmax:solver=saga"):
+        assert "cannot be trained out of core" in run(f"{words} --head {head}").error
+    assert "net of image-7 hold NaN" in run(words).error
+    for options in ("--tune", "--steps 5", "--positive a --threshold recall=0.9"):
+        outcome = run(f"{words} {options}")
+        assert outcome.status == 2 and "do not go together" in outcome.error

@@ -1,11 +1,14 @@
+"""Training step by step: what is learnt, kept, said, saved and written for TensorBoard."""
+
+import re
+
 import numpy as np
 import pytest
+from builders import described, made_table, members_of, run, tensorboard_scalars
+from sklearn.neural_network import MLPClassifier
 
-from classify.cli import main
-from classify.persist import load_model, save_model
-from classify.stepwise import Steps, divide_for_steps, step_head
-from classify.train import train_in_steps
-from featurize.errors import UsageError
+from classify import Steps, load_model, make_head, save_model, train_in_steps, train_model
+from featurize import BottleheadError, FeatureTable
 
 
 @pytest.mark.parametrize("head", ["softmax", "mlp:hidden_layer_sizes=(20,)"])
@@ -18,36 +21,7 @@ def test_it_learns_and_loads(head, separable, tmp_path):
     np.testing.assert_array_equal(load_model(tmp_path / "m.model").predict_proba(X), model.predict_proba(X))
 
 
-def test_a_step_is_gradient_descent_on_softmax(separable):
-    """Two steps by hand, with the same draws."""
-    plan = Steps(steps=2, batch_size=30, learning_rate=0.5, eval_interval=1, validation_batch_size=-1)
-    found = train_in_steps(separable, "softmax", "wide", plan, seed=5)
-    start = step_head("softmax", plan, widths=[40], seed=5)
-    X, y = separable.select("wide"), separable.label.astype(str)
-    training, _ = divide_for_steps(y, separable.groups, separable.variant, separable.split, seed=5)
-    scaled = start.named_steps["scaling"].fit(X[training]).transform(X)
-    rng, network = np.random.default_rng(5), start.named_steps["classifier"]
-    labels = np.unique(y)
-    for step in range(2):
-        drawn = rng.integers(3, size=30)
-        batch = np.array([rng.choice(training[y[training] == labels[code]]) for code in drawn])
-        if step == 0:  # only scikit-learn knows how it starts
-            network.set_params(learning_rate_init=1e-30)
-            network.partial_fit(scaled[batch], y[batch], classes=labels)
-            W, b = network.coefs_[0].astype(np.float64), network.intercepts_[0].astype(np.float64)
-        z = scaled[batch] @ W + b
-        p = np.exp(z - z.max(axis=1, keepdims=True))
-        p /= p.sum(axis=1, keepdims=True)
-        error = p - (y[batch][:, None] == labels)
-        W, b = W - 0.5 * scaled[batch].T @ error / 30, b - 0.5 * error.mean(axis=0)
-    assert found.training["steps"]["best_step"] == 2
-    np.testing.assert_allclose(found.head.named_steps["classifier"].coefs_[0], W, atol=1e-5)
-    np.testing.assert_allclose(found.head.named_steps["classifier"].intercepts_[0], b, atol=1e-5)
-
-
 def test_rare_labels_are_drawn_as_often(separable, monkeypatch):
-    from sklearn.neural_network import MLPClassifier
-
     drawn, original = [], MLPClassifier.partial_fit
     monkeypatch.setattr(
         MLPClassifier,
@@ -60,38 +34,7 @@ def test_rare_labels_are_drawn_as_often(separable, monkeypatch):
     np.testing.assert_allclose(shares, 1 / 3, atol=0.05)
 
 
-def test_the_best_step_is_kept(separable, caplog):
-    """With random labels more steps only overfit; the state with the lowest validation entropy is returned."""
-    rng = np.random.default_rng(0)
-    table = separable.with_column("label", rng.choice(["a", "b"], 60).tolist())
-    plan = Steps(steps=200, batch_size=20, learning_rate=1.0, eval_interval=5, validation_batch_size=-1)
-    model = train_in_steps(table, "softmax", "noise", plan, seed=1)
-    course = model.training["steps"]
-    assert course["best_step"] < 200
-    y = table.label.astype(str)
-    _, validation = divide_for_steps(y, table.groups, table.variant, table.split, seed=1)
-    proba = model.predict_proba(table.select("noise"))[validation]
-    chance = proba[np.arange(len(validation)), (y[validation] == "b").astype(int)]
-    assert -np.log(chance).mean() == pytest.approx(course["cross_entropy"], rel=1e-6)
-
-
-def test_the_validation_rows_of_the_split_and_their_groups_are_not_learnt_from(separable):
-    y = separable.label.astype(str)
-    split = np.array((["training"] * 3 + ["validation"]) * 15, dtype=object)
-    groups = np.arange(60)
-    groups[0] = groups[3]  # a training row in the group of a validation row
-    training, validation = divide_for_steps(y, groups, np.zeros(60, int), split)
-    assert validation.tolist() == list(range(3, 60, 4))
-    assert 0 not in training
-    assert len(training) == 44
-    training, validation = divide_for_steps(y, groups, np.zeros(60, int), np.array([None] * 60, dtype=object))
-    assert not set(groups[training]) & set(groups[validation])
-    assert 5 <= len(validation) <= 7
-
-
 def test_ctrl_c_keeps_the_best_so_far(separable, monkeypatch, caplog):
-    from sklearn.neural_network import MLPClassifier
-
     original, calls = MLPClassifier.partial_fit, []
 
     def interrupted(self, X, y, classes):
@@ -132,41 +75,107 @@ def test_same_seed_same_model(separable):
     ids=str,
 )
 def test_plans_that_make_no_sense_are_refused(wrong):
-    with pytest.raises(UsageError, match=next(iter(wrong))):
+    with pytest.raises(BottleheadError, match=next(iter(wrong))):
         Steps(**wrong)
 
 
-@pytest.mark.parametrize("head", ["svm", "softmax:class_weight=balanced", "sklearn.svm.SVC"])
-def test_other_heads_are_refused(head):
-    with pytest.raises(UsageError, match="cannot be trained step by step"):
-        step_head(head, Steps())
-
-
 def test_a_training_that_diverges_says_so(separable):
-    with pytest.raises(UsageError, match="lower --learning-rate"), np.errstate(all="ignore"):
+    with pytest.raises(BottleheadError, match="lower --learning-rate"), np.errstate(all="ignore"):
         train_in_steps(separable, "mlp:solver=sgd", "wide", Steps(steps=60, learning_rate=1e30))
 
 
-def test_the_command(separable, tmp_path, capsys):
-    separable.write(tmp_path / "t.parquet")
-    model = tmp_path / "m.model"
-    argv = ["train", str(tmp_path / "t.parquet"), "-o", str(model), "--features", "wide", "--steps", "40"]
-    argv += [
-        "--batch-size",
-        "10",
-        "--eval-interval",
-        "20",
-        "--save-every",
-        "20",
-        "--summaries",
-        str(tmp_path / "logs"),
+def test_the_command_says_saves_and_writes_what_it_sees(tmp_path):
+    """The split's validation rows are judged; the best step by their cross entropy is the model."""
+    split = (["training"] * 4 + ["validation"]) * 12
+    described(made_table(split=split)).write(tmp_path / "t.parquet")
+    words = f"classify train {tmp_path}/t.parquet -o {tmp_path}/m --features good --steps 40 --batch-size 10"
+    words += f" --eval-interval 8 --save-every 20 --learning-rate 0.5 --validation-batch-size -1 --summaries {tmp_path}/logs"
+    outcome = run(words)
+    assert outcome.status == 0 and outcome.out == ""
+    said = re.findall(
+        r"^step (\d+): train accuracy ([\d.]+) %, cross entropy ([\d.]+), validation accuracy ([\d.]+) % \(N=12\)$",
+        outcome.err,
+        re.MULTILINE,
+    )
+    (trained,), (validated,) = (
+        [tensorboard_scalars(path) for path in (tmp_path / "logs" / side).glob("events.out.tfevents.*")]
+        for side in ("train", "validation")
+    )
+    # Every eighth step, and those in which a copy is saved.
+    assert [step for step, _ in trained] == [step for step, _ in validated] == [8, 16, 20, 24, 32, 40]
+    for (step, accuracy, entropy, valid), (number, on_batch), (_, on_all) in zip(
+        said, trained, validated, strict=True
+    ):
+        assert int(step) == number
+        assert float(accuracy) == pytest.approx(100 * on_batch["accuracy"], abs=0.06)
+        assert float(entropy) == pytest.approx(on_batch["cross_entropy"], abs=1e-5)
+        assert float(valid) == pytest.approx(100 * on_all["accuracy"], abs=0.06)
+    model = load_model(tmp_path / "m")
+    course = model.training["steps"]
+    best, scores = min(validated, key=lambda one: one[1]["cross_entropy"])
+    assert course["best_step"] == best
+    assert course["cross_entropy"] == pytest.approx(scores["cross_entropy"], rel=1e-6)
+    table = FeatureTable.read(tmp_path / "t.parquet")
+    rows = table.filter(table.split == "validation")
+    chance = model.predict_proba(rows.select("good"))[
+        np.arange(12), np.searchsorted(model.labels, rows.label.astype(str))
     ]
-    assert main(argv) == 0
-    lines = capsys.readouterr().err.splitlines()
-    assert sum(line.startswith("step ") and "validation accuracy" in line for line in lines) == 2
-    assert load_model(f"{model}.step20").training["steps"] == {"best_step": 20}
-    assert load_model(model).training["steps"]["batch_size"] == 10
-    assert sorted(path.name for path in (tmp_path / "logs").iterdir()) == ["train", "validation"]
+    assert -np.log(chance).mean() == pytest.approx(course["cross_entropy"], rel=1e-5)
+    copies = sorted(path.name for path in tmp_path.glob("m.step*"))
+    assert all(
+        load_model(tmp_path / name).training["steps"] == {"best_step": int(name[6:])} for name in copies
+    )
+    assert copies and all(int(name[6:]) <= 40 for name in copies)
+    assert set(members_of(tmp_path / "m")) == {"model.json", "head.skops", "outliers.f2"}
+    assert f"after step {best} of 40" in run(f"classify show {tmp_path}/m").out
+
+
+def test_a_spec_with_steps_is_training_in_steps(separable):
+    model = train_model(separable, "softmax:steps=40,learning_rate=0.05,batch_size=20", "wide", seed=3)
+    plan = Steps(steps=40, learning_rate=0.05, batch_size=20)
+    same = train_in_steps(separable, "softmax", "wide", plan, seed=3)
+    X = separable.select("wide")
+    np.testing.assert_array_equal(model.predict_proba(X), same.predict_proba(X))
+    assert model.training["steps"] == same.training["steps"]
+    with pytest.raises(BottleheadError, match="neither tuned nor given a threshold"):
+        train_model(separable, "softmax:steps=40", "wide", tune="accuracy")
+
+
+def test_rare_labels_count_as_much_as_frequent_ones():
+    """One point for all: only how often each label is drawn can be learnt."""
+    X, y = np.zeros((100, 1)), np.array(["many"] * 95 + ["rare"] * 5)
+    head = make_head("softmax:steps=500,learning_rate=0.1")
+    assert head.fit(X, y).predict_proba(X[:1])[0] == pytest.approx([0.5, 0.5], abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        ("svm", "cannot be trained step by step"),
+        ("softmax:class_weight=balanced", "cannot be trained step by step"),
+        ("sklearn.svm.SVC", "cannot be trained step by step"),
+        ("mlp:solver=lbfgs", "MLPClassifier cannot be trained in steps: partial_fit (is|does)"),
+        ("mlp:early_stopping=True", "MLPClassifier cannot be trained in steps: partial_fit (is|does)"),
+    ],
+)
+def test_heads_that_take_no_steps_are_refused(head, message, separable):
+    with pytest.raises(BottleheadError, match=message):
+        train_in_steps(separable, head, "wide", Steps(steps=2))
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("svm:steps=10", "cannot be trained step by step"),
+        ("softmax:steps=0", "steps 0"),
+        ("softmax:steps=10,depth=3", "no parameter depth"),
+        ("softmax:steps=2.5", "steps 2.5"),
+        ("mlp:steps=10,learning_rate=fast", "learning_rate fast"),
+    ],
+)
+def test_a_spec_whose_steps_cannot_be_is_refused(spec, message):
+    with pytest.raises(BottleheadError, match=message):
+        make_head(spec)
 
 
 @pytest.mark.parametrize(
@@ -187,17 +196,16 @@ def test_the_command(separable, tmp_path, capsys):
         (["--out-of-core", "--steps", "0"], "--out-of-core and --steps do not go together"),
     ],
 )
-def test_options_that_do_not_go_together(options, message, separable, tmp_path, capsys):
+def test_options_that_do_not_go_together(options, message, separable, tmp_path):
     separable.write(tmp_path / "t.parquet")
-    assert main(["train", str(tmp_path / "t.parquet"), "-o", str(tmp_path / "m"), *options]) == 2
-    assert message in capsys.readouterr().err
+    outcome = run("classify", "train", tmp_path / "t.parquet", "-o", tmp_path / "m", *options)
+    assert outcome.status == 2 and message in outcome.error
 
 
-def test_steps_that_are_no_number_are_refused(separable, tmp_path, capsys):
+def test_steps_that_are_no_number_are_refused(separable, tmp_path):
     separable.write(tmp_path / "t.parquet")
-    words = ["train", str(tmp_path / "t.parquet"), "-o", str(tmp_path / "m"), "--head", "softmax:steps=five"]
-    assert main(words) == 1
-    assert "steps five" in capsys.readouterr().err
+    outcome = run(f"classify train {tmp_path}/t.parquet -o {tmp_path}/m --head softmax:steps=five")
+    assert outcome.status == 1 and "steps five" in outcome.error
 
 
 def test_a_copy_is_saved_when_asked_for_also_between_evaluations(separable):

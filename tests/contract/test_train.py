@@ -76,6 +76,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 class Centres(ClassifierMixin, BaseEstimator):
+    _parameter_constraints = {}
+
     def fit(self, X, y):
         self.classes_, self.n_features_in_ = np.unique(y), X.shape[1]
         self.centres_ = np.array([X[y == label].mean(axis=0) for label in self.classes_])

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from classify.stepwise import Steps, divide_for_steps, step_head
+from classify.train import train_in_steps
+from featurize.errors import UsageError
+
+
+def test_a_step_is_gradient_descent_on_softmax(separable):
+    """Two steps by hand, with the same draws."""
+    plan = Steps(steps=2, batch_size=30, learning_rate=0.5, eval_interval=1, validation_batch_size=-1)
+    found = train_in_steps(separable, "softmax", "wide", plan, seed=5)
+    start = step_head("softmax", plan, widths=[40], seed=5)
+    X, y = separable.select("wide"), separable.label.astype(str)
+    training, _ = divide_for_steps(y, separable.groups, separable.variant, separable.split, seed=5)
+    scaled = start.named_steps["scaling"].fit(X[training]).transform(X)
+    rng, network = np.random.default_rng(5), start.named_steps["classifier"]
+    labels = np.unique(y)
+    for step in range(2):
+        drawn = rng.integers(3, size=30)
+        batch = np.array([rng.choice(training[y[training] == labels[code]]) for code in drawn])
+        if step == 0:  # only scikit-learn knows how it starts
+            network.set_params(learning_rate_init=1e-30)
+            network.partial_fit(scaled[batch], y[batch], classes=labels)
+            W, b = network.coefs_[0].astype(np.float64), network.intercepts_[0].astype(np.float64)
+        z = scaled[batch] @ W + b
+        p = np.exp(z - z.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        error = p - (y[batch][:, None] == labels)
+        W, b = W - 0.5 * scaled[batch].T @ error / 30, b - 0.5 * error.mean(axis=0)
+    assert found.training["steps"]["best_step"] == 2
+    np.testing.assert_allclose(found.head.named_steps["classifier"].coefs_[0], W, atol=1e-5)
+    np.testing.assert_allclose(found.head.named_steps["classifier"].intercepts_[0], b, atol=1e-5)
+
+
+def test_the_best_step_is_kept(separable, caplog):
+    """With random labels more steps only overfit; the state with the lowest validation entropy is returned."""
+    rng = np.random.default_rng(0)
+    table = separable.with_column("label", rng.choice(["a", "b"], 60).tolist())
+    plan = Steps(steps=200, batch_size=20, learning_rate=1.0, eval_interval=5, validation_batch_size=-1)
+    model = train_in_steps(table, "softmax", "noise", plan, seed=1)
+    course = model.training["steps"]
+    assert course["best_step"] < 200
+    y = table.label.astype(str)
+    _, validation = divide_for_steps(y, table.groups, table.variant, table.split, seed=1)
+    proba = model.predict_proba(table.select("noise"))[validation]
+    chance = proba[np.arange(len(validation)), (y[validation] == "b").astype(int)]
+    assert -np.log(chance).mean() == pytest.approx(course["cross_entropy"], rel=1e-6)
+
+
+def test_the_validation_rows_of_the_split_and_their_groups_are_not_learnt_from(separable):
+    y = separable.label.astype(str)
+    split = np.array((["training"] * 3 + ["validation"]) * 15, dtype=object)
+    groups = np.arange(60)
+    groups[0] = groups[3]  # a training row in the group of a validation row
+    training, validation = divide_for_steps(y, groups, np.zeros(60, int), split)
+    assert validation.tolist() == list(range(3, 60, 4))
+    assert 0 not in training
+    assert len(training) == 44
+    training, validation = divide_for_steps(y, groups, np.zeros(60, int), np.array([None] * 60, dtype=object))
+    assert not set(groups[training]) & set(groups[validation])
+    assert 5 <= len(validation) <= 7
+
+
+@pytest.mark.parametrize("head", ["svm", "softmax:class_weight=balanced", "sklearn.svm.SVC"])
+def test_other_heads_are_refused(head):
+    with pytest.raises(UsageError, match="cannot be trained step by step"):
+        step_head(head, Steps())
