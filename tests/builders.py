@@ -100,6 +100,22 @@ def made_table(
     return FeatureTable.from_arrays(vectors, label=label, **columns)
 
 
+def network_table(n_rows: int, labels: str = "abcde", **columns) -> FeatureTable:
+    """Features ``net`` (64 numbers, none below 0, as of a network) and ``glcm`` (3 of very different scale).
+
+    One label after the other, as a folder gives them.
+    """
+    rng = np.random.default_rng(n_rows)
+    label = np.sort(np.array(list(labels))[np.arange(n_rows) % len(labels)])
+    centres = rng.exponential(size=(len(labels), 64))
+    network = np.maximum(
+        rng.exponential(size=(n_rows, 64)) + 0.3 * centres[np.unique(label, return_inverse=True)[1]], 0
+    )
+    texture = rng.normal(size=(n_rows, 3)) * [1, 10, 100] + (label == "a")[:, None]
+    sha256 = [f"{i:064x}" for i in range(n_rows)]
+    return FeatureTable.from_arrays({"net": network, "glcm": texture}, label=label, sha256=sha256, **columns)
+
+
 def described(table: FeatureTable) -> FeatureTable:
     """The table, with a description of how its vectors were made, as `featurize extract` writes one."""
     for name in table.features:

@@ -18,7 +18,10 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from classify import BlockScaler, Calibrated, fit_head, head_names, make_head, predict_table, train_model
 from featurize import BottleheadError, FeatureTable
 
-QUICK = {"random-forest": "random-forest:n_estimators=20", "gradient-boosting": "gradient-boosting:max_iter=10"}
+QUICK = {
+    "random-forest": "random-forest:n_estimators=20",
+    "gradient-boosting": "gradient-boosting:max_iter=10",
+}
 
 
 @pytest.fixture(scope="module")
@@ -89,13 +92,15 @@ def test_whatever_has_no_probabilities_is_calibrated(head, corners):
 
 
 def test_calibrated_probabilities_are_right_as_often_as_they_say():
-    """Of noisy labels that a line tells in four of five cases, an honest head says 0.8."""
+    """Of labels that a fifth is turned around, so that a head that believes what it has learnt by heart says 1."""
     rng = np.random.default_rng(0)
     X = rng.choice([-1.0, 1.0], size=(2000, 1)) + rng.normal(size=(2000, 1)) * 0.05
     y = np.where((X[:, 0] > 0) ^ (rng.random(2000) < 0.2), "fern", "moss")
     for head in ("linear-svm", "random-forest:n_estimators=10", "naive-bayes"):
-        chance = fit_head(make_head(head), X[:1000], y[:1000]).predict_proba(X[1000:]).max(axis=1)
-        assert chance.mean() == pytest.approx(0.8, abs=0.05), head
+        fitted = fit_head(make_head(head), X[:1000], y[:1000])
+        right = (fitted.predict(X[1000:]) == y[1000:]).mean()
+        assert 0.6 < right < 0.9, head
+        assert fitted.predict_proba(X[1000:]).max(axis=1).mean() == pytest.approx(right, abs=0.05), head
 
 
 def test_heads_work_in_a_grid_search(separable):
@@ -205,7 +210,15 @@ def test_ctrl_c_ends_a_fit_that_would_not_end(head):
 
 
 @pytest.mark.parametrize(
-    "head", ["softmax", "linear-svm", "mlp:max_iter=300", "naive-bayes", "random-forest:max_depth=2", "svm"]
+    "head",
+    [
+        "softmax",
+        "linear-svm",
+        "mlp:max_iter=300",
+        "naive-bayes",
+        "random-forest:max_depth=2,n_estimators=40",
+        "svm",
+    ],
 )
 def test_balanced_heads_find_more_of_the_rare_label(head):
     rng = np.random.default_rng(0)
@@ -295,7 +308,9 @@ def test_gaps_in_vectors_are_refused_with_the_name_of_the_image(value):
     other.vectors["x"] = other.vectors["x"].copy()
     other.vectors["x"][[7, 9], 2] = value
     for use in (lambda: train_model(other, jobs=1), lambda: predict_table(model, other)):
-        with pytest.raises(BottleheadError, match=r"the features x of 7\.jpg, and of 1 more hold NaN or infinity"):
+        with pytest.raises(
+            BottleheadError, match=r"the features x of 7\.jpg, and of 1 more hold NaN or infinity"
+        ):
             use()
 
 

@@ -6,24 +6,11 @@ import sys
 
 import numpy as np
 import pytest
-from builders import run
+from builders import network_table, run
 from sklearn.metrics import accuracy_score
 
 from classify import load_model, train_model
 from featurize import FeatureTable
-
-
-def photos(n_rows: int, labels: str = "abcde", **columns) -> FeatureTable:
-    """Vectors like a network's beside three texture values, one label after the other, as a folder gives them."""
-    rng = np.random.default_rng(n_rows)
-    label = np.sort(np.array(list(labels))[np.arange(n_rows) % len(labels)])
-    centres = rng.exponential(size=(len(labels), 64))
-    network = np.maximum(
-        rng.exponential(size=(n_rows, 64)) + 0.3 * centres[np.unique(label, return_inverse=True)[1]], 0
-    )
-    texture = rng.normal(size=(n_rows, 3)) * [1, 10, 100] + (label == "a")[:, None]
-    sha256 = [f"{i:064x}" for i in range(n_rows)]
-    return FeatureTable.from_arrays({"net": network, "glcm": texture}, label=label, sha256=sha256, **columns)
 
 
 def both(table: FeatureTable, path, head="softmax", features=None, *options, **alike):
@@ -45,7 +32,7 @@ def outcome_rows(table: FeatureTable) -> int:
 @pytest.mark.parametrize("features", ["net", "net+glcm"])
 @pytest.mark.parametrize("head", ["softmax", "softmax:C=10,class_weight=balanced"])
 def test_it_is_the_softmax_that_training_in_memory_gives(tmp_path, labels, features, head):
-    table = photos(500, labels).filter(np.r_[0:300, 350:500])  # labels are not equally many
+    table = network_table(500, labels).filter(np.r_[0:300, 350:500])  # labels are not equally many
     known, found = both(table, tmp_path / "t.parquet", head, features)
     X = table.select(features)
     np.testing.assert_allclose(found.predict_proba(X), known.predict_proba(X), rtol=0, atol=1e-3)
@@ -60,7 +47,7 @@ def test_it_is_the_softmax_that_training_in_memory_gives(tmp_path, labels, featu
 
 
 def test_labels_are_weighed_by_name_and_names_that_are_none_are_refused(tmp_path):
-    table = photos(300, "abc")
+    table = network_table(300, "abc")
     known, found = both(table, tmp_path / "t.parquet", "softmax:class_weight={'a':1,'b':9}", "glcm")
     X = table.select("glcm")
     np.testing.assert_allclose(found.predict_proba(X), known.predict_proba(X), rtol=0, atol=1e-3)
@@ -72,7 +59,7 @@ def test_labels_are_weighed_by_name_and_names_that_are_none_are_refused(tmp_path
 
 
 def test_new_photos_are_told_as_well_from_many_parts_of_a_file(tmp_path):
-    table = photos(
+    table = network_table(
         11_000, group=np.repeat(np.arange(2750), 4).astype(str)
     )  # three parts, each with other labels
     held_out = np.arange(len(table)) % 4 == 0
@@ -88,7 +75,7 @@ def test_new_photos_are_told_as_well_from_many_parts_of_a_file(tmp_path):
 
 
 def test_relabelling_variants_and_npz_count_as_ever(tmp_path):
-    table = photos(200, "abc", variant=np.arange(200) % 2)
+    table = network_table(200, "abc", variant=np.arange(200) % 2)
     relabel = {"a": "x", "b": "x", "c": "y"}
     (tmp_path / "map.csv").write_text("label,new_label\n" + "".join(f"{a},{b}\n" for a, b in relabel.items()))
     options = ["--relabel", str(tmp_path / "map.csv")]
@@ -123,7 +110,7 @@ def test_memory_does_not_hold_the_vectors(tmp_path):
 
 
 def test_other_heads_other_parameters_and_gaps_are_refused(tmp_path):
-    table = photos(60, "abc")
+    table = network_table(60, "abc")
     table.vectors["net"][7, 3] = np.nan
     table.write(tmp_path / "t.parquet")
     words = f"classify train {tmp_path}/t.parquet -o {tmp_path}/m --out-of-core"

@@ -89,7 +89,8 @@ def test_the_command_says_saves_and_writes_what_it_sees(tmp_path):
     split = (["training"] * 4 + ["validation"]) * 12
     described(made_table(split=split)).write(tmp_path / "t.parquet")
     words = f"classify train {tmp_path}/t.parquet -o {tmp_path}/m --features good --steps 40 --batch-size 10"
-    words += f" --eval-interval 8 --save-every 20 --learning-rate 0.5 --validation-batch-size -1 --summaries {tmp_path}/logs"
+    words += " --eval-interval 8 --save-every 20 --learning-rate 0.5 --validation-batch-size -1"
+    words += f" --summaries {tmp_path}/logs"
     outcome = run(words)
     assert outcome.status == 0 and outcome.out == ""
     said = re.findall(
@@ -144,7 +145,7 @@ def test_a_spec_with_steps_is_training_in_steps(separable):
 def test_rare_labels_count_as_much_as_frequent_ones():
     """One point for all: only how often each label is drawn can be learnt."""
     X, y = np.zeros((100, 1)), np.array(["many"] * 95 + ["rare"] * 5)
-    head = make_head("softmax:steps=500,learning_rate=0.1")
+    head = make_head("softmax:steps=200,learning_rate=0.3,batch_size=50")
     assert head.fit(X, y).predict_proba(X[:1])[0] == pytest.approx([0.5, 0.5], abs=0.05)
 
 

@@ -27,7 +27,11 @@ def blurred():
 
 @pytest.mark.parametrize(
     ("head", "searched", "by"),
-    [("softmax", ["C"], "log-loss"), ("svm:gamma=0.1", ["C"], "accuracy"), ("lda", ["shrinkage"], "log-loss")],
+    [
+        ("softmax", ["C"], "log-loss"),
+        ("svm:gamma=0.1", ["C"], "accuracy"),
+        ("lda", ["shrinkage"], "log-loss"),
+    ],
 )
 def test_the_trail_is_what_fitting_by_hand_gives(head, searched, by, blurred):
     X, y, groups = blurred
@@ -35,7 +39,11 @@ def test_the_trail_is_what_fitting_by_hand_gives(head, searched, by, blurred):
     folds = make_folds(y, groups, n_folds=5, seed=2)
     for one in found.trail:
         assert list(one["params"]) == searched
-        spec = head + ("," if ":" in head else ":") + ",".join(f"{key}={value}" for key, value in one["params"].items())
+        spec = (
+            head
+            + ("," if ":" in head else ":")
+            + ",".join(f"{key}={value}" for key, value in one["params"].items())
+        )
         proba, truth = [], []
         for fold in folds:
             unfitted = make_head(spec, widths=[40, 3], seed=2)
@@ -45,7 +53,9 @@ def test_the_trail_is_what_fitting_by_hand_gives(head, searched, by, blurred):
         proba, truth = np.concatenate(proba), np.concatenate(truth)
         assert one["log_loss"] == pytest.approx(log_loss(truth, proba), abs=1e-5)
         assert one["accuracy"] == np.mean(np.array(["ant", "bee", "cat"])[proba.argmax(axis=1)] == truth)
-    order = (lambda one: one["log_loss"]) if by == "log-loss" else lambda one: (-one["accuracy"], one["log_loss"])
+    order = (
+        (lambda one: one["log_loss"]) if by == "log-loss" else lambda one: (-one["accuracy"], one["log_loss"])
+    )
     assert found.best == min(found.trail, key=order)
     assert str(found.best["params"][searched[0]]) in found.head
 
@@ -75,7 +85,9 @@ def test_the_command_keeps_the_trail_in_model_json_and_the_model_is_the_chosen_h
     best = min(tuning["trail"], key=lambda one: one["log_loss"])
     card = run(f"classify show {tmp_path}/m").out
     assert f"tuned     by log-loss on 5 folds: {tuning['head']}" in card
-    assert f"C={best['params']['C']}: log loss {best['log_loss']:.4f}, accuracy {best['accuracy']:.4f}" in card
+    assert (
+        f"C={best['params']['C']}: log loss {best['log_loss']:.4f}, accuracy {best['accuracy']:.4f}" in card
+    )
     assert "they chose its parameters too, so a little too good" in card
 
 
@@ -85,7 +97,7 @@ def test_groups_and_variants_are_respected():
     X = np.repeat(rng.normal(size=(60, 5)), 2, axis=0) + rng.normal(size=(120, 5)) * 1e-3
     y, groups = np.repeat(np.where(rng.random(60) < 0.5, "fern", "moss"), 2), np.arange(120) // 2
     together = tune_head("knn", X, y, groups, by="accuracy", n_folds=3)
-    parted = tune_head("knn", X, y, by="accuracy")
+    parted = tune_head("knn", X, y, by="accuracy", n_folds=3)
     assert max(one["accuracy"] for one in together.trail) < 0.7 < 0.8 < parted.trail[0]["accuracy"]
     copies = tune_head("knn", X, y, groups, np.tile([0, 7], 60), by="accuracy", n_folds=3)
     assert all(round(one["accuracy"] * 60, 6).is_integer() for one in copies.trail)
@@ -107,7 +119,11 @@ def test_a_candidate_that_fails_is_kept_in_the_trail(blurred):
         ("softmax:steps=10", "log-loss", "softmax:steps=10 has no search grid"),
         ("softmax:C=1", "log-loss", "sets all that would be searched"),
         ("softmax", "f1", "search by log-loss or accuracy"),
-        ("knn:metric=haversine", "log-loss", "no candidate of the search for knn:metric=haversine could be fitted"),
+        (
+            "knn:metric=haversine",
+            "log-loss",
+            "no candidate of the search for knn:metric=haversine could be fitted",
+        ),
     ],
 )
 def test_nothing_to_search_is_refused(head, by, message):

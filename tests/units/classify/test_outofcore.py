@@ -1,25 +1,12 @@
 """What decides whether to train out of core, and scaling learnt in parts."""
 
 import numpy as np
+from builders import network_table
 
 from classify.cli import main
 from classify.outofcore import exceeds_memory
 from classify.scaling import BlockScaler
 from classify.streamed import StreamedScaling
-from featurize.table import FeatureTable
-
-
-def photos(n_rows: int, labels: str = "abcde", **columns) -> FeatureTable:
-    """Vectors like a network's beside three texture values, one label after the other, as a folder gives them."""
-    rng = np.random.default_rng(n_rows)
-    label = np.sort(np.array(list(labels))[np.arange(n_rows) % len(labels)])
-    centres = rng.exponential(size=(len(labels), 64))
-    network = np.maximum(
-        rng.exponential(size=(n_rows, 64)) + 0.3 * centres[np.unique(label, return_inverse=True)[1]], 0
-    )
-    texture = rng.normal(size=(n_rows, 3)) * [1, 10, 100] + (label == "a")[:, None]
-    sha256 = [f"{i:064x}" for i in range(n_rows)]
-    return FeatureTable.from_arrays({"net": network, "glcm": texture}, label=label, sha256=sha256, **columns)
 
 
 def test_scaling_learnt_in_parts_is_scaling_learnt_at_once():
@@ -38,7 +25,7 @@ def test_scaling_learnt_in_parts_is_scaling_learnt_at_once():
 
 def test_a_table_exceeds_memory_from_an_eighth_on(tmp_path):
     path = tmp_path / "t.parquet"
-    photos(100).write(path)
+    network_table(100).write(path)
     n_bytes = 100 * 64 * 4
     assert exceeds_memory(path, "net", memory=8 * n_bytes - 1)
     assert not exceeds_memory(path, "net", memory=8 * n_bytes)
@@ -50,7 +37,7 @@ def test_a_table_exceeds_memory_from_an_eighth_on(tmp_path):
 
 def test_where_memory_is_short_the_command_trains_out_of_core_when_it_can(tmp_path, capsys, monkeypatch):
     table, output = tmp_path / "t.parquet", tmp_path / "m.model"
-    photos(100).write(table)
+    network_table(100).write(table)
     monkeypatch.setattr("classify.outofcore.total_memory", lambda: 1000)
     assert main(["train", str(table), "-o", str(output)]) == 0
     assert "again and again" in capsys.readouterr().err
