@@ -128,7 +128,7 @@ def test_addresses_in_files_are_those_of_the_first_version(head, ours, tmp_path)
     assert definitions.items() >= dict.fromkeys(ours, 1).items()
 
 
-def test_a_model_is_written_whole_or_not_at_all(model, good, tmp_path):
+def test_a_model_is_written_whole_or_not_at_all(model, tmp_path):
     save_model(model, tmp_path / "m")
     before = (tmp_path / "m").read_bytes()
     broken = train_model(made_table(), "dummy", "good", jobs=1)
@@ -136,7 +136,6 @@ def test_a_model_is_written_whole_or_not_at_all(model, good, tmp_path):
     with pytest.raises(BottleheadError, match="the head cannot be written"):
         save_model(broken, tmp_path / "m")
     assert (tmp_path / "m").read_bytes() == before
-    assert members_of(tmp_path / "m") == members_of(good)
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
     for target, error in ((tmp_path / "no" / "m", "there is no folder"), (tmp_path, "is a folder")):
         with pytest.raises(BottleheadError, match=error):

@@ -97,7 +97,7 @@ def test_groups_and_variants_are_respected():
     X = np.repeat(rng.normal(size=(60, 5)), 2, axis=0) + rng.normal(size=(120, 5)) * 1e-3
     y, groups = np.repeat(np.where(rng.random(60) < 0.5, "fern", "moss"), 2), np.arange(120) // 2
     together = tune_head("knn", X, y, groups, by="accuracy", n_folds=3)
-    parted = tune_head("knn", X, y, by="accuracy", n_folds=3)
+    parted = tune_head("knn", X, y, by="accuracy")
     assert max(one["accuracy"] for one in together.trail) < 0.7 < 0.8 < parted.trail[0]["accuracy"]
     copies = tune_head("knn", X, y, groups, np.tile([0, 7], 60), by="accuracy", n_folds=3)
     assert all(round(one["accuracy"] * 60, 6).is_integer() for one in copies.trail)
