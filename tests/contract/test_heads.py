@@ -21,6 +21,7 @@ from featurize import BottleheadError, FeatureTable
 QUICK = {
     "random-forest": "random-forest:n_estimators=20",
     "gradient-boosting": "gradient-boosting:max_iter=10",
+    "mlp": "mlp:max_iter=100",
 }
 
 
