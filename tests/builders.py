@@ -12,10 +12,12 @@ import shlex
 import struct
 import subprocess
 import sys
+import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image
@@ -140,6 +142,105 @@ def twin_table() -> FeatureTable:
     x = rng.normal(size=(80, 6)) + 0.6 * (y == "moss")[:, None]
     x += np.repeat(rng.normal(size=(40, 6)), 2, axis=0)
     return FeatureTable.from_arrays({"x": x}, label=y, group=[f"g{i // 2}" for i in range(80)])
+def network_table(n_rows: int, labels: str = "abcde", **columns) -> FeatureTable:
+    """Features ``net`` (64 numbers, none below 0, as of a network) and ``glcm`` (3 of very different scale).
+
+    One label after the other, as a folder gives them.
+    """
+    rng = np.random.default_rng(n_rows)
+    label = np.sort(np.array(list(labels))[np.arange(n_rows) % len(labels)])
+    centres = rng.exponential(size=(len(labels), 64))
+    network = np.maximum(
+        rng.exponential(size=(n_rows, 64)) + 0.3 * centres[np.unique(label, return_inverse=True)[1]], 0
+    )
+    texture = rng.normal(size=(n_rows, 3)) * [1, 10, 100] + (label == "a")[:, None]
+    sha256 = [f"{i:064x}" for i in range(n_rows)]
+    return FeatureTable.from_arrays({"net": network, "glcm": texture}, label=label, sha256=sha256, **columns)
+
+
+def described(table: FeatureTable) -> FeatureTable:
+    """The table, with a description of how its vectors were made, as `featurize extract` writes one."""
+    for name in table.features:
+        table.metadata["features"][name] = {
+            "spec": name,
+            "family": "imported",
+            "fingerprint": f"{name:0<64}",
+            "description": {"layer": "mixed8", "resize": {"size": 299, "kind": "bilinear"}},
+            "weights": {"source": "file", "file": "w.h5", "sha256": "ab" * 32},
+        }
+    return table
+
+
+# -- files -------------------------------------------------------------------------------------------
+
+
+def members_of(path: Path) -> dict[str, bytes]:
+    """The members of a zip file, such as a model, by name."""
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def write_members(
+    path: Path | IO[bytes],
+    members: Mapping[str, str | bytes] | Iterable[tuple[str, str | bytes]],
+    compression: int = zipfile.ZIP_STORED,
+) -> None:
+    """The opposite of `members_of`; pairs may hold a name twice."""
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in members.items() if isinstance(members, Mapping) else members:
+            archive.writestr(name, data)
+
+
+def tensorboard_scalars(path: Path) -> list[tuple[int, dict[str, float]]]:
+    """The scalars of a TensorBoard event file as (step, value by tag), each checksum compared.
+
+    A record is its length (8 bytes), a checksum of the length, the data and a checksum of the data; the data are
+    protocol buffers: Event.step is field 2, Event.summary 5, Summary.value 1, Value.tag 1, Value.simple_value 2.
+    """
+    data, found = Path(path).read_bytes(), []
+    while data:
+        (length,) = struct.unpack("<Q", data[:8])
+        event = data[12 : 12 + length]
+        assert data[8:12] == _masked_crc32c(data[:8])
+        assert data[12 + length : 16 + length] == _masked_crc32c(event)
+        fields = _protobuf(event)
+        if 5 in fields:
+            values = [_protobuf(value) for value in _protobuf(fields[5][0])[1]]
+            scalars = {value[1][0].decode(): struct.unpack("<f", value[2][0])[0] for value in values}
+            found.append((fields.get(2, [0])[0], scalars))
+        data = data[16 + length :]
+    return found
+
+
+def _masked_crc32c(data: bytes) -> bytes:
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def _protobuf(data: bytes) -> dict[int, list]:
+    """The fields of a protocol buffer by number: whole numbers, or the bytes of everything else."""
+    stream, fields = io.BytesIO(data), {}
+
+    def number() -> int:
+        value = shift = 0
+        while True:
+            byte = stream.read(1)[0]
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+            shift += 7
+
+    while stream.tell() < len(data):
+        key = number()
+        kind = key & 7
+        value = number() if kind == 0 else stream.read({1: 8, 5: 4}.get(kind) or number())
+        fields.setdefault(key >> 3, []).append(value)
+    return fields
 
 
 # -- commands ----------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+import builders
 import numpy as np
 import pytest
 from chromium import Chromium
@@ -92,3 +93,7 @@ def chromium(tmp_path_factory):
     browser = Chromium(program, tmp_path_factory.mktemp("chromium"))
     yield browser
     browser.close()
+@pytest.fixture
+def described(separable) -> FeatureTable:
+    """The separable table, with a description of how its vectors were made."""
+    return builders.described(separable)

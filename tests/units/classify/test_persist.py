@@ -14,7 +14,7 @@ from classify.heads import head_names
 from classify.outliers import MOST_BYTES
 from classify.persist import ALLOWED, dump_head, load_model, save_model
 from classify.train import train
-from featurize.errors import ModelError, UsageError
+from featurize.errors import ModelError
 from featurize.table import FeatureTable
 
 QUICK = {"random-forest": "random-forest:n_estimators=5", "gradient-boosting": "gradient-boosting:max_iter=3"}
@@ -23,51 +23,11 @@ VARIETIES = [QUICK.get(name, name) for name in head_names()] + [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("head", VARIETIES)
-def test_every_head_comes_back_and_predicts_the_same(head, described, tmp_path):
-    model = train(described, head, "wide+noise", relabel={"ant": "insect", "bee": "insect", "cat": "cat"})
-    save_model(model, tmp_path / "m")
-    again = load_model(tmp_path / "m")
-    X = described.select("wide+noise")
-    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
-    for name in ("labels", "features", "widths", "described", "relabel", "training"):
-        assert getattr(again, name) == getattr(model, name), name
-    assert again.seen(described.sha256).all()
-    assert model.outliers is not None
-    np.testing.assert_array_equal(again.outliers.distances(X), model.outliers.distances(X))
-
-
-@pytest.mark.parametrize("head", VARIETIES)
-def test_every_head_comes_back_from_few_numbers_too(head, separable, tmp_path):
-    """Some classifiers keep other types when the vectors are short."""
-    model = train(separable, head, "noise")
-    save_model(model, tmp_path / "m")
-    assert load_model(tmp_path / "m").labels == model.labels
-
-
 def test_the_allowed_types_are_all_needed(described):
     needed = set()
     for head in VARIETIES:
         needed |= set(skops.io.get_untrusted_types(data=dump_head(train(described, head, "wide").head)))
     assert needed == ALLOWED
-
-
-def test_a_model_is_written_whole_or_not_at_all(model, tmp_path):
-    path = tmp_path / "m"
-    save_model(model, path)
-    before = path.read_bytes()
-    model.head.secret = (one for one in "abc")
-    with pytest.raises(ModelError, match="the head cannot be written"):
-        save_model(model, path)
-    assert path.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == ["m"]
-
-
-def test_targets_that_cannot_be_are_refused(model, tmp_path):
-    with pytest.raises(UsageError, match="there is no folder"):
-        save_model(model, tmp_path / "no" / "m")
-    with pytest.raises(UsageError, match="is a folder"):
-        save_model(model, tmp_path)
 
 
 def test_models_of_every_protocol_can_still_be_read():
@@ -102,9 +62,6 @@ def test_models_stay_small_at_a_hundred_thousand_photos_and_others_say_their_siz
         save_model(model, tmp_path / "m")
     assert "will take" in caplog.text
     assert "MB are the head" in caplog.text
-
-
-# -- types of one's own -------------------------------------------------------------------------
 
 
 class Foreign:

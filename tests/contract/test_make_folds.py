@@ -1,10 +1,12 @@
+"""The folds of `make_folds`: groups stay together, labels are spread, and what cannot be is refused."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classify.folds import make_folds
-from featurize.errors import UsageError
+from classify import make_folds
+from featurize import BottleheadError
 
 
 def test_labels_are_spread_exactly_when_nothing_belongs_together():
@@ -65,18 +67,20 @@ def test_folds_do_not_depend_on_what_the_groups_are_numbered():
 
 
 def test_too_few_images_are_refused_with_both_numbers():
-    with pytest.raises(UsageError, match=r"5 folds cannot be made: rare has 3 images \(use at most 3 folds"):
+    with pytest.raises(
+        BottleheadError, match=r"5 folds cannot be made: rare has 3 images \(use at most 3 folds"
+    ):
         make_folds(["common"] * 20 + ["rare"] * 3, np.arange(23))
 
 
 def test_too_few_groups_are_refused_although_the_images_would_do():
     groups = [*range(20), *[20] * 5, *[21] * 5]
-    with pytest.raises(UsageError, match="leafy has 10 images in 2 groups"):
+    with pytest.raises(BottleheadError, match="leafy has 10 images in 2 groups"):
         make_folds(["well"] * 20 + ["leafy"] * 10, groups)
 
 
 def test_distorted_copies_do_not_count_as_images():
-    with pytest.raises(UsageError, match=r"b has 1 image \(add photos"):
+    with pytest.raises(BottleheadError, match=r"b has 1 image \(add photos"):
         make_folds(["a"] * 4 + ["b"] * 4, [0, 1, 2, 3, 4, 4, 4, 4], [0, 0, 0, 0, 0, 1, 2, 3], n_folds=2)
 
 
@@ -85,12 +89,12 @@ def test_distorted_copies_do_not_count_as_images():
     [({"n_folds": 1}, "1 folds"), ({"repeats": 0}, "0 repeats"), ({"seed": -1}, "seed -1")],
 )
 def test_impossible_numbers_are_refused(options, message):
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(BottleheadError, match=message):
         make_folds(["a", "b"] * 5, range(10), **options)
 
 
 def test_unknown_labels_are_refused():
-    with pytest.raises(UsageError, match="1 of 3 rows have no label"):
+    with pytest.raises(BottleheadError, match="1 of 3 rows have no label"):
         make_folds(["a", None, "b"], range(3))
 
 
@@ -109,6 +113,6 @@ def test_folds_that_were_asked_for_before_are_the_same_and_nobody_elses():
 def test_a_label_of_one_group_needs_other_groups_more_than_photos():
     label = ["fern"] * 6 + ["moss"] * 6
     with pytest.raises(
-        UsageError, match=r"fern has 6 images in 1 group \(add photos of fern in other groups"
+        BottleheadError, match=r"fern has 6 images in 1 group \(add photos of fern in other groups"
     ):
         make_folds(label, [0] * 6 + [1, 2, 3, 4, 5, 6], n_folds=5, seed=0)
