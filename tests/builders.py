@@ -142,6 +142,8 @@ def twin_table() -> FeatureTable:
     x = rng.normal(size=(80, 6)) + 0.6 * (y == "moss")[:, None]
     x += np.repeat(rng.normal(size=(40, 6)), 2, axis=0)
     return FeatureTable.from_arrays({"x": x}, label=y, group=[f"g{i // 2}" for i in range(80)])
+
+
 def network_table(n_rows: int, labels: str = "abcde", **columns) -> FeatureTable:
     """Features ``net`` (64 numbers, none below 0, as of a network) and ``glcm`` (3 of very different scale).
 

@@ -93,6 +93,8 @@ def chromium(tmp_path_factory):
     browser = Chromium(program, tmp_path_factory.mktemp("chromium"))
     yield browser
     browser.close()
+
+
 @pytest.fixture
 def described(separable) -> FeatureTable:
     """The separable table, with a description of how its vectors were made."""
