@@ -9,12 +9,14 @@ import importlib
 import io
 import os
 import shlex
+import signal
 import struct
 import subprocess
 import sys
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -297,3 +299,17 @@ def run_process(*words: str | Path, cwd: Path | None = None, **environment: str)
         text=True,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+@contextlib.contextmanager
+def hears_sigint() -> Iterator[None]:
+    """Processes that are started inside hear SIGINT.
+
+    A shell starts ``pytest &`` with SIGINT ignored, which children inherit; a signal with a handler they get back at
+    its default.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,9 +1,13 @@
 """Fixtures that all rooms share: where the real weights and photos are, small made-up tables, a browser."""
 
 import hashlib
+import importlib.util
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import builders
 import numpy as np
@@ -24,6 +28,57 @@ def assets() -> Path:
     if os.environ.get("REQUIRE_TEST_ASSETS"):
         pytest.fail(f"TEST_ASSETS is {folder!r}, which holds no weights/ folder")
     pytest.skip("set TEST_ASSETS to the folder of real weights and photos")
+
+
+@pytest.fixture(scope="session")
+def inception_weights(assets) -> Path:
+    """The weights of Inception v3 of 2015, up to mixed8."""
+    return assets / "weights" / "inception_v3_2015_through_mixed8.weights.h5"
+
+
+@pytest.fixture(scope="session")
+def networks_store(tmp_path_factory) -> Path:
+    """One store for all tests and processes of this run: real networks take long to freeze and to run."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "networks store"
+
+
+CONVOLUTION = (
+    "import tensorflow as tf; tf.nn.conv2d(tf.ones([1, 16, 16, 32]), tf.ones([3, 3, 32, 64]), 1, 'SAME')"
+)
+
+
+@pytest.fixture(scope="session")
+def bfloat16():
+    """Skip where TensorFlow's oneDNN says that it has no bfloat16 of its own; AVX2 has only conversions to it."""
+    verbose = os.environ | {"ONEDNN_VERBOSE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", CONVOLUTION], env=verbose, capture_output=True, text=True, check=True
+    )
+    (isa,) = [line for line in done.stdout.splitlines() if ",info,cpu,isa:" in line]
+    if not ("AVX-512" in isa and "bfloat16" in isa):
+        pytest.skip(f"no bfloat16: {isa}")
+
+
+class _NotHere(ModuleType):
+    """Stands where an engine of networks would, in tests that do not say that they run one."""
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        pytest.fail(f"{self.__name__}.{name} is used: mark this test with pytest.mark.tensorflow")
+
+
+@pytest.fixture(autouse=True)
+def networks_run_where_marked(request, monkeypatch):
+    """A test that runs a network says so, because those are repeated with the instructions of older processors."""
+    if request.node.get_closest_marker("tensorflow"):
+        return
+    for name in ("tensorflow", "openvino"):
+        if (spec := importlib.util.find_spec(name)) is not None:
+            stand_in = _NotHere(name)
+            stand_in.__spec__ = spec
+            monkeypatch.setitem(sys.modules, name, stand_in)
 
 
 @pytest.fixture(autouse=True)

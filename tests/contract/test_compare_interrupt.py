@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from builders import hears_sigint
 
 from featurize import FeatureTable
 
@@ -29,15 +30,16 @@ def test_ctrl_c_ends_a_comparison_at_once(confused, tmp_path, jobs):
     wide = np.tile(confused.vectors["good"], 1 + 100_000 // confused.vectors["good"].size)  # worth processes
     FeatureTable(confused.ids, {"good": wide}).write(tmp_path / "t.npz")
     command = ["compare", "t.npz", "--features", "good", "--heads", "slow.Slow", "--jobs", jobs]
-    running = subprocess.Popen(
-        [sys.executable, "-m", "evaluate", *command],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    with hears_sigint():
+        running = subprocess.Popen(
+            [sys.executable, "-m", "evaluate", *command],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
     try:
         for _ in range(600):
             if (tmp_path / "fitting").exists() or running.poll() is not None:
