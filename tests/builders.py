@@ -164,6 +164,23 @@ def network_table(n_rows: int, labels: str = "abcde", **columns) -> FeatureTable
 
 def described(table: FeatureTable) -> FeatureTable:
     """The table, with a description of how its vectors were made, as `featurize extract` writes one."""
+def separable_table() -> FeatureTable:
+    """60 rows, three labels that any head tells apart, features ``wide`` (40) and ``noise`` (3)."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(["ant", "bee", "cat"], 20)
+    # Each label has its own third of the numbers, so that neither length nor scale matters.
+    strong = np.equal(np.arange(40) % 3, (np.arange(60) // 20)[:, None])
+    wide = np.abs(rng.normal(size=(60, 40))) * 0.3 + 3.0 * strong
+    return FeatureTable.from_arrays(
+        {"wide": wide, "noise": rng.normal(size=(60, 3))},
+        label=labels,
+        image=[f"{label}/{i}.jpg" for i, label in enumerate(labels)],
+        sha256=[f"{i:064x}" for i in range(60)],
+    )
+
+
+def describe(table: FeatureTable) -> FeatureTable:
+    """The table, with a description of how its vectors were made, as if a network had made them."""
     for name in table.features:
         table.metadata["features"][name] = {
             "spec": name,

@@ -12,6 +12,7 @@ from types import ModuleType
 import builders
 import numpy as np
 import pytest
+from builders import separable_table
 from chromium import Chromium
 from PIL import Image
 
@@ -90,17 +91,7 @@ def own_cache(tmp_path_factory, monkeypatch):
 @pytest.fixture
 def separable() -> FeatureTable:
     """60 rows, three labels that any head tells apart, features ``wide`` (40) and ``noise`` (3)."""
-    rng = np.random.default_rng(0)
-    labels = np.repeat(["ant", "bee", "cat"], 20)
-    # Each label has its own third of the numbers, so that neither length nor scale matters.
-    strong = np.equal(np.arange(40) % 3, (np.arange(60) // 20)[:, None])
-    wide = np.abs(rng.normal(size=(60, 40))) * 0.3 + 3.0 * strong
-    return FeatureTable.from_arrays(
-        {"wide": wide, "noise": rng.normal(size=(60, 3))},
-        label=labels,
-        image=[f"{label}/{i}.jpg" for i, label in enumerate(labels)],
-        sha256=[f"{i:064x}" for i in range(60)],
-    )
+    return separable_table()
 
 
 @pytest.fixture(scope="session")

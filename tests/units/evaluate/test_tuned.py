@@ -19,7 +19,7 @@ def twins() -> FeatureTable:
 
 def test_the_search_sees_the_training_side_only(twins):
     X, y, groups = twins.select("x"), twins.label.astype(str), twins.groups
-    folds = make_folds(y, groups, n_folds=4, seed=2)
+    folds = make_folds(y, groups, n_folds=2, seed=2)
     found = cross_validate(twins, ["x"], [TunedHead("softmax")], folds, seed=2, jobs=1)
     for number, fold in enumerate(folds):
         rows = fold.training
