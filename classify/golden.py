@@ -23,7 +23,7 @@ from featurize.golden import golden_batch
 from featurize.store import Store
 from featurize.terminal import log
 
-# Relative: ‖here − training‖ / ‖training‖. Room for sums in another order, which cost 1e-6, and far from any fault:
+# Relative: ‖here − training‖ / ‖training‖. Room for another processor, which costs 1e-5, and far from any fault:
 # of MobileNet 0.25 128 a bicubic filter moves the vector by 0.08, nearest pixels by 0.27, pixels of 0 to 1 by 0.25.
 TOLERANCE = 1e-3
 # In bfloat16 each number has three digits, and processors round in their own ways.

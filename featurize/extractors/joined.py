@@ -1,6 +1,6 @@
 """Several frozen graphs as one, in which the same work is done once.
 
-Each graph was optimised for its own output, so that its vector is the same to the last bit whatever else is
+Each graph was optimised for its own output, so that its vector comes from the same operations whatever else is
 computed. Two nodes that apply the same operation to the same inputs give the same numbers: they become one, and
 graphs of one network share all but their ends.
 """
