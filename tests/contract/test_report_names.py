@@ -9,8 +9,9 @@ from featurize import FeatureTable
 FITS = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
 
 
-@pytest.mark.parametrize("width", [320, 390, 1200])
-def test_hostile_and_endless_names_do_nothing_and_fit(chromium, tmp_path, width):
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """A report in which every name is hostile or endless."""
     evil = "\"><img src=x onerror='window.pwned=1'><script>window.pwned=1</script>"
     names = [evil, "\u202egnp.exe", "x" * 300, "javascript:alert(1)", "</title></style></script>"]
     rng = np.random.default_rng(0)
@@ -23,21 +24,33 @@ def test_hostile_and_endless_names_do_nothing_and_fit(chromium, tmp_path, width)
     table.metadata["source"] = {"path": evil, "kind": "folder"}
     found = compare(table, heads=["softmax", "knn"], cv=3, jobs=1)
     found.command = f"evaluate compare {evil}"
-    write_report(found, tmp_path / "report.html")
-    chromium.open(tmp_path / "report.html", width)
+    path = tmp_path_factory.mktemp("reports") / "report.html"
+    write_report(found, path)
+    return path
+
+
+@pytest.mark.parametrize("width", [320, 390, 1200])
+def test_hostile_and_endless_names_do_nothing_and_fit(chromium, hostile, width):
+    chromium.open(hostile, width)
     assert chromium.run("[typeof window.pwned, document.title.includes('<script>')]") == ["undefined", True]
     assert chromium.complaints() == [] and chromium.run(FITS)
     assert chromium.run("document.querySelectorAll('script, iframe, object').length") == 1
 
 
-@pytest.mark.parametrize("width", [390, 1200])
-def test_two_hundred_labels_fit(chromium, tmp_path, width):
+@pytest.fixture(scope="module")
+def many_labels(tmp_path_factory):
+    """A report of two hundred labels."""
     rng = np.random.default_rng(0)
     label = [f"species {i % 200:03}" for i in range(600)]
     table = FeatureTable.from_arrays({"x": rng.normal(size=(600, 3))}, label=label)
-    found = compare(table, heads=["sklearn.naive_bayes.GaussianNB"], cv=2, jobs=1)
-    write_report(found, tmp_path / "report.html")
-    chromium.open(tmp_path / "report.html", width)
+    path = tmp_path_factory.mktemp("reports") / "report.html"
+    write_report(compare(table, heads=["sklearn.naive_bayes.GaussianNB"], cv=2, jobs=1), path)
+    return path
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_two_hundred_labels_fit(chromium, many_labels, width):
+    chromium.open(many_labels, width)
     assert chromium.complaints() == [] and chromium.run(FITS)
     assert chromium.run("document.querySelectorAll('#labels tbody tr').length") == 200
     assert chromium.run("document.querySelectorAll('#confusion tbody tr').length") == 40

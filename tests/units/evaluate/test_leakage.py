@@ -66,35 +66,3 @@ def test_more_near_duplicates_than_can_be_listed_do_not_end_a_comparison():
     with pytest.raises(UsageError, match="more than 1,000,000 pairs") as caught:
         compare(frames, heads=["dummy"], group_duplicates=True, jobs=1)
     assert caught.value.hint.startswith("leave --group-duplicates out; say which photos show one scene")
-<<<<<<< HEAD
-=======
-
-
-@pytest.mark.tensorflow
-def test_altered_copies_of_real_photos_are_found(assets, inception_weights, networks_store, tmp_path):
-    """Compressed and cropped copies of 20 photos are found among 40."""
-    from evaluate.duplicates import find_duplicates
-    from featurize import InceptionV3, extract
-
-    photos = sorted((assets / "data" / "flowers" / "daisy").glob("*.jpg"))[:20]
-    photos += sorted((assets / "data" / "flowers" / "tulips").glob("*.jpg"))[:20]
-    for place, photo in enumerate(photos):
-        folder = tmp_path / photo.parent.name
-        folder.mkdir(exist_ok=True)
-        (folder / photo.name).write_bytes(photo.read_bytes())
-        if place % 2 == 0:
-            image = Image.open(photo).convert("RGB")
-            w, h = image.size
-            image.crop((w // 40, h // 40, w - w // 40, h - h // 40)).save(
-                folder / f"{photo.stem}-copy.jpg", quality=80
-            )
-    table = extract(tmp_path, InceptionV3(inception_weights, "mixed8"), store=networks_store)
-    found = find_duplicates(table)
-    near = {frozenset((pair["image"], pair["other"])) for pair in found.pairs}
-    copies = {
-        frozenset((f"{p.parent.name}/{p.name}", f"{p.parent.name}/{p.stem}-copy.jpg")) for p in photos[::2]
-    }
-    assert len(near & copies) >= 18
-    # Two tulips of one series resemble each other, and one of them is copied.
-    assert all("tulips/12916" in name for pair in near - copies for name in pair)
->>>>>>> cce39ca (One table of tolerances for tests; vectors are compared by their length, and bits only within one batch size)
