@@ -65,7 +65,8 @@ class _NotHere(ModuleType):
     """Stands where an engine of networks would, in tests that do not say that they run one."""
 
     def __getattr__(self, name):
-        if name.startswith("__") and name != "__path__":  # the path is asked for by whoever imports a part of it
+        # Whoever imports a part of it asks for its path.
+        if name.startswith("__") and name != "__path__":
             raise AttributeError(name)
         pytest.fail(f"{self.__name__}.{name} is used: mark this test with pytest.mark.tensorflow")
 
