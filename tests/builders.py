@@ -15,8 +15,7 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -162,8 +161,6 @@ def network_table(n_rows: int, labels: str = "abcde", **columns) -> FeatureTable
     return FeatureTable.from_arrays({"net": network, "glcm": texture}, label=label, sha256=sha256, **columns)
 
 
-def described(table: FeatureTable) -> FeatureTable:
-    """The table, with a description of how its vectors were made, as `featurize extract` writes one."""
 def separable_table() -> FeatureTable:
     """60 rows, three labels that any head tells apart, features ``wide`` (40) and ``noise`` (3)."""
     rng = np.random.default_rng(0)
@@ -179,8 +176,8 @@ def separable_table() -> FeatureTable:
     )
 
 
-def describe(table: FeatureTable) -> FeatureTable:
-    """The table, with a description of how its vectors were made, as if a network had made them."""
+def described(table: FeatureTable) -> FeatureTable:
+    """The table, with a description of how its vectors were made, as `featurize extract` writes one."""
     for name in table.features:
         table.metadata["features"][name] = {
             "spec": name,

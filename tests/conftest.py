@@ -12,7 +12,6 @@ from types import ModuleType
 import builders
 import numpy as np
 import pytest
-from builders import separable_table
 from chromium import Chromium
 from PIL import Image
 
@@ -92,7 +91,7 @@ def own_cache(tmp_path_factory, monkeypatch):
 @pytest.fixture
 def separable() -> FeatureTable:
     """60 rows, three labels that any head tells apart, features ``wide`` (40) and ``noise`` (3)."""
-    return separable_table()
+    return builders.separable_table()
 
 
 @pytest.fixture(scope="session")

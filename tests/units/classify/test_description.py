@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from builders import describe, separable_table
+from builders import described, separable_table
 
 from classify.card import model_card
 from classify.persist import load_model, save_model
@@ -31,7 +31,7 @@ def edited(path, **changes):
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory):
     path = tmp_path_factory.mktemp("models") / "m"
-    save_model(train(describe(separable_table()), "softmax", "wide+noise", tune="log-loss"), path)
+    save_model(train(described(separable_table()), "softmax", "wide+noise", tune="log-loss"), path)
     return path
 
 
