@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from builders import run
+from tolerances import PROBABILITIES
 
 from classify import load_model, predict_images
 
@@ -57,7 +58,7 @@ def test_the_model_gives_the_graphs_own_probabilities(model, files, photos, fold
     assert found.labels == sorted(names)
     order = [names.index(label) for label in found.labels]
     expected = np.stack([label_image(files[0], photo)[order] for photo in photos])
-    np.testing.assert_allclose(found.probabilities, expected, atol=2e-6)
+    np.testing.assert_allclose(found.probabilities, expected, rtol=0, atol=PROBABILITIES)
 
 
 def test_what_does_not_fit_is_refused(files, assets, tmp_path):
@@ -97,7 +98,7 @@ def test_a_graph_that_was_moved_and_renamed_still_serves_its_model(files, photos
     words = ["classify", "predict", tmp_path / "m.model", *photos[:2], "--store", tmp_path / "two"]
     outcome = run(*words, "--weights", moved, "--format", "csv", "--top", "0")
     found = [line.split(",")[4:] for line in outcome.out.splitlines()[1:]]
-    np.testing.assert_allclose(np.array(found, float), before, atol=1e-6)
+    np.testing.assert_allclose(np.array(found, float), before, rtol=0, atol=PROBABILITIES)
 
 
 def changed(files, folder, change):
