@@ -1,8 +1,6 @@
 """Tables as files keep every value, name and null, other programs read them, and damage is noticed."""
 
 import json
-import subprocess
-import sys
 import zipfile
 
 import duckdb
@@ -215,7 +213,7 @@ def test_an_npz_that_holds_objects_is_never_unpickled(tmp_path, table):
 def test_vectors_that_another_program_made_ragged_are_refused(tmp_path, table):
     table.metadata["features"] = {"file": {}}
     table.write(tmp_path / "t.parquet")
-    content = pq.FeatureTable.read(tmp_path / "t.parquet")
+    content = pq.read_table(tmp_path / "t.parquet")
     ragged = content["file"].cast(pa.list_(pa.float32()))
     place = content.schema.get_field_index("file")
     pq.write_table(content.set_column(place, "file", ragged), tmp_path / "t.parquet")
@@ -314,24 +312,6 @@ def test_equal_tables_are_equal_files(tmp_path, table):
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     with zipfile.ZipFile(tmp_path / "a.npz") as one, zipfile.ZipFile(tmp_path / "b.npz") as two:
         assert [item.CRC for item in one.infolist()] == [item.CRC for item in two.infolist()]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@BOTH
-def test_reading_does_not_hold_the_table_twice(tmp_path, ending):
-    for name, n_rows in {"small": 10, "large": 120_000}.items():
-        vectors = np.random.default_rng(0).random((n_rows, 512), dtype=np.float32)
-        FeatureTable.from_arrays({"x": vectors}).write(tmp_path / f"{name}{ending}")
-    # The small one first, so that what the readers themselves need is in the first figure.
-    code = (
-        "import sys, re\n"
-        "from featurize import FeatureTable\n"
-        "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) * 1024\n"
-        "FeatureTable.read(sys.argv[1]); before = peak(); FeatureTable.read(sys.argv[2]); print(peak() - before)"
-    )
-    files = [str(tmp_path / f"{name}{ending}") for name in ("small", "large")]
-    result = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True, check=True)
-    assert int(result.stdout) < 1.5 * vectors.nbytes
 
 
 # -- a table in memory ----------------------------------------------------------------------------
