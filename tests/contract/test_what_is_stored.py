@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -158,6 +159,26 @@ def test_a_section_says_how_to_make_its_extractor_and_a_shard_is_plain_parquet_n
     )  # and the image that tells later whether this machine still makes the same numbers
     for sha256, vector in zip(table.sha256, table.select("glcm"), strict=True):
         assert stored[sha256, 0] == vector.tolist()
+
+
+def test_unchanged_photos_are_recognised_without_opening_them_or_importing_what_computes(photos, tmp_path):
+    """In a fresh interpreter."""
+    program = (
+        "import sys\n"
+        "opened = []\n"
+        "sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == 'open' else None)\n"
+        "from featurize.cli import main\n"
+        "assert main(sys.argv[1:]) == 0\n"
+        "print([name for name in opened if name.endswith('.png')])\n"
+        "print(sorted({'tensorflow', 'keras', 'sklearn', 'skimage', 'scipy'} & set(sys.modules)))\n"
+    )
+    time.sleep(YOUNG)
+    extract(photos, "glcm", store=tmp_path / "store")
+    words = ["extract", str(photos), "--features", "glcm", "--quiet", "--store", str(tmp_path / "store")]
+    command = [sys.executable, "-c", program, *words, "-o", str(tmp_path / "t.parquet")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["[]", "[]"]
 
 
 def test_many_small_shards_are_merged(photos, tmp_path):

@@ -1,11 +1,11 @@
 """A photo is decoded once; large JPEGs are shrunk meanwhile, an effect that is bounded and named."""
 
 import hashlib
-import io
 import threading
 
 import numpy as np
 import pytest
+from builders import encoded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -13,12 +13,6 @@ from PIL import Image
 from featurize.extractors import make_extractor
 from featurize.extractors.distort import DistortedPhoto, Distortion
 from featurize.pixels import Photo, decode_policy, golden_image, resize
-
-
-def encoded(image: Image.Image, kind: str, **options) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
 
 
 def picture(width: int = 37, height: int = 23) -> Image.Image:
