@@ -10,7 +10,9 @@ import pytest
 PACKAGES = ("classify", "evaluate", "featurize")
 # Also in programs that a test hands to another process as text.
 INNER = re.compile(rf"\b(?:from|import)\s+(?:{'|'.join(PACKAGES)})\.(?!cli\b)\w+")
-FILES = sorted(path for path in Path(__file__).parent.rglob("*.py") if path != Path(__file__))
+# These two hold imports of inner modules as samples of what they find.
+FINDERS = ("test_contract_is_outside.py", "test_floors.py")
+FILES = sorted(path for path in Path(__file__).parent.rglob("*.py") if path.name not in FINDERS)
 
 
 def names_from_packages(source: str) -> list[tuple[str, str]]:

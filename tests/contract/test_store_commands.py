@@ -10,19 +10,21 @@ import pytest
 from builders import Outcome, run, write_photos
 from PIL import Image
 
-from featurize import GLCM, extract
+from featurize import GLCM, Store, extract, make_extractor
 
-YOUNG = 2.1  # seconds until a file that was just written counts as unchanged
 OLD = time.time() - 100 * 86_400
 FEW, MANY = GLCM(levels=16), GLCM(levels=32)
 
 
+def remembering(store: Path) -> Store:
+    """The store, which also remembers photos that were written a moment ago."""
+    return Store(store, young_seconds=-1.0)
+
+
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory) -> Path:
-    """Eight photos, old enough that the index remembers them."""
-    folder = write_photos(tmp_path_factory.mktemp("photos"), [f"{i}.png" for i in range(8)], 20, 20)
-    time.sleep(YOUNG)
-    return folder
+    """Eight photos, all different."""
+    return write_photos(tmp_path_factory.mktemp("photos"), [f"{i}.png" for i in range(8)], 20, 20)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,7 @@ def filled(photos, tmp_path_factory) -> Path:
     """Their texture with two settings."""
     store = tmp_path_factory.mktemp("filled") / "store"
     for texture in (FEW, MANY):
-        extract(photos, texture, store=store)
+        extract(photos, texture, store=remembering(store))
     return store
 
 
@@ -89,20 +91,8 @@ def test_verify_finds_damage_sets_it_aside_and_fails_once_and_extract_computes_i
 
 def test_sampling_makes_every_family_anew_from_its_description_and_finds_no_drift(photos, tmp_path):
     specs = ["glcm:haralick", "color", "lbp", "shape", "nuisance"]
-    store, steps = tmp_path / "store", ["--preprocess", "crop:18", "median:3"]
-    done = run(
-        "featurize",
-        "extract",
-        photos,
-        "-o",
-        tmp_path / "t.npz",
-        "--features",
-        *specs,
-        "--store",
-        store,
-        *steps,
-    )
-    assert done.status == 0
+    store, steps = tmp_path / "store", ["crop:18", "median:3"]
+    extract(photos, [make_extractor(spec, preprocess=steps) for spec in specs], store=remembering(store))
     done = command(store, "verify", "--sample", "100%")
     rows = [row.split() for row in done.out.splitlines() if row.split()[0] in specs]
     assert done.status == 0 and [row[0] for row in rows[5:]] == sorted(specs)
@@ -123,7 +113,7 @@ class Wrong(GLCM):
 
 def test_sampling_names_the_drift_of_vectors_that_were_stored_wrongly(photos, tmp_path):
     """Whole by its digest, and yet other numbers than the extractor makes now."""
-    extract(photos, Wrong(), store=tmp_path / "store")
+    extract(photos, Wrong(), store=remembering(tmp_path / "store"))
     assert command(tmp_path / "store", "verify").status == 0
     done = command(tmp_path / "store", "verify", "--sample", "100%")
     assert done.status == 1 and "differ from those stored by up to 33.33%" in done.error
@@ -131,8 +121,7 @@ def test_sampling_names_the_drift_of_vectors_that_were_stored_wrongly(photos, tm
 
 def test_photos_that_are_gone_or_changed_are_left_out_of_the_sample(tmp_path):
     photos = write_photos(tmp_path / "photos", [f"{i}.png" for i in range(4)], 20, 20)
-    time.sleep(YOUNG)
-    extract(photos, MANY, store=tmp_path / "store")
+    extract(photos, MANY, store=remembering(tmp_path / "store"))
     (photos / "0.png").unlink()
     Image.new("RGB", (5, 5)).save(photos / "1.png")
     last = command(tmp_path / "store", "verify", "--sample", "100%").out.splitlines()[-1]

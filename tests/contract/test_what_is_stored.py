@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from builders import run, write_photos
 
 from featurize import GLCM, BottleheadError, Store, extract
 
-YOUNG = 2.1  # seconds until a file that was just written counts as unchanged
 NAMES = [f"{'ab'[i % 2]}/{i}.png" for i in range(6)]
 calls: Counter = Counter()
 opened: set[str] = set()
@@ -48,7 +46,9 @@ def counted(photos, store, **options):
     """The table, how many photos were computed, and how many files were opened."""
     calls.clear()
     opened.clear()
-    table = extract(photos, Counting(), store=store, **options)
+    # Also photos that were written a moment ago.
+    remembering = store if isinstance(store, Store) else Store(store, young_seconds=-1.0)
+    table = extract(photos, Counting(), store=remembering, **options)
     return table, calls["computed"], len(opened)
 
 
@@ -81,7 +81,6 @@ def test_duplicates_are_computed_once_and_another_extractor_shares_nothing(photo
 
 def test_an_unchanged_file_is_not_read_a_touched_one_is_and_a_changed_one_is_computed(photos, tmp_path):
     store = tmp_path / "store"
-    time.sleep(YOUNG)
     assert counted(photos, store)[1:] == (6, 6)
     assert counted(photos, store)[1:] == (0, 0)
     os.utime(photos / "a" / "0.png")
@@ -92,7 +91,7 @@ def test_an_unchanged_file_is_not_read_a_touched_one_is_and_a_changed_one_is_com
     path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     os.utime(path, ns=(old.st_atime_ns, old.st_mtime_ns))
     table, n_computed, n_read = counted(photos, store)
-    assert (n_computed, n_read) == (1, 2)  # and the touched one, which is still young
+    assert (n_computed, n_read) == (1, 1)
     assert hashlib.sha256(path.read_bytes()).hexdigest() in table.sha256
     assert counted(photos, store, rehash=True)[1:] == (0, 6)
     words = ["--features", "glcm", "--store", store, "-o", tmp_path / "t.npz"]
@@ -104,7 +103,6 @@ def test_an_unchanged_file_is_not_read_a_touched_one_is_and_a_changed_one_is_com
 @pytest.mark.parametrize("damage", ["no database", "half", "flip"])
 def test_a_damaged_index_costs_reading_and_nothing_else(photos, tmp_path, damage):
     store, index = tmp_path / "store", tmp_path / "store" / "files.sqlite"
-    time.sleep(YOUNG)
     table, _, _ = counted(photos, store)
     data = bytearray(index.read_bytes())
     if damage == "flip":
@@ -172,8 +170,7 @@ def test_unchanged_photos_are_recognised_without_opening_them_or_importing_what_
         "print([name for name in opened if name.endswith('.png')])\n"
         "print(sorted({'tensorflow', 'keras', 'sklearn', 'skimage', 'scipy'} & set(sys.modules)))\n"
     )
-    time.sleep(YOUNG)
-    extract(photos, "glcm", store=tmp_path / "store")
+    extract(photos, "glcm", store=Store(tmp_path / "store", young_seconds=-1.0))
     words = ["extract", str(photos), "--features", "glcm", "--quiet", "--store", str(tmp_path / "store")]
     command = [sys.executable, "-c", program, *words, "-o", str(tmp_path / "t.parquet")]
     done = subprocess.run(command, capture_output=True, text=True)
