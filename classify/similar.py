@@ -19,7 +19,14 @@ class TooManyPairs(UsageError):
 
 
 def similar_pairs(
-    X: np.ndarray, threshold: float, *, exact_up_to: int = EXACT_UP_TO, seed: int = 0
+    X: np.ndarray,
+    threshold: float,
+    *,
+    exact_up_to: int = EXACT_UP_TO,
+    seed: int = 0,
+    max_pairs: int = MAX_PAIRS,
+    rows_per_anchor: int = ROWS_PER_ANCHOR,
+    block: int = BLOCK,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Every pair of rows whose cosine similarity reaches `threshold`.
 
@@ -39,6 +46,12 @@ def similar_pairs(
     exact_up_to : int
     seed : int
         Draws the rows to file under; without meaning up to `exact_up_to`.
+    max_pairs : int
+        More are not listed.
+    rows_per_anchor : int
+        One row of so many is drawn to file under.
+    block : int
+        So many rows are compared with so many at once; it costs ``4 * block ** 2`` bytes.
 
     Returns
     -------
@@ -51,7 +64,7 @@ def similar_pairs(
     UsageError
         If the threshold is out of range.
     TooManyPairs
-        If more than a million pairs reach it.
+        If more than `max_pairs` pairs reach it.
 
     Examples
     --------
@@ -62,17 +75,23 @@ def similar_pairs(
     check_threshold(threshold)
     Z = directions(X)
     if len(Z) <= exact_up_to:
-        return _collected(_all_blocks(Z, threshold), threshold)
-    return _collected(_filed(Z, threshold, seed), threshold)
+        found = _all_blocks(Z, threshold, block)
+    else:
+        found = _filed(Z, threshold, seed, rows_per_anchor, block)
+    return _collected(found, threshold, max_pairs)
 
 
-def highest_similarity(X: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def highest_similarity(
+    X: np.ndarray, others: np.ndarray, *, block: int = BLOCK
+) -> tuple[np.ndarray, np.ndarray]:
     """For each row of `X` the most similar row of `others`, by comparing all.
 
     Parameters
     ----------
     X, others : array of shape (n_rows, width) and (n_others, width), float32
         `others` has one row or more.
+    block : int
+        So many rows are compared with so many at once.
 
     Returns
     -------
@@ -83,10 +102,10 @@ def highest_similarity(X: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, n
     """
     Z, theirs = directions(X), directions(others)
     best, row = np.full(len(Z), -np.inf, dtype=np.float32), np.zeros(len(Z), dtype=np.int64)
-    for start in range(0, len(Z), BLOCK):
-        mine = slice(start, start + BLOCK)
-        for other in range(0, len(theirs), BLOCK):
-            found = Z[mine] @ theirs[other : other + BLOCK].T
+    for start in range(0, len(Z), block):
+        mine = slice(start, start + block)
+        for other in range(0, len(theirs), block):
+            found = Z[mine] @ theirs[other : other + block].T
             place = found.argmax(axis=1)
             value = found[np.arange(len(found)), place]
             better = value > best[mine]
@@ -125,12 +144,12 @@ def check_threshold(threshold: float) -> None:
         )
 
 
-def _all_blocks(Z: np.ndarray, threshold: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    n_blocks = -(-len(Z) // BLOCK)
+def _all_blocks(Z: np.ndarray, threshold: float, block: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    n_blocks = -(-len(Z) // block)
     with progress(n_blocks * (n_blocks + 1) // 2, "comparing photos", unit="block") as bar:
-        for start in range(0, len(Z), BLOCK):
-            for other in range(start, len(Z), BLOCK):
-                found = Z[start : start + BLOCK] @ Z[other : other + BLOCK].T
+        for start in range(0, len(Z), block):
+            for other in range(start, len(Z), block):
+                found = Z[start : start + block] @ Z[other : other + block].T
                 if start == other:
                     found = np.triu(found, 1)
                 one, two = np.nonzero(found >= threshold)
@@ -138,36 +157,38 @@ def _all_blocks(Z: np.ndarray, threshold: float) -> Iterator[tuple[np.ndarray, n
                 bar.update()
 
 
-def _filed(Z: np.ndarray, threshold: float, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _filed(
+    Z: np.ndarray, threshold: float, seed: int, rows_per_anchor: int, block: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The pairs within each file; a pair filed together twice comes twice."""
-    n_anchors = max(ANCHORS_PER_ROW, len(Z) // ROWS_PER_ANCHOR)
+    n_anchors = max(ANCHORS_PER_ROW, len(Z) // rows_per_anchor)
     anchors = Z[np.random.default_rng(seed).choice(len(Z), n_anchors, replace=False)]
     files = np.concatenate(
         [
-            np.argpartition(-(Z[start : start + BLOCK] @ anchors.T), ANCHORS_PER_ROW - 1, axis=1)[
+            np.argpartition(-(Z[start : start + block] @ anchors.T), ANCHORS_PER_ROW - 1, axis=1)[
                 :, :ANCHORS_PER_ROW
             ]
-            for start in range(0, len(Z), BLOCK)
+            for start in range(0, len(Z), block)
         ]
     )
     order = np.argsort(files, axis=None, kind="stable")
     rows, ends = order // ANCHORS_PER_ROW, np.searchsorted(files.ravel()[order], np.arange(1, n_anchors))
     for mine in np.split(rows, ends):
-        for pairs, similarity in _all_blocks(Z[mine], threshold):
+        for pairs, similarity in _all_blocks(Z[mine], threshold, block):
             yield mine[pairs], similarity
 
 
 def _collected(
-    found: Iterator[tuple[np.ndarray, np.ndarray]], threshold: float
+    found: Iterator[tuple[np.ndarray, np.ndarray]], threshold: float, max_pairs: int
 ) -> tuple[np.ndarray, np.ndarray]:
     pairs, similarity, count = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.float32)], 0
     for some, how in found:
         pairs.append(some)
         similarity.append(how)
         count += len(some)
-        if count > MAX_PAIRS:
+        if count > max_pairs:
             raise TooManyPairs(
-                f"more than {MAX_PAIRS:,} pairs of photos reach a similarity of {threshold:g}",
+                f"more than {max_pairs:,} pairs of photos reach a similarity of {threshold:g}",
                 "raise the threshold, or compare other features",
             )
     every, kept = np.unique(np.concatenate(pairs), axis=0, return_index=True)

@@ -351,7 +351,12 @@ ROWS_TO_SCALE = 5000
 
 
 def nearest_rows(
-    X: np.ndarray, training: np.ndarray, widths: Sequence[int], top: int = TOP
+    X: np.ndarray,
+    training: np.ndarray,
+    widths: Sequence[int],
+    top: int = TOP,
+    *,
+    rows_at_once: int = ROWS_AT_ONCE,
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each row of `X` the `top` rows of `training` that point most nearly the same way.
 
@@ -364,6 +369,8 @@ def nearest_rows(
     widths : sequence of int
         The widths of the blocks, from left to right.
     top : int
+    rows_at_once : int
+        So many training rows are compared at once.
 
     Returns
     -------
@@ -384,8 +391,8 @@ def nearest_rows(
     mine, top = directions(scaler.transform(X)), min(top, len(training))
     rows = np.zeros((len(X), 0), dtype=np.int64)
     similarity = np.zeros((len(X), 0), dtype=np.float32)
-    for start in range(0, len(training), ROWS_AT_ONCE):
-        some = mine @ directions(scaler.transform(training[start : start + ROWS_AT_ONCE])).T
+    for start in range(0, len(training), rows_at_once):
+        some = mine @ directions(scaler.transform(training[start : start + rows_at_once])).T
         numbers = np.broadcast_to(np.arange(start, start + some.shape[1]), some.shape)
         rows, similarity = np.hstack([rows, numbers]), np.hstack([similarity, some])
         order = np.argsort(-similarity, axis=1, kind="stable")[:, :top]

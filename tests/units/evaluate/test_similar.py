@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
-from classify import similar
 from classify.similar import highest_similarity, similar_pairs, typical_similarity
 from featurize.errors import UsageError
 
@@ -16,10 +15,9 @@ def clustered(n_clusters, width, seed=0):
     return (np.repeat(centres, 2, axis=0) + rng.normal(size=(2 * n_clusters, width)) * 0.1).astype(np.float32)
 
 
-def test_all_pairs_agree_with_scikit_learn_across_blocks(monkeypatch):
-    monkeypatch.setattr(similar, "BLOCK", 7)
+def test_all_pairs_agree_with_scikit_learn_across_blocks():
     X = clustered(15, 20)
-    pairs, similarity = similar_pairs(X, 0.9)
+    pairs, similarity = similar_pairs(X, 0.9, block=7)
     cosine = cosine_similarity(X)
     one, other = np.nonzero(np.triu(cosine, 1) >= 0.9)
     assert len(pairs) >= 15 and pairs.tolist() == np.stack([one, other], axis=1).tolist()
@@ -31,19 +29,18 @@ def test_length_of_the_vectors_does_not_matter_and_zeros_match_nothing():
     assert similar_pairs(X, 0.999)[0].tolist() == [[0, 1]]
 
 
-def test_the_approximation_with_many_files_keeps_its_promise(monkeypatch):
-    monkeypatch.setattr(similar, "ROWS_PER_ANCHOR", 100)
+def test_the_approximation_with_many_files_keeps_its_promise():
     X = clustered(1500, 32)
     exact = set(map(tuple, similar_pairs(X, 0.97)[0].tolist()))
-    found = set(map(tuple, similar_pairs(X, 0.97, exact_up_to=10)[0].tolist()))
+    pairs, _ = similar_pairs(X, 0.97, exact_up_to=10, rows_per_anchor=100)
+    found = set(map(tuple, pairs.tolist()))
     assert found <= exact and len(found) >= 0.99 * len(exact)
 
 
-def test_the_nearest_row_of_another_set_agrees_with_scikit_learn(monkeypatch):
-    monkeypatch.setattr(similar, "BLOCK", 8)
+def test_the_nearest_row_of_another_set_agrees_with_scikit_learn():
     rng = np.random.default_rng(0)
     X, others = rng.normal(size=(30, 9)).astype(np.float32), rng.normal(size=(21, 9)).astype(np.float32)
-    similarity, row = highest_similarity(X, others)
+    similarity, row = highest_similarity(X, others, block=8)
     cosine = cosine_similarity(X, others)
     assert row.tolist() == cosine.argmax(axis=1).tolist()
     np.testing.assert_allclose(similarity, cosine.max(axis=1), atol=1e-6)
@@ -55,10 +52,9 @@ def test_a_threshold_that_means_nothing_is_refused(threshold):
         similar_pairs(np.eye(3, dtype=np.float32), threshold)
 
 
-def test_more_pairs_than_anyone_can_read_are_refused(monkeypatch):
-    monkeypatch.setattr(similar, "MAX_PAIRS", 5)
+def test_more_pairs_than_anyone_can_read_are_refused():
     with pytest.raises(UsageError, match=r"more than 5 pairs of photos reach a similarity of 0\.9"):
-        similar_pairs(np.ones((10, 2), dtype=np.float32), 0.9)
+        similar_pairs(np.ones((10, 2), dtype=np.float32), 0.9, max_pairs=5)
 
 
 def test_the_typical_similarity_is_the_median_over_pairs_of_different_rows():
