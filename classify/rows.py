@@ -1,12 +1,13 @@
 """Which rows of a table are used, and what to know about them beforehand."""
 
-import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from featurize.errors import TableError, UsageError
+from featurize.files import read_csv
 from featurize.table import FeatureTable
 from featurize.terminal import log, printable
 
@@ -17,6 +18,50 @@ SPLITS = {
     "split": ("training", "validation"),
     "test": ("testing",),
 }
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Labelled vectors, with what keeps rows together: what heads are fitted on and tried on.
+
+    Attributes
+    ----------
+    X : array of shape (n_rows, n_features)
+    y : array of str, shape (n_rows,)
+    groups, variant : arrays of int, shape (n_rows,), or None
+        ``table.groups`` (rows with equal integers belong together) and ``table.variant`` (0 for a photo, others for its
+        distorted copies). None where every row stands alone.
+    widths : sequence of int or None
+        The widths of the blocks of features in `X`, from left to right; None for one block.
+
+    Examples
+    --------
+    >>> sample = Sample(np.eye(3), np.array(["fern", "moss", "fern"]), groups=np.array([0, 1, 0]))
+    >>> some = sample.rows([2, 1])
+    >>> len(some), some.y.tolist(), some.groups.tolist(), some.variant
+    (2, ['fern', 'moss'], [0, 1], None)
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    groups: np.ndarray | None = None
+    variant: np.ndarray | None = None
+    widths: Sequence[int] | None = None
+
+    @classmethod
+    def of(cls, table: FeatureTable, features: str) -> "Sample":
+        """All rows of a table whose rows all have labels; vectors with gaps are refused (`select_vectors`)."""
+        X = select_vectors(table, features)
+        return cls(X, table.label.astype(str), table.groups, table.variant, table.widths(features))
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def rows(self, index: np.ndarray | Sequence[int]) -> "Sample":
+        """These rows alone, in this order; `index` are row numbers, or a mask."""
+        groups = None if self.groups is None else self.groups[index]
+        variant = None if self.variant is None else self.variant[index]
+        return Sample(self.X[index], self.y[index], groups, variant, self.widths)
 
 
 def usable_rows(table: FeatureTable, purpose: str) -> FeatureTable:
@@ -217,33 +262,17 @@ def read_relabel(path: str | Path) -> dict[str, str]:
     UsageError
         If the file cannot be read, its columns are others, or a label has two lines.
     """
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            lines = list(csv.reader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(
-            f"the relabelling {path} cannot be read: {error}", "give a CSV file in UTF-8"
-        ) from error
-    header = [name.strip() for name in lines[0]] if lines else []
-    if header != ["label", "new_label"]:
-        raise UsageError(
-            f"the relabelling {path} has the columns {', '.join(header) or 'none'}",
-            "its first line must be label,new_label",
-        )
     mapping: dict[str, str] = {}
-    for number, line in enumerate(lines[1:], start=2):
-        if not line:
-            continue
-        if len(line) != 2 or not line[0]:
+    for number, line in read_csv(path, ("label", "new_label"), "relabelling"):
+        label, new = line["label"], line["new_label"]  # outer spaces count: a folder may be called "daisy "
+        if not label:
             raise UsageError(
-                f"line {number} of {path} is {','.join(line)!r}",
-                "each line holds a label, a comma, and its new label or nothing",
+                f"line {number} of {path} names no label",
+                "each line holds a label and its new one, or nothing",
             )
-        label, new = line  # outer spaces count: a folder may be called "daisy "
-        new = new if new.strip() else ""
         if label in mapping:
             raise UsageError(f"{path} names {label} twice, again in line {number}", "keep one line per label")
-        mapping[label] = new
+        mapping[label] = new if new.strip() else ""
     if not any(mapping.values()):
         raise UsageError(f"the relabelling {path} keeps no class", "give a new_label for two labels or more")
     return mapping

@@ -14,60 +14,50 @@ environment.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from evaluate.checks.duplicates import Duplicates, find_duplicates, group_duplicates
-    from evaluate.checks.shortcuts import check_shortcuts
-    from evaluate.report.html import write_report
-    from evaluate.scores.crossval import Predictions, cross_validate
-    from evaluate.splits.checked_folds import check_folds
-    from evaluate.splits.split import split_table
-    from evaluate.studies.compare import Comparison, compare
-    from evaluate.studies.curve import LearningCurve, learning_curve
-    from evaluate.studies.testing import TestResult, test
-
-__all__ = [
-    "Comparison",
-    "Duplicates",
-    "LearningCurve",
-    "Predictions",
-    "TestResult",
-    "check_folds",
-    "check_shortcuts",
-    "compare",
-    "cross_validate",
-    "find_duplicates",
-    "group_duplicates",
-    "learning_curve",
-    "split_table",
-    "test",
-    "write_report",
-]
+if TYPE_CHECKING:  # the names of _HOMES again, for editors and mypy
+    from evaluate.checks.duplicates import Duplicates as Duplicates
+    from evaluate.checks.duplicates import find_duplicates as find_duplicates
+    from evaluate.checks.duplicates import group_duplicates as group_duplicates
+    from evaluate.checks.shortcuts import check_shortcuts as check_shortcuts
+    from evaluate.report.html import write_report as write_report
+    from evaluate.scores.crossval import Predictions as Predictions
+    from evaluate.scores.crossval import cross_validate as cross_validate
+    from evaluate.splits.checked_folds import check_folds as check_folds
+    from evaluate.splits.split import split_table as split_table
+    from evaluate.studies.compare import Comparison as Comparison
+    from evaluate.studies.compare import compare as compare
+    from evaluate.studies.curve import LearningCurve as LearningCurve
+    from evaluate.studies.curve import learning_curve as learning_curve
+    from evaluate.studies.testing import TestResult as TestResult
+    from evaluate.studies.testing import test as test
 
 _HOMES = {
-    "Comparison": "comparison",
-    "Duplicates": "duplicates",
-    "LearningCurve": "curves",
-    "Predictions": "crossval",
-    "TestResult": "testing",
-    "check_folds": "folds",
-    "check_shortcuts": "shortcuts",
-    "compare": "comparison",
-    "cross_validate": "crossval",
-    "find_duplicates": "duplicates",
-    "group_duplicates": "duplicates",
-    "learning_curve": "curves",
-    "split_table": "splits",
-    "test": "testing",
-    "write_report": "report",
+    "Comparison": "evaluate.studies.compare",
+    "Duplicates": "evaluate.checks.duplicates",
+    "LearningCurve": "evaluate.studies.curve",
+    "Predictions": "evaluate.scores.crossval",
+    "TestResult": "evaluate.studies.testing",
+    "check_folds": "evaluate.splits.checked_folds",
+    "check_shortcuts": "evaluate.checks.shortcuts",
+    "compare": "evaluate.studies.compare",
+    "cross_validate": "evaluate.scores.crossval",
+    "find_duplicates": "evaluate.checks.duplicates",
+    "group_duplicates": "evaluate.checks.duplicates",
+    "learning_curve": "evaluate.studies.curve",
+    "split_table": "evaluate.splits.split",
+    "test": "evaluate.studies.testing",
+    "write_report": "evaluate.report.html",
 }
+
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for, when it is asked for: scikit-learn alone takes a second."""
     if name not in _HOMES:
         raise AttributeError(f"module 'evaluate' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"evaluate.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*globals(), *__all__])

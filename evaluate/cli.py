@@ -227,9 +227,6 @@ def _add_test(commands: Any) -> None:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from classify.startup import import_lightly
-
-    import_lightly()
     from classify.heads.spec import with_params
     from classify.rows import read_relabel
     from evaluate.scores.mistakes import read_superclasses

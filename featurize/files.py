@@ -11,7 +11,7 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -87,6 +87,49 @@ def check_outputs(
 
 def _place(path: str | os.PathLike) -> str:
     return os.path.normcase(os.path.realpath(path))
+
+
+def read_csv(
+    path: str | os.PathLike, columns: Sequence[str], what: str, optional: Collection[str] | None = ()
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """The lines of a CSV file in UTF-8 below its first: the number of each, and its cells by column, as they stand.
+
+    Parameters
+    ----------
+    path : path
+    columns : sequence of str
+        Names that the first line must hold, in any order.
+    what : str
+        What the file is, for messages: ``"relabelling"``.
+    optional : collection of str or None
+        Names that it may hold besides; None allows any.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read, its columns are others, or a line has more or fewer cells than the first.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream)
+            header = [name.strip() for name in next(reader, [])]
+            strange = set(header) - set(columns) - set(header if optional is None else optional)
+            if strange or not set(columns) <= set(header) or len(set(header)) < len(header):
+                more = f", and may hold {', '.join(sorted(optional))}" if optional else ""
+                raise UsageError(
+                    f"the {what} {path} has the columns {', '.join(header)[:80] or 'none'}",
+                    f"its first line must be {','.join(columns)}{more}",
+                )
+            for cells in reader:
+                if len(cells) not in (0, len(header)):
+                    raise UsageError(
+                        f"line {reader.line_num} of {path} is {','.join(cells)[:100]!r}",
+                        f"each line holds {len(header)} cells, {','.join(header)}",
+                    )
+                if cells:
+                    yield reader.line_num, dict(zip(header, cells, strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"the {what} {path} cannot be read: {error}", "give a CSV file in UTF-8") from error
 
 
 def csv_writer(stream: TextIO) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from classify.folds import Fold
+from classify.rows import NUISANCE
 from evaluate.report.text import percent
 from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions, cross_validate
@@ -13,7 +14,6 @@ from evaluate.statistics.intervals import grouped_interval
 from featurize.table import FeatureTable
 from featurize.terminal import log
 
-NUISANCE = "nuisance"
 HEAD = "sklearn.ensemble.RandomForestClassifier:n_estimators=100"
 CRITERION = (
     "a forest of 100 trees on the nuisance values alone, over the same folds: it gets at least half of the way "

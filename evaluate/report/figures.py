@@ -1,80 +1,14 @@
 """Sections that are drawn: accuracies with their intervals, and whether confidence is honest."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
-
-from evaluate.report.html import Page, Section
-from evaluate.report.text import curve_in_words, interval_in_words, percent, tuned_in_words
 
 DRAWN_ROWS = 30
 SIDE, MARGIN, STRIP = 300, 42, 56
 
 
-def comparison_section(results: Sequence[Mapping[str, Any]]) -> Section:
-    """Every pair of features and head, best first: its accuracy drawn, and its numbers in a table."""
-    low = _round_down(min(row["accuracy"]["low"] for row in results))
-    ticks = [share / 100 for share in range(round(100 * low), 101, 20 if low < 0.4 else 10)]
-    drawn = [
-        {
-            "features": row["features"],
-            "head": row["head"],
-            **row["accuracy"],
-            "at": {name: (share - low) / (1 - low) for name, share in row["accuracy"].items()},
-        }
-        for row in results[:DRAWN_ROWS]
-    ]
-    content = {
-        "results": results,
-        "drawn": drawn,
-        "ticks": [{"at": (share - low) / (1 - low), "text": f"{100 * share:.0f}"} for share in ticks],
-        "tuned": [tuned_in_words(dict(row)) for row in results if row["tuned"]],
-    }
-    return Section("comparison", "Comparison", content)
-
-
-def reliability_section(of: str, scores: Mapping[str, Any]) -> Section:
-    """Confidence against accuracy by bin, with how many photos each holds."""
-    bins = scores["reliability"]
-    most = max(one["images"] for one in bins)
-    side = SIDE - MARGIN
-
-    def x(share: float) -> float:
-        return MARGIN + share * side
-
-    def y(share: float) -> float:
-        return 10 + (1 - share) * side
-
-    content = {
-        "of": of,
-        "error": scores["calibration_error"],
-        "bins": bins,
-        "width": MARGIN + side + 12,
-        "height": 10 + side + STRIP + 34,
-        "ideal": {"x1": x(0), "y1": y(0), "x2": x(1), "y2": y(1)},
-        "ticks": [
-            {"x": x(share), "y": y(share), "text": f"{100 * share:.0f}"}
-            for share in (0, 0.2, 0.4, 0.6, 0.8, 1)
-        ],
-        "floor": 10 + side + STRIP,
-        "marks": [
-            {
-                "x": x(one["confidence"]),
-                "y": y(one["accuracy"]),
-                # The area tells how many photos stand behind a dot.
-                "r": 2.5 + 7.5 * math.sqrt(one["images"] / most),
-                "left": x(one["low"]) + 1,
-                "width": max(0.0, x(one["high"]) - x(one["low"]) - 2),
-                "tall": max(1.0, (STRIP - 16) * one["images"] / most),
-                "images": one["images"],
-            }
-            for one in bins
-        ],
-    }
-    return Section("reliability", "Reliability", content)
-
-
-def _round_down(share: float) -> float:
+def round_down(share: float) -> float:
     """To a whole ten per cent, below 100 %: the scale starts there, and says so."""
     return min(0.9, math.floor(10 * share) / 10)
 
@@ -84,47 +18,6 @@ def _round_down(share: float) -> float:
 WIDTH, HEIGHT, CURVE_MARGIN, TOP = 640, 300, 44, 12
 STEPS = 60
 NAMED_LABELS = 10
-
-
-def curve_sections(found: Mapping[str, Any], title: str, words: Sequence[str]) -> list[Section]:
-    """What was measured, drawn and in numbers, under the sentences `words`."""
-    labels = list(found["points"][-1]["recall"])
-    named = labels if len(labels) <= NAMED_LABELS else []
-    rows = [
-        {
-            **point,
-            "recall": [point["recall"][name] for name in named],
-            "words": interval_in_words(point["accuracy"]),
-        }
-        for point in found["points"]
-    ]
-    return [
-        Section("curve", title, {"words": words, **drawing(found)}),
-        Section("sizes", "The measurements of the curve", {"labels": named, "rows": rows}),
-    ]
-
-
-def curve_page(found: Mapping[str, Any], subtitle: str, others: list[Section]) -> Page:
-    """The whole page; `others` are the sections that every report has."""
-    last = found["points"][-1]
-    figures = [
-        ("accuracy", f"{percent(last['accuracy']['mean'])} %", f"with {last['images_per_label']} per label"),
-        *(
-            (
-                f"with {guess['images_per_label']} per label",
-                f"{percent(guess['accuracy'])} %",
-                "a guess, not a measurement",
-            )
-            for guess in found["guesses"]
-        ),
-    ]
-    first = (
-        f"Trained on {last['images_per_label']} images per label, {found['model']['head']} on "
-        f"{found['model']['features']} is right on {interval_in_words(last['accuracy'])} of other photos."
-    )
-    summary = Section("summary", "In words", {"sentences": [first, *curve_in_words(dict(found))]})
-    sections = [summary, *curve_sections(found, "Accuracy against images per label", ()), *others]
-    return Page("Learning curve", subtitle, figures, sections)
 
 
 def drawing(found: Mapping[str, Any]) -> dict[str, Any]:

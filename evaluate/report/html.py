@@ -7,39 +7,19 @@ To add a section: a builder there, and a template here.
 import base64
 import hashlib
 import re
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from evaluate.report.photos import Photos
+from evaluate.report.sections import page_of
+from evaluate.report.text import percent
 
 if TYPE_CHECKING:
     from evaluate.checks.duplicates import Duplicates
     from evaluate.studies.compare import Comparison
     from evaluate.studies.curve import LearningCurve
     from evaluate.studies.testing import TestResult
-
-
-# -- What a page is made of ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Section:
-    """A titled part of a page: `key` is its anchor and the name of its template, `content` what it shows."""
-
-    key: str
-    title: str
-    content: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Page:
-    """A report: a title, what it is about, the figures that matter most, and its sections."""
-
-    title: str
-    subtitle: str
-    figures: list[tuple[str, str, str]]
-    sections: list[Section] = field(default_factory=list)
-
 
 __all__ = ["render", "write_report"]
 
@@ -61,11 +41,8 @@ def render(
     str
         A page that loads nothing from anywhere, runs no script but its own, and escapes what it shows.
     """
-    from evaluate.report.photos import Photos
-    from evaluate.report.sections import page_of
-
     photos = Photos(result.table, images)
-    script = (Path(__file__).parent / "report.js").read_text(encoding="utf-8")
+    script = (Path(__file__).parent / "templates" / "report.js").read_text(encoding="utf-8")
     return (
         _templates()
         .get_template("page.html")
@@ -110,8 +87,6 @@ def _digest(script: str) -> str:
 @cache
 def _templates() -> Any:
     import jinja2
-
-    from evaluate.report.text import percent
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),

@@ -1,12 +1,13 @@
 """What the report says: a comparison, a test, a curve or duplicates as titled sections, each with its template."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from evaluate.checks.shortcuts import NUISANCE
-from evaluate.report.figures import comparison_section, curve_page, curve_sections, reliability_section
-from evaluate.report.html import Page, Section
+from classify.rows import NUISANCE
+from evaluate.report.figures import DRAWN_ROWS, MARGIN, NAMED_LABELS, SIDE, STRIP, drawing, round_down
 from evaluate.report.methods import known_in_words
 from evaluate.report.photos import SMALL_PX, Photos
 from evaluate.report.text import (
@@ -17,6 +18,7 @@ from evaluate.report.text import (
     percent,
     points_in_words,
     sentence,
+    tuned_in_words,
 )
 from evaluate.scores.mistakes import looking, superclasses_in_words
 
@@ -25,6 +27,25 @@ if TYPE_CHECKING:
     from evaluate.studies.compare import Comparison
     from evaluate.studies.curve import LearningCurve
     from evaluate.studies.testing import TestResult
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled part of a page: `key` is its anchor and the name of its template, `content` what it shows."""
+
+    key: str
+    title: str
+    content: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A report: a title, what it is about, the figures that matter most, and its sections."""
+
+    title: str
+    subtitle: str
+    figures: list[tuple[str, str, str]]
+    sections: list[Section] = field(default_factory=list)
 
 
 def page_of(result: "Comparison | TestResult | Duplicates | LearningCurve", photos: Photos) -> Page:
@@ -495,3 +516,107 @@ def _origin(entry: Mapping[str, Any] | None) -> tuple[list[tuple[str, str]], str
         )
     description = entry.get("description")
     return facts, json.dumps(description, indent=2, ensure_ascii=False, sort_keys=True) if description else ""
+
+
+def comparison_section(results: Sequence[Mapping[str, Any]]) -> Section:
+    """Every pair of features and head, best first: its accuracy drawn, and its numbers in a table."""
+    low = round_down(min(row["accuracy"]["low"] for row in results))
+    ticks = [share / 100 for share in range(round(100 * low), 101, 20 if low < 0.4 else 10)]
+    drawn = [
+        {
+            "features": row["features"],
+            "head": row["head"],
+            **row["accuracy"],
+            "at": {name: (share - low) / (1 - low) for name, share in row["accuracy"].items()},
+        }
+        for row in results[:DRAWN_ROWS]
+    ]
+    content = {
+        "results": results,
+        "drawn": drawn,
+        "ticks": [{"at": (share - low) / (1 - low), "text": f"{100 * share:.0f}"} for share in ticks],
+        "tuned": [tuned_in_words(dict(row)) for row in results if row["tuned"]],
+    }
+    return Section("comparison", "Comparison", content)
+
+
+def reliability_section(of: str, scores: Mapping[str, Any]) -> Section:
+    """Confidence against accuracy by bin, with how many photos each holds."""
+    bins = scores["reliability"]
+    most = max(one["images"] for one in bins)
+    side = SIDE - MARGIN
+
+    def x(share: float) -> float:
+        return MARGIN + share * side
+
+    def y(share: float) -> float:
+        return 10 + (1 - share) * side
+
+    content = {
+        "of": of,
+        "error": scores["calibration_error"],
+        "bins": bins,
+        "width": MARGIN + side + 12,
+        "height": 10 + side + STRIP + 34,
+        "ideal": {"x1": x(0), "y1": y(0), "x2": x(1), "y2": y(1)},
+        "ticks": [
+            {"x": x(share), "y": y(share), "text": f"{100 * share:.0f}"}
+            for share in (0, 0.2, 0.4, 0.6, 0.8, 1)
+        ],
+        "floor": 10 + side + STRIP,
+        "marks": [
+            {
+                "x": x(one["confidence"]),
+                "y": y(one["accuracy"]),
+                # The area tells how many photos stand behind a dot.
+                "r": 2.5 + 7.5 * math.sqrt(one["images"] / most),
+                "left": x(one["low"]) + 1,
+                "width": max(0.0, x(one["high"]) - x(one["low"]) - 2),
+                "tall": max(1.0, (STRIP - 16) * one["images"] / most),
+                "images": one["images"],
+            }
+            for one in bins
+        ],
+    }
+    return Section("reliability", "Reliability", content)
+
+
+def curve_sections(found: Mapping[str, Any], title: str, words: Sequence[str]) -> list[Section]:
+    """What was measured, drawn and in numbers, under the sentences `words`."""
+    labels = list(found["points"][-1]["recall"])
+    named = labels if len(labels) <= NAMED_LABELS else []
+    rows = [
+        {
+            **point,
+            "recall": [point["recall"][name] for name in named],
+            "words": interval_in_words(point["accuracy"]),
+        }
+        for point in found["points"]
+    ]
+    return [
+        Section("curve", title, {"words": words, **drawing(found)}),
+        Section("sizes", "The measurements of the curve", {"labels": named, "rows": rows}),
+    ]
+
+
+def curve_page(found: Mapping[str, Any], subtitle: str, others: list[Section]) -> Page:
+    """The whole page; `others` are the sections that every report has."""
+    last = found["points"][-1]
+    figures = [
+        ("accuracy", f"{percent(last['accuracy']['mean'])} %", f"with {last['images_per_label']} per label"),
+        *(
+            (
+                f"with {guess['images_per_label']} per label",
+                f"{percent(guess['accuracy'])} %",
+                "a guess, not a measurement",
+            )
+            for guess in found["guesses"]
+        ),
+    ]
+    first = (
+        f"Trained on {last['images_per_label']} images per label, {found['model']['head']} on "
+        f"{found['model']['features']} is right on {interval_in_words(last['accuracy'])} of other photos."
+    )
+    summary = Section("summary", "In words", {"sentences": [first, *curve_in_words(dict(found))]})
+    sections = [summary, *curve_sections(found, "Accuracy against images per label", ()), *others]
+    return Page("Learning curve", subtitle, figures, sections)

@@ -81,6 +81,12 @@ def difference_in_words(comparison: dict[str, Any]) -> str:
     return f"{where}{names[0]} is ahead of {names[1]} on these photos by {span}, {why}; {odds}"
 
 
+def pair_in_words(pair: dict[str, Any], one_fold: bool) -> str:
+    """`difference_in_words`, and whether photos were counted for want of a spread over folds."""
+    counted = f" (the same in every {'group tested' if one_fold else 'fold'}, so photos were counted)"
+    return difference_in_words(pair) + counted * pair["same_in_every_fold"]
+
+
 def sentence(words: str) -> str:
     """With a capital where the first word is ours (a name keeps its own spelling) and a full stop."""
     return ("On" + words[2:] if words.startswith("on ") else words) + "."

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from classify.folds import Fold
+from classify.rows import NUISANCE, Sample
 from featurize.errors import BottleheadError, UsageError
 from featurize.files import total_memory
 from featurize.table import FeatureTable
@@ -19,13 +20,9 @@ from featurize.terminal import log, progress
 if TYPE_CHECKING:
     import pandas as pd
 
-    from classify.shared import SharedFold
-
-
-# -- The fits of a cross-validation: which share work, which process does them, and what each gives ------
-
+MOST_DISTANCES = 10_000  # rows between which `classify.heads.calibrate` holds all distances
 SMALL = 100_000  # numbers; vectors of more are worth processes from the start
-WORTH_WORKERS = 4.0  # processor seconds of work left, about twice what workers take to start
+START_SECONDS = 2.0  # what processes take to start: small work is often done by then
 
 
 @dataclass(frozen=True)
@@ -49,122 +46,65 @@ class Result(NamedTuple):
     complaints: list[str]
 
 
-class Rows(NamedTuple):
-    """What the fits need to know of each row beside its vector."""
-
-    label: np.ndarray
-    groups: np.ndarray
-    variant: np.ndarray
-
-
-def run(
-    tasks: Sequence[Task], matrices: Mapping[str, np.ndarray], rows: Rows, jobs: int | None
-) -> Iterator[tuple[int, Result]]:
-    """The number of each task and its result, as they come.
-
-    Tasks on the same training side are done together, by one process. Where the vectors are few, all is done
-    here, until it turns out to take long; numbers do not depend on who does the work.
-
-    Parameters
-    ----------
-    tasks : sequence of Task
-    matrices : mapping of str to array of shape (n_rows, n_features)
-        The vectors by features.
-    rows : Rows
-    jobs : int, optional
-        Processes, at most; by default one per processor. Fewer where their distances would not fit into memory.
-
-    Raises
-    ------
-    UsageError
-        If a head fails; the message says which, where and why.
-    """
+def _run(tasks: Sequence[Task], samples: Mapping[str, Sample], jobs: int | None) -> Iterator[Result]:
+    """The results of the tasks, in their order; the numbers do not depend on `jobs`."""
     from joblib import Parallel, cpu_count, delayed
 
-    jobs = min(jobs or cpu_count(), _most_processes(tasks, len(rows.label)))
-    units = _units(tasks, jobs)
-    labels = sorted(set(rows.label.tolist()))
-    start = time.process_time()
-    # Workers take seconds to start: a small comparison is done before they would have begun.
-    alone = jobs == 1 or max(map(np.size, matrices.values())) <= SMALL
-    while units and alone:
-        unit = units.pop(0)
-        mine = [tasks[i] for i in unit]
-        yield from zip(unit, _fit_and_predict(mine, matrices[mine[0].features], rows, labels), strict=True)
-        left = sum(map(len, units))
-        remaining = (time.process_time() - start) * left / (len(tasks) - left)
-        alone = jobs == 1 or remaining <= WORTH_WORKERS
-    if units:
-        # joblib writes each large matrix once and lets all workers map it; tasks carry only row numbers.
-        found = Parallel(n_jobs=min(jobs, len(units)), return_as="generator", mmap_mode="r", max_nbytes="1M")(
-            delayed(_fit_and_predict)(
-                [tasks[i] for i in unit], matrices[tasks[unit[0]].features], rows, labels
-            )
-            for unit in units
-        )
-        for unit, results in zip(units, found, strict=True):
-            yield from zip(unit, results, strict=True)
+    jobs = min(jobs or cpu_count(), _most_processes(tasks))
+    labels = sorted(set(samples[tasks[0].features].y.tolist()))
+    small = max(sample.X.size for sample in samples.values()) <= SMALL
+    start, left = time.monotonic(), list(tasks)
+    while left and small and time.monotonic() - start < START_SECONDS:
+        task = left.pop(0)
+        yield _fit_and_predict(task, samples[task.features], labels)
+    # joblib writes each large matrix once and lets all workers map it; tasks carry only row numbers.
+    parallel = Parallel(
+        n_jobs=min(jobs, len(left)) or 1, return_as="generator", mmap_mode="r", max_nbytes="1M"
+    )
+    yield from parallel(delayed(_fit_and_predict)(task, samples[task.features], labels) for task in left)
 
 
-def _most_processes(tasks: Sequence[Task], n_rows: int) -> int:
-    """As many as may hold distances between all rows, the kernel of the training side and a copy of it."""
-    shared = max(_rows_with_distances(task, n_rows) for task in tasks)
-    if not shared:
-        return len(tasks)
-    return max(1, min(len(tasks), total_memory() // 2 // (3 * 8 * shared**2)))
+def _most_processes(tasks: Sequence[Task]) -> int:
+    """As many as may hold, each, the distances of its training side, a kernel and a copy of it."""
+    rows = max((len(task.fold.training) for task in tasks if _holds_distances(task.estimator)), default=0)
+    return max(1, total_memory() // 2 // (3 * 8 * max(1, min(rows, MOST_DISTANCES)) ** 2))
 
 
-def _rows_with_distances(task: Task, n_rows: int) -> int:
-    """Between how many rows the fit holds all distances; none unless its head is an RBF SVM."""
-    from classify.gram import can_share
+def _holds_distances(estimator: Any) -> bool:
+    """Whether an RBF SVM is fitted, which holds the distances between up to 10,000 rows (`classify.heads.calibrate`)."""
+    from sklearn.svm import SVC
+
     from classify.heads.registry import make_head
     from classify.heads.tuning import TunedHead
 
-    head, rows = task.estimator, n_rows
-    if isinstance(head, TunedHead):  # which searches within the training side
-        head, rows = make_head(head.head), len(task.fold.training)
-    return rows if can_share(head, rows) else 0
+    head = make_head(estimator.head) if isinstance(estimator, TunedHead) else estimator
+    return any(isinstance(part, SVC) and part.kernel == "rbf" for part in [head, *head.get_params().values()])
 
 
-def _units(tasks: Sequence[Task], jobs: int) -> list[list[int]]:
-    """Numbers of tasks that one process does together: all heads on one training side, for they share work.
-
-    Where that makes too few for all processes, each task is by itself.
-    """
-    sides: dict[tuple, list[int]] = {}
-    for i, task in enumerate(tasks):
-        sides.setdefault((task.features, id(task.fold)), []).append(i)
-    return list(sides.values()) if len(sides) >= jobs else [[i] for i in range(len(tasks))]
-
-
-def _fit_and_predict(tasks: list[Task], X: np.ndarray, rows: Rows, labels: list[str]) -> list[Result]:
-    """The results of tasks on one training side."""
+def _fit_and_predict(task: Task, sample: Sample, labels: list[str]) -> Result:
     from threadpoolctl import threadpool_limits
 
-    from classify.shared import SharedFold
+    from classify.heads.registry import fit_head
 
-    fold = tasks[0].fold
-    side = SharedFold(X, *rows, training=fold.training, testing=fold.testing)
+    fold, train = task.fold, sample.rows(task.fold.training)
     # One thread whoever runs this: several add up in another order, and the last digits would differ.
-    with threadpool_limits(limits=1):
-        return [_result(task, side, labels) for task in tasks]
-
-
-def _result(task: Task, side: "SharedFold", labels: list[str]) -> Result:
-    with _complaints() as complaints:
+    with threadpool_limits(limits=1), _complaints() as complaints:
         try:
-            fit = side.fit(task.estimator)
+            start = time.perf_counter()
+            head = fit_head(task.estimator, train.X, train.y, train.groups, train.variant)
+            fitted, testing = time.perf_counter(), sample.X[fold.testing]
+            probabilities = np.asarray(head.predict_proba(testing), dtype=np.float64)
+            seconds = (fitted - start, time.perf_counter() - fitted)
         except Exception as error:
             raise _failure(task, error) from error
-    first = task.fold.repeat == 0 and task.fold.fold == 0
-    model_bytes = _bytes(fit.head) if first else float("nan")
-    columns = [labels.index(str(name)) for name in fit.head.classes_]
-    full = np.zeros((len(task.fold.testing), len(labels)))
-    full[:, columns] = fit.probabilities
+        # Only of the first fold, for all are about equal.
+        model_bytes = _bytes(head) if fold.repeat == 0 and fold.fold == 0 else float("nan")
+    full = np.zeros((len(fold.testing), len(labels)))
+    full[:, [labels.index(str(name)) for name in head.classes_]] = probabilities
     if not np.isfinite(full).all():
         raise _failure(task, ValueError("it gave probabilities that are not numbers"))
-    tuned = fit.head.tuning_.head if hasattr(fit.head, "tuning_") else None
-    return Result(full, fit.fit_seconds, fit.predict_seconds, model_bytes, tuned, complaints)
+    tuned = head.tuning_.head if hasattr(head, "tuning_") else None
+    return Result(full, *seconds, model_bytes, tuned, complaints)
 
 
 def _bytes(fitted: Any) -> float:
@@ -291,7 +231,7 @@ def cross_validate(
     features : sequence of str
         Columns of the table, or several joined with ``+``.
     heads : sequence of str or estimator
-        Whatever `classify.heads.registry.make_head` takes, and `classify.tuned.TunedHead`.
+        Whatever `classify.heads.registry.make_head` takes, and `classify.heads.tuning.TunedHead`.
     folds : sequence of Fold
         From `classify.folds.make_folds`; all pairs use the same ones, so they can be compared in pairs.
     seed : int
@@ -302,7 +242,7 @@ def cross_validate(
     Returns
     -------
     Predictions
-        The numbers of plain scikit-learn; of an RBF SVM up to 1e-6, see `classify.shared.SharedFold`.
+        The numbers of plain scikit-learn.
 
     Raises
     ------
@@ -321,16 +261,14 @@ def cross_validate(
     """
     import pandas as pd
 
-    matrices, tasks = _tasks(table, features, heads, folds, seed)
-    label, labels = table.label, sorted(set(table.label))
-    found = {}
+    samples, tasks = _tasks(table, features, heads, folds, seed)
+    results = []
     with progress(len(tasks), "cross-validating", unit="fit") as bar:
-        for number, result in run(tasks, matrices, Rows(label, table.groups, table.variant), jobs):
-            found[number] = result
+        for result in _run(tasks, samples, jobs):
+            results.append(result)
             bar.update()
-    results = [found[number] for number in range(len(tasks))]
 
-    image, groups, variant = table.image, table.groups, table.variant
+    label, image, groups, variant = table.label, table.image, table.groups, table.variant
     rows, times = [], []
     for task, result in zip(tasks, results, strict=True):
         fold, tested = task.fold, task.fold.testing
@@ -347,17 +285,18 @@ def cross_validate(
         }
         times.append(key | sizes | seconds)
     probabilities = np.concatenate([result.probabilities for result in results])
-    return Predictions(pd.concat(rows, ignore_index=True), probabilities, labels, pd.DataFrame(times))
+    return Predictions(
+        pd.concat(rows, ignore_index=True), probabilities, sorted(set(label)), pd.DataFrame(times)
+    )
 
 
 def _tasks(
     table: FeatureTable, features: Sequence[str], heads: Sequence[Any], folds: Sequence[Fold], seed: int
-) -> tuple[dict[str, np.ndarray], list[Task]]:
+) -> tuple[dict[str, Sample], list[Task]]:
     from sklearn.base import clone
 
     from classify.heads.registry import head_name, make_head
     from classify.heads.tuning import TunedHead
-    from classify.rows import select_vectors
 
     if not features or not heads or not folds:
         raise UsageError(
@@ -372,13 +311,21 @@ def _tasks(
                 f"the {kind} {', '.join(twice)} is given twice",
                 "name each once" + (", for example svm:C=1 svm:C=10" if kind == "head" else ""),
             )
-    matrices = {name: select_vectors(table, name) for name in features}
+    samples = {name: Sample.of(table, name) for name in features}
     tasks = []
     for one in features:
         for name, head in zip(names, heads, strict=True):
             if isinstance(head, TunedHead):
-                estimator = clone(head).set_params(widths=table.widths(one), seed=seed)
+                estimator = clone(head).set_params(widths=samples[one].widths, seed=seed)
             else:
-                estimator = make_head(head, widths=table.widths(one), seed=seed)
+                estimator = make_head(head, widths=samples[one].widths, seed=seed)
             tasks += [Task(one, name, estimator, fold) for fold in folds]
-    return matrices, tasks
+    return samples, tasks
+
+
+def all_features(table: FeatureTable) -> list[str]:
+    """Every column of the table but ``nuisance``, and, where there are several, all of them together last."""
+    if not table.features:
+        raise UsageError("the table has no features", "run `featurize extract` with the --features wanted")
+    names = [name for name in table.features if name != NUISANCE] or table.features
+    return names + (["+".join(names)] if len(names) > 1 else [])

@@ -1,6 +1,5 @@
 """Which photos go wrong: by the best head, by every head, and which are the hardest."""
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from classify.similar import directions
 from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions
 from featurize.errors import UsageError
+from featurize.files import read_csv
 from featurize.table import FeatureTable
 
 HARDEST = 20
@@ -236,8 +236,6 @@ def label_suspects(found: ByImage) -> list[dict[str, Any]]:
 
 # -- Mistakes within a super-class and across: steel taken for rusty steel, or for aluminium -------------
 
-COLUMNS = ["label", "superclass"]
-
 
 def superclass_errors(
     label: np.ndarray, predicted: np.ndarray, superclasses: Mapping[str, str]
@@ -319,26 +317,15 @@ def read_superclasses(path: str | Path) -> dict[str, str]:
     UsageError
         If the file cannot be read, its columns are others, a line is not whole, or a label has two lines.
     """
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            lines = [[cell.strip() for cell in line] for line in csv.reader(stream) if line]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(
-            f"the super-classes {path} cannot be read: {error}", "give a CSV file in UTF-8"
-        ) from error
-    if not lines or lines[0] != COLUMNS:
-        raise UsageError(
-            f"the super-classes {path} have the columns {', '.join(lines[0]) if lines else 'none'}",
-            f"the first line must be {','.join(COLUMNS)}",
-        )
     found: dict[str, str] = {}
-    for line in lines[1:]:
-        if len(line) != 2 or not all(line) or line[0] in found:
+    for number, line in read_csv(path, ("label", "superclass"), "super-class map"):
+        label, superclass = line["label"].strip(), line["superclass"].strip()
+        if not (label and superclass) or label in found:
             raise UsageError(
-                f"{path} has the line {','.join(line)!r}",
+                f"line {number} of {path} is {f'{label},{superclass}'!r}",
                 "give each label one line: the label, a comma, its super-class",
             )
-        found[line[0]] = line[1]
+        found[label] = superclass
     return found
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from classify.folds import Fold, make_folds
 from featurize.errors import UsageError
-from featurize.files import whole_file
+from featurize.files import read_csv, whole_file
 from featurize.table import FeatureTable
 from featurize.terminal import log
 
@@ -40,33 +40,16 @@ def read_folds(path: str | Path) -> list[dict[str, str]]:
         If the file cannot be read, is no folds file, names a content twice in a repeat, leaves one out of a repeat, or
         holds one fold only.
     """
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            lines = list(csv.reader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(
-            f"the folds file {path} cannot be read: {error}",
-            "give a CSV file in UTF-8 that `evaluate split` wrote",
-        ) from error
-    header = [name.strip() for name in lines[0]] if lines else []
-    if header not in (COLUMNS, REPEATED):
-        shown = ",".join(lines[0]) if lines else "empty"
-        raise UsageError(
-            f"{path} is no folds file: its first line is {shown[:80]}",
-            "it must be sha256,fold or sha256,repeat,fold",
-        )
     repeats: dict[int, dict[str, str]] = {}
-    for number, line in enumerate(lines[1:], start=2):
-        if line:
-            sha, repeat, fold = _parsed(line, header, number, path)
-            folds = repeats.setdefault(repeat, {})
-            if sha in folds:
-                again = f" in repeat {repeat}" * (header == REPEATED)
-                raise UsageError(
-                    f"{path} names {sha[:12]}… twice{again}, again in line {number}",
-                    "keep one line per content",
-                )
-            folds[sha] = fold
+    for number, line in read_csv(path, ("sha256", "fold"), "folds file", optional=("repeat",)):
+        sha, repeat, fold = _parsed(line, number, path)
+        folds = repeats.setdefault(repeat, {})
+        if sha in folds:
+            again = f" in repeat {repeat}" * ("repeat" in line)
+            raise UsageError(
+                f"{path} names {sha[:12]}… twice{again}, again in line {number}", "keep one line per content"
+            )
+        folds[sha] = fold
     found = [repeats[number] for number in sorted(repeats)] or [{}]
     for folds in found:
         _refuse_no_division(folds, path)
@@ -80,18 +63,16 @@ def read_folds(path: str | Path) -> list[dict[str, str]]:
     return found
 
 
-def _parsed(line: list[str], header: list[str], number: int, path: str | Path) -> tuple[str, int, str]:
+def _parsed(line: dict[str, str], number: int, path: str | Path) -> tuple[str, int, str]:
     """SHA-256, repeat and fold of one line."""
-    named = (
-        dict(zip(header, (cell.strip() for cell in line), strict=False)) if len(line) == len(header) else {}
-    )
-    sha, repeat, fold = named.get("sha256", "").lower(), named.get("repeat", "0"), named.get("fold", "")
+    cells = {name: cell.strip() for name, cell in line.items()}
+    sha, repeat, fold = cells["sha256"].lower(), cells.get("repeat", "0"), cells["fold"]
     good = re.fullmatch("[0-9a-f]{64}", sha) and re.fullmatch("[0-9]{1,9}", repeat)
     if not good or not (fold in SIDES or re.fullmatch("[0-9]{1,9}", fold)):
-        a_repeat = " a number, a comma," * (header == REPEATED)
         raise UsageError(
-            f"line {number} of {path} is {','.join(line)[:100]!r}",
-            f"each line holds 64 hexadecimal digits, a comma,{a_repeat} and a number or one of {', '.join(SIDES)}",
+            f"line {number} of {path} is {','.join(cells.values())[:100]!r}",
+            f"each line holds 64 hexadecimal digits, a repeat if there are several, and a number or one of "
+            f"{', '.join(SIDES)}",
         )
     return sha, int(repeat), fold if fold in SIDES else str(int(fold))
 

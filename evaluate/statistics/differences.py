@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from evaluate.report.text import difference_in_words
 from evaluate.scores.crossval import Predictions
 from evaluate.scores.mistakes import by_image, is_dummy
 from evaluate.statistics.intervals import (
@@ -260,15 +259,14 @@ def compare_pairs(
         (``family``); ``probability`` (``worse, same, better``) and ``rope``; ``same_in_every_fold``, whether p value
         and probability come from counting photos for want of a spread over folds (of one fold, over the groups that it
         tests); ``mcnemar`` (``only_one_right,
-        only_other_right, p_value, p_holm, family``); ``verdict``, see `verdict_of`; ``words``.
+        only_other_right, p_value, p_holm, family``); ``verdict``, see `verdict_of`.
     """
     found = [_pair(*opponents, predictions, rope) for opponents in _opponents(results)]
     for tests in (found, [pair["mcnemar"] for pair in found]):
         for test, p_value in zip(tests, holm([test["p_value"] for test in tests]), strict=True):
             test.update(p_holm=p_value, family=len(found))
     one_fold = len(predictions.times.groupby(["repeat", "fold"])) == 1
-    found = [{**pair, "verdict": verdict_of(pair, one_fold)} for pair in found]
-    return [{**pair, "words": _words(pair, one_fold)} for pair in found]
+    return [{**pair, "verdict": verdict_of(pair, one_fold)} for pair in found]
 
 
 def verdict_of(pair: dict[str, Any], one_fold: bool = False) -> str:
@@ -286,11 +284,6 @@ def verdict_of(pair: dict[str, Any], one_fold: bool = False) -> str:
     if pair["low"] <= 0 <= pair["high"]:
         return "undecided"
     return "beats" if pair["p_holm"] < 0.05 and not one_fold else "ahead"
-
-
-def _words(pair: dict[str, Any], one_fold: bool) -> str:
-    counted = f" (the same in every {'group tested' if one_fold else 'fold'}, so photos were counted)"
-    return difference_in_words(pair) + counted * pair["same_in_every_fold"]
 
 
 def fold_numbers(mine: Predictions) -> np.ndarray:

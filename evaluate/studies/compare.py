@@ -13,13 +13,14 @@ from classify.folds import Fold
 from classify.heads.registry import head_name
 from classify.heads.tuning import tuned_heads
 from classify.model.model import describe_differences
-from classify.rows import relabelled, usable_rows
+from classify.rows import NUISANCE, relabelled, usable_rows
 from evaluate.checks.leakage import duplicates_of, measured_both_ways
-from evaluate.checks.shortcuts import CRITERION, NUISANCE, check_shortcuts
+from evaluate.checks.shortcuts import CRITERION, check_shortcuts
 from evaluate.report.methods import ONE_FOLD, SEVERAL_FOLDS, with_methods_paragraph
+from evaluate.report.text import pair_in_words
 from evaluate.results import data_warnings, describe_data, describe_features, versions
 from evaluate.scores import metrics
-from evaluate.scores.crossval import Predictions, cross_validate
+from evaluate.scores.crossval import Predictions, all_features, cross_validate
 from evaluate.scores.metrics import all_scores, check_positive
 from evaluate.scores.mistakes import (
     by_image,
@@ -445,7 +446,10 @@ def compare(
         measured = measured_curve(used, made, best["features"], head, seed=seed, jobs=jobs)
     return Comparison(
         results=results,
-        comparisons=compare_pairs(results, predictions, rope),
+        comparisons=[
+            {**pair, "words": pair_in_words(pair, described["cv"] * described["repeats"] == 1)}
+            for pair in compare_pairs(results, predictions, rope)
+        ],
         best=details_of(predictions, best["features"], best["head"], superclasses, used, made),
         warnings=[
             *notes,
@@ -465,11 +469,3 @@ def compare(
         shortcuts=shortcuts,
         learning_curve=measured,
     )
-
-
-def all_features(table: FeatureTable) -> list[str]:
-    """Every column of the table but ``nuisance``, and, where there are several, all of them together last."""
-    if not table.features:
-        raise UsageError("the table has no features", "run `featurize extract` with the --features wanted")
-    names = [name for name in table.features if name != NUISANCE] or table.features
-    return names + (["+".join(names)] if len(names) > 1 else [])

@@ -13,10 +13,9 @@ from classify.rows import relabelled, usable_rows
 from evaluate.report.methods import with_methods_paragraph
 from evaluate.results import data_warnings, describe_data, describe_features, versions
 from evaluate.scores import metrics
-from evaluate.scores.crossval import Predictions, cross_validate
+from evaluate.scores.crossval import Predictions, all_features, cross_validate
 from evaluate.statistics.intervals import INTERVAL_METHOD, cross_validated_interval, per_image
 from evaluate.statistics.power_law import METHOD, drawn_again, extrapolate, fit_power_law
-from evaluate.studies.compare import all_features
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 from featurize.terminal import log

@@ -13,8 +13,8 @@ from featurize import FeatureTable
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "its first line is empty"),
-        ("image,fold\n", "its first line is image,fold"),
+        ("", "has the columns none"),
+        ("image,fold\n", "has the columns image, fold"),
         (f"sha256,fold\n{digest_of(1)},0\n", "puts 1 images into 1 folds: 0"),
         (f"sha256,fold\n{digest_of(1)},0\n{digest_of(2)},testing\n", "into 2 folds: 0, testing"),
         (f"sha256,fold\n{digest_of(1)},0\n{digest_of(1)},1\n", "twice, again in line 3"),

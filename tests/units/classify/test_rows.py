@@ -1,8 +1,9 @@
 import logging
 
+import numpy as np
 import pytest
 
-from classify.rows import conflicting_images, read_relabel, relabelled, usable_rows, warn_of_conflicts
+from classify.rows import Sample, conflicting_images, read_relabel, relabelled, usable_rows, warn_of_conflicts
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 
@@ -141,3 +142,20 @@ def test_of_many_conflicts_a_few_are_named(caplog):
         warn_of_conflicts(table)
     assert [record.getMessage().count(".jpg") for record in caplog.records] == [5, 5]
     assert "and 15 more; at least one" in caplog.text and "\x1b" not in caplog.text
+
+
+def test_a_sample_keeps_vectors_labels_groups_variants_and_blocks_together():
+    table = FeatureTable.from_arrays(
+        {"x": [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], "y": [[6.0], [7.0], [8.0]]},
+        label=["fern", "moss", "fern"],
+        group=["leaf", None, "leaf"],
+        variant=[0, 0, 3],
+    )
+    sample = Sample.of(table, "y+x")
+    assert (len(sample), sample.widths) == (3, [1, 2])
+    mask = np.array([True, False, True])
+    for some in (sample.rows([0, 2]), sample.rows(mask)):
+        assert some.X.tolist() == [[6, 0, 1], [8, 4, 5]] and some.y.tolist() == ["fern", "fern"]
+        assert some.groups[0] == some.groups[1] and some.variant.tolist() == [0, 3] and some.widths == [1, 2]
+    alone = Sample(np.zeros((2, 1)), np.array(["a", "b"])).rows([1])
+    assert (alone.y.tolist(), alone.groups, alone.variant, alone.widths) == (["b"], None, None, None)

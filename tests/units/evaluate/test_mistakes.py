@@ -139,11 +139,11 @@ def test_a_file_of_superclasses_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "have the columns none"),
-        ("label,new_label\nant,x\n", "have the columns label, new_label"),
-        ("label,superclass\nant\n", "has the line 'ant'"),
-        ("label,superclass\nant,\n", "has the line 'ant,'"),
-        ("label,superclass\nant,a\nant,b\n", "has the line 'ant,b'"),
+        ("", "has the columns none"),
+        ("label,new_label\nant,x\n", "has the columns label, new_label"),
+        ("label,superclass\nant\n", "line 2 .* is 'ant'"),
+        ("label,superclass\nant,\n", "line 2 .* is 'ant,'"),
+        ("label,superclass\nant,a\nant,b\n", "line 3 .* is 'ant,b'"),
     ],
 )
 def test_a_bad_file_of_superclasses_is_refused(tmp_path, text, message):

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featurize.errors import UsageError
-from featurize.files import check_outputs, identity, name_as_text, sync_folder, text_as_name, whole_file
+from featurize.files import (
+    check_outputs,
+    identity,
+    name_as_text,
+    read_csv,
+    sync_folder,
+    text_as_name,
+    whole_file,
+)
 
 
 def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path):
@@ -100,3 +108,19 @@ def test_names_are_the_bytes_on_disk_whatever_the_language():
     posix = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     printed = subprocess.check_output([sys.executable, "-c", code], env=os.environ | posix, text=True)
     assert printed == ascii("café\\xE9") + " b'caf\\xc3\\xa9\\xe9'\n"
+
+
+def test_a_csv_file_is_read_by_column_and_its_lines_keep_their_numbers(tmp_path):
+    path = tmp_path / "map.csv"
+    path.write_text('label, extra,new\n"roses, red",x, flower\n\n"two\nlines",,b\n', encoding="utf-8-sig")
+    assert list(read_csv(path, ("new", "label"), "map", optional=None)) == [
+        (2, {"label": "roses, red", "extra": "x", "new": " flower"}),
+        (5, {"label": "two\nlines", "extra": "", "new": "b"}),
+    ]
+    with pytest.raises(
+        UsageError, match=r"the map .* has the columns label, extra, new \(.*label,new, and may"
+    ):
+        list(read_csv(path, ("label", "new"), "map", optional=("note",)))
+    path.write_text("label,new,new\na,b,c\n")
+    with pytest.raises(UsageError, match="has the columns label, new, new"):
+        list(read_csv(path, ("label", "new"), "map"))
