@@ -487,8 +487,8 @@ ASSUMED = 8 << 30  # bytes, where the system does not say
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
-def total_memory() -> int:
-    """Bytes of memory, or fewer where a container may not use all of them.
+def total_memory(limits: Iterable[str | os.PathLike] = LIMITS) -> int:
+    """Bytes of memory, or fewer where a container may not use all of them: a file of `limits` says how many.
 
     >>> total_memory() > 1 << 20
     True
@@ -497,7 +497,7 @@ def total_memory() -> int:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):  # such as Windows
         total = ASSUMED
-    for path in LIMITS:
+    for path in limits:
         try:
             total = min(total, int(Path(path).read_text()))
         except (OSError, ValueError):  # no such file, or "max"

@@ -9,13 +9,16 @@ import importlib
 import io
 import os
 import shlex
+import signal
 import struct
 import subprocess
 import sys
+import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image
@@ -93,9 +96,169 @@ def made_table(
     label = np.array(labels)[code]
     numbers = range(start, start + n_rows)
     columns.setdefault("image", [f"{label[i]}/{n}.jpg" for i, n in enumerate(numbers)])
-    columns.setdefault("sha256", [hashlib.sha256(str(n).encode()).hexdigest() for n in numbers])
+    columns.setdefault("sha256", [digest_of(n) for n in numbers])
     vectors = {"good": good, "noise": rng.normal(size=(n_rows, 2))}
     return FeatureTable.from_arrays(vectors, label=label, **columns)
+
+
+def digest_of(number: int) -> str:
+    """The SHA-256 that row ``number`` of a made-up table has."""
+    return hashlib.sha256(str(number).encode()).hexdigest()
+
+
+def leaf_table(n_leaves: int = 8, per_leaf: int = 3, **columns) -> FeatureTable:
+    """Photos of leaves, all of a leaf in one group, the leaves rust and well in turn; one feature, ``x``."""
+    leaf = np.repeat(np.arange(n_leaves), per_leaf)
+    given = {
+        "label": np.array(["rust", "well"])[leaf % 2],
+        "group": [f"leaf {one}" for one in leaf],
+        "image": [f"{one}.jpg" for one in range(len(leaf))],
+        "sha256": [digest_of(one) for one in range(len(leaf))],
+    }
+    x = np.random.default_rng(0).normal(size=(len(leaf), 2)) + (leaf % 2)[:, None]
+    return FeatureTable.from_arrays({"x": x}, **given | columns)
+
+
+def write_folds(path: Path | str, folds: Sequence[int | str]) -> None:
+    """Write a folds file that gives row ``i`` of a made-up table (`digest_of`) the fold or side ``folds[i]``."""
+    rows = "".join(f"{digest_of(row)},{fold}\n" for row, fold in enumerate(folds))
+    Path(path).write_text("sha256,fold\n" + rows)
+
+
+def burst_table() -> FeatureTable:
+    """40 scenes photographed three times, rows 0 to 2 the first; nothing but the scene tells its label."""
+    rng = np.random.default_rng(0)
+    scenes = np.repeat(rng.normal(size=(40, 80)), 3, axis=0)
+    return FeatureTable.from_arrays(
+        {"net": scenes + rng.normal(size=(120, 80)) * 0.05},
+        label=np.repeat(rng.permutation(["rust", "well"] * 20), 3),
+        sha256=[digest_of(n) for n in range(120)],
+    )
+
+
+def twin_table() -> FeatureTable:
+    """80 photos in groups of two, which resemble each other; the labels fern and moss overlap."""
+    rng = np.random.default_rng(5)
+    y = np.repeat(["fern", "moss"], 40)
+    x = rng.normal(size=(80, 6)) + 0.6 * (y == "moss")[:, None]
+    x += np.repeat(rng.normal(size=(40, 6)), 2, axis=0)
+    return FeatureTable.from_arrays({"x": x}, label=y, group=[f"g{i // 2}" for i in range(80)])
+
+
+def network_table(n_rows: int, labels: str = "abcde", **columns) -> FeatureTable:
+    """Features ``net`` (64 numbers, none below 0, as of a network) and ``glcm`` (3 of very different scale).
+
+    One label after the other, as a folder gives them.
+    """
+    rng = np.random.default_rng(n_rows)
+    label = np.sort(np.array(list(labels))[np.arange(n_rows) % len(labels)])
+    centres = rng.exponential(size=(len(labels), 64))
+    network = np.maximum(
+        rng.exponential(size=(n_rows, 64)) + 0.3 * centres[np.unique(label, return_inverse=True)[1]], 0
+    )
+    texture = rng.normal(size=(n_rows, 3)) * [1, 10, 100] + (label == "a")[:, None]
+    sha256 = [f"{i:064x}" for i in range(n_rows)]
+    return FeatureTable.from_arrays({"net": network, "glcm": texture}, label=label, sha256=sha256, **columns)
+
+
+def separable_table() -> FeatureTable:
+    """60 rows, three labels that any head tells apart, features ``wide`` (40) and ``noise`` (3)."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(["ant", "bee", "cat"], 20)
+    # Each label has its own third of the numbers, so that neither length nor scale matters.
+    strong = np.equal(np.arange(40) % 3, (np.arange(60) // 20)[:, None])
+    wide = np.abs(rng.normal(size=(60, 40))) * 0.3 + 3.0 * strong
+    return FeatureTable.from_arrays(
+        {"wide": wide, "noise": rng.normal(size=(60, 3))},
+        label=labels,
+        image=[f"{label}/{i}.jpg" for i, label in enumerate(labels)],
+        sha256=[f"{i:064x}" for i in range(60)],
+    )
+
+
+def described(table: FeatureTable) -> FeatureTable:
+    """The table, with a description of how its vectors were made, as `featurize extract` writes one."""
+    for name in table.features:
+        table.metadata["features"][name] = {
+            "spec": name,
+            "family": "imported",
+            "fingerprint": f"{name:0<64}",
+            "description": {"layer": "mixed8", "resize": {"size": 299, "kind": "bilinear"}},
+            "weights": {"source": "file", "file": "w.h5", "sha256": "ab" * 32},
+        }
+    return table
+
+
+# -- files -------------------------------------------------------------------------------------------
+
+
+def members_of(path: Path) -> dict[str, bytes]:
+    """The members of a zip file, such as a model, by name."""
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def write_members(
+    path: Path | IO[bytes],
+    members: Mapping[str, str | bytes] | Iterable[tuple[str, str | bytes]],
+    compression: int = zipfile.ZIP_STORED,
+) -> None:
+    """The opposite of `members_of`; pairs may hold a name twice."""
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in members.items() if isinstance(members, Mapping) else members:
+            archive.writestr(name, data)
+
+
+def tensorboard_scalars(path: Path) -> list[tuple[int, dict[str, float]]]:
+    """The scalars of a TensorBoard event file as (step, value by tag), each checksum compared.
+
+    A record is its length (8 bytes), a checksum of the length, the data and a checksum of the data; the data are
+    protocol buffers: Event.step is field 2, Event.summary 5, Summary.value 1, Value.tag 1, Value.simple_value 2.
+    """
+    data, found = Path(path).read_bytes(), []
+    while data:
+        (length,) = struct.unpack("<Q", data[:8])
+        event = data[12 : 12 + length]
+        assert data[8:12] == _masked_crc32c(data[:8])
+        assert data[12 + length : 16 + length] == _masked_crc32c(event)
+        fields = _protobuf(event)
+        if 5 in fields:
+            values = [_protobuf(value) for value in _protobuf(fields[5][0])[1]]
+            scalars = {value[1][0].decode(): struct.unpack("<f", value[2][0])[0] for value in values}
+            found.append((fields.get(2, [0])[0], scalars))
+        data = data[16 + length :]
+    return found
+
+
+def _masked_crc32c(data: bytes) -> bytes:
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def _protobuf(data: bytes) -> dict[int, list]:
+    """The fields of a protocol buffer by number: whole numbers, or the bytes of everything else."""
+    stream, fields = io.BytesIO(data), {}
+
+    def number() -> int:
+        value = shift = 0
+        while True:
+            byte = stream.read(1)[0]
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+            shift += 7
+
+    while stream.tell() < len(data):
+        key = number()
+        kind = key & 7
+        value = number() if kind == 0 else stream.read({1: 8, 5: 4}.get(kind) or number())
+        fields.setdefault(key >> 3, []).append(value)
+    return fields
 
 
 # -- commands ----------------------------------------------------------------------------------------
@@ -150,3 +313,17 @@ def run_process(*words: str | Path, cwd: Path | None = None, **environment: str)
         text=True,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+@contextlib.contextmanager
+def hears_sigint() -> Iterator[None]:
+    """Processes that are started inside hear SIGINT.
+
+    A shell starts ``pytest &`` with SIGINT ignored, which children inherit; a signal with a handler they get back at
+    its default.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,12 +1,22 @@
-"""Fixtures that all rooms share: where the real weights and photos are, and small made-up tables."""
+"""Fixtures that all rooms share: where the real weights and photos are, small made-up tables, a browser."""
 
+import hashlib
+import importlib.util
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
 
+import builders
 import numpy as np
 import pytest
+from chromium import Chromium
+from PIL import Image
 
-from featurize.table import FeatureTable
+import evaluate
+from featurize import FeatureTable
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +30,60 @@ def assets() -> Path:
     pytest.skip("set TEST_ASSETS to the folder of real weights and photos")
 
 
+@pytest.fixture(scope="session")
+def inception_weights(assets) -> Path:
+    """The weights of Inception v3 of 2015, up to mixed8."""
+    return assets / "weights" / "inception_v3_2015_through_mixed8.weights.h5"
+
+
+@pytest.fixture(scope="session")
+def networks_store(tmp_path_factory) -> Path:
+    """One store for all tests and processes of this run: real networks take long to freeze and to run."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "networks store"
+
+
+CONVOLUTION = (
+    "import tensorflow as tf; tf.nn.conv2d(tf.ones([1, 16, 16, 32]), tf.ones([3, 3, 32, 64]), 1, 'SAME')"
+)
+
+
+@pytest.fixture(scope="session")
+def bfloat16():
+    """Skip where TensorFlow's oneDNN says that it has no bfloat16 of its own; AVX2 has only conversions to it."""
+    verbose = os.environ | {"ONEDNN_VERBOSE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", CONVOLUTION], env=verbose, capture_output=True, text=True, check=True
+    )
+    (isa,) = [line for line in done.stdout.splitlines() if ",info,cpu,isa:" in line]
+    if not ("AVX-512" in isa and "bfloat16" in isa):
+        pytest.skip(f"no bfloat16: {isa}")
+
+
+class _NotHere(ModuleType):
+    """Stands where an engine of networks would, in tests that do not say that they run one."""
+
+    def __getattr__(self, name):
+        # Whoever imports a part of it asks for its path.
+        if name.startswith("__") and name != "__path__":
+            raise AttributeError(name)
+        if sys._getframe(1).f_globals["__name__"].startswith(("matplotlib", "skops")):
+            raise AttributeError(name)  # both look through whatever modules are there
+        pytest.fail(f"{self.__name__}.{name} is used: mark this test with pytest.mark.tensorflow")
+
+
+@pytest.fixture(autouse=True)
+def networks_run_where_marked(request, monkeypatch):
+    """A test that runs a network says so, because those are repeated with the instructions of older processors."""
+    if request.node.get_closest_marker("tensorflow"):
+        return
+    for name in ("tensorflow", "openvino"):
+        if (spec := importlib.util.find_spec(name)) is not None:
+            stand_in = _NotHere(name)
+            stand_in.__spec__ = spec
+            monkeypatch.setitem(sys.modules, name, stand_in)
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
     """Keep tests out of the user's cache folder."""
@@ -29,14 +93,57 @@ def own_cache(tmp_path_factory, monkeypatch):
 @pytest.fixture
 def separable() -> FeatureTable:
     """60 rows, three labels that any head tells apart, features ``wide`` (40) and ``noise`` (3)."""
-    rng = np.random.default_rng(0)
-    labels = np.repeat(["ant", "bee", "cat"], 20)
-    # Each label has its own third of the numbers, so that neither length nor scale matters.
-    strong = np.equal(np.arange(40) % 3, (np.arange(60) // 20)[:, None])
-    wide = np.abs(rng.normal(size=(60, 40))) * 0.3 + 3.0 * strong
+    return builders.separable_table()
+
+
+@pytest.fixture(scope="session")
+def confused() -> FeatureTable:
+    """60 rows, three labels; features ``good`` (4, right for most) and ``noise`` (2, right by chance)."""
+    rng = np.random.default_rng(1)
+    label = np.repeat(["ant", "bee", "cat"], 20)
+    good = rng.normal(size=(60, 4)) + 2.0 * np.eye(4)[np.repeat([0, 1, 2], 20)]
     return FeatureTable.from_arrays(
-        {"wide": wide, "noise": rng.normal(size=(60, 3))},
-        label=labels,
-        image=[f"{label}/{i}.jpg" for i, label in enumerate(labels)],
-        sha256=[f"{i:064x}" for i in range(60)],
+        {"good": good, "noise": rng.normal(size=(60, 2))},
+        label=label,
+        image=[f"{name}/{i}.jpg" for i, name in enumerate(label)],
+        sha256=[hashlib.sha256(bytes([i])).hexdigest() for i in range(60)],
     )
+
+
+@pytest.fixture(scope="session")
+def comparison(confused):
+    """`compare` on `confused`: two features and both together, two heads."""
+    return evaluate.compare(confused, heads=["softmax", "sklearn.naive_bayes.GaussianNB"], cv=4, jobs=1)
+
+
+@pytest.fixture
+def photos(tmp_path, confused) -> FeatureTable:
+    """`confused` with a real photo behind each row, 40 wide and 20 high, in ``tmp_path/photos``."""
+    folder, digests = tmp_path / "photos", []
+    for number, name in enumerate(confused.image):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 20), (4 * number, 120, 90)).save(path)
+        digests.append(hashlib.sha256(path.read_bytes()).hexdigest())
+    table = confused.with_column("sha256", digests)
+    table.metadata["source"] = {"path": str(folder), "kind": "folder"}
+    return table
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory):
+    """A browser for the whole session; without one, tests are skipped, or fail where nothing may be missing."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None or os.name != "posix":
+        if os.environ.get("REQUIRE_TEST_ASSETS"):
+            pytest.fail("there is no chromium; on Debian: apt-get install chromium")
+        pytest.skip("chromium is not installed")
+    browser = Chromium(program, tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def described(separable) -> FeatureTable:
+    """The separable table, with a description of how its vectors were made."""
+    return builders.described(separable)

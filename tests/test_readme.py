@@ -94,14 +94,11 @@ def test_the_story_in_python_runs(assets, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.tensorflow
-def test_the_first_table_is_what_the_flowers_give(assets, tmp_path):
+def test_the_first_table_is_what_the_flowers_give(assets, inception_weights, networks_store, tmp_path):
     """The figures at the top of README, from the 750 real photos through the real commands."""
-    weights = assets / "weights" / "inception_v3_2015_through_mixed8.weights.h5"
     flowers = assets / "data" / "flowers"
-    extract = (
-        f"featurize extract {flowers} -o flowers.parquet --features inception_v3:mixed8 glcm --store store"
-    )
-    run(f"{extract} --weights {weights}", tmp_path)
+    extract = f"featurize extract {flowers} -o flowers.parquet --features inception_v3:mixed8 glcm"
+    run(f"{extract} --store '{networks_store}' --weights {inception_weights}", tmp_path)
     heads = "--heads softmax svm --cv 5 --json flowers.json --report flowers.html"
     printed = run(f"evaluate compare flowers.parquet {heads}", tmp_path)
     assert without_digits(printed) == without_digits(blocks("text")[0])

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from classify.model.model import Model, OperatingPoint
-from classify.prediction.inputs import input_batches, nothing_read
+from classify.prediction.inputs import BATCH_SIZES, input_batches, nothing_read
 from classify.rows import select_vectors
 from featurize.errors import ModelError
 from featurize.extraction.run import Extraction, NothingReadable, golden_batch, run_extraction
@@ -65,7 +65,7 @@ class Timing:
 # library that resizes in another way, a network whose input is scaled otherwise, weights that were mixed up: they
 # all change it, and without it they show as a model that is a little worse than it was.
 
-# Relative: ‖here − training‖ / ‖training‖. Room for sums in another order, which cost 1e-6, and far from any fault:
+# Relative: ‖here − training‖ / ‖training‖. Room for another processor, which costs 1e-5, and far from any fault:
 # of MobileNet 0.25 128 a bicubic filter moves the vector by 0.08, nearest pixels by 0.27, pixels of 0 to 1 by 0.25.
 TOLERANCE = 1e-3
 # In bfloat16 each number has three digits, and processors round in their own ways.
@@ -274,19 +274,20 @@ def predict_batches(
     store: str | os.PathLike | None = None,
     jobs: int | None = None,
     timing: Timing | None = None,
+    batch_sizes: tuple[int, int] = BATCH_SIZES,
 ) -> Iterator[Predictions]:
     """What `predict` returns, as it comes: the memory that it takes does not grow with the photos.
 
     A file that cannot be read is among the ``rejects`` of its batch and stops nothing. At the end one warning
     is logged when photos were among those of the training, one when they as a whole do not look like those, and
-    `timing` is reported.
+    `timing` is reported. `batch_sizes` is how many photos come first, and at most at a time.
     """
     timing = timing or Timing()
     photos = _Photos(model, weights, store, jobs, timing)
     n_predicted = n_rejects = n_seen = 0
     rejects: list[tuple[str, str]] = []
     distances = []
-    for batch in input_batches(sources):
+    for batch in input_batches(sources, batch_sizes=batch_sizes):
         if isinstance(batch, FeatureTable):
             with timing.part("the head"):
                 predictions = predict_table(model, batch)

@@ -289,7 +289,7 @@ def read_superclasses(path: str | Path) -> dict[str, str]:
 
 
 def nearest_rows(
-    X: np.ndarray, training: np.ndarray, widths: Sequence[int], top: int = N_NEAREST, block: int = 4096
+    X: np.ndarray, training: np.ndarray, widths: Sequence[int], top: int = N_NEAREST, rows_at_once: int = 4096
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each row of `X` the `top` rows of `training` that point most nearly the same way, and their cosine.
 
@@ -304,7 +304,7 @@ def nearest_rows(
     from classify.heads.scaling import BlockScaler
 
     scaler = BlockScaler(list(widths)).fit(training[:: -(-len(training) // ROWS_TO_SCALE)])
-    return most_similar(scaler.transform(X), training, top, prepare=scaler.transform, block=block)
+    return most_similar(scaler.transform(X), training, top, prepare=scaler.transform, block=rows_at_once)
 
 
 def nearest_in_folds(

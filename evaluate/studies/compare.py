@@ -122,8 +122,8 @@ def compare(
     repeats : int
         How often to divide into folds anew.
     seed : int
-        The same seed gives the same numbers, whatever `jobs` is; only a head given as an object has a
-        ``random_state`` of its own, and where that is None its numbers vary.
+        The same seed gives the same numbers on one machine, whatever `jobs` is; only a head given as an object has
+        a ``random_state`` of its own, and where that is None its numbers vary.
     relabel : mapping, optional
         New label by label; None or empty text drops the class.
     jobs : int, optional

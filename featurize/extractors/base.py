@@ -247,7 +247,7 @@ class Extractor(Transformer):
         return prepared
 
     def vectors_of(self, team: Sequence["Extractor"], gathered: Any) -> list[np.ndarray]:
-        """What `vectors` of each extractor of a team would return, bit for bit; `self` is the first of them."""
+        """What `vectors` of each extractor of a team would return; `self` is the first of them."""
         return [self.vectors(gathered)]
 
     def view(self, photo: Photo) -> Photo:

@@ -16,8 +16,8 @@ from featurize.errors import UsageError
 class Function(Protocol):
     """A network that is ready to run; each vector depends on its own image alone.
 
-    It is the same to the last bit in every batch that was tried. A library is free to add up a batch of another size in
-    another order, which costs about 1e-6 of a vector's length; more is refused (`featurize.networks.network_extractor`).
+    A library adds up a batch of another size in another order, which costs a few millionths of a vector's length, or
+    up to 1e-5 with networks other than MobileNet and Inception. `featurize.networks.network_extractor` refuses ten times as much.
     """
 
     widths: list[int]

@@ -211,8 +211,10 @@ class Backbone(FrozenExtractor):
 
     The whole photo is brought to the network's input size (bilinear, antialiased) and scaled as the network was
     trained. A vector depends on the image and these settings alone: not on the order, the extractors beside it, or
-    the store. Nor does it on the batch it travelled in: it was the same to the last bit wherever that was tried, and a
-    processor for which TensorFlow adds up in another order would change it by about 1e-6 of its length.
+    the store. Nor does it on the batch it travelled in, but for the order in which TensorFlow adds up: in any batch it
+    is equal to a few millionths of its length for MobileNet and Inception, to 1e-5 for other networks. On another
+    processor, and to Keras' own ``predict``, it is equal to 1e-5; bit for bit only with one engine, batch size and
+    machine.
 
     Parameters
     ----------
@@ -229,14 +231,14 @@ class Backbone(FrozenExtractor):
     preprocess : sequence of str, default ()
         Steps that change the photo first, such as ``("remove-hair",)``; see `featurize.photos.preprocess`.
     batch_size : int, default 32
-        Images per call of the network; changes no number.
+        Images per call of the network; changes vectors in their last digits at most.
     store : Store or path, optional
         Where `transform` keeps and finds the vectors of files.
     parity : {None, "retrain"}, default None
         ``"retrain"`` decodes and resizes as TensorFlow's retrain.py did; see `featurize.networks.retrain_pixels`.
     engine : {"tensorflow", "openvino"}, default "tensorflow"
         What runs the frozen network; ``"openvino"`` needs the extra of that name. The vectors differ in their last
-        digits (by about a millionth of their length, in float32), and so do the fingerprints.
+        digits (by less than 1e-5 of their length, in float32), and so do the fingerprints.
 
     Raises
     ------

@@ -21,7 +21,7 @@ from featurize.terminal import log
 
 # -- A network that was just frozen is tried before its vectors are believed -----------------------------
 
-# Relative, by precision: a library may add up batches of another size in another order, which costs 1e-6 in float32.
+# Relative, by precision: a library adds up batches of another size in another order, which costs up to 1e-5 in float32.
 # A network that looks at the whole batch (batch norm as in training) is far off.
 TOLERANCE = {"float32": 1e-4, "bfloat16": 1e-2}
 

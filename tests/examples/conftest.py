@@ -34,9 +34,9 @@ def flowers(assets, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory) -> Path:
+def store(networks_store) -> Path:
     """One store for all scripts: what one has computed, the next ones find."""
-    return tmp_path_factory.mktemp("store")
+    return networks_store
 
 
 @pytest.fixture

@@ -127,6 +127,15 @@ def test_groups_and_copies_are_respected():
     assert sorted(asked) == np.flatnonzero(variant == 0).tolist()
 
 
+def test_five_folds_of_seed_0_are_the_default():
+    """Another number of folds or another seed gives another slope."""
+    X, y = _blobs(3, 60)
+    slope = Calibrated(SVC()).fit(X, y).slope_
+    assert slope == Calibrated(SVC(), n_folds=5, seed=0).fit(X, y).slope_
+    for other in ({"n_folds": 4}, {"n_folds": 6}, {"seed": 1}):
+        assert slope != Calibrated(SVC(), **{"n_folds": 5, "seed": 0} | other).fit(X, y).slope_
+
+
 def test_fewer_folds_for_a_rare_label():
     X, y = _blobs(2, 20)
     y[:] = "common"

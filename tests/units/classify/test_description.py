@@ -1,10 +1,12 @@
 """A model.json that somebody edited is refused with its key, and so is a head that does not fit it."""
 
 import json
+import shutil
 import zipfile
 
 import numpy as np
 import pytest
+from builders import described, separable_table
 
 from classify.model.card import model_card
 from classify.model.modelfile import load_model, save_model
@@ -26,10 +28,16 @@ def edited(path, **changes):
     return path
 
 
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "m"
+    save_model(train(described(separable_table()), "softmax", "wide+noise", tune="log-loss"), path)
+    return path
+
+
 @pytest.fixture
-def saved(described, tmp_path):
-    save_model(train(described, "softmax", "wide+noise", tune="log-loss"), tmp_path / "m")
-    return tmp_path / "m"
+def saved(tuned, tmp_path):
+    return shutil.copy(tuned, tmp_path / "m")
 
 
 def of(key, value):

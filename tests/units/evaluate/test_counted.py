@@ -13,8 +13,6 @@ from evaluate.statistics.differences import (
     sign_posterior,
     verdict_of,
 )
-from evaluate.studies.compare import compare
-from featurize.table import FeatureTable
 
 
 def rights(both: int, only_one: int, only_other: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
@@ -81,16 +79,6 @@ def test_the_interval_is_never_empty_nor_beyond_1():
         assert found.low <= found.difference <= found.high
 
 
-def test_two_heads_that_never_differ_are_not_told_to_be_the_same_for_certain():
-    label = np.repeat(["ant", "bee"], 20)
-    X = np.c_[label == "bee", np.random.default_rng(0).normal(0, 0.01, 40)]
-    found = compare(FeatureTable.from_arrays({"x": X}, label=label), heads=["softmax", "svm"], jobs=1)
-    (pair,) = found.comparisons
-    assert pair["difference"] == 0 and pair["same_in_every_fold"]
-    assert pair["high"] > 0.04 and pair["low"] == -pair["high"] and pair["probability"]["same"] < 0.99
-    assert "cannot be told apart" in pair["words"] and "the same in every fold" in pair["words"]
-
-
 @settings(deadline=None)
 @given(st.floats(-0.2, 0.3), st.floats(0, 0.2), st.floats(0, 1))
 def test_words_interval_and_test_never_contradict_each_other(low, width, p_holm):
@@ -122,7 +110,3 @@ def test_a_dummy_that_wins_is_named_first_and_one_alone_stands_for_itself():
     assert comparisons_to_make(results) == [("head", *results)]
     alone = [PairName("a", "dummy"), PairName("b", "dummy")]
     assert comparisons_to_make(alone) == [("features", *alone)]
-
-
-def test_the_terminal_names_the_method_of_its_intervals(comparison):
-    assert "intervals: Wilson on one prediction per photo, wider where" in str(comparison)

@@ -1,35 +1,16 @@
 """The learning curve: what trains at each size, the fitted law, and guesses that are called guesses."""
 
-import json
-
 import numpy as np
 import pytest
 from scipy import optimize
 
 from classify.folds import make_folds
-from evaluate.cli import main
 from evaluate.report.sentences import curve_in_words
 from evaluate.results import CurveMeasurements, Gain
 from evaluate.statistics.differences import PairName
 from evaluate.statistics.power_law import PowerLaw, drawn_again, extrapolate, fit_power_law
-from evaluate.studies.compare import compare
-from evaluate.studies.curve import _at_most, learning_curve
-from featurize.errors import UsageError
+from evaluate.studies.curve import _at_most
 from featurize.table import FeatureTable
-
-
-@pytest.fixture(scope="module")
-def curve(confused):
-    return learning_curve(confused, "good", "softmax", sizes=[3, 5, 8, 15], cv=4, jobs=1)
-
-
-def test_the_largest_size_is_what_compare_measures(confused):
-    curve = learning_curve(confused, "good", "softmax", cv=4, seed=3, jobs=1)
-    [row] = compare(confused, ["good"], ["softmax"], cv=4, seed=3, jobs=1).results
-    last = curve.points[-1]
-    assert last["images_per_label"] == last["n_training"] / 3 == 15
-    assert last["accuracy"] == pytest.approx(row["accuracy"])
-    assert last["recall"] == {name: scores["recall"] for name, scores in row["per_label"].items()}
 
 
 def test_each_size_trains_so_many_of_each_label_and_contains_the_smaller(confused):
@@ -60,12 +41,6 @@ def test_groups_go_in_whole_and_bring_their_variants():
     # Three photos a leaf: two leaves are needed for four photos of a label, and come with their copies.
     assert len(found) == 2 * 2 * 4
     assert all(count == 4 for count in np.unique(leaf[found], return_counts=True)[1])
-
-
-def test_a_label_with_fewer_images_gives_all_it_has(confused):
-    few = confused.filter((confused.label != "cat") | (np.arange(60) < 48))
-    point = learning_curve(few, "good", "softmax", sizes=[15], cv=4, jobs=1).points[0]
-    assert point["n_training"] == 15 + 15 + 6 and point["images_per_label"] == 12
 
 
 def test_the_law_is_found_again_and_extrapolates_exactly():
@@ -131,20 +106,6 @@ def test_guesses_stay_shares_and_never_fall():
     assert flat["accuracy"] == pytest.approx((1 * 0.9 + 2 * 0.85 + 3 * 0.8 + 4 * 0.75) / 10)
 
 
-def test_three_sizes_fit_anything_and_so_guess_nothing(confused):
-    assert fit_power_law([5, 10, 20], [0.5, 0.6, 0.7]) is None
-    curve = learning_curve(confused, "good", "softmax", sizes=[3, 6, 12], cv=4, jobs=1)
-    assert (curve.fit, curve.guesses, set(curve.gains.values())) == (None, [], {None})
-    assert "Four sizes or more are needed" in str(curve)
-
-
-def test_guesses_are_called_guesses(curve):
-    sentences = curve_in_words(curve)
-    assert len(sentences) == 3 and all(one.startswith("A guess: ") for one in sentences)
-    assert [guess["images_per_label"] for guess in curve.guesses] == [30, 60]
-    assert all(one in str(curve) for one in sentences)
-
-
 def test_the_label_that_gains_most_is_the_one_to_photograph():
     def words_of(gains):
         return curve_in_words(CurveMeasurements(PairName("x", "svm"), [], PowerLaw(1, 1, 1), [], gains))
@@ -159,56 +120,5 @@ def test_the_label_that_gains_most_is_the_one_to_photograph():
     assert words == "A guess: no label gains a point from twice as many photos."
 
 
-@pytest.mark.parametrize("sizes", [[1, 5], [5, 16], []])
-def test_sizes_that_are_not_there_are_refused_with_both_numbers(confused, sizes):
-    with pytest.raises(UsageError, match="trains on at most 15 images of a label"):
-        learning_curve(confused, "good", sizes=sizes, cv=4, jobs=1)
-
-
-def test_unknown_features_and_one_label_are_refused(confused):
-    with pytest.raises(UsageError, match="no features named glcm"):
-        learning_curve(confused, "glcm", jobs=1)
-    with pytest.raises(UsageError, match="all 20 usable rows have the label ant"):
-        learning_curve(confused.filter(confused.label == "ant"), "good", jobs=1)
-
-
-def test_the_command_prints_and_writes_all(photos, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    photos.write("table.parquet")
-    words = "curve table.parquet --features good --sizes 3 5 8 12 -j 1 --report c.html --json c.json --quiet"
-    assert main(words.split()) == 0
-    out = capsys.readouterr().out
-    content = json.loads((tmp_path / "c.json").read_text())
-    assert content["kind"] == "curve" and [p["images_per_label"] for p in content["points"]] == [3, 5, 8, 12]
-    assert content["model"] == {"features": "good", "head": "softmax"}
-    assert "images per label" in out and "A guess: with 24 images per label" in out
-    page = (tmp_path / "c.html").read_text()
-    assert page.count('class="measured"') == 4 and page.count('class="guess"') == 2
-    assert "A guess: with 24 images per label" in page and page.count("<script") == 1
-    assert main(["curve", "table.parquet", "--sizes", "99"]) == 1
-    assert "hint: give sizes from 2 to 16" in capsys.readouterr().err
-
-
-def test_by_default_all_features_together_without_nuisance(confused):
-    vectors = {**confused.vectors, "nuisance": confused.vectors["noise"]}
-    curve = learning_curve(FeatureTable(confused.ids, vectors), sizes=[5], cv=4, jobs=1)
-    assert curve.model["features"] == "good+noise"
-    with pytest.raises(UsageError, match="the table has no features"):
-        learning_curve(FeatureTable(confused.ids, {}), sizes=[5], cv=4, jobs=1)
-
-
-def test_compare_measures_the_curve_of_the_best_pair_on_its_own_folds(confused, tmp_path):
-    found = compare(confused, ["good", "noise"], ["softmax"], cv=4, seed=3, curve=True, jobs=1)
-    alone = learning_curve(confused, "good", "softmax", cv=4, seed=3, jobs=1).to_dict()
-    assert found.learning_curve == {
-        name: alone[name] for name in ("model", "points", "fit", "guesses", "gains")
-    }
-    assert found.to_dict()["learning_curve"]["points"][-1]["accuracy"] == found.results[0]["accuracy"]
-    assert "softmax on good with ever more images per label" in str(found)
-    assert "curve" in found.to_dict()["methods"] and "Learning curve" in found.to_html()
-    assert compare(confused, ["good"], ["softmax"], cv=4, jobs=1).learning_curve is None
-
-
-def test_the_curve_of_a_tuned_head(confused):
-    found = compare(confused, ["good"], ["knn"], cv=4, tune="accuracy", curve=True, jobs=1)
-    assert found.learning_curve["model"]["head"] == found.results[0]["head"]
+def test_three_sizes_fit_anything_and_so_are_not_fitted():
+    assert fit_power_law([5, 10, 20], [0.5, 0.6, 0.7]) is None

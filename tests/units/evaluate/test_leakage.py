@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from builders import burst_table
 
 from classify.folds import Fold
 from evaluate.checks.leakage import (
@@ -19,40 +19,7 @@ from featurize.table import FeatureTable
 
 @pytest.fixture
 def bursts() -> FeatureTable:
-    """40 scenes photographed three times; labels that nothing but the scene tells."""
-    rng = np.random.default_rng(0)
-    scenes = np.repeat(rng.normal(size=(40, 80)), 3, axis=0)
-    return FeatureTable.from_arrays(
-        {"net": scenes + rng.normal(size=(120, 80)) * 0.05},
-        label=np.repeat(rng.permutation(["rust", "well"] * 20), 3),
-        sha256=[f"{n:064x}" for n in range(120)],
-    )
-
-
-def test_both_figures_are_printed_when_they_differ(bursts):
-    alone = compare(bursts, heads=["knn"], jobs=1)
-    assert alone.results[0]["accuracy"]["mean"] > 0.95
-    assert alone.duplicates["parted"] > 60 and "--group-duplicates" in alone.warnings[0]
-    found = compare(bursts, heads=["knn"], group_duplicates=True, jobs=1)
-    together = found.results[0]["accuracy"]["mean"]
-    assert together < 0.75 and found.data["groups"] == 40
-    assert found.duplicates["accuracy_at_random"] == alone.results[0]["accuracy"]["mean"]
-    words = (
-        f"accuracy is {100 * alone.results[0].accuracy.mean:.1f} % with random folds and {100 * together:.1f} % when "
-        "near-duplicates stay in one fold"
-    )
-    assert words in str(found) and words in found.to_html() and found.duplicates["parted"] == 0
-    # Both figures without being asked, too.
-    assert words in alone.warnings[0] and alone.duplicates["accuracy_together"] == together
-
-
-def test_where_near_duplicates_cannot_be_kept_together_they_are_counted(bursts):
-    table = bursts.filter(np.isin(np.arange(120) // 3, [*range(6), 39]))  # 7 scenes, 21 photos
-    found = compare(table, heads=["knn:n_neighbors=3"], cv=5, jobs=1)
-    assert found.duplicates["accuracy_together"] is None
-    assert found.warnings[0].startswith(
-        f"{found.duplicates['parted']} photos were tested by heads trained on"
-    )
+    return burst_table()
 
 
 def test_the_same_figure_either_way_is_said_once(bursts):
@@ -76,25 +43,6 @@ def test_a_difference_within_the_interval_is_not_oversold(bursts):
     assert "95.0 % with random folds" in far and "alone" not in far
 
 
-def test_one_figure_when_nothing_is_alike(bursts):
-    single = bursts.filter(np.arange(0, 120, 3))
-    found = compare(single, heads=["knn"], group_duplicates=True, jobs=1)
-    assert found.duplicates["accuracy_at_random"] is None and found.duplicates["words"] == ""
-
-
-def test_given_groups_are_not_called_random(bursts):
-    grouped = bursts.with_column("group", ["pot"] * 3 + [None] * 117)
-    found = compare(grouped, heads=["knn"], group_duplicates=True, jobs=1)
-    assert "with folds by the given groups alone and" in found.warnings[0]
-
-
-def test_given_folds_that_part_near_duplicates_are_refused_when_asked_to_keep_them(bursts):
-    folds = [(np.arange(0, 80), np.arange(80, 120))]
-    with pytest.raises(UsageError, match="fold 0 leaks"):
-        compare(bursts, heads=["knn"], folds=folds, group_duplicates=True, jobs=1)
-    assert compare(bursts, heads=["knn"], folds=folds, jobs=1).duplicates["parted"] == 1
-
-
 def test_parted_counts_tested_photos_once():
     folds = [Fold(0, 0, np.array([0, 1]), np.array([2, 3])), Fold(0, 1, np.array([2, 3]), np.array([0, 1]))]
     assert n_split_across_folds(np.array([[0, 2], [1, 2], [0, 1]]), folds) == 3
@@ -110,46 +58,18 @@ def test_narrow_and_large_tables_are_passed_over_unless_asked(bursts):
     assert find_near_duplicates(large, False)[0] is None
 
 
-def test_more_near_duplicates_than_can_be_listed_do_not_end_a_comparison(bursts):
-    many = bursts.filter(np.repeat([0, 3, 6], 850))  # three fixed cameras: 1,082,475 pairs
-    many = many.with_column("label", np.tile(["rust", "well"], 1275).tolist())
-    many = many.with_column("sha256", [f"{n:064x}" for n in range(len(many))])
-    found = compare(many, heads=["dummy"], cv=2, jobs=1)
-    assert found.duplicates is None
-    assert found.warnings[0].startswith(
-        "more than 1,000,000 pairs of photos reach a similarity of 0.97, too many"
+def test_more_near_duplicates_than_can_be_listed_do_not_end_a_comparison():
+    """Of 3,000 photos 1,500 are frames of one fixed camera, and so 1,124,250 pairs."""
+    vectors = np.random.default_rng(0).normal(size=(3000, 64))
+    vectors[:1500] = vectors[0] + 0.01 * vectors[:1500]
+    frames = FeatureTable.from_arrays(
+        {"net": vectors}, label=["day", "night"] * 1500, sha256=[f"{n:064x}" for n in range(3000)]
     )
-    assert found.warnings[0] in found.to_html() and "--group-by" in found.warnings[0]
+    found = compare(frames, heads=["dummy"], jobs=1)
+    assert found.duplicates is None
+    start = "more than 1,000,000 pairs of photos reach a similarity of 0.97, too many"
+    (warning,) = (text for text in found.warnings if text.startswith(start))
+    assert warning in found.to_html() and "--group-by" in warning
     with pytest.raises(UsageError, match="more than 1,000,000 pairs") as caught:
-        compare(many, heads=["dummy"], group_duplicates=True, jobs=1)
+        compare(frames, heads=["dummy"], group_duplicates=True, jobs=1)
     assert caught.value.hint.startswith("leave --group-duplicates out; say which photos show one scene")
-
-
-@pytest.mark.tensorflow
-def test_altered_copies_of_real_photos_are_found(assets, tmp_path):
-    """Compressed and cropped copies of 20 photos are found among 40."""
-    from evaluate.checks.duplicates import find_duplicates
-    from featurize import InceptionV3, extract
-
-    photos = sorted((assets / "data" / "flowers" / "daisy").glob("*.jpg"))[:20]
-    photos += sorted((assets / "data" / "flowers" / "tulips").glob("*.jpg"))[:20]
-    for place, photo in enumerate(photos):
-        folder = tmp_path / photo.parent.name
-        folder.mkdir(exist_ok=True)
-        (folder / photo.name).write_bytes(photo.read_bytes())
-        if place % 2 == 0:
-            image = Image.open(photo).convert("RGB")
-            w, h = image.size
-            image.crop((w // 40, h // 40, w - w // 40, h - h // 40)).save(
-                folder / f"{photo.stem}-copy.jpg", quality=80
-            )
-    weights = assets / "weights" / "inception_v3_2015_through_mixed8.weights.h5"
-    table = extract(tmp_path, [InceptionV3(layer="mixed8", weights=str(weights))], store=tmp_path / "store")
-    found = find_duplicates(table)
-    near = {frozenset((pair["image"], pair["other"])) for pair in found.pairs}
-    copies = {
-        frozenset((f"{p.parent.name}/{p.name}", f"{p.parent.name}/{p.stem}-copy.jpg")) for p in photos[::2]
-    }
-    assert len(near & copies) >= 18
-    # Two tulips of one series resemble each other, and one of them is copied.
-    assert all("tulips/12916" in name for pair in near - copies for name in pair)

@@ -104,17 +104,6 @@ def test_suspects_are_those_of_the_definition(comparison):
     assert gaps == sorted(gaps, reverse=True)
 
 
-def test_swapped_labels_are_suspected_first(separable):
-    label = separable.label.copy()
-    label[3], label[25] = "bee", "cat"
-    found = compare(separable.with_column("label", label), ["wide"], ["softmax"], jobs=1)
-    suspects = found.best["label_suspects"]
-    assert {one["image"]: one["suggested"] for one in suspects[:2]} == {
-        separable.image[3]: "ant",
-        separable.image[25]: "bee",
-    }
-
-
 def test_a_label_without_images_suspects_nobody():
     chances = np.array([[0.6, 0.1, 0.3], [0.2, 0.1, 0.7]])
     found = ByImage(np.array(["a", "b"]), np.array(["ant", "cat"]), chances, ["ant", "bee", "cat"])

@@ -16,7 +16,7 @@ from featurize.table import FeatureTable
 def test_a_block_of_few_numbers_is_what_scikit_learn_finds_after_standardising():
     rng = np.random.default_rng(3)
     training, X = (rng.normal(5, [1, 100, 0.01], size=(n, 3)).astype(np.float32) for n in (40, 9))
-    rows, similarity = nearest_rows(X, training, [3], block=7)  # blocks have to be put together
+    rows, similarity = nearest_rows(X, training, [3], rows_at_once=7)
     scaler = StandardScaler().fit(training)
     expected = cosine_similarity(scaler.transform(X), scaler.transform(training))
     assert rows.tolist() == np.argsort(-expected, axis=1)[:, :3].tolist()

@@ -100,6 +100,7 @@ def plain(page):
     page = re.sub(r"The work was done with [^<]*", "The work was done with ...", page)
     page = re.sub(r"(<dt>Versions</dt>\s*<dd>)[^<]*", r"\1...", page)
     page = re.sub(r"[\d.e-]+ ms each to predict", "... ms each to predict", page)
+    page = re.sub(r"\d+\.\d{4,}(e-\d+)?", lambda number: f"{float(number[0]):.3g}", page)
     # The last three columns of the comparison: seconds to fit and to predict, and the size of the model.
     last = r'(?:\s*<td class="number">[\d.,?]+</td>){3}(\s*</tr>)'
     head, table, rest = re.split(r'(<table class="comparison sortable">.*?</table>)', page, flags=re.DOTALL)

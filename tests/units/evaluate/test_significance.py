@@ -57,6 +57,15 @@ def test_folds_that_agree_exactly_leave_no_doubt(other, expected):
     assert (found.worse, found.same, found.better) == expected
 
 
+@pytest.mark.parametrize(
+    ("one", "expected"), [(0.75, (0, 1, 0)), (0.25, (0, 1, 0)), (1.0, (0, 0, 1)), (0.0, (1, 0, 0))]
+)
+def test_folds_that_differ_exactly_by_the_region_of_equivalence_are_the_same(one, expected):
+    """In numbers that floats hold exactly: 0.25 either way is still the same, 0.5 is not."""
+    found = bayesian_comparison([one] * 3, [0.5] * 3, [10] * 3, [20] * 3, same_within=0.25)
+    assert (found.worse, found.same, found.better) == expected
+
+
 def test_mcnemar_by_hand():
     one = np.array([1] * 9 + [0] * 1 + [1] * 30, dtype=bool)
     other = np.array([0] * 9 + [1] * 1 + [1] * 30, dtype=bool)

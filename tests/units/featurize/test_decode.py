@@ -1,11 +1,11 @@
 """One file becomes the pixels that a viewer shows, or a reason."""
 
-import io
 import struct
 import zlib
 
 import numpy as np
 import pytest
+from builders import encoded, png
 from PIL import Image, PngImagePlugin
 
 from featurize.extractors.base import golden_image
@@ -30,25 +30,8 @@ TURNED = {
 TURNED_BY_8 = b"II*\0\x08\0\0\0" + struct.pack("<HHHIII", 1, 0x0112, 3, 1, 8, 0)
 
 
-def encoded(image: Image.Image, kind: str, **options) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
-
-
 def picture(width: int = 37, height: int = 23) -> Image.Image:
     return Image.fromarray(resize(golden_image(), width, height))
-
-
-def png(width: int, height: int, bits: int, colour: int, rows: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
-    """A PNG written by hand, for what Pillow cannot write."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
-    body = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in body)
 
 
 def tiff(width: int, height: int, bits: int, photometric: int, data: bytes, sample_format: int = 1) -> bytes:

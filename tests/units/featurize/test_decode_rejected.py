@@ -1,12 +1,10 @@
 """What is no image is rejected with a reason, within little memory, whatever its bytes."""
 
-import io
-import struct
 import tracemalloc
-import zlib
 
 import numpy as np
 import pytest
+from builders import encoded, png
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -16,25 +14,8 @@ from featurize.photos.decode import MAX_PIXELS, ImageRejected
 from featurize.photos.photo import Photo, resize
 
 
-def encoded(image: Image.Image, kind: str, **options) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
-
-
 def picture(width: int = 37, height: int = 23) -> Image.Image:
     return Image.fromarray(resize(golden_image(), width, height))
-
-
-def png(width: int, height: int, bits: int, colour: int, rows: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
-    """A PNG written by hand, for what Pillow cannot write."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
-    body = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in body)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
 """A photo is decoded once; large JPEGs are shrunk meanwhile, an effect that is bounded and named."""
 
 import hashlib
-import io
 import threading
 
 import numpy as np
 import pytest
+from builders import encoded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -14,12 +14,6 @@ from featurize.extractors.base import golden_image
 from featurize.photos.distort import DistortedPhoto, Distortion
 from featurize.photos.photo import Photo, decode_policy, resize
 from featurize.registry import make_extractor
-
-
-def encoded(image: Image.Image, kind: str, **options) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
 
 
 def picture(width: int = 37, height: int = 23) -> Image.Image:

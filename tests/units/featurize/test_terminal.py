@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+from builders import hears_sigint
 
 from featurize.errors import BottleheadError, UsageError
 from featurize.terminal import OptionsError, add_command, key_values, log, new_parser, progress, run_command
@@ -140,7 +141,9 @@ sys.exit(run_command(parser, ["act"]))
 @pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_process_that_is_asked_to_end_tidies_up(number, status):
     command = [sys.executable, "-c", PATIENT]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with hears_sigint():
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
         out, err = process.communicate()

@@ -1,0 +1,140 @@
+"""A browser to look at reports: Chromium without a window, driven through pipes."""
+
+import json
+import os
+import select
+import subprocess
+import time
+from pathlib import Path
+
+CHROMIUM_SECONDS = 60
+
+
+class Chromium:
+    """Headless Chromium, driven over a pair of pipes in the DevTools protocol: no port, no further package."""
+
+    def __init__(self, program, profile):
+        to_browser, ours = os.pipe()
+        theirs, from_browser = os.pipe()
+        options = [
+            "--headless",
+            "--no-sandbox",  # or it does not start for root, as in most containers
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--no-first-run",
+            f"--user-data-dir={profile}",
+            "--remote-debugging-pipe",
+            "about:blank",
+        ]
+        # Chromium reads commands from descriptor 3 and answers on 4.
+        connect = f'exec "$@" 3<&{to_browser} 4>&{from_browser}'
+        self.process = subprocess.Popen(
+            ["bash", "-c", connect, "bash", program, *options],
+            pass_fds=(to_browser, from_browser),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(to_browser)
+        os.close(from_browser)
+        self.ours, self.theirs = ours, theirs
+        self.received, self.number, self.session, self.events = b"", 0, None, []
+        (page,) = [one for one in self("Target.getTargets")["targetInfos"] if one["type"] == "page"]
+        target = page["targetId"]
+        self.session = self("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            self(f"{domain}.enable")
+
+    def __call__(self, method, **params):
+        """The result of one command; what happens meanwhile is kept in `events`."""
+        self.number += 1
+        message = {"id": self.number, "method": method, "params": params}
+        if self.session:
+            message["sessionId"] = self.session
+        os.write(self.ours, json.dumps(message).encode() + b"\0")
+        answer = self._next(lambda one: one.get("id") == self.number)
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def _next(self, wanted):
+        until = time.monotonic() + CHROMIUM_SECONDS
+        while True:
+            message, end, rest = self.received.partition(b"\0")
+            if end:
+                self.received, found = rest, json.loads(message)
+                if "method" in found:
+                    self.events.append(found)
+                if wanted(found):
+                    return found
+                continue
+            ready, _, _ = select.select([self.theirs], [], [], max(0.0, until - time.monotonic()))
+            data = os.read(self.theirs, 1 << 20) if ready else b""
+            assert data, (
+                f"Chromium said nothing for {CHROMIUM_SECONDS} s, or has ended ({self.process.poll()})"
+            )
+            self.received += data
+
+    def open(self, path, width=1200, height=900):
+        """Load a file afresh, in a window of that size."""
+        self.events.clear()
+        self(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+        self("Page.navigate", url=Path(path).as_uri())
+        if not any(one["method"] == "Page.loadEventFired" for one in self.events):
+            self._next(lambda one: one.get("method") == "Page.loadEventFired")
+
+    def run(self, script):
+        """The value of a JavaScript expression in the page."""
+        found = self("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in found, found
+        return found["result"].get("value")
+
+    def press(self, key):
+        """A key, as a person presses it."""
+        codes = {"Enter": 13, "Tab": 9}
+        common = {"key": key, "code": key, "windowsVirtualKeyCode": codes[key]}
+        text = {"text": "\r"} if key == "Enter" else {}
+        self("Input.dispatchKeyEvent", type="keyDown", **common, **text)
+        self("Input.dispatchKeyEvent", type="keyUp", **common)
+
+    def click(self, selector):
+        """The left button in the middle of an element, wherever it is."""
+        place = self.run(
+            f"(() => {{ const one = document.querySelector({json.dumps(selector)}); "
+            "one.scrollIntoView({block: 'center', behavior: 'instant'}); "
+            "const box = one.getBoundingClientRect(); "
+            "return {x: box.x + box.width / 2, y: box.y + box.height / 2}; })()"
+        )
+        for kind in ("mousePressed", "mouseReleased"):
+            self("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
+
+    def complaints(self):
+        """What went to the console, and every address asked for that is not the file itself."""
+        said = [
+            one
+            for one in self.events
+            if one["method"] in ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
+        ]
+        asked = [
+            one["params"]["request"]["url"]
+            for one in self.events
+            if one["method"] == "Network.requestWillBeSent"
+        ]
+        return said + [url for url in asked if not url.startswith(("file:///", "data:"))]
+
+    def close(self):
+        os.close(self.ours)  # the end of its commands is the end of it
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.theirs)

@@ -1,0 +1,59 @@
+"""The contract tests stand outside: they know commands, public names and files, and no inner module."""
+
+import ast
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+PACKAGES = ("classify", "evaluate", "featurize")
+# Also in programs that a test hands to another process as text.
+INNER = re.compile(rf"\b(?:from|import)\s+(?:{'|'.join(PACKAGES)})\.(?!cli\b)\w+")
+# These two hold imports of inner modules as samples of what they find.
+FINDERS = ("test_contract_is_outside.py", "test_floors.py")
+FILES = sorted(path for path in Path(__file__).parent.rglob("*.py") if path.name not in FINDERS)
+
+
+def names_from_packages(source: str) -> list[tuple[str, str]]:
+    """Every public import, also in texts that are programs."""
+    found, pending = [], [source]
+    while pending:
+        try:
+            tree = ast.parse(pending.pop())
+        except (SyntaxError, ValueError):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module in PACKAGES:
+                found += [(node.module, alias.name) for alias in node.names]
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and " import " in node.value:
+                pending.append(node.value)
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.name)
+def test_a_contract_test_imports_public_names_alone(file):
+    source = file.read_text(encoding="utf-8")
+    assert INNER.findall(source) == []
+    for package, name in names_from_packages(source):
+        assert name in importlib.import_module(package).__all__, f"from {package} import {name}"
+
+
+@pytest.mark.parametrize(
+    ("line", "inner"),
+    [
+        ("from featurize.table import FeatureTable", True),
+        ("import classify.heads.spec", True),
+        ('program = "import sys; from evaluate.splits.checked_folds import x"', True),
+        ("from featurize.cli import main", False),
+        ("from featurize import FeatureTable", False),
+        ('address = "classify.scaling.BlockScaler"', False),
+    ],
+)
+def test_an_inner_module_is_seen_wherever_it_is_imported(line, inner):
+    assert bool(INNER.search(line)) == inner
+
+
+def test_a_name_that_is_not_public_is_seen_within_a_program_as_text():
+    source = "code = 'import sys\\nfrom featurize import table'"
+    assert names_from_packages(source) == [("featurize", "table")]

@@ -1,0 +1,129 @@
+"""The public names of ``evaluate``: each is there, and its results answer by key, by attribute and as JSON."""
+
+import json
+
+import numpy as np
+import pytest
+from builders import leaf_table, made_table
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+
+import evaluate
+from classify import Fold, make_folds, train_model
+from evaluate import (
+    check_folds,
+    check_shortcuts,
+    compare,
+    cross_validate,
+    find_duplicates,
+    group_duplicates,
+    learning_curve,
+    split_table,
+    write_report,
+)
+from featurize import BottleheadError, FeatureTable
+
+PUBLIC = (
+    "Comparison Duplicates LearningCurve Predictions TestResult check_folds check_shortcuts compare cross_validate "
+    "find_duplicates group_duplicates learning_curve split_table test write_report"
+)
+
+# What people's scripts read: keys may be added, and none may go.
+KEYS = {
+    "": "format_version kind data versions command methods_paragraph",
+    "Comparison": "results comparisons best warnings features folds duplicates shortcuts learning_curve methods seed",
+    "Comparison.results": "features head accuracy balanced_accuracy macro_f1 averages log_loss brier calibration_error "
+    "reliability top_k roc_auc average_precision one_vs_rest per_label tuned fit_seconds predict_seconds_per_image "
+    "model_bytes accuracy_per_fold",
+    "Comparison.comparisons": "compares one other difference low high p_value same_in_every_fold probability rope "
+    "mcnemar p_holm family verdict words",
+    "Comparison.best": "confusion confusion_percent per_label misclassified wrong_every_time hardest label_suspects "
+    "superclasses",
+    "Comparison.folds": "cv repeats tested method",
+    "TestResult": "accuracy accuracy_interval balanced_accuracy macro_f1 averages log_loss brier calibration_error "
+    "reliability top_k roc_auc average_precision one_vs_rest per_label operating_point predict_seconds_per_image seen "
+    "comparable near grouped unseen confusion confusion_percent misclassified superclasses warnings features model "
+    "methods",
+    "TestResult.misclassified": "image label predicted confidence nearest",
+    "LearningCurve": "model points fit guesses gains warnings features folds methods seed",
+    "LearningCurve.points": "images_per_label n_training accuracy recall",
+    "Duplicates": "features threshold exact images counts pairs described",
+    "Duplicates.pairs": "image label other other_label similarity identical conflict",
+    "Duplicates.data": "digest source rows images distorted labels groups hashed_images identical_images "
+    "conflicting_labels",
+}
+
+
+def missing_keys(name: str, content: dict) -> dict[str, set[str]]:
+    """The keys of KEYS that this JSON lacks, by place."""
+    missing = {place: set(KEYS[place].split()) - set(content) for place in ("", name)}
+    for place, keys in KEYS.items():
+        if place.startswith(f"{name}."):
+            records = content[place.partition(".")[2]]
+            for record in records if isinstance(records, list) else [records]:
+                missing[place] = missing.get(place, set()) | set(keys.split()) - set(record)
+            assert records, place
+    return {place: keys for place, keys in missing.items() if keys}
+
+
+def test_the_public_names_are_these():
+    assert sorted(evaluate.__all__) == sorted(PUBLIC.split()) and set(PUBLIC.split()) <= set(dir(evaluate))
+    assert all(callable(getattr(evaluate, name)) for name in PUBLIC.split())
+    with pytest.raises(AttributeError, match="no attribute 'compar'"):
+        evaluate.compar  # noqa: B018
+
+
+@pytest.fixture(scope="module")
+def table():
+    return made_table(60, ("ant", "bee"), separation=1.5)
+
+
+def results(table):
+    model = train_model(table.filter(np.arange(60) < 30), "softmax", "good", jobs=1)
+    yield evaluate.Comparison, compare(table, ["good", "noise"], ["softmax"], cv=3, jobs=1)
+    yield evaluate.TestResult, evaluate.test(model, table.filter(np.arange(60) >= 30))
+    yield evaluate.LearningCurve, learning_curve(table, "good", sizes=[3, 6, 9, 12], cv=3, jobs=1)
+    yield evaluate.Duplicates, find_duplicates(table, "good", 0.9)
+
+
+def test_every_result_has_a_text_a_page_and_a_json_that_keeps_its_numbers(table, tmp_path):
+    for kind, result in results(table):
+        assert isinstance(result, kind) and str(result).strip()
+        content = result.to_dict()
+        assert json.loads(json.dumps(content, allow_nan=False)) == content
+        assert missing_keys(kind.__name__, content) == {}
+        assert content["format_version"] == 1 and content["data"]["images"] in (30, 60)
+        write_report(result, tmp_path / "r.html")
+        assert (tmp_path / "r.html").read_text(encoding="utf-8") == result.to_html()
+        assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
+
+
+def test_predictions_are_those_of_plain_scikit_learn_by_photo(table):
+    folds = check_folds(StratifiedGroupKFold(3), table)
+    assert all(isinstance(fold, Fold) for fold in folds)
+    found = cross_validate(table, ["good"], [LogisticRegression()], folds, jobs=1)
+    assert isinstance(found, evaluate.Predictions) and len(found) == 60 and found.labels == ["ant", "bee"]
+    frame = found.to_frame().set_index("row").sort_index()
+    X, y, expected = table.select("good"), table.label.astype(str), np.empty(60)
+    for fold in folds:
+        head = LogisticRegression().fit(X[fold.training], y[fold.training])
+        expected[fold.testing] = head.predict_proba(X[fold.testing])[:, 1]
+    assert frame["probability:bee"].to_numpy() == pytest.approx(expected, abs=1e-6)
+    assert (frame["predicted"] == np.where(expected > 0.5, "bee", "ant")).all()
+    assert frame["image"].tolist() == table.image.tolist()
+
+
+def test_shortcuts_duplicates_and_splits_work_from_python(table):
+    named = FeatureTable(
+        table.ids, {**table.vectors, "nuisance": (np.arange(60)[:, None] % 2).astype(np.float32)}
+    )
+    found = check_shortcuts(named, make_folds(table.label, table.groups), best=0.9, jobs=1)
+    assert found["found"] and found["accuracy"]["mean"] == 1.0 and found["chance"] == 0.5
+    grouped = group_duplicates(table, np.array([[0, 1], [1, 2]]))
+    assert len(set(grouped.groups)) == 58 and len(set(grouped.groups[:3])) == 1
+    leaves = leaf_table(20, 3)
+    sides = split_table(leaves, "group", 20, 10).split
+    counts = {side: len(set(leaves.group[sides == side])) for side in ("training", "validation", "testing")}
+    assert counts == {"training": 14, "validation": 2, "testing": 4}
+    with pytest.raises(BottleheadError, match="fold 0 leaks"):
+        check_folds([(np.arange(1, 60), [0])], leaves)

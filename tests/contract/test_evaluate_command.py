@@ -1,0 +1,187 @@
+"""The command ``evaluate``: what is written where, options that say no, and errors as two lines."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from builders import run
+
+from classify import save_model, train_model
+
+
+@pytest.fixture(scope="session")
+def model(confused):
+    """A model trained on the even rows."""
+    return train_model(confused.filter(np.arange(60) % 2 == 0), "softmax", "good", jobs=1)
+
+
+@pytest.fixture
+def files(confused, model, tmp_path, monkeypatch):
+    """A folder with table.parquet, a model trained on its even rows, a relabelling and super-classes."""
+    monkeypatch.chdir(tmp_path)
+    confused.write("table.parquet")
+    save_model(model, "flowers.model")
+    (tmp_path / "map.csv").write_text("label,new_label\nant,insect\nbee,insect\ncat,cat\n")
+    (tmp_path / "kinds.csv").write_text("label,superclass\nant,insect\nbee,insect\ncat,pet\n")
+    return tmp_path
+
+
+def test_compare_prints_the_table_and_writes_report_and_json(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    photos.write("table.parquet")
+    command = (
+        "evaluate compare table.parquet --features good noise --heads softmax --cv 3 -j 1 "
+        "--report r.html --json r.json"
+    )
+    done = run(command)
+    assert done.status == 0
+    assert "*  good " in done.out and "wrote" not in done.out
+    assert "wrote r.html" in done.err and "wrote r.json" in done.err
+    content = json.loads((tmp_path / "r.json").read_text())
+    assert [row["features"] for row in content["results"]] == ["good", "noise"]
+    assert set(content["results"][0]["accuracy"]) == {"mean", "low", "high"}
+    assert content["command"] == command
+    assert "data:image/jpeg" in (tmp_path / "r.html").read_text()
+
+
+def test_test_writes_the_keys_that_were_promised(files):
+    done = run("evaluate test flowers.model table.parquet --json t.json --report t.html --quiet")
+    assert (done.status, done.err) == (0, "") and "on the 30 not seen in training" in done.out
+    content = json.loads((files / "t.json").read_text())
+    assert isinstance(content["accuracy"], float)
+    assert set(content["confusion"]) == {"labels", "matrix"}
+    assert set(content["misclassified"][0]) == {"image", "label", "predicted", "confidence", "nearest"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "compare table.parquet --features noise --heads softmax -j 1 --cv 3",
+        "test flowers.model table.parquet",
+    ],
+)
+def test_misclassified_prints_the_list_of_compare_and_of_test(files, words):
+    done = run(f"evaluate {words} --misclassified --superclass kinds.csv --json j.json")
+    assert done.status == 0
+    content = json.loads((files / "j.json").read_text())
+    wrong = content.get("best", content)["misclassified"]
+    listed = done.out[done.out.index("misclassified, most confident first") :].splitlines()
+    assert [line.split()[0] for line in listed[2 : 2 + len(wrong)]] == [row["image"] for row in wrong]
+    assert len(wrong) > 1 and "from one super-class to another" in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("compare missing.parquet", "there is no table missing.parquet"),
+        ("compare table.parquet --features glcm", "no features named glcm"),
+        ("compare table.parquet --features good good", "the features good is given twice"),
+        ("compare table.parquet --heads suport", "no head named 'suport'"),
+        ("compare table.parquet --heads svm:D=1", "no parameter D"),
+        ("compare table.parquet --cv 1", "1 folds were asked for"),
+        ("compare table.parquet --repeats 0", "0 repeats were asked for"),
+        ("compare table.parquet --relabel missing.csv", "missing.csv cannot be read"),
+        ("compare table.parquet --report no/r.html", "there is no folder no"),
+        ("compare table.parquet --json folder", "folder is a folder"),
+        ("compare table.parquet --images no --report r.html", "there is no folder no"),
+        ("test missing.model table.parquet", "there is no model missing.model"),
+        ("split table.parquet --testing-percentage 95 -o d.parquet", "95 % testing and 10 % validation"),
+        ("compare table.parquet --positive ant", "of two labels, and here are 3"),
+        ("compare table.parquet --rope -1", "equivalence is -1.0 points"),
+        ("compare table.parquet --superclass missing.csv", "super-classes missing.csv cannot be read"),
+        ("compare table.parquet --superclass map.csv", "have the columns label, new_label"),
+        ("compare table.parquet --group-duplicates", "tell photos apart"),
+        ("test flowers.model table.parquet --positive emu", "'emu' is none of the 3 labels"),
+        ("test flowers.model table.parquet --training missing.parquet", "there is no table missing.parquet"),
+        ("split table.parquet -o d.txt", "d.txt is no table by its name"),
+        ("compare ants.parquet", "all 20 usable rows have the label ant"),
+        ("curve table.parquet --sizes 99", "trains on at most 16 images of a label"),
+        ("duplicates table.parquet --features good --threshold 1.5", "a threshold of 1.5"),
+        # No output is an input or another output.
+        ("compare table.parquet --json x --report x", "x is another output and would be overwritten"),
+        ("compare table.parquet --json ./table.parquet", "table.parquet is an input"),
+        ("compare table.parquet --relabel map.csv --report map.csv", "map.csv is an input"),
+        ("test flowers.model table.parquet --report flowers.model", "flowers.model is an input"),
+        ("curve table.parquet --json table.parquet", "table.parquet is an input"),
+        ("duplicates table.parquet --group-duplicates table.parquet", "table.parquet is an input"),
+        ("duplicates table.parquet --json g.npz --group-duplicates g.npz", "g.npz is another output"),
+        ("compare table.parquet --json /dev/null", "/dev/null is a device or a pipe"),
+    ],
+)
+def test_bad_input_is_one_error_and_one_hint_and_changes_no_file(files, confused, words, message):
+    (files / "folder").mkdir()
+    confused.filter(confused.label == "ant").write("ants.parquet")
+    before = {path.name: path.read_bytes() for path in files.iterdir() if path.is_file()}
+    done = run(f"evaluate {words}")
+    assert done.status == 1 and message in done.error and done.hint and done.out == ""
+    assert {path.name: path.read_bytes() for path in files.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("compare table.parquet --images photos", "--images was given without --report"),
+        ("compare table.parquet --test table.parquet --cv 3", "--test was given with --cv"),
+        ("compare table.parquet --test table.parquet --folds predefined", "--test was given with --folds"),
+        ("compare table.parquet --folds predefined --repeats 2", "--folds predefined was given with --cv or"),
+        ("split table.parquet --repeats 3 -o f.parquet", "--repeats without --cv was given"),
+    ],
+)
+def test_options_without_effect_are_wrong_usage(files, words, message):
+    done = run(f"evaluate {words}")
+    assert done.status == 2 and message in done.error and done.hint
+
+
+@pytest.mark.parametrize(
+    "words", ["", "compar t.parquet", "compare t.parquet --tunes", "split t.parquet", "test m"]
+)
+def test_wrong_usage_exits_with_2(words):
+    done = run(f"evaluate {words}")
+    assert done.status == 2 and "usage: evaluate" in done.err
+
+
+@pytest.mark.parametrize("command", ["", "split", "compare", "curve", "test", "duplicates"])
+def test_help_ends_with_an_example(command):
+    done = run(f"evaluate {command} --help")
+    assert done.status == 0 and "\nexample:\n  evaluate " in done.out
+
+
+def test_a_foreign_evaluate_is_recognised(files, monkeypatch):
+    import evaluate
+
+    monkeypatch.setattr(evaluate, "__all__", ["load", "evaluator"])
+    done = run("evaluate compare table.parquet")
+    assert "is not bottlehead's; Hugging Face's evaluate has the same name" in done.error
+
+
+@pytest.mark.parametrize(
+    ("statement", "unwanted"),
+    [
+        ("import evaluate.cli", "tensorflow keras sklearn pandas jinja2 PIL numpy"),
+        ("from evaluate import compare, test, write_report, split_table", "tensorflow keras"),
+    ],
+)
+def test_importing_costs_nothing_that_is_not_needed(statement, unwanted):
+    code = (
+        f"import sys; {statement}; found = set({unwanted!r}.split()) & set(sys.modules); "
+        "sys.exit(', '.join(found) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a pipe is given up otherwise there")
+def test_a_reader_that_leaves_at_once_costs_no_file(files):
+    words = "test flowers.model table.parquet --json t.json --report t.html".split()
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-u", "-m", "evaluate", *words], stdout=writing, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writing)
+    assert done.returncode == 0 and "Traceback" not in done.stderr
+    assert json.loads((files / "t.json").read_text(encoding="utf-8"))["kind"] == "test"
+    assert (files / "t.html").read_text(encoding="utf-8").startswith("<!")

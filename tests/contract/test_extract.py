@@ -1,0 +1,320 @@
+"""The command ``featurize extract``: what it writes, says and refuses."""
+
+import csv
+import os
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from builders import Outcome, encoded, noise, png, run, write_photos
+from PIL import Image
+
+from featurize import FeatureTable, extract
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    """Three photos in two classes."""
+    return write_photos(tmp_path / "photos", ["daisy/p1_a.jpg", "daisy/p1_b.jpg", "rose/p2_a.png"], 40, 30)
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Run ``featurize extract`` for glcm with a store of the test's own."""
+
+    def called(*words: str | Path) -> Outcome:
+        return run("featurize", "extract", *words, "--features", "glcm", "--store", tmp_path / "store")
+
+    return called
+
+
+def read_rejects(path: Path) -> dict[str, str]:
+    with open(path, encoding="utf-8", newline="") as stream:
+        return {row["image"]: row["reason"] for row in csv.DictReader(stream)}
+
+
+@pytest.mark.parametrize("ending", ["parquet", "npz"])
+def test_a_table_and_an_empty_rejects_file_are_written(photos, command, tmp_path, ending):
+    done = command(photos, "-o", tmp_path / f"t.{ending}")
+    assert (done.status, done.out) == (0, "") and "3 rows, glcm (5)" in done.err
+    table = FeatureTable.read(tmp_path / f"t.{ending}")
+    assert table.image.tolist() == ["daisy/p1_a.jpg", "daisy/p1_b.jpg", "rose/p2_a.png"]
+    assert table.label.tolist() == ["daisy", "daisy", "rose"]
+    assert table.select("glcm").shape == (3, 5)
+    assert [table.column(name).tolist() for name in ("width", "height", "format")] == [
+        [40] * 3, [30] * 3, ["JPEG", "JPEG", "PNG"],
+    ]  # fmt: skip
+    assert table.column("bytes").tolist() == [(photos / name).stat().st_size for name in table.image]
+    assert table.metadata["source"] == {"path": str(photos.resolve()), "kind": "folder"}
+    assert (tmp_path / "t.rejects.csv").read_text() == "image,reason\n"
+
+
+def test_both_kinds_of_file_hold_the_same_table_and_a_second_run_computes_nothing(photos, command, tmp_path):
+    assert "all were computed" in command(photos, "-o", tmp_path / "a.parquet").err
+    assert "nothing was computed" in command(photos, "-o", tmp_path / "b.npz").err
+    one, two = FeatureTable.read(tmp_path / "a.parquet"), FeatureTable.read(tmp_path / "b.npz")
+    assert one.digest() == two.digest() and one.metadata["features"] == two.metadata["features"]
+
+
+def test_a_flat_folder_has_no_labels_and_a_list_of_files_keeps_its_order(tmp_path):
+    folder = write_photos(tmp_path / "flat", ["b.png", "a.gif", "c.bmp"])
+    (folder / "notes.txt").write_text("not a photo")
+    done = run(
+        "featurize", "extract", folder, "-o", tmp_path / "t.npz", "--features", "color", "--store", tmp_path
+    )
+    assert "ignored files ending in .txt: 1" in done.err
+    table = FeatureTable.read(tmp_path / "t.npz")
+    assert table.image.tolist() == ["a.gif", "b.png", "c.bmp"] and table.label.tolist() == [None] * 3
+    files = [folder / "c.bmp", folder / "a.gif"]
+    listed = extract(files, "color", store=tmp_path)
+    assert [Path(image).name for image in listed.image] == ["c.bmp", "a.gif"]
+    assert (listed.select("color") == table.select("color")[[2, 0]]).all()
+
+
+def test_group_by_reaches_the_table(photos, command, tmp_path):
+    command(photos, "-o", tmp_path / "t.npz", "--group-by", r"/(p\d)_")
+    table = FeatureTable.read(tmp_path / "t.npz")
+    assert table.group.tolist() == ["p1", "p1", "p2"]
+    assert table.groups.tolist() == [0, 0, 1]
+
+
+def test_the_text_before_nohash_is_the_group_and_identical_photos_belong_together(tmp_path):
+    folder = write_photos(tmp_path / "photos", ["a/x_nohash_1.png", "a/x_nohash_2.png", "a/y.png"])
+    (folder / "b").mkdir()
+    (folder / "b/copy.png").write_bytes((folder / "a/y.png").read_bytes())
+    table = extract(folder, "color", store=tmp_path / "store")
+    assert table.group.tolist() == ["a/x", "a/x", None, None] and table.groups.tolist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_manifest_sets_labels_groups_and_splits_and_may_have_windows_separators(
+    photos, command, tmp_path, kind
+):
+    manifest = photos / f"m.{kind}"
+    rows = pd.DataFrame(
+        {
+            "image": ["daisy\\p1_a.jpg", "./rose/p2_a.png", "gone.jpg", "daisy/p1_a.jpg"],
+            "label": ["x", "y", "z", "y"],
+            "group": ["g", "g", "", ""],
+            "split": ["training", "testing", "", ""],
+        }
+    )
+    rows.to_csv(manifest, index=False) if kind == "csv" else rows.to_parquet(manifest)
+    command(manifest, "-o", tmp_path / "t.parquet")
+    table = FeatureTable.read(tmp_path / "t.parquet")
+    assert table.image.tolist() == ["daisy/p1_a.jpg", "rose/p2_a.png"]
+    assert (table.label.tolist(), table.split.tolist()) == (["x", "y"], ["training", "testing"])
+    assert table.groups.tolist() == [0, 0]
+    where = ("line 2", "line 5") if kind == "csv" else ("row 1", "row 4")
+    assert read_rejects(tmp_path / "t.rejects.csv") == {
+        "gone.jpg": "cannot be read: No such file or directory",
+        "daisy/p1_a.jpg": f"listed in {where[0]}, and again in {where[1]}; there its label is x, here y",
+    }
+
+
+# The name of the file, and the image in the table: a backslash, and bytes that are no UTF-8, are escaped.
+BAD_NAMES = {
+    "with space.jpg": "with space.jpg",
+    'quo"te,comma.jpg': 'quo"te,comma.jpg',
+    "new\nline.jpg": "new\nline.jpg",
+    "mac\rline.jpg": "mac\rline.jpg",
+    "🌼.jpg": "🌼.jpg",
+    "é" * 120 + ".jpg": "é" * 120 + ".jpg",
+    "back\\slash.jpg": "back\\\\slash.jpg",
+    os.fsdecode(b"caf\xe9.jpg"): "caf\\xE9.jpg",
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_awkward_names_are_kept_in_both_tables_in_the_rejects_file_and_in_a_manifest(
+    photos, command, tmp_path
+):
+    for number, name in enumerate(BAD_NAMES):
+        noise(seed=number + 50).save(photos / "daisy" / name)
+        (photos / "rose" / name).write_bytes(b"")
+    for ending in ("parquet", "npz"):
+        assert command(photos, "-o", tmp_path / f"t.{ending}").status == 0
+        images = FeatureTable.read(tmp_path / f"t.{ending}").image
+        assert {f"daisy/{text}" for text in BAD_NAMES.values()} <= set(images) and len(images) == 11
+        rejects = read_rejects(tmp_path / "t.rejects.csv")
+        assert rejects == {f"rose/{text}": "the file is empty" for text in BAD_NAMES.values()}
+    # The names in a table lead to the files again.
+    manifest = photos / "m.parquet"
+    pd.DataFrame({"image": images}).to_parquet(manifest)
+    assert "nothing was computed" in command(manifest, "-o", tmp_path / "again.npz").err
+    assert FeatureTable.read(tmp_path / "again.npz").image.tolist() == images.tolist()
+
+
+def test_bad_photos_are_left_out_with_a_reason_and_strict_makes_that_an_error(photos, command, tmp_path):
+    (photos / "daisy/text.jpg").write_text("hello")
+    whole = (photos / "daisy/p1_a.jpg").read_bytes()
+    (photos / "daisy/cut.jpg").write_bytes(whole[: len(whole) // 2])
+    done = command(photos, "-o", tmp_path / "t.parquet")
+    assert done.status == 0 and "2 images were left out" in done.err
+    rejects = read_rejects(tmp_path / "t.rejects.csv")
+    assert rejects["daisy/text.jpg"] == "text, not an image" and "truncated" in rejects["daisy/cut.jpg"]
+    assert len(FeatureTable.read(tmp_path / "t.parquet")) == 3
+    other = tmp_path / "elsewhere.csv"
+    argv = [photos, "-o", tmp_path / "t.parquet", "--strict", "--rejects", other]
+    done = command(*argv)
+    assert done.status == 1 and "warning:" not in done.err
+    assert (done.error, done.hint) == ("2 images were left out (--strict)", f"see {other}")
+    quiet = command(*argv, "--quiet")
+    assert (quiet.status, quiet.out) == (1, "") and len(quiet.err.splitlines()) == 2
+    assert len(FeatureTable.read(tmp_path / "t.parquet")) == 3
+    assert len(other.read_bytes().split(b"\n")) == 4 and b"\r" not in other.read_bytes()
+
+
+BOMB = png(20_000, 20_000, 8, 0, b"")
+REJECTED = {
+    "empty.jpg": (b"", "the file is empty"),
+    "text.jpg": (b"hello", "text, not an image"),
+    "page.jpg": (b"<!DOCTYPE html><p>404", "an HTML page, not an image"),
+    "pointer.png": (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer, not the image itself"),
+    "mac.jpg": (b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X", "macOS AppleDouble metadata, not an image"),
+    "bytes.jpg": (b"\xff\xfe\x80\x81", "not an image of a known format (JPEG, MPO, PNG, GIF, BMP, TIFF, WEBP, PPM)"),
+    "cut.png": (encoded(noise(), "PNG")[:900], "image file is truncated"),
+    "cut.gif": (encoded(noise(), "GIF")[:400], None),
+    "bomb.png": (BOMB, "more than 178,956,970 pixels (a decompression bomb?)"),
+    "deep.tif": (encoded(Image.new("F", (5, 5)), "TIFF"), "values of 32 bits or with a sign have no fixed range; "
+                 "save it with 8 or 16 bits"),
+}  # fmt: skip
+
+
+def test_every_kind_of_bad_photo_is_a_reject_whose_reason_says_what_it_is(photos, command, tmp_path):
+    for name, (content, _) in REJECTED.items():
+        (photos / "rose" / name).write_bytes(content)
+    (photos / "rose" / "loose.jpg").symlink_to("nowhere")
+    (photos / "rose" / "folder.jpg").mkdir()
+    os.mkfifo(photos / "rose" / "pipe.jpg")
+    assert command(photos, "-o", tmp_path / "t.npz").status == 0
+    rejects = read_rejects(tmp_path / "t.rejects.csv")
+    for name, (_, reason) in REJECTED.items():
+        told = rejects.pop(f"rose/{name}")
+        assert told == reason if reason else told
+    assert set(rejects) == {"rose/loose.jpg", "rose/pipe.jpg"}
+    assert rejects["rose/pipe.jpg"] == "not a regular file"
+    assert FeatureTable.read(tmp_path / "t.npz").image.tolist()[2:] == ["rose/p2_a.png"]
+
+
+def test_where_no_photo_can_be_used_the_rejects_say_why(command, tmp_path):
+    rejects = tmp_path / "why.csv"
+    rejects.write_text("of an earlier run")
+    done = command(only_junk(tmp_path), "-o", tmp_path / "t.npz", "--rejects", rejects)
+    assert done.status == 1 and done.hint == f"all reasons are in {rejects}"
+    assert rejects.read_text() == 'image,reason\na.jpg,"text, not an image"\n'
+
+
+def empty_folder(tmp_path: Path) -> Path:
+    (tmp_path / "empty").mkdir()
+    return tmp_path / "empty"
+
+
+def only_junk(tmp_path: Path) -> Path:
+    (tmp_path / "junk").mkdir()
+    (tmp_path / "junk/a.jpg").write_text("hello")
+    return tmp_path / "junk"
+
+
+def manifest_of(content: bytes):
+    def make(tmp_path: Path) -> Path:
+        (tmp_path / "m.csv").write_bytes(content)
+        return tmp_path / "m.csv"
+
+    return make
+
+
+def damaged_parquet(tmp_path: Path) -> Path:
+    (tmp_path / "m.parquet").write_bytes(b"nonsense")
+    return tmp_path / "m.parquet"
+
+
+@pytest.mark.parametrize(
+    "source, argv, message",
+    [
+        (empty_folder, [], "no images in"),
+        (only_junk, [], "not one of"),
+        (lambda tmp_path: tmp_path / "gone", [], "there is no"),
+        (damaged_parquet, [], "no readable Parquet"),
+        (manifest_of(b"file,label\na,b\n"), [], "columns 'file', 'label', and no column image"),
+        (manifest_of(b"image,image\na,b\n"), [], "two columns named image"),
+        (manifest_of(b"image,Label\na,b\n"), [], "has a column 'Label'"),
+        (manifest_of(b"image,split\na.jpg,train\n"), [], "line 2: split is 'train'"),
+        (manifest_of(b"image\n\xff\xfe\n"), [], "not UTF-8"),
+        (manifest_of(b'image\n"a.jpg\n'), [], "no readable CSV"),
+        (None, ["--group-by", "p1"], "no capture group"),
+        (None, ["--group-by", "("], "no regular expression"),
+        (None, ["--group-by", "(zebra)"], "fits none of the 3 images"),
+        (None, ["-o", "{tmp}/t.csv"], "no table by its name"),
+        (None, ["-o", "{tmp}/photos"], "is a folder, and a table is wanted"),
+        (None, ["-o", "{tmp}/gone/t.parquet"], "there is no folder"),
+        (None, ["--features", "gclm"], "no features named gclm; perhaps glcm is meant"),
+        (None, ["--features", "glcm"], "glcm are asked for twice"),
+        (None, ["--features", "glcm:"], "no option"),
+        (None, ["--features", "glcm:six"], "GLCM properties 'six'"),
+        (None, ["--features", "lbp:3"], "lbp has no option '3'"),
+        (None, ["--features", "lbp,color"], "no features named lbp,color"),
+        (None, ["--features", "glcm:five,color"], "'glcm:five,color' is no features spec"),
+        (None, ["--features", "mobilenet_0.25_128_quantized"], "has 8-bit weights"),
+        (None, ["--features", "{tmp}/gone.pb"], "there is no graph"),
+        (None, ["--features", "inception_v3", "--weights", "{tmp}/gone.h5"], "gone.h5"),
+        (None, ["--features", "inception_v3", "--weights", "random:x"], "'x' is no seed"),
+        (None, ["--features", "inception_v3:mixed99", "--weights", "random"], "has no layer mixed99"),
+        (None, ["--weights", "resnet50=x.h5"], "resnet50 is no network among the features"),
+        (None, ["--features", "inception_v3", "resnet50", "--weights", "{tmp}/photos"], "one file for 2 networks"),
+        (None, ["--preprocess", "blur"], "there is no step 'blur'"),
+        (None, ["--preprocess", "median:4"], "the step 'median:4' is not understood"),
+        (None, ["--distort", "0", "--flip-left-right"], "0 distorted copies"),
+        (None, ["--distort", "2"], "no distortion"),
+        (None, ["--distort", "2", "--random-crop", "101"], "random_crop is 101"),
+        (None, ["--store", "nonsense://x/y"], "the store nonsense://x/y cannot be reached"),
+        (None, ["--store", "{tmp}/photos/rose/p2_a.png"], "cannot be made"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_error_and_one_hint(photos, tmp_path, source, argv, message):
+    argv = [text.format(tmp=tmp_path) for text in argv]
+    output = [] if "-o" in argv else ["-o", tmp_path / "t.parquet"]
+    place = [] if "--store" in argv else ["--store", tmp_path / "store"]
+    made = source(tmp_path) if source else photos
+    done = run("featurize", "extract", made, *output, "--features", "glcm", *argv, *place)
+    assert (done.status, done.out) == (1, "")
+    assert message in done.error and done.hint
+    assert not list(tmp_path.glob("t.[np]*"))
+
+
+@pytest.mark.parametrize(
+    "argv, message",
+    [
+        (["--flip-left-right", "--random-crop", "5"], "--flip-left-right, --random-crop without --distort"),
+        (["--graph-mean", "1"], "--graph-mean is for a FILE.pb, and none is among the features"),
+    ],
+)
+def test_options_that_do_not_go_together_are_wrong_usage(photos, command, tmp_path, argv, message):
+    done = command(photos, "-o", tmp_path / "t.parquet", *argv)
+    assert (done.status, done.out) == (2, "")
+    assert done.error == message and len(done.err.splitlines()) == 2
+
+
+@pytest.mark.parametrize("words", ["featurize extract photos", "featurize extract photos -o t.npz --jobs 0"])
+def test_a_wrong_command_line_is_status_2_and_names_the_option(words):
+    done = run(words)
+    assert done.status == 2 and re.search("-o|--jobs", done.err)
+
+
+def test_no_output_overwrites_another_or_an_input(photos, command, tmp_path):
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("image\nphotos/daisy/p1_a.jpg\n")
+    for argv, message in (
+        ([photos, "-o", tmp_path / "t.parquet", "--rejects", tmp_path / "t.parquet"], "another output"),
+        ([manifest, "-o", tmp_path / "t.parquet", "--rejects", manifest], "is an input"),
+        ([photos, "-o", tmp_path / "t.parquet", "--rejects", tmp_path / "missing" / "r.csv"], "no folder"),
+    ):
+        done = command(*argv)
+        assert done.status == 1 and message in done.error and not (tmp_path / "t.parquet").exists()
+    assert manifest.read_text().startswith("image")
+
+
+def test_verbose_says_how_long_each_part_took(photos, command, tmp_path):
+    last = command(photos, "-o", tmp_path / "t.parquet", "--verbose").err.splitlines()[-1]
+    assert re.fullmatch(r"listing [\d.]+ s, reading and featurizing [\d.]+ s, writing [\d.]+ s", last)

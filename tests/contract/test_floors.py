@@ -1,0 +1,355 @@
+"""The floors of the house: imports run downward only, and never in a circle.
+
+A module lies in a room (``featurize.store.store``, whether a folder or a file), a room on a floor. A module may import from
+its own room, from rooms of lower floors, and from packages below. An import inside a function counts, and so does a
+module that a string names; one under ``if TYPE_CHECKING`` does not. Today's offenders stand in
+``floors_offenders.txt``, a list that may only shrink.
+"""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+import classify
+import evaluate
+import featurize
+
+# Each package knows itself and those before it.
+PACKAGES = {"featurize": featurize, "classify": classify, "evaluate": evaluate}
+ORDER = list(PACKAGES)
+# Rooms of each package, floor by floor from below. Some are still to come.
+FLOORS = {
+    "featurize": [
+        "errors",
+        "files terminal",
+        "tableformat",
+        "table",
+        "photos",
+        "store pages spec",
+        "extractors",
+        "networks",
+        "registry",
+        "extraction",
+        "upkeep cluster",
+        "cli",
+        "__main__",
+    ],
+    "classify": [
+        "rows folds similar taxonomy labels",
+        "heads",
+        "model",
+        "training prediction",
+        "serving export suggest watch",
+        "cli",
+        "__main__",
+    ],
+    "evaluate": [
+        "splits scores",
+        "statistics",
+        "results",
+        "report",
+        "checks",
+        "studies",
+        "whole_job",
+        "cli",
+        "__main__",
+    ],
+}
+OFFENDERS = Path(__file__).parent / "floors_offenders.txt"
+
+Modules = dict[str, Path]
+Arrows = dict[str, set[str]]
+
+
+def modules_of(roots: Mapping[str, Path]) -> Modules:
+    """Every module by its dotted name; `roots` says in which folder each package lies."""
+    found = {}
+    for package, root in roots.items():
+        for path in sorted(root.rglob("*.py")):
+            parts = [package, *path.relative_to(root).with_suffix("").parts]
+            found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+def is_type_checking(test: ast.expr) -> bool:
+    return ast.unparse(test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+
+
+def nodes_that_run(node: ast.AST) -> Iterator[ast.AST]:
+    """`node` and everything in it but the bodies of ``if TYPE_CHECKING``."""
+    yield node
+    skipped = node.body if isinstance(node, ast.If) and is_type_checking(node.test) else []
+    for child in ast.iter_child_nodes(node):
+        if child not in skipped:
+            yield from nodes_that_run(child)
+
+
+def names_in(source: str, name: str, is_package: bool) -> Iterator[tuple[str, str]]:
+    """Dotted names in a module, and where they stand: in an "import", in a "string", or in a "relative" string."""
+    # Relative imports and import_module(".x", package) start at the folder of the module.
+    folder = name.split(".") if is_package else name.split(".")[:-1]
+
+    def absolute(dots: int, rest: str) -> str:
+        return ".".join([*(folder[: len(folder) - dots + 1] if dots else []), *([rest] if rest else [])])
+
+    for node in nodes_that_run(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "import") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = absolute(node.level, node.module or "")
+            yield from ((f"{start}.{alias.name}", "import") for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            for word in [found.value for found in node.args[:1] if isinstance(found, ast.Constant)]:
+                rest = word.lstrip(".")
+                yield absolute(len(word) - len(rest), rest), "import"
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            # "package.module", "package.module:Name", "package.module.Name", ".module"
+            if found := re.fullmatch(r"(\.*)([A-Za-z_][\w.]*(?::[\w.]+)?)", node.value):
+                dots, rest = len(found.group(1)), found.group(2).replace(":", ".")
+                yield absolute(dots, rest), "relative" if dots else "string"
+
+
+def module_named(name: str, where: str, modules: Modules) -> str | None:
+    """The longest beginning of a dotted name that is a module: the rest is a class or a function in it.
+
+    Only an import means the package alone, as in ``from featurize import extract``: the string "evaluate" is only a
+    word, and "classify.calibrate.Calibrated" may be an address that stands in files. A relative string must name a
+    module itself: ".pb" is an ending.
+    """
+    parts = name.split(".")
+    while where != "relative" and len(parts) > 1 and ".".join(parts) not in modules:
+        parts.pop()
+    found = ".".join(parts)
+    return found if found in modules and (where == "import" or len(parts) > 1) else None
+
+
+def is_face(name: str) -> bool:
+    """Whether a module is a package itself, which hands names on when they are asked for."""
+    return "." not in name
+
+
+def arrows_between(modules: Modules) -> Arrows:
+    """For each module, the modules that it imports or names; of faces none."""
+    arrows = {}
+    for name, path in modules.items():
+        names = [] if is_face(name) else names_in(path.read_text("utf-8"), name, path.stem == "__init__")
+        targets = {module_named(*found, modules) for found in names}
+        arrows[name] = {target for target in targets if target} - {name}
+    return arrows
+
+
+def room_of(name: str) -> str:
+    return ".".join(name.split(".")[:2])
+
+
+def floors() -> dict[str, int]:
+    """The floor of each room, such as ``featurize.store.store``."""
+    return {
+        f"{package}.{room}": number
+        for package, rooms in FLOORS.items()
+        for number, floor in enumerate(rooms)
+        for room in floor.split()
+    }
+
+
+def circles(arrows: Arrows) -> list[list[str]]:
+    """The largest sets of modules that all reach each other."""
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = [start]
+        while waiting:
+            for target in arrows[waiting.pop()] - seen:
+                seen.add(target)
+                waiting.append(target)
+        return seen
+
+    reach = {name: reached(name) for name in arrows}
+    found = {
+        frozenset(other for other in reach[name] if name in reach[other])
+        for name in arrows
+        if name in reach[name]
+    }
+    return sorted(sorted(circle) for circle in found)
+
+
+def offenders(modules: Modules) -> set[str]:
+    """Every offence, a line of text each."""
+    arrows, floor = arrows_between(modules), floors()
+    lines = {f"room unknown: {name}" for name in modules if not is_face(name) and room_of(name) not in floor}
+    for circle in circles(arrows):
+        lines |= {f"in a circle: {name}" for name in circle}
+    for name, targets in arrows.items():
+        package, room = name.split(".")[0], room_of(name)
+        for target in targets:
+            other_package, other_room = target.split(".")[0], room_of(target)
+            # A face stands above all rooms of its package.
+            if ORDER.index(other_package) > ORDER.index(package) or target == package:
+                lines.add(f"upward: {name} -> {target}")
+            elif other_package == package and {room, other_room} <= floor.keys() and room != other_room:
+                if floor[other_room] > floor[room]:
+                    lines.add(f"upward: {name} -> {target}")
+                elif floor[other_room] == floor[room]:
+                    lines.add(f"sideways: {name} -> {target}")
+    return lines
+
+
+def product() -> Modules:
+    return modules_of({name: Path(package.__file__).parent for name, package in PACKAGES.items()})
+
+
+@pytest.fixture(scope="module")
+def offenders_today() -> set[str]:
+    return offenders(product())
+
+
+def test_no_module_offends_that_did_not_offend_before(offenders_today):
+    known = set(OFFENDERS.read_text("utf-8").splitlines())
+    assert not sorted(offenders_today - known), "mend these"
+
+
+def test_what_no_longer_offends_leaves_the_list(offenders_today):
+    known = OFFENDERS.read_text("utf-8").splitlines()
+    assert known == sorted(set(known))
+    assert not sorted(set(known) - offenders_today), f"take these out of {OFFENDERS.name}"
+
+
+def test_no_module_knows_the_tests():
+    for name, path in product().items():
+        tops = {
+            found.split(".")[0]
+            for found, _ in names_in(path.read_text("utf-8"), name, path.stem == "__init__")
+        }
+        assert not tops & {"tests", "builders", "conftest"}, name
+
+
+# -- the checker itself ------------------------------------------------------------------------------
+
+CLEAN = {
+    "featurize/__init__.py": '_HOMES = {"extract": "featurize.extraction.run"}',
+    "featurize/errors.py": "import os",
+    "featurize/store/__init__.py": '"""Where vectors are kept."""',
+    "featurize/store/store.py": "from featurize.errors import E\nfrom featurize.store.store import shard",
+    "featurize/store/shard.py": "from . import nothing",
+    "featurize/extraction/run.py": "from ..store.store import Store",
+    "featurize/pages.py": "",
+    "featurize/cli.py": "",
+    "classify/__init__.py": "",
+    "classify/rows.py": "from featurize.cli import main",
+    "classify/heads/registry.py": "",
+    "classify/training/train.py": "import classify.heads.registry.registry",
+    "classify/prediction/predict.py": "",
+    "evaluate/__init__.py": "",
+    "evaluate/scores/metrics.py": "import classify.prediction.predict, featurize",
+}
+
+
+def offenders_of(tree: Path, **changed: str) -> set[str]:
+    """What offends in the clean tree after some files, named a__b for a/b.py, have another text."""
+    files = CLEAN | {f"{name.replace('__', '/')}.py": text for name, text in changed.items()}
+    for name, text in files.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(text, "utf-8")
+    return offenders(modules_of({package: tree / package for package in PACKAGES}))
+
+
+def test_a_clean_tree_has_no_offenders(tmp_path):
+    assert offenders_of(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from featurize.extraction.run import extract",
+        "from featurize.extraction import run",
+        "import featurize.extraction.run as run",
+        "from ..extraction import run",
+        "def f():\n    from featurize.extraction.run import extract",
+        "class A:\n    def f(self):\n        import featurize.extraction.run",
+        "try:\n    import featurize.extraction.run\nexcept ImportError:\n    pass",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    pass\nelse:\n    import featurize.extraction.run",
+        'import importlib\nrun = importlib.import_module("featurize.extraction.run")',
+        'import importlib\nrun = importlib.import_module("..extraction.run", __package__)',
+        '_HOMES = {"extract": ("featurize.extraction.run", "extract")}',
+        'HOME = "featurize.extraction.run:extract"',
+        '_HOMES = {"extract": "..extraction.run"}',
+        'HOME = "featurize.extraction.run.extract"',
+    ],
+)
+def test_an_arrow_upward_is_seen(text, tmp_path):
+    assert offenders_of(tmp_path, featurize__store__shard=text) == {
+        "upward: featurize.store.store.shard -> featurize.extraction.run",
+        # The clean tree has extraction.run -> store.store -> store.shard.
+        *(f"in a circle: featurize.{name}" for name in ("extraction.run", "store.shard", "store.store")),
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import featurize",
+        "def f():\n    from featurize import extract",
+        "from .. import extract",
+        'import importlib\nimportlib.import_module("featurize")',
+    ],
+)
+def test_a_module_that_asks_the_face_of_its_own_package_is_seen(text, tmp_path):
+    assert offenders_of(tmp_path, featurize__store__shard=text) == {
+        "upward: featurize.store.store.shard -> featurize"
+    }
+
+
+def test_an_import_for_type_checking_is_no_arrow(tmp_path):
+    text = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from featurize.extraction.run import extract"
+    assert offenders_of(tmp_path, featurize__store__shard=text) == set()
+
+
+def test_a_sentence_that_names_a_module_is_no_arrow(tmp_path):
+    text = '"""See featurize.extraction.run for more."""\nWORDS = "extraction", "classify", "featurize", ".pb", "..pb"'
+    assert offenders_of(tmp_path, featurize__store__shard=text) == set()
+
+
+def test_an_arrow_to_a_higher_package_is_seen(tmp_path):
+    assert offenders_of(tmp_path, featurize__cli="def f():\n    from classify.rows import rows") == {
+        "upward: featurize.cli -> classify.rows",
+        "in a circle: featurize.cli",
+        "in a circle: classify.rows",
+    }
+    assert "upward: featurize.cli -> evaluate" in offenders_of(tmp_path, featurize__cli="import evaluate")
+
+
+def test_an_address_that_stands_in_files_is_no_arrow(tmp_path):
+    assert offenders_of(tmp_path, featurize__store__shard='KEPT = "classify.calibrate.Calibrated"') == set()
+
+
+def test_an_arrow_between_rooms_of_one_floor_is_seen(tmp_path):
+    assert offenders_of(tmp_path, featurize__store__shard="import featurize.pages") == {
+        "sideways: featurize.store.store.shard -> featurize.pages"
+    }
+    tree = tmp_path / "other"
+    text = "from classify.training.train import train"
+    assert offenders_of(tree, classify__prediction__predict=text) == {
+        "sideways: classify.prediction.predict -> classify.training.train"
+    }
+
+
+def test_a_circle_within_one_room_is_seen(tmp_path):
+    assert offenders_of(tmp_path, featurize__store__shard="from .store import Store") == {
+        "in a circle: featurize.store.store.shard",
+        "in a circle: featurize.store.store.store",
+    }
+
+
+def test_a_module_in_no_room_of_the_house_is_seen(tmp_path):
+    assert offenders_of(tmp_path, classify__attic="", classify__attic__box="") == {
+        "room unknown: classify.attic",
+        "room unknown: classify.attic.box",
+    }
+
+
+def test_every_room_lies_on_one_floor():
+    rooms = [f"{p}.{room}" for p, levels in FLOORS.items() for level in levels for room in level.split()]
+    assert len(rooms) == len(set(rooms)) == len(floors())

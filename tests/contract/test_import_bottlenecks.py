@@ -1,0 +1,126 @@
+"""``featurize import-bottlenecks``: retrain.py's text files as a table; every file is a row, a reject or ignored."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import Outcome, run
+
+from featurize import FeatureTable
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three photos of two labels, as two versions of retrain.py left them."""
+    files = {
+        "daisy/1.jpg_mobilenet_0.50_224.txt": "0.5,0.25,-1e-3",
+        "daisy/2_nohash_a.JPG_mobilenet_0.50_224.txt": "1,2,3",
+        "rose/1.jpeg_mobilenet_0.50_224.txt": "4,5,6\n",
+        "daisy/1.jpg.txt": "7.0,8.0",
+        "daisy/2_nohash_a.JPG.txt": "9.0,10.0",
+        "rose/1.jpeg_inception_v3.txt": "11.0,12.0",
+    }
+    for name, text in files.items():
+        path = tmp_path / "bottleneck" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "bottleneck"
+
+
+def imported(folder: Path, *more: str) -> tuple[FeatureTable, list[list[str]], Outcome]:
+    """The table, the lines of the rejects file, and what the command said."""
+    table = folder.parent / "t.npz"
+    done = run("featurize", "import-bottlenecks", folder, "-o", table, *more)
+    assert done.status == 0, done.err
+    with open(folder.parent / "t.rejects.csv", newline="") as stream:
+        return FeatureTable.read(table), list(csv.reader(stream))[1:], done
+
+
+def test_both_naming_schemes_become_columns(folder):
+    table, rejects, done = imported(folder)
+    assert "wrote" in done.err and "3 rows, inception_v3 (2), mobilenet_0.50_224 (3)" in done.err
+    assert list(table.image) == ["daisy/1.jpg", "daisy/2_nohash_a.JPG", "rose/1.jpeg"]
+    assert list(table.label) == ["daisy", "daisy", "rose"]
+    assert list(table.group) == [None, "daisy/2", None]
+    assert set(table.sha256) == {None}
+    np.testing.assert_array_equal(
+        table.select("mobilenet_0.50_224"), np.float32([[0.5, 0.25, -1e-3], [1, 2, 3], [4, 5, 6]])
+    )
+    np.testing.assert_array_equal(table.select("inception_v3"), [[7, 8], [9, 10], [11, 12]])
+    assert {entry["fingerprint"] for entry in table.metadata["features"].values()} == {"imported"}
+    assert rejects == []
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "the file is empty"),
+        ("1,2,x", "not numbers separated by commas"),
+        ("1 2 3", "not numbers"),
+        ("1,2", "2 numbers of mobilenet_0.50_224, where the others have 3"),
+        ("1,2,nan", "not finite"),
+        ("1,2,1e300", "too large for 32 bits"),
+        ("1,2,\xe9", "not a text of numbers"),
+        ("1," * (1 << 21) + "2", "too large for one vector"),
+    ],
+)
+def test_a_malformed_file_is_a_reject_with_its_reason(folder, text, reason):
+    (folder / "rose" / "1.jpeg_mobilenet_0.50_224.txt").write_text(text, encoding="latin-1")
+    table, rejects, done = imported(folder, "--features", "mobilenet_0.50_224")
+    assert list(table.image) == ["daisy/1.jpg", "daisy/2_nohash_a.JPG"]
+    assert len(rejects) == 1 and reason in rejects[0][1] and "1 files were left out" in done.err
+    assert "ignored 3 files: vectors of inception_v3" in done.err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are not files here")
+def test_what_is_named_like_vectors_and_is_no_file_is_a_reject(folder):
+    os.mkfifo(folder / "rose" / "2.jpg.txt")
+    (folder / "rose" / "3.jpg.txt").mkdir()
+    (folder / "rose" / "4.jpg.txt").symlink_to("nowhere")
+    table, rejects, _ = imported(folder)
+    assert len(table) == 3
+    assert rejects == [
+        ["rose/2.jpg.txt", "not a regular file"],
+        ["rose/3.jpg.txt", "a folder, not a file of numbers"],
+        ["rose/4.jpg.txt", "a link that leads nowhere"],
+    ]
+
+
+def test_an_image_without_all_networks_is_a_reject_and_other_files_are_counted(folder):
+    (folder / "rose" / "1.jpeg_inception_v3.txt").unlink()
+    (folder / "rose" / "notes.md").write_text("hm")
+    (folder / "daisy" / "1.jpg_inception_v3.txt").write_text("1,2")
+    _, rejects, done = imported(folder)
+    assert rejects == [
+        ["daisy/1.jpg_inception_v3.txt", "a second vector of inception_v3 for this image"],
+        ["rose/1.jpeg", "no vector of inception_v3"],
+    ]
+    assert "ignored 1 files: .md" in done.err
+
+
+def test_imported_vectors_cannot_pretend_to_come_from_photos(folder, tmp_path):
+    imported(folder)
+    model = tmp_path / "m.model"
+    assert run("classify", "train", tmp_path / "t.npz", "--features", "inception_v3", "-o", model).status == 0
+    (tmp_path / "photo.jpg").write_bytes(b"")
+    done = run("classify", "predict", model, tmp_path / "photo.jpg")
+    assert done.status == 1 and "cannot be computed from photos" in done.error
+
+
+def test_a_folder_without_vectors_is_refused(tmp_path):
+    done = run("featurize", "import-bottlenecks", tmp_path, "-o", tmp_path / "t.npz")
+    assert done.status == 1 and "has a vector" in done.error and "PHOTO.jpg_NETWORK.txt" in done.hint
+    done = run("featurize", "import-bottlenecks", tmp_path / "nowhere", "-o", tmp_path / "t.npz")
+    assert done.status == 1 and "there is no folder" in done.error
+
+
+def test_what_the_command_could_not_write_is_refused_before_the_import(folder, tmp_path):
+    table = tmp_path / "t.parquet"
+    for rejects, message in [
+        (table, "another output and would be overwritten"),
+        (tmp_path / "gone" / "r.csv", "there is no folder"),
+    ]:
+        done = run("featurize", "import-bottlenecks", folder, "-o", table, "--rejects", rejects)
+        assert done.status == 1 and message in done.error and not table.exists()

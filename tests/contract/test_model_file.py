@@ -1,0 +1,372 @@
+"""The model file: it comes back as it went, and what is no model is refused before any of it is imported or run."""
+
+import base64
+import dataclasses
+import io
+import json
+import os
+import pickle
+import struct
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import skops.io
+from builders import described, made_table, members_of, run, write_members
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from classify import head_names, load_model, save_model, train_model
+from featurize import BottleheadError
+
+QUICK = {
+    "random-forest": "random-forest:n_estimators=5",
+    "gradient-boosting": "gradient-boosting:max_iter=3",
+    "mlp": "mlp:max_iter=40",
+}
+VARIETIES = [QUICK.get(name, name) for name in head_names()] + [
+    "mlp:solver=sgd,max_iter=40",
+    "mlp:solver=lbfgs,max_iter=40",
+    "svm:kernel=linear",
+    "naive-bayes:class_weight=balanced",
+    "mlp:class_weight=balanced,max_iter=40",
+    "softmax:steps=20",
+]
+
+
+@pytest.mark.parametrize("head", VARIETIES)
+@pytest.mark.parametrize(
+    "features", ["wide+noise", "noise"]
+)  # some classifiers keep other types of short vectors
+def test_every_head_comes_back_and_predicts_the_same(head, features, separable, tmp_path):
+    table = described(separable)
+    model = train_model(
+        table, head, features, relabel={"ant": "insect", "bee": "insect", "cat": "cat"}, jobs=1
+    )
+    save_model(model, tmp_path / "m")
+    again = load_model(tmp_path / "m")
+    X = table.select(features)
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    for name in ("labels", "features", "widths", "described", "relabel", "training", "parts"):
+        assert getattr(again, name) == getattr(model, name), name
+    assert again.seen(table.sha256).all() and not again.seen(["f" * 64])[0]
+    np.testing.assert_array_equal(again.outliers.distances(X), model.outliers.distances(X))
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A softmax on ``good`` (4 numbers), of 60 photos with three labels."""
+    return train_model(described(made_table()), "softmax", "good", jobs=1)
+
+
+@pytest.fixture(scope="module")
+def good(model, tmp_path_factory):
+    """The path of its file."""
+    path = tmp_path_factory.mktemp("model") / "good"
+    save_model(model, path)
+    return path
+
+
+@pytest.fixture
+def saved(good):
+    """The members of its file."""
+    return members_of(good)
+
+
+def test_the_file_is_a_plain_zip_of_three_members(good, saved, model):
+    with zipfile.ZipFile(good) as archive:
+        assert [one.filename for one in archive.infolist()] == ["model.json", "outliers.f2", "head.skops"]
+        assert {one.compress_type for one in archive.infolist()} == {zipfile.ZIP_STORED}
+    about = json.loads(saved["model.json"])
+    assert about["protocol"] == 1
+    assert (about["labels"], about["features"], about["widths"]) == (["ant", "bee", "cat"], "good", [4])
+    # The last eight bytes of the SHA-256 of each photo, sorted.
+    hashes = sorted(int(one[-16:], 16) for one in made_table().sha256)
+    assert np.frombuffer(base64.b64decode(about["seen"]), ">u8").tolist() == hashes
+    # The training vectors, scaled: standardised, and divided by the fourth root of their number.
+    X = made_table().select("good").astype(np.float64)
+    scaled = (X - X.mean(axis=0)) / X.std(axis=0) / 4**0.25
+    kept = np.frombuffer(saved["outliers.f2"], "<f2").reshape(60, 4)
+    np.testing.assert_allclose(np.sort(kept, axis=0), np.sort(scaled, axis=0), atol=2e-3)
+    schema = json.loads(zipfile.ZipFile(io.BytesIO(saved["head.skops"])).read("schema.json"))
+    assert (schema["__module__"], schema["__class__"]) == ("sklearn.pipeline", "Pipeline")
+
+
+def classes_in(head: bytes) -> set[str]:
+    """The addresses of all classes that a head names."""
+
+    def walk(node):
+        if isinstance(node, dict):
+            if "__class__" in node:
+                yield f"{node['__module__']}.{node['__class__']}"
+            node = list(node.values())
+        for one in node if isinstance(node, list) else ():
+            yield from walk(one)
+
+    return set(walk(json.loads(members_of(io.BytesIO(head))["schema.json"])))
+
+
+@pytest.mark.parametrize(
+    ("head", "ours"),
+    [
+        ("softmax", ["classify.scaling.BlockScaler"]),
+        ("knn", ["classify.calibrate.Calibrated", "classify.scaling.BlockScaler"]),
+        (
+            "mlp:class_weight=balanced,max_iter=40",
+            ["classify.scaling.BlockScaler", "classify.weighting.Weighted"],
+        ),
+        ("svm", ["classify.calibrate.Calibrated", "classify.scaling.BlockScaler"]),
+    ],
+)
+def test_addresses_in_files_are_those_of_the_first_version(head, ours, tmp_path):
+    """They are format: where the classes live now is another matter."""
+    save_model(train_model(made_table(), head, "good", jobs=1), tmp_path / "m")
+    members = members_of(tmp_path / "m")
+    assert sorted(one for one in classes_in(members["head.skops"]) if one.startswith("classify.")) == ours
+    definitions = json.loads(members["model.json"])["definitions"]
+    assert definitions.items() >= dict.fromkeys(ours, 1).items()
+
+
+def test_a_model_is_written_whole_or_not_at_all(model, tmp_path):
+    save_model(model, tmp_path / "m")
+    before = (tmp_path / "m").read_bytes()
+    broken = train_model(made_table(), "dummy", "good", jobs=1)
+    broken.head.secret = (one for one in "abc")
+    with pytest.raises(BottleheadError, match="the head cannot be written"):
+        save_model(broken, tmp_path / "m")
+    assert (tmp_path / "m").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+    for target, error in ((tmp_path / "no" / "m", "there is no folder"), (tmp_path, "is a folder")):
+        with pytest.raises(BottleheadError, match=error):
+            save_model(model, target)
+
+
+def test_large_models_say_their_size(model, tmp_path, caplog):
+    large = train_model(made_table(), "dummy", "good", jobs=1)
+    large.head.bulk_ = np.zeros(3_000_000)
+    with caplog.at_level("INFO", "bottlehead"):
+        save_model(dataclasses.replace(large), tmp_path / "m")
+    assert "will take 24 MB, of which 24 MB are the head" in caplog.text
+
+
+# -- hostile and damaged files -----------------------------------------------------------------------
+
+
+def refused(path, match, **options):
+    with pytest.raises(BottleheadError, match=match) as caught:
+        load_model(path, **options)
+    assert caught.value.hint
+
+
+class Mark:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_a_pickle_is_not_run(tmp_path, saved):
+    mark, path = tmp_path / "mark", tmp_path / "m"
+    path.write_bytes(pickle.dumps(Mark(mark)))
+    refused(path, "cannot be read as a model")
+    write_members(path, saved | {"head.skops": pickle.dumps(Mark(mark))})
+    refused(path, "cannot be read as a model")
+    assert not mark.exists()
+
+
+def with_schema(head, change):
+    """The head with its skops schema changed."""
+    members = members_of(io.BytesIO(head))
+    schema = json.loads(members["schema.json"])
+    change(schema)
+    stream = io.BytesIO()
+    write_members(stream, members | {"schema.json": json.dumps(schema)})
+    return stream.getvalue()
+
+
+def test_a_foreign_type_is_refused_by_name_before_it_is_imported(tmp_path, saved, monkeypatch):
+    (tmp_path / "evilmodule.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w')\nclass Evil: pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    evil = {"__class__": "Evil", "__module__": "evilmodule"}
+    path = tmp_path / "m"
+    write_members(
+        path, saved | {"head.skops": with_schema(saved["head.skops"], lambda found: found.update(evil))}
+    )
+    refused(path, "not known to be safe: evilmodule.Evil")
+    refused(path, "evilmodule.Evil", trust=["evilmodule.Other"])
+    for words in (f"show {path}", f"predict {path} t.parquet"):
+        assert "not known to be safe: evilmodule.Evil" in run(f"classify {words}").error
+    assert "evilmodule" not in sys.modules and not (tmp_path / "mark").exists()
+
+
+def test_a_function_is_a_foreign_type(tmp_path, saved):
+    head = make_pipeline(FunctionTransformer(os.system), StandardScaler())
+    write_members(tmp_path / "m", saved | {"head.skops": skops.io.dumps(head)})
+    refused(tmp_path / "m", r"not known to be safe: posix.system|nt.system")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["model.json", "head.skops"],
+        ["model.json", "head.skops", "outliers.f2", "../../escape"],
+        ["model.json", "head.skops", "../../escape"],
+        ["model.json", "/head.skops", "outliers.f2"],
+        ["model.json", "head.skops", "head.skops"],
+        ["model.json", "head.skops", "head.skops", "outliers.f2"],
+        [],
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_other_members_are_refused(tmp_path, saved, names):
+    write_members(tmp_path / "m", [(name, saved.get(name, b"x")) for name in names])
+    refused(tmp_path / "m", "is no model: it holds")
+
+
+def test_a_zip_bomb_is_refused_unread(tmp_path, saved):
+    write_members(tmp_path / "m", saved | {"head.skops": b"\0" * 10**7}, zipfile.ZIP_DEFLATED)
+    refused(tmp_path / "m", "would unpack to more than it holds")
+    inner = io.BytesIO()
+    write_members(inner, {"schema.json": b" " * 10**7}, zipfile.ZIP_DEFLATED)
+    write_members(tmp_path / "m", saved | {"head.skops": inner.getvalue()})
+    refused(tmp_path / "m", "would unpack to more than it holds")
+
+
+def test_an_array_that_claims_to_be_huge_is_refused(tmp_path, saved):
+    members = members_of(io.BytesIO(saved["head.skops"]))
+    name = next(one for one in members if one.endswith(".npy"))
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (10000000000000,), }"
+    header += b" " * (118 - len(header) - 1) + b"\n"
+    head = io.BytesIO()
+    write_members(head, members | {name: b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header})
+    write_members(tmp_path / "m", saved | {"head.skops": head.getvalue()})
+    refused(tmp_path / "m", "cannot be read as a model")
+
+
+@pytest.mark.parametrize("kept", [0, 10, 0.5, 0.99])
+def test_a_truncated_file_is_refused(tmp_path, good, kept):
+    data = good.read_bytes()
+    (tmp_path / "m").write_bytes(data[: int(kept * len(data)) if kept < 1 else kept])
+    refused(tmp_path / "m", "cannot be read as a model")
+
+
+def test_a_flipped_bit_is_refused(tmp_path, good):
+    data = bytearray(good.read_bytes())
+    data[data.index(b"head.skops") + 2000] ^= 1
+    (tmp_path / "m").write_bytes(data)
+    refused(tmp_path / "m", "cannot be read as a model")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"protocol": 2}, "has model protocol 2; this version of bottlehead reads protocol 1"),
+        ({"protocol": None}, "protocol None"),
+        ({"labels": ["ant", "bee"]}, "head does not fit"),
+        ({"labels": [1, 2, 3]}, "lacks a usable labels"),
+        ({"widths": [3]}, "head does not fit"),
+        ({"widths": [-4, 8]}, "lacks a usable widths"),
+        ({"features": ["good"]}, "lacks a usable features"),
+        ({"described": {"good": 1}}, "lacks a usable described"),
+        ({"relabel": "map"}, "lacks a usable relabel"),
+        ({"training": {"rows": "60"}}, "lacks a usable training"),
+        ({"seen": "not base64!"}, "cannot be read as a model"),
+        ({"seen": "AAAA"}, "cannot be read as a model"),
+        ({"outliers": "none"}, "lacks a usable outliers"),
+        ({"outliers": {}}, "cannot be read as a model: 'methods'"),
+        ({"operating_point": "high"}, "lacks a usable operating_point"),
+        ({"operating_point": {"positive": "ant"}}, "its operating point lacks a usable"),
+        ({"definitions": {}}, "by classify.scaling.BlockScaler as of definition None; here it is 1"),
+        (
+            {"definitions": {"classify.scaling.BlockScaler": 2}},
+            "BlockScaler as of definition 2; here it is 1",
+        ),
+        ({"definitions": None}, "lacks a usable definitions"),
+    ],
+    ids=str,
+)
+def test_other_descriptions_are_refused(tmp_path, saved, change, message):
+    write_members(
+        tmp_path / "m", saved | {"model.json": json.dumps(json.loads(saved["model.json"]) | change)}
+    )
+    refused(tmp_path / "m", message)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", "[" * 100_000, '{"protocol": 1}', "\xff"], ids=lambda text: text[:9]
+)
+def test_a_description_that_is_none_is_refused(tmp_path, saved, text):
+    write_members(tmp_path / "m", saved | {"model.json": text.encode("latin-1")})
+    refused(tmp_path / "m", "cannot be read as a model|has model protocol None")
+
+
+def test_vectors_that_do_not_fit_are_refused(tmp_path, saved):
+    kept = saved["outliers.f2"]
+    for vectors in (b"", kept[:-2], kept + b"12", b"\xff" * len(kept)):
+        write_members(tmp_path / "m", saved | {"outliers.f2": vectors})
+        refused(tmp_path / "m", "cannot be read as a model")
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    refused(tmp_path / "m", "there is no model")
+    refused(tmp_path, "there is no model")
+
+
+def test_a_head_of_another_scikit_learn_is_used_with_a_word(tmp_path, saved, caplog):
+    def age(schema):
+        text = json.dumps(schema)
+        version = __import__("sklearn").__version__
+        assert f'\\"{version}\\"' in text
+        schema.update(json.loads(text.replace(f'\\"{version}\\"', '\\"1.0.1\\"')))
+
+    write_members(tmp_path / "m", saved | {"head.skops": with_schema(saved["head.skops"], age)})
+    with caplog.at_level("WARNING", "bottlehead"):
+        load_model(tmp_path / "m")
+    assert "was fitted by scikit-learn 1.0.1; here is" in caplog.text
+
+
+# -- the card ----------------------------------------------------------------------------------------
+
+
+def shown(model, tmp_path) -> str:
+    save_model(model, tmp_path / "m")
+    outcome = run(f"classify show {tmp_path}/m")
+    assert outcome.status == 0 and outcome.err == ""
+    return outcome.out
+
+
+def test_show_says_what_the_model_is_and_needs(tmp_path):
+    table = described(made_table())
+    model = train_model(table, "svm:C=2", "good", seed=7, relabel={"ant": "insect", "bee": "", "cat": "雛菊"})
+    card = shown(model, tmp_path)
+    for text in (
+        "head      svm:C=2",
+        "  good, 4 numbers per photo",
+        f"fingerprint  {'good':0<64}",
+        "weights      file w.h5, sha256 " + "ab" * 32 + ", source file",
+        "resize       kind bilinear, size 299",
+        "insect  20 training photos",
+        "雛菊    20 training photos",
+        "bee → (dropped)",
+        f"40 photos; digest {model.training['data_digest']}",
+        "seed      7",
+        "scikit-learn 1.",
+        "kept      40 of 40 training vectors",
+        f"beyond    {model.outliers.threshold:.4g} from the fifth nearest training photo, as 5 % of",
+        f"size      {(tmp_path / 'm').stat().st_size / 1e3:.1f} kB",
+    ):
+        assert text in card, text
+
+
+def test_show_says_what_is_not_known_and_labels_cannot_move_the_cursor(tmp_path):
+    evil = "cat\x1b[2J"
+    table = made_table(n_rows=18, labels=("bee", evil))
+    card = shown(train_model(table, "softmax", "noise", jobs=1), tmp_path)
+    assert "predicts on tables only" in card and "outliers  not told" in card
+    assert "none from training; `evaluate compare` measures" in card
+    assert "\x1b" not in card and "cat\\x1b[2J  9 training photos" in card

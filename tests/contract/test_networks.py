@@ -1,0 +1,439 @@
+"""Networks and frozen graphs: what they make of photos, against Keras and TensorFlow run directly."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import Outcome, run, run_process, write_photos
+from PIL import Image
+
+from featurize import Backbone, BottleheadError, FeatureTable, FrozenGraph, InceptionV3, make_extractor
+
+pytestmark = pytest.mark.tensorflow
+
+SMALL = "mobilenet_0.25_128"
+# Of the length of the vectors: other implementations add up in another order.
+CLOSE = 1e-5
+
+
+def distance(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    """Five photos of noise, two of them in the size of the network, so that nothing is resized."""
+    folder = tmp_path_factory.mktemp("noise")
+    write_photos(folder, ["a/1.png", "b/2.png"], 128, 128)
+    return write_photos(folder, ["a/3.jpg", "a/4.png", "b/5.bmp"], 150, 100, seed=1)
+
+
+@pytest.fixture(scope="module")
+def flowers(assets, tmp_path_factory) -> Path:
+    """Five real photos, one per kind of flower."""
+    folder = tmp_path_factory.mktemp("flowers")
+    for kind in sorted((assets / "data" / "flowers").iterdir()):
+        (folder / kind.name).mkdir()
+        shutil.copy(min(kind.glob("*.jpg")), folder / kind.name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder for one store that all tests here share, and for tables."""
+    return tmp_path_factory.mktemp("place")
+
+
+@pytest.fixture
+def command(place):
+    def called(photos: Path, *words: str | Path) -> tuple[Outcome, FeatureTable | None]:
+        table = place / "t.parquet"
+        table.unlink(missing_ok=True)
+        done = run("featurize", "extract", photos, "-o", table, "--store", place / "store", *words)
+        return done, FeatureTable.read(table) if done.status == 0 else None
+
+    return called
+
+
+@pytest.fixture
+def openvino():
+    if find_spec("openvino") is None:
+        if os.environ.get("REQUIRE_TEST_ASSETS"):
+            pytest.fail("the extra openvino is not installed")
+        pytest.skip("install the extra openvino")
+
+
+@pytest.fixture(autouse=True)
+def no_weights_at_hand(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.delenv("FEATURIZE_WEIGHTS_DIR", raising=False)
+
+
+# -- networks by name --------------------------------------------------------------------------------
+
+
+def test_backbones_lists_each_network_with_its_width_and_where_its_weights_are(tmp_path, monkeypatch):
+    header, *rows = [line.split() for line in run("featurize backbones").out.splitlines()]
+    assert header == ["name", "width", "input", "parameters", "weights"]
+    listed = {row[0]: row[1:] for row in rows}
+    assert len(listed) == len(rows) > 50
+    assert listed["inception_v3"][:5] == ["2048", "299x299", "21.8", "M", "download"]
+    assert listed["mobilenet_0.25_128"][:2] == ["256", "128x128"] and listed["vgg16"][0] == "512"
+    (tmp_path / "resnet50_mine.weights.h5").write_bytes(b"")
+    (tmp_path / "resnet50_v2.weights.h5").write_bytes(b"")
+    monkeypatch.setenv("FEATURIZE_WEIGHTS_DIR", str(tmp_path))
+    out = run("featurize backbones resnet50 resnet101").out.splitlines()
+    assert len(out) == 3 and out[1].endswith(str(tmp_path / "resnet50_mine.weights.h5"))
+    done = run("featurize backbones resnet51")
+    assert done.status == 1 and "no network named resnet51" in done.error and "resnet50" in done.hint
+
+
+def test_an_untrained_network_is_that_of_its_seed_says_so_and_gives_several_layers_in_one_run(
+    photos, place, command
+):
+    specs = [SMALL, f"{SMALL}:conv_pw_6", f"{SMALL}:conv_pw_6_relu"]
+    done, table = command(photos, "--features", *specs, "--weights", "random", "--seed", "3")
+    assert [table.select(spec).shape for spec in specs] == [(5, 256), (5, 128), (5, 128)]
+    assert f"warning: {SMALL} comes from an untrained network (weights=random)" in done.err
+    entry = table.metadata["features"][SMALL]
+    assert entry["weights"]["source"] == "random" and entry["weights"]["seed"] == 3
+    assert entry["fingerprint"] == Backbone(SMALL, "random:3").fingerprint()
+    assert entry["fingerprint"] != Backbone(SMALL, "random:4").fingerprint()
+    for spec in specs:
+        alone = make_extractor(spec, weights="random:3", batch_size=2)
+        assert distance(alone.transform([photos / name for name in table.image]), table.select(spec)) < CLOSE
+    # After ReLU nothing is negative, before it much is; the pooled values say the same.
+    assert table.select(specs[2]).min() >= 0 > table.select(specs[1]).min()
+    done, again = command(photos, "--features", *specs, "--weights", "random", "--seed", "3", "--rehash")
+    assert "nothing was computed" in done.err and again.digest() == table.digest()
+    # The frozen network lies beside the vectors, by its fingerprint and its digest.
+    for spec in specs:
+        fingerprint = table.metadata["features"][spec]["fingerprint"]
+        (kept,) = (place / "store" / "graphs").glob(f"{fingerprint[:32]}-*.pb")
+        assert kept.stem.endswith(hashlib.sha256(kept.read_bytes()).hexdigest())
+
+
+def test_saved_weights_give_what_keras_itself_gives(photos, tmp_path, command):
+    import keras
+
+    keras.utils.set_random_seed(5)
+    options = {"include_top": False, "weights": None, "input_shape": (128, 128, 3), "alpha": 0.25}
+    network = keras.applications.MobileNet(**options)
+    network.save_weights(tmp_path / f"{SMALL}.weights.h5")
+    exact = [photos / "a/1.png", photos / "b/2.png"]
+    rgb = np.stack([np.asarray(Image.open(path)) for path in exact]).astype(np.float32)
+    expected = network.predict(rgb / 127.5 - 1, verbose=0).mean(axis=(1, 2))
+    for weights in (str(tmp_path / f"{SMALL}.weights.h5"), f"{SMALL}={tmp_path}/{SMALL}.weights.h5"):
+        done, table = command(photos, "--features", SMALL, "glcm", "--weights", weights)
+        rows = [table.image.tolist().index(name) for name in ("a/1.png", "b/2.png")]
+        assert distance(table.select(SMALL)[rows], expected) < CLOSE
+        digest = hashlib.sha256((tmp_path / f"{SMALL}.weights.h5").read_bytes()).hexdigest()
+        assert table.metadata["features"][SMALL]["weights"]["sha256"] == digest
+        assert f"{SMALL}: file weights, sha256 {digest[:12]}" in done.err
+
+
+def test_auto_takes_the_file_in_the_folder_of_the_variable_and_no_other_network_s(
+    photos, tmp_path, monkeypatch, command
+):
+    monkeypatch.setenv("FEATURIZE_WEIGHTS_DIR", str(tmp_path / "gone"))
+    done, _ = command(photos, "--features", SMALL)
+    assert done.status == 1 and "which is no folder" in done.error
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / f"{SMALL}.weights.h5").write_bytes(b"<!DOCTYPE html><title>404</title>")
+    monkeypatch.setenv("FEATURIZE_WEIGHTS_DIR", str(tmp_path / "w"))
+    done, _ = command(photos, "--features", SMALL)
+    assert done.status == 1 and f"w/{SMALL}.weights.h5 is an HTML page" in done.error
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "an empty file"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        (b"PK\x03\x04", "a zip archive"),
+        (b"\x1f\x8b", "a gzip archive"),
+        (b"what?", "no HDF5"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(32) + (148).to_bytes(8, "little"), "100 bytes are missing"),
+    ],
+)
+def test_what_is_no_weights_file_is_named_as_what_it_is(photos, tmp_path, content, what, command):
+    (tmp_path / "w.h5").write_bytes(content)
+    done, _ = command(photos, "--features", SMALL, "--weights", tmp_path / "w.h5")
+    assert done.status == 1 and what in done.error
+
+
+def test_weights_of_another_network_and_an_unknown_layer_are_refused_with_what_there_is(
+    photos, tmp_path, command
+):
+    import keras
+
+    keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2)]).save_weights(
+        tmp_path / "o.weights.h5"
+    )
+    done, _ = command(photos, "--features", SMALL, "--weights", tmp_path / "o.weights.h5")
+    assert done.status == 1 and f"does not hold the weights of {SMALL}" in done.error
+    done, _ = command(photos, "--features", f"{SMALL}:conv_pw_99", "--weights", "random")
+    assert done.status == 1 and "no layer conv_pw_99" in done.error and "conv_pw_1" in done.err
+
+
+def test_a_failed_download_names_address_and_place(photos, tmp_path, monkeypatch, command):
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    done, _ = command(photos, "--features", SMALL, "--weights", "imagenet")
+    assert done.status == 1 and f"the ImageNet weights of {SMALL} are not on this machine" in done.error
+    assert "mobilenet_2_5_128_tf_no_top.h5" in done.hint and str(tmp_path / "keras") in done.hint
+
+
+@pytest.mark.usefixtures("openvino")
+def test_openvino_gives_the_same_vectors_under_a_fingerprint_of_its_own(photos, command, place):
+    words = ["--features", SMALL, f"{SMALL}:conv_pw_6", "--weights", "random", "--seed", "3"]
+    _, one = command(photos, *words)
+    _, two = command(photos, *words, "--engine", "openvino")
+    for spec in one.features:
+        assert 0 < distance(two.select(spec), one.select(spec)) < CLOSE
+        entries = [table.metadata["features"][spec] for table in (one, two)]
+        assert entries[0]["fingerprint"] != entries[1]["fingerprint"]
+        assert (
+            entries[1]["description"]["engine"] == "openvino, frozen" and entries[1]["versions"]["openvino"]
+        )
+
+
+@pytest.mark.parametrize("engine", ["tensorflow", "openvino"])
+def test_bfloat16_is_near_float32_and_further_than_rounding(photos, command, engine, request):
+    if engine == "openvino":
+        request.getfixturevalue("openvino")
+    words = ["--features", SMALL, "--weights", "random", "--seed", "3", "--engine", engine]
+    done, half = command(photos, *words, "--precision", "bfloat16")
+    if half is None:
+        assert "does not compute in bfloat16" in done.error
+        pytest.skip("this processor has no bfloat16")
+    _, whole = command(photos, *words)
+    assert 1e-4 < distance(half.select(SMALL), whole.select(SMALL)) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"engine": "onnx"}, "no engine 'onnx'"),
+        ({"precision": "int8"}, "precision 'int8'"),
+        ({"parity": "keras"}, "parity 'keras'"),
+        (
+            {"parity": "retrain", "preprocess": ["grayscale"]},
+            "parity='retrain' and preprocess were both given",
+        ),
+    ],
+)
+def test_unknown_settings_are_refused(options, message):
+    with pytest.raises(BottleheadError, match=message):
+        Backbone(SMALL, "random", **options).fingerprint()
+
+
+# -- real weights ------------------------------------------------------------------------------------
+
+
+def test_inception_with_real_weights_gives_what_keras_gives_at_two_layers_of_one_run(
+    assets, flowers, command
+):
+    import keras
+
+    file = assets / "weights" / "inception_v3_2015_through_mixed8.weights.h5"
+    specs = ["inception_v3:mixed8", "inception_v3:mixed0"]
+    done, table = command(flowers, "--features", *specs, "--weights", file)
+    assert [table.select(spec).shape for spec in specs] == [(5, 1280), (5, 256)]
+    assert "comes from an untrained" not in done.err
+    model = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(299, 299, 3))
+    model.load_weights(file)
+    both = keras.Model(model.input, [model.get_layer(name).output for name in ("mixed8", "mixed0")])
+    rgb = []
+    for name in table.image:
+        with Image.open(flowers / name) as image:
+            # A JPEG may be decoded at an eighth, a quarter or half of its size, down to twice the network's side.
+            rgb.append(np.asarray(image.convert("RGB").resize((299, 299), Image.Resampling.BILINEAR)))
+    outputs = both.predict(np.stack(rgb).astype(np.float32) / 127.5 - 1, verbose=0)
+    for spec, output in zip(specs, outputs, strict=True):
+        assert distance(table.select(spec), output.mean(axis=(1, 2))) < CLOSE
+    again = InceptionV3(file, "mixed8").fingerprint()
+    assert table.metadata["features"]["inception_v3:mixed8"]["fingerprint"] == again
+
+
+def run_directly(file: Path, tensor: str, images: list[np.ndarray]) -> np.ndarray:
+    """One image at a time, as these graphs were made to run."""
+    import tensorflow as tf
+
+    definition = tf.compat.v1.GraphDef.FromString(file.read_bytes())
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        (output,) = tf.import_graph_def(definition, return_elements=[tensor], name="")
+        return np.stack([session.run(output, {"input:0": one[None]}).reshape(-1) for one in images])
+
+
+def test_graphs_that_are_recognised_give_with_parity_what_retrain_py_wrote(assets, flowers, command):
+    import tensorflow as tf
+
+    folder = assets / "weights"
+    wanted = {
+        folder / "mobilenet_v1_0.25_128.pb": (128, "MobilenetV1/Logits/AvgPool_1a/AvgPool:0", 256),
+        folder / "poets_retrained_graph.pb": (128, "MobilenetV1/Predictions/Reshape:0", 1001),
+    }
+    _, table = command(flowers, "--features", *wanted, "--parity", "retrain")
+    for file, (side, tensor, width) in wanted.items():
+        pixels = []
+        for name in table.image:
+            image = tf.image.decode_jpeg((flowers / name).read_bytes(), channels=3)
+            resized = tf.compat.v1.image.resize_bilinear(tf.cast(image, tf.float32)[None], [side, side])
+            pixels.append((resized[0].numpy() - np.float32(127.5)) * np.float32(1 / 127.5))
+        vectors = table.select(file.stem)
+        assert vectors.shape == (5, width)
+        assert distance(vectors, run_directly(file, tensor, pixels)) < CLOSE
+    what = {name: entry["weights"]["what"] for name, entry in table.metadata["features"].items()}
+    assert what == {
+        "mobilenet_v1_0.25_128": "MobileNet v1",
+        "poets_retrained_graph": "MobileNet v1, retrained by retrain.py",
+    }
+
+
+@pytest.mark.usefixtures("openvino")
+def test_a_named_tensor_of_a_graph_is_read_by_both_engines_and_sampled_from_the_store(
+    assets, flowers, command, place
+):
+    file = assets / "weights" / "mobilenet_v1_0.25_128.pb"
+    spec = f"{file}:MobilenetV1/Predictions/Reshape"
+    name = "mobilenet_v1_0.25_128:MobilenetV1/Predictions/Reshape"
+    _, one = command(flowers, "--features", spec)
+    _, two = command(flowers, "--features", spec, "--engine", "openvino")
+    assert one.select(name).shape == (5, 1001)
+    pixels = []
+    for image in one.image:
+        with Image.open(flowers / image) as photo:
+            resized = photo.convert("RGB").resize((128, 128), Image.Resampling.BILINEAR)
+        pixels.append((np.asarray(resized).astype(np.float32) - np.float32(127.5)) / np.float32(127.5))
+    assert distance(one.select(name), run_directly(file, "MobilenetV1/Predictions/Reshape:0", pixels)) < CLOSE
+    assert distance(two.select(name), one.select(name)) < CLOSE
+    done = run(
+        "featurize", "store", "verify", "--sample", "100%", "--store", place / "store", "--extractor", name
+    )
+    drifts = [float(line.split()[-1]) for line in done.out.splitlines()[-2:]]
+    assert done.status == 0 and max(drifts) < CLOSE
+
+
+# -- graphs of anybody -------------------------------------------------------------------------------
+
+
+def write_graph(path: Path, build) -> Path:
+    """A graph whose input is ``photo``, 4 x 4 pixels, and whose output `build` makes and names."""
+    import tensorflow as tf
+
+    with tf.Graph().as_default() as graph:
+        build(tf, tf.compat.v1.placeholder(tf.float32, [None, 4, 4, 3], name="photo"))
+    path.write_bytes(graph.as_graph_def().SerializeToString())
+    return path
+
+
+def test_an_unknown_graph_lists_its_tensors_and_runs_when_it_is_told_what_is_missing(tmp_path, command):
+    path = write_graph(tmp_path / "own.pb", lambda tf, x: tf.nn.relu(x - 0.5, name="bright"))
+    photos = write_photos(tmp_path / "photos", ["1.png", "2.png"], 4, 4)
+    done, _ = command(photos, "--features", path)
+    assert done.status == 1 and "needs output, mean, std" in done.error
+    assert "inputs: photo:0" in done.hint and "bright:0" in done.hint and "--graph-mean" in done.hint
+    words = ["--graph-mean", "10", "--graph-std", "200", "--graph-input", "photo", "--graph-size", "4"]
+    done, table = command(photos, "--features", f"{path}:bright", *words)
+    rgb = np.stack([np.asarray(Image.open(photos / name)).astype(float) for name in table.image])
+    expected = np.maximum((rgb - 10) / 200 - 0.5, 0).mean(axis=(1, 2))
+    np.testing.assert_allclose(table.select("own:bright"), expected, rtol=1e-5)
+    assert table.metadata["features"]["own:bright"]["description"]["scaling"] == "(rgb - 10) / 200"
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda tf, x: tf.identity(x + tf.random.uniform([4, 4, 3]), "out"), "does more than compute"),
+        (lambda tf, x: tf.identity(x + tf.cast(tf.strings.length(tf.io.read_file("/etc/hostname")), tf.float32),
+                                   "out"), "does more than compute"),
+        (lambda tf, x: tf.identity(tf.reduce_mean(x, axis=[1, 2]) - tf.reduce_mean(x), "out"), "mixes the photos"),
+        (lambda tf, x: tf.identity(tf.math.log(tf.reduce_mean(x, axis=[1, 2]) * 0 - 1), "out"), "finite"),
+        (lambda tf, x: tf.cast(x, tf.int32, "out"), "cannot be run"),
+        (lambda tf, x: tf.constant([[1.0, 2.0]], name="out"), "does not depend on photo:0"),
+        (lambda tf, x: tf.identity(x, "elsewhere"), "has no tensor out:0"),
+        (lambda tf, x: tf.identity(tf.compat.v1.get_variable("v", [3], use_resource=True) + x, "out"), "not frozen"),
+    ],
+    ids=["random", "reads a file", "mixes", "no number", "whole numbers", "constant", "no tensor", "variable"],
+)  # fmt: skip
+def test_a_graph_that_does_not_turn_each_photo_into_numbers_is_refused(tmp_path, build, message, command):
+    path = write_graph(tmp_path / "bad.pb", build)
+    photos = write_photos(tmp_path / "photos", ["1.png"], 4, 4)
+    done, _ = command(photos, "--features", f"{path}:out", "--graph-mean", "0", "--graph-std", "1")
+    assert done.status == 1
+    assert re.search(message, done.error), done.error
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"<!DOCTYPE html>", "an HTML page"),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+        (b"", "an empty file"),
+        (b"\x0a\x05\x0a\x03abc\x12\x09", "damaged"),
+        (bytes(4) + b"TFL3", "a TensorFlow Lite model"),
+    ],
+)
+def test_what_is_no_graph_is_named_as_what_it_is(photos, tmp_path, content, what, command):
+    (tmp_path / "g.pb").write_bytes(content)
+    done, _ = command(photos, "--features", tmp_path / "g.pb")
+    assert done.status == 1 and "g.pb is no frozen graph" in done.error and what in done.error
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"std": 0.0}, "std 0"),
+        ({"mean": float("inf")}, "mean inf"),
+        ({"size": 0}, "graph size 0"),
+        ({"size": 2000}, "1,024"),
+    ],
+)
+def test_numbers_with_which_no_photo_can_enter_are_refused(tmp_path, given, message):
+    path = write_graph(tmp_path / "own.pb", lambda tf, x: tf.nn.relu(x, name="out"))
+    with pytest.raises(BottleheadError, match=message):
+        FrozenGraph(path, output="out", **{"mean": 0, "std": 1, **given}).fingerprint()
+
+
+def test_stored_vectors_of_a_network_are_found_without_tensorflow_and_its_lines_stay_silent(
+    photos, place, tmp_path
+):
+    """In a fresh process: neither chatter of TensorFlow on stderr, nor TensorFlow at all when nothing is missing."""
+    words = [
+        "extract",
+        photos,
+        "--features",
+        SMALL,
+        "--weights",
+        "random:3",
+        "--store",
+        place / "store",
+        "--quiet",
+    ]
+    one = photos / "a"
+    fresh = run_process("featurize", "extract", one, "-o", tmp_path / "f.npz", "--features", SMALL,
+                        "--weights", "random:9", "--store", tmp_path / "fresh", "--quiet")  # fmt: skip
+    assert fresh.status == 0
+    assert [line for line in fresh.err.splitlines() if "untrained" not in line] == []
+    code = (
+        "import sys\nfrom featurize.cli import main\n"
+        "assert main(sys.argv[1:]) == 0\n"
+        "assert not {'tensorflow', 'keras', 'sklearn', 'skimage', 'scipy'} & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words), "-o", str(tmp_path / "t.npz")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (
+        json.loads(str(np.load(tmp_path / "t.npz")["featurize"]))["features"][SMALL]["weights"]["seed"] == 3
+    )

@@ -1,0 +1,149 @@
+"""Anybody's function, transformer or extractor: as an object, and registered by another package."""
+
+import sys
+
+import numpy as np
+import pytest
+from builders import run, write_photos
+from PIL import Image
+from sklearn.base import clone
+from sklearn.preprocessing import FunctionTransformer
+
+from featurize import BottleheadError, FeatureTable, FunctionExtractor, extract, make_extractor
+
+MODULE = """
+import numpy as np
+from featurize import Extractor
+
+def brightness(rgb):
+    return [rgb.mean(), rgb.std()]
+
+brightness.version = 1
+brightness.value_names = ["mean", "sd"]
+
+class Middle:
+    version = "2024-05"
+    def __init__(self, side=2):
+        self.side = side
+    def get_params(self, deep=True):
+        return {"side": self.side}
+    def transform(self, X):
+        return np.array([x[: self.side, : self.side].mean(axis=(0, 1)) for x in X])
+
+class Corner(Extractor):
+    family, version = "corner", 1
+    value_names = ("red", "green", "blue")
+    def __init__(self, preprocess=(), store=None):
+        self.preprocess, self.store = preprocess, store
+    def settings(self):
+        return {}
+    def prepare(self, photo):
+        return self.view(photo).rgb()[0, 0]
+    def vectors(self, prepared):
+        return np.stack(prepared).astype(np.float32)
+"""
+
+
+@pytest.fixture
+def registered(tmp_path, monkeypatch):
+    """An installed package that registers three families."""
+    site = tmp_path / "site"
+    (site / "own_families-1.0.dist-info").mkdir(parents=True)
+    (site / "own_families.py").write_text(MODULE)
+    (site / "own_families-1.0.dist-info" / "METADATA").write_text("Name: own-families\nVersion: 1.0\n")
+    (site / "own_families-1.0.dist-info" / "entry_points.txt").write_text(
+        "[featurize.registry]\nbrightness = own_families:brightness\n"
+        "middle = own_families:Middle\ncorner = own_families:Corner\n"
+    )
+    monkeypatch.syspath_prepend(str(site))
+    yield
+    sys.modules.pop("own_families", None)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    return write_photos(tmp_path / "photos", ["a/0.png", "a/1.png", "b/2.png"], 30, 20)
+
+
+@pytest.mark.usefixtures("registered")
+def test_families_of_another_package_are_named_like_ours_cached_and_made_again(photos, tmp_path):
+    words = ["--features", "brightness", "middle", "corner", "--store", tmp_path / "store"]
+    command = ["featurize", "extract", photos, "-o", tmp_path / "t.parquet", *words]
+    assert run(*command).status == 0
+    table = FeatureTable.read(tmp_path / "t.parquet")
+    assert table.value_names("brightness") == ["mean", "sd"] and table.value_names("corner")[0] == "red"
+    for row, name in enumerate(table.image):
+        rgb = np.asarray(Image.open(photos / name))
+        np.testing.assert_allclose(table.select("brightness")[row], [rgb.mean(), rgb.std()], rtol=1e-6)
+        np.testing.assert_allclose(table.select("middle")[row], rgb[:2, :2].mean(axis=(0, 1)), rtol=1e-6)
+        np.testing.assert_array_equal(table.select("corner")[row], rgb[0, 0])
+    assert "nothing was computed" in run(*command).err
+    # A model that was trained on them makes them of new photos.
+    model = tmp_path / "m.model"
+    trained = run("classify", "train", tmp_path / "t.parquet", "--features", "brightness", "-o", model)
+    assert trained.status == 0, trained.err
+    assert run("classify", "predict", model, photos / "a/0.png", "--store", tmp_path / "store").status == 0
+    stepped = make_extractor("brightness", preprocess=["crop:10"]).transform([photos / "a/0.png"])
+    middle = np.asarray(Image.open(photos / "a/0.png"))[5:15, 10:20]
+    np.testing.assert_allclose(stepped[0], [middle.mean(), middle.std()], rtol=1e-6)
+    done = run(*command[:-4], "brightnes", "--store", tmp_path / "store")
+    assert done.status == 1 and "no features named brightnes" in done.error
+    assert "brightness, corner, middle" in done.hint
+
+
+def test_another_version_or_parameter_is_computed_anew(photos, tmp_path):
+    calls = []
+
+    def mean(rgb):
+        calls.append(rgb.shape)
+        return [rgb.mean()]
+
+    def computed(version) -> int:
+        calls.clear()
+        extract(photos, FunctionExtractor(mean, "mean", version, names=["mean"]), store=tmp_path / "store")
+        return calls.count((20, 30, 3))
+
+    assert [computed(version) for version in (1, 1, 2, "2")] == [3, 0, 3, 3]
+    tops = [FunctionTransformer(np.asarray, kw_args={"dtype": d}) for d in ("float32", "float64")]
+    prints = {FunctionExtractor(t, "top", 1).fingerprint() for t in (*tops, clone(tops[0]))}
+    assert len(prints) == 2
+
+
+def test_wrong_functions_are_refused_with_a_reason(photos, tmp_path):
+    with pytest.raises(BottleheadError, match="give it a version"):
+        extract(photos, FunctionExtractor(np.mean, "mean"), store=tmp_path / "store")
+    growing = FunctionExtractor(lambda rgb: rgb[0, :, 0], "growing", 1)
+    with pytest.raises(BottleheadError, match="as many numbers for every photo"):
+        growing.transform([photos / "a/0.png"])
+    with pytest.raises(BottleheadError, match="not finite"):
+        FunctionExtractor(lambda rgb: [np.nan], "nothing", 1).transform([photos / "a/0.png"])
+    strange = FunctionTransformer(np.asarray, kw_args={"dtype": object()})
+    with pytest.raises(BottleheadError, match="a fingerprint cannot hold"):
+        FunctionExtractor(strange, "strange", 1).fingerprint()
+
+
+@pytest.mark.parametrize("name", ["group", "tab\tbed", ""])
+def test_a_name_that_no_table_can_have_is_refused_before_any_photo(name, photos, tmp_path):
+    seen = []
+    watching = FunctionExtractor(lambda rgb: seen.append(rgb) or [1], name, 1, names=["n"])
+    with pytest.raises(BottleheadError, match="features cannot be named"):
+        extract(photos, watching, store=tmp_path / "store")
+    assert not seen
+
+
+def test_photos_of_which_a_function_makes_no_numbers_are_left_out_and_logged(photos, tmp_path, caplog):
+    def hungry(rgb):
+        if rgb.shape[:2] != (20, 30):
+            return [0]
+        first = int(rgb[0, 0, 0])
+        if first == firsts[0]:
+            return [len(np.empty(1 << 55))]
+        return [np.inf if first == firsts[1] else first]
+
+    firsts = [
+        int(np.asarray(Image.open(photos / name))[0, 0, 0]) for name in ("a/0.png", "a/1.png", "b/2.png")
+    ]
+    table = extract(photos, FunctionExtractor(hungry, "hungry", 1), store=tmp_path / "s")
+    assert table.image.tolist() == ["b/2.png"] and table.select("hungry").tolist() == [[firsts[2]]]
+    assert "left out a/0.png: too large for the memory of this machine" in caplog.text
+    assert "left out a/1.png" in caplog.text and "finite" in caplog.text

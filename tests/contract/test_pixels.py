@@ -1,0 +1,334 @@
+"""Which pixels reach an extractor: every kind of file, every step in front of it, every distortion."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import encoded, noise, png, run
+from PIL import Image, ImageDraw, ImageFilter
+from scipy import ndimage
+
+from featurize import BottleheadError, Distortion, FeatureTable, FunctionExtractor, extract
+
+GREY_RAMP = np.arange(16, dtype=np.uint8).reshape(4, 4) * 17
+
+
+def seen(image, *steps: str) -> np.ndarray:
+    """The pixels that a function is given of a photo, after these steps."""
+    shapes = []
+
+    def look(rgb):
+        shapes.append(rgb.copy())
+        return [0]
+
+    FunctionExtractor(look, "look", 1, names=["nothing"], preprocess=steps).transform([image])
+    return shapes[-1]
+
+
+def written(tmp_path: Path, data: bytes, name: str = "photo.img") -> Path:
+    (tmp_path / name).write_bytes(data)
+    return tmp_path / name
+
+
+# -- files ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "BMP", "PPM", "GIF"])
+def test_lossless_formats_give_the_exact_pixels(tmp_path, kind):
+    picture = Image.fromarray(GREY_RAMP).convert("RGB") if kind == "GIF" else noise(7, 5)
+    path = written(tmp_path, encoded(picture, kind, **({"lossless": True} if kind == "WEBP" else {})))
+    np.testing.assert_array_equal(seen(path), np.asarray(picture))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_is_turned_as_its_camera_was_held(tmp_path, kind, orientation):
+    upright = np.zeros((32, 48, 3), np.uint8)
+    upright[:16, :16] = 255  # a light corner, and a grey one beside it
+    upright[:16, 32:] = 120
+    # What the camera wrote is what the viewer turns back: the inverse of EXIF's eight ways.
+    write = {
+        1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud,
+        5: lambda a: a.transpose(1, 0, 2), 6: lambda a: np.rot90(a, 1),
+        7: lambda a: np.rot90(a.transpose(1, 0, 2), 2), 8: lambda a: np.rot90(a, -1),
+    }  # fmt: skip
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(np.ascontiguousarray(write[orientation](upright)))
+    options = {"quality": 95} if kind == "JPEG" else {}
+    path = written(tmp_path, encoded(stored, kind, exif=exif, **options), f"photo.{kind.lower()}")
+    got = seen(path)
+    assert got.shape == upright.shape and np.abs(got.astype(int) - upright).max() < 40
+    done = run("featurize", "scan", tmp_path, "--quiet")
+    assert "sizes: 48 × 32 to 48 × 32" in done.out
+
+
+RED_HALF = Image.new("RGBA", (3, 3), (255, 0, 0, 128))
+PALETTE = (b"PLTE", bytes([200, 0, 0, 0, 200, 0]))
+KINDS = {
+    "alpha lies over white": (encoded(RED_HALF, "PNG"), (255, 127, 127)),
+    "transparent palette colour is white": (
+        png(1, 1, 8, 3, b"\0\1", PALETTE, (b"tRNS", bytes([255, 0]))), (255, 255, 255)),
+    "palette": (png(1, 1, 8, 3, b"\0\1", PALETTE), (0, 200, 0)),
+    "grey of 16 bits": (png(1, 1, 16, 0, b"\0" + (25700).to_bytes(2, "big")), (100, 100, 100)),
+    "colour of 16 bits": (png(1, 1, 16, 2, b"\0" + bytes([10, 0, 20, 0, 30, 0])), (10, 20, 30)),
+    "one bit": (png(1, 1, 1, 0, b"\0\x80"), (255, 255, 255)),
+    "transparent grey of 16 bits": (
+        png(1, 1, 16, 0, b"\0" + (25700).to_bytes(2, "big"), (b"tRNS", (25700).to_bytes(2, "big"))), (255, 255, 255)),
+    "cyan ink": (encoded(Image.new("CMYK", (2, 2), (255, 0, 0, 0)), "TIFF"), (0, 255, 255)),
+    "first frame": (encoded(Image.new("RGB", (2, 2), (0, 0, 255)), "GIF", save_all=True,
+                            append_images=[Image.new("RGB", (2, 2), (255, 0, 0))]), (0, 0, 255)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_file_becomes_red_green_and_blue(tmp_path, kind):
+    data, expected = KINDS[kind]
+    got = seen(written(tmp_path, data))
+    assert np.abs(got.astype(int) - expected).max() <= 1, got[0, 0]
+
+
+def test_cmyk_jpegs_show_their_inks(tmp_path):
+    magenta = seen(
+        written(tmp_path, encoded(Image.new("CMYK", (16, 16), (0, 255, 0, 0)), "JPEG", quality=95))
+    )
+    assert np.abs(magenta.astype(int) - (255, 0, 255)).max() < 12
+
+
+def test_real_oddities_are_read_or_named(assets, tmp_path):
+    folder = assets / "data" / "oddities"
+    done = run(
+        "featurize",
+        "extract",
+        folder,
+        "-o",
+        tmp_path / "t.npz",
+        "--features",
+        "color",
+        "--store",
+        tmp_path / "s",
+    )
+    table = FeatureTable.read(tmp_path / "t.npz")
+    assert done.status == 0 and {"mpo_named_jpg", "png_palette", "png_rgba"} == set(table.label)
+    assert (tmp_path / "t.rejects.csv").read_text() == "image,reason\n" and "ignored hidden files" in done.err
+
+
+# -- steps ------------------------------------------------------------------------------------------
+
+RGB = np.asarray(noise(60, 40, seed=7))
+
+
+def spread(rgb: np.ndarray) -> np.ndarray:
+    """Histogram equalisation of grey levels, as in any textbook: (cdf - cdf_min) / (n - cdf_min) * 255."""
+    levels = rgb[:, :, 0]
+    cdf = np.array([(levels <= level).sum() for level in range(256)])
+    first = cdf[cdf > 0][0]
+    return np.rint((cdf[levels] - first) / (levels.size - first) * 255)
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (["grayscale"], np.repeat(np.asarray(Image.fromarray(RGB).convert("L"))[:, :, None], 3, axis=2)),
+        (["crop:20"], RGB[10:30, 20:40]),
+        (["crop:100x10"], RGB[15:25]),
+        (["resize:20"], np.asarray(Image.fromarray(RGB).resize((30, 20), Image.Resampling.BILINEAR))),
+        (["resize:13x17"], np.asarray(Image.fromarray(RGB).resize((13, 17), Image.Resampling.BILINEAR))),
+        (["median:3"], ndimage.median_filter(RGB, size=(3, 3, 1), mode="nearest")),
+        (["crop:20", "median:5"], ndimage.median_filter(RGB[10:30, 20:40], size=(5, 5, 1), mode="nearest")),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_step_does_what_another_program_does(steps, expected):
+    np.testing.assert_array_equal(seen(RGB, *steps), expected)
+
+
+def test_equalize_spreads_brightness_and_keeps_grey_grey():
+    dull = np.repeat(np.asarray(noise(40, 30, seed=3, low=100, high=140))[:, :, :1], 3, axis=2)
+    bright = seen(dull, "equalize")
+    assert (bright == bright[:, :, :1]).all()
+    # A grey may come out of Pillow's luma one level lower, which is one step of the spread.
+    np.testing.assert_allclose(bright[:, :, 0], spread(dull), atol=10)
+    assert bright.min() == 0 and bright.max() == 255
+
+
+def skin_and_hair() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Clean skin with a mole, the same with hair, and where the hair is."""
+    y, x = np.mgrid[0:260, 0:300]
+    skin = np.stack([205 - y / 20, 160 - y / 15 + x / 40, 140 + x / 30], axis=2)
+    skin[(y - 130) ** 2 + (x - 150) ** 2 < 60**2] -= (70, 70, 60)
+    skin += np.random.default_rng(0).normal(0, 2, skin.shape)
+    clean = Image.fromarray(skin.clip(0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(1))
+    mask = Image.new("L", clean.size)
+    for i, width in enumerate((2, 3, 4, 2, 3, 5)):
+        ImageDraw.Draw(mask).line([(35 * i, 0), (300 - 30 * i, 259)], fill=255, width=width)
+    hairy = Image.composite(Image.new("RGB", clean.size, (45, 30, 25)), clean, mask)
+    return np.asarray(clean), np.asarray(hairy), np.asarray(mask) > 0
+
+
+def test_remove_hair_gives_the_clean_skin_back_and_leaves_hairless_skin_alone():
+    clean, hairy, hair = skin_and_hair()
+    restored = seen(hairy, "remove-hair").astype(int)
+    assert np.abs(restored - clean)[hair].mean() < 0.05 * np.abs(hairy.astype(int) - clean)[hair].mean()
+    assert np.abs(restored - clean)[~hair].mean() < 1.0
+    np.testing.assert_array_equal(seen(clean, "remove-hair"), clean)
+
+
+def test_segment_lesion_cuts_out_the_largest_dark_region():
+    skin = np.full((120, 160, 3), 210, np.uint8)
+    skin[40:90, 30:100] = 70
+    skin[5:15, 140:150] = 20
+    cut = seen(skin, "segment-lesion")
+    assert abs(cut.shape[0] - 50) <= 2 and abs(cut.shape[1] - 70) <= 2
+    flat = np.full((30, 30, 3), 9, np.uint8)
+    np.testing.assert_array_equal(seen(flat, "segment-lesion"), flat)
+
+
+def test_steps_run_before_every_extractor_of_the_command_and_stand_in_the_table(tmp_path):
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(RGB).save(tmp_path / "photos/1.png")
+    Image.fromarray(np.asarray(Image.fromarray(RGB[10:30, 20:40]).convert("L").convert("RGB"))).save(
+        tmp_path / "2.png"
+    )
+    words = [
+        "--features",
+        "color",
+        "glcm",
+        "--store",
+        tmp_path / "store",
+        "--preprocess",
+        "crop:20",
+        "grayscale",
+    ]
+    assert run("featurize", "extract", tmp_path / "photos", "-o", tmp_path / "t.npz", *words).status == 0
+    table, by_hand = (
+        FeatureTable.read(tmp_path / "t.npz"),
+        extract([tmp_path / "2.png"], ["color", "glcm"], store=tmp_path),
+    )
+    for spec in ("color", "glcm"):
+        np.testing.assert_array_equal(table.select(spec), by_hand.select(spec))
+        entry = table.metadata["features"][spec]
+        assert [step["step"] for step in entry["description"]["preprocess"]] == ["crop", "grayscale"]
+        assert entry["fingerprint"] != by_hand.metadata["features"][spec]["fingerprint"]
+
+
+def test_a_photo_that_would_become_too_large_is_a_reject(tmp_path):
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (1, 20_000)).save(tmp_path / "photos/strip.png")
+    noise().save(tmp_path / "photos/good.png")
+    words = ["--features", "color", "--preprocess", "resize:224", "--store", tmp_path / "s"]
+    assert run("featurize", "extract", tmp_path / "photos", "-o", tmp_path / "t.npz", *words).status == 0
+    assert 'strip.png,"would be resized to 224 × 4480000' in (tmp_path / "t.rejects.csv").read_text()
+
+
+# -- distorted copies -------------------------------------------------------------------------------
+
+
+def ramp(along: int) -> np.ndarray:
+    values = np.rint(np.linspace(0, 240, 121)).astype(np.uint8)
+    plane = np.broadcast_to(values[None] if along == 1 else values[:, None], (121, 121))
+    return np.repeat(plane[:, :, None], 3, axis=2)
+
+
+def copies(tmp_path: Path, rgb: np.ndarray, distortion: Distortion) -> np.ndarray:
+    """The pixels of each distorted copy of one photo, by way of a function that returns them."""
+    Image.fromarray(rgb).save(tmp_path / "photo.png")
+    # As many numbers of every photo: the extraction also asks for those of an image of its own.
+    function = lambda pixels: np.resize(pixels, rgb.size)  # noqa: E731
+    pixels = FunctionExtractor(function, "pixels", 1, names=[str(i) for i in range(rgb.size)])
+    table = extract([tmp_path / "photo.png"], pixels, store=tmp_path / "store", distort=distortion)
+    assert table.variant.tolist() == [0, *distortion.variants] and set(table.groups) == {0}
+    rows = table.select("pixels").reshape(-1, *rgb.shape)
+    np.testing.assert_array_equal(rows[0], rgb)
+    return rows[1:]
+
+
+def test_a_flip_mirrors_half_of_the_copies_and_changes_nothing_else(tmp_path):
+    rgb = np.asarray(noise(5, 4))
+    made = copies(tmp_path, rgb, Distortion(300, True))
+    mirrored = [np.array_equal(copy, rgb[:, ::-1]) for copy in made]
+    assert all(m or np.array_equal(copy, rgb) for m, copy in zip(mirrored, made, strict=True))
+    assert abs(sum(mirrored) - 150) < 43  # 300 fair coins: five standard deviations
+
+
+@pytest.mark.parametrize("along", [0, 1])
+@pytest.mark.parametrize(
+    ("settings", "smallest", "largest"),
+    [({"random_crop": 50}, 1.5, 1.5), ({"random_crop": 100, "random_scale": 50}, 2.0, 3.0)],
+)
+def test_crop_and_scale_enlarge_by_their_percentage_at_any_place(
+    tmp_path, along, settings, smallest, largest
+):
+    factors, places = [], []
+    for copy in copies(tmp_path, ramp(along), Distortion(60, **settings)):
+        line = copy[60, 10:-10, 0] if along == 1 else copy[10:-10, 60, 0]
+        slope = np.polyfit(np.arange(len(line)), line, 1)[0]
+        factors.append(2 / slope)
+        places.append((line.mean() - 120) / (240 * (1 - slope / 2)))
+    assert min(factors) > smallest * 0.97 and max(factors) < largest * 1.03
+    assert np.ptp(factors) > 0.6 * (largest - smallest)
+    # From one edge of the photo to the other.
+    assert -0.55 < min(places) < -0.35 and 0.35 < max(places) < 0.55
+
+
+def test_brightness_multiplies_and_clips(tmp_path):
+    values = copies(tmp_path, np.full((2, 2, 3), 100, np.uint8), Distortion(200, random_brightness=20))[
+        :, 0, 0, 0
+    ]
+    assert 80 <= values.min() < 84 and 116 < values.max() <= 120 and abs(values.mean() - 100) < 4
+    light = copies(tmp_path, np.full((2, 2, 3), 250, np.uint8), Distortion(50, random_brightness=20))
+    assert light.max() == 255
+
+
+def test_the_command_adds_copies_of_training_photos_alone_and_keeps_them(tmp_path):
+    lines = ["image,label,split"]
+    for number, split in enumerate(["training", "validation", "testing", ""]):
+        noise(30, 20, seed=number).save(tmp_path / f"{number}.png")
+        lines.append(f"{number}.png,{'ab'[number % 2]},{split}")
+    (tmp_path / "m.csv").write_text("\n".join(lines))
+    words = ["--features", "color", "nuisance", "--store", tmp_path / "store", "--seed", "3"]
+    command = ["featurize", "extract", tmp_path / "m.csv", "-o", tmp_path / "t.parquet", *words]
+    run(*command)
+    more = [
+        "--distort",
+        "2",
+        "--flip-left-right",
+        "--random-crop",
+        "20",
+        "--random-scale",
+        "5",
+        "--random-brightness",
+        "20",
+    ]
+    done = run(*command, *more)
+    assert "4 images (4 distinct) and 4 distorted copies: 2 computed, 2 from the store" in done.err
+    table = FeatureTable.read(tmp_path / "t.parquet")
+    variants = Distortion(2, True, 20, 5, 20, seed=3).variants
+    assert table.image.tolist() == ["0.png"] * 3 + ["1.png", "2.png"] + ["3.png"] * 3
+    assert table.variant.tolist() == [0, *variants, 0, 0, 0, *variants]
+    assert table.metadata["distortion"]["variants"] == list(variants)
+    assert table.metadata["distortion"]["random_crop"] == 20
+    # A copy has the file of its photo, and other pixels.
+    nuisance = table.select("nuisance")
+    np.testing.assert_array_equal(nuisance[0, :-6], nuisance[1, :-6])
+    assert (nuisance[0, -6:] != nuisance[1, -6:]).any()
+    assert "nothing was computed" in run(*command, *more).err
+    # Another seed draws other copies.
+    assert not set(Distortion(2, True, 20, 5, 20, seed=4).variants) & set(variants)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"copies": 2}, {"copies": 0, "random_crop": 10}, {"copies": 1, "random_brightness": -1},
+     {"copies": 1, "random_scale": 5, "seed": -1}],
+)  # fmt: skip
+def test_impossible_distortions_are_refused(wrong):
+    with pytest.raises(BottleheadError, match=r"choose flip|give (1 to 1000|a percentage)"):
+        Distortion(**wrong)
+
+
+def test_a_reason_is_one_line_whatever_the_file_holds(tmp_path):
+    with pytest.raises(BottleheadError) as caught:
+        seen(written(tmp_path, b"\x89PNG\r\n\x1a\n" + bytes(range(256))))
+    assert re.fullmatch(r"[ -~/]+", str(caught.value))

@@ -1,0 +1,158 @@
+"""The report in a real browser: it works, says nothing to the console, fetches nothing, and fits the screen."""
+
+import json
+
+import pytest
+
+from evaluate import write_report
+
+
+@pytest.fixture(scope="module")
+def page(comparison, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    write_report(comparison, path)
+    return path
+
+
+LOSS, FEATURES = 5, 0
+COLUMN = "[...document.querySelectorAll('#comparison tbody tr')].map(row => row.cells[{}].innerText.trim())"
+SORTS = (
+    "[...document.querySelectorAll('#comparison thead th')].map(one => one.getAttribute('aria-sort'))"
+    ".filter(one => one !== 'none')"
+)
+FITS = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+
+
+def header(column):
+    return f"#comparison thead th:nth-child({column + 1}) button"
+
+
+def test_a_click_on_a_header_sorts_the_rows(chromium, page, comparison):
+    chromium.open(page)
+    loss = [f"{row['log_loss']:.3f}" for row in comparison.results]
+    assert chromium.run(COLUMN.format(LOSS)) == loss and len(set(loss)) > 3
+    chromium.click(header(LOSS))
+    assert chromium.run(COLUMN.format(LOSS)) == sorted(loss, key=float, reverse=True)
+    assert chromium.run(SORTS) == ["descending"]
+    chromium.click(header(LOSS))
+    assert chromium.run(COLUMN.format(LOSS)) == sorted(loss, key=float)
+    assert chromium.run(SORTS) == ["ascending"]
+    names = [row["features"] for row in comparison.results]
+    chromium.click(header(FEATURES))
+    assert chromium.run(COLUMN.format(FEATURES)) == sorted(names) != names
+    assert chromium.complaints() == []
+
+
+def test_the_keyboard_sorts_too(chromium, page, comparison):
+    chromium.open(page)
+    chromium.run(f"document.querySelector('{header(LOSS)}').focus()")
+    chromium.press("Enter")
+    assert chromium.run(SORTS) == ["descending"]
+    chromium.press("Tab")
+    assert chromium.run("document.activeElement.innerText") == "Fit s"
+
+
+def test_numbers_sort_by_size_and_what_is_unknown_comes_last(chromium, page):
+    chromium.open(page)
+    rows = ["10", "9", "unknown", "1,200", "-3", ""]
+    chromium.run(
+        "{ const table = document.querySelector('#labels table'); table.tBodies[0].innerHTML = "
+        + json.dumps("".join(f"<tr><th>{place}</th><td>{text}</td></tr>" for place, text in enumerate(rows)))
+        + "; }"
+    )
+    column = "[...document.querySelectorAll('#labels tbody tr')].map(row => row.cells[1].innerText)"
+    chromium.click("#labels thead th:nth-child(2) button")
+    assert chromium.run(column) == ["1,200", "10", "9", "-3", "unknown", ""]
+    chromium.click("#labels thead th:nth-child(2) button")
+    assert chromium.run(column) == ["-3", "9", "10", "1,200", "unknown", ""]
+    assert "average" in chromium.run("document.querySelector('#labels tfoot').innerText")
+
+
+def test_sections_close_and_open(chromium, page):
+    chromium.open(page)
+    shown = "document.querySelector('#scores table').checkVisibility()"
+    assert chromium.run(shown)
+    chromium.click("#scores > details > summary")
+    assert not chromium.run(shown)
+    chromium.click("nav a[href='#scores']")  # whoever asks for a closed section wants to read it
+    chromium.run("new Promise(done => setTimeout(done))")
+    assert chromium.run(shown) and chromium.run("location.hash") == "#scores"
+    chromium.click("#fold")
+    every = "document.querySelectorAll('section > details[open]').length"
+    assert chromium.run(every) == 0
+    chromium.run("new Promise(done => setTimeout(done))")
+    assert chromium.run("document.getElementById('fold').innerText") == "Open all"
+    chromium.click("#fold")
+    assert chromium.run(every) == chromium.run("document.querySelectorAll('section').length") > 10
+    assert chromium.complaints() == []
+
+
+def test_in_print_every_section_is_open_and_no_control_shown(chromium, page):
+    chromium.open(page)
+    chromium.click("#fold")
+    chromium("Emulation.setEmulatedMedia", media="print")
+    try:
+        assert chromium.run("document.querySelector('#scores table').offsetHeight") > 50
+        assert not chromium.run("document.querySelector('nav').checkVisibility()")
+    finally:
+        chromium("Emulation.setEmulatedMedia", media="")
+    chromium.run("window.dispatchEvent(new Event('beforeprint'))")
+    assert chromium.run("document.querySelectorAll('details:not([open])').length") == 0
+    chromium.run("window.dispatchEvent(new Event('afterprint'))")
+    assert chromium.run("document.querySelectorAll('section > details[open]').length") == 0
+
+
+def test_the_methods_paragraph_is_selected_at_a_click(chromium, page, comparison):
+    chromium.open(page)
+    chromium.click("#methods button")
+    paragraph = comparison.to_dict()["methods_paragraph"]
+    selected = " ".join(chromium.run("getSelection().toString()").split())
+    assert selected.startswith(paragraph["text"]) and selected.endswith(paragraph["references"][-1])
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_can_be_read(chromium, page, width, scheme):
+    """Contrast of 4.5 (WCAG AA) between each text and what lies behind it, and nothing wider than the window."""
+    chromium("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    try:
+        chromium.open(page, width)
+        assert chromium.run(FITS)
+        assert chromium.run(CONTRASTS) == []
+    finally:
+        chromium("Emulation.setEmulatedMedia", features=[])
+
+
+# Texts whose contrast is below 4.5: a canvas turns any colour into red, green and blue, and lays one over another.
+CONTRASTS = """(() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  canvas.canvas.width = canvas.canvas.height = 1;
+  const over = (colours) => {
+    canvas.clearRect(0, 0, 1, 1);
+    for (const one of colours) { canvas.fillStyle = one; canvas.fillRect(0, 0, 1, 1); }
+    return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const light = (rgb) => {
+    const [r, g, b] = rgb.map((v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const poor = [];
+  for (const one of document.querySelectorAll("body *")) {
+    const text = [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+    if (!text || !one.checkVisibility() || ["SCRIPT", "STYLE"].includes(one.tagName)) continue;
+    const behind = [];
+    let opacity = 1;
+    for (let up = one; up; up = up.parentElement) {
+      const style = getComputedStyle(up);
+      behind.unshift(style.backgroundColor);
+      opacity *= Number(style.opacity);
+    }
+    const style = getComputedStyle(one), ground = over(behind);
+    const ink = over([...behind, one.closest("svg") ? style.fill : style.color]);
+    const seen = ink.map((v, i) => opacity * v + (1 - opacity) * ground[i]);
+    const [a, b] = [light(seen), light(ground)].sort();
+    const ratio = (b + 0.05) / (a + 0.05);
+    if (ratio < 4.5) poor.push([one.tagName, one.className, one.textContent.trim().slice(0, 30), ratio]);
+  }
+  return poor;
+})()"""

@@ -1,0 +1,127 @@
+"""What ``featurize scan`` prints, and its JSON."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import encoded, run, run_process
+from PIL import Image
+
+
+def picture(shade: int = 0) -> Image.Image:
+    return Image.fromarray(np.full((96, 128, 3), 40 + shade, np.uint8))
+
+
+def put(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def scan(*words: str | Path) -> list[str]:
+    done = run("featurize", "scan", *words, "--quiet")
+    assert (done.status, done.err) == (0, "")
+    return done.out.splitlines()
+
+
+@pytest.fixture
+def troubled(tmp_path) -> Path:
+    """Two classes that differ in case, one photo in both, junk, and a class of one."""
+    photos = tmp_path / "photos"
+    for number in range(10):
+        put(photos / "Rose" / f"{number}.jpg", encoded(picture(number), "JPEG"))
+    put(photos / "rose/same.jpg", encoded(picture(3), "JPEG"))
+    put(photos / "rose/new\nline 🌼.gif", encoded(picture(), "GIF"))
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    put(photos / "rose/bad.png", encoded(Image.fromarray(noise), "PNG")[:900])
+    put(photos / "rose/._1.jpg", b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        ")
+    put(photos / "notes.txt", b"not a photo")
+    return photos
+
+
+def test_the_account_is_complete_and_the_json_holds_it_photo_by_photo(troubled, tmp_path):
+    assert scan(troubled, "--json", tmp_path / "scan.json") == [
+        "15 files: 12 images will be used, 1 rejected, 2 ignored",
+        "  Rose     10",
+        "  rose      2, 1 rejected",
+        "sizes: 128 × 96 to 128 × 96, median 128 × 96; 0.0 MB",
+        "formats: 11 JPEG, 1 GIF",
+        "ignored:",
+        "  files ending in .txt: 1",
+        "  hidden files: 1",
+        "rejected:",
+        "  rose/bad.png: image file is truncated",
+        "byte-identical (kept together in every split):",
+        "  Rose/3.jpg, rose/same.jpg",
+        "one photo, two labels:",
+        "  Rose/3.jpg (Rose), rose/same.jpg (rose)",
+        "class names that differ in case or Unicode form only (one folder on Windows and macOS):",
+        "  Rose, rose",
+        "classes with too few photos to split:",
+        "  rose: 2, fewer than 5 folds need",
+    ]
+    about = json.loads((tmp_path / "scan.json").read_text(encoding="utf-8"))
+    assert about["counts"] == {"used": 12, "rejected": 1, "ignored": 2}
+    assert about["rejects"] == [{"image": "rose/bad.png", "reason": "image file is truncated"}]
+    assert about["small_classes"] == {"rose": 2}
+    assert len(about["images"]) == 12
+    assert about["images"][0]["image"] == "Rose/0.jpg" and len(about["images"][0]["sha256"]) == 64
+    assert about["conflicts"] == [
+        [{"image": "Rose/3.jpg", "label": "Rose"}, {"image": "rose/same.jpg", "label": "rose"}]
+    ]
+
+
+def test_counts_stand_below_each_other_whatever_the_script(tmp_path):
+    for number, label in enumerate(("雛菊", "daisy", "Ga\u0308nse")):
+        put(tmp_path / "photos" / label / "1.jpg", encoded(picture(number), "JPEG"))
+    assert [line for line in scan(tmp_path / "photos") if line.endswith("   1")] == [
+        "  Ga\u0308nse      1",
+        "  daisy      1",
+        "  雛菊       1",
+    ]
+
+
+def test_the_json_never_overwrites_the_manifest(tmp_path):
+    manifest = put(tmp_path / "m.csv", b"image\na.jpg\n")
+    put(tmp_path / "a.jpg", encoded(picture(), "JPEG"))
+    done = run("featurize", "scan", manifest, "--json", manifest)
+    assert done.status == 1 and "is an input and would be overwritten" in done.error
+    assert manifest.read_bytes() == b"image\na.jpg\n"
+    done = run("featurize", "scan", manifest, "--json", tmp_path / "gone" / "s.json")
+    assert done.status == 1 and "there is no folder" in done.error
+
+
+def test_long_lists_are_cut_on_the_terminal_and_whole_in_json_and_no_name_breaks_a_line(tmp_path):
+    put(tmp_path / "photos/ok.jpg", encoded(picture(), "JPEG"))
+    put(tmp_path / "photos/a\nb\x1b[31m.jpg", b"")
+    for number in range(24):
+        put(tmp_path / f"photos/b{number:02}.jpg", b"")
+    lines = scan(tmp_path / "photos", "--json", tmp_path / "s.json")
+    assert "  and 5 more (--json FILE lists all)" in lines and sum("empty" in line for line in lines) == 20
+    assert "  a\\nb\\x1b[31m.jpg: the file is empty" in lines
+    assert len(json.loads((tmp_path / "s.json").read_text())["rejects"]) == 25
+
+
+def test_nothing_usable_is_told_and_is_an_error(tmp_path):
+    put(tmp_path / "photos/a/1.jpg", b"not a photo")
+    done = run("featurize", "scan", tmp_path / "photos", "--quiet")
+    assert done.status == 1 and "a/1.jpg: text, not an image" in done.out
+    assert done.error == "not one of the 1 images can be used"
+
+
+def test_splits_of_a_manifest_and_groups_of_its_labels_are_counted(tmp_path):
+    for number in range(3):
+        put(tmp_path / f"{number}.jpg", encoded(picture(number), "JPEG"))
+    text = "image,label,split,group\n0.jpg,x,training,p\n1.jpg,x,training,p\n2.jpg,,testing,q\n"
+    put(tmp_path / "m.csv", text.encode())
+    lines = scan(tmp_path / "m.csv")
+    assert "splits: 2 training, 1 testing" in lines
+    assert "  x               2 in 1 groups" in lines and "  (no label)      1" in lines
+
+
+def test_a_pipe_without_emoji_gets_an_escape(tmp_path):
+    put(tmp_path / "🌼.jpg", b"")
+    put(tmp_path / "ok.jpg", encoded(picture(), "JPEG"))
+    done = run_process("featurize", "scan", tmp_path, "--quiet", PYTHONIOENCODING="ascii:strict")
+    assert "\\U0001f33c.jpg: the file is empty" in done.out and done.err == ""

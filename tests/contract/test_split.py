@@ -1,0 +1,212 @@
+"""``evaluate split``: sides in a table or a folds file, numbered folds, and options that would have no effect."""
+
+import csv
+import hashlib
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+from builders import made_table, run
+
+from evaluate import split_table
+from featurize import BottleheadError, FeatureTable
+
+
+@pytest.fixture
+def leaves(tmp_path, monkeypatch) -> FeatureTable:
+    """60 photos of 20 leaves, in t.parquet."""
+    monkeypatch.chdir(tmp_path)
+    table = FeatureTable.from_arrays(
+        {"x": np.random.default_rng(0).normal(size=(60, 2))},
+        label=np.repeat(["rust", "well"], 30),
+        group=[f"leaf {n // 3}" for n in range(60)],
+        image=[f"{n}.jpg" for n in range(60)],
+        sha256=[f"{n:064x}" for n in range(60)],
+    )
+    table.write("t.parquet")
+    return table
+
+
+def lines(path):
+    with open(path, newline="") as stream:
+        return list(csv.reader(stream))
+
+
+def best_row(out):
+    """The starred row of a comparison, without what depends on the clock."""
+    return next(line for line in out.splitlines() if line.startswith("*  x")).split()[:7]
+
+
+def retrain_side(name, testing, validation):
+    """The side of a photo as TensorFlow's retrain.py computes it."""
+    digest = int(hashlib.sha1(re.sub(r"_nohash_.*$", "", name).encode()).hexdigest(), 16)
+    place = digest % (2**27) * (100.0 / (2**27 - 1))
+    return "validation" if place < validation else "testing" if place < validation + testing else "training"
+
+
+def test_stratified_takes_the_same_share_of_every_label(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made_table(60).write("t.parquet")
+    done = run("evaluate split t.parquet --testing-percentage 20 --validation-percentage 0 -o d.parquet")
+    assert done.status == 0 and "wrote d.parquet" in done.err
+    assert [line.split() for line in done.out.splitlines()[-4:]] == [
+        ["ant", "16", "0", "4"],
+        ["bee", "16", "0", "4"],
+        ["cat", "16", "0", "4"],
+        ["all", "48", "0", "12"],
+    ]
+    table = FeatureTable.read("d.parquet")
+    counts = Counter(zip(table.label.tolist(), table.split.tolist(), strict=True))
+    assert counts == {
+        (name, side): n for name in ("ant", "bee", "cat") for side, n in (("training", 16), ("testing", 4))
+    }
+    again = split_table(made_table(60), "stratified", 20, 0)
+    assert again.split.tolist() == table.split.tolist()
+    assert split_table(made_table(60), seed=1).split.tolist() != split_table(made_table(60)).split.tolist()
+
+
+def test_hash_is_the_rule_of_retrain(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = [f"ant/{n // 2}_nohash_{n % 2}.jpg" for n in range(80)]
+    table = FeatureTable.from_arrays({"x": np.zeros((80, 1))}, label=["ant"] * 80, image=names)
+    table.write("t.npz")
+    options = "--method hash --testing-percentage 20 --validation-percentage 20"
+    for name, typed in (
+        ("image", names),
+        ("file", [one.removeprefix("ant/") for one in names]),
+        ("path --folder ./flowers", [f"./flowers/{one}" for one in names]),
+    ):
+        assert run(f"evaluate split t.npz {options} --name {name} -o d.npz").status == 0
+        found = FeatureTable.read("d.npz").split.tolist()
+        assert found == [retrain_side(one, 20, 20) for one in typed]
+        assert set(found) == {"training", "validation", "testing"}
+
+
+def test_groups_stay_together_by_every_method_but_hash_which_warns(leaves):
+    def parted(path):
+        table = FeatureTable.read(path)
+        return sum(len(set(table.split[table.group == leaf])) > 1 for leaf in set(table.group))
+
+    for method in ("stratified", "group"):
+        done = run(f"evaluate split t.parquet --method {method} -o d.parquet")
+        assert done.status == 0 and "warning" not in done.err and parted("d.parquet") == 0
+    hashed = (
+        "evaluate split t.parquet --method hash --testing-percentage 40 --validation-percentage 30 -o h.npz"
+    )
+    assert "belong together with one on another side" in run(hashed).err and parted("h.npz") > 0
+    assert "belong together" not in run(f"{hashed} --keep-together").err and parted("h.npz") == 0
+    leaves.with_column("sha256", ["ab" * 32] * 60).write("same.parquet")
+    done = run("evaluate split same.parquet --method hash -o same.npz")
+    assert "warning: 60 images belong together with one on another side" in done.err
+
+
+def test_split_then_test_uses_the_testing_rows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made_table(60).write("t.parquet")
+    for command in (
+        "evaluate split t.parquet --testing-percentage 20 --validation-percentage 0 -o d.parquet",
+        "classify train d.parquet --features good --head softmax -o m.model -j 1",
+    ):
+        assert run(command).status == 0
+    done = run("evaluate test m.model d.parquet")
+    assert done.status == 0 and "on 12 photos" in done.out and "training set" not in done.out
+
+
+def test_numbered_folds_are_written_and_compare_uses_them(leaves):
+    done = run("evaluate split t.parquet --cv 5 -o f.csv")
+    assert done.out.splitlines()[0].split() == ["label", *"fold 0 fold 1 fold 2 fold 3 fold 4".split()]
+    assert sum(map(int, done.out.splitlines()[-1].split()[1:])) == 60 and "wrote f.csv" in done.err
+    header, *rows = lines("f.csv")
+    assert header == ["sha256", "fold"] and len(rows) == 60
+    fold = dict(rows)
+    assert all(len({fold[f"{3 * leaf + k:064x}"] for k in range(3)}) == 1 for leaf in range(20))
+    from_file = run("evaluate compare t.parquet --heads softmax --folds f.csv -j 1")
+    # The same folds as compare makes by itself, so the same figures.
+    assert best_row(from_file.out) == best_row(run("evaluate compare t.parquet --heads softmax -j 1").out)
+
+
+def test_repeats_are_written_and_compare_uses_them(leaves):
+    done = run("evaluate split t.parquet --cv 4 --repeats 3 -o f.csv --seed 7")
+    assert "the first of 3 repeats" in done.err
+    header, *rows = lines("f.csv")
+    assert header == ["sha256", "repeat", "fold"] and len(rows) == 180
+    figures = []
+    for folds in ("--folds f.csv", "--cv 4 --repeats 3 --seed 7"):
+        done = run(f"evaluate compare t.parquet --heads knn {folds} -j 1")
+        assert "4 folds, 3 times" in done.out
+        figures.append(best_row(done.out))
+    assert figures[0] == figures[1]
+
+
+def test_sides_travel_in_a_folds_file(leaves):
+    for command in ("split t.parquet --testing-percentage 20 -o sides.csv", "split t.parquet -o sides.csv"):
+        assert run(f"evaluate {command}").status == 0
+    assert run("evaluate split t.parquet -o a.parquet").status == 0
+    leaves.with_column("image", [f"new/{n}" for n in range(60)]).write("r.parquet")
+    assert run("evaluate split r.parquet --folds sides.csv -o b.parquet").status == 0
+    sides = FeatureTable.read("a.parquet").split.tolist()
+    assert sides == FeatureTable.read("b.parquet").split.tolist()
+    assert lines("sides.csv")[1:] == [[f"{n:064x}", side] for n, side in enumerate(sides)]
+    assert run("evaluate split a.parquet --method predefined -o again.csv").status == 0
+    assert lines("again.csv") == lines("sides.csv")
+
+
+def test_leave_one_group_out_is_a_fold_per_leaf(leaves):
+    assert run("evaluate split t.parquet --method leave-one-group-out -o f.csv").status == 0
+    fold = dict(lines("f.csv")[1:])
+    assert len(set(fold.values())) == 20
+    assert all(len({fold[f"{3 * leaf + k:064x}"] for k in range(3)}) == 1 for leaf in range(20))
+
+
+def test_a_split_that_is_replaced_is_counted_and_a_table_may_take_its_own(leaves):
+    first = run("evaluate split t.parquet --testing-percentage 20 -o t.parquet")
+    assert "replaces" not in first.err and "t.parquet is the table that was read" in first.err
+    again = run("evaluate split t.parquet --testing-percentage 20 -o other.npz --seed 1")
+    assert "warning: this replaces the split of 60 rows" in again.err and "that was read" not in again.err
+    assert sorted(set(FeatureTable.read("other.npz").split)) == ["testing", "training", "validation"]
+
+
+def test_a_table_without_labels_is_split_by_hash_only(leaves):
+    leaves.with_column("label", [None] * 60).write("bare.npz")
+    done = run("evaluate split bare.npz -o d.npz")
+    assert "no row of the table has a label" in done.error and "`--method hash`" in done.hint
+    done = run("evaluate split bare.npz -o d.npz --method hash")
+    assert done.status == 0 and "no label" in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        ("--cv 5 -o d.parquet", 2, "--cv 5 makes folds, and d.parquet is no folds file"),
+        ("--method leave-one-group-out -o d.parquet", 2, "--method leave-one-group-out makes folds"),
+        ("--method hash --cv 5 -o f.csv", 2, "--cv and --method hash were given together"),
+        ("--cv 5 --testing-percentage 10 -o f.csv", 2, "percentages and folds"),
+        ("--keep-together -o d.parquet", 2, "--keep-together and --method stratified were given together"),
+        ("--method predefined -o d.csv", 1, "none of the 60 rows of the table has a split"),
+        ("--cv 21 -o f.csv", 1, "21 folds cannot be made: rust has 30 images in 10 groups"),
+        ("--cv 1 -o f.csv", 1, "1 folds were asked for"),
+        ("--cv 4 --repeats 0 -o f.csv", 1, "0 repeats were asked for"),
+        ("--folds no.csv -o d.parquet", 1, "the folds file no.csv cannot be read"),
+        ("--method hash --name path -o d.parquet", 1, "'path' was asked for, without a folder"),
+        ("--folds t.parquet -o t.parquet", 1, "would be overwritten"),
+        ("--testing-percentage 90 -o d.npz", 1, "90 % testing and 10 % validation"),
+        ("--testing-percentage 90 -o d.npz", 1, "each is 10 unless given"),
+    ],
+)
+def test_what_cannot_be_split_is_one_error_and_one_hint(leaves, words, status, message):
+    done = run(f"evaluate split t.parquet {words}")
+    assert done.status == status and message in done.error + done.hint
+
+
+@pytest.mark.parametrize(
+    ("label", "options", "message"),
+    [
+        (["a"] * 20, {"method": "random"}, "no split method is called 'random'"),
+        (["a"] * 20, {"testing_percentage": float("nan")}, "nan % testing"),
+        (["a"] * 20 + ["b"], {}, "b has 1 image in 1 group; 1 for testing"),
+    ],
+)
+def test_python_refuses_the_same(label, options, message):
+    with pytest.raises(BottleheadError, match=message):
+        split_table(FeatureTable.from_arrays({"x": np.zeros((len(label), 1))}, label=label), **options)

@@ -1,0 +1,206 @@
+"""Listing, verifying, sampling and pruning a store, through the command as a user types it."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import Outcome, run, write_photos
+from PIL import Image
+
+from featurize import GLCM, Store, extract, make_extractor
+
+OLD = time.time() - 100 * 86_400
+FEW, MANY = GLCM(levels=16), GLCM(levels=32)
+
+
+def remembering(store: Path) -> Store:
+    """The store, which also remembers photos that were written a moment ago."""
+    return Store(store, young_seconds=-1.0)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    """Eight photos, all different."""
+    return write_photos(tmp_path_factory.mktemp("photos"), [f"{i}.png" for i in range(8)], 20, 20)
+
+
+@pytest.fixture(scope="module")
+def filled(photos, tmp_path_factory) -> Path:
+    """Their texture with two settings."""
+    store = tmp_path_factory.mktemp("filled") / "store"
+    for texture in (FEW, MANY):
+        extract(photos, texture, store=remembering(store))
+    return store
+
+
+@pytest.fixture
+def store(filled, tmp_path) -> Path:
+    """A copy that a test may damage."""
+    return shutil.copytree(filled, tmp_path / "store")
+
+
+def section_of(store: Path, extractor) -> Path:
+    (found,) = store.glob(f"*-{extractor.fingerprint()[:32]}")
+    return found
+
+
+def shards(section: Path) -> list[Path]:
+    return sorted(section.glob("[0-9a-f]*.parquet"))
+
+
+def files(store: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(store)): p.read_bytes() for p in store.rglob("*") if p.is_file()}
+
+
+def age(path: Path) -> None:
+    os.utime(path, (OLD, OLD))
+
+
+def command(store: Path, *words: str) -> Outcome:
+    return run("featurize", "store", *words, "--store", store)
+
+
+def test_list_counts_photos_without_the_golden_image(store):
+    header, *rows = command(store, "list").out.splitlines()
+    assert header.split() == ["features", "fingerprint", "width", "images", "bytes", "last", "written"]
+    sizes = {e: sum(path.stat().st_size for path in shards(section_of(store, e))) for e in (FEW, MANY)}
+    assert {tuple(row.split()[:5]) for row in rows} == {
+        ("glcm", extractor.fingerprint()[:8], "5", "8", f"{size:,}") for extractor, size in sizes.items()
+    }
+
+
+def test_verify_finds_damage_sets_it_aside_and_fails_once_and_extract_computes_it_anew(
+    store, photos, tmp_path
+):
+    assert command(store, "verify").status == 0
+    path = shards(section_of(store, MANY))[0]
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    done = command(store, "verify")
+    assert done.status == 1 and "error: 1 damaged files were set aside" in done.err
+    assert [p.name for p in section_of(store, MANY).glob("damaged/*")] == [path.name]
+    done = command(store, "verify")
+    assert done.status == 0 and [row.split()[2:] for row in done.out.splitlines()[1:]].count(["1", "0"]) >= 1
+    again = extract(photos, MANY, store=store)
+    assert again.digest() == extract(photos, MANY, store=tmp_path / "fresh").digest()
+
+
+def test_sampling_makes_every_family_anew_from_its_description_and_finds_no_drift(photos, tmp_path):
+    specs = ["glcm:haralick", "color", "lbp", "shape", "nuisance"]
+    store, steps = tmp_path / "store", ["crop:18", "median:3"]
+    extract(photos, [make_extractor(spec, preprocess=steps) for spec in specs], store=remembering(store))
+    done = command(store, "verify", "--sample", "100%")
+    rows = [row.split() for row in done.out.splitlines() if row.split()[0] in specs]
+    assert done.status == 0 and [row[0] for row in rows[5:]] == sorted(specs)
+    assert [row[2:] for row in rows[5:]] == [["8", "8", "8", "0.00e+00"]] * 5
+
+
+def test_a_share_of_the_photos_is_sampled(store):
+    rows = [row.split() for row in command(store, "verify", "--sample", "50%").out.splitlines()[-2:]]
+    assert [row[2:] for row in rows] == [["4", "8", "8", "0.00e+00"]] * 2
+
+
+class Wrong(GLCM):
+    """Says that it is GLCM, and makes other numbers."""
+
+    def vectors(self, prepared):
+        return super().vectors(prepared) * np.float32(1.5)
+
+
+def test_sampling_names_the_drift_of_vectors_that_were_stored_wrongly(photos, tmp_path):
+    """Whole by its digest, and yet other numbers than the extractor makes now."""
+    extract(photos, Wrong(), store=remembering(tmp_path / "store"))
+    assert command(tmp_path / "store", "verify").status == 0
+    done = command(tmp_path / "store", "verify", "--sample", "100%")
+    assert done.status == 1 and "differ from those stored by up to 33.33%" in done.error
+
+
+def test_photos_that_are_gone_or_changed_are_left_out_of_the_sample(tmp_path):
+    photos = write_photos(tmp_path / "photos", [f"{i}.png" for i in range(4)], 20, 20)
+    extract(photos, MANY, store=remembering(tmp_path / "store"))
+    (photos / "0.png").unlink()
+    Image.new("RGB", (5, 5)).save(photos / "1.png")
+    last = command(tmp_path / "store", "verify", "--sample", "100%").out.splitlines()[-1]
+    assert last.split()[2:] == ["2", "4", "4", "0.00e+00"]
+    shutil.rmtree(photos)
+    done = command(tmp_path / "store", "verify", "--sample", "100%")
+    assert done.status == 0 and "none of its 4 photos is where it was" in done.err
+
+
+def test_prune_is_a_dry_run_without_yes(store):
+    before = files(store)
+    done = command(store, "prune", "--extractor", "glcm")
+    assert done.status == 0 and "vectors of glcm" in done.out and files(store) == before
+
+
+def test_prune_that_finds_nothing_says_why(store):
+    for words, why in (
+        ([], "name vectors with --extractor"),
+        (["--older-than", "900d"], "no vectors are so named or so old"),
+    ):
+        done = command(store, "prune", *words)
+        assert done.status == 0 and f"nothing to remove; {why}" in done.err
+
+
+def test_prune_removes_one_extractor_by_its_fingerprint_and_no_other(store):
+    kept = section_of(store, MANY)
+    before = {path.name: path.read_bytes() for path in kept.iterdir()}
+    done = command(store, "prune", "--extractor", FEW.fingerprint()[:12], "--yes", "-q")
+    assert done.status == 0 and list(store.glob("glcm-*")) == [kept]
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
+
+
+def test_prune_by_age_takes_what_is_older_and_leaves_the_rest(store):
+    for path in shards(section_of(store, FEW)):
+        age(path)
+    kept = section_of(store, MANY)
+    assert command(store, "prune", "--older-than", "101d", "--yes", "-q").status == 0
+    assert len(list(store.glob("glcm-*"))) == 2
+    assert command(store, "prune", "--older-than", "90d", "--yes", "-q").status == 0
+    assert list(store.glob("glcm-*")) == [kept]
+
+
+def test_prune_clears_leftovers_but_nothing_that_may_be_in_use(store):
+    section = section_of(store, MANY)
+    (section / "damaged").mkdir()
+    (section / "damaged" / "x.parquet").write_bytes(b"x")
+    for name in ("old", "young"):
+        (section / f".partial-{name}.parquet").write_bytes(b"x")
+    age(section / ".partial-old.parquet")
+    (store / "graphs").mkdir()
+    for fingerprint in (MANY.fingerprint(), "0" * 64, "1" * 64):
+        name = f"{fingerprint}-{'0' * 64}.pb"
+        (store / "graphs" / name).write_bytes(b"network")
+        if not fingerprint.startswith("1"):
+            age(store / "graphs" / name)
+    before = files(store)
+    assert command(store, "prune", "--yes", "-q").status == 0
+    gone = {Path(name).name[:12] for name in set(before) - set(files(store))}
+    assert gone == {"x.parquet", ".partial-old", "0" * 12}
+    assert not (section / "damaged").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["list", "--store", "/nowhere/at/all"], "there is no store /nowhere/at/all"),
+        (["list", "--store", "~no-such-user/store"], "there is no store ~no-such-user/store"),
+        (["prune", "--older-than", "soon"], "'soon' is no age"),
+        (["prune", "--extractor", ""], "--extractor is empty"),
+        (["prune", "--extractor", "vgg"], "the store holds nothing of 'vgg'"),
+        (["verify", "--extractor", "vgg"], "the store holds nothing of 'vgg'"),
+    ],
+)
+def test_bad_arguments_are_one_error_and_one_hint(store, arguments, message):
+    done = run("featurize", "store", *arguments) if "--store" in arguments else command(store, *arguments)
+    assert done.status == 1 and done.error == message and len(done.err.splitlines()) == 2
+
+
+@pytest.mark.parametrize("share", ["0%", "101%", "half"])
+def test_a_share_that_is_none_is_wrong_usage(store, share):
+    done = command(store, "verify", "--sample", share)
+    assert done.status == 2 and "give more than 0% and at most 100%" in done.err

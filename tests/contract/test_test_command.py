@@ -1,0 +1,115 @@
+"""`test`: a trained model on a test set, and what it says about photos it has seen."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import evaluate
+from classify import train_model
+from featurize import BottleheadError, FeatureTable
+
+
+@pytest.fixture(scope="module")
+def halves(confused):
+    """Every other row to train on, and the others to test on."""
+    even = np.arange(60) % 2 == 0
+    return confused.filter(even), confused.filter(~even)
+
+
+@pytest.fixture(scope="module")
+def model(halves):
+    return train_model(halves[0], "softmax", "good", jobs=1)
+
+
+def test_scores_follow_from_the_models_predictions(model, halves):
+    found = evaluate.test(model, halves[1]).to_dict()
+    predicted, label = model.predict(halves[1].select("good")), halves[1].label
+    n_right = int((predicted == label).sum())
+    assert 15 < n_right < 30
+    assert found["accuracy"] == pytest.approx(n_right / 30)
+    low, high = stats.binomtest(n_right, 30).proportion_ci(method="wilson")
+    assert (found["accuracy_interval"]["low"], found["accuracy_interval"]["high"]) == pytest.approx(
+        (low, high)
+    )
+    assert np.trace(found["confusion"]["matrix"]) == n_right
+    assert found["confusion"]["labels"] == ["ant", "bee", "cat"]
+    assert set(found["per_label"]["bee"]) == {"precision", "recall", "f1", "support"}
+    assert {row["image"] for row in found["misclassified"]} == set(halves[1].image[predicted != label])
+    assert (found["seen"], found["unseen"]) == (0, None)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_photos_of_the_training_set_are_counted_and_both_accuracies_given(model, halves, confused):
+    result = evaluate.test(model, confused)
+    found, alone = result.to_dict(), evaluate.test(model, halves[1]).to_dict()
+    assert found["seen"] == 30 and found["unseen"]["images"] == 30
+    assert found["unseen"]["accuracy"] == alone["accuracy"]
+    assert "30 of the 60 test photos were in the model's training set" in found["warnings"][0]
+    text = str(result)
+    assert "on 60 photos" in text and "on the 30 not seen in training" in text
+
+
+def test_when_all_were_seen_nothing_is_left_to_believe(model, halves):
+    found = evaluate.test(model, halves[0]).to_dict()
+    assert found["unseen"] is None and found["warnings"][0].startswith("all of the 30 test photos")
+
+
+def test_only_testing_rows_are_used(model, confused):
+    split = ["testing" if row % 2 else "training" for row in range(60)]
+    found = evaluate.test(model, confused.with_column("split", split))
+    assert found.data["images"] == 30 and found.scores["seen"] == 0
+
+
+def test_the_relabelling_of_the_model_is_applied(halves):
+    merging = train_model(
+        halves[0], "softmax", "good", relabel={"ant": "insect", "bee": "insect", "cat": "cat"}, jobs=1
+    )
+    found = evaluate.test(merging, halves[1])
+    assert found.data["labels"] == {"cat": 10, "insect": 20}
+    renamed = halves[1].relabel({"ant": "insect", "bee": "insect", "cat": "cat"})
+    assert evaluate.test(merging, renamed).scores["accuracy"] == found.scores["accuracy"]
+
+
+def test_a_class_that_the_relabelling_drops_is_not_tested(halves):
+    dropping = train_model(
+        halves[0], "softmax", "good", relabel={"ant": "ant", "bee": "bee", "cat": ""}, jobs=1
+    )
+    assert evaluate.test(dropping, halves[1]).data["labels"] == {"ant": 10, "bee": 10}
+    with pytest.raises(BottleheadError, match="drops every row"):
+        evaluate.test(dropping, halves[1].filter(halves[1].label == "cat"))
+
+
+def test_unknown_labels_are_refused_with_both_lists(model, halves):
+    other = halves[1].relabel({"ant": "ant", "bee": "wasp", "cat": "cat"})
+    with pytest.raises(BottleheadError, match="does not know: wasp; the model knows ant, bee, cat"):
+        evaluate.test(model, other)
+
+
+def test_a_test_set_of_one_label_is_fine(model, halves):
+    found = evaluate.test(model, halves[1].filter(halves[1].label == "ant")).to_dict()
+    assert found["per_label"]["bee"]["support"] == 0 and found["balanced_accuracy"] == found["accuracy"]
+
+
+def test_a_table_without_the_features_is_refused(model, halves):
+    table = FeatureTable(halves[1].ids, {"noise": halves[1].vectors["noise"]})
+    with pytest.raises(BottleheadError, match="needs the features good"):
+        evaluate.test(model, table)
+
+
+def test_what_the_relabelling_drops_is_counted_before_the_rows_that_are_used(halves, caplog):
+    dropping = train_model(
+        halves[0], "softmax", "good", relabel={"ant": "ant", "bee": "bee", "cat": ""}, jobs=1
+    )
+    split = ["training"] * 3 + ["testing"] * 27
+    caplog.clear()
+    with caplog.at_level("INFO", logger="bottlehead"):
+        evaluate.test(dropping, halves[1].with_column("split", split))
+    assert caplog.messages[0] == "the model's relabelling drops 10 photos of cat"
+    assert caplog.messages[1].endswith("17 photos, 2 labels")
+
+
+def test_an_empty_table_is_not_blamed_on_the_relabelling(model, halves):
+    with pytest.raises(BottleheadError, match="no row is left to test: of 0 rows"):
+        evaluate.test(model, halves[1].filter(np.zeros(30, dtype=bool)))

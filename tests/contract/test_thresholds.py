@@ -1,0 +1,211 @@
+"""Operating points: a threshold chosen by a rule or by costs, kept in the model, and decided by."""
+
+import numpy as np
+import pytest
+from builders import described, run
+
+from classify import (
+    OperatingPoint,
+    choose_threshold,
+    fit_head,
+    load_model,
+    make_folds,
+    make_head,
+    predict_table,
+    save_model,
+    train_model,
+)
+from featurize import BottleheadError, FeatureTable
+
+LABELS = ["fire", "fog", "none"]
+
+
+@pytest.fixture
+def judged():
+    """Ten photos: true labels and the probability of fire, 5 fires at 0.9, 0.8, 0.5, 0.3, 0.2."""
+    fire = np.array([0.9, 0.8, 0.5, 0.3, 0.2, 0.6, 0.4, 0.3, 0.1, 0.05])
+    truth = ["fire"] * 5 + ["fog", "none"] * 2 + ["fog"]
+    return truth, np.column_stack([fire, (1 - fire) * 0.6, (1 - fire) * 0.4])
+
+
+@pytest.mark.parametrize(
+    ("rule", "threshold", "sensitivity", "specificity", "precision"),
+    [
+        ("recall=0.6", 0.5, 3 / 5, 4 / 5, 3 / 4),
+        ("recall=0.7", 0.3, 4 / 5, 2 / 5, 4 / 7),  # a fire and a none share 0.3
+        ("recall=1", 0.2, 1, 2 / 5, 5 / 8),
+        ("specificity=0.8", 0.5, 3 / 5, 4 / 5, 3 / 4),
+        ("specificity=1", 0.8, 2 / 5, 1, 1),
+        ("precision=0.7", 0.5, 3 / 5, 4 / 5, 3 / 4),
+        ("precision=0.99", 0.8, 2 / 5, 1, 1),
+    ],
+)
+def test_rules_by_hand(judged, rule, threshold, sensitivity, specificity, precision):
+    point = choose_threshold(*judged, LABELS, "fire", rule)
+    assert point.threshold == threshold
+    assert point.sensitivity == pytest.approx(sensitivity)
+    assert point.specificity == pytest.approx(specificity)
+    assert point.precision == pytest.approx(precision)
+    assert (point.n_positive, point.n_others, point.rule) == (5, 5, rule)
+
+
+@pytest.mark.parametrize(("miss", "threshold"), [(0.1, 0.8), (1, 0.2), (4, 0.2)])
+def test_dear_misses_lower_the_threshold(judged, miss, threshold):
+    costs = {(a, b): 1.0 for a in LABELS for b in LABELS if a != b}
+    costs |= {("fire", "fog"): miss, ("fire", "none"): miss}
+    point = choose_threshold(*judged, LABELS, "fire", costs)
+
+    def total(t):
+        given = np.array(LABELS)[OperatingPoint("fire", t, "", 0.0, 0.0, 0.0, 0, 0).decide(judged[1], LABELS)]
+        return sum(costs.get(pair, 0) for pair in zip(judged[0], given.tolist(), strict=True))
+
+    assert total(point.threshold) == min(total(t) for t in np.linspace(0, 1, 101))
+    assert point.threshold == threshold
+
+
+def test_where_every_call_costs_too_much_none_is_made(judged):
+    costs = {(a, b): 1.0 for a in LABELS for b in LABELS if a != b}
+    truth, probabilities = judged
+    probabilities[5, 0] = 0.95  # the surest is a false alarm
+    point = choose_threshold(
+        truth, probabilities, LABELS, "fire", costs | {("fog", "fire"): 1e6, ("none", "fire"): 1e6}
+    )
+    assert (point.threshold, point.sensitivity, point.specificity) == (np.nextafter(0.95, 1), 0, 1)
+    assert "fire" not in np.array(LABELS)[point.decide(probabilities, LABELS)]
+
+
+def test_a_photo_that_is_surely_positive_costs_what_its_best_other_label_costs_where_it_is_not_called():
+    """By hand: both first photos called fire cost 5, or 3.25; both passing for fog cost 3 + 0.5."""
+    probabilities = np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.2, 0.5, 0.3]])
+    truth = ["none", "fire", "fog"]
+    costs = {(a, b): 9.0 for a in LABELS for b in LABELS if a != b}
+    costs |= {("none", "fire"): 5.0, ("none", "fog"): 3.0, ("fire", "fog"): 0.5}
+    point = choose_threshold(truth, probabilities, LABELS, "fire", costs)
+    assert point.threshold == np.nextafter(1, 2)  # 3.5 against 5
+    cheap = costs | {("none", "fire"): 3.25}
+    assert choose_threshold(truth, probabilities, LABELS, "fire", cheap).threshold == 1.0
+
+
+def test_costs_are_those_of_each_photo_also_where_photos_are_many_and_probabilities_equal():
+    rng = np.random.default_rng(3)
+    probabilities = rng.dirichlet([1, 1, 1], 2000).round(2)
+    truth = rng.choice(LABELS, 2000, p=[0.2, 0.3, 0.5])
+    probabilities[truth == "fire", 0] += 0.2
+    costs = {(a, b): 0.1 * (a != b) for a in LABELS for b in LABELS}
+    costs |= {("fire", "fog"): 0.3, ("fire", "none"): 0.4, ("none", "fire"): 0.2}
+    totals = {}
+    for threshold in np.unique(np.append(probabilities[:, 0], 0.0)):
+        given = np.where(
+            probabilities[:, 0] >= threshold,
+            "fire",
+            np.where(probabilities[:, 1] >= probabilities[:, 2], "fog", "none"),
+        )
+        totals[threshold] = sum(costs[pair] for pair in zip(truth.tolist(), given.tolist(), strict=True))
+    cheapest = max(t for t, total in totals.items() if total <= min(totals.values()) + 1e-9)
+    assert 0.1 < cheapest < 0.9
+    assert choose_threshold(truth, probabilities, LABELS, "fire", costs).threshold == cheapest
+
+
+def test_a_rule_that_no_threshold_fulfils_is_refused(judged):
+    truth, probabilities = judged
+    probabilities[5, 0] = 0.95
+    with pytest.raises(BottleheadError, match=r"has precision 0\.9: the best is 0\.750"):
+        choose_threshold(truth, probabilities, LABELS, "fire", "precision=0.9")
+
+
+@pytest.fixture(scope="module")
+def overlapping() -> FeatureTable:
+    rng = np.random.default_rng(0)
+    y = np.repeat(LABELS, 40)
+    X = rng.normal(size=(120, 5)) + (y == "fire")[:, None] + 2 * (y == "fog")[:, None] * np.r_[1, 0, 0, 0, 1]
+    return described(FeatureTable.from_arrays({"x": X}, label=y, image=[f"{i}.jpg" for i in range(120)]))
+
+
+@pytest.fixture
+def held_out(overlapping):
+    """True labels and the probabilities that five folds give, each photo judged by a head that had not seen it."""
+    X, y = overlapping.select("x"), overlapping.label.astype(str)
+    truth, probabilities = [], []
+    for fold in make_folds(y, overlapping.groups, n_folds=5, seed=0):
+        fitted = fit_head(make_head("softmax", widths=[5]), X[fold.training], y[fold.training])
+        truth += y[fold.testing].tolist()
+        probabilities.append(fitted.predict_proba(X[fold.testing]))
+    return truth, np.concatenate(probabilities)
+
+
+COSTS = {("fire", "fog"): 9, ("fire", "none"): 20, ("fog", "fire"): 1, ("fog", "none"): 1}
+COSTS |= {("none", "fire"): 2, ("none", "fog"): 1}
+
+
+@pytest.mark.parametrize("rule", ["recall=0.95", "specificity=0.9", "precision=0.8", COSTS], ids=str)
+def test_the_command_chooses_on_photos_that_were_not_trained_on_and_the_model_decides_by_it(
+    rule, overlapping, held_out, tmp_path
+):
+    overlapping.write(tmp_path / "t.parquet")
+    (tmp_path / "costs.csv").write_text(
+        "label,predicted,cost\n\n" + "".join(f"{a}, {b} ,{cost}\n" for (a, b), cost in COSTS.items())
+    )
+    option = f"--threshold {rule}" if isinstance(rule, str) else f"--costs {tmp_path}/costs.csv"
+    words = f"classify train {tmp_path}/t.parquet -o {tmp_path}/m --positive fire {option}"
+    outcome = run(words)
+    assert outcome.status == 0, outcome.err
+    model = load_model(tmp_path / "m")
+    expected = choose_threshold(*held_out, LABELS, "fire", rule)
+    point = model.operating_point
+    assert point.threshold == pytest.approx(expected.threshold, abs=1e-6)
+    assert (point.sensitivity, point.specificity) == (expected.sensitivity, expected.specificity)
+    assert f"fire from probability {point.threshold:.4f} on" in outcome.err
+    assert f"fire from probability {point.threshold:.4f} on" in run(f"classify show {tmp_path}/m").out
+
+    plain = train_model(overlapping, "softmax")
+    X = overlapping.select("x")
+    probabilities = model.predict_proba(X)
+    np.testing.assert_array_equal(probabilities, plain.predict_proba(X))
+    given = np.where(
+        probabilities[:, 0] >= point.threshold,
+        "fire",
+        np.where(probabilities[:, 1] >= probabilities[:, 2], "fog", "none"),
+    )
+    assert (model.predict(X) == given).all() and (given != plain.predict(X)).any()
+    lines = run(f"classify predict {tmp_path}/m {tmp_path}/t.parquet --format csv --top 2").out.splitlines()[
+        1:
+    ]
+    assert [line.split(",")[1] for line in lines] == given.tolist()
+    predictions = predict_table(model, overlapping)
+    for row in range(0, 120, 7):
+        best = predictions.best(row)
+        assert best[0] == (given[row], predictions.confidence[row])
+        assert sorted(label for label, _ in best) == LABELS and best[1][1] >= best[2][1]
+
+
+def test_an_operating_point_is_kept(overlapping, tmp_path):
+    model = train_model(overlapping, positive="fog", threshold="recall=0.9")
+    save_model(model, tmp_path / "m")
+    assert load_model(tmp_path / "m").operating_point == model.operating_point
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ("--positive fire", "a positive label was given alone"),
+        ("--threshold recall=0.9", "a threshold was given alone"),
+        ("--positive smoke --threshold recall=0.9", "no label smoke"),
+        ("--positive fire --threshold f1=0.9", "is no rule for a threshold"),
+        ("--positive fire --threshold recall=1.2", "is no rule for a threshold"),
+        ("--positive fire --costs none.csv", "cannot be read"),
+        ("--positive fire --costs columns.csv", "have other columns"),
+        ("--positive fire --costs negative.csv", "hold the line"),
+        ("--positive fire --costs few.csv", "the costs lack"),
+    ],
+)
+def test_rules_and_costs_that_cannot_be_are_refused(options, error, overlapping, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    overlapping.write("t.parquet")
+    for name, text in {
+        "columns": "a,b,c\n",
+        "negative": "label,predicted,cost\nfire,none,-1\n",
+        "few": "label,predicted,cost\nfire,none,1\n",
+    }.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+    outcome = run(f"classify train t.parquet -o m {options}")
+    assert outcome.status == 1 and error in outcome.error and not (tmp_path / "m").exists()

@@ -1,0 +1,256 @@
+"""The store as runs use it: computed once per content, quickly recognised, whole after damage, also elsewhere."""
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from builders import run, write_photos
+
+from featurize import GLCM, BottleheadError, Store, extract
+
+NAMES = [f"{'ab'[i % 2]}/{i}.png" for i in range(6)]
+calls: Counter = Counter()
+opened: set[str] = set()
+
+
+def note_open(event: str, arguments: tuple) -> None:
+    if event == "open" and str(arguments[0]).endswith(".png"):
+        opened.add(str(arguments[0]))
+
+
+sys.addaudithook(note_open)
+
+
+class Counting(GLCM):
+    """Texture that counts the images it is asked for."""
+
+    def prepare(self, photo):
+        calls["computed"] += (photo.width, photo.height) == (20, 20)
+        return super().prepare(photo)
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    return write_photos(tmp_path / "photos", NAMES, 20, 20)
+
+
+def counted(photos, store, **options):
+    """The table, how many photos were computed, and how many files were opened."""
+    calls.clear()
+    opened.clear()
+    # Also photos that were written a moment ago.
+    remembering = store if isinstance(store, Store) else Store(store, young_seconds=-1.0)
+    table = extract(photos, Counting(), store=remembering, **options)
+    return table, calls["computed"], len(opened)
+
+
+def test_renaming_moving_and_regrouping_compute_nothing(photos, tmp_path):
+    first, n_computed, _ = counted(photos, tmp_path / "store")
+    assert n_computed == 6
+    os.rename(photos / "a" / "0.png", photos / "a" / "renamed.png")
+    os.rename(photos / "b" / "1.png", photos / "a" / "moved.png")
+    os.rename(photos / "b", photos / "c")
+    os.rename(photos, tmp_path / "elsewhere")
+    second, n_computed, _ = counted(tmp_path / "elsewhere", tmp_path / "store")
+    assert n_computed == 0
+    vector = dict(zip(first.sha256, first.select("glcm"), strict=True))
+    for sha256, row in zip(second.sha256, second.select("glcm"), strict=True):
+        assert (row == vector[sha256]).all()
+    assert sorted(second.label) == ["a"] * 4 + ["c"] * 2
+
+
+def test_duplicates_are_computed_once_and_another_extractor_shares_nothing(photos, tmp_path):
+    for i in range(4):
+        shutil.copy(photos / "a" / "0.png", photos / "b" / f"copy-{i}.png")
+    table, n_computed, _ = counted(photos, tmp_path / "store")
+    assert n_computed == 6 and len(table) == 10
+    same = table.select("glcm")[table.sha256 == table.sha256[0]]
+    assert len(same) == 5 and (same == same[0]).all()
+    assert len(list((tmp_path / "store").glob("glcm-*"))) == 1
+    extract(photos, [GLCM(levels=16), GLCM("haralick")], store=tmp_path / "store")
+    assert len(list((tmp_path / "store").glob("glcm*-*"))) == 3
+
+
+def test_an_unchanged_file_is_not_read_a_touched_one_is_and_a_changed_one_is_computed(photos, tmp_path):
+    store = tmp_path / "store"
+    assert counted(photos, store)[1:] == (6, 6)
+    assert counted(photos, store)[1:] == (0, 0)
+    os.utime(photos / "a" / "0.png")
+    assert counted(photos, store)[1:] == (0, 1)
+    # As cp -p and rsync -t do: other bytes with the size and the time of the old; the change shows in ctime.
+    path = photos / "b" / "1.png"
+    old, data = path.stat(), path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    os.utime(path, ns=(old.st_atime_ns, old.st_mtime_ns))
+    table, n_computed, n_read = counted(photos, store)
+    assert (n_computed, n_read) == (1, 1)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in table.sha256
+    assert counted(photos, store, rehash=True)[1:] == (0, 6)
+    words = ["--features", "glcm", "--store", store, "-o", tmp_path / "t.npz"]
+    opened.clear()
+    assert "nothing was computed" in run("featurize", "extract", photos, *words, "--rehash").err
+    assert len(opened) == 6
+
+
+@pytest.mark.parametrize("damage", ["no database", "half", "flip"])
+def test_a_damaged_index_costs_reading_and_nothing_else(photos, tmp_path, damage):
+    store, index = tmp_path / "store", tmp_path / "store" / "files.sqlite"
+    table, _, _ = counted(photos, store)
+    data = bytearray(index.read_bytes())
+    if damage == "flip":
+        data[data.index(table.sha256[3].encode()) + 5] ^= 1
+        index.write_bytes(data)
+    else:
+        index.write_bytes(b"no database at all" if damage == "no database" else data[: len(data) // 2])
+    again, n_computed, n_read = counted(photos, store)
+    assert again.digest() == table.digest() and n_computed == 0
+    assert n_read == (1 if damage == "flip" else 6)
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "description", "stray"])
+def test_a_damaged_store_gives_the_same_table(photos, tmp_path, damage, caplog):
+    whole, *_ = counted(photos, tmp_path / "store")
+    section = next((tmp_path / "store").glob("glcm-*"))
+    shard = max(section.glob("*.parquet"), key=lambda path: path.stat().st_size)
+    data = bytearray(shard.read_bytes())
+    if damage == "flip":
+        data[-100] ^= 1
+        shard.write_bytes(data)
+    elif damage == "truncate":
+        shard.write_bytes(data[:50])
+    elif damage == "description":
+        (section / "extractor.json").write_text("")
+    else:
+        (section / ".partial-00.parquet").write_bytes(data[:50])
+    again, n_computed, _ = counted(photos, tmp_path / "store")
+    assert again.digest() == whole.digest()
+    assert n_computed == (6 if damage in ("flip", "truncate") else 0)
+    assert ("set aside" in caplog.text) == (damage != "stray")
+    assert counted(photos, tmp_path / "store")[1] == 0
+
+
+def test_a_section_says_how_to_make_its_extractor_and_a_shard_is_plain_parquet_named_by_its_digest(
+    photos, tmp_path
+):
+    table, *_ = counted(photos, tmp_path / "store")
+    (section,) = (tmp_path / "store").glob("glcm-*")
+    assert section.name == f"glcm-{GLCM().fingerprint()[:32]}"
+    about = json.loads((section / "extractor.json").read_text())
+    assert about["fingerprint"] == GLCM().fingerprint() and about["width"] == 5
+    assert about["description"] == json.loads(json.dumps(GLCM().description()))
+    assert about["family"] == "glcm" and about["params"]["levels"] == 32 and about["versions"]["numpy"]
+    stored = {}
+    for path in section.glob("*.parquet"):
+        assert path.stem == hashlib.sha256(path.read_bytes()).hexdigest()
+        rows = pq.read_table(path).to_pydict()
+        stored |= dict(zip(zip(rows["sha256"], rows["variant"], strict=True), rows["vector"], strict=True))
+    assert (
+        len(stored) == 7
+    )  # and the image that tells later whether this machine still makes the same numbers
+    for sha256, vector in zip(table.sha256, table.select("glcm"), strict=True):
+        assert stored[sha256, 0] == vector.tolist()
+
+
+def test_unchanged_photos_are_recognised_without_opening_them_or_importing_what_computes(photos, tmp_path):
+    """In a fresh interpreter."""
+    program = (
+        "import sys\n"
+        "opened = []\n"
+        "sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == 'open' else None)\n"
+        "from featurize.cli import main\n"
+        "assert main(sys.argv[1:]) == 0\n"
+        "print([name for name in opened if name.endswith('.png')])\n"
+        "print(sorted({'tensorflow', 'keras', 'sklearn', 'skimage', 'scipy'} & set(sys.modules)))\n"
+    )
+    extract(photos, "glcm", store=Store(tmp_path / "store", young_seconds=-1.0))
+    words = ["extract", str(photos), "--features", "glcm", "--quiet", "--store", str(tmp_path / "store")]
+    command = [sys.executable, "-c", program, *words, "-o", str(tmp_path / "t.parquet")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["[]", "[]"]
+
+
+def test_many_small_shards_are_merged(photos, tmp_path):
+    folder = write_photos(tmp_path / "many", [f"{i}.png" for i in range(40)], 20, 20, seed=1)
+    for i in range(40):
+        extract([folder / f"{i}.png"], "color", store=tmp_path / "store")
+    (section,) = (tmp_path / "store").glob("color-*")
+    assert len(list(section.glob("*.parquet"))) < 33
+    table = extract(folder, "color", store=tmp_path / "store")
+    assert table.digest() == extract(folder, "color", store=tmp_path / "fresh").digest()
+
+
+# -- stores that are not on this disk ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def s3_server():
+    """The address of an S3 server, bound to this machine alone."""
+    pytest.importorskip("s3fs", reason="pip install 'bottlehead[test]'")
+    server_module = pytest.importorskip("moto.server", reason="pip install 'bottlehead[test]'")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    server.start()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+@pytest.fixture(params=["file", "memory", "s3"])
+def url(request, tmp_path, monkeypatch):
+    if request.param == "file":
+        return f"file://{tmp_path}/store"
+    if request.param == "memory":
+        return f"memory://{tmp_path.name}/store"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("s3_server"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    s3fs.S3FileSystem().mkdir("photos")
+    return "s3://photos/store"
+
+
+def test_a_store_works_the_same_everywhere(url, photos, tmp_path):
+    """Filled, found by another run, damaged, set aside, filled again, listed and pruned."""
+    import fsspec
+
+    table, n_computed, _ = counted(photos, url)
+    assert n_computed == 6 and counted(photos, Store(url))[1] == 0
+    assert table.digest() == extract(photos, "glcm", store=tmp_path / "here").digest()
+    system, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+    shards = [path for path in system.find(root) if path.endswith(".parquet")]
+    largest = max(shards, key=lambda path: system.info(path)["size"])
+    data = bytearray(system.cat_file(largest))
+    data[-20] ^= 1
+    system.pipe_file(largest, bytes(data))
+    done = run("featurize", "store", "verify", "--store", url)
+    assert done.status == 1 and "1 damaged files were set aside" in done.err
+    again, n_computed, _ = counted(photos, url)
+    assert n_computed == 6 and again.digest() == table.digest()
+    assert run("featurize", "store", "list", "--store", url).out.splitlines()[1].split()[3] == "6"
+    assert run("featurize", "store", "prune", "--store", url, "--extractor", "glcm", "--yes").status == 0
+    assert counted(photos, url)[1] == 6
+
+
+def test_a_store_that_cannot_be_is_refused(tmp_path, photos):
+    (tmp_path / "file").write_text("")
+    for place, message in [
+        (tmp_path / "file" / "store", "cannot be made"),
+        ("~no-such-user/store", "could not determine home"),
+        ("nonsense://x/y", "nonsense"),
+    ]:
+        with pytest.raises(BottleheadError, match=message) as caught:
+            extract(photos, "color", store=place)
+        assert caught.value.hint

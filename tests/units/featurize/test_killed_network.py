@@ -1,0 +1,76 @@
+"""A network's run that is killed: what it had computed is stored, but for the last images."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from builders import run, write_photos
+
+from featurize import FeatureTable
+
+N_PHOTOS = 400
+
+
+def n_stored(store: Path) -> int:
+    """How many photos are stored, as the command counts them."""
+    rows = run("featurize", "store", "list", "--store", store, "--quiet").out.splitlines()[1:]
+    return sum(int(row.split()[3].replace(",", "")) for row in rows)
+
+
+NETWORK = """
+import sys, time
+from featurize import InceptionV3, extract
+
+photos, store, counter, *tables = sys.argv[1:]
+
+class Counting(InceptionV3):
+    def vectors_of(self, team, prepared):
+        result = super().vectors_of(team, prepared)
+        with open(counter, "ab", buffering=0) as stream:
+            stream.write(b"." * len(prepared))
+        if not tables:
+            time.sleep(0.2)  # for the kill to come before the next batch
+        return result
+
+extractor = Counting(weights="random", layer="mixed0")
+for place, table in zip([store, store + "-fresh"], tables or [None, None]):
+    result = extract(photos, extractor, store=place)
+    if not tables:
+        break
+    result.write(table)
+"""
+
+
+@pytest.mark.tensorflow
+def test_a_network_killed_twice_loses_at_most_256_images(tmp_path):
+    """Killed at two moments of its computing; then completed, bit by bit what one go in a fresh store gives."""
+    store, counter, tables = (
+        tmp_path / "store",
+        tmp_path / "counter",
+        [tmp_path / "1.npz", tmp_path / "2.npz"],
+    )
+    photos = write_photos(tmp_path / "photos", [f"{i}.png" for i in range(N_PHOTOS)])
+    command = [sys.executable, "-c", NETWORK, str(photos), str(store), str(counter)]
+    n_kept = 0
+    # By the first kill more is computed than may be lost, and two batches are still to come.
+    for at_least in (320, 32):
+        counter.write_bytes(b"")
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+        while counter.stat().st_size < at_least and process.poll() is None:
+            time.sleep(0.005)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        messages = process.communicate()[1].decode()
+        assert process.returncode == -signal.SIGKILL, messages
+        n_before, n_kept = n_kept, n_stored(store)
+        assert n_kept >= n_before + counter.stat().st_size - 256
+    counter.write_bytes(b"")
+    subprocess.run([*command, *map(str, tables)], check=True, capture_output=True, timeout=600)
+    interrupted, alone = (FeatureTable.read(table) for table in tables)
+    assert interrupted.digest() == alone.digest() and len(alone) == N_PHOTOS
+    # The first found what the killed runs had kept, also the golden vector; the other makes that too.
+    assert counter.stat().st_size == 2 * N_PHOTOS - n_kept + 1
