@@ -8,6 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+# Arrow's names where numpy has others. A type's own `to_pandas_dtype` imports pandas in pyarrow 17.
+FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}
+
 
 def numbers_to_arrow(values: np.ndarray) -> pa.Array:
     """A numeric array of one dimension as an Arrow array without nulls, sharing memory where it is contiguous.
@@ -21,7 +24,8 @@ def numbers_to_arrow(values: np.ndarray) -> pa.Array:
 
 def arrow_to_numbers(values: pa.Array) -> np.ndarray:
     """A numeric Arrow array without nulls as a numpy array that shares its memory, read-only."""
-    dtype = np.dtype(values.type.to_pandas_dtype())
+    name = str(values.type)
+    dtype = np.dtype(FLOATS.get(name, name))
     if not len(values):
         return np.empty(0, dtype=dtype)
     return np.frombuffer(values.buffers()[1], dtype=dtype)[values.offset : values.offset + len(values)]

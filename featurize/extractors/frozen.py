@@ -5,6 +5,7 @@ The result is plain bytes (a GraphDef) that load in a second, where building fro
 """
 
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -26,7 +27,11 @@ PROCESSOR = Path("/proc/cpuinfo")
 # Parts of a batch run at the same time: where one has work for a single core, the other goes on.
 PARTS = 2
 WHOLE = 8  # images that are not worth parting
+EVERYTHING = re.compile(b"")
+# Up to 2.19 or so TensorFlow writes these lines at any log level, whenever it optimises a graph.
+LOG_LINES = re.compile(rb"[IWE]\d{4} |WARNING: All log messages before absl::InitializeLog")
 _importing = threading.Lock()
+_silencing = threading.Lock()
 
 
 def import_tensorflow() -> Any:
@@ -34,34 +39,39 @@ def import_tensorflow() -> Any:
     with _importing:
         if "tensorflow" not in sys.modules:
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-            with _silent_stderr(), collector.paused():
+            with _silent_stderr(EVERYTHING), collector.paused():
                 import tensorflow
 
                 tensorflow.get_logger().setLevel("ERROR")
-                # The first look for graphics cards has its own chatter.
+                # The first look for graphics cards has its own chatter, and so has the first session.
                 tensorflow.config.list_physical_devices("GPU")
+                with tensorflow.Graph().as_default(), tensorflow.compat.v1.Session() as session:
+                    session.run(tensorflow.constant(0))
     return sys.modules["tensorflow"]
 
 
 @contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Hold back what native code writes to the terminal; show it when the block fails.
+def _silent_stderr(chatter: re.Pattern[bytes] = LOG_LINES) -> Iterator[None]:
+    """Hold back what is written to the terminal, and then show what is not `chatter`; show all when the block fails.
 
-    TensorFlow's libraries write some lines before they read their own log level.
+    TensorFlow's libraries write some lines before they read their own log level, or without reading it. Other threads
+    may have a message of their own meanwhile.
     """
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
+    # Two at a time would restore each other's file instead of the terminal.
+    with _silencing, tempfile.TemporaryFile() as held:
+        sys.stderr.flush()
         terminal = os.dup(2)
         os.dup2(held.fileno(), 2)
+        failed = True
         try:
             yield
-        except BaseException:
-            held.seek(0)
-            os.write(terminal, held.read())
-            raise
+            failed = False
         finally:
+            sys.stderr.flush()
             os.dup2(terminal, 2)
-            os.close(terminal)
+            held.seek(0)
+            with open(terminal, "wb") as stream:
+                stream.writelines(line for line in held if failed or not chatter.match(line))
 
 
 def has_bfloat16() -> bool:
@@ -157,7 +167,8 @@ def freeze_model(model: Any, output: Any, precision: str) -> bytes:
     spec = tf.TensorSpec([None, *model.input.shape[1:]], tf.float32, name=INPUT)
     # Keras' own predict wraps the call in an Identity too; the names INPUT and OUTPUT follow from this line.
     traced = tf.function(lambda x: cut(x, training=False), input_signature=[spec]).get_concrete_function()
-    frozen = convert_variables_to_constants_v2(traced)
+    with _silent_stderr():
+        frozen = convert_variables_to_constants_v2(traced)
     return _optimised(frozen.graph.as_graph_def(), precision)
 
 
@@ -245,4 +256,5 @@ def _optimised(definition: Any, precision: str) -> bytes:
     rewrite.min_graph_nodes = -1
     if precision == "bfloat16":
         rewrite.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
-    return tf_optimizer.OptimizeGraph(config, meta).SerializeToString()
+    with _silent_stderr():
+        return tf_optimizer.OptimizeGraph(config, meta).SerializeToString()
