@@ -29,4 +29,7 @@ def test_an_untrained_network_extracts_and_its_model_predicts_with_no_line_of_te
     assert predicted.status == 0, predicted.err
     with open(tmp_path / "p.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert {row["image"].split("/")[-2]: row["label"] for row in rows} == {"rough": "rough", "smooth": "smooth"}
+    assert {row["image"].split("/")[-2]: row["label"] for row in rows} == {
+        "rough": "rough",
+        "smooth": "smooth",
+    }
