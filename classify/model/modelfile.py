@@ -181,6 +181,19 @@ ALLOWED = frozenset(
     }
 )
 
+# What gradient boosting needs beyond them where skops is older than the version that holds these to be safe.
+ALLOWED_FOR_OLDER_SKOPS = frozenset(
+    {
+        "_loss.CyHalfMultinomialLoss",
+        "sklearn._loss.link.Interval",
+        "sklearn._loss.link.LogitLink",
+        "sklearn._loss.link.MultinomialLogit",
+        "sklearn._loss.loss.HalfBinomialLoss",
+        "sklearn._loss.loss.HalfMultinomialLoss",
+        "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+    }
+)
+
 
 def save_model(model: Model, path: str | os.PathLike) -> None:
     """Write a model, whole or not at all; one of more than 20 MB is announced with its size.
@@ -255,7 +268,8 @@ def audit_head(data: bytes, trust: Iterable[str] = (), name: str = "the head") -
     from skops.io import get_untrusted_types
 
     try:
-        foreign = sorted(set(get_untrusted_types(data=data)) - ALLOWED - ESTIMATORS - set(trust))
+        allowed = ALLOWED | ALLOWED_FOR_OLDER_SKOPS | ESTIMATORS | set(trust)
+        foreign = sorted(set(get_untrusted_types(data=data)) - allowed)
         if any(one.startswith("sklearn.") for one in foreign):
             foreign = sorted(set(foreign) - safe_estimators())
     except Exception as error:  # a hostile file may break skops' reader anywhere

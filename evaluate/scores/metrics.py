@@ -1,5 +1,6 @@
 """All scores of a set of predictions, by name: what a row of `compare` and a result of `test` hold."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -156,9 +157,11 @@ def log_loss(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]
     order = np.argsort(np.asarray(labels, dtype=str))
     names = np.asarray(labels, dtype=str)[order]
     columns = np.asarray(probabilities, dtype=np.float64)[:, order]
-    return float(
-        score(np.asarray(label, dtype=str), columns / columns.sum(axis=1, keepdims=True), labels=names)
-    )
+    true, columns = np.asarray(label, dtype=str), columns / columns.sum(axis=1, keepdims=True)
+    with warnings.catch_warnings():
+        # scikit-learn 1.7 takes more than 20 names for targets, and wonders that all of them differ.
+        warnings.filterwarnings("ignore", "The number of unique classes")
+        return float(score(true, columns, labels=names))
 
 
 def per_label(label: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -> dict[str, LabelScores]:

@@ -97,7 +97,8 @@ def test_crossing_through_a_third_photo_is_refused():
         ([([0, 1, 2], [3, 3, 4, 5])], "1 are there twice"),
         ([([0, 1, 2], [3, 4, 5])], "none of them is well"),
         ([3], "int is no fold"),
-        (StratifiedGroupKFold(9), "StratifiedGroupKFold cannot split 24 photos in 8 groups"),
+        # scikit-learn 1.7 makes a fold of nothing instead of refusing itself.
+        (StratifiedGroupKFold(9), "(StratifiedGroupKFold cannot split 24 photos in 8 groups|and 0 to test)"),
     ],
 )
 def test_folds_that_cannot_be_used_are_refused_with_numbers(folds, message):

@@ -278,7 +278,7 @@ def test_every_head_learns_from_twelve_photos(head):
         ("svm:kernel=precomputed", "must be a square matrix", "leave out kernel=precomputed"),
         ("dummy:strategy=constant", "Constant target value has to be", "leave out strategy=constant"),
         ("softmax:solver=newton-cholesky,penalty=elasticnet", "supports only 'l2'", "leave out solver="),
-        ("naive-bayes:var_smoothing=1e300", "probabilities that are not numbers", "leave out var_smoothing"),
+        ("naive-bayes:var_smoothing=1e308", "probabilities that are not numbers", "leave out var_smoothing"),
         ("sklearn.naive_bayes.MultinomialNB", "Negative values", "use another head"),
     ],
 )
