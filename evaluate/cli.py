@@ -88,11 +88,10 @@ def check_output_options(args: argparse.Namespace, *more: str | None) -> None:
 
 def refuse_foreign_evaluate() -> None:
     """Hugging Face's package has the same import name; installed later, its files lie over ours."""
-    import evaluate
-
-    if "split_table" not in getattr(evaluate, "__all__", ()):
+    package = sys.modules["evaluate"]
+    if "split_table" not in getattr(package, "__all__", ()):
         raise UsageError(
-            f"the package evaluate in {Path(str(evaluate.__file__)).parent} is not bottlehead's; Hugging Face's "
+            f"the package evaluate in {Path(str(package.__file__)).parent} is not bottlehead's; Hugging Face's "
             "evaluate has the same name",
             "use an environment of its own: python3 -m venv .venv && .venv/bin/pip install bottlehead",
         )
