@@ -69,9 +69,6 @@ def _add_trust(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from classify.startup import import_lightly
-
-    import_lightly()
     from classify.model.card import model_card
     from classify.model.modelfile import load_model
 
@@ -210,9 +207,6 @@ def _add_steps(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from classify.startup import import_lightly
-
-    import_lightly()
     from classify.heads.spec import with_params
     from classify.model.modelfile import save_model
     from classify.rows import read_relabel
@@ -433,9 +427,6 @@ def _positive(text: str) -> int:
 def _predict(args: argparse.Namespace) -> int:
     timing = Timing()
     with timing.part("importing"):
-        from classify.startup import import_lightly
-
-        import_lightly()
         from classify.model.modelfile import load_model
         from classify.prediction import output
         from classify.prediction.predict import predict_batches
@@ -524,9 +515,6 @@ def _say(counts: Counter[str], output: str | None) -> None:
 
 
 def _neighbours(args: argparse.Namespace) -> int:
-    from classify.startup import import_lightly
-
-    import_lightly()
     from classify.model.modelfile import load_model
     from classify.prediction import output
     from classify.prediction.neighbours import nearest_images

@@ -30,7 +30,6 @@ from typing import Any
 import numpy as np
 
 from classify.model.model import Model
-from classify.startup import ESTIMATORS, safe_estimators
 from featurize.errors import ModelError
 from featurize.files import check_outputs, whole_file
 from featurize.terminal import log
@@ -161,12 +160,23 @@ VALUES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
 
 
 PROTOCOL = 1
-DEFINITIONS = {
+# Names in files are part of the format, and stay when code moves: the class of each today. Files are translated when
+# they are read and when they are written, so that other versions of this package can read them, too.
+ADDRESSES = {
+    "classify.calibrate.Calibrated": "classify.heads.calibrate.Calibrated",
+    "classify.scaling.BlockScaler": "classify.heads.scaling.BlockScaler",
+    "classify.stepped.Stepped": "classify.heads.steps.Stepped",
+    "classify.tuned.TunedHead": "classify.heads.tuning.TunedHead",
+    "classify.tuning.Tuning": "classify.heads.tuning.Tuning",
+    "classify.weighting.Weighted": "classify.heads.registry.Weighted",
+}
+IN_FILES = {today: name for name, today in ADDRESSES.items()}
+DEFINITIONS = {  # by their names in files
     "classify.calibrate.Calibrated": 1,
     "classify.scaling.BlockScaler": 1,
     "classify.weighting.Weighted": 1,
 }
-DESCRIPTION, HEAD, OUTLIERS = "model.json", "head.skops", "outliers.f2"
+DESCRIPTION, HEAD, OUTLIERS, SCHEMA = "model.json", "head.skops", "outliers.f2", "schema.json"
 LARGE = 20e6  # bytes; worth a word before it is written
 LARGEST_DESCRIPTION = 64 * 2**20  # bytes; six million training images
 
@@ -227,44 +237,66 @@ def load_model(path: str | os.PathLike, *, trust: Iterable[str] = ()) -> Model:
     """
     description, head_bytes, vectors = _members(Path(path))
     checked = _checked_description(path, description)
-    audit_head(head_bytes, trust, str(path))
-    _check_definitions(path, checked["definitions"], head_bytes)
-    return _assembled(path, checked, _construct(path, head_bytes), vectors)
+    needed = audit_head(head_bytes, trust, str(path))
+    _check_definitions(path, checked["definitions"], needed)
+    return _assembled(path, checked, _construct(path, _translated(head_bytes, ADDRESSES)), vectors)
 
 
 def dump_head(head: Any) -> bytes:
-    """A head in skops format."""
+    """A head in skops format, as it stands in files."""
     from skops.io import dumps
 
     try:
-        return dumps(head, compression=zipfile.ZIP_STORED)
+        return _translated(dumps(head, compression=zipfile.ZIP_STORED), IN_FILES)
     except Exception as error:  # skops asks each object for its state, and any class may fail at that
         raise ModelError(
             f"the head cannot be written: {error}", "use a scikit-learn classifier, or a registered head"
         ) from error
 
 
-def audit_head(data: bytes, trust: Iterable[str] = (), name: str = "the head") -> None:
-    """Refuse a head in skops format that needs types beyond the fixed list and `trust`.
+def audit_head(data: bytes, trust: Iterable[str] = (), name: str = "the head") -> set[str]:
+    """Refuse a head, as `dump_head` gives it, that needs types beyond the fixed list and `trust`.
 
-    Raises
-    ------
-    ModelError
-        Naming the foreign types; none of them has been imported.
+    Returns the types that it needs beyond those that skops itself holds to be safe, by their names in files. The
+    ModelError names the foreign ones; none of them has been imported.
     """
     from skops.io import get_untrusted_types
 
     try:
-        foreign = sorted(set(get_untrusted_types(data=data)) - ALLOWED - ESTIMATORS - set(trust))
-        if any(one.startswith("sklearn.") for one in foreign):
-            foreign = sorted(set(foreign) - safe_estimators())
+        types = get_untrusted_types(data=_translated(data, ADDRESSES))
     except Exception as error:  # a hostile file may break skops' reader anywhere
         raise _damaged(name, error) from error
+    needed = {IN_FILES.get(one, one) for one in types}
+    foreign = sorted(needed - ALLOWED - {IN_FILES.get(one, one) for one in trust})
     if foreign:
         raise ModelError(
             f"{name} needs types that are not known to be safe: {', '.join(foreign)}",
             f"if you trust whoever made it, add --trust {' --trust '.join(foreign)}; otherwise do not use it",
         )
+    return needed
+
+
+def _translated(head: bytes, names: Mapping[str, str]) -> bytes:
+    """The skops archive with other addresses of classes in its schema: those of `names`."""
+
+    def translate(node: Any) -> None:
+        if isinstance(node, dict):
+            address = names.get(f"{node.get('__module__')}.{node.get('__class__')}")
+            if address is not None:
+                node["__module__"], _, node["__class__"] = address.rpartition(".")
+        for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+            translate(inner)
+
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(head)) as archive, zipfile.ZipFile(stream, "w") as translated:
+        for name in archive.namelist():
+            data = archive.read(name)
+            if name == SCHEMA:
+                schema = json.loads(data)
+                translate(schema)
+                data = json.dumps(schema, indent=2).encode()  # as skops writes it
+            translated.writestr(archive.getinfo(name), data)
+    return stream.getvalue()
 
 
 def _describe(model: Model) -> dict[str, Any]:
@@ -343,10 +375,8 @@ def _checked_description(path: str | os.PathLike, data: bytes) -> dict[str, Any]
     return description
 
 
-def _check_definitions(path: str | os.PathLike, definitions: dict[str, Any], head_bytes: bytes) -> None:
-    from skops.io import get_untrusted_types
-
-    for name in sorted(DEFINITIONS.keys() & set(get_untrusted_types(data=head_bytes))):
+def _check_definitions(path: str | os.PathLike, definitions: dict[str, Any], needed: set[str]) -> None:
+    for name in sorted(DEFINITIONS.keys() & needed):
         number = DEFINITIONS[name]
         if definitions.get(name) != number:
             raise ModelError(
