@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from classify.folds import Fold, fewest_groups, make_folds
 from classify.heads.registry import fit_head, head_name, make_head
 from classify.heads.spec import parse_head, with_params
+from classify.rows import Sample
 from featurize.errors import BottleheadError, UsageError
 from featurize.terminal import log, progress
 
@@ -157,7 +158,6 @@ def tune_head(
     seed: int = 0,
     by: str = "log-loss",
     n_folds: int = 5,
-    share: bool = True,
 ) -> Tuning:
     """The best parameters of a registered head, by cross-validation within these rows.
 
@@ -178,9 +178,6 @@ def tune_head(
         apart that make the same decisions with other confidence, and is less at the mercy of single photos.
     n_folds : int
         Fewer where a label stands in fewer groups.
-    share : bool
-        Fit an RBF SVM on distances that all candidates and folds share. False multiplies the vectors anew
-        for every fit: slower by an order of magnitude, and the same decisions (tests/benchmarks/tune_svm.py).
 
     Returns
     -------
@@ -213,27 +210,20 @@ def tune_head(
     n_folds = min(n_folds, max(2, fewest_groups(y, groups, variant)[1]))
     folds = make_folds(y, groups, variant, n_folds=n_folds, seed=seed)
     heads = [make_head(spec, widths=widths, seed=seed) for spec in specs]
-    fits = _fits(heads, X, y, groups, variant, widths, share)
-    found: list[list[np.ndarray]] = [[] for _ in heads]
-    failed: dict[int, str] = {}
+    sample = Sample(np.asarray(X), y, groups, variant)
+    results = []
     with (
         progress(len(folds) * len(heads), f"tuning {parse_head(head)[0]}", unit="fit") as bar,
         _one_complaint(),
     ):
         for fold in folds:
-            for number, probabilities in enumerate(fits(fold)):
-                if isinstance(probabilities, str):
-                    failed[number] = probabilities
-                else:
-                    found[number].append(probabilities)
+            for one in heads:
+                results.append(_probabilities(one, sample, fold))
                 bar.update()
     truth = y[np.concatenate([fold.testing for fold in folds])]
     trail = [
-        {
-            "params": params,
-            **({"error": failed[i]} if i in failed else _scores(truth, np.concatenate(found[i]))),
-        }
-        for i, params in enumerate(candidates)
+        {"params": params, **_scored(truth, results[number :: len(heads)])}
+        for number, params in enumerate(candidates)
     ]
     return Tuning(specs[_best(trail, by, head)], by, n_folds, trail)
 
@@ -286,34 +276,27 @@ def has_grid(head: Any) -> bool:
         return False
 
 
-def _fits(heads, X, y, groups, variant, widths, share) -> Callable[[Fold], Iterator[np.ndarray | str]]:
-    """A function that fits every head on one fold: probabilities of its testing rows, or why there are none."""
-    from classify.gram import Distances, can_share, on_rows
-
-    shared = Distances(X, widths) if share and all(can_share(head, len(X)) for head in heads) else None
-    numbers = np.arange(len(X))[:, None]
-
-    def fits(fold: Fold) -> Iterator[np.ndarray | str]:
-        gram = shared and shared.scaled(heads[0].named_steps["scaling"], fold.training)
-        rows = fold.training
-        for head in heads:
-            mine, vectors = (on_rows(head, gram), numbers) if gram else (head, X)
-            try:
-                fitted = fit_head(mine, vectors[rows], y[rows], groups[rows], variant[rows])
-                yield np.asarray(fitted.predict_proba(vectors[fold.testing]), dtype=np.float64)
-            except BottleheadError:
-                raise
-            except ValueError as error:  # such as more neighbours than photos: the others may still do
-                yield (str(error).splitlines() or [type(error).__name__])[0]
-
-    return fits
+def _probabilities(head: Any, sample: Sample, fold: Fold) -> np.ndarray | str:
+    """Of the testing rows of a fold, or why there are none."""
+    try:
+        train = sample.rows(fold.training)
+        fitted = fit_head(head, train.X, train.y, train.groups, train.variant)
+        return np.asarray(fitted.predict_proba(sample.X[fold.testing]), dtype=np.float64)
+    except BottleheadError:
+        raise
+    except ValueError as error:  # such as more neighbours than photos: the others may still do
+        return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _scores(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+def _scored(truth: np.ndarray, parts: Sequence[np.ndarray | str]) -> dict[str, Any]:
+    """The scores of a candidate over the photos of all folds, or the error of its last fold that failed."""
     from sklearn.metrics import log_loss
 
-    labels = np.unique(truth)
-    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)  # float32 sums to 1 only nearly
+    errors = [part for part in parts if isinstance(part, str)]
+    if errors:
+        return {"error": errors[-1]}
+    labels, probabilities = np.unique(truth), np.concatenate(parts)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)  # float32 sums to 1 only nearly
     return {
         "log_loss": float(log_loss(truth, probabilities, labels=labels)),
         "accuracy": float((labels[probabilities.argmax(axis=1)] == truth).mean()),

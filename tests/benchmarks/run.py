@@ -50,7 +50,6 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "startup": ([], ["--repeats", "1", "--photos", "40"]),
     "retrain": ([], ["--rows", "200", "--width", "64", "--repeats", "1", "--steps", "10"]),
     "tune_svm": ([], ["--rows", "200", "--width", "64", "--plain", "1"]),
-    "compare_sharing": ([], ["--rows", "60", "--width", "16", "--repeats", "1"]),
     "growth": ([], ["--rows", "200", "400", "--width", "16", "--duplicates", "400"]),
     "store_growth": ([], ["--rows", "2000", "--width", "16"]),
     "duplicates_recall": ([], ["--rows", "600", "--width", "64"]),

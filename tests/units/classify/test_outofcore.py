@@ -14,6 +14,7 @@ from classify.model.modelfile import load_model, save_model
 from classify.training.out_of_core import StreamedScaling, exceeds_memory, train_out_of_core
 from classify.training.train import train
 from featurize.errors import TableError, UsageError
+from featurize.files import total_memory
 from featurize.table import FeatureTable
 
 
@@ -172,3 +173,13 @@ def test_the_command_does_it_when_asked_or_needed_and_the_model_is_like_any_othe
     assert (
         "a threshold was given alone" in capsys.readouterr().err
     )  # by training in memory, which can have one
+
+
+def test_memory_is_a_number_of_bytes_and_a_container_may_limit_it(tmp_path, monkeypatch):
+    whole = total_memory()
+    limit = tmp_path / "memory.max"
+    limit.write_text("1073741824\n")
+    monkeypatch.setattr("featurize.files.LIMITS", (str(limit),))
+    assert total_memory() == 2**30 < whole
+    limit.write_text("max\n")
+    assert total_memory() >= whole

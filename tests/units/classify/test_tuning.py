@@ -7,6 +7,7 @@ from sklearn.metrics import log_loss
 
 from classify.folds import make_folds
 from classify.heads.registry import HEADS, fit_head, make_head
+from classify.heads.spec import with_params
 from classify.heads.tuning import GRIDS, candidate_params, has_grid, tune_head
 from classify.model.modelfile import load_model, save_model
 from classify.training.train import train
@@ -23,36 +24,23 @@ def blurred():
     return np.hstack([X, rng.normal(size=(90, 3))]), y, np.arange(90) // 2
 
 
-def test_the_trail_is_what_fitting_by_hand_gives(blurred):
+@pytest.mark.parametrize("name", ["softmax", "svm:gamma=scale"])
+def test_the_trail_is_what_fitting_by_hand_gives(name, blurred):
     X, y, groups = blurred
-    found = tune_head("softmax", X, y, groups, widths=[40, 3], seed=2)
+    found = tune_head(name, X, y, groups, widths=[40, 3], seed=2)
     folds = make_folds(y, groups, n_folds=5, seed=2)
     for one in found.trail:
         proba, truth = [], []
         for fold in folds:
-            head = make_head(f"softmax:C={one['params']['C']}", widths=[40, 3], seed=2)
-            proba.append(fit_head(head, X[fold.training], y[fold.training]).predict_proba(X[fold.testing]))
+            head = make_head(with_params(name, one["params"]), widths=[40, 3], seed=2)
+            fitted = fit_head(head, X[fold.training], y[fold.training], groups[fold.training])
+            proba.append(fitted.predict_proba(X[fold.testing]))
             truth.append(y[fold.testing])
         proba, truth = np.concatenate(proba), np.concatenate(truth)
         assert one["log_loss"] == pytest.approx(log_loss(truth, proba))
         assert one["accuracy"] == np.mean(np.array(["ant", "bee", "cat"])[proba.argmax(axis=1)] == truth)
     best = min(found.trail, key=lambda one: one["log_loss"])
-    assert found.head == f"softmax:C={best['params']['C']}"
-
-
-@pytest.mark.parametrize(
-    ("head", "by", "widths"), [("svm", "log-loss", [40, 3]), ("svm:gamma=scale", "accuracy", None)]
-)
-def test_a_shared_search_decides_like_the_plain_one(blurred, head, by, widths):
-    X, y, groups = blurred
-    variant = np.r_[np.zeros(60, int), np.tile([0, 5], 15)]
-    shared = tune_head(head, X, y, groups, variant, widths=widths, by=by, n_folds=3)
-    plain = tune_head(head, X, y, groups, variant, widths=widths, by=by, n_folds=3, share=False)
-    assert shared.head == plain.head
-    for mine, its in zip(shared.trail, plain.trail, strict=True):
-        assert mine["params"] == its["params"]
-        assert mine["accuracy"] == its["accuracy"]
-        assert mine["log_loss"] == pytest.approx(its["log_loss"], abs=1e-6)
+    assert found.head == with_params(name, best["params"])
 
 
 def test_groups_and_variants_are_respected(blurred):
