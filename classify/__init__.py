@@ -15,6 +15,7 @@ _HOMES = {
     "Fold": ("classify.folds", "Fold"),
     "Model": ("classify.model.model", "Model"),
     "OperatingPoint": ("classify.training.thresholds", "OperatingPoint"),
+    "Predictor": ("classify.prediction.predict", "Predictor"),
     "Steps": ("classify.heads.steps", "Steps"),
     "choose_threshold": ("classify.training.thresholds", "choose_threshold"),
     "fit_head": ("classify.heads.registry", "fit_head"),

@@ -435,7 +435,6 @@ def _predict(args: argparse.Namespace) -> int:
     if args.output:
         files = [one.partition("=")[2] or one for one in args.weights]
         check_outputs([args.output], [args.model, *[one for one in args.sources if one != "-"], *files])
-        _refuse_picture(args.output)
     parquet = bool(args.output) and Path(args.output).suffix.lower() == ".parquet"
     if parquet and args.format:
         raise OptionsError(
@@ -472,20 +471,6 @@ def _predict(args: argparse.Namespace) -> int:
                 sys.stdout.flush()
     _say(counts, args.output)
     return 0
-
-
-def _refuse_picture(path: str) -> None:
-    """An output that is a photo by its bytes is one of those to predict, in a folder or by a pattern; or a slip."""
-    from featurize.photos.decode import ImageRejected, read_image
-    from featurize.photos.photo import Photo
-
-    if not Path(path).exists():
-        return
-    try:
-        Photo(read_image(path))
-    except ImageRejected:
-        return
-    raise UsageError(f"{path} is a photo and would be overwritten", "give the output another name")
 
 
 def _reported(batches: Iterable["Predictions"], counts: Counter[str]) -> Iterator["Predictions"]:

@@ -39,8 +39,6 @@ def predict(words: str) -> int:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("photos -o photos/dark/1.png", "photos/dark/1.png is a photo and would be overwritten"),
-        ("photos/*/*.png -o photos/light/0.png --format csv", "is a photo and would be overwritten"),
         ("photos/dark/1.png -o photos/dark/1.png", "is an input and would be overwritten"),
         ("t.parquet -o t.parquet", "is an input and would be overwritten"),
         ("t.parquet -o m", "m is an input and would be overwritten"),
