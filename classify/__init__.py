@@ -18,7 +18,7 @@ _HOMES = {
     "Predictor": ("classify.prediction.predict", "Predictor"),
     "Steps": ("classify.heads.steps", "Steps"),
     "choose_threshold": ("classify.training.thresholds", "choose_threshold"),
-    "fit_head": ("classify.heads.registry", "fit_head"),
+    "fit_head": ("classify.heads.fitting", "fit_head"),
     "head_names": ("classify.heads.registry", "head_names"),
     "load_model": ("classify.model.modelfile", "load_model"),
     "make_folds": ("classify.folds", "make_folds"),

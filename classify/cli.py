@@ -13,6 +13,7 @@ from featurize.errors import UsageError
 from featurize.terminal import OptionsError, add_command, key_values, log, new_parser, run_command
 
 if TYPE_CHECKING:
+    from classify.heads.spec import HeadSpec
     from classify.model.model import Model
     from classify.prediction.predict import Predictions
     from featurize.table import FeatureTable
@@ -207,7 +208,7 @@ def _add_steps(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from classify.heads.spec import with_params
+    from classify.heads.spec import HeadSpec
     from classify.model.modelfile import save_model
     from classify.rows import read_relabel
     from featurize.files import check_outputs
@@ -215,7 +216,8 @@ def _train(args: argparse.Namespace) -> int:
 
     check_outputs([args.output], [args.table, args.relabel, args.costs])
     balanced = {"class_weight": "balanced"} if args.balanced else {}
-    head = _with_steps(args, with_params(args.head, balanced | key_values(args.set, "--set")))
+    spec = HeadSpec.parse(args.head).with_params(balanced | key_values(args.set, "--set"))
+    head = _with_steps(args, spec)
     relabel = read_relabel(args.relabel) if args.relabel else None
     run = _at_once if args.steps is None else _in_steps
     _refuse_what_does_not_go_together(args)
@@ -260,11 +262,9 @@ def _exceeds_memory(args: argparse.Namespace, head: str) -> bool:
     return possible
 
 
-def _with_steps(args: argparse.Namespace, spec: str) -> str:
+def _with_steps(args: argparse.Namespace, spec: "HeadSpec") -> str:
     """The spec without steps, which are as if they had been given as options."""
-    from classify.heads.steps import without_steps
-
-    head, own = without_steps(spec)
+    head, own = spec.split_steps()
     for name, value in own.items():
         if getattr(args, name) not in (None, value):
             option = "--" + name.replace("_", "-")
@@ -272,7 +272,7 @@ def _with_steps(args: argparse.Namespace, spec: str) -> str:
                 f"{option} {getattr(args, name)} and the head {spec} do not agree", "give one of them"
             )
         setattr(args, name, value)
-    return head
+    return str(head)
 
 
 def _refuse_what_does_not_go_together(args: argparse.Namespace) -> None:

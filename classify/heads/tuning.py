@@ -11,8 +11,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from classify.folds import Fold, fewest_groups, make_folds
-from classify.heads.registry import fit_head, head_name, make_head
-from classify.heads.spec import parse_head, with_params
+from classify.heads.fitting import fit_head, head_name
+from classify.heads.registry import make_head
+from classify.heads.spec import HeadSpec
 from classify.rows import Sample
 from featurize.errors import BottleheadError, UsageError
 from featurize.terminal import log, progress
@@ -203,7 +204,7 @@ def tune_head(
     """
     check_search(head, by)
     candidates = list(candidate_params(head))
-    specs = [with_params(head, {key: _text(value) for key, value in one.items()}) for one in candidates]
+    specs = [str(HeadSpec.parse(head).with_params(one)) for one in candidates]
     y = np.asarray(y).astype(str)
     groups = np.arange(len(y)) if groups is None else np.asarray(groups)
     variant = np.zeros(len(y), dtype=np.int64) if variant is None else np.asarray(variant)
@@ -213,7 +214,7 @@ def tune_head(
     sample = Sample(np.asarray(X), y, groups, variant)
     results = []
     with (
-        progress(len(folds) * len(heads), f"tuning {parse_head(head)[0]}", unit="fit") as bar,
+        progress(len(folds) * len(heads), f"tuning {HeadSpec.parse(head).name}", unit="fit") as bar,
         _one_complaint(),
     ):
         for fold in folds:
@@ -252,20 +253,17 @@ def candidate_params(head: Any) -> Iterator[dict[str, Any]]:
     UsageError
         If the head has no grid, or its spec sets all that would be searched.
     """
-    name, given = parse_head(head) if isinstance(head, str) else (type(head).__name__, {})
+    spec = HeadSpec.parse(head) if isinstance(head, str) else HeadSpec(type(head).__name__)
     # In steps softmax is an mlp without a hidden layer, and knows no C.
-    searched = {} if name == "softmax" and "steps" in given else GRIDS.get(name, {})
-    grid = {key: values for key, values in searched.items() if key not in given}
+    searched = {} if spec.name == "softmax" and "steps" in spec.texts else GRIDS.get(spec.name, {})
+    grid = {key: values for key, values in searched.items() if key not in spec.texts}
     if not grid:
         with_grid = ", ".join(name for name, grid in GRIDS.items() if grid)
         raise UsageError(
-            f"the head {head} sets all that would be searched"
-            if searched
-            else f"{head if isinstance(head, str) else name} has no search grid",
+            f"the head {head} sets all that would be searched" if searched else f"{spec} has no search grid",
             f"heads with a grid are {with_grid}; see `classify heads`",
         )
-    for values in itertools.product(*grid.values()):
-        yield dict(zip(grid, values, strict=True))
+    yield from (dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values()))
 
 
 def has_grid(head: Any) -> bool:
@@ -332,7 +330,3 @@ def _one_complaint() -> Iterator[None]:
         log.removeFilter(counted)
     if count:
         log.info("%d fits of the search stopped before they converged", count)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else repr(value)

@@ -165,10 +165,10 @@ PROTOCOL = 1
 ADDRESSES = {
     "classify.calibrate.Calibrated": "classify.heads.calibrate.Calibrated",
     "classify.scaling.BlockScaler": "classify.heads.scaling.BlockScaler",
-    "classify.stepped.Stepped": "classify.heads.steps.Stepped",
+    "classify.stepped.Stepped": "classify.heads.steps.SGDHead",
     "classify.tuned.TunedHead": "classify.heads.tuning.TunedHead",
     "classify.tuning.Tuning": "classify.heads.tuning.Tuning",
-    "classify.weighting.Weighted": "classify.heads.registry.Weighted",
+    "classify.weighting.Weighted": "classify.heads.fitting.ClassWeighted",
 }
 IN_FILES = {today: name for name, today in ADDRESSES.items()}
 DEFINITIONS = {  # by their names in files

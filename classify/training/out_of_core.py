@@ -15,9 +15,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.class_weight import compute_class_weight
 from threadpoolctl import threadpool_limits
 
-from classify.heads.registry import fit_failed, make_head
+from classify.heads.fitting import fit_failed
+from classify.heads.registry import make_head
 from classify.heads.scaling import WIDE, BlockScaler, block_scale
-from classify.heads.spec import parse_head
+from classify.heads.spec import HeadSpec
 from classify.model.model import Model, short_hashes
 from classify.model.outliers import MOST_BYTES, MOST_HELD_OUT, Outliers, fit_outliers
 from classify.rows import all_features, relabelled, select_vectors, usable_rows, warn_of_conflicts
@@ -226,8 +227,8 @@ def can_train(head: str) -> bool:
     >>> can_train("softmax:C=3"), can_train("svm")
     (True, False)
     """
-    name, given = parse_head(head)
-    return name == "softmax" and set(given) <= CAN_SET
+    spec = HeadSpec.parse(head)
+    return spec.name == "softmax" and set(spec.texts) <= CAN_SET
 
 
 def _classifier(head: str, widths: list[int], seed: int) -> LogisticRegression:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from classify.folds import fewest_groups, make_folds
-from classify.heads.registry import fit_head
+from classify.heads.fitting import fit_head
 from classify.model.model import OperatingPoint
 from featurize.errors import UsageError
 

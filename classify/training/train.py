@@ -17,9 +17,10 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from classify.heads.calibrate import Calibrated
-from classify.heads.registry import HEADS, check_probabilities, fit_failed, fit_head, head_name, make_head
-from classify.heads.spec import parse_head
-from classify.heads.steps import Steps, divide_for_steps, fit_in_steps, step_head, without_steps
+from classify.heads.fitting import check_probabilities, fit_failed, fit_head, head_name
+from classify.heads.registry import HEADS, make_head
+from classify.heads.spec import HeadSpec
+from classify.heads.steps import StepPlan, divide_for_steps, fit_in_steps, step_head
 from classify.heads.tuning import Tuning, check_search, tune_head
 from classify.model.model import Model, short_hashes
 from classify.model.modelfile import audit_head, dump_head
@@ -137,13 +138,13 @@ def train(
     >>> model.labels, model.predict([[5.0, 5.0, 5.0, 5.0]]).tolist()
     (['fern', 'moss'], ['moss'])
     """
-    head, stepwise = without_steps(head)
+    spec, stepwise = HeadSpec.parse(head).split_steps() if isinstance(head, str) else (None, {})
     if stepwise:
         if tune is not None or positive is not None or threshold is not None:
             raise UsageError(
                 "a head with steps is neither tuned nor given a threshold", "leave out its steps"
             )
-        return train_in_steps(table, head, features, Steps(**stepwise), seed=seed, relabel=relabel)
+        return train_in_steps(table, str(spec), features, StepPlan(**stepwise), seed=seed, relabel=relabel)
     if tune is not None:
         check_search(head, tune)
     if (positive is None) != (threshold is None):
@@ -155,7 +156,7 @@ def train(
     widths = table.widths(features)
     unfitted = make_head(head, widths=widths, seed=seed)
     trust = list(trust)
-    known = isinstance(head, str) and parse_head(head)[0] in HEADS  # their tests say that they load again
+    known = spec is not None and spec.name in HEADS  # their tests say that they load again
     rows = usable_rows(relabelled(table, relabel), "train")
     warn_of_conflicts(rows)
     X, y = select_vectors(rows, features), rows.label.astype(str)
@@ -198,7 +199,7 @@ def train_in_steps(
     table: FeatureTable,
     head: str = "softmax",
     features: str | None = None,
-    plan: Steps | None = None,
+    plan: StepPlan | None = None,
     *,
     seed: int = 0,
     relabel: Mapping[str, str] | None = None,
@@ -236,11 +237,11 @@ def train_in_steps(
     >>> rng = np.random.default_rng(0)
     >>> table = FeatureTable.from_arrays(
     ...     {"x": np.r_[rng.normal(0, 1, (20, 4)), rng.normal(5, 1, (20, 4))]}, label=["fern"] * 20 + ["moss"] * 20)
-    >>> model = train_in_steps(table, plan=Steps(steps=200, batch_size=10))
+    >>> model = train_in_steps(table, plan=StepPlan(steps=200, batch_size=10))
     >>> model.predict([[5.0, 5.0, 5.0, 5.0]]).tolist(), model.training["steps"]["accuracy"]
     (['moss'], 1.0)
     """
-    plan = plan or Steps()
+    plan = plan or StepPlan()
     features = features or all_features(table)
     unfitted = step_head(head, plan, widths=table.widths(features), seed=seed)
     rows = usable_rows(relabelled(table, relabel), "train")

@@ -177,7 +177,7 @@ def accuracy_again(
 
     None for folds that are not ours to divide anew, and where they cannot be made.
     """
-    from classify.heads.registry import head_name
+    from classify.heads.fitting import head_name
 
     if not (isinstance(folds, str) and folds == "stratified"):
         return None

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from classify.folds import Fold, make_folds
-from classify.heads.registry import head_name
+from classify.heads.fitting import head_name
 from classify.rows import relabelled, usable_rows
 from evaluate.report.methods import with_methods_paragraph
 from evaluate.results import data_warnings, describe_data, describe_features, versions

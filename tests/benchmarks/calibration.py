@@ -39,7 +39,8 @@ from sklearn.pipeline import Pipeline
 
 from classify.folds import make_folds
 from classify.heads.calibrate import Calibrated
-from classify.heads.registry import fit_head, head_names, make_head
+from classify.heads.fitting import fit_head
+from classify.heads.registry import head_names, make_head
 from featurize.table import FeatureTable
 
 

@@ -25,7 +25,8 @@ from threadpoolctl import threadpool_limits
 
 from classify.folds import make_folds
 from classify.heads import calibrate
-from classify.heads.registry import fit_head, make_head
+from classify.heads.fitting import fit_head
+from classify.heads.registry import make_head
 
 SETTINGS = [f"svm:C={C},gamma={gamma}" for C in (0.1, 1, 10, 100) for gamma in ("scale", 0.002, 0.007, 0.1)]
 

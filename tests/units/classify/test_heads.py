@@ -12,7 +12,8 @@ from sklearn.svm import SVC
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from classify.heads.calibrate import Calibrated
-from classify.heads.registry import HEADS, fit_head, head_name, head_names, make_head
+from classify.heads.fitting import fit_head, head_name
+from classify.heads.registry import HEADS, head_names, make_head
 from classify.heads.scaling import BlockScaler
 from featurize.errors import UsageError
 from featurize.table import FeatureTable

@@ -4,7 +4,8 @@ import warnings
 import numpy as np
 import pytest
 
-from classify.heads.registry import fit_head, interruptible, make_head
+from classify.heads.fitting import fit_head, interruptible
+from classify.heads.registry import make_head
 
 
 @pytest.mark.parametrize("head", ["mlp", "mlp:class_weight=balanced"])

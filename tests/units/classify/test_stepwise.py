@@ -197,7 +197,7 @@ def test_steps_that_are_no_number_are_refused(separable, tmp_path, capsys):
     separable.write(tmp_path / "t.parquet")
     words = ["train", str(tmp_path / "t.parquet"), "-o", str(tmp_path / "m"), "--head", "softmax:steps=five"]
     assert main(words) == 1
-    assert "steps five" in capsys.readouterr().err
+    assert "steps is five" in capsys.readouterr().err
 
 
 def test_a_copy_is_saved_when_asked_for_also_between_evaluations(separable):

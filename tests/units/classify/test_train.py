@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from classify.heads.registry import fit_head, make_head
+from classify.heads.fitting import fit_head
+from classify.heads.registry import make_head
 from classify.training.train import train
 from featurize.errors import ModelError, TableError, UsageError
 from featurize.table import FeatureTable

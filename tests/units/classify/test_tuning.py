@@ -6,8 +6,9 @@ import pytest
 from sklearn.metrics import log_loss
 
 from classify.folds import make_folds
-from classify.heads.registry import HEADS, fit_head, make_head
-from classify.heads.spec import with_params
+from classify.heads.fitting import fit_head
+from classify.heads.registry import HEADS, make_head
+from classify.heads.spec import HeadSpec
 from classify.heads.tuning import GRIDS, candidate_params, has_grid, tune_head
 from classify.model.modelfile import load_model, save_model
 from classify.training.train import train
@@ -32,7 +33,7 @@ def test_the_trail_is_what_fitting_by_hand_gives(name, blurred):
     for one in found.trail:
         proba, truth = [], []
         for fold in folds:
-            head = make_head(with_params(name, one["params"]), widths=[40, 3], seed=2)
+            head = make_head(HeadSpec.parse(name).with_params(one["params"]), widths=[40, 3], seed=2)
             fitted = fit_head(head, X[fold.training], y[fold.training], groups[fold.training])
             proba.append(fitted.predict_proba(X[fold.testing]))
             truth.append(y[fold.testing])
@@ -40,7 +41,7 @@ def test_the_trail_is_what_fitting_by_hand_gives(name, blurred):
         assert one["log_loss"] == pytest.approx(log_loss(truth, proba))
         assert one["accuracy"] == np.mean(np.array(["ant", "bee", "cat"])[proba.argmax(axis=1)] == truth)
     best = min(found.trail, key=lambda one: one["log_loss"])
-    assert found.head == with_params(name, best["params"])
+    assert found.head == str(HeadSpec.parse(name).with_params(best["params"]))
 
 
 def test_groups_and_variants_are_respected(blurred):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from classify.folds import make_folds
-from classify.heads.registry import fit_head, make_head
+from classify.heads.fitting import fit_head
+from classify.heads.registry import make_head
 from classify.heads.tuning import TunedHead, tune_head
 from evaluate.cli import main
 from evaluate.scores.crossval import cross_validate
