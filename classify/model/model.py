@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from featurize.errors import ModelError
@@ -50,11 +51,13 @@ class OperatingPoint:
     @classmethod
     def from_dict(cls, found: Mapping[str, Any], labels: Sequence[str]) -> "OperatingPoint":
         """The opposite of `to_dict`; a ValueError where something is missing, or `labels` lack the positive."""
-        kinds = {one.name: one.type for one in fields(cls)}
-        wrong = [name for name, kind in kinds.items() if type(found.get(name)) is not kind]
-        if wrong or len(found) != len(kinds) or found["positive"] not in labels:
-            raise ValueError(f"its operating point lacks a usable {', '.join(wrong) or 'label'}")
-        return cls(**found)
+        try:
+            point = msgspec.convert(found, cls)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"its operating point: {error}") from error
+        if point.positive not in labels or set(found) != set(point.to_dict()):
+            raise ValueError("its operating point has another label, or other keys")
+        return point
 
     def decide(self, probabilities: np.ndarray, labels: Sequence[str]) -> np.ndarray:
         """The column of the label that each row is given, shape (n_rows,).

@@ -23,140 +23,106 @@ import json
 import os
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta, Struct, ValidationError, convert
 
-from classify.model.model import Model
+from classify.model.model import Model, OperatingPoint
+from classify.model.outliers import Outliers
 from featurize.errors import ModelError
 from featurize.files import check_outputs, whole_file
 from featurize.terminal import log
 
-# -- ``model.json``: does it hold what a model needs, each of the right kind? An edited one is an error, not a crash ---
-
-KINDS: Mapping[str, Any] = {
-    "labels": list,
-    "features": str,
-    "widths": list,
-    "described": dict,
-    "training": dict,
-    "definitions": dict,
-    "seen": str,
-    "relabel": dict | None,
-    "outliers": dict | None,
-    "operating_point": dict | None,
-}
-# What of the training summary and of the description of features is shown or compared.
-TRAINING: Mapping[str, Any] = {
-    "head": str | None,
-    "photos_per_label": dict | None,
-    "rows": int | None,
-    "photos": int | None,
-    "versions": dict | None,
-    "trust": list | None,
-    "tuning": dict | None,
-    "steps": dict | None,
-    "scores": dict | None,
-}
-DESCRIBED: Mapping[str, Any] = {
-    "family": str | None,
-    "fingerprint": str | None,
-    "description": dict | None,
-    "weights": dict | None,
-    "versions": dict | None,
-    "golden": list | None,
-}
-# What features that are computed from photos need beside; of a family "imported" there is only a table.
-COMPUTED: Mapping[str, Any] = {"spec": str, "params": dict, "description": dict}
-TUNING: Mapping[str, Any] = {"by": str, "n_folds": int, "head": str, "trail": list}
-SCORES: Mapping[str, Any] = {"accuracy": float | int, "log_loss": float | int}
-COURSE: Mapping[str, Any] = {
-    "accuracy": float | int,
-    "cross_entropy": float | int,
-    "best_step": int,
-    "steps": int,
-}
+# -- ``model.json``: what of it is used, and of which kind it must be; an edited one is an error, not a crash ----------
 
 
-def unusable_keys(description: Mapping[str, Any]) -> list[str]:
-    """The keys of a model's description whose values are missing or of a wrong kind, in order; none when all is well.
-
-    >>> unusable_keys({"labels": ["fern", 1], "features": "x", "widths": [4], "described": {}, "training": {},
-    ...                "definitions": {}, "seen": ""})
-    ['labels']
-    """
-    wrong = _of_wrong_kind(description, KINDS)
-    return wrong or [key for key, holds in VALUES.items() if not holds(description)]
+class Scores(Struct):
+    accuracy: float
+    log_loss: float
 
 
-def _of_wrong_kind(found: Mapping[str, Any], kinds: Mapping[str, Any]) -> list[str]:
-    # bool is an int to Python, and nowhere here.
-    return [
-        key
-        for key, kind in kinds.items()
-        if not isinstance(found.get(key), kind) or isinstance(found.get(key), bool)
-    ]
+class Candidate(Struct):
+    """One of a search: its scores, or why it has none."""
+
+    params: dict[str, Any]
+    error: str | None = None
+    accuracy: float | None = None
+    log_loss: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.error is None and None in (self.accuracy, self.log_loss):
+            raise ValueError("Expected `accuracy` and `log_loss`, or `error`")
 
 
-def _texts(values: Any) -> bool:
-    return all(isinstance(one, str) for one in values)
+class Search(Struct):
+    by: str
+    n_folds: int
+    head: str
+    trail: list[Candidate]
 
 
-def _widths(description: Mapping[str, Any]) -> bool:
-    widths = description["widths"]
-    positive = bool(widths) and all(type(one) is int and one > 0 for one in widths)
-    return positive and (len(widths) == 1 or len(widths) == len(description["features"].split("+")))
+class Course(Struct):
+    """Of a training in steps; a copy that was saved on the way knows its step, and no accuracy."""
+
+    accuracy: float | None = None
+    cross_entropy: float | None = None
+    best_step: int | None = None
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.accuracy is not None and None in (self.cross_entropy, self.best_step, self.steps):
+            raise ValueError("Expected `cross_entropy`, `best_step` and `steps` beside `accuracy`")
 
 
-def _described(description: Mapping[str, Any]) -> bool:
-    return all(isinstance(one, dict) and _entry(one) for one in description["described"].values())
+class Training(Struct):
+    head: str | None = None
+    photos_per_label: dict[str, int | None] | None = None
+    rows: int | None = None
+    photos: int | None = None
+    versions: dict[str, Any] | None = None
+    trust: list[str] | None = None
+    tuning: Search | None = None
+    steps: Course | None = None
+    scores: Scores | None = None
 
 
-def _entry(entry: Mapping[str, Any]) -> bool:
-    return (
-        not _of_wrong_kind(entry, DESCRIBED)
-        and all(type(one) is float for one in entry.get("golden") or [])
-        and (entry.get("family") in (None, "imported") or not _of_wrong_kind(entry, COMPUTED))
-    )
+class Features(Struct):
+    """How features are made; of the family "imported" there is only a table."""
+
+    family: str | None = None
+    fingerprint: str | None = None
+    description: dict[str, Any] | None = None
+    weights: dict[str, Any] | None = None
+    versions: dict[str, Any] | None = None
+    golden: list[float] | None = None
+    spec: str | None = None
+    params: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.family not in (None, "imported") and None in (self.spec, self.params, self.description):
+            raise ValueError("Expected `spec`, `params` and `description` beside `family`")
 
 
-def _training(description: Mapping[str, Any]) -> bool:
-    training = description["training"]
-    if _of_wrong_kind(training, TRAINING):
-        return False
-    counts = (training.get("photos_per_label") or {}).values()
-    course, scores = training.get("steps") or {}, training.get("scores") or {}
-    return (
-        all(one is None or type(one) is int for one in counts)
-        and _texts(training.get("trust") or [])
-        and (training.get("tuning") is None or _tuning(training["tuning"]))
-        # A copy that was saved on the way knows its step, and no accuracy.
-        and ("accuracy" not in course or not _of_wrong_kind(course, COURSE))
-        and (not scores or not _of_wrong_kind(scores, SCORES))
-    )
+class Description(Struct):
+    """``model.json``; keys beyond these are nobody's business."""
 
+    labels: Annotated[list[str], Meta(min_length=1)]
+    features: str
+    widths: Annotated[list[Annotated[int, Meta(gt=0)]], Meta(min_length=1)]
+    described: dict[str, Features]
+    training: Training
+    definitions: dict[str, Any]
+    seen: str
+    relabel: dict[str, str] | None = None
+    outliers: dict[str, Any] | None = None
+    operating_point: dict[str, Any] | None = None
 
-def _tuning(tuning: Mapping[str, Any]) -> bool:
-    return not _of_wrong_kind(tuning, TUNING) and all(_candidate(one) for one in tuning["trail"])
-
-
-def _candidate(one: Any) -> bool:
-    if not isinstance(one, dict) or not isinstance(one.get("params"), dict):
-        return False
-    if "log_loss" in one:
-        return not _of_wrong_kind(one, SCORES)
-    return isinstance(one.get("error"), str)
-
-
-VALUES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
-    "labels": lambda found: bool(found["labels"]) and _texts(found["labels"]),
-    "widths": _widths,
-    "described": _described,
-    "training": _training,
-    "relabel": lambda found: _texts((found.get("relabel") or {}).values()),
-}
+    def __post_init__(self) -> None:
+        if len(self.widths) not in (1, len(self.features.split("+"))):
+            raise ValueError("Expected as many `widths` as `features`")
 
 
 PROTOCOL = 1
@@ -369,9 +335,11 @@ def _checked_description(path: str | os.PathLike, data: bytes) -> dict[str, Any]
             f"{path} has model protocol {protocol}; this version of bottlehead reads protocol {PROTOCOL}",
             "install the version of bottlehead that wrote it, or train again",
         )
-    wrong = unusable_keys(description)
-    if wrong:
-        raise _damaged(path, f"{DESCRIPTION} lacks a usable {', '.join(wrong)}")
+    try:
+        convert(description, Description)
+    except ValidationError as error:
+        what, _, where = str(error).partition(" - at `$.")  # the path of the value
+        raise _damaged(path, f"{DESCRIPTION}: {where and '`' + where + ': '}{what}") from error
     return description
 
 
@@ -405,9 +373,6 @@ def _construct(path: str | os.PathLike, head_bytes: bytes) -> Any:
 
 
 def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any, vectors: bytes) -> Model:
-    from classify.model.model import OperatingPoint
-    from classify.model.outliers import Outliers
-
     widths, labels = description["widths"], description["labels"]
     try:
         fits = [str(one) for one in head.classes_] == labels and head.n_features_in_ == sum(widths)
