@@ -24,67 +24,65 @@ ROWS_AT_ONCE = 2048
 class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """A classifier whose scores become honest probabilities through one number, the slope.
 
-        The classifier is fitted on each of a few folds and scores the rows left out; the slope is the one that
-        gives these out-of-fold scores the lowest log loss. Then the classifier is fitted on all rows. One
-        number cannot overfit, even on a few images per label, and keeps the order of the scores.
+    The classifier is fitted on each of a few folds and scores the rows left out; the slope is the one that
+    gives these out-of-fold scores the lowest log loss. Then the classifier is fitted on all rows. One
+    number cannot overfit, even on a few images per label, and keeps the order of the scores.
 
-        - Two labels: the logistic function of slope times score (Platt scaling [1]_ without its offset, so
-          that the decision stays the classifier's own).
-        - Classifiers with a score for each *pair* of labels (`sklearn.svm.SVC`): a logistic function for each
-          pair, coupled by the closed form of Price et al. [2]_.
-        - Others: softmax of slope times score, that is, temperature scaling [3]_. Where a classifier gives
-          probabilities and no scores, their logarithms are the scores.
+    - Two labels: the logistic function of slope times score (Platt scaling [1]_ without its offset, so
+      that the decision stays the classifier's own).
+    - Classifiers with a score for each *pair* of labels (`sklearn.svm.SVC`): a logistic function for each
+      pair, coupled by the closed form of Price et al. [2]_.
+    - Others: softmax of slope times score, that is, temperature scaling [3]_. Where a classifier gives
+      probabilities and no scores, their logarithms are the scores.
 
-        The target of the fit is Platt's: a label that stands n times counts as (n + 1) / (n + 2) sure, so that
-        even perfectly separated photos do not lead to probabilities of exactly 1.
+    The target of the fit is Platt's: a label that stands n times counts as (n + 1) / (n + 2) sure, so that
+    even perfectly separated photos do not lead to probabilities of exactly 1.
 
-        Parameters
-        ----------
-        estimator : classifier with decision_function or predict_proba
-        n_folds : int
-            Folds for the out-of-fold scores; fewer where a label stands in fewer groups.
-        seed : int
-            Start of the shuffling of the folds.
+    Parameters
+    ----------
+    estimator : classifier with decision_function or predict_proba
+    n_folds : int
+        Folds for the out-of-fold scores; fewer where a label stands in fewer groups.
+    seed : int
+        Start of the shuffling of the folds.
 
-        Attributes
-        ----------
-        estimator_ : the classifier, fitted on all rows
-        classes_ : array of shape (n_labels,)
-        slope_ : float
-        held_out_ : dict
-            ``accuracy`` and ``log_loss`` of the out-of-fold scores with this slope, and on how many ``photos`` and
-            ``folds``.
+    Attributes
+    ----------
+    estimator_ : the classifier, fitted on all rows
+    classes_ : array of shape (n_labels,)
+    slope_ : float
+    held_out_ : dict
+        ``accuracy`` and ``log_loss`` of the out-of-fold scores with this slope, and on how many ``photos`` and
+        ``folds``.
 
-        Raises
-        ------
-        UsageError
-            If the classifier gives neither probabilities nor scores, or a label stands in one group only.
+    Raises
+    ------
+    UsageError
+        If the classifier gives neither probabilities nor scores, or a label stands in one group only.
 
-        Notes
-        -----
-        Measured on 750 flower photos with an RBF SVM; accuracy, log loss and expected calibration error.
-        `CalibratedClassifierCV` with a sigmoid per label: 0.899, 0.496, 0.090; with a temperature on the votes: 0.899,
-        0.433, 0.049; coupling: 0.897, 0.301, 0.019. See ``tests/benchmarks/calibration.py`` for every head.
+    Notes
+    -----
+    Measured on 750 flower photos with an RBF SVM; accuracy, log loss and expected calibration error.
+    `CalibratedClassifierCV` with a sigmoid per label: 0.899, 0.496, 0.090; with a temperature on the votes: 0.899,
+    0.433, 0.049; coupling: 0.897, 0.301, 0.019. See ``tests/benchmarks/calibration.py`` for every head.
 
-        An RBF SVM on up to 10,000 rows is fitted on distances that are computed once for all folds.
+    An RBF SVM on up to 10,000 rows is fitted on distances that are computed once for all folds.
 
-        References
-        ----------
-        .. [1] J. Platt, "Probabilistic outputs for support vector machines", 1999.
-        .. [2] D. Price et al., "Pairwise neural network classifiers with probabilistic outputs", NIPS 1994.
-        .. [3] C. Guo et al., "On calibration of modern neural networks", ICML 2017, https://arxiv.org/abs/1706.04599
+    References
+    ----------
+    .. [1] J. Platt, "Probabilistic outputs for support vector machines", 1999.
+    .. [2] D. Price et al., "Pairwise neural network classifiers with probabilistic outputs", NIPS 1994.
+    .. [3] C. Guo et al., "On calibration of modern neural networks", ICML 2017, https://arxiv.org/abs/1706.04599
 
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from sklearn.metrics.pairwise import rbf_kernel
-    from sklearn.svm import SVC
-    from sklearn.utils import gen_batches
-        >>> X = np.arange(20.0).reshape(-1, 1)
-        >>> head = Calibrated(SVC()).fit(X, X[:, 0] > 9)
-        >>> head.predict_proba([[0.0], [9.5]]).round(1)
-        array([[0.9, 0.1],
-               [0.5, 0.5]])
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.svm import SVC
+    >>> X = np.arange(20.0).reshape(-1, 1)
+    >>> head = Calibrated(SVC()).fit(X, X[:, 0] > 9)
+    >>> head.predict_proba([[0.0], [9.5]]).round(1)
+    array([[0.9, 0.1],
+           [0.5, 0.5]])
     """
 
     def __init__(self, estimator, n_folds: int = 5, seed: int = 0):
@@ -106,8 +104,6 @@ class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """
         y = np.asarray(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
-        groups = np.arange(len(y)) if groups is None else np.asarray(groups)
-        variant = np.zeros(len(y), dtype=np.int64) if variant is None else np.asarray(variant)
         folds = make_folds(y, groups, variant, n_folds=self._possible(y, groups, variant), seed=self.seed)
         scored = np.concatenate([fold.testing for fold in folds])
         few = isinstance(X, np.ndarray) and len(X) <= MOST_DISTANCES
@@ -171,7 +167,7 @@ class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             "choose a classifier with predict_proba or decision_function",
         )
 
-    def _possible(self, y: np.ndarray, groups: np.ndarray, variant: np.ndarray) -> int:
+    def _possible(self, y: np.ndarray, groups: Any, variant: Any) -> int:
         rarest, count = fewest_groups(y, groups, variant)
         if count < 2:
             raise UsageError(

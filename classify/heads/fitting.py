@@ -50,13 +50,7 @@ def _hint(name: str, reason: str) -> str:
 
 
 def check_probabilities(fitted: Any, X: np.ndarray) -> None:
-    """Refuse a fitted head that gives no numbers on the vectors it was trained on (a sample of them).
-
-    Raises
-    ------
-    ValueError
-        For `fit_failed` to explain.
-    """
+    """Refuse, by a ValueError for `fit_failed`, a fitted head that gives no numbers on vectors it was trained on."""
     with np.errstate(all="ignore"):
         probabilities = fitted.predict_proba(X[:: max(1, len(X) // CHECKED)])
     if not np.isfinite(probabilities).all():
@@ -79,20 +73,9 @@ def interruptible() -> Iterator[None]:
 class ClassWeighted(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """A classifier without ``class_weight`` of its own, which takes the weight of each row instead.
 
-    Parameters
-    ----------
-    estimator : classifier whose ``fit`` takes ``sample_weight`` and that gives probabilities
-    class_weight : "balanced" or dict of label to float
-        ``balanced``: every label weighs the same, however many photos it has.
-
-    Attributes
-    ----------
-    estimator_ : the fitted classifier
-    classes_ : array of shape (n_labels,)
-
-    Examples
-    --------
-    Nine ferns, one moss, and a photo between them:
+    `estimator` is a classifier whose ``fit`` takes ``sample_weight`` and that gives probabilities; `class_weight` is
+    "balanced" (every label weighs the same, however many photos it has), or a weight per label. Nine ferns, one moss,
+    and a photo between them:
 
     >>> from sklearn.naive_bayes import GaussianNB
     >>> X, y = [[0.0], [1.0], [0.5]] * 3 + [[2.0]], ["fern"] * 9 + ["moss"]
@@ -168,13 +151,10 @@ def fit_head(head, X, y, groups=None, variant=None):
 
 
 def head_name(head: Any) -> str:
-    """What to call a head in tables and reports: the spec as typed, or the class of the object.
+    """What to call a head in tables and reports: the spec as typed, or the class of the object or its last step.
 
-    A pipeline is called after its last step.
-
-    >>> from sklearn.dummy import DummyClassifier
-    >>> head_name("svm:C=10"), head_name(DummyClassifier())
-    ('svm:C=10', 'DummyClassifier')
+    >>> head_name("svm:C=10"), head_name(ClassWeighted(Calibrated(None)))
+    ('svm:C=10', 'NoneType')
     """
     if isinstance(head, str):
         return head

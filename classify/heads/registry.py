@@ -180,13 +180,7 @@ def _parameters(classifier: type) -> Mapping[str, Any]:
 
 
 def weigh(classifier: Any, class_weight: Any, spec: str) -> Any:
-    """`classifier`, which has no ``class_weight``, with weights of rows in its place.
-
-    Raises
-    ------
-    UsageError
-        If it cannot weigh photos, or the weights are neither ``balanced`` nor a number per label.
-    """
+    """`classifier`, which has no ``class_weight``, weighing rows instead; a UsageError where it takes no weights."""
     if not has_fit_parameter(classifier, "sample_weight") or not hasattr(classifier, "predict_proba"):
         raise UsageError(
             f"the head {spec} cannot give labels other weights: {type(classifier).__name__} takes none",

@@ -19,6 +19,7 @@ from classify.folds import fewest_groups, make_folds
 from classify.heads.fitting import fit_failed, interruptible
 from classify.heads.scaling import BlockScaler
 from classify.heads.spec import HeadSpec
+from classify.rows import Sample
 from featurize.errors import UsageError
 from featurize.terminal import log
 
@@ -28,33 +29,9 @@ class SGDHead(ClassifierMixin, BaseEstimator):
 
     Each photo of a step is drawn by first drawing a label, all with the same chance, and then one of its photos.
     All rows are learnt from and the last state is kept, so that numbers of steps can be compared; `train_model` and
-    `classify train`, given the same spec, set photos aside and keep the best state on the way.
+    `classify train`, given the same spec, set photos aside and keep the best state on the way. `head` is the spec of a
+    softmax or an mlp, without the other parameters.
 
-    Parameters
-    ----------
-    head : str
-        The spec of a softmax or an mlp, without the parameters below.
-    steps : int
-    learning_rate : float, optional
-        By default 0.01 for softmax, as in retrain.py, and 0.001 for mlp.
-    batch_size : int
-        Photos per step.
-    widths : list of int, optional
-        The widths of the blocks of features, which are scaled block by block.
-    seed : int
-
-    Attributes
-    ----------
-    pipeline_ : the scaling and the classifier, fitted
-    classes_ : array of shape (n_labels,)
-
-    Raises
-    ------
-    UsageError
-        If the head cannot learn step by step, or a number is out of range.
-
-    Examples
-    --------
     >>> X, y = np.repeat([[0.0, 1.0], [1.0, 0.0]], 10, axis=0), np.repeat(["fern", "moss"], 10)
     >>> SGDHead(steps=200).fit(X, y).predict(X[[0, -1]]).tolist()
     ['fern', 'moss']
@@ -206,8 +183,7 @@ def step_head(head: Any, plan: StepPlan, *, widths: Sequence[int] | None = None,
 
 def fit_in_steps(
     head: Pipeline,
-    X: np.ndarray,
-    y: np.ndarray,
+    sample: Sample,
     training: np.ndarray,
     validation: np.ndarray,
     plan: StepPlan,
@@ -222,10 +198,9 @@ def fit_in_steps(
     ``accuracy`` on all validation photos, and ``interrupted_at``, None unless Ctrl-C ended the training.
     """
     scaling, classifier = head.named_steps["scaling"], head.named_steps["classifier"]
-    scaling.fit(X[training])
-    run = StepTrainer(
-        classifier, scaling.transform(X), y, training, validation, plan, np.random.default_rng(seed)
-    )
+    scaling.fit(sample.X[training])
+    rng = np.random.default_rng(seed)
+    run = StepTrainer(classifier, scaling.transform(sample.X), sample.y, training, validation, plan, rng)
     interrupted = None
     step = 0
     with ExitStack() as stack, warnings.catch_warnings(), np.errstate(all="ignore"):

@@ -1,6 +1,5 @@
 """Search the parameters of a head, on photos that were not trained on."""
 
-import itertools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.model_selection import ParameterGrid
 
 from classify.folds import Fold, fewest_groups, make_folds
 from classify.heads.fitting import fit_head, head_name
@@ -24,26 +24,9 @@ from featurize.terminal import log, progress
 class TunedHead(ClassifierMixin, BaseEstimator):
     """A head that searches its parameters whenever it is fitted, on the very rows that it is fitted on.
 
-    So that a comparison is nested: what is tested has chosen nothing.
+    So that a comparison is nested: what is tested has chosen nothing. Parameters as of `tune_head`; ``tuning_`` is the
+    `Tuning`, ``head_`` the classifier fitted with the chosen parameters.
 
-    Parameters
-    ----------
-    head : str
-        A registered name with a grid, with or without parameters.
-    by : {"log-loss", "accuracy"}
-    widths : list of int, optional
-    seed : int
-        See `tune_head`.
-
-    Attributes
-    ----------
-    tuning_ : Tuning
-    head_ : classifier
-        Fitted with the chosen parameters.
-    classes_ : array of shape (n_labels,)
-
-    Examples
-    --------
     >>> X, y = np.repeat([[0.0], [1.0]], 10, axis=0), np.repeat(["fern", "moss"], 10)
     >>> TunedHead("knn").fit(X, y).tuning_.head
     'knn:n_neighbors=3'
@@ -84,11 +67,6 @@ def tuned_heads(heads: Sequence[Any], by: str) -> list[Any]:
 
     >>> [head_name(head) for head in tuned_heads(["svm", "dummy"], "accuracy")]
     ['svm tuned', 'dummy']
-
-    Raises
-    ------
-    UsageError
-        If `by` is no score.
     """
     found: list[Any] = []
     for head in heads:
@@ -206,12 +184,15 @@ def tune_head(
     candidates = list(candidate_params(head))
     specs = [str(HeadSpec.parse(head).with_params(one)) for one in candidates]
     y = np.asarray(y).astype(str)
-    groups = np.arange(len(y)) if groups is None else np.asarray(groups)
-    variant = np.zeros(len(y), dtype=np.int64) if variant is None else np.asarray(variant)
     n_folds = min(n_folds, max(2, fewest_groups(y, groups, variant)[1]))
     folds = make_folds(y, groups, variant, n_folds=n_folds, seed=seed)
     heads = [make_head(spec, widths=widths, seed=seed) for spec in specs]
-    sample = Sample(np.asarray(X), y, groups, variant)
+    sample = Sample(
+        np.asarray(X),
+        y,
+        None if groups is None else np.asarray(groups),
+        None if variant is None else np.asarray(variant),
+    )
     results = []
     with (
         progress(len(folds) * len(heads), f"tuning {HeadSpec.parse(head).name}", unit="fit") as bar,
@@ -230,28 +211,17 @@ def tune_head(
 
 
 def check_search(head: Any, by: str) -> None:
-    """Refuse, before any work, a search that cannot be.
-
-    Raises
-    ------
-    UsageError
-        If `by` is no score, or there is nothing to search.
-    """
+    """Refuse, before any work, a score that there is not, or a head with nothing to search."""
     if by not in SCORES:
-        raise UsageError(f"a search by {by!r} was asked for", f"search by {' or '.join(SCORES)}")
+        raise UsageError(f"unknown tuning score {by!r}", f"use {' or '.join(SCORES)}")
     next(candidate_params(head))
 
 
 def candidate_params(head: Any) -> Iterator[dict[str, Any]]:
-    """The parameters of each candidate of a search, in the order of the grid.
+    """The parameters of each candidate of a search, in the order of the grid; a UsageError where there is none.
 
     >>> list(candidate_params("svm:C=3"))
     [{'gamma': 'scale'}, {'gamma': 0.002}, {'gamma': 0.007}, {'gamma': 0.1}]
-
-    Raises
-    ------
-    UsageError
-        If the head has no grid, or its spec sets all that would be searched.
     """
     spec = HeadSpec.parse(head) if isinstance(head, str) else HeadSpec(type(head).__name__)
     # In steps softmax is an mlp without a hidden layer, and knows no C.
@@ -263,7 +233,7 @@ def candidate_params(head: Any) -> Iterator[dict[str, Any]]:
             f"the head {head} sets all that would be searched" if searched else f"{spec} has no search grid",
             f"heads with a grid are {with_grid}; see `classify heads`",
         )
-    yield from (dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values()))
+    yield from ParameterGrid(grid)
 
 
 def has_grid(head: Any) -> bool:

@@ -173,13 +173,9 @@ class Model:
         return self.operating_point.decide(probabilities, self.labels)
 
     def seen(self, sha256: Iterable[str | None]) -> np.ndarray:
-        """Whether each image, by its SHA-256 in hex, was among the training images.
+        """Whether each image, by its SHA-256 in hex, was among the training images; False where it is None.
 
-        Returns
-        -------
-        array of bool, shape (n_images,)
-            False where the content is unknown (None). Two images share these 8 bytes by chance once
-            in 10^19 pairs.
+        Two images share the 8 bytes that are kept by chance once in 10^19 pairs.
         """
         return np.array([short_hash(one) in self._known for one in sha256], dtype=bool)
 
@@ -192,11 +188,8 @@ class Model:
     def check_table(self, table: FeatureTable) -> None:
         """Refuse a table whose vectors were made otherwise than those of the training.
 
-        Raises
-        ------
-        ModelError
-            If the table lacks features of the model, or they were made with other weights, another layer,
-            other preprocessing: the message names each difference.
+        The ModelError says which features are missing, or names each difference: other weights, another layer, other
+        preprocessing.
         """
         missing = [part for part in self.parts if part not in table.vectors]
         if missing:

@@ -20,23 +20,9 @@ def input_batches(
 ) -> Iterator[Source | FeatureTable]:
     """Photos and table rows, some at a time, in the order of the sources.
 
-    Parameters
-    ----------
-    sources : path or iterable of paths
-        Photos, folders (sorted by name), glob patterns, manifests (``.csv``, ``.parquet``), tables, and ``-``
-        for standard input with one path a line, in any mixture.
-
-    Yields
-    ------
-    Source or FeatureTable
-        At most 2,048 photos, or 4,096 rows of a Parquet table; an ``.npz`` table comes whole.
-
-    Raises
-    ------
-    UsageError
-        If nothing is given, or standard input twice.
-    SourceError, TableError
-        If a folder holds no image at all, or a table cannot be read.
+    Sources are photos, folders (sorted by name), glob patterns, manifests (``.csv``, ``.parquet``), tables, and ``-``
+    for standard input with one path a line, in any mixture. A batch has at most 2,048 photos, or 4,096 rows of a
+    Parquet table; an ``.npz`` table comes whole.
     """
     named = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     if not named:

@@ -430,13 +430,7 @@ def predict_table(model: Model, table: FeatureTable) -> Predictions:
 def model_extractors(
     model: Model, store: Store, weights: str | os.PathLike | Mapping[str, str] | None
 ) -> list:
-    """The extractors that made the training vectors, checked before they start to work; `store` keeps networks.
-
-    Raises
-    ------
-    ModelError
-        If one cannot be made from what the model knows, or would make other vectors.
-    """
+    """The extractors that made the training vectors, checked before they work; `store` keeps networks."""
     from featurize.registry import extractor_from_metadata
 
     extractors = []
@@ -456,17 +450,11 @@ def model_extractors(
 
 
 def check_golden(extractors: Sequence[Extractor], entries: Sequence[Mapping[str, Any]], store: Store) -> None:
-    """Refuse extractors that do not reproduce the vector of the synthetic image that the model knows.
+    """Refuse, with the drift, extractors that do not reproduce the vector of the synthetic image that the model knows.
 
     A fingerprint says what an extractor means to do. That it really does so can only be seen in a vector: an image
-    library that resizes in another way, an input that is scaled otherwise, weights that were mixed up all change it,
-    and would show as a model that is a little worse. `entries` are ``model.described[name]``; those without a golden
-    vector (imported features) are not checked.
-
-    Raises
-    ------
-    ModelError
-        With the drift ‖here − training‖ / ‖training‖, and the versions that differ.
+    library that resizes in another way, an input that is scaled otherwise, weights that were mixed up all change it.
+    `entries` are ``model.described[name]``; those without a golden vector (imported features) are not checked.
     """
     known = [(one, entry) for one, entry in zip(extractors, entries, strict=True) if entry.get("golden")]
     described = {id(one): entry for one, entry in known}

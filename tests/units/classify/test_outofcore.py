@@ -107,7 +107,7 @@ def test_scaling_learnt_in_parts_is_scaling_learnt_at_once():
 
 MEMORY = """
 import resource, sys
-from classify.outofcore import train_out_of_core
+from classify.training.out_of_core import train_out_of_core
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 train_out_of_core(sys.argv[1], "softmax:max_iter=2")
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * (1 if sys.platform == "darwin" else 1024))

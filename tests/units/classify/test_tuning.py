@@ -94,7 +94,7 @@ def test_nothing_to_search_is_refused(head, message):
 
 
 def test_another_score_is_refused():
-    with pytest.raises(UsageError, match="search by log-loss or accuracy"):
+    with pytest.raises(UsageError, match="unknown tuning score 'f1'"):
         tune_head("softmax", np.zeros((4, 1)), np.array(["a", "b"] * 2), by="f1")
 
 
