@@ -372,6 +372,9 @@ def predict(
     return Predictor(model, weights=weights, store=store, jobs=jobs).predict(sources)
 
 
+predict_images = predict  # its public name
+
+
 def predict_batches(
     model: Model,
     sources: str | os.PathLike | Iterable[str | os.PathLike],

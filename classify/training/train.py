@@ -178,6 +178,9 @@ def train(
     return replace(model, head=fitted, training=summary, operating_point=point)
 
 
+train_model = train  # its public name
+
+
 def train_in_steps(
     table: FeatureTable,
     head: str = "softmax",
