@@ -21,7 +21,8 @@ from classify.prediction.inputs import input_batches, nothing_read
 from classify.rows import select_vectors
 from featurize.errors import ModelError, StoreError, UsageError
 from featurize.extraction.run import NothingReadable, golden_batch, run_extraction
-from featurize.extractors.base import GOLDEN_SHA256, NOT_FINITE, Extractor, finite_rows, relative_drift
+from featurize.extractors.base import GOLDEN_SHA256, Extractor, relative_drift
+from featurize.extractors.batches import NOT_FINITE, finite_rows
 from featurize.photos.decode import ImageRejected
 from featurize.photos.photo import Photo
 from featurize.photos.source import Source, list_source
