@@ -368,10 +368,7 @@ def _predict(args: argparse.Namespace) -> int:
     model = load_model(args.model, trust=args.trust)
     weights = _weights(args.weights, model.parts)
     predictor = Predictor(model, weights=weights, store=args.store, jobs=args.jobs)
-    predictor.timing.seconds |= {
-        "importing": imported - start,
-        "loading the model": time.perf_counter() - loading,
-    }
+    predictor.seconds |= {"importing": imported - start, "loading the model": time.perf_counter() - loading}
     counts: Counter[str] = Counter()
     batches = _reported(predictor.predict_batches(args.sources), counts)
     if ending == "parquet":

@@ -1,4 +1,4 @@
-"""The folds that tuning, calibration, thresholds and evaluation all use: groups stay together."""
+"""Stratified folds that keep groups together, for tuning, calibration, thresholds and evaluation."""
 
 from dataclasses import dataclass
 from functools import lru_cache

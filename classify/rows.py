@@ -1,4 +1,4 @@
-"""Which rows of a table are used, and what to know about them beforehand."""
+"""Choose the rows of a table that are used, relabel them, and warn of conflicting labels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Probabilities that mean something, learnt from scores on images that were not trained on."""
+"""Calibrate probabilities by one slope, learnt from the scores of held-out photos."""
 
 from typing import Any
 

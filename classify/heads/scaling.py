@@ -1,4 +1,4 @@
-"""Scaling that suits network vectors and texture numbers alike, block by block."""
+"""Scale features block by block, so that network vectors and texture numbers can be joined."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Training step by step, for those who want to watch a head learn: retrain.py's loop on vectors."""
+"""Train softmax or mlp by steps of gradient descent, as retrain.py does, with or without validation."""
 
 import os
 import time

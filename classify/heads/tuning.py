@@ -1,4 +1,4 @@
-"""Search the parameters of a head, on photos that were not trained on."""
+"""Search the parameters of a head by cross-validation; a search can be a head itself (`TunedHead`)."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A model: a fitted head, together with everything needed to use it on a new photo."""
+"""`Model`: a fitted head with everything needed to use it on a new photo."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence

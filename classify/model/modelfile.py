@@ -1,4 +1,4 @@
-"""A model as one file, which cannot run code when it is loaded.
+"""Read and write the model file, which cannot run code when it is loaded.
 
 The file is a zip of exactly three members, all stored without compression:
 

@@ -1,4 +1,4 @@
-"""Whether a photo looks like nothing in the training: its distance from the nearest training vectors."""
+"""Outlier detection: is a photo far from all training photos, and does a whole batch drift away from them?"""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -154,7 +154,10 @@ def fit_outliers(
 
 
 def _log_too_few(n_photos: int) -> None:
-    log.info("outliers will not be told: %d training photos, or their groups, are too few", n_photos)
+    log.info(
+        "outlier detection is off: it needs at least 19 training photos in enough groups, there are %d",
+        n_photos,
+    )
 
 
 def _nearest(

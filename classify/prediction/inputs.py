@@ -1,4 +1,4 @@
-"""What is given to predict on, in batches: photos from anywhere, and tables."""
+"""Split what is given to predict on into batches: photos from anywhere, and tables."""
 
 import os
 import sys
@@ -51,7 +51,7 @@ def nothing_read(n_rejects: int, image: str, reason: str) -> SourceError:
         f"not one of the {n_rejects} images can be read; the first is {image}: {reason}"
         if n_rejects > 1
         else f"{image} cannot be used: {reason}",
-        "look at them with `featurize scan`",
+        "inspect them with `featurize scan`",
     )
 
 

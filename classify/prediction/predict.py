@@ -8,6 +8,7 @@ import os
 import platform
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,27 +42,6 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-3
 # In bfloat16 each number has three digits, and processors round in their own ways.
 TOLERANCE_BFLOAT16 = 1e-2
-
-
-class Timing:
-    """Seconds by part of a run, for ``--verbose``; parts may come back, and their times add up."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        """Count the time of this block to `name`."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
-
-    def report(self) -> None:
-        """Log one line per part."""
-        for name, seconds in self.seconds.items():
-            log.debug("%s took %.2f s", name, seconds)
 
 
 @dataclass(eq=False)
@@ -174,7 +154,7 @@ class Predictor:
         self.weights = weights
         self.store = store
         self.jobs = jobs
-        self.timing = Timing()
+        self.seconds: dict[str, float] = defaultdict(float)  # by part of the work, for --verbose
         self._lock = threading.Lock()
         self._extractors: list[Extractor] = []
 
@@ -221,7 +201,8 @@ class Predictor:
             n_rejects += len(predictions.rejects)
             distances.append(predictions.distance)
             yield predictions
-        self.timing.report()
+        for part, seconds in self.seconds.items():
+            log.debug("%s took %.2f s", part, seconds)
         if n_rejects and not n_predicted:
             raise nothing_read(n_rejects, *first_reject)
         if n_seen:
@@ -239,6 +220,14 @@ class Predictor:
         if table is None:
             raise nothing_read(len(rejects), *rejects[0])
         return table
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[part] += time.perf_counter() - start
 
     def _batches(self, photos: Any) -> Iterator[Source | FeatureTable | list[tuple[str, Any]]]:
         """Sources and tables from paths, and (name, photo) of what has none, in the order given."""
@@ -258,7 +247,7 @@ class Predictor:
             table, rejects = None, error.rejects
         if table is None:
             return _nothing(self.model, rejects)
-        with self.timing.part("the head"):
+        with self._timed("the head"):
             predictions = predict_table(self.model, table)
         predictions.rejects = rejects
         return predictions
@@ -269,12 +258,12 @@ class Predictor:
         """The table of what can be read, None where nothing can, and the rejects."""
         with self._lock:
             if not self._extractors:
-                with self.timing.part("preparing the extractors"):
+                with self._timed("preparing the extractors"):
                     store = self.store if isinstance(self.store, Store) else Store(self.store)
                     extractors = model_extractors(self.model, store, self.weights)
                     check_golden(extractors, [self.model.described[part] for part in self.model.parts], store)
                     self.store, self._extractors = store, extractors
-            with self.timing.part("the vectors"):
+            with self._timed("the vectors"):
                 if isinstance(batch, list):
                     return self._computed(batch)
                 if not batch.images:
@@ -383,15 +372,9 @@ def predict_batches(
     weights: str | os.PathLike | Mapping[str, str] | None = None,
     store: str | os.PathLike | None = None,
     jobs: int | None = None,
-    timing: Timing | None = None,
 ) -> Iterator[Predictions]:
-    """What `predict` returns, as it comes; see `Predictor.predict_batches`.
-
-    At the end `timing`, if given, is reported.
-    """
-    predictor = Predictor(model, weights=weights, store=store, jobs=jobs)
-    predictor.timing = timing or predictor.timing
-    yield from predictor.predict_batches(sources)
+    """What `predict_images` returns, as it comes, from the same arguments; see `Predictor.predict_batches`."""
+    return Predictor(model, weights=weights, store=store, jobs=jobs).predict_batches(sources)
 
 
 def predict_table(model: Model, table: FeatureTable) -> Predictions:

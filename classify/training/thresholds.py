@@ -1,4 +1,4 @@
-"""The operating point: from which probability on a photo counts as the label that must not be missed."""
+"""Choose the operating point: the probability at which a photo counts as the label that must not be missed."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

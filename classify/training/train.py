@@ -1,4 +1,4 @@
-"""From a table to a model."""
+"""Train a model on the vectors of a table, at once or in steps."""
 
 import contextlib
 import datetime

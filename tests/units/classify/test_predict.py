@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from builders import write_textures
 from PIL import Image
 
 from classify.cli import main
@@ -93,17 +94,7 @@ def test_photos_need_a_model_that_knows_how_its_vectors_are_made(separable, tmp_
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Smooth and rough photos, eight of each, one folder per class."""
-    rng = np.random.default_rng(0)
-    folder = tmp_path_factory.mktemp("photos")
-    for label in ("rough", "smooth"):
-        (folder / label).mkdir()
-        for number in range(8):
-            ramp = np.linspace(40, 200, 64)[None, :] + np.zeros((48, 1)) + number
-            noise = rng.normal(size=(48, 64)) * (40 if label == "rough" else 1)
-            pixels = np.clip(ramp + noise, 0, 255).astype(np.uint8)
-            Image.fromarray(np.stack([pixels] * 3, axis=2)).save(folder / label / f"{number}.png")
-    return folder
+    return write_textures(tmp_path_factory.mktemp("photos"))
 
 
 @pytest.fixture(scope="module")
