@@ -50,7 +50,7 @@ class TunedHead(ClassifierMixin, BaseEstimator):
         )
         chosen = make_head(self.tuning_.head, widths=self.widths, seed=self.seed)
         self.head_ = fit_head(chosen, X, y, groups, variant)
-        self.classes_ = self.head_.classes_
+        self.classes_, self.n_features_in_ = self.head_.classes_, self.head_.n_features_in_
         return self
 
     def predict_proba(self, X) -> np.ndarray:
