@@ -108,11 +108,7 @@ def make_folds(
 def fewest_groups(
     label: ArrayLike, groups: ArrayLike | None, variant: ArrayLike | None = None
 ) -> tuple[str, int]:
-    """The label that stands in the fewest groups, and in how many: no more folds than that can be made.
-
-    >>> fewest_groups(["rust", "rust", "well", "well"], [0, 0, 1, 2])
-    ('rust', 1)
-    """
+    """The label that stands in the fewest groups, and in how many: no more folds than that can be made."""
     labels, group, photos = _checked(label, groups, variant)
     counts = {name: len(np.unique(group[photos][labels[photos] == name])) for name in np.unique(labels)}
     return min(((str(name), count) for name, count in counts.items()), key=lambda pair: pair[1])

@@ -18,8 +18,6 @@ from classify.rows import Sample
 from featurize.errors import BottleheadError, UsageError
 from featurize.terminal import log, progress
 
-# -- Heads that search their parameters whenever they are fitted, so that a comparison can be nested -----
-
 
 class TunedHead(ClassifierMixin, BaseEstimator):
     """A head that searches its parameters whenever it is fitted, on the very rows that it is fitted on.
@@ -99,16 +97,9 @@ SCORES = ("log-loss", "accuracy")
 class Tuning:
     """What a search found.
 
-    Attributes
-    ----------
-    head : str
-        The spec with the chosen parameters.
-    by : str
-        ``"log-loss"`` or ``"accuracy"``.
-    n_folds : int
-    trail : list of dict
-        One per candidate, in the order of the grid: ``params``, and ``log_loss`` and ``accuracy`` over all
-        photos, each scored by a head that had not seen it; or ``error``, where the candidate failed.
+    `head` is the spec with the chosen parameters, `by` the score that decided. The trail has one entry per candidate,
+    in the order of the grid: ``params``, and ``log_loss`` and ``accuracy`` over all photos, each scored by a head that
+    had not seen it; or ``error``, where the candidate failed.
     """
 
     head: str

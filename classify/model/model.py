@@ -60,12 +60,7 @@ class OperatingPoint:
         return point
 
     def decide(self, probabilities: np.ndarray, labels: Sequence[str]) -> np.ndarray:
-        """The column of the label that each row is given, shape (n_rows,).
-
-        >>> point = OperatingPoint("fire", 0.2, "recall=0.95", 0.95, 0.8, 0.7, 60, 60)
-        >>> point.decide(np.array([[0.3, 0.6, 0.1], [0.1, 0.4, 0.5]]), ["fire", "fog", "none"]).tolist()
-        [0, 2]
-        """
+        """The column of the label that each row is given, shape (n_rows,)."""
         column = list(labels).index(self.positive)
         others = np.array(probabilities, dtype=np.float64)
         positive = others[:, column] >= self.threshold
@@ -242,7 +237,7 @@ def _short(entry: Mapping[str, Any]) -> str:
 def describe_differences(ours: Any, theirs: Any, name: str = "") -> list[str]:
     """Where two extractor descriptions differ, one text per difference.
 
-    >>> describe_differences({"layer": "mixed8", "resize": {"size": 299}}, {"layer": "mixed8", "resize": {"size": 224}})
+    >>> describe_differences({"resize": {"size": 299}}, {"resize": {"size": 224}})
     ['resize.size was 299, is now 224']
     """
     if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
@@ -260,11 +255,7 @@ def _shown(value: Any) -> str:
 
 
 def short_hash(sha256: str | None) -> int | None:
-    """The last 8 bytes of a SHA-256 in hex as an integer; None if there is none.
-
-    >>> short_hash("0" * 48 + "00000000000000ff")
-    255
-    """
+    """The last 8 bytes of a SHA-256 in hex as an integer; None if there is none."""
     if sha256 is None or not re.fullmatch("[0-9a-f]{64}", sha256):
         return None
     return int(sha256[-16:], 16)

@@ -1,20 +1,16 @@
 """Read and write the model file, which cannot run code when it is loaded.
 
-The file is a zip of exactly three members, all stored without compression:
+It is a zip of exactly three members, all stored without compression; there is no pickle anywhere:
 
 - ``model.json``: the protocol number and everything of `Model` but what follows;
 - ``head.skops``: the fitted head in the format of skops, which names the types it needs, so that they can be
   checked before one of them is imported;
 - ``outliers.f2``: the training vectors of `Outliers`, plain float16; empty where there are none.
 
-There is no pickle anywhere. The protocol number is raised by one when a program that knows only the old number
-would misread the new file: when a key of ``model.json`` changes its meaning or goes away, or a member is added.
-A new key that old programs may ignore does not raise it. To raise it: add 1 to `PROTOCOL`, teach `load_model`
-to read the old numbers too, and keep one file of each number in the tests.
-
-The classes of this package that a head may consist of have numbers of their own, `DEFINITIONS`. Raise one when
-the class, given what an older version of it has learnt, would compute something else: models fitted before are
-then refused instead of misused.
+`PROTOCOL` is raised by one when a program that knows only the old number would misread the new file: when a key of
+``model.json`` changes its meaning or goes away, or a member is added; `load_model` must read the old numbers too.
+`DEFINITIONS` are numbers of our own classes in heads. Raise one when the class, given what an older version of it has
+learnt, would compute something else: models fitted before are then refused instead of misused.
 """
 
 import base64
@@ -65,7 +61,7 @@ class Search(Struct):
 
 
 class Course(Struct):
-    """Of a training in steps; a copy that was saved on the way knows its step, and no accuracy."""
+    """Of a training in steps; a copy that was saved on the way knows its step alone."""
 
     accuracy: float | None = None
     cross_entropy: float | None = None
@@ -160,6 +156,11 @@ ALLOWED = frozenset(
 
 def save_model(model: Model, path: str | os.PathLike) -> None:
     """Write a model, whole or not at all; one of more than 20 MB is announced with its size.
+
+    Parameters
+    ----------
+    model : Model
+    path : path
 
     Raises
     ------
