@@ -1,7 +1,9 @@
 """What a fresh interpreter imports, and what it must not."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 

@@ -8,7 +8,8 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.svm import SVC
 
 from classify.folds import make_folds
-from classify.heads.calibrate import Calibrated, _coupled, _log_probabilities
+from classify.heads import calibrate
+from classify.heads.calibrate import Calibrated, _coupled, _Distances, _log_probabilities, squared_distances
 from featurize.errors import UsageError
 
 
@@ -158,3 +159,47 @@ def test_labels_that_a_fold_would_not_train_are_named():
     groups = np.tile(np.repeat([0, 1, 2], [4, 4, 6]), 2)
     with pytest.raises(UsageError, match="leaves no d, e, f, because"):
         Calibrated(SVC()).fit(np.zeros((28, 2)), y, groups=groups)
+
+
+@pytest.mark.parametrize("n_labels", [2, 4])
+@pytest.mark.parametrize("gamma", ["scale", "auto", 0.3])
+@pytest.mark.parametrize("weight", [None, "balanced"])
+def test_an_svm_on_distances_is_the_svm_on_vectors(n_labels, gamma, weight, monkeypatch):
+    X, y = _blobs(n_labels, 90)
+    X, y = np.hstack([X + 5, X**2 / 50]), np.where(np.arange(90) < 8, y[0], y)
+    svc = SVC(C=3, gamma=gamma, class_weight=weight)
+    on_distances = Calibrated(svc).fit(X[:60], y[:60])
+    plain = SVC(C=3, gamma=gamma, class_weight=weight, decision_function_shape="ovo").fit(X[:60], y[:60])
+    np.testing.assert_allclose(
+        on_distances.estimator_.decision_function(X), plain.decision_function(X), rtol=0, atol=2e-3
+    )
+    assert on_distances.estimator_.get_params() == plain.get_params()
+    assert vars(on_distances.estimator_).keys() == vars(plain).keys()
+    monkeypatch.setattr(calibrate, "MOST_DISTANCES", 59)
+    on_vectors = Calibrated(svc).fit(X[:60], y[:60])
+    assert on_vectors.slope_ == pytest.approx(on_distances.slope_, rel=1e-2)
+    np.testing.assert_allclose(on_distances.predict_proba(X), on_vectors.predict_proba(X), rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("n_labels", [2, 3, 5])
+def test_scores_of_an_svm_are_those_of_scikit_learn(n_labels, monkeypatch):
+    X, y = _blobs(n_labels)
+    svc = SVC(gamma=0.05, decision_function_shape="ovo").fit(X[::2], y[::2])
+    monkeypatch.setattr(calibrate, "ROWS_AT_ONCE", 50)
+    head = Calibrated(SVC())
+    np.testing.assert_allclose(head._scores(svc, X), svc.decision_function(X), rtol=0, atol=1e-9)
+
+
+def test_an_svc_of_other_parts_is_fitted_on_the_vectors(monkeypatch):
+    """As if scikit-learn kept its gamma under another name, so that setting it had no effect."""
+    X, y = _blobs(3, 60)
+    monkeypatch.setattr(SVC, "_gamma", property(lambda self: 7.0, lambda self, value: None), raising=False)
+    fitted = _Distances(X).fit_for_vectors(SVC(gamma=0.3), y)
+    assert "shape_fit_" in vars(fitted)
+    assert fitted.kernel == "rbf"
+    np.testing.assert_array_equal(fitted.dual_coef_, SVC(gamma=0.3).fit(X, y).dual_coef_)
+
+
+def test_distances_of_far_away_vectors_keep_their_digits():
+    distances = squared_distances(np.array([[1e6, 0.0], [1e6 + 1, 0.0]], dtype=np.float32))
+    np.testing.assert_allclose(distances, [[0, 1], [1, 0]])

@@ -5,7 +5,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from classify.heads.registry import HEADS, fit_head, head_name, head_names, make_head
+from classify.heads.fitting import fit_head, head_name
+from classify.heads.registry import HEADS, head_names, make_head
 
 
 @pytest.mark.parametrize("name", head_names())

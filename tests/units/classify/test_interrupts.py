@@ -2,7 +2,7 @@ import warnings
 
 import pytest
 
-from classify.heads.registry import interruptible
+from classify.heads.fitting import interruptible
 
 
 def test_other_warnings_pass():

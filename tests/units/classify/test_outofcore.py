@@ -6,6 +6,7 @@ from builders import network_table
 from classify.cli import main
 from classify.heads.scaling import BlockScaler
 from classify.training.out_of_core import StreamedScaling, exceeds_memory
+from featurize.files import total_memory
 
 
 def test_scaling_learnt_in_parts_is_scaling_learnt_at_once():
@@ -46,3 +47,12 @@ def test_where_memory_is_short_the_command_trains_out_of_core_when_it_can(tmp_pa
     assert (
         "a threshold was given alone" in capsys.readouterr().err
     )  # by training in memory, which can have one
+
+
+def test_memory_is_a_number_of_bytes_and_a_container_may_limit_it(tmp_path):
+    whole = total_memory()
+    limit = tmp_path / "memory.max"
+    limit.write_text("1073741824\n")
+    assert total_memory([limit]) == 2**30 < whole
+    limit.write_text("max\n")
+    assert total_memory([limit]) >= whole

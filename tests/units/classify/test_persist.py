@@ -1,7 +1,10 @@
 """Models come back as they went, whole, small, and of every protocol."""
 
 import dataclasses
+import importlib
+import re
 import sys
+import zipfile
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,7 +14,17 @@ import skops.io
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from classify.heads.registry import head_names
-from classify.model.modelfile import ALLOWED, ALLOWED_FOR_OLDER_SKOPS, dump_head, load_model, save_model
+from classify.heads.steps import SGDHead
+from classify.heads.tuning import TunedHead
+from classify.model.modelfile import (
+    ADDRESSES,
+    ALLOWED,
+    ALLOWED_FOR_OLDER_SKOPS,
+    DEFINITIONS,
+    dump_head,
+    load_model,
+    save_model,
+)
 from classify.model.outliers import MOST_BYTES
 from classify.training.train import train
 from featurize.errors import ModelError
@@ -124,3 +137,37 @@ def test_what_a_head_learns_is_looked_at_on_a_few_rows_first(separable):
     with pytest.raises(ModelError, match="Foreign"):
         train(separable, Secretive(), "wide", trust=[f"{Secretive.__module__}.Secretive"])
     assert 0 < max(Secretive.n_rows) <= 18
+
+
+def test_each_name_in_files_has_a_class_today_and_no_two_share_one():
+    for today in ADDRESSES.values():
+        module, _, name = today.rpartition(".")
+        assert getattr(importlib.import_module(module), name).__module__ == module
+    assert len(set(ADDRESSES.values())) == len(ADDRESSES)
+    assert DEFINITIONS.keys() <= ADDRESSES.keys()
+
+
+@pytest.mark.parametrize("names", [list, lambda needed: [ADDRESSES[name] for name in needed]])
+@pytest.mark.parametrize(
+    ("head", "needed"),
+    [
+        (TunedHead("knn"), ["classify.tuned.TunedHead", "classify.tuning.Tuning"]),
+        (SGDHead(steps=5), ["classify.stepped.Stepped"]),
+    ],
+    ids=["tuned", "in steps"],
+)
+def test_heads_that_need_trust_are_called_as_ever_in_files(head, needed, names, separable, tmp_path):
+    with pytest.raises(ModelError, match=f"not known to be safe: {needed[0]}"):
+        train(separable, head, "wide")
+    model = train(separable, head, "wide", trust=names(needed))
+    save_model(model, tmp_path / "m")
+    with pytest.raises(ModelError, match=f"--trust {' --trust '.join(needed)};"):
+        load_model(tmp_path / "m")
+    again = load_model(tmp_path / "m", trust=names(needed))
+    assert type(again.head) is type(head)
+    X = separable.select("wide")
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    with zipfile.ZipFile(tmp_path / "m") as archive, zipfile.ZipFile(archive.open("head.skops")) as inner:
+        modules = set(re.findall(r'"__module__": "(classify[\w.]*)"', inner.read("schema.json").decode()))
+    assert {name.rpartition(".")[0] for name in needed} <= modules
+    assert not any(module.startswith("classify.heads") for module in modules)

@@ -5,6 +5,7 @@ import pytest
 
 from classify.heads.registry import make_head
 from classify.model.model import OperatingPoint
+from classify.rows import Sample
 from classify.training.thresholds import check_rule, held_out_probabilities, parse_rule, read_costs
 from featurize.errors import UsageError
 
@@ -32,15 +33,15 @@ def test_costs_are_read(tmp_path):
     path = tmp_path / "costs.csv"
     path.write_text("label,predicted,cost\nfire,none,50\n\nnone, fire ,1.5\n", encoding="utf-8")
     assert read_costs(path) == {("fire", "none"): 50, ("none", "fire"): 1.5}
-    for text in (
-        "a,b,c\n",
-        "label,predicted,cost\nfire,none\n",
-        "label,predicted,cost\nfire,none,-1\n",
-        "label,predicted,cost\nfire,none,inf\n",
-        "label,predicted,cost\nfire,none,dear\n",
+    for text, message in (
+        ("a,b,c\n", "first line must be label,predicted,cost"),
+        ("label,predicted,cost\nfire,none\n", "line 2"),
+        ("label,predicted,cost\nfire,none,-1\n", "line 2 of .* has the cost '-1'"),
+        ("label,predicted,cost\nfire,none,inf\n", "the cost 'inf'"),
+        ("label,predicted,cost\nfire,none,dear\n", "the cost 'dear'"),
     ):
         path.write_text(text, encoding="utf-8")
-        with pytest.raises(UsageError, match="first line must be label,predicted,cost"):
+        with pytest.raises(UsageError, match=message):
             read_costs(path)
     with pytest.raises(UsageError, match="cannot be read"):
         read_costs(tmp_path / "none.csv")
@@ -52,7 +53,9 @@ def test_held_out_probabilities_come_from_heads_that_had_not_seen_the_group():
     X = np.repeat(rng.normal(size=(60, 8)), 2, axis=0)
     y, groups = np.repeat(np.array(["a", "b"])[np.arange(60) % 2], 2), np.arange(120) // 2
     variant = np.tile([0, 3], 60)
-    rows, probabilities = held_out_probabilities(make_head("knn:n_neighbors=1"), X, y, groups, variant)
+    rows, probabilities = held_out_probabilities(
+        make_head("knn:n_neighbors=1"), Sample(X, y, groups, variant)
+    )
     assert sorted(rows) == list(range(0, 120, 2))
     assert (np.array(["a", "b"])[probabilities.argmax(axis=1)] == y[rows]).mean() < 0.75
 

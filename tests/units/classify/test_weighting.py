@@ -3,7 +3,8 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
 
 from classify.heads.calibrate import Calibrated
-from classify.heads.registry import Weighted, head_name, make_head
+from classify.heads.fitting import ClassWeighted, head_name
+from classify.heads.registry import make_head
 
 
 def test_weighing_is_fitting_on_copies():
@@ -12,18 +13,18 @@ def test_weighing_is_fitting_on_copies():
     y = np.repeat(["fern", "moss"], [30, 10])
     X = rng.normal(size=(40, 2)) + (y == "moss")[:, None]
     copies = np.r_[0:30, np.repeat(np.arange(30, 40), 3)]
-    balanced = Weighted(GaussianNB(), "balanced").fit(X, y)
+    balanced = ClassWeighted(GaussianNB(), "balanced").fit(X, y)
     np.testing.assert_allclose(
         balanced.predict_proba(X), GaussianNB().fit(X[copies], y[copies]).predict_proba(X)
     )
-    given = Weighted(GaussianNB(), {"fern": 1, "moss": 3}).fit(X, y)
+    given = ClassWeighted(GaussianNB(), {"fern": 1, "moss": 3}).fit(X, y)
     np.testing.assert_allclose(given.predict_proba(X), balanced.predict_proba(X))
 
 
 def test_the_classifiers_own_weights_are_used_where_it_has_them():
     assert make_head("softmax:class_weight=balanced").named_steps["classifier"].class_weight == "balanced"
     weighted = make_head("mlp:class_weight=balanced,alpha=2").named_steps["classifier"]
-    assert isinstance(weighted, Weighted)
+    assert isinstance(weighted, ClassWeighted)
     assert isinstance(weighted.estimator, MLPClassifier)
     assert weighted.estimator.alpha == 2
     calibrated = make_head("naive-bayes:class_weight=balanced").named_steps["classifier"]

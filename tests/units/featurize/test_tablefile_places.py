@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from featurize.table import FeatureTable
-from featurize.tableformat import read_table, table_batches
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".npz"])
@@ -24,7 +23,7 @@ def test_a_table_is_written_and_read_wherever_the_system_has_files(tmp_path, mon
     table.metadata["source"] = {"path": str(path)}
     table.metadata["features"] = {"x": {"weights": {"file": str(path)}}}
     table.write(path)
-    back = read_table(path)
+    back = FeatureTable.read(path)
     assert back.digest() == table.digest()
     assert back.metadata["features"]["x"]["weights"]["file"] == str(path)
-    assert sum(len(part) for part in table_batches(path)) == 2
+    assert sum(len(part) for part in FeatureTable.read_batches(path)) == 2
