@@ -1,45 +1,67 @@
 """A table in, a model out, predictions back: scikit-learn heads on vectors that were computed once.
 
 `make_head` gives an unfitted scikit-learn classifier, `train_model` a `Model`, which `save_model` and
-`load_model` keep in one file without pickle, and `predict_images` uses it. Nothing heavy is imported until it
-is needed.
+`load_model` keep in one file without pickle, and `Predictor` uses it. Nothing heavy is imported until it is needed.
 """
 
 import importlib
+from typing import TYPE_CHECKING, Any
 
-# Where each public name lives. None may be the name of a submodule: importing the submodule would replace it.
-# That is why the functions of train.py and predict.py have longer names here.
+if TYPE_CHECKING:  # the names of _HOMES again, for editors and mypy
+    from classify.folds import Fold as Fold
+    from classify.folds import make_folds as make_folds
+    from classify.heads.calibrate import Calibrated as Calibrated
+    from classify.heads.fitting import fit_head as fit_head
+    from classify.heads.registry import head_names as head_names
+    from classify.heads.registry import make_head as make_head
+    from classify.heads.scaling import BlockScaler as BlockScaler
+    from classify.heads.steps import Steps as Steps
+    from classify.heads.tuning import tune_head as tune_head
+    from classify.model.model import Model as Model
+    from classify.model.model import OperatingPoint as OperatingPoint
+    from classify.model.modelfile import load_model as load_model
+    from classify.model.modelfile import save_model as save_model
+    from classify.prediction.neighbours import nearest_images as nearest_images
+    from classify.prediction.predict import Predictor as Predictor
+    from classify.prediction.predict import predict_batches as predict_batches
+    from classify.prediction.predict import predict_images as predict_images
+    from classify.prediction.predict import predict_table as predict_table
+    from classify.training.thresholds import choose_threshold as choose_threshold
+    from classify.training.train import train_in_steps as train_in_steps
+    from classify.training.train import train_model as train_model
+
+# None may be the name of a submodule: importing the submodule would replace it.
 _HOMES = {
-    "BlockScaler": ("classify.heads.scaling", "BlockScaler"),
-    "Calibrated": ("classify.heads.calibrate", "Calibrated"),
-    "Fold": ("classify.folds", "Fold"),
-    "Model": ("classify.model.model", "Model"),
-    "OperatingPoint": ("classify.training.thresholds", "OperatingPoint"),
-    "Steps": ("classify.heads.steps", "Steps"),
-    "choose_threshold": ("classify.training.thresholds", "choose_threshold"),
-    "fit_head": ("classify.heads.registry", "fit_head"),
-    "head_names": ("classify.heads.registry", "head_names"),
-    "load_model": ("classify.model.modelfile", "load_model"),
-    "make_folds": ("classify.folds", "make_folds"),
-    "make_head": ("classify.heads.registry", "make_head"),
-    "nearest_images": ("classify.prediction.neighbours", "nearest_images"),
-    "predict_batches": ("classify.prediction.predict", "predict_batches"),
-    "predict_images": ("classify.prediction.predict", "predict"),
-    "predict_table": ("classify.prediction.predict", "predict_table"),
-    "save_model": ("classify.model.modelfile", "save_model"),
-    "train_in_steps": ("classify.training.train", "train_in_steps"),
-    "train_model": ("classify.training.train", "train"),
-    "tune_head": ("classify.heads.tuning", "tune_head"),
+    "BlockScaler": "classify.heads.scaling",
+    "Calibrated": "classify.heads.calibrate",
+    "Fold": "classify.folds",
+    "Model": "classify.model.model",
+    "OperatingPoint": "classify.model.model",
+    "Predictor": "classify.prediction.predict",
+    "Steps": "classify.heads.steps",
+    "choose_threshold": "classify.training.thresholds",
+    "fit_head": "classify.heads.fitting",
+    "head_names": "classify.heads.registry",
+    "load_model": "classify.model.modelfile",
+    "make_folds": "classify.folds",
+    "make_head": "classify.heads.registry",
+    "nearest_images": "classify.prediction.neighbours",
+    "predict_batches": "classify.prediction.predict",
+    "predict_images": "classify.prediction.predict",
+    "predict_table": "classify.prediction.predict",
+    "save_model": "classify.model.modelfile",
+    "train_in_steps": "classify.training.train",
+    "train_model": "classify.training.train",
+    "tune_head": "classify.heads.tuning",
 }
 
 __all__ = sorted(_HOMES)
 
 
-def __getattr__(name: str):
-    if name in _HOMES:
-        module, found = _HOMES[name]
-        return getattr(importlib.import_module(module), found)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'classify' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -1,103 +1,24 @@
-"""The command ``classify``: train, predict, neighbours, show, heads."""
+"""The command ``classify``: train, predict, neighbours, show, import-graph, heads."""
 
 import argparse
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classify.prediction.predict import Timing
 from featurize.cli import add_graph_options, graph_options
 from featurize.errors import UsageError
 from featurize.terminal import OptionsError, add_command, key_values, log, new_parser, run_command
 
 if TYPE_CHECKING:
+    from classify.heads.spec import HeadSpec
     from classify.model.model import Model
     from classify.prediction.predict import Predictions
-    from featurize.table import FeatureTable
 
-
-def build_parser() -> argparse.ArgumentParser:
-    """The command line, without running anything."""
-    parser = new_parser(
-        "classify",
-        "Train scikit-learn heads on vectors, and use them on photos.",
-        "classify train flowers.parquet -o flowers.model --head svm\nclassify predict flowers.model photo.jpg",
-    )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    add_train(commands)
-    add_predict(commands)
-    add_neighbours(commands)
-    _add_show(commands)
-    add_import_graph(commands)
-    add_command(
-        commands,
-        "heads",
-        _heads,
-        "List the heads by name, with their defaults and search grids.",
-        "classify heads",
-    )
-    return parser
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; the exit status is 0 done, 1 a known error, 2 usage."""
-    return run_command(build_parser(), argv)
-
-
-def _add_show(commands) -> None:
-    parser = add_command(
-        commands,
-        "show",
-        _show,
-        "Print the model card: labels, features, weights, training.",
-        "classify show flowers.model",
-    )
-    parser.add_argument("model", metavar="MODEL", help="a model that `classify train` made")
-    _add_trust(parser, "the model may consist of")
-
-
-def _add_trust(parser: argparse.ArgumentParser, what: str) -> None:
-    parser.add_argument(
-        "--trust",
-        action="append",
-        default=[],
-        metavar="TYPE",
-        help=f"a dotted type that {what} beyond the safe ones; repeatable",
-    )
-
-
-def _show(args: argparse.Namespace) -> int:
-    from classify.startup import import_lightly
-
-    import_lightly()
-    from classify.model.card import model_card
-    from classify.model.modelfile import load_model
-
-    model = load_model(args.model, trust=args.trust)
-    sys.stdout.write(model_card(model, Path(args.model).stat().st_size))
-    return 0
-
-
-def _heads(args: argparse.Namespace) -> int:
-    from classify.heads.registry import HEADS
-    from classify.heads.tuning import GRIDS
-
-    longest = max(map(len, HEADS))
-    for name, registered in HEADS.items():
-        defaults = ", ".join(f"{key}={value}" for key, value in registered.defaults.items())
-        print(f"{name:<{longest}}  {registered.summary}")
-        print(f"{'':<{longest}}  {registered.classifier}{': ' + defaults if defaults else ''}")
-        if GRIDS[name]:
-            grid = "; ".join(f"{key} {', '.join(map(str, values))}" for key, values in GRIDS[name].items())
-            print(f"{'':<{longest}}  --tune tries {grid}")
-    return 0
-
-
-# -- The command ``classify train``: at once, tuned, with an operating point, or step by step ------------
-
-# The options that need --steps, with the fields of `classify.heads.steps.Steps` that they fill.
+FORMATS = ("text", "csv", "jsonl")
+# The options that need --steps, with the fields of `classify.heads.steps.StepPlan` that they fill.
 STEP_OPTIONS = {
     "learning_rate": (float, "R", "how far a step goes (default: 0.01 for softmax, 0.001 for mlp)"),
     "batch_size": (int, "N", "photos per step, from labels drawn equally often (default: 100)"),
@@ -108,8 +29,76 @@ STEP_OPTIONS = {
 }
 
 
-def add_train(commands: Any) -> None:
-    """Add ``train`` to the subcommands of ``classify``."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status is 0 done, 1 a known error, 2 usage."""
+    return run_command(build_parser(), argv)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line, without running anything."""
+    parser = new_parser(
+        "classify",
+        "Train scikit-learn heads on vectors, and use them on photos.",
+        "classify train flowers.parquet -o flowers.model --head svm\nclassify predict flowers.model photo.jpg",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_train(commands)
+    _add_predict(commands)
+    _add_neighbours(commands)
+    summary = "Print the model card: labels, features, weights, training."
+    show = add_command(commands, "show", _show, summary, "classify show flowers.model")
+    _add_model(show)
+    _add_trust(show, "the model may consist of")
+    _add_import_graph(commands)
+    summary = "List the heads by name, with their defaults and search grids."
+    add_command(commands, "heads", _heads, summary, "classify heads")
+    return parser
+
+
+# -- Options of several commands -----------------------------------------------------------------------
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a model that `classify train` made")
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", required=True, metavar="MODEL", help="where to write the model")
+
+
+def _add_trust(parser: argparse.ArgumentParser, what: str) -> None:
+    text = f"a dotted type that {what} beyond the safe ones; repeatable"
+    parser.add_argument("--trust", action="append", default=[], metavar="TYPE", help=text)
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    """Where weights and vectors are, and what the model may consist of."""
+    parser.add_argument(
+        "--weights",
+        action="append",
+        default=[],
+        metavar="[SPEC=]FILE",
+        help="where a network's weights are now (default: where they were in training); repeatable",
+    )
+    parser.add_argument(
+        "--store", metavar="DIR", help="where vectors are kept (default: the user's cache folder)"
+    )
+    _add_trust(parser, "the model may consist of")
+
+
+def _count_from(least: int, what: str) -> Any:
+    def count(text: str) -> int:
+        if not text.isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no {what}")
+        return int(text)
+
+    return count
+
+
+# -- classify train: at once, tuned, with an operating point, step by step, or out of core -----------------
+
+
+def _add_train(commands: Any) -> None:
     parser = add_command(
         commands,
         "train",
@@ -119,20 +108,21 @@ def add_train(commands: Any) -> None:
         "classify train fire.parquet -o fire.model --tune --positive fire --threshold recall=0.95\n"
         "classify train flowers.parquet -o flowers.model --steps 4000 --summaries logs",
     )
-    parser.add_argument("table", metavar="TABLE", help="a .parquet or .npz that `featurize extract` made")
-    parser.add_argument("-o", "--output", required=True, metavar="MODEL", help="where to write the model")
-    parser.add_argument(
+    option = parser.add_argument
+    option("table", metavar="TABLE", help="a .parquet or .npz that `featurize extract` made")
+    _add_output(parser)
+    option(
         "--head",
         default="softmax",
         metavar="SPEC",
         help="name[:param=value,...], or the dotted path of a scikit-learn classifier (default: softmax)",
     )
-    parser.add_argument(
+    option(
         "--features",
         metavar="SPEC",
         help="a features column, or several joined with + (default: all columns of the table but nuisance)",
     )
-    parser.add_argument(
+    option(
         "--set",
         nargs="+",
         action="extend",
@@ -140,48 +130,33 @@ def add_train(commands: Any) -> None:
         metavar="PARAM=VALUE",
         help="parameters of the head, for example --set C=10 gamma=0.5",
     )
-    parser.add_argument(
+    option(
         "--balanced",
         action="store_true",
         help="every label counts the same, however many photos it has (class_weight=balanced)",
     )
-    parser.add_argument(
+    option(
         "--relabel",
         metavar="MAP",
         help="CSV with the columns label,new_label, a line for every label of the table; an empty new_label drops it",
     )
-    parser.add_argument(
-        "--trust",
-        action="append",
-        default=[],
-        metavar="TYPE",
-        help="a dotted type that the head may consist of beyond the safe ones; repeatable",
-    )
-    parser.add_argument(
+    _add_trust(parser, "the head may consist of")
+    option(
         "--out-of-core",
         action="store_true",
         help="train softmax without holding the vectors in memory, in passes over the table; done without being "
         "asked where they take more than an eighth of it",
     )
-    _add_tuning(parser)
-    _add_operating_point(parser)
-    _add_steps(parser)
-
-
-def _add_tuning(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    option(
         "--tune",
         action="store_true",
         help="search the head's parameters first (`classify heads` lists the grids)",
     )
-    parser.add_argument(
+    option(
         "--tune-by",
         choices=("log-loss", "accuracy"),
-        help="the score that decides the search (default: log-loss); asks for the search as --tune does",
+        help="score to optimise: log-loss (default) or accuracy; implies --tune",
     )
-
-
-def _add_operating_point(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("operating point")
     group.add_argument("--positive", metavar="LABEL", help="the label that must not be missed")
     rules = group.add_mutually_exclusive_group()
@@ -195,9 +170,6 @@ def _add_operating_point(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.csv",
         help="what each mistake costs, a CSV with the columns label,predicted,cost",
     )
-
-
-def _add_steps(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("step by step (softmax and mlp)")
     group.add_argument(
         "--steps",
@@ -206,31 +178,26 @@ def _add_steps(parser: argparse.ArgumentParser) -> None:
         help="train N steps and say how it goes; Ctrl-C keeps the best so far",
     )
     for name, (kind, metavar, text) in STEP_OPTIONS.items():
-        group.add_argument("--" + name.replace("_", "-"), type=kind, metavar=metavar, help=text)
+        group.add_argument(_option(name), type=kind, metavar=metavar, help=text)
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _train(args: argparse.Namespace) -> int:
-    from classify.startup import import_lightly
-
-    import_lightly()
-    from classify.heads.spec import with_params
+    from classify.heads.spec import HeadSpec
     from classify.model.modelfile import save_model
     from classify.rows import read_relabel
     from featurize.files import check_outputs
-    from featurize.table import FeatureTable
 
     check_outputs([args.output], [args.table, args.relabel, args.costs])
     balanced = {"class_weight": "balanced"} if args.balanced else {}
-    head = _with_steps(args, with_params(args.head, balanced | key_values(args.set, "--set")))
+    spec = HeadSpec.parse(args.head).with_params(balanced | key_values(args.set, "--set"))
+    head = _with_steps(args, spec)
     relabel = read_relabel(args.relabel) if args.relabel else None
-    run = _at_once if args.steps is None else _in_steps
     _refuse_what_does_not_go_together(args)
-    if _exceeds_memory(args, head):
-        from classify.training.out_of_core import train_out_of_core
-
-        model = train_out_of_core(args.table, head, args.features, seed=args.seed, relabel=relabel)
-    else:
-        model = run(args, FeatureTable.read(args.table), head, relabel)
+    model = _trained(args, head, {"seed": args.seed, "relabel": relabel})
     save_model(model, args.output)
     size = Path(args.output).stat().st_size
     log.info(
@@ -243,6 +210,31 @@ def _train(args: argparse.Namespace) -> int:
         f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB",
     )
     return 0
+
+
+def _trained(args: argparse.Namespace, head: str, common: dict[str, Any]) -> "Model":
+    from classify.heads.steps import StepPlan
+    from classify.model.modelfile import save_model
+    from classify.training.out_of_core import train_out_of_core
+    from classify.training.thresholds import read_costs
+    from classify.training.train import train, train_in_steps
+    from featurize.table import FeatureTable
+
+    def save(model: "Model", step: int) -> None:
+        path = f"{args.output}.step{step}"
+        save_model(model, path)
+        log.info("wrote %s", path)
+
+    if _exceeds_memory(args, head):
+        return train_out_of_core(args.table, head, args.features, **common)
+    table = FeatureTable.read(args.table)
+    if args.steps is not None:
+        given = {name: getattr(args, name) for name in STEP_OPTIONS if getattr(args, name) is not None}
+        return train_in_steps(table, head, args.features, StepPlan(args.steps, **given), save=save, **common)
+    threshold = read_costs(args.costs) if args.costs else args.threshold
+    tune = args.tune_by or ("log-loss" if args.tune else None)
+    own = {"tune": tune, "positive": args.positive, "threshold": threshold, "trust": args.trust}
+    return train(table, head, args.features, jobs=args.jobs, **own, **common)
 
 
 def _exceeds_memory(args: argparse.Namespace, head: str) -> bool:
@@ -266,26 +258,22 @@ def _exceeds_memory(args: argparse.Namespace, head: str) -> bool:
     return possible
 
 
-def _with_steps(args: argparse.Namespace, spec: str) -> str:
+def _with_steps(args: argparse.Namespace, spec: "HeadSpec") -> str:
     """The spec without steps, which are as if they had been given as options."""
-    from classify.heads.steps import without_steps
-
-    head, own = without_steps(spec)
+    head, own = spec.split_steps()
     for name, value in own.items():
         if getattr(args, name) not in (None, value):
-            option = "--" + name.replace("_", "-")
             raise OptionsError(
-                f"{option} {getattr(args, name)} and the head {spec} do not agree", "give one of them"
+                f"{_option(name)} {getattr(args, name)} and the head {spec} do not agree", "give one of them"
             )
         setattr(args, name, value)
-    return head
+    return str(head)
 
 
 def _refuse_what_does_not_go_together(args: argparse.Namespace) -> None:
     if args.steps is None:
-        given = [name for name in STEP_OPTIONS if getattr(args, name) is not None]
-        if given:
-            options = ", ".join("--" + name.replace("_", "-") for name in given)
+        options = ", ".join(_option(name) for name in STEP_OPTIONS if getattr(args, name) is not None)
+        if options:
             raise OptionsError(
                 f"{options} was given without --steps", "add --steps 4000 to train step by step"
             )
@@ -307,46 +295,10 @@ def _options_of_training_at_once(args: argparse.Namespace) -> list[str]:
     return [option for option, value in options.items() if value]
 
 
-def _at_once(args: argparse.Namespace, table: "FeatureTable", head: str, relabel: dict | None) -> "Model":
-    from classify.training.thresholds import read_costs
-    from classify.training.train import train
-
-    return train(
-        table,
-        head,
-        args.features,
-        seed=args.seed,
-        relabel=relabel,
-        tune=args.tune_by or ("log-loss" if args.tune else None),
-        positive=args.positive,
-        threshold=read_costs(args.costs) if args.costs else args.threshold,
-        trust=args.trust,
-        jobs=args.jobs,
-    )
+# -- classify predict and classify neighbours --------------------------------------------------------------
 
 
-def _in_steps(args: argparse.Namespace, table: "FeatureTable", head: str, relabel: dict | None) -> "Model":
-    from classify.heads.steps import Steps
-    from classify.model.modelfile import save_model
-    from classify.training.train import train_in_steps
-
-    def save(model: "Model", step: int) -> None:
-        path = f"{args.output}.step{step}"
-        save_model(model, path)
-        log.info("wrote %s", path)
-
-    given = {name: getattr(args, name) for name in STEP_OPTIONS if getattr(args, name) is not None}
-    plan = Steps(args.steps, **given)
-    return train_in_steps(table, head, args.features, plan, seed=args.seed, relabel=relabel, save=save)
-
-
-# -- The commands ``classify predict`` and ``classify neighbours`` ---------------------------------------
-
-FORMATS = ("text", "csv", "jsonl")
-
-
-def add_predict(commands: Any) -> None:
-    """Add ``predict`` to the subcommands of ``classify``."""
+def _add_predict(commands: Any) -> None:
     parser = add_command(
         commands,
         "predict",
@@ -354,7 +306,7 @@ def add_predict(commands: Any) -> None:
         "Predict the labels of photos, or of the images of a table.",
         "classify predict flowers.model holiday/*.jpg --format csv -o holiday.csv",
     )
-    parser.add_argument("model", metavar="MODEL", help="a model that `classify train` made")
+    _add_model(parser)
     parser.add_argument(
         "sources",
         nargs="+",
@@ -369,7 +321,7 @@ def add_predict(commands: Any) -> None:
     )
     parser.add_argument(
         "--top",
-        type=_top,
+        type=_count_from(0, "number of labels; give 1 or more, or 0 for all"),
         metavar="K",
         help="how many labels per image, 0 for all (default: 1; all for the text of one image)",
     )
@@ -377,8 +329,7 @@ def add_predict(commands: Any) -> None:
     _add_places(parser)
 
 
-def add_neighbours(commands: Any) -> None:
-    """Add ``neighbours`` to the subcommands of ``classify``."""
+def _add_neighbours(commands: Any) -> None:
     parser = add_command(
         commands,
         "neighbours",
@@ -386,87 +337,45 @@ def add_neighbours(commands: Any) -> None:
         "Print the training images that a photo resembles most: distance, label and name, nearest first.",
         "classify neighbours flowers.model photo.jpg --table flowers.parquet",
     )
-    parser.add_argument("model", metavar="MODEL", help="a model that `classify train` made")
-    parser.add_argument("image", metavar="IMAGE", help="a photo")
-    parser.add_argument("--table", required=True, metavar="TABLE", help="the table of the training")
-    parser.add_argument(
-        "--format", choices=FORMATS, default="text", help="form of the output (default: text)"
-    )
-    parser.add_argument(
-        "--top", type=_positive, default=10, metavar="K", help="how many images (default: 10)"
-    )
+    _add_model(parser)
+    option = parser.add_argument
+    option("image", metavar="IMAGE", help="a photo")
+    option("--table", required=True, metavar="TABLE", help="the table of the training")
+    option("--format", choices=FORMATS, default="text", help="form of the output (default: text)")
+    count = _count_from(1, "number of images; give 1 or more")
+    option("--top", type=count, default=10, metavar="K", help="how many images (default: 10)")
     _add_places(parser)
 
 
-def _add_places(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--weights",
-        action="append",
-        default=[],
-        metavar="[SPEC=]FILE",
-        help="where a network's weights are now (default: where they were in training); repeatable",
-    )
-    parser.add_argument(
-        "--store", metavar="DIR", help="where vectors are kept (default: the user's cache folder)"
-    )
-    parser.add_argument(
-        "--trust",
-        action="append",
-        default=[],
-        metavar="TYPE",
-        help="a dotted type that the model may consist of beyond the safe ones; repeatable",
-    )
-
-
-def _top(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of labels; give 1 or more, or 0 for all")
-    return int(text)
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of images; give 1 or more")
-    return int(text)
-
-
 def _predict(args: argparse.Namespace) -> int:
-    timing = Timing()
-    with timing.part("importing"):
-        from classify.startup import import_lightly
+    start = time.perf_counter()
+    from classify.model.modelfile import load_model
+    from classify.prediction import output
+    from classify.prediction.predict import Predictor
+    from featurize.files import check_outputs, whole_file
 
-        import_lightly()
-        from classify.model.modelfile import load_model
-        from classify.prediction import output
-        from classify.prediction.predict import predict_batches
-        from featurize.files import check_outputs, whole_file
-
+    imported = time.perf_counter()
     if args.output:
         files = [one.partition("=")[2] or one for one in args.weights]
         check_outputs([args.output], [args.model, *[one for one in args.sources if one != "-"], *files])
-        _refuse_picture(args.output)
-    parquet = bool(args.output) and Path(args.output).suffix.lower() == ".parquet"
-    if parquet and args.format:
+    ending = Path(args.output or "").suffix.lower().removeprefix(".")
+    if ending == "parquet" and args.format:
         raise OptionsError(
             f"--format {args.format} and -o {args.output} do not agree",
             "leave out --format for Parquet, or give the file another ending",
         )
-    with timing.part("loading the model"):
-        model = load_model(args.model, trust=args.trust)
+    loading = time.perf_counter()
+    model = load_model(args.model, trust=args.trust)
     weights = _weights(args.weights, model.parts)
+    predictor = Predictor(model, weights=weights, store=args.store, jobs=args.jobs)
+    predictor.seconds |= {"importing": imported - start, "loading the model": time.perf_counter() - loading}
     counts: Counter[str] = Counter()
-    batches = _reported(
-        predict_batches(
-            model, args.sources, weights=weights, store=args.store, jobs=args.jobs, timing=timing
-        ),
-        counts,
-    )
-    if parquet:
+    batches = _reported(predictor.predict_batches(args.sources), counts)
+    if ending == "parquet":
         with whole_file(args.output) as partial:
             output.write_parquet(partial, model.labels, batches, args.top)
     else:
         forms = {"text": output.as_text, "csv": output.as_csv, "jsonl": output.as_jsonl}
-        ending = Path(args.output or "").suffix.lower().removeprefix(".")
         form = args.format or (ending if ending in forms else "text")
         pieces = forms[form](model.labels, batches, args.top)
         if args.output:
@@ -481,20 +390,6 @@ def _predict(args: argparse.Namespace) -> int:
                 sys.stdout.flush()
     _say(counts, args.output)
     return 0
-
-
-def _refuse_picture(path: str) -> None:
-    """An output that is a photo by its bytes is one of those to predict, in a folder or by a pattern; or a slip."""
-    from featurize.photos.decode import ImageRejected, read_image
-    from featurize.photos.photo import Photo
-
-    if not Path(path).exists():
-        return
-    try:
-        Photo(read_image(path))
-    except ImageRejected:
-        return
-    raise UsageError(f"{path} is a photo and would be overwritten", "give the output another name")
 
 
 def _reported(batches: Iterable["Predictions"], counts: Counter[str]) -> Iterator["Predictions"]:
@@ -524,23 +419,15 @@ def _say(counts: Counter[str], output: str | None) -> None:
 
 
 def _neighbours(args: argparse.Namespace) -> int:
-    from classify.startup import import_lightly
-
-    import_lightly()
     from classify.model.modelfile import load_model
     from classify.prediction import output
     from classify.prediction.neighbours import nearest_images
     from featurize.table import FeatureTable
 
     model = load_model(args.model, trust=args.trust)
+    table, weights = FeatureTable.read(args.table), _weights(args.weights, model.parts)
     found = nearest_images(
-        model,
-        args.image,
-        FeatureTable.read(args.table),
-        top=args.top,
-        weights=_weights(args.weights, model.parts),
-        store=args.store,
-        jobs=args.jobs,
+        model, args.image, table, top=args.top, weights=weights, store=args.store, jobs=args.jobs
     )
     sys.stdout.write(output.neighbours_as(args.format, found))
     return 0
@@ -564,11 +451,19 @@ def _weights(given: Sequence[str], parts: Sequence[str]) -> dict[str, str]:
     return files
 
 
-# -- The command ``classify import-graph`` ---------------------------------------------------------------
+# -- classify show, import-graph and heads -----------------------------------------------------------------
 
 
-def add_import_graph(commands: Any) -> None:
-    """Add ``import-graph`` to the subcommands of ``classify``."""
+def _show(args: argparse.Namespace) -> int:
+    from classify.model.card import model_card
+    from classify.model.modelfile import load_model
+
+    model = load_model(args.model, trust=args.trust)
+    sys.stdout.write(model_card(model, Path(args.model).stat().st_size))
+    return 0
+
+
+def _add_import_graph(commands: Any) -> None:
     parser = add_command(
         commands,
         "import-graph",
@@ -578,7 +473,7 @@ def add_import_graph(commands: Any) -> None:
     )
     parser.add_argument("graph", metavar="GRAPH.pb", help="retrained_graph.pb, or output_graph.pb")
     parser.add_argument("labels", metavar="LABELS.txt", help="its labels, one a line")
-    parser.add_argument("-o", "--output", required=True, metavar="MODEL", help="where to write the model")
+    _add_output(parser)
     add_graph_options(parser.add_argument_group("a network that is not recognised"))
 
 
@@ -599,4 +494,19 @@ def _import_graph(args: argparse.Namespace) -> int:
         model.features,
         args.graph,
     )
+    return 0
+
+
+def _heads(args: argparse.Namespace) -> int:
+    from classify.heads.registry import HEADS
+    from classify.heads.tuning import GRIDS
+
+    longest = max(map(len, HEADS))
+    for name, registered in HEADS.items():
+        defaults = ", ".join(f"{key}={value}" for key, value in registered.defaults.items())
+        print(f"{name:<{longest}}  {registered.summary}")
+        print(f"{'':<{longest}}  {registered.classifier}{': ' + defaults if defaults else ''}")
+        if GRIDS[name]:
+            grid = "; ".join(f"{key} {', '.join(map(str, values))}" for key, values in GRIDS[name].items())
+            print(f"{'':<{longest}}  --tune tries {grid}")
     return 0

@@ -1,4 +1,4 @@
-"""The folds that tuning, calibration, thresholds and evaluation all use: groups stay together."""
+"""Stratified folds that keep groups together, for tuning, calibration, thresholds and evaluation."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,7 +29,7 @@ class Fold:
 
 def make_folds(
     label: ArrayLike,
-    groups: ArrayLike,
+    groups: ArrayLike | None = None,
     variant: ArrayLike | None = None,
     *,
     n_folds: int = 5,
@@ -48,8 +48,8 @@ def make_folds(
     ----------
     label : sequence of shape (n_rows,)
         The label of each row; none may be null.
-    groups : sequence of int, shape (n_rows,)
-        Rows with equal integers stay on the same side: `FeatureTable.groups`.
+    groups : sequence of int, shape (n_rows,), optional
+        Rows with equal integers stay on the same side: `FeatureTable.groups`. By default each row is alone.
     variant : sequence of int, shape (n_rows,), optional
         0 for photos as they are. Rows with another number (distorted copies) are never tested, and train
         only while their group does.
@@ -105,12 +105,10 @@ def make_folds(
     return folds
 
 
-def fewest_groups(label: ArrayLike, groups: ArrayLike, variant: ArrayLike | None = None) -> tuple[str, int]:
-    """The label that stands in the fewest groups, and in how many: no more folds than that can be made.
-
-    >>> fewest_groups(["rust", "rust", "well", "well"], [0, 0, 1, 2])
-    ('rust', 1)
-    """
+def fewest_groups(
+    label: ArrayLike, groups: ArrayLike | None, variant: ArrayLike | None = None
+) -> tuple[str, int]:
+    """The label that stands in the fewest groups, and in how many: no more folds than that can be made."""
     labels, group, photos = _checked(label, groups, variant)
     counts = {name: len(np.unique(group[photos][labels[photos] == name])) for name in np.unique(labels)}
     return min(((str(name), count) for name, count in counts.items()), key=lambda pair: pair[1])
@@ -143,10 +141,11 @@ def _divide_groups(codes: bytes, groups: bytes, n_folds: int, shuffling: int) ->
 
 
 def _checked(
-    label: ArrayLike, groups: ArrayLike, variant: ArrayLike | None
+    label: ArrayLike, groups: ArrayLike | None, variant: ArrayLike | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Labels as text, groups, and the numbers of the rows of variant 0."""
-    label, groups = np.asarray(label, dtype=object), np.asarray(groups)
+    label = np.asarray(label, dtype=object)
+    groups = np.arange(len(label)) if groups is None else np.asarray(groups)
     variant = np.zeros(len(label), dtype=np.int64) if variant is None else np.asarray(variant)
     if not len(label) == len(groups) == len(variant):
         raise UsageError(

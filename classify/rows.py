@@ -1,4 +1,4 @@
-"""Which rows of a table are used, and what to know about them beforehand."""
+"""Choose the rows of a table that are used, relabel them, and warn of conflicting labels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -65,29 +65,12 @@ class Sample:
 
 
 def usable_rows(table: FeatureTable, purpose: str) -> FeatureTable:
-    """The rows that `purpose` may use, and a message that says which.
+    """The rows that `purpose` ("train", "compare", "split" or "test") may use; a message says which.
 
-    Where the table has a split, training and comparing use its training and validation rows and testing
-    uses its testing rows; where it has none, all use all rows. Rows without a label are left out, and for
-    testing also the variants (distorted copies).
+    Where the table has a split, training and comparing use its training and validation rows and testing uses its
+    testing rows; where it has none, all use all rows. Rows without a label are left out, and for testing also the
+    distorted copies. A UsageError where no row is left, or only copies, or, but for testing, fewer than two labels.
 
-    Parameters
-    ----------
-    table : FeatureTable
-    purpose : str
-        ``"train"``, ``"compare"``, ``"split"`` or ``"test"``.
-
-    Returns
-    -------
-    FeatureTable
-
-    Raises
-    ------
-    UsageError
-        If no row is left, or only distorted copies, or, to train and compare, fewer than two labels.
-
-    Examples
-    --------
     >>> table = FeatureTable.from_arrays({"x": [[0.0], [1.0], [2.0]]}, label=["cat", "dog", "dog"],
     ...                                  split=["training", "validation", "testing"])
     >>> len(usable_rows(table, "train")), len(usable_rows(table, "test"))
@@ -148,33 +131,7 @@ def _refuse_one_label(table: FeatureTable, purpose: str) -> None:
 
 
 def select_vectors(table: FeatureTable, features: str) -> np.ndarray:
-    """``table.select(features)`` for a head, which can do nothing with gaps.
-
-    Parameters
-    ----------
-    table : FeatureTable
-    features : str
-        A column, or several joined with ``+``.
-
-    Returns
-    -------
-    array of shape (n_rows, width), float32
-
-    Raises
-    ------
-    TableError
-        If a vector holds NaN or infinity; the message names the first image.
-    UsageError
-        If the table has no such column.
-
-    Examples
-    --------
-    >>> table = FeatureTable.from_arrays({"x": [[0.0, 1.0], [float("nan"), 1.0]]}, image=["a.jpg", "b.jpg"])
-    >>> select_vectors(table, "x")
-    Traceback (most recent call last):
-    ...
-    featurize.errors.TableError: the features x of b.jpg hold NaN or infinity, ...
-    """
+    """``table.select(features)`` for a head, which can do nothing with gaps: a TableError names the first image."""
     for part in table.parts(features):
         # Rows sum to a number unless one of theirs is none; float64 cannot overflow on float32.
         with np.errstate(invalid="ignore"):
@@ -189,20 +146,8 @@ def select_vectors(table: FeatureTable, features: str) -> np.ndarray:
 
 
 def conflicting_images(table: FeatureTable) -> list[tuple[tuple[str, str], ...]]:
-    """Byte-identical images that carry different labels.
+    """Byte-identical images that carry different labels: one tuple of (image, label) per content, sorted by image.
 
-    Parameters
-    ----------
-    table : FeatureTable
-
-    Returns
-    -------
-    list of tuples of (image, label)
-        One tuple per content that stands under more than one label, its images sorted by name. At least
-        one of those labels must be wrong.
-
-    Examples
-    --------
     >>> table = FeatureTable.from_arrays({"x": [[0.0]] * 3}, sha256=["aa", "bb", "aa"],
     ...     image=["cat/1.jpg", "cat/2.jpg", "dog/1.jpg"], label=["cat", "cat", "dog"])
     >>> conflicting_images(table)
@@ -245,23 +190,7 @@ def relabelled(table: FeatureTable, relabel: Mapping[str, str | None] | None) ->
 
 
 def read_relabel(path: str | Path) -> dict[str, str]:
-    """The relabelling in a CSV file with the columns ``label,new_label``.
-
-    Parameters
-    ----------
-    path : str or Path
-        UTF-8, one line per label; an empty ``new_label`` drops the class.
-
-    Returns
-    -------
-    dict of str to str
-        New label by label, ready for `FeatureTable.relabel`.
-
-    Raises
-    ------
-    UsageError
-        If the file cannot be read, its columns are others, or a label has two lines.
-    """
+    """The new label by label, from a CSV file with the columns ``label,new_label``; an empty one drops the class."""
     mapping: dict[str, str] = {}
     for number, line in read_csv(path, ("label", "new_label"), "relabelling"):
         label, new = line["label"], line["new_label"]  # outer spaces count: a folder may be called "daisy "

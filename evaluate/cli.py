@@ -246,7 +246,7 @@ def _add_test(commands: Any) -> None:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from classify.heads.spec import with_params
+    from classify.heads.spec import HeadSpec
     from classify.rows import read_relabel
     from evaluate.scores.mistakes import read_superclasses
     from evaluate.studies.compare import compare
@@ -269,7 +269,7 @@ def _compare(args: argparse.Namespace) -> int:
     found = compare(
         FeatureTable.read(args.table),
         args.features,
-        [with_params(head, balanced) for head in args.heads],
+        [str(HeadSpec.parse(head).with_params(balanced)) for head in args.heads],
         tune=args.tune_by or ("log-loss" if args.tune else None),
         cv=args.cv,
         repeats=args.repeats,

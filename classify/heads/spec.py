@@ -1,50 +1,120 @@
 """Head specs: ``name:param=value,param=value`` as text, and as a name with parameters."""
 
 import ast
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from featurize.errors import UsageError
 
 BRACKETS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
+OF_STEPS = ("steps", "learning_rate", "batch_size")  # parameters of a head that learns in steps
 
 
-def parse_head(spec: str) -> tuple[str, dict[str, Any]]:
-    """A head spec as its name and its parameters.
+@dataclass(frozen=True)
+class HeadSpec:
+    """A head by its name, or its dotted path, and its parameters.
 
-    >>> parse_head("mlp:hidden_layer_sizes=(100, 50),solver=lbfgs,alpha=1e-3")
+    The values of parameters are kept as they were written, so that ``str`` gives them back; others are written by
+    `repr`.
+
+    >>> spec = HeadSpec.parse("mlp:hidden_layer_sizes=(100, 50),solver=lbfgs,alpha=1e-3")
+    >>> spec.name, spec.params
     ('mlp', {'hidden_layer_sizes': (100, 50), 'solver': 'lbfgs', 'alpha': 0.001})
-
-    Raises
-    ------
-    UsageError
-        If a part after the colon is no parameter with a value, or a parameter is set twice.
+    >>> str(HeadSpec("svm", {"C": 1, "gamma": "scale"}))
+    'svm:C=1,gamma=scale'
     """
-    name, colon, text = spec.partition(":")
-    params: dict[str, Any] = {}
-    for part in _split(text) if colon else []:
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals or not key or not value:
+
+    name: str
+    texts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        texts = {key: value if isinstance(value, str) else repr(value) for key, value in self.texts.items()}
+        object.__setattr__(self, "texts", texts)
+
+    @classmethod
+    def parse(cls, spec: "str | HeadSpec") -> "HeadSpec":
+        """The spec of a text; a UsageError where a part is no parameter with a value, or one is set twice."""
+        if isinstance(spec, HeadSpec):
+            return spec
+        name, _, text = spec.partition(":")
+        texts: dict[str, str] = {}
+        for part in _split(text):
+            key, equals, value = (piece.strip() for piece in part.partition("="))
+            if not equals or not key or not value:
+                raise UsageError(
+                    f"{part!r} in the head {spec!r} is no parameter with a value",
+                    "write name:param=value,param=value, for example svm:C=10,gamma=0.5",
+                )
+            if key in texts:
+                raise UsageError(f"the head {spec!r} sets {key} twice", f"give one value of {key}")
+            texts[key] = value
+        return cls(name.strip(), texts)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters as Python values; what is none, as ``lbfgs``, is a word."""
+        return {key: _value(text) for key, text in self.texts.items()}
+
+    def with_params(self, params: Mapping[str, Any]) -> "HeadSpec":
+        """The spec with further parameters; those given later win.
+
+        >>> str(HeadSpec.parse("svm:C=1,gamma=0.5").with_params({"C": 10}))
+        'svm:gamma=0.5,C=10'
+        """
+        return HeadSpec(self.name, {**self.without(*params).texts, **params})
+
+    def without(self, *keys: str) -> "HeadSpec":
+        """The spec without these parameters."""
+        return HeadSpec(self.name, {key: text for key, text in self.texts.items() if key not in keys})
+
+    def split_steps(self) -> "tuple[HeadSpec, dict[str, Any]]":
+        """The spec without its steps, and what it said of them: fields of `classify.heads.steps.StepPlan`.
+
+        >>> rest, steps = HeadSpec.parse("softmax:steps=1000,learning_rate=0.05").split_steps()
+        >>> str(rest), steps
+        ('softmax', {'steps': 1000, 'learning_rate': 0.05})
+        """
+        if "steps" not in self.texts:
+            return self, {}
+        params = self.params
+        return self.without(*OF_STEPS), {key: params[key] for key in OF_STEPS if key in params}
+
+    def make(self, classifier: type, defaults: Mapping[str, Any] | None = None, *, seed: int = 0) -> Any:
+        """An unfitted object of this class with these parameters; a UsageError where it has not all of them.
+
+        `seed` goes to a ``random_state`` that the spec does not set.
+        """
+        try:
+            made = classifier()
+            valid = made.get_params(deep=False)
+        except (TypeError, AttributeError) as error:
             raise UsageError(
-                f"{part!r} in the head {spec!r} is no parameter with a value",
-                "write name:param=value,param=value, for example svm:C=10,gamma=0.5",
+                f"{self} cannot be made: {error}", "give a scikit-learn classifier that needs no arguments"
+            ) from error
+        params = {**(defaults or {}), **self.params}
+        unknown = sorted(set(params) - set(valid))
+        if unknown:
+            raise UsageError(
+                f"the head {self} has no parameter {', '.join(unknown)}",
+                f"its parameters are {', '.join(sorted(valid))}",
             )
-        if key in params:
-            raise UsageError(f"the head {spec!r} sets {key} twice", f"give one value of {key}")
-        params[key] = _value(value)
-    return name.strip(), params
+        if "random_state" in valid:
+            params = {"random_state": seed, **params}
+        made.set_params(**params)
+        if hasattr(made, "_validate_params"):
+            try:
+                made._validate_params()
+            except ValueError as error:
+                # scikit-learn words this well, only after the name of its own class.
+                text = re.sub(r"^The ('\S+' parameter) of \w+", r"the \1", str(error))
+                raise UsageError(f"the head {self} cannot be made: {text}", "see `classify heads`") from error
+        return made
 
-
-def with_params(spec: str, params: Mapping[str, str]) -> str:
-    """The head spec with further parameters; those given later win.
-
-    >>> with_params("svm:C=1,gamma=0.5", {"C": "10"})
-    'svm:gamma=0.5,C=10'
-    """
-    name, _, text = spec.partition(":")
-    parts = [part for part in _split(text) if part.partition("=")[0].strip() not in params]
-    parts += [f"{key}={value}" for key, value in params.items()]
-    return f"{name}:{','.join(parts)}" if parts else name
+    def __str__(self) -> str:
+        parts = [f"{key}={text}" for key, text in self.texts.items()]
+        return f"{self.name}:{','.join(parts)}" if parts else self.name
 
 
 def _split(text: str) -> list[str]:

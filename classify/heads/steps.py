@@ -1,11 +1,9 @@
-"""Training step by step, for those who want to watch a head learn: retrain.py's loop on vectors."""
+"""Train softmax or mlp by steps of gradient descent, as retrain.py does, with or without validation."""
 
 import os
-import socket
-import struct
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,167 +11,29 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from classify.folds import fewest_groups, make_folds
-from classify.heads.registry import fit_failed, interruptible, make_head
-from classify.heads.spec import parse_head, with_params
+from classify.heads.fitting import fit_failed, interruptible
+from classify.heads.scaling import BlockScaler
+from classify.heads.spec import HeadSpec
+from classify.rows import Sample
 from featurize.errors import UsageError
 from featurize.terminal import log
 
-# -- TensorBoard event files, written without tensorflow: https://github.com/tensorflow/tensorboard ------
 
-# An event file is a sequence of TFRecords, each a length, its checksum, a serialised ``Event`` and its checksum. Of
-# the protocol buffer ``Event`` only the few fields of a scalar are needed; they are put together here by hand
-# (https://protobuf.dev/programming-guides/encoding/).
-
-# Field numbers of tensorflow/core/util/event.proto and tensorflow/core/framework/summary.proto.
-WALL_TIME, STEP, FILE_VERSION, SUMMARY = 1, 2, 3, 5
-VALUE, TAG, SIMPLE_VALUE = 1, 1, 2
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-
-
-class EventWriter:
-    """One event file in a folder, which TensorBoard shows as one run.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Made when it is missing. The file has a new name each time; TensorBoard reads all of them.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder, EventWriter(folder) as writer:
-    ...     writer.scalars(10, {"accuracy": 0.5})
-    """
-
-    def __init__(self, folder: str | os.PathLike):
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        now = time.time()
-        name = f"events.out.tfevents.{int(now)}.{socket.gethostname()}.{os.getpid()}.{time.perf_counter_ns()}"
-        self._stream = open(folder / name, "xb")
-        self._write(_double(WALL_TIME, now) + _bytes(FILE_VERSION, b"brain.Event:2"))
-
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Write values by tag at a step, and hand them to the system at once, so that they can be watched."""
-        summary = b"".join(
-            _bytes(VALUE, _bytes(TAG, tag.encode()) + _float(SIMPLE_VALUE, value))
-            for tag, value in values.items()
-        )
-        self._write(_double(WALL_TIME, time.time()) + _integer(STEP, step) + _bytes(SUMMARY, summary))
-
-    def close(self) -> None:
-        """Close the file; nothing is lost without it."""
-        self._stream.close()
-
-    def __enter__(self) -> "EventWriter":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def _write(self, event: bytes) -> None:
-        length = struct.pack("<Q", len(event))
-        self._stream.write(length + _checksum(length) + event + _checksum(event))
-        self._stream.flush()
-
-
-def _integer(field: int, value: int) -> bytes:
-    return _varint(field << 3 | VARINT) + _varint(value)
-
-
-def _double(field: int, value: float) -> bytes:
-    return _varint(field << 3 | FIXED64) + struct.pack("<d", value)
-
-
-def _float(field: int, value: float) -> bytes:
-    return _varint(field << 3 | FIXED32) + struct.pack("<f", value)
-
-
-def _bytes(field: int, value: bytes) -> bytes:
-    return _varint(field << 3 | BYTES) + _varint(len(value)) + value
-
-
-def _varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first; the high bit says that more follow."""
-    found = bytearray()
-    while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    found.append(value)
-    return bytes(found)
-
-
-def _checksum(data: bytes) -> bytes:
-    """CRC-32C, rotated and shifted as TFRecords want it."""
-    crc = crc32c(data)
-    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
-
-
-def crc32c(data: bytes) -> int:
-    """The Castagnoli checksum of RFC 3720, which `zlib.crc32` is not.
-
-    >>> hex(crc32c(b"123456789"))
-    '0xe3069283'
-    """
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = crc >> 8 ^ _TABLE[(crc ^ byte) & 0xFF]
-    return crc ^ 0xFFFFFFFF
-
-
-def _entry(byte: int) -> int:
-    for _ in range(8):
-        byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
-    return byte
-
-
-_TABLE = [_entry(byte) for byte in range(256)]
-
-
-# -- A head that learns for a set number of steps, so that 1000, 2000 and 4000 steps can be compared -----
-
-
-OWN = ("steps", "learning_rate", "batch_size")
-
-
-class Stepped(ClassifierMixin, BaseEstimator):
+class SGDHead(ClassifierMixin, BaseEstimator):
     """softmax or mlp after exactly `steps` steps of gradient descent, as retrain.py trains its last layer.
 
     Each photo of a step is drawn by first drawing a label, all with the same chance, and then one of its photos.
     All rows are learnt from and the last state is kept, so that numbers of steps can be compared; `train_model` and
-    `classify train`, given the same spec, set photos aside and keep the best state on the way.
+    `classify train`, given the same spec, set photos aside and keep the best state on the way. `head` is the spec of a
+    softmax or an mlp, without the other parameters.
 
-    Parameters
-    ----------
-    head : str
-        The spec of a softmax or an mlp, without the parameters below.
-    steps : int
-    learning_rate : float, optional
-        By default 0.01 for softmax, as in retrain.py, and 0.001 for mlp.
-    batch_size : int
-        Photos per step.
-    widths : list of int, optional
-        The widths of the blocks of features, which are scaled block by block.
-    seed : int
-
-    Attributes
-    ----------
-    pipeline_ : the scaling and the classifier, fitted
-    classes_ : array of shape (n_labels,)
-
-    Raises
-    ------
-    UsageError
-        If the head cannot learn step by step, or a number is out of range.
-
-    Examples
-    --------
     >>> X, y = np.repeat([[0.0, 1.0], [1.0, 0.0]], 10, axis=0), np.repeat(["fern", "moss"], 10)
-    >>> Stepped(steps=200).fit(X, y).predict(X[[0, -1]]).tolist()
+    >>> SGDHead(steps=200).fit(X, y).predict(X[[0, -1]]).tolist()
     ['fern', 'moss']
     """
 
@@ -211,7 +71,7 @@ class Stepped(ClassifierMixin, BaseEstimator):
 
     def unfitted(self):
         """The pipeline that `fit` fits; raises where the parameters make none."""
-        plan = Steps(self.steps, self.learning_rate, self.batch_size)
+        plan = StepPlan(self.steps, self.learning_rate, self.batch_size)
         return step_head(self.head, plan, widths=self.widths, seed=self.seed)
 
     def predict_proba(self, X) -> np.ndarray:
@@ -224,47 +84,33 @@ class Stepped(ClassifierMixin, BaseEstimator):
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
-def stepped_head(name: str, given: Mapping[str, Any], widths: Sequence[int] | None, seed: int) -> Stepped:
-    """The head of a spec with ``steps``, such as ``softmax:steps=1000,learning_rate=0.05``.
+def sgd_head(spec: HeadSpec, widths: Sequence[int] | None, seed: int) -> SGDHead:
+    """The head of a spec with ``steps``; what cannot be made is refused now.
 
-    >>> stepped_head("softmax", {"steps": 1000}, None, 0)
-    Stepped(steps=1000)
+    >>> sgd_head(HeadSpec.parse("softmax:steps=1000"), None, 0)
+    SGDHead(steps=1000)
     """
-    rest, own = without_steps(with_params(name, {key: str(value) for key, value in given.items()}))
-    head = Stepped(rest, widths=None if widths is None else list(widths), seed=seed, **own)
-    head.unfitted()  # what cannot be made is refused now
+    rest, own = spec.split_steps()
+    head = SGDHead(str(rest), widths=None if widths is None else list(widths), seed=seed, **own)
+    head.unfitted()
     return head
-
-
-def without_steps(head: Any) -> tuple[Any, dict[str, Any]]:
-    """A head spec without its steps, and what it said of them: fields of `classify.heads.steps.Steps`.
-
-    >>> without_steps("softmax:steps=1000,learning_rate=0.05")
-    ('softmax', {'steps': 1000, 'learning_rate': 0.05})
-    >>> without_steps("mlp:alpha=0.1")
-    ('mlp:alpha=0.1', {})
-    """
-    name, given = parse_head(head) if isinstance(head, str) else ("", {})
-    if "steps" not in given:
-        return head, {}
-    own: dict[str, Any] = {key: given[key] for key in OWN if key in given}
-    return with_params(name, {key: str(value) for key, value in given.items() if key not in own}), own
 
 
 # Plain gradient descent on softmax regression, as retrain.py does it: a network without a hidden layer.
 SOFTMAX = {
-    "hidden_layer_sizes": "()",
+    "hidden_layer_sizes": (),
     "solver": "sgd",
-    "momentum": "0.0",
-    "nesterovs_momentum": "False",
-    "alpha": "0.0",
+    "momentum": 0.0,
+    "nesterovs_momentum": False,
+    "alpha": 0.0,
 }
+MLP = {"alpha": 1.0, "max_iter": 1000}  # as the head mlp has them
 LEARNING_RATES = {"softmax": 0.01, "mlp": 0.001}
 LEAST = 1e-12  # a probability of 0 would cost infinity
 
 
 @dataclass(frozen=True)
-class Steps:
+class StepPlan:
     """How to train step by step.
 
     Attributes
@@ -298,89 +144,71 @@ class Steps:
         least = {"steps": 1, "batch_size": 1, "validation_batch_size": 1, "eval_interval": 1, "save_every": 0}
         given = {name: getattr(self, name) for name in least}
         wrong = [
-            f"{name} {value}"
+            f"{name} is {value}"
             for name, value in given.items()
             if not isinstance(value, int)
             or (value < least[name] and (name, value) != ("validation_batch_size", -1))
         ]
         rate = self.learning_rate
         if rate is not None and not (isinstance(rate, int | float) and 0 < rate < np.inf):
-            wrong.append(f"learning_rate {rate}")
+            wrong.append(f"learning_rate is {rate}")
         if wrong:
             raise UsageError(
-                f"steps cannot be made with {', '.join(wrong)}",
+                ", ".join(wrong),
                 "give whole numbers from 1 (validation_batch_size -1 takes all, save_every 0 keeps none) and a "
                 "learning rate above 0",
             )
 
 
-def step_head(head: Any, plan: Steps, *, widths: list[int] | None = None, seed: int = 0) -> Pipeline:
-    """The unfitted head to train step by step, from the spec of a softmax or an mlp.
+Steps = StepPlan  # its public name
 
-    Raises
-    ------
-    UsageError
-        If it is another head, or a parameter is unknown.
-    """
-    name, given = parse_head(head) if isinstance(head, str) else (type(head).__name__, {})
-    if name not in LEARNING_RATES or "class_weight" in given:
+
+def step_head(head: Any, plan: StepPlan, *, widths: Sequence[int] | None = None, seed: int = 0) -> Pipeline:
+    """The unfitted head to train step by step, from the spec of a softmax or an mlp; others are refused."""
+    spec = HeadSpec.parse(head) if isinstance(head, str | HeadSpec) else HeadSpec(type(head).__name__)
+    if spec.name not in LEARNING_RATES or "class_weight" in spec.texts:
         raise UsageError(
-            f"the head {head if isinstance(head, str) else name} cannot be trained step by step",
+            f"the head {spec} cannot be trained step by step",
             "give softmax or mlp, without class weights: steps draw all labels equally often",
         )
-    rate = plan.learning_rate or LEARNING_RATES[name]
-    spec = "mlp" + head[len(name) :]
-    fixed = {"learning_rate_init": repr(rate), "batch_size": str(plan.batch_size)}
-    return make_head(
-        with_params(spec, {**(SOFTMAX if name == "softmax" else {}), **fixed}), widths=widths, seed=seed
-    )
+    fixed: dict[str, Any] = dict(SOFTMAX) if spec.name == "softmax" else {}
+    fixed |= {
+        "learning_rate_init": plan.learning_rate or LEARNING_RATES[spec.name],
+        "batch_size": plan.batch_size,
+    }
+    network = HeadSpec("mlp", spec.with_params(fixed).texts).make(MLPClassifier, MLP, seed=seed)
+    scaling = BlockScaler(None if widths is None else list(widths))
+    return Pipeline([("scaling", scaling), ("classifier", network)])
 
 
 def fit_in_steps(
     head: Pipeline,
-    X: np.ndarray,
-    y: np.ndarray,
+    sample: Sample,
     training: np.ndarray,
     validation: np.ndarray,
-    plan: Steps,
+    plan: StepPlan,
     *,
     seed: int = 0,
     save: Callable[[Pipeline, int], None] | None = None,
 ) -> tuple[Pipeline, dict[str, Any]]:
-    """Fit `head` step by step, and keep its best state: that with the lowest cross entropy on all of `validation`.
+    """Fit `head` (from `step_head`) in place, and keep its best state: of the lowest cross entropy on `validation`.
 
-    Parameters
-    ----------
-    head : Pipeline
-        From `step_head`; it is fitted in place.
-    X : array of shape (n_rows, n_features)
-    y : array of str, shape (n_rows,)
-    training, validation : arrays of int
-        Row numbers, see `divide_for_steps`.
-    plan : Steps
-    seed : int
-        Start of the drawing.
-    save : function of (head, step), optional
-        Called every ``plan.save_every`` steps with the best so far.
-
-    Returns
-    -------
-    head : Pipeline
-    course : dict
-        The plan, ``best_step``, its ``cross_entropy`` and ``accuracy`` on all validation photos, and
-        ``interrupted_at``, None unless Ctrl-C ended the training.
+    `training` and `validation` are row numbers (see `divide_for_steps`); `save` is called every ``plan.save_every``
+    steps with the best so far. Returns the head and the course: the plan, ``best_step``, its ``cross_entropy`` and
+    ``accuracy`` on all validation photos, and ``interrupted_at``, None unless Ctrl-C ended the training.
     """
     scaling, classifier = head.named_steps["scaling"], head.named_steps["classifier"]
-    scaling.fit(X[training])
-    run = _Run(classifier, scaling.transform(X), y, training, validation, plan, np.random.default_rng(seed))
+    scaling.fit(sample.X[training])
+    rng = np.random.default_rng(seed)
+    run = StepTrainer(classifier, scaling.transform(sample.X), sample.y, training, validation, plan, rng)
     interrupted = None
     step = 0
     with ExitStack() as stack, warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)  # of numbers that grow beyond all bounds; told below
-        writers = {}
+        writers: dict[str, Any] = {}
         if plan.summaries is not None:
             for side in ("train", "validation"):
-                writers[side] = stack.enter_context(EventWriter(Path(plan.summaries) / side))
+                writers[side] = stack.enter_context(_summary_writer(Path(plan.summaries) / side))
         try:
             for step in range(1, plan.steps + 1):
                 with interruptible():
@@ -426,15 +254,9 @@ def fit_in_steps(
 def divide_for_steps(
     y: np.ndarray, groups: np.ndarray, variant: np.ndarray, split: np.ndarray, *, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to learn from and photos to validate on.
+    """Rows to learn from and photos to validate on; no group is on both sides, and no copies are validated on.
 
-    The validation rows of the split, where it has any; otherwise about a tenth of the photos, groups kept
-    together.
-
-    Returns
-    -------
-    training, validation : arrays of int
-        No group is on both sides, and `validation` holds no distorted copies.
+    The validation rows of the split, where it has any; otherwise about a tenth of the photos.
     """
     aside = split.astype(str) == "validation"
     if aside.any():
@@ -455,7 +277,14 @@ def divide_for_steps(
     return training, validation
 
 
-class _Run:
+def _summary_writer(folder: Path) -> Any:
+    """A writer of event files for TensorBoard; each run has a file of its own."""
+    from tensorboardX import SummaryWriter
+
+    return SummaryWriter(str(folder), filename_suffix=f".{os.getpid()}.{time.perf_counter_ns()}")
+
+
+class StepTrainer:
     """The state of a training: what is learnt from, and the best so far."""
 
     def __init__(self, classifier, X, y, training, validation, plan, rng):
@@ -478,7 +307,7 @@ class _Run:
         self.classifier.loss_curve_.clear()  # a number per step, which would double the size of the model
         return batch
 
-    def evaluate(self, step: int, batch: np.ndarray, writers: dict[str, EventWriter]) -> None:
+    def evaluate(self, step: int, batch: np.ndarray, writers: dict[str, Any]) -> None:
         accuracy, entropy = self._scores(batch)
         all_accuracy, all_entropy = self._scores(self.validation)
         if all_entropy < self.best_entropy:
@@ -495,7 +324,9 @@ class _Run:
             validated, validated_entropy = self._scores(self.rng.choice(self.validation, shown))
         for side, values in (("train", (accuracy, entropy)), ("validation", (validated, validated_entropy))):
             if side in writers:
-                writers[side].scalars(step, dict(zip(("accuracy", "cross_entropy"), values, strict=True)))
+                for tag, value in zip(("accuracy", "cross_entropy"), values, strict=True):
+                    writers[side].add_scalar(tag, value, step)
+                writers[side].flush()  # so that they can be watched
         log.info(
             "step %d: train accuracy %.1f %%, cross entropy %.6f, validation accuracy %.1f %% (N=%d)",
             step,

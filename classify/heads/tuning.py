@@ -1,47 +1,30 @@
-"""Search the parameters of a head, on photos that were not trained on."""
+"""Search the parameters of a head by cross-validation; a search can be a head itself (`TunedHead`)."""
 
-import itertools
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.model_selection import ParameterGrid
 
 from classify.folds import Fold, fewest_groups, make_folds
-from classify.heads.registry import fit_head, head_name, make_head
-from classify.heads.spec import parse_head, with_params
+from classify.heads.fitting import fit_head, head_name
+from classify.heads.registry import make_head
+from classify.heads.spec import HeadSpec
+from classify.rows import Sample
 from featurize.errors import BottleheadError, UsageError
 from featurize.terminal import log, progress
-
-# -- Heads that search their parameters whenever they are fitted, so that a comparison can be nested -----
 
 
 class TunedHead(ClassifierMixin, BaseEstimator):
     """A head that searches its parameters whenever it is fitted, on the very rows that it is fitted on.
 
-    So that a comparison is nested: what is tested has chosen nothing.
+    So that a comparison is nested: what is tested has chosen nothing. Parameters as of `tune_head`; ``tuning_`` is the
+    `Tuning`, ``head_`` the classifier fitted with the chosen parameters.
 
-    Parameters
-    ----------
-    head : str
-        A registered name with a grid, with or without parameters.
-    by : {"log-loss", "accuracy"}
-    widths : list of int, optional
-    seed : int
-        See `tune_head`.
-
-    Attributes
-    ----------
-    tuning_ : Tuning
-    head_ : classifier
-        Fitted with the chosen parameters.
-    classes_ : array of shape (n_labels,)
-
-    Examples
-    --------
     >>> X, y = np.repeat([[0.0], [1.0]], 10, axis=0), np.repeat(["fern", "moss"], 10)
     >>> TunedHead("knn").fit(X, y).tuning_.head
     'knn:n_neighbors=3'
@@ -65,7 +48,7 @@ class TunedHead(ClassifierMixin, BaseEstimator):
         )
         chosen = make_head(self.tuning_.head, widths=self.widths, seed=self.seed)
         self.head_ = fit_head(chosen, X, y, groups, variant)
-        self.classes_ = self.head_.classes_
+        self.classes_, self.n_features_in_ = self.head_.classes_, self.head_.n_features_in_
         return self
 
     def predict_proba(self, X) -> np.ndarray:
@@ -82,11 +65,6 @@ def tuned_heads(heads: Sequence[Any], by: str) -> list[Any]:
 
     >>> [head_name(head) for head in tuned_heads(["svm", "dummy"], "accuracy")]
     ['svm tuned', 'dummy']
-
-    Raises
-    ------
-    UsageError
-        If `by` is no score.
     """
     found: list[Any] = []
     for head in heads:
@@ -119,16 +97,9 @@ SCORES = ("log-loss", "accuracy")
 class Tuning:
     """What a search found.
 
-    Attributes
-    ----------
-    head : str
-        The spec with the chosen parameters.
-    by : str
-        ``"log-loss"`` or ``"accuracy"``.
-    n_folds : int
-    trail : list of dict
-        One per candidate, in the order of the grid: ``params``, and ``log_loss`` and ``accuracy`` over all
-        photos, each scored by a head that had not seen it; or ``error``, where the candidate failed.
+    `head` is the spec with the chosen parameters, `by` the score that decided. The trail has one entry per candidate,
+    in the order of the grid: ``params``, and ``log_loss`` and ``accuracy`` over all photos, each scored by a head that
+    had not seen it; or ``error``, where the candidate failed.
     """
 
     head: str
@@ -157,7 +128,6 @@ def tune_head(
     seed: int = 0,
     by: str = "log-loss",
     n_folds: int = 5,
-    share: bool = True,
 ) -> Tuning:
     """The best parameters of a registered head, by cross-validation within these rows.
 
@@ -178,9 +148,6 @@ def tune_head(
         apart that make the same decisions with other confidence, and is less at the mercy of single photos.
     n_folds : int
         Fewer where a label stands in fewer groups.
-    share : bool
-        Fit an RBF SVM on distances that all candidates and folds share. False multiplies the vectors anew
-        for every fit: slower by an order of magnitude, and the same decisions (tests/benchmarks/tune_svm.py).
 
     Returns
     -------
@@ -206,76 +173,58 @@ def tune_head(
     """
     check_search(head, by)
     candidates = list(candidate_params(head))
-    specs = [with_params(head, {key: _text(value) for key, value in one.items()}) for one in candidates]
+    specs = [str(HeadSpec.parse(head).with_params(one)) for one in candidates]
     y = np.asarray(y).astype(str)
-    groups = np.arange(len(y)) if groups is None else np.asarray(groups)
-    variant = np.zeros(len(y), dtype=np.int64) if variant is None else np.asarray(variant)
     n_folds = min(n_folds, max(2, fewest_groups(y, groups, variant)[1]))
     folds = make_folds(y, groups, variant, n_folds=n_folds, seed=seed)
     heads = [make_head(spec, widths=widths, seed=seed) for spec in specs]
-    fits = _fits(heads, X, y, groups, variant, widths, share)
-    found: list[list[np.ndarray]] = [[] for _ in heads]
-    failed: dict[int, str] = {}
+    sample = Sample(
+        np.asarray(X),
+        y,
+        None if groups is None else np.asarray(groups),
+        None if variant is None else np.asarray(variant),
+    )
+    results = []
     with (
-        progress(len(folds) * len(heads), f"tuning {parse_head(head)[0]}", unit="fit") as bar,
+        progress(len(folds) * len(heads), f"tuning {HeadSpec.parse(head).name}", unit="fit") as bar,
         _one_complaint(),
     ):
         for fold in folds:
-            for number, probabilities in enumerate(fits(fold)):
-                if isinstance(probabilities, str):
-                    failed[number] = probabilities
-                else:
-                    found[number].append(probabilities)
+            for one in heads:
+                results.append(_probabilities(one, sample, fold))
                 bar.update()
     truth = y[np.concatenate([fold.testing for fold in folds])]
     trail = [
-        {
-            "params": params,
-            **({"error": failed[i]} if i in failed else _scores(truth, np.concatenate(found[i]))),
-        }
-        for i, params in enumerate(candidates)
+        {"params": params, **_scored(truth, results[number :: len(heads)])}
+        for number, params in enumerate(candidates)
     ]
     return Tuning(specs[_best(trail, by, head)], by, n_folds, trail)
 
 
 def check_search(head: Any, by: str) -> None:
-    """Refuse, before any work, a search that cannot be.
-
-    Raises
-    ------
-    UsageError
-        If `by` is no score, or there is nothing to search.
-    """
+    """Refuse, before any work, a score that there is not, or a head with nothing to search."""
     if by not in SCORES:
-        raise UsageError(f"a search by {by!r} was asked for", f"search by {' or '.join(SCORES)}")
+        raise UsageError(f"unknown tuning score {by!r}", f"use {' or '.join(SCORES)}")
     next(candidate_params(head))
 
 
 def candidate_params(head: Any) -> Iterator[dict[str, Any]]:
-    """The parameters of each candidate of a search, in the order of the grid.
+    """The parameters of each candidate of a search, in the order of the grid; a UsageError where there is none.
 
     >>> list(candidate_params("svm:C=3"))
     [{'gamma': 'scale'}, {'gamma': 0.002}, {'gamma': 0.007}, {'gamma': 0.1}]
-
-    Raises
-    ------
-    UsageError
-        If the head has no grid, or its spec sets all that would be searched.
     """
-    name, given = parse_head(head) if isinstance(head, str) else (type(head).__name__, {})
+    spec = HeadSpec.parse(head) if isinstance(head, str) else HeadSpec(type(head).__name__)
     # In steps softmax is an mlp without a hidden layer, and knows no C.
-    searched = {} if name == "softmax" and "steps" in given else GRIDS.get(name, {})
-    grid = {key: values for key, values in searched.items() if key not in given}
+    searched = {} if spec.name == "softmax" and "steps" in spec.texts else GRIDS.get(spec.name, {})
+    grid = {key: values for key, values in searched.items() if key not in spec.texts}
     if not grid:
         with_grid = ", ".join(name for name, grid in GRIDS.items() if grid)
         raise UsageError(
-            f"the head {head} sets all that would be searched"
-            if searched
-            else f"{head if isinstance(head, str) else name} has no search grid",
+            f"the head {head} sets all that would be searched" if searched else f"{spec} has no search grid",
             f"heads with a grid are {with_grid}; see `classify heads`",
         )
-    for values in itertools.product(*grid.values()):
-        yield dict(zip(grid, values, strict=True))
+    yield from ParameterGrid(grid)
 
 
 def has_grid(head: Any) -> bool:
@@ -286,34 +235,27 @@ def has_grid(head: Any) -> bool:
         return False
 
 
-def _fits(heads, X, y, groups, variant, widths, share) -> Callable[[Fold], Iterator[np.ndarray | str]]:
-    """A function that fits every head on one fold: probabilities of its testing rows, or why there are none."""
-    from classify.gram import Distances, can_share, on_rows
-
-    shared = Distances(X, widths) if share and all(can_share(head, len(X)) for head in heads) else None
-    numbers = np.arange(len(X))[:, None]
-
-    def fits(fold: Fold) -> Iterator[np.ndarray | str]:
-        gram = shared and shared.scaled(heads[0].named_steps["scaling"], fold.training)
-        rows = fold.training
-        for head in heads:
-            mine, vectors = (on_rows(head, gram), numbers) if gram else (head, X)
-            try:
-                fitted = fit_head(mine, vectors[rows], y[rows], groups[rows], variant[rows])
-                yield np.asarray(fitted.predict_proba(vectors[fold.testing]), dtype=np.float64)
-            except BottleheadError:
-                raise
-            except ValueError as error:  # such as more neighbours than photos: the others may still do
-                yield (str(error).splitlines() or [type(error).__name__])[0]
-
-    return fits
+def _probabilities(head: Any, sample: Sample, fold: Fold) -> np.ndarray | str:
+    """Of the testing rows of a fold, or why there are none."""
+    try:
+        train = sample.rows(fold.training)
+        fitted = fit_head(head, train.X, train.y, train.groups, train.variant)
+        return np.asarray(fitted.predict_proba(sample.X[fold.testing]), dtype=np.float64)
+    except BottleheadError:
+        raise
+    except ValueError as error:  # such as more neighbours than photos: the others may still do
+        return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _scores(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+def _scored(truth: np.ndarray, parts: Sequence[np.ndarray | str]) -> dict[str, Any]:
+    """The scores of a candidate over the photos of all folds, or the error of its last fold that failed."""
     from sklearn.metrics import log_loss
 
-    labels = np.unique(truth)
-    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)  # float32 sums to 1 only nearly
+    errors = [part for part in parts if isinstance(part, str)]
+    if errors:
+        return {"error": errors[-1]}
+    labels, probabilities = np.unique(truth), np.concatenate(parts)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)  # float32 sums to 1 only nearly
     return {
         "log_loss": float(log_loss(truth, probabilities, labels=labels)),
         "accuracy": float((labels[probabilities.argmax(axis=1)] == truth).mean()),
@@ -349,7 +291,3 @@ def _one_complaint() -> Iterator[None]:
         log.removeFilter(counted)
     if count:
         log.info("%d fits of the search stopped before they converged", count)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else repr(value)

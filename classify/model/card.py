@@ -8,14 +8,7 @@ from featurize.terminal import columns_taken, padded, printable
 
 
 def model_card(model: Model, size: int | None = None) -> str:
-    """A text for people.
-
-    Parameters
-    ----------
-    model : Model
-    size : int, optional
-        Bytes on disk.
-    """
+    """A text for people; `size` is the bytes on disk."""
     training = model.training
     photos = training.get("photos_per_label") or {}
     lines = [

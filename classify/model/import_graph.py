@@ -20,28 +20,13 @@ from featurize.photos.photo import Photo
 def import_graph(graph: str | os.PathLike, labels: str | os.PathLike, **options: Any) -> Model:
     """A model that gives the probabilities that a graph of retrain.py gives.
 
-    Parameters
-    ----------
-    graph : path
-        ``retrained_graph.pb`` (``output_graph.pb``): a frozen network, and the layer that retrain.py trained.
-    labels : path
-        ``retrained_labels.txt`` (``output_labels.txt``): one label a line, in the order of its outputs.
-    **options
-        ``input``, ``size``, ``mean`` and ``std`` of a graph whose network is not recognised; see `FrozenGraph`.
+    `graph` is ``retrained_graph.pb`` (``output_graph.pb``), a frozen network and the layer that retrain.py trained;
+    `labels` is ``retrained_labels.txt`` (``output_labels.txt``), one label a line, in the order of its outputs;
+    `options` are ``input``, ``size``, ``mean`` and ``std`` of a graph whose network is not recognised (`FrozenGraph`).
 
-    Returns
-    -------
-    Model
-        Its features are the graph's own, with ``parity="retrain"``; its head is a `LogisticRegression` that
-        holds the final weights and biases. The labels are sorted, as in every model.
-
-    Raises
-    ------
-    ModelError
-        If retrain.py has trained no layer of the graph, the layer holds numbers that are not finite, or the
-        labels do not fit it.
-    WeightsError
-        If the graph is missing, is none, or does more than compute (nothing of it is run then).
+    The model's features are the graph's own, with ``parity="retrain"``; its head is a `LogisticRegression` that holds
+    the final weights and biases. A ModelError where retrain.py has trained no layer of the graph, or the labels do not
+    fit it; a WeightsError where the graph is missing, or does more than compute (nothing of it is run then).
     """
     extractor = FrozenGraph(graph, parity="retrain", **options)
     nodes = extractor.graph()

@@ -1,10 +1,11 @@
-"""A model: a fitted head, together with everything needed to use it on a new photo."""
+"""`Model`: a fitted head with everything needed to use it on a new photo."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from featurize.errors import ModelError
@@ -50,19 +51,16 @@ class OperatingPoint:
     @classmethod
     def from_dict(cls, found: Mapping[str, Any], labels: Sequence[str]) -> "OperatingPoint":
         """The opposite of `to_dict`; a ValueError where something is missing, or `labels` lack the positive."""
-        kinds = {one.name: one.type for one in fields(cls)}
-        wrong = [name for name, kind in kinds.items() if type(found.get(name)) is not kind]
-        if wrong or len(found) != len(kinds) or found["positive"] not in labels:
-            raise ValueError(f"its operating point lacks a usable {', '.join(wrong) or 'label'}")
-        return cls(**found)
+        try:
+            point = msgspec.convert(found, cls)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"its operating point: {error}") from error
+        if point.positive not in labels or set(found) != set(point.to_dict()):
+            raise ValueError("its operating point has another label, or other keys")
+        return point
 
     def decide(self, probabilities: np.ndarray, labels: Sequence[str]) -> np.ndarray:
-        """The column of the label that each row is given, shape (n_rows,).
-
-        >>> point = OperatingPoint("fire", 0.2, "recall=0.95", 0.95, 0.8, 0.7, 60, 60)
-        >>> point.decide(np.array([[0.3, 0.6, 0.1], [0.1, 0.4, 0.5]]), ["fire", "fog", "none"]).tolist()
-        [0, 2]
-        """
+        """The column of the label that each row is given, shape (n_rows,)."""
         column = list(labels).index(self.positive)
         others = np.array(probabilities, dtype=np.float64)
         positive = others[:, column] >= self.threshold
@@ -170,13 +168,9 @@ class Model:
         return self.operating_point.decide(probabilities, self.labels)
 
     def seen(self, sha256: Iterable[str | None]) -> np.ndarray:
-        """Whether each image, by its SHA-256 in hex, was among the training images.
+        """Whether each image, by its SHA-256 in hex, was among the training images; False where it is None.
 
-        Returns
-        -------
-        array of bool, shape (n_images,)
-            False where the content is unknown (None). Two images share these 8 bytes by chance once
-            in 10^19 pairs.
+        Two images share the 8 bytes that are kept by chance once in 10^19 pairs.
         """
         return np.array([short_hash(one) in self._known for one in sha256], dtype=bool)
 
@@ -189,11 +183,8 @@ class Model:
     def check_table(self, table: FeatureTable) -> None:
         """Refuse a table whose vectors were made otherwise than those of the training.
 
-        Raises
-        ------
-        ModelError
-            If the table lacks features of the model, or they were made with other weights, another layer,
-            other preprocessing: the message names each difference.
+        The ModelError says which features are missing, or names each difference: other weights, another layer, other
+        preprocessing.
         """
         missing = [part for part in self.parts if part not in table.vectors]
         if missing:
@@ -246,7 +237,7 @@ def _short(entry: Mapping[str, Any]) -> str:
 def describe_differences(ours: Any, theirs: Any, name: str = "") -> list[str]:
     """Where two extractor descriptions differ, one text per difference.
 
-    >>> describe_differences({"layer": "mixed8", "resize": {"size": 299}}, {"layer": "mixed8", "resize": {"size": 224}})
+    >>> describe_differences({"resize": {"size": 299}}, {"resize": {"size": 224}})
     ['resize.size was 299, is now 224']
     """
     if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
@@ -264,11 +255,7 @@ def _shown(value: Any) -> str:
 
 
 def short_hash(sha256: str | None) -> int | None:
-    """The last 8 bytes of a SHA-256 in hex as an integer; None if there is none.
-
-    >>> short_hash("0" * 48 + "00000000000000ff")
-    255
-    """
+    """The last 8 bytes of a SHA-256 in hex as an integer; None if there is none."""
     if sha256 is None or not re.fullmatch("[0-9a-f]{64}", sha256):
         return None
     return int(sha256[-16:], 16)

@@ -1,20 +1,16 @@
-"""A model as one file, which cannot run code when it is loaded.
+"""Read and write the model file, which cannot run code when it is loaded.
 
-The file is a zip of exactly three members, all stored without compression:
+It is a zip of exactly three members, all stored without compression; there is no pickle anywhere:
 
 - ``model.json``: the protocol number and everything of `Model` but what follows;
 - ``head.skops``: the fitted head in the format of skops, which names the types it needs, so that they can be
   checked before one of them is imported;
 - ``outliers.f2``: the training vectors of `Outliers`, plain float16; empty where there are none.
 
-There is no pickle anywhere. The protocol number is raised by one when a program that knows only the old number
-would misread the new file: when a key of ``model.json`` changes its meaning or goes away, or a member is added.
-A new key that old programs may ignore does not raise it. To raise it: add 1 to `PROTOCOL`, teach `load_model`
-to read the old numbers too, and keep one file of each number in the tests.
-
-The classes of this package that a head may consist of have numbers of their own, `DEFINITIONS`. Raise one when
-the class, given what an older version of it has learnt, would compute something else: models fitted before are
-then refused instead of misused.
+`PROTOCOL` is raised by one when a program that knows only the old number would misread the new file: when a key of
+``model.json`` changes its meaning or goes away, or a member is added; `load_model` must read the old numbers too.
+`DEFINITIONS` are numbers of our own classes in heads. Raise one when the class, given what an older version of it has
+learnt, would compute something else: models fitted before are then refused instead of misused.
 """
 
 import base64
@@ -23,150 +19,126 @@ import json
 import os
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta, Struct, ValidationError, convert
 
-from classify.model.model import Model
-from classify.startup import ESTIMATORS, safe_estimators
+from classify.model.model import Model, OperatingPoint
+from classify.model.outliers import Outliers
 from featurize.errors import ModelError
 from featurize.files import check_outputs, whole_file
 from featurize.terminal import log
 
-# -- ``model.json``: does it hold what a model needs, each of the right kind? An edited one is an error, not a crash ---
-
-KINDS: Mapping[str, Any] = {
-    "labels": list,
-    "features": str,
-    "widths": list,
-    "described": dict,
-    "training": dict,
-    "definitions": dict,
-    "seen": str,
-    "relabel": dict | None,
-    "outliers": dict | None,
-    "operating_point": dict | None,
-}
-# What of the training summary and of the description of features is shown or compared.
-TRAINING: Mapping[str, Any] = {
-    "head": str | None,
-    "photos_per_label": dict | None,
-    "rows": int | None,
-    "photos": int | None,
-    "versions": dict | None,
-    "trust": list | None,
-    "tuning": dict | None,
-    "steps": dict | None,
-    "scores": dict | None,
-}
-DESCRIBED: Mapping[str, Any] = {
-    "family": str | None,
-    "fingerprint": str | None,
-    "description": dict | None,
-    "weights": dict | None,
-    "versions": dict | None,
-    "golden": list | None,
-}
-# What features that are computed from photos need beside; of a family "imported" there is only a table.
-COMPUTED: Mapping[str, Any] = {"spec": str, "params": dict, "description": dict}
-TUNING: Mapping[str, Any] = {"by": str, "n_folds": int, "head": str, "trail": list}
-SCORES: Mapping[str, Any] = {"accuracy": float | int, "log_loss": float | int}
-COURSE: Mapping[str, Any] = {
-    "accuracy": float | int,
-    "cross_entropy": float | int,
-    "best_step": int,
-    "steps": int,
-}
+# -- ``model.json``: what of it is used, and of which kind it must be; an edited one is an error, not a crash ----------
 
 
-def unusable_keys(description: Mapping[str, Any]) -> list[str]:
-    """The keys of a model's description whose values are missing or of a wrong kind, in order; none when all is well.
-
-    >>> unusable_keys({"labels": ["fern", 1], "features": "x", "widths": [4], "described": {}, "training": {},
-    ...                "definitions": {}, "seen": ""})
-    ['labels']
-    """
-    wrong = _of_wrong_kind(description, KINDS)
-    return wrong or [key for key, holds in VALUES.items() if not holds(description)]
+class Scores(Struct):
+    accuracy: float
+    log_loss: float
 
 
-def _of_wrong_kind(found: Mapping[str, Any], kinds: Mapping[str, Any]) -> list[str]:
-    # bool is an int to Python, and nowhere here.
-    return [
-        key
-        for key, kind in kinds.items()
-        if not isinstance(found.get(key), kind) or isinstance(found.get(key), bool)
-    ]
+class Candidate(Struct):
+    """One of a search: its scores, or why it has none."""
+
+    params: dict[str, Any]
+    error: str | None = None
+    accuracy: float | None = None
+    log_loss: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.error is None and None in (self.accuracy, self.log_loss):
+            raise ValueError("Expected `accuracy` and `log_loss`, or `error`")
 
 
-def _texts(values: Any) -> bool:
-    return all(isinstance(one, str) for one in values)
+class Search(Struct):
+    by: str
+    n_folds: int
+    head: str
+    trail: list[Candidate]
 
 
-def _widths(description: Mapping[str, Any]) -> bool:
-    widths = description["widths"]
-    positive = bool(widths) and all(type(one) is int and one > 0 for one in widths)
-    return positive and (len(widths) == 1 or len(widths) == len(description["features"].split("+")))
+class Course(Struct):
+    """Of a training in steps; a copy that was saved on the way knows its step alone."""
+
+    accuracy: float | None = None
+    cross_entropy: float | None = None
+    best_step: int | None = None
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.accuracy is not None and None in (self.cross_entropy, self.best_step, self.steps):
+            raise ValueError("Expected `cross_entropy`, `best_step` and `steps` beside `accuracy`")
 
 
-def _described(description: Mapping[str, Any]) -> bool:
-    return all(isinstance(one, dict) and _entry(one) for one in description["described"].values())
+class Training(Struct):
+    head: str | None = None
+    photos_per_label: dict[str, int | None] | None = None
+    rows: int | None = None
+    photos: int | None = None
+    versions: dict[str, Any] | None = None
+    trust: list[str] | None = None
+    tuning: Search | None = None
+    steps: Course | None = None
+    scores: Scores | None = None
 
 
-def _entry(entry: Mapping[str, Any]) -> bool:
-    return (
-        not _of_wrong_kind(entry, DESCRIBED)
-        and all(type(one) is float for one in entry.get("golden") or [])
-        and (entry.get("family") in (None, "imported") or not _of_wrong_kind(entry, COMPUTED))
-    )
+class Features(Struct):
+    """How features are made; of the family "imported" there is only a table."""
+
+    family: str | None = None
+    fingerprint: str | None = None
+    description: dict[str, Any] | None = None
+    weights: dict[str, Any] | None = None
+    versions: dict[str, Any] | None = None
+    golden: list[float] | None = None
+    spec: str | None = None
+    params: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.family not in (None, "imported") and None in (self.spec, self.params, self.description):
+            raise ValueError("Expected `spec`, `params` and `description` beside `family`")
 
 
-def _training(description: Mapping[str, Any]) -> bool:
-    training = description["training"]
-    if _of_wrong_kind(training, TRAINING):
-        return False
-    counts = (training.get("photos_per_label") or {}).values()
-    course, scores = training.get("steps") or {}, training.get("scores") or {}
-    return (
-        all(one is None or type(one) is int for one in counts)
-        and _texts(training.get("trust") or [])
-        and (training.get("tuning") is None or _tuning(training["tuning"]))
-        # A copy that was saved on the way knows its step, and no accuracy.
-        and ("accuracy" not in course or not _of_wrong_kind(course, COURSE))
-        and (not scores or not _of_wrong_kind(scores, SCORES))
-    )
+class Description(Struct):
+    """``model.json``; keys beyond these are nobody's business."""
 
+    labels: Annotated[list[str], Meta(min_length=1)]
+    features: str
+    widths: Annotated[list[Annotated[int, Meta(gt=0)]], Meta(min_length=1)]
+    described: dict[str, Features]
+    training: Training
+    definitions: dict[str, Any]
+    seen: str
+    relabel: dict[str, str] | None = None
+    outliers: dict[str, Any] | None = None
+    operating_point: dict[str, Any] | None = None
 
-def _tuning(tuning: Mapping[str, Any]) -> bool:
-    return not _of_wrong_kind(tuning, TUNING) and all(_candidate(one) for one in tuning["trail"])
-
-
-def _candidate(one: Any) -> bool:
-    if not isinstance(one, dict) or not isinstance(one.get("params"), dict):
-        return False
-    if "log_loss" in one:
-        return not _of_wrong_kind(one, SCORES)
-    return isinstance(one.get("error"), str)
-
-
-VALUES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
-    "labels": lambda found: bool(found["labels"]) and _texts(found["labels"]),
-    "widths": _widths,
-    "described": _described,
-    "training": _training,
-    "relabel": lambda found: _texts((found.get("relabel") or {}).values()),
-}
+    def __post_init__(self) -> None:
+        if len(self.widths) not in (1, len(self.features.split("+"))):
+            raise ValueError("Expected as many `widths` as `features`")
 
 
 PROTOCOL = 1
-DEFINITIONS = {
+# Names in files are part of the format, and stay when code moves: the class of each today. Files are translated when
+# they are read and when they are written, so that other versions of this package can read them, too.
+ADDRESSES = {
+    "classify.calibrate.Calibrated": "classify.heads.calibrate.Calibrated",
+    "classify.scaling.BlockScaler": "classify.heads.scaling.BlockScaler",
+    "classify.stepped.Stepped": "classify.heads.steps.SGDHead",
+    "classify.tuned.TunedHead": "classify.heads.tuning.TunedHead",
+    "classify.tuning.Tuning": "classify.heads.tuning.Tuning",
+    "classify.weighting.Weighted": "classify.heads.fitting.ClassWeighted",
+}
+IN_FILES = {today: name for name, today in ADDRESSES.items()}
+DEFINITIONS = {  # by their names in files
     "classify.calibrate.Calibrated": 1,
     "classify.scaling.BlockScaler": 1,
     "classify.weighting.Weighted": 1,
 }
-DESCRIPTION, HEAD, OUTLIERS = "model.json", "head.skops", "outliers.f2"
+DESCRIPTION, HEAD, OUTLIERS, SCHEMA = "model.json", "head.skops", "outliers.f2", "schema.json"
 LARGE = 20e6  # bytes; worth a word before it is written
 LARGEST_DESCRIPTION = 64 * 2**20  # bytes; six million training images
 
@@ -184,7 +156,8 @@ ALLOWED = frozenset(
 # What gradient boosting needs beyond them where skops is older than the version that holds these to be safe.
 ALLOWED_FOR_OLDER_SKOPS = frozenset(
     {
-        "_loss.CyHalfMultinomialLoss",
+        "sklearn._loss._loss.CyHalfBinomialLoss",
+        "sklearn._loss._loss.CyHalfMultinomialLoss",
         "sklearn._loss.link.Interval",
         "sklearn._loss.link.LogitLink",
         "sklearn._loss.link.MultinomialLogit",
@@ -197,6 +170,11 @@ ALLOWED_FOR_OLDER_SKOPS = frozenset(
 
 def save_model(model: Model, path: str | os.PathLike) -> None:
     """Write a model, whole or not at all; one of more than 20 MB is announced with its size.
+
+    Parameters
+    ----------
+    model : Model
+    path : path
 
     Raises
     ------
@@ -240,45 +218,69 @@ def load_model(path: str | os.PathLike, *, trust: Iterable[str] = ()) -> Model:
     """
     description, head_bytes, vectors = _members(Path(path))
     checked = _checked_description(path, description)
-    audit_head(head_bytes, trust, str(path))
-    _check_definitions(path, checked["definitions"], head_bytes)
-    return _assembled(path, checked, _construct(path, head_bytes), vectors)
+    needed = audit_head(head_bytes, trust, str(path))
+    _check_definitions(path, checked["definitions"], needed)
+    return _assembled(path, checked, _construct(path, _translated(head_bytes, ADDRESSES)), vectors)
 
 
 def dump_head(head: Any) -> bytes:
-    """A head in skops format."""
+    """A head in skops format, as it stands in files."""
     from skops.io import dumps
 
     try:
-        return dumps(head, compression=zipfile.ZIP_STORED)
+        return _translated(dumps(head, compression=zipfile.ZIP_STORED), IN_FILES)
     except Exception as error:  # skops asks each object for its state, and any class may fail at that
         raise ModelError(
             f"the head cannot be written: {error}", "use a scikit-learn classifier, or a registered head"
         ) from error
 
 
-def audit_head(data: bytes, trust: Iterable[str] = (), name: str = "the head") -> None:
-    """Refuse a head in skops format that needs types beyond the fixed list and `trust`.
+def audit_head(data: bytes, trust: Iterable[str] = (), name: str = "the head") -> set[str]:
+    """Refuse a head, as `dump_head` gives it, that needs types beyond the fixed list and `trust`.
 
-    Raises
-    ------
-    ModelError
-        Naming the foreign types; none of them has been imported.
+    Returns the types that it needs beyond those that skops itself holds to be safe, by their names in files. The
+    ModelError names the foreign ones; none of them has been imported.
     """
     from skops.io import get_untrusted_types
 
     try:
-        allowed = ALLOWED | ALLOWED_FOR_OLDER_SKOPS | ESTIMATORS | set(trust)
-        foreign = sorted(set(get_untrusted_types(data=data)) - allowed)
-        if any(one.startswith("sklearn.") for one in foreign):
-            foreign = sorted(set(foreign) - safe_estimators())
+        types = get_untrusted_types(data=_translated(data, ADDRESSES))
     except Exception as error:  # a hostile file may break skops' reader anywhere
         raise _damaged(name, error) from error
+    needed = {IN_FILES.get(one, one) for one in types}
+    foreign = sorted(needed - ALLOWED - ALLOWED_FOR_OLDER_SKOPS - {IN_FILES.get(one, one) for one in trust})
     if foreign:
         raise ModelError(
             f"{name} needs types that are not known to be safe: {', '.join(foreign)}",
             f"if you trust whoever made it, add --trust {' --trust '.join(foreign)}; otherwise do not use it",
         )
+    return needed
+
+
+def _translated(head: bytes, names: Mapping[str, str]) -> bytes:
+    """The skops archive with other addresses of classes in its schema: those of `names`."""
+
+    def translate(node: Any) -> None:
+        if isinstance(node, dict):
+            # scikit-learn 1.7 calls its module of losses by half of its name, which no other version can import.
+            if node.get("__module__") == "_loss":
+                node["__module__"] = "sklearn._loss._loss"
+            address = names.get(f"{node.get('__module__')}.{node.get('__class__')}")
+            if address is not None:
+                node["__module__"], _, node["__class__"] = address.rpartition(".")
+        for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+            translate(inner)
+
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(head)) as archive, zipfile.ZipFile(stream, "w") as translated:
+        for name in archive.namelist():
+            data = archive.read(name)
+            if name == SCHEMA:
+                schema = json.loads(data)
+                translate(schema)
+                data = json.dumps(schema, indent=2).encode()  # as skops writes it
+            translated.writestr(archive.getinfo(name), data)
+    return stream.getvalue()
 
 
 def _describe(model: Model) -> dict[str, Any]:
@@ -351,16 +353,16 @@ def _checked_description(path: str | os.PathLike, data: bytes) -> dict[str, Any]
             f"{path} has model protocol {protocol}; this version of bottlehead reads protocol {PROTOCOL}",
             "install the version of bottlehead that wrote it, or train again",
         )
-    wrong = unusable_keys(description)
-    if wrong:
-        raise _damaged(path, f"{DESCRIPTION} lacks a usable {', '.join(wrong)}")
+    try:
+        convert(description, Description)
+    except ValidationError as error:
+        what, _, where = str(error).partition(" - at `$.")  # the path of the value
+        raise _damaged(path, f"{DESCRIPTION}: {where and '`' + where + ': '}{what}") from error
     return description
 
 
-def _check_definitions(path: str | os.PathLike, definitions: dict[str, Any], head_bytes: bytes) -> None:
-    from skops.io import get_untrusted_types
-
-    for name in sorted(DEFINITIONS.keys() & set(get_untrusted_types(data=head_bytes))):
+def _check_definitions(path: str | os.PathLike, definitions: dict[str, Any], needed: set[str]) -> None:
+    for name in sorted(DEFINITIONS.keys() & needed):
         number = DEFINITIONS[name]
         if definitions.get(name) != number:
             raise ModelError(
@@ -389,9 +391,6 @@ def _construct(path: str | os.PathLike, head_bytes: bytes) -> Any:
 
 
 def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any, vectors: bytes) -> Model:
-    from classify.model.model import OperatingPoint
-    from classify.model.outliers import Outliers
-
     widths, labels = description["widths"], description["labels"]
     try:
         fits = [str(one) for one in head.classes_] == labels and head.n_features_in_ == sum(widths)

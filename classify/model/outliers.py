@@ -1,4 +1,4 @@
-"""Whether a photo looks like nothing in the training: its distance from the nearest training vectors."""
+"""Outlier detection: is a photo far from all training photos, and does a whole batch drift away from them?"""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -23,6 +23,8 @@ STRANGE_MEDIAN = 90  # percentile of the training distances
 class Outliers:
     """Distances from training vectors, and how large they are among training photos; made by `fit_outliers`.
 
+    The distance is that to the fifth nearest vector [1]_; ``tests/benchmarks/outlier_detection.py`` compares others.
+
     Attributes
     ----------
     vectors : array of shape (n_kept, n_features), float16
@@ -37,28 +39,10 @@ class Outliers:
     photos : int
         How many training photos there were.
 
-    Notes
-    -----
-    The distance is that to the fifth nearest vector. Measured on 750 flower photos (Inception v3, layer mixed8;
-    5 folds, trained on four fifths; `tests/benchmarks/outlier_detection.py`), other photos against held-out
-    flowers: area under the ROC curve, and the share that is flagged at 5 % false alarms.
-
-    ====================  ==========  ===========  ===========
-    distance              fire        indoors      textures
-    ====================  ==========  ===========  ===========
-    fifth nearest         0.971, 85%  0.963, 82%   0.996, 100%
-    nearest               0.974, 88%  0.936, 62%   0.996, 100%
-    fifth, root and unit  0.948, 65%  0.938, 69%   0.996, 100%
-    fifth, cosine         0.970, 88%  0.959, 86%   0.995, 100%
-    fifth, centred cosine 0.760, 10%  0.594, 4%    0.845, 56%
-    ====================  ==========  ===========  ===========
-
-    Of the 750 held-out flowers themselves 5.2 % are flagged.
-
     References
     ----------
-    Y. Sun et al., "Out-of-distribution detection with deep nearest neighbors", ICML 2022,
-    https://arxiv.org/abs/2204.06507
+    .. [1] Y. Sun et al., "Out-of-distribution detection with deep nearest neighbors", ICML 2022,
+       https://arxiv.org/abs/2204.06507
     """
 
     vectors: np.ndarray
@@ -68,17 +52,7 @@ class Outliers:
     photos: int
 
     def distances(self, X: np.ndarray) -> np.ndarray:
-        """How far each vector is from its fifth nearest training vector.
-
-        Parameters
-        ----------
-        X : array of shape (n_rows, n_features)
-            As the head takes them, not scaled.
-
-        Returns
-        -------
-        array of shape (n_rows,), float32
-        """
+        """How far each vector, as the head takes it, is from its fifth nearest training vector; float32."""
         return _nearest(self.scaler.transform(np.asarray(X, dtype=np.float32)), self.vectors)
 
     def to_parts(self) -> tuple[dict[str, Any], bytes]:
@@ -96,13 +70,7 @@ class Outliers:
 
     @classmethod
     def from_parts(cls, described: Mapping[str, Any], data: bytes, widths: Sequence[int]) -> "Outliers":
-        """What `to_parts` made.
-
-        Raises
-        ------
-        ValueError
-            If the parts do not fit each other or `widths`, or hold what no fit makes.
-        """
+        """What `to_parts` made; a ValueError where the parts do not fit each other or `widths`."""
         n_features = sum(widths)
         scaler = BlockScaler(list(widths))
         scaler.methods_ = [str(one) for one in described["methods"]]
@@ -125,16 +93,10 @@ class Outliers:
         return found
 
     def describe_drift(self, distances: np.ndarray) -> str | None:
-        """One line when a whole batch does not look like the training photos; None when it does.
+        """One line when a whole batch does not look like the training photos; None when it does, or is below 20 photos.
 
-        A batch is strange when half of it is farther from the training photos than nine tenths of those are
-        from each other. Measured on the same folds: 30 held-out photos of a single flower never are; the photos
-        of fire, of rooms and of textures always.
-
-        Parameters
-        ----------
-        distances : array of shape (n_photos,)
-            Of at least 20 photos; of fewer the result is None.
+        A batch is strange when half of it is farther from the training photos than nine tenths of those are from each
+        other. Measured on flowers: 30 held-out photos of a single flower never are; fire, rooms and textures always.
         """
         if len(distances) < LEAST_BATCH:
             return None
@@ -161,27 +123,10 @@ def fit_outliers(
 ) -> Outliers | None:
     """What a model keeps of its training vectors, to tell later whether a photo is like them.
 
-    Parameters
-    ----------
-    X : array of shape (n_rows, n_features), float32
-    widths : sequence of int
-        The widths of the blocks of features.
-    groups : array of int, shape (n_rows,)
-        Photos of one group are not compared with each other.
-    variant : array of int, shape (n_rows,), optional
-        Rows other than 0 (distorted copies) are left out.
-    seed : int
-        Start of the draw, where not all vectors can be kept.
-    most_bytes : int
-        How many bytes the kept vectors may take: 2 for each number.
+    Photos of one group are not compared with each other, distorted copies are left out, and the vectors kept take at
+    most `most_bytes`. None where the photos are too few to say what 5 % of them exceed (fewer than 19, or in too few
+    groups).
 
-    Returns
-    -------
-    Outliers or None
-        None where the photos are too few to say what 5 % of them exceed (fewer than 19, or in too few groups).
-
-    Examples
-    --------
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(200, 3)).astype(np.float32)
     >>> outliers = fit_outliers(X, [3], np.arange(200))
@@ -209,7 +154,10 @@ def fit_outliers(
 
 
 def _log_too_few(n_photos: int) -> None:
-    log.info("outliers will not be told: %d training photos, or their groups, are too few", n_photos)
+    log.info(
+        "outlier detection is off: it needs at least 19 training photos in enough groups, there are %d",
+        n_photos,
+    )
 
 
 def _nearest(

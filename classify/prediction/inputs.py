@@ -1,4 +1,4 @@
-"""What is given to predict on, in batches: photos from anywhere, and tables."""
+"""Split what is given to predict on into batches: photos from anywhere, and tables."""
 
 import os
 import sys
@@ -22,25 +22,9 @@ def input_batches(
 ) -> Iterator[Source | FeatureTable]:
     """Photos and table rows, some at a time, in the order of the sources.
 
-    Parameters
-    ----------
-    sources : path or iterable of paths
-        Photos, folders (sorted by name), glob patterns, manifests (``.csv``, ``.parquet``), tables, and ``-``
-        for standard input with one path a line, in any mixture.
-    batch_sizes : (int, int)
-        How many photos come first, and at most at a time; each batch is twice the one before.
-
-    Yields
-    ------
-    Source or FeatureTable
-        Some photos, or at most 4,096 rows of a Parquet table; an ``.npz`` table comes whole.
-
-    Raises
-    ------
-    UsageError
-        If nothing is given, or standard input twice.
-    SourceError, TableError
-        If a folder holds no image at all, or a table cannot be read.
+    Sources are photos, folders (sorted by name), glob patterns, manifests (``.csv``, ``.parquet``), tables, and ``-``
+    for standard input with one path a line, in any mixture. `batch_sizes` is how many photos come first, and
+    at most; a batch of a Parquet table has 4,096 rows at most, and an ``.npz`` table comes whole.
     """
     named = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     if not named:
@@ -69,7 +53,7 @@ def nothing_read(n_rejects: int, image: str, reason: str) -> SourceError:
         f"not one of the {n_rejects} images can be read; the first is {image}: {reason}"
         if n_rejects > 1
         else f"{image} cannot be used: {reason}",
-        "look at them with `featurize scan`",
+        "inspect them with `featurize scan`",
     )
 
 

@@ -3,15 +3,19 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from classify.heads.scaling import BlockScaler
 from classify.model.model import Model
-from classify.prediction.predict import photo_table
+from classify.prediction.predict import Predictor
 from featurize.errors import SourceError, UsageError
 from featurize.photos.source import list_source
 from featurize.table import FeatureTable
+
+if TYPE_CHECKING:
+    from classify.prediction.predict import OnePhoto
 
 ROWS_AT_ONCE = 4096
 
@@ -27,7 +31,7 @@ class Neighbour:
 
 def nearest_images(
     model: Model,
-    image: str | os.PathLike,
+    image: "OnePhoto",
     table: FeatureTable,
     *,
     top: int = 10,
@@ -41,8 +45,8 @@ def nearest_images(
     ----------
     model : Model
         Which features are compared, and how they are scaled: as for `Outliers`.
-    image : path
-        One photo.
+    image : photo
+        One: a path, the bytes of a file, a Pillow image or an RGB array.
     table : FeatureTable
         Usually the one that the model was trained on; distorted copies are left out.
     top : int
@@ -69,10 +73,11 @@ def nearest_images(
     photos = table.filter(table.variant == 0)
     if not len(photos):
         raise UsageError("the table holds no photo", "give the table that the model was trained on")
-    n_photos = len(list_source([image]).images)
-    if n_photos > 1:  # before a network is loaded for them
-        raise SourceError(f"{image} is {n_photos} photos", "give one photo")
-    found = photo_table(model, image, weights=weights, store=store, jobs=jobs)
+    if isinstance(image, str | os.PathLike):
+        n_photos = len(list_source([image]).images)
+        if n_photos > 1:  # before a network is loaded for them
+            raise SourceError(f"{image} is {n_photos} photos", "give one photo")
+    found = Predictor(model, weights=weights, store=store, jobs=jobs).vectors(image)
     X = photos.select(model.features)
     scaler = BlockScaler(model.widths).fit(X) if model.outliers is None else model.outliers.scaler
     distances = _distances(scaler, found.select(model.features), X)

@@ -21,19 +21,8 @@ HEADER = ("image", "label", "confidence", "outlier")
 def as_text(labels: Sequence[str], batches: Iterable[Predictions], top: int | None = None) -> Iterator[str]:
     """For one image ``label probability`` lines, best first; for several, one line per image that can be read.
 
-    Parameters
-    ----------
-    labels : sequence of str
-        Those that the model tells apart.
-    batches : iterable of Predictions
-    top : int, optional
-        How many labels to name, 0 for all; by default all for one image, and the best for several.
-
-    Yields
-    ------
-    str
-        The lines of a batch. Among several images, those that look like nothing in the training end in
-        ``(outlier)``.
+    `top` labels are named, all with 0; by default all for one image, and the best for several. Among several images,
+    those that look like nothing in the training end in ``(outlier)``.
     """
     batches = iter(batches)
     first: list[Predictions] = []
@@ -59,11 +48,6 @@ def as_csv(labels: Sequence[str], batches: Iterable[Predictions], top: int | Non
 
     With `top` 0 one column per label follows, holding its probability; with `top` 2 or more the columns
     ``label_2,confidence_2`` and so on. ``outlier`` is ``yes``, ``no``, or empty where the model cannot say.
-
-    Raises
-    ------
-    UsageError
-        If with `top` 0 a label is called as one of the other columns.
     """
     header = _csv_lines([_header(labels, top)])
     flags = {None: "", True: "yes", False: "no"}
@@ -93,13 +77,7 @@ def as_jsonl(labels: Sequence[str], batches: Iterable[Predictions], top: int | N
 def write_parquet(
     path: str | os.PathLike, labels: Sequence[str], batches: Iterable[Predictions], top: int | None = None
 ) -> None:
-    """A Parquet file with the columns of `as_csv`; ``outlier`` is true, false or null.
-
-    Raises
-    ------
-    UsageError
-        If with `top` 0 a label is called as one of the other columns.
-    """
+    """A Parquet file with the columns of `as_csv`; ``outlier`` is true, false or null."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,164 +1,47 @@
-"""Predictions for photos and tables, batch by batch."""
+"""Predictions for photos and tables: the public `Predictor`, and what it needs to be sure of its vectors."""
 
 import hashlib
 import importlib.metadata
+import io
 import json
 import os
 import platform
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from classify.model.model import Model, OperatingPoint
 from classify.prediction.inputs import BATCH_SIZES, input_batches, nothing_read
 from classify.rows import select_vectors
-from featurize.errors import ModelError
-from featurize.extraction.run import Extraction, NothingReadable, golden_batch, run_extraction
-from featurize.extractors.base import Extractor, relative_drift
-from featurize.files import whole_file
+from featurize.errors import ModelError, StoreError, UsageError
+from featurize.extraction.run import NothingReadable, golden_batch, run_extraction
+from featurize.extractors.base import GOLDEN_SHA256, Extractor, relative_drift
+from featurize.extractors.batches import NOT_FINITE, finite_rows
+from featurize.photos.decode import ImageRejected
+from featurize.photos.photo import Photo
 from featurize.photos.source import Source, list_source
+from featurize.store.shard import image_keys
 from featurize.store.store import Store
 from featurize.table import FeatureTable
 from featurize.terminal import log
 
-# -- How long each part of a run took, for ``--verbose`` -------------------------------------------------
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
-
-class Timing:
-    """Seconds by part; parts may come back, and their times add up.
-
-    Examples
-    --------
-    >>> timing = Timing()
-    >>> with timing.part("the head"):
-    ...     pass
-    >>> list(timing.seconds)
-    ['the head']
-    """
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        """Count the time of this block to `name`."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
-
-    def report(self) -> None:
-        """Log one line per part."""
-        for name, seconds in self.seconds.items():
-            log.debug("%s took %.2f s", name, seconds)
-
-
-# -- Whether an extractor still makes the vectors of the training, on this machine and with these libraries ---
-
-# A fingerprint says what an extractor means to do. That it really does so can only be seen in a vector: every table
-# and model keeps the vector of one small synthetic image, which the package can make again anywhere. An image
-# library that resizes in another way, a network whose input is scaled otherwise, weights that were mixed up: they
-# all change it, and without it they show as a model that is a little worse than it was.
+    OnePhoto = str | os.PathLike | bytes | Image | np.ndarray
 
 # Relative: ‖here − training‖ / ‖training‖. Room for another processor, which costs 1e-5, and far from any fault:
 # of MobileNet 0.25 128 a bicubic filter moves the vector by 0.08, nearest pixels by 0.27, pixels of 0 to 1 by 0.25.
 TOLERANCE = 1e-3
 # In bfloat16 each number has three digits, and processors round in their own ways.
 TOLERANCE_BFLOAT16 = 1e-2
-
-
-def check_golden(extractors: Sequence[Extractor], entries: Sequence[Mapping[str, Any]], store: Store) -> None:
-    """Refuse extractors of which one does not reproduce its vector of the synthetic image.
-
-    Computed at the first use on a machine, and several layers of one network in one run, for which it is loaded
-    once; a note beside the store remembers the outcome until the libraries, this package or the model's vector are
-    others.
-
-    Parameters
-    ----------
-    extractors : sequence of Extractor
-    entries : sequence of mapping
-        How the model describes the features of each: ``model.described[name]``. Without a golden vector
-        (imported features) nothing is checked.
-    store : Store
-
-    Raises
-    ------
-    ModelError
-        With the drift ‖here − training‖ / ‖training‖, and the versions that differ.
-    """
-    teams: dict[object, list[_Check]] = {}
-    for number, (extractor, entry) in enumerate(zip(extractors, entries, strict=True)):
-        team = extractor.team()
-        teams.setdefault(number if team is None else team, []).append(_Check(extractor, entry, store))
-    for checks in teams.values():
-        if not all(check.passed() for check in checks):
-            members = [check.extractor for check in checks]
-            made = members[0].vectors_of(members, golden_batch(members[0]))
-            for check, (now,) in zip(checks, made, strict=True):
-                check.compare(now)
-
-
-class _Check:
-    """One extractor, the vector that it must make, and the note of whether it did."""
-
-    def __init__(self, extractor: Extractor, entry: Mapping[str, Any], store: Store):
-        self.extractor, self.entry = extractor, entry
-        self.golden = np.array(entry.get("golden") or [], dtype=np.float32)
-        known = len(self.golden) > 0
-        self.note = store.beside(f"golden/{_circumstances(extractor, self.golden)}") if known else None
-
-    def passed(self) -> bool:
-        """Whether there is nothing to compare, or it has been compared before."""
-        return not len(self.golden) or (self.note is not None and self.note.exists())
-
-    def compare(self, now: np.ndarray) -> None:
-        """Refuse the vector that was made here if it is not that of the training; else note that it is."""
-        if self.passed():
-            return
-        extractor, golden = self.extractor, self.golden
-        drift = relative_drift(now, golden) if now.shape == golden.shape else float("inf")
-        bfloat16 = self.entry["description"].get("precision") == "bfloat16"
-        tolerance = TOLERANCE_BFLOAT16 if bfloat16 else TOLERANCE
-        if drift > tolerance:
-            raise ModelError(
-                f"{extractor.name} does not make the vectors of the training here: that of the test image is "
-                f"{_percent(drift)} off, and {_percent(tolerance)} is allowed{_other_versions(extractor, self.entry)}",
-                "use the versions and weights of the training (`classify show MODEL` lists them), or extract and "
-                "train again here",
-            )
-        log.debug("%s reproduces the vector of the training to %.1e", extractor.name, drift)
-        if self.note is not None:
-            try:
-                with whole_file(self.note) as partial:
-                    partial.write_text(f"{drift}\n")
-            except OSError as error:
-                log.debug("the check of %s was not noted: %s", extractor.name, error)
-
-
-def _circumstances(extractor: Extractor, golden: np.ndarray) -> str:
-    """A digest of all that decides the outcome: change any of it, and the check is made again."""
-    versions = {name: importlib.metadata.version(name) for name in ("bottlehead", *extractor.libraries())}
-    about = [extractor.fingerprint(), golden.tobytes().hex(), versions, platform.node(), platform.machine()]
-    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
-
-
-def _other_versions(extractor: Extractor, entry: Mapping[str, Any]) -> str:
-    trained = entry.get("versions") or {}
-    here = {name: importlib.metadata.version(name) for name in extractor.libraries()}
-    other = [
-        f"{name} was {trained.get(name)}, is {here[name]}" for name in here if trained.get(name) != here[name]
-    ]
-    return f" ({', '.join(other)})" if other else " (the versions of the libraries are the same)"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.{2 if share < 0.1 else 0}f} %" if np.isfinite(share) else "entirely"
 
 
 @dataclass(eq=False)
@@ -226,6 +109,225 @@ class Predictions:
         return [(self.labels[column], float(mine[column])) for column in order[: top or None]]
 
 
+class Predictor:
+    """A model, ready to predict photos from anywhere: networks are loaded once, at the first photo.
+
+    It is safe to use in several threads at once; one of them computes vectors at a time, on all processors.
+
+    Parameters
+    ----------
+    model : Model
+    weights : path, or mapping of features to path, optional
+        Where the networks' weights are now; by default where they were in training, or wherever the same
+        file is found.
+    store : path or Store, optional
+        Where the vectors of files are kept; by default the user's cache.
+    jobs : int, optional
+        Processors to use; by default all.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from classify import train_model
+    >>> from featurize import extract
+    >>> from PIL import Image
+    >>> folder = tempfile.mkdtemp()
+    >>> for label, grey in [("dark", 40), ("light", 200)]:
+    ...     os.makedirs(f"{folder}/photos/{label}")
+    ...     for number in range(3):
+    ...         Image.new("RGB", (64, 64), (grey + number,) * 3).save(f"{folder}/photos/{label}/{number}.png")
+    >>> model = train_model(extract(f"{folder}/photos", ["color"], store=folder))
+    >>> predictor = Predictor(model, store=folder)
+    >>> predictor.predict([f"{folder}/photos/dark/0.png", np.full((9, 9, 3), 210, dtype=np.uint8)]).label
+    ['dark', 'light']
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        weights: str | os.PathLike | Mapping[str, str] | None = None,
+        store: "str | os.PathLike | Store | None" = None,
+        jobs: int | None = None,
+    ):
+        self.model = model
+        self.weights = weights
+        self.store = store
+        self.jobs = jobs
+        self.seconds: dict[str, float] = defaultdict(float)  # by part of the work, for --verbose
+        self._lock = threading.Lock()
+        self._extractors: list[Extractor] = []
+
+    def predict(self, photos: "OnePhoto | Iterable[OnePhoto]") -> "Predictions":
+        """Predict the labels of photos.
+
+        Parameters
+        ----------
+        photos : photo or iterable of photos
+            Bytes of an image file, Pillow images, RGB arrays (uint8 of shape (height, width, 3)), and paths, which
+            may also be folders, glob patterns, manifests and tables (see `predict_images`), in any mixture.
+
+        Returns
+        -------
+        Predictions
+            In the order given. What has no path is called by its number among these photos, "photo 1" being the
+            first. A file that is named twice among paths that follow each other is predicted once. What cannot be
+            read is in ``rejects``.
+
+        Raises
+        ------
+        SourceError
+            If no photo can be read.
+        ModelError
+            If the vectors of the photos or of a table would not be those of the training.
+        """
+        return _together([_nothing(self.model, []), *self.predict_batches(photos)])
+
+    def predict_batches(
+        self, photos: "OnePhoto | Iterable[OnePhoto]", *, batch_sizes: tuple[int, int] = BATCH_SIZES
+    ) -> "Iterator[Predictions]":
+        """What `predict` returns, as it comes: the memory that it takes does not grow with the photos.
+
+        `batch_sizes` is how many photos come first, and how many at most at a time. What cannot be read is among the ``rejects`` of its batch and stops nothing. At the end one warning is logged
+        when photos were among those of the training, and one when they as a whole do not look like those.
+        """
+        n_predicted = n_rejects = n_seen = 0
+        first_reject: tuple[str, str] = ("", "")
+        distances = []
+        for batch in self._batches(photos, batch_sizes):
+            predictions = self._predict(batch)
+            n_predicted += len(predictions)
+            n_seen += predictions.n_seen
+            if predictions.rejects and not n_rejects:
+                first_reject = predictions.rejects[0]
+            n_rejects += len(predictions.rejects)
+            distances.append(predictions.distance)
+            yield predictions
+        for part, seconds in self.seconds.items():
+            log.debug("%s took %.2f s", part, seconds)
+        if n_rejects and not n_predicted:
+            raise nothing_read(n_rejects, *first_reject)
+        if n_seen:
+            which = f"{n_seen} of the {n_predicted} photos were" if n_predicted > 1 else "this photo was"
+            log.warning("%s in the model's training set; confidences flatter there", which)
+        if self.model.outliers is not None and distances:
+            drift = self.model.outliers.describe_drift(np.concatenate(distances))
+            if drift:
+                log.warning("%s", drift)
+
+    def vectors(self, photo: "OnePhoto") -> FeatureTable:
+        """The vectors of one photo, or of those of a folder, as the model takes them; errors as of `predict`."""
+        is_path = isinstance(photo, str | os.PathLike)
+        table, rejects = self._extract(list_source([photo]) if is_path else [("photo", photo)])
+        if table is None:
+            raise nothing_read(len(rejects), *rejects[0])
+        return table
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[part] += time.perf_counter() - start
+
+    def _batches(
+        self, photos: Any, batch_sizes: tuple[int, int]
+    ) -> Iterator[Source | FeatureTable | list[tuple[str, Any]]]:
+        """Sources and tables from paths, and (name, photo) of what has none, in the order given."""
+        alone = isinstance(photos, str | os.PathLike | bytes | bytearray) or hasattr(photos, "getexif")
+        given = [photos] if alone or getattr(photos, "ndim", 4) < 4 else list(photos)
+        if not given:
+            yield from input_batches([])
+        numbered = [(f"photo {number}", photo) for number, photo in enumerate(given, start=1)]
+        for are_paths, some in groupby(numbered, key=lambda one: isinstance(one[1], str | os.PathLike)):
+            together = list(some)
+            paths = [path for _, path in together]
+            yield from input_batches(paths, batch_sizes=batch_sizes) if are_paths else [together]
+
+    def _predict(self, batch: Source | FeatureTable | list[tuple[str, Any]]) -> "Predictions":
+        try:
+            table, rejects = (batch, []) if isinstance(batch, FeatureTable) else self._extract(batch)
+        except NothingReadable as error:
+            table, rejects = None, error.rejects
+        if table is None:
+            return _nothing(self.model, rejects)
+        with self._timed("the head"):
+            predictions = predict_table(self.model, table)
+        predictions.rejects = rejects
+        return predictions
+
+    def _extract(
+        self, batch: Source | list[tuple[str, Any]]
+    ) -> tuple[FeatureTable | None, list[tuple[str, str]]]:
+        """The table of what can be read, None where nothing can, and the rejects."""
+        with self._lock:
+            if not self._extractors:
+                with self._timed("preparing the extractors"):
+                    store = self.store if isinstance(self.store, Store) else Store(self.store)
+                    extractors = model_extractors(self.model, store, self.weights)
+                    check_golden(extractors, [self.model.described[part] for part in self.model.parts], store)
+                    self.store, self._extractors = store, extractors
+            with self._timed("the vectors"):
+                if isinstance(batch, list):
+                    return self._computed(batch)
+                if not batch.images:
+                    raise NothingReadable(batch, batch.rejects)
+                done = run_extraction(batch, self._extractors, store=self.store, jobs=self.jobs)
+                log.debug("%d images computed, %d from the store", done.n_computed, done.n_reused)
+                return done.table, list(done.rejects)
+
+    def _computed(self, given: list[tuple[str, Any]]) -> tuple[FeatureTable | None, list[tuple[str, str]]]:
+        """As `_extract`, of photos that have no path: computed one by one, and not kept in the store."""
+        rows, rejects = [], []
+        for name, one in given:
+            try:
+                data, photo = _opened(one)
+                vectors = self._vectors_of(photo)
+                if not all(finite_rows(vector)[1].all() for vector in vectors.values()):
+                    raise ImageRejected(NOT_FINITE)
+                rows.append((name, data and hashlib.sha256(data).hexdigest(), vectors))
+            except ImageRejected as rejected:
+                rejects.append((name, str(rejected)))
+        if not rows:
+            return None, rejects
+        names, digests, found = zip(*rows, strict=True)
+        matrices = {part: np.concatenate([vectors[part] for vectors in found]) for part in self.model.parts}
+        table = FeatureTable.from_arrays(matrices, image=list(names), sha256=list(digests))
+        table.metadata["features"] = {part: self.model.described[part] for part in self.model.parts}
+        return table, rejects
+
+    def _vectors_of(self, photo: Photo) -> dict[str, np.ndarray]:
+        vectors: dict[str, np.ndarray] = {}
+        for team in _teams(self._extractors):
+            gathered = team[0].gather([team[0].prepare(photo)])
+            made = team[0].vectors_of(team, gathered)
+            vectors |= {member.name: vector for member, vector in zip(team, made, strict=True)}
+        return vectors
+
+
+def _opened(photo: Any) -> tuple[bytes | None, Photo]:
+    """A photo that has no path, and the bytes of its file where it is given as such."""
+    if isinstance(photo, bytes | bytearray):
+        return bytes(photo), Photo(bytes(photo))
+    if hasattr(photo, "getexif"):  # a Pillow image: in PNG it is turned into RGB as one from a file
+        from PIL import ImageOps
+
+        upright = ImageOps.exif_transpose(photo)
+        if upright.mode == "RGB":
+            return None, Photo.from_array(np.asarray(upright))
+        stream = io.BytesIO()
+        kept = upright.mode in ("1", "L", "LA", "P", "RGBA", "I;16")
+        (upright if kept else upright.convert("RGB")).save(stream, "PNG", compress_level=0)
+        return None, Photo(stream.getvalue())
+    if isinstance(photo, np.ndarray):
+        return None, Photo.from_array(photo)
+    raise UsageError(
+        f"a photo of type {type(photo).__name__} was given",
+        "give a path, the bytes of a file, a Pillow image, or an RGB array",
+    )
+
+
 def predict(
     model: Model,
     sources: str | os.PathLike | Iterable[str | os.PathLike],
@@ -262,8 +364,10 @@ def predict(
     ModelError
         If the vectors of the photos or of the table would not be those of the training.
     """
-    found = list(predict_batches(model, sources, weights=weights, store=store, jobs=jobs))
-    return _together([_nothing(model, []), *found])
+    return Predictor(model, weights=weights, store=store, jobs=jobs).predict(sources)
+
+
+predict_images = predict  # its public name
 
 
 def predict_batches(
@@ -273,42 +377,11 @@ def predict_batches(
     weights: str | os.PathLike | Mapping[str, str] | None = None,
     store: str | os.PathLike | None = None,
     jobs: int | None = None,
-    timing: Timing | None = None,
     batch_sizes: tuple[int, int] = BATCH_SIZES,
 ) -> Iterator[Predictions]:
-    """What `predict` returns, as it comes: the memory that it takes does not grow with the photos.
-
-    A file that cannot be read is among the ``rejects`` of its batch and stops nothing. At the end one warning
-    is logged when photos were among those of the training, one when they as a whole do not look like those, and
-    `timing` is reported. `batch_sizes` is how many photos come first, and at most at a time.
-    """
-    timing = timing or Timing()
-    photos = _Photos(model, weights, store, jobs, timing)
-    n_predicted = n_rejects = n_seen = 0
-    rejects: list[tuple[str, str]] = []
-    distances = []
-    for batch in input_batches(sources, batch_sizes=batch_sizes):
-        if isinstance(batch, FeatureTable):
-            with timing.part("the head"):
-                predictions = predict_table(model, batch)
-        else:
-            predictions = photos.predict(batch)
-        n_predicted += len(predictions)
-        n_seen += predictions.n_seen
-        rejects += predictions.rejects[: not rejects]  # the first is named, should it come to that
-        n_rejects += len(predictions.rejects)
-        distances.append(predictions.distance)
-        yield predictions
-    timing.report()
-    if n_rejects and not n_predicted:
-        raise nothing_read(n_rejects, *rejects[0])
-    if n_seen:
-        which = f"{n_seen} of the {n_predicted} photos were" if n_predicted > 1 else "this photo was"
-        log.warning("%s in the model's training set; confidences flatter there", which)
-    if model.outliers is not None and distances:
-        drift = model.outliers.describe_drift(np.concatenate(distances))
-        if drift:
-            log.warning("%s", drift)
+    """What `predict_images` returns, as it comes, from the same arguments; see `Predictor.predict_batches`."""
+    predictor = Predictor(model, weights=weights, store=store, jobs=jobs)
+    return predictor.predict_batches(sources, batch_sizes=batch_sizes)
 
 
 def predict_table(model: Model, table: FeatureTable) -> Predictions:
@@ -351,13 +424,7 @@ def predict_table(model: Model, table: FeatureTable) -> Predictions:
 def model_extractors(
     model: Model, store: Store, weights: str | os.PathLike | Mapping[str, str] | None
 ) -> list:
-    """The extractors that made the training vectors, checked before they start to work; `store` keeps networks.
-
-    Raises
-    ------
-    ModelError
-        If one cannot be made from what the model knows, or would make other vectors.
-    """
+    """The extractors that made the training vectors, checked before they work; `store` keeps networks."""
     from featurize.registry import extractor_from_metadata
 
     extractors = []
@@ -376,52 +443,78 @@ def model_extractors(
     return extractors
 
 
-def photo_table(
-    model: Model,
-    image: str | os.PathLike,
-    *,
-    weights: str | os.PathLike | Mapping[str, str] | None = None,
-    store: str | os.PathLike | None = None,
-    jobs: int | None = None,
-) -> FeatureTable:
-    """The vectors of one photo, or of the photos of a folder, as the model takes them; errors as of `predict`."""
-    return _Photos(model, weights, store, jobs, Timing()).extract(list_source([image])).table
+def check_golden(extractors: Sequence[Extractor], entries: Sequence[Mapping[str, Any]], store: Store) -> None:
+    """Refuse, with the drift, extractors that do not reproduce the vector of the synthetic image that the model knows.
+
+    A fingerprint says what an extractor means to do. That it really does so can only be seen in a vector: an image
+    library that resizes in another way, an input that is scaled otherwise, weights that were mixed up all change it.
+    `entries` are ``model.described[name]``; those without a golden vector (imported features) are not checked.
+    """
+    known = [(one, entry) for one, entry in zip(extractors, entries, strict=True) if entry.get("golden")]
+    described = {id(one): entry for one, entry in known}
+    for team in _teams([one for one, _ in known]):
+        for extractor, vector in zip(team, _golden_here(team, store), strict=True):
+            _refuse_drift(extractor, described[id(extractor)], vector)
 
 
-class _Photos:
-    """Photos to predictions: extractors and store, made at the first photo and kept for all."""
+def _teams(extractors: Sequence[Extractor]) -> list[list[Extractor]]:
+    """The extractors, those together whose vectors come out of one run."""
+    teams: dict[object, list[Extractor]] = {}
+    for extractor in extractors:
+        team = extractor.team()
+        teams.setdefault(id(extractor) if team is None else team, []).append(extractor)
+    return list(teams.values())
 
-    def __init__(self, model: Model, weights, store, jobs: int | None, timing: Timing):
-        self.model, self.weights, self.where, self.jobs = model, weights, store, jobs
-        self.timing = timing
-        self.extractors: list = []
 
-    def extract(self, source: Source) -> Extraction:
-        if not self.extractors:
-            with self.timing.part("preparing the extractors"):
-                self._prepare()
-        if not source.images:
-            raise NothingReadable(source, source.rejects)
-        with self.timing.part("the vectors"):
-            return run_extraction(source, self.extractors, store=self.store, jobs=self.jobs)
-
-    def predict(self, source: Source) -> Predictions:
+def _golden_here(team: list[Extractor], store: Store) -> list[np.ndarray]:
+    """The vectors of the synthetic image as they are made here: from the store, where they are kept for the libraries
+    of today and this machine, or computed in one run."""
+    sections = [store.section_of(extractor) for extractor in team]
+    keys = [image_keys([_circumstances(extractor)]) for extractor in team]
+    vectors = [np.empty((1, extractor.width), dtype=np.float32) for extractor in team]
+    stored = [one.load(key, vector)[0] for one, key, vector in zip(sections, keys, vectors, strict=True)]
+    if all(stored):
+        return vectors
+    vectors = team[0].vectors_of(team, golden_batch(team[0]))
+    for section, key, vector in zip(sections, keys, vectors, strict=True):
         try:
-            extraction = self.extract(source)
-        except NothingReadable as error:
-            return _nothing(self.model, error.rejects)
-        log.debug("%d images computed, %d from the store", extraction.n_computed, extraction.n_reused)
-        with self.timing.part("the head"):
-            result = predict_table(self.model, extraction.table)
-        result.rejects = list(extraction.rejects)
-        return result
+            section.write(key, np.asarray(vector, dtype=np.float32))
+        except (StoreError, OSError) as error:
+            log.debug("the vector of the test image was not stored: %s", error)
+    return vectors
 
-    def _prepare(self) -> None:
 
-        self.store = self.where if isinstance(self.where, Store) else Store(self.where)
-        extractors = model_extractors(self.model, self.store, self.weights)
-        check_golden(extractors, [self.model.described[part] for part in self.model.parts], self.store)
-        self.extractors = extractors
+def _circumstances(extractor: Extractor) -> str:
+    """A digest of what decides the vector of the synthetic image, beside the fingerprint."""
+    versions = {name: importlib.metadata.version(name) for name in ("bottlehead", *extractor.libraries())}
+    about = [GOLDEN_SHA256, versions, platform.node(), platform.machine()]
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
+def _refuse_drift(extractor: Extractor, entry: Mapping[str, Any], vector: np.ndarray) -> None:
+    golden = np.array(entry["golden"], dtype=np.float32)
+    drift = relative_drift(vector[0], golden) if vector[0].shape == golden.shape else float("inf")
+    bfloat16 = entry["description"].get("precision") == "bfloat16"
+    tolerance = TOLERANCE_BFLOAT16 if bfloat16 else TOLERANCE
+    if drift <= tolerance:
+        log.debug("%s reproduces the vector of the training to %.1e", extractor.name, drift)
+        return
+    trained = entry.get("versions") or {}
+    here = {name: importlib.metadata.version(name) for name in extractor.libraries()}
+    other = [
+        f"{name} was {trained.get(name)}, is {here[name]}" for name in here if trained.get(name) != here[name]
+    ]
+    raise ModelError(
+        f"{extractor.name} does not make the vectors of the training here: that of the test image is "
+        f"{_percent(drift)} off, and {_percent(tolerance)} is allowed "
+        f"({', '.join(other) or 'the versions of the libraries are the same'})",
+        "use the versions and weights of the training (`classify show MODEL` lists them), or extract and "
+        "train again here",
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.{2 if share < 0.1 else 0}f} %" if np.isfinite(share) else "entirely"
 
 
 def _nothing(model: Model, rejects: list[tuple[str, str]]) -> Predictions:

@@ -12,12 +12,14 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logsumexp
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_class_weight
 from threadpoolctl import threadpool_limits
 
-from classify.heads.registry import fit_failed, make_head
+from classify.heads.fitting import fit_failed
+from classify.heads.registry import make_head
 from classify.heads.scaling import WIDE, BlockScaler, block_scale
-from classify.heads.spec import parse_head
+from classify.heads.spec import HeadSpec
 from classify.model.model import Model, short_hashes
 from classify.model.outliers import MOST_BYTES, MOST_HELD_OUT, Outliers, fit_outliers
 from classify.rows import all_features, relabelled, select_vectors, usable_rows, warn_of_conflicts
@@ -27,8 +29,6 @@ from featurize.files import total_memory
 from featurize.table import FeatureTable, table_digest
 from featurize.tableformat import table_kind
 from featurize.terminal import log
-
-# -- Vectors that come a few rows at a time: reading them in passes, and scaling learnt from them --------
 
 
 @dataclass(frozen=True)
@@ -53,59 +53,32 @@ class Stream:
 
 
 class StreamedScaling:
-    """What `classify.scaling.BlockScaler` learns, from rows that come one part after the other.
-
-    Parameters
-    ----------
-    widths : sequence of int
-        The widths of the blocks.
-
-    Examples
-    --------
-    >>> X = np.array([[1.0, 100.0], [3.0, 300.0]])
-    >>> scaling = StreamedScaling([2])
-    >>> for row in X:
-    ...     scaling.add(row[None])
-    >>> scaling.result().transform(X) * 2 ** 0.25
-    array([[-1., -1.],
-           [ 1.,  1.]])
-    """
+    """What `BlockScaler` learns, from rows that come one part after the other: `add` each, then take the `result`."""
 
     def __init__(self, widths: Sequence[int]):
         self.widths = list(widths)
         self.dtype: np.dtype | None = None
-        self._edges = np.cumsum(self.widths)[:-1]
         self._least = np.full(sum(self.widths), np.inf)
-        # Of the numbers and of their roots, for which of the two is wanted shows at the end: mean, squares about it.
-        self._moments = np.zeros((2, 2, sum(self.widths)))
-        self._n = 0
+        # Of the numbers and of their roots, for which of the two is wanted shows at the end.
+        self._plain, self._rooted = StandardScaler(), StandardScaler()
 
     def add(self, X: np.ndarray) -> None:
-        """Learn from some more rows, shape (n_rows, n_features)."""
         self.dtype = X.dtype
         self._least = np.minimum(self._least, X.min(axis=0))
-        n = self._n + len(X)
-        for (mean, squares), values in zip(self._moments, (X, np.sign(X) * np.sqrt(np.abs(X))), strict=True):
-            # Chan, Golub and LeVeque (1983), https://doi.org/10.1080/00031305.1983.10483115
-            apart = values.mean(axis=0, dtype=np.float64) - mean
-            squares += values.var(axis=0, dtype=np.float64) * len(X) + apart**2 * (self._n * len(X) / n)
-            mean += apart * (len(X) / n)
-        self._n = n
+        self._plain.partial_fit(X.astype(np.float64))
+        self._rooted.partial_fit(np.sign(X) * np.sqrt(np.abs(X.astype(np.float64))))
 
     def result(self) -> BlockScaler:
-        """The fitted scaler; `add` must have been called."""
         scaler = BlockScaler(self.widths)
         scaler.methods_, means, scales = [], [], []
-        least = np.split(self._least, self._edges)
-        moments = [np.split(one, self._edges, axis=1) for one in self._moments]
-        for block, (plain, rooted) in enumerate(zip(*moments, strict=True)):
-            root = self.widths[block] >= WIDE and least[block].min() >= 0
-            mean, squares = rooted if root else plain
-            variance = squares / self._n
-            method = "root" if root else "standard"
+        ends = np.cumsum(self.widths)
+        for start, end in zip(ends - self.widths, ends, strict=True):
+            columns = slice(start, end)
+            root = end - start >= WIDE and self._least[columns].min() >= 0
+            learnt, method = (self._rooted, "root") if root else (self._plain, "standard")
             scaler.methods_.append(method)
-            means.append(mean)
-            scales.append(block_scale(mean, variance, method))
+            means.append(learnt.mean_[columns])
+            scales.append(block_scale(learnt.mean_[columns], learnt.var_[columns], method))
         scaler.mean_ = np.concatenate(means).astype(self.dtype)
         scaler.scale_ = np.concatenate(scales).astype(self.dtype)
         scaler.n_features_in_ = sum(self.widths)
@@ -118,16 +91,7 @@ ROW = "row"  # the name of a column that carries row numbers through a choice of
 
 
 def exceeds_memory(path: str | Path, features: str | None = None, *, memory: int | None = None) -> bool:
-    """Whether the vectors of a table take more than an eighth of the memory.
-
-    Parameters
-    ----------
-    path : str or Path
-    features : str, optional
-        By default all columns together.
-    memory : int, optional
-        Bytes; by default those of this machine.
-    """
+    """Whether the vectors of these features (by default all) take more than an eighth of the memory."""
     import pyarrow.parquet as pq
 
     path = Path(path)
@@ -152,36 +116,16 @@ def train_out_of_core(
     seed: int = 0,
     relabel: Mapping[str, str] | None = None,
 ) -> Model:
-    """`classify.training.train` for softmax, without ever holding the vectors in memory.
+    """`classify.train_model` for softmax, without ever holding the vectors in memory.
 
     Every pass over the file adds up the loss and its gradient, and L-BFGS takes a step, as scikit-learn's
     `LogisticRegression` does with all rows at hand. So the optimum is the same whatever the order of the rows: on 750
-    flower photos (Inception v3 mixed8, GLCM, both) probabilities differ by 5e-5 at most. Learning from one part of
-    the file after the other (``partial_fit``) would read it less often, but a table holds one label after the other,
-    and what it would learn last would be one label.
+    flower photos probabilities differ by 5e-5 at most. (``partial_fit`` on one part after the other would forget all
+    labels but the last, for a table holds one label after the other.) In memory are the ids of all rows, a part of the
+    file, and what is kept to tell outliers.
 
-    In memory are the ids of all rows, a part of the file, and what is kept to tell outliers.
-
-    Parameters
-    ----------
-    path : str or Path
-        A ``.parquet`` table.
-    head : str
-        ``softmax``, with or without ``C``, ``max_iter``, ``tol`` and ``class_weight``.
-    features, seed, relabel
-        As for `classify.training.train`.
-
-    Returns
-    -------
-    Model
-        In file and card like any other.
-
-    Raises
-    ------
-    UsageError
-        If the head is another, or has other parameters.
-    TableError
-        If the file is no table, or a vector holds NaN.
+    `path` is a ``.parquet`` table; `head` a softmax, with or without ``C``, ``max_iter``, ``tol`` and
+    ``class_weight``; the rest as for `classify.train_model`.
     """
     first = next(FeatureTable.read_batches(path), None)
     if first is None:
@@ -221,13 +165,9 @@ def train_out_of_core(
 
 
 def can_train(head: str) -> bool:
-    """Whether `train_out_of_core` takes this head.
-
-    >>> can_train("softmax:C=3"), can_train("svm")
-    (True, False)
-    """
-    name, given = parse_head(head)
-    return name == "softmax" and set(given) <= CAN_SET
+    """Whether `train_out_of_core` takes this head: a plain softmax."""
+    spec = HeadSpec.parse(head)
+    return spec.name == "softmax" and set(spec.texts) <= CAN_SET
 
 
 def _classifier(head: str, widths: list[int], seed: int) -> LogisticRegression:

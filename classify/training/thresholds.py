@@ -1,6 +1,5 @@
-"""The operating point: from which probability on a photo counts as the label that must not be missed."""
+"""Choose the operating point: the probability at which a photo counts as the label that must not be missed."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from classify.folds import fewest_groups, make_folds
-from classify.heads.registry import fit_head
+from classify.heads.fitting import fit_head
 from classify.model.model import OperatingPoint
+from classify.rows import Sample
 from featurize.errors import UsageError
+from featurize.files import read_csv
 
 RULES = ("recall", "specificity", "precision")
 
@@ -95,12 +96,7 @@ def choose_threshold(
 
 
 def check_rule(positive: str, labels: Sequence[str], rule: str | Mapping[tuple[str, str], float]) -> None:
-    """Refuse an unknown label, a rule that is none, or costs that lack a pair of labels.
-
-    Raises
-    ------
-    UsageError
-    """
+    """Refuse an unknown label, an unknown rule, or costs that lack a pair of labels."""
     if positive not in labels:
         raise UsageError(
             f"there is no label {positive} to be positive", f"the labels are {', '.join(labels)}"
@@ -118,12 +114,7 @@ def check_rule(positive: str, labels: Sequence[str], rule: str | Mapping[tuple[s
 
 
 def parse_rule(rule: str) -> tuple[str, float]:
-    """``"recall=0.95"`` as its name and its number.
-
-    Raises
-    ------
-    UsageError
-    """
+    """``"recall=0.95"`` as its name and its number."""
     name, _, text = rule.partition("=")
     try:
         wanted = float(text)
@@ -138,64 +129,37 @@ def parse_rule(rule: str) -> tuple[str, float]:
 
 
 def read_costs(path: str | Path) -> dict[tuple[str, str], float]:
-    """What each mistake costs, from a CSV file with the columns ``label,predicted,cost``.
+    """What each mistake costs, by (label, predicted), from a CSV file with the columns ``label,predicted,cost``.
 
-    Returns
-    -------
-    dict of (label, predicted) to float
-        A right prediction costs nothing unless the file says so.
-
-    Raises
-    ------
-    UsageError
-        If the file cannot be read, or a line is something else.
+    A right prediction costs nothing unless the file says so.
     """
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            lines = [[cell.strip() for cell in line] for line in csv.reader(stream) if line]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"the costs {path} cannot be read: {error}", "give a CSV file in UTF-8") from error
-    hint = "the first line must be label,predicted,cost, and each other one two labels and a number from 0"
     costs: dict[tuple[str, str], float] = {}
-    if not lines or lines[0] != ["label", "predicted", "cost"]:
-        raise UsageError(f"the costs {path} have other columns", hint)
-    for line in lines[1:]:
+    for number, line in read_csv(path, ("label", "predicted", "cost"), "costs"):
         try:
-            label, predicted, cost = line[0], line[1], float(line[2])
-        except (IndexError, ValueError):
+            cost = float(line["cost"])
+        except ValueError:
             cost = -1.0
-        if not 0 <= cost < np.inf or len(line) != 3:
-            raise UsageError(f"the costs {path} hold the line {','.join(line)!r}", hint)
-        costs[label, predicted] = cost
+        if not 0 <= cost < np.inf:
+            raise UsageError(
+                f"line {number} of the costs {path} has the cost {line['cost']!r}",
+                "each line holds two labels and a number from 0",
+            )
+        costs[line["label"].strip(), line["predicted"].strip()] = cost
     return costs
 
 
-def held_out_probabilities(
-    head: Any, X: np.ndarray, y: np.ndarray, groups: np.ndarray, variant: np.ndarray, *, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities of each photo from a head that was fitted without its group.
+def held_out_probabilities(head: Any, sample: Sample, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of photos, and the probabilities of each from a copy of `head` that was fitted without its group.
 
-    Parameters
-    ----------
-    head : classifier
-        Unfitted, see `make_head`.
-    X, y, groups, variant : arrays
-        As for `fit_head`; rows other than variant 0 train and get no probabilities.
-
-    Returns
-    -------
-    rows : array of int, shape (n_photos,)
-    probabilities : array of shape (n_photos, n_labels)
-        Columns in the order of the sorted labels.
+    Columns stand in the order of the sorted labels; distorted copies train and get no probabilities.
     """
-    n_folds = min(5, max(2, fewest_groups(y, groups, variant)[1]))
-    folds = make_folds(y, groups, variant, n_folds=n_folds, seed=seed)
-    found = [
-        fit_head(head, X[f.training], y[f.training], groups[f.training], variant[f.training]).predict_proba(
-            X[f.testing]
-        )
-        for f in folds
-    ]
+    n_folds = min(5, max(2, fewest_groups(sample.y, sample.groups, sample.variant)[1]))
+    folds = make_folds(sample.y, sample.groups, sample.variant, n_folds=n_folds, seed=seed)
+    found = []
+    for fold in folds:
+        train = sample.rows(fold.training)
+        fitted = fit_head(head, train.X, train.y, train.groups, train.variant)
+        found.append(fitted.predict_proba(sample.X[fold.testing]))
     return np.concatenate([fold.testing for fold in folds]), np.concatenate(found)
 
 

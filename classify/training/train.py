@@ -1,4 +1,4 @@
-"""From a table to a model."""
+"""Train a model on the vectors of a table, at once or in steps."""
 
 import contextlib
 import datetime
@@ -17,45 +17,29 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from classify.heads.calibrate import Calibrated
-from classify.heads.registry import HEADS, check_probabilities, fit_failed, fit_head, head_name, make_head
-from classify.heads.spec import parse_head
-from classify.heads.steps import Steps, divide_for_steps, fit_in_steps, step_head, without_steps
+from classify.heads.fitting import check_probabilities, fit_failed, fit_head, head_name
+from classify.heads.registry import HEADS, make_head
+from classify.heads.spec import HeadSpec
+from classify.heads.steps import StepPlan, divide_for_steps, fit_in_steps, step_head
 from classify.heads.tuning import Tuning, check_search, tune_head
 from classify.model.model import Model, short_hashes
 from classify.model.modelfile import audit_head, dump_head
 from classify.model.outliers import fit_outliers
-from classify.rows import BESIDE, all_features, relabelled, select_vectors, usable_rows, warn_of_conflicts
+from classify.rows import BESIDE, Sample, all_features, relabelled, usable_rows, warn_of_conflicts
 from classify.training.thresholds import check_rule, choose_threshold, held_out_probabilities
 from featurize.errors import BottleheadError, UsageError
 from featurize.table import FeatureTable
 from featurize.terminal import log
 
-# -- How good a model is on photos that it was not trained on, where its training has found out on the way ---
 
-
-def training_scores(
+def held_out_scores(
     fitted: Any, tuning: Tuning | None, held_out: tuple[np.ndarray, np.ndarray] | None
 ) -> dict[str, Any] | None:
-    """Accuracy and log loss on photos left out of the fit, in the way that flatters least.
+    """Accuracy and log loss on photos left out of the fit, in the way that flatters least; None where nothing is known.
 
-    Choosing a threshold needs probabilities of photos left out; calibration needs their scores; a search scores each
-    candidate on them. Where none of these was done, nothing is known, and training does not take five times as long
-    to find out: `evaluate.compare` does. After a search all of these flatter a little, for the same photos chose the
-    parameters, as the card says; `evaluate.compare` with ``tune`` searches anew without the photos that it tests.
-
-    Parameters
-    ----------
-    fitted : classifier
-    tuning : Tuning or None
-        How its parameters were chosen.
-    held_out : pair of arrays or None
-        The true labels of photos, and the probabilities that heads fitted without them gave, columns in the order of
-        the sorted labels.
-
-    Returns
-    -------
-    dict or None
-        ``accuracy`` and ``log_loss``; on how many ``photos`` or in how many ``folds``, where that is known.
+    Choosing a threshold needs probabilities of photos left out (`held_out`: their labels, and probabilities with
+    columns in the order of the sorted labels); calibration needs their scores; a search scores each candidate on them.
+    Where none of these was done, training does not take five times as long to find out: `evaluate.compare` does.
     """
     if held_out is not None:
         y, probabilities = held_out
@@ -137,13 +121,13 @@ def train(
     >>> model.labels, model.predict([[5.0, 5.0, 5.0, 5.0]]).tolist()
     (['fern', 'moss'], ['moss'])
     """
-    head, stepwise = without_steps(head)
+    spec, stepwise = HeadSpec.parse(head).split_steps() if isinstance(head, str) else (None, {})
     if stepwise:
         if tune is not None or positive is not None or threshold is not None:
             raise UsageError(
                 "a head with steps is neither tuned nor given a threshold", "leave out its steps"
             )
-        return train_in_steps(table, head, features, Steps(**stepwise), seed=seed, relabel=relabel)
+        return train_in_steps(table, str(spec), features, StepPlan(**stepwise), seed=seed, relabel=relabel)
     if tune is not None:
         check_search(head, tune)
     if (positive is None) != (threshold is None):
@@ -155,50 +139,53 @@ def train(
     widths = table.widths(features)
     unfitted = make_head(head, widths=widths, seed=seed)
     trust = list(trust)
-    known = isinstance(head, str) and parse_head(head)[0] in HEADS  # their tests say that they load again
+    known = spec is not None and spec.name in HEADS  # their tests say that they load again
     rows = usable_rows(relabelled(table, relabel), "train")
     warn_of_conflicts(rows)
-    X, y = select_vectors(rows, features), rows.label.astype(str)
+    sample = Sample.of(rows, features)
     if positive is not None and threshold is not None:
-        check_rule(positive, sorted(set(y.tolist())), threshold)
+        check_rule(positive, sorted(set(sample.y.tolist())), threshold)
     if not known:
-        _refuse_what_cannot_be_loaded(unfitted, X, y, trust)
+        _refuse_what_cannot_be_loaded(unfitted, sample, trust)
     start = time.perf_counter()
     tuning = None
     with _threads(jobs):
         if tune is not None:
-            tuning = tune_head(head, X, y, rows.groups, rows.variant, widths=widths, seed=seed, by=tune)
+            tuning = tune_head(
+                head, sample.X, sample.y, sample.groups, sample.variant, widths=widths, seed=seed, by=tune
+            )
             head = tuning.head
             log.info("tuned on %d folds by %s: %s", tuning.n_folds, tune, head)
             unfitted = make_head(head, widths=widths, seed=seed)
         # `fit_head` takes one processor; another looks for outliers. One thread each: so sums never change order.
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as other:
             described = other.submit(_model, table, rows, features, relabel, seed)
-            if jobs == 1 or X.nbytes > BESIDE:
+            if jobs == 1 or sample.X.nbytes > BESIDE:
                 described.result()
-            fitted = _fit(unfitted, X, y, rows, head)
+            fitted = _fit(unfitted, sample, head)
             model = described.result()
-        point, seen_from_outside = None, None
+        point, held_out = None, None
         if positive is not None and threshold is not None:
-            held_out, probabilities = held_out_probabilities(
-                unfitted, X, y, rows.groups, rows.variant, seed=seed
-            )
-            seen_from_outside = y[held_out], probabilities
-            point = choose_threshold(*seen_from_outside, fitted.classes_, positive, threshold)
+            photos, probabilities = held_out_probabilities(unfitted, sample, seed=seed)
+            held_out = sample.y[photos], probabilities
+            point = choose_threshold(*held_out, fitted.classes_, positive, threshold)
             log.info("%s", point)
     audit_head(dump_head(fitted), trust)
     summary = training_summary(rows, head, seed, trust, time.perf_counter() - start)
-    summary["scores"] = training_scores(fitted, tuning, seen_from_outside)
+    summary["scores"] = held_out_scores(fitted, tuning, held_out)
     if tuning is not None:
         summary["tuning"] = tuning.to_dict()
     return replace(model, head=fitted, training=summary, operating_point=point)
+
+
+train_model = train  # its public name
 
 
 def train_in_steps(
     table: FeatureTable,
     head: str = "softmax",
     features: str | None = None,
-    plan: Steps | None = None,
+    plan: StepPlan | None = None,
     *,
     seed: int = 0,
     relabel: Mapping[str, str] | None = None,
@@ -236,17 +223,17 @@ def train_in_steps(
     >>> rng = np.random.default_rng(0)
     >>> table = FeatureTable.from_arrays(
     ...     {"x": np.r_[rng.normal(0, 1, (20, 4)), rng.normal(5, 1, (20, 4))]}, label=["fern"] * 20 + ["moss"] * 20)
-    >>> model = train_in_steps(table, plan=Steps(steps=200, batch_size=10))
+    >>> model = train_in_steps(table, plan=StepPlan(steps=200, batch_size=10))
     >>> model.predict([[5.0, 5.0, 5.0, 5.0]]).tolist(), model.training["steps"]["accuracy"]
     (['moss'], 1.0)
     """
-    plan = plan or Steps()
+    plan = plan or StepPlan()
     features = features or all_features(table)
     unfitted = step_head(head, plan, widths=table.widths(features), seed=seed)
     rows = usable_rows(relabelled(table, relabel), "train")
     warn_of_conflicts(rows)
-    X, y = select_vectors(rows, features), rows.label.astype(str)
-    training, validation = divide_for_steps(y, rows.groups, rows.variant, rows.split, seed=seed)
+    sample = Sample.of(rows, features)
+    sides = divide_for_steps(sample.y, rows.groups, rows.variant, rows.split, seed=seed)
     model = _model(table, rows, features, relabel, seed)
     start = time.perf_counter()
 
@@ -259,7 +246,7 @@ def train_in_steps(
             save(snapshot(fitted, {"best_step": step}), step)
 
     with threadpool_limits(1, "blas"):  # steps are small: several threads would mostly wait for each other
-        return snapshot(*fit_in_steps(unfitted, X, y, training, validation, plan, seed=seed, save=keep))
+        return snapshot(*fit_in_steps(unfitted, sample, *sides, plan, seed=seed, save=keep))
 
 
 def _model(
@@ -278,23 +265,23 @@ def _model(
     )
 
 
-def _refuse_what_cannot_be_loaded(unfitted: Any, X: np.ndarray, y: np.ndarray, trust: list[str]) -> None:
+def _refuse_what_cannot_be_loaded(unfitted: Any, sample: Sample, trust: list[str]) -> None:
     """Fit on a few rows first, so that a head that could not be loaded again does not cost the whole training."""
     audit_head(dump_head(unfitted), trust)
-    few = np.concatenate([np.flatnonzero(y == label)[:FEW] for label in np.unique(y)])
+    few = np.concatenate([np.flatnonzero(sample.y == label)[:FEW] for label in np.unique(sample.y)])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            small = clone(unfitted).fit(X[few], y[few])
+            small = clone(unfitted).fit(sample.X[few], sample.y[few])
         except Exception:
             return  # it needs more rows than these; the check after the whole training decides
     audit_head(dump_head(small), trust)
 
 
-def _fit(unfitted: Any, X: np.ndarray, y: np.ndarray, rows: FeatureTable, head: Any) -> Any:
+def _fit(unfitted: Any, sample: Sample, head: Any) -> Any:
     try:
-        fitted = fit_head(unfitted, X, y, rows.groups, rows.variant)
-        check_probabilities(fitted, X)
+        fitted = fit_head(unfitted, sample.X, sample.y, sample.groups, sample.variant)
+        check_probabilities(fitted, sample.X)
     except (BottleheadError, MemoryError):
         raise
     except Exception as error:  # classifiers fail in as many ways as there are parameters

@@ -336,7 +336,7 @@ def _divided(folds: FoldFacts) -> str:
 
 def _heads(heads: Sequence[str]) -> str:
     """Each by name, with what it is and the parameters that are not scikit-learn's own."""
-    from classify.heads.spec import parse_head
+    from classify.heads.spec import HeadSpec
 
     told = []
     for head in heads:
@@ -345,7 +345,7 @@ def _heads(heads: Sequence[str]) -> str:
             told.append(head)
             continue
         # Of a tuned head the report lists what the search chose, fold by fold.
-        params = {} if head.endswith(TUNED) else {**registered.defaults, **parse_head(head)[1]}
+        params = {} if head.endswith(TUNED) else {**registered.defaults, **HeadSpec.parse(head).params}
         settings = [f"{key}={value}" for key, value in params.items()]
         told.append(f"{head} ({', '.join([registered.summary, *settings])})")
     return listed(told)

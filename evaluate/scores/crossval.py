@@ -84,7 +84,7 @@ def _holds_distances(estimator: Any) -> bool:
 def _fit_and_predict(task: Task, sample: Sample, labels: list[str]) -> Result:
     from threadpoolctl import threadpool_limits
 
-    from classify.heads.registry import fit_head
+    from classify.heads.fitting import fit_head
 
     fold, train = task.fold, sample.rows(task.fold.training)
     # One thread whoever runs this: several add up in another order, and the last digits would differ.
@@ -118,7 +118,7 @@ def _bytes(fitted: Any) -> float:
 
 
 def _failure(task: Task, error: Exception) -> UsageError:
-    from classify.heads.registry import fit_failed
+    from classify.heads.fitting import fit_failed
 
     where = f"failed on {task.features} in fold {task.fold.fold} of repeat {task.fold.repeat}"
     return fit_failed(task.head, error, where)
@@ -298,7 +298,8 @@ def _tasks(
 ) -> tuple[dict[str, Sample], list[Task]]:
     from sklearn.base import clone
 
-    from classify.heads.registry import head_name, make_head
+    from classify.heads.fitting import head_name
+    from classify.heads.registry import make_head
     from classify.heads.tuning import TunedHead
 
     if not features or not heads or not folds:

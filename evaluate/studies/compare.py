@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from classify.folds import Fold
-from classify.heads.registry import head_name
+from classify.heads.fitting import head_name
 from classify.heads.tuning import tuned_heads
 from classify.model.model import describe_differences
 from classify.rows import NUISANCE, relabelled, usable_rows

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from classify.folds import Fold, make_folds
-from classify.heads.registry import head_name
+from classify.heads.fitting import head_name
 from classify.rows import relabelled, usable_rows
 from evaluate.report.html import Reported
 from evaluate.report.sentences import data_warnings

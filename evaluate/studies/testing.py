@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from classify.heads.registry import head_name
+from classify.heads.fitting import head_name
 from classify.rows import select_vectors, usable_rows
 from evaluate.checks.leakage import find_contamination, trained_on
 from evaluate.report.html import Reported

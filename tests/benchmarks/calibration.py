@@ -7,7 +7,26 @@ Cross-validates every head on 5 folds (groups together) and prints accuracy, log
 error in 15 bins, before and after calibration. Before: the classifier's own probabilities, or, where it has none,
 the softmax (of two labels: the logistic function) of its scores. The star marks which of the two the head uses.
 
-For what was measured on flowers see `classify.calibrate.Calibrated`.
+Measured on 750 flower photos (Inception v3, layer mixed8; 5 folds, groups together). Before are the classifier's own
+probabilities, or, where it has none, the softmax of its scores. The star marks what the head uses: calibration where
+its error is far from the truth without, and the classifier itself where calibration would gain nothing.
+
+=================  ========  ================  ================
+head               accuracy  log loss          calibration error
+=================  ========  ================  ================
+softmax            0.889     0.308* to 0.310   0.037* to 0.035
+svm                0.896     0.532 to 0.284*   0.216 to 0.023*
+linear-svm         0.896     0.665 to 0.305*   0.333 to 0.025*
+mlp                0.896     0.300* to 0.310   0.024* to 0.036
+knn                0.851     0.881 to 0.452*   0.097 to 0.055*
+naive-bayes        0.785     6.646 to 0.815*   0.213 to 0.025*
+lda                0.901     1.253 to 0.315*   0.089 to 0.043*
+random-forest      0.859     0.777 to 0.395*   0.349 to 0.035*
+gradient-boosting  0.861     0.364*            0.024*
+dummy              0.200     1.609* to 1.609   0.000* to 0.000
+=================  ========  ================  ================
+
+Gradient boosting was not measured calibrated, which takes it six times as long: by itself it is among the best.
 """
 
 import warnings
@@ -20,7 +39,8 @@ from sklearn.pipeline import Pipeline
 
 from classify.folds import make_folds
 from classify.heads.calibrate import Calibrated
-from classify.heads.registry import fit_head, head_names, make_head
+from classify.heads.fitting import fit_head
+from classify.heads.registry import head_names, make_head
 from featurize.table import FeatureTable
 
 

@@ -163,6 +163,9 @@ def test_two_layers_of_one_network_load_it_once(assets, store, monkeypatch, capl
     ]
     entries = [recorded(one) for one in layers]
     again = [extractor_from_metadata(entry) for entry in entries]
+    assert [one.width for one in again] == [
+        len(entry["golden"]) for entry in entries
+    ]  # loads each, unattached
     caplog.clear()
     with caplog.at_level(logging.INFO, "bottlehead"):
         check_golden(again, entries, store)

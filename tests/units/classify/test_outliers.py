@@ -76,7 +76,7 @@ def test_too_few_photos_or_groups_say_nothing(groups, caplog):
     X = np.random.default_rng(0).normal(size=(len(groups), 4)).astype(np.float32)
     with caplog.at_level("INFO", "bottlehead"):
         assert fit_outliers(X, [4], groups) is None
-    assert "outliers will not be told" in caplog.text
+    assert "outlier detection is off: it needs at least 19 training photos" in caplog.text
 
 
 def test_it_comes_back_from_its_parts(cloud):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from classify.heads.registry import make_head
-from classify.heads.steps import Stepped, Steps
+from classify.heads.steps import SGDHead, Steps
 from classify.training.train import train, train_in_steps
 from evaluate.studies.compare import compare
 from featurize.errors import UsageError
@@ -13,7 +13,7 @@ from featurize.errors import UsageError
 def test_one_step_is_one_step_of_gradient_descent():
     X, y = np.array([[0.0, 2.0], [2.0, 0.0]]), np.array(["a", "b"])
     still, moved = (
-        Stepped(steps=1, learning_rate=rate, batch_size=1).fit(X, y).pipeline_ for rate in (1e-12, 0.5)
+        SGDHead(steps=1, learning_rate=rate, batch_size=1).fit(X, y).pipeline_ for rate in (1e-12, 0.5)
     )
     scaled = moved.named_steps["scaling"].transform(X)
     start, end = still.named_steps["classifier"], moved.named_steps["classifier"]
@@ -26,7 +26,7 @@ def test_one_step_is_one_step_of_gradient_descent():
 def test_more_steps_learn_more(separable):
     X, y = separable.select("wide"), separable.label.astype(str)
     chance = [
-        Stepped(steps=n).fit(X, y).predict_proba(X)[np.arange(60), np.arange(60) // 20].mean()
+        SGDHead(steps=n).fit(X, y).predict_proba(X)[np.arange(60), np.arange(60) // 20].mean()
         for n in (1, 20, 400)
     ]
     assert chance[0] < chance[1] < chance[2] and chance[2] > 0.9
@@ -35,13 +35,13 @@ def test_more_steps_learn_more(separable):
 def test_rare_labels_are_drawn_as_often_as_frequent_ones():
     # One point for all: only how often each label is drawn can be learnt.
     X, y = np.zeros((100, 1)), np.array(["many"] * 95 + ["rare"] * 5)
-    found = Stepped(steps=500, learning_rate=0.1).fit(X, y).predict_proba(X[:1])[0]
+    found = SGDHead(steps=500, learning_rate=0.1).fit(X, y).predict_proba(X[:1])[0]
     assert found == pytest.approx([0.5, 0.5], abs=0.05)
 
 
 def test_the_same_seed_gives_the_same_head(separable):
     X, y = separable.select("noise"), separable.label.astype(str)
-    one, two, other = (Stepped(steps=30, seed=s).fit(X, y).predict_proba(X) for s in (1, 1, 2))
+    one, two, other = (SGDHead(steps=30, seed=s).fit(X, y).predict_proba(X) for s in (1, 1, 2))
     assert (one == two).all() and (one != other).any()
 
 
@@ -62,11 +62,11 @@ def test_a_spec_with_steps_is_stepped():
     ("spec", "message"),
     [
         ("svm:steps=10", "cannot be trained step by step"),
-        ("softmax:steps=0", "steps 0"),
+        ("softmax:steps=0", "steps is 0"),
         ("softmax:steps=10,depth=3", "no parameter depth"),
-        ("softmax:steps=many", "steps many"),
-        ("softmax:steps=2.5", "steps 2.5"),
-        ("mlp:steps=10,learning_rate=fast", "learning_rate fast"),
+        ("softmax:steps=many", "steps is many"),
+        ("softmax:steps=2.5", "steps is 2.5"),
+        ("mlp:steps=10,learning_rate=fast", "learning_rate is fast"),
     ],
 )
 def test_what_cannot_be_stepped_is_refused(spec, message):

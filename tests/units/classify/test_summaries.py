@@ -1,13 +1,39 @@
+"""Event files for TensorBoard, read byte by byte and by TensorFlow."""
+
 import struct
 
+import numpy as np
 import pytest
+from tensorboardX.proto.event_pb2 import Event
 
-from classify.heads.steps import EventWriter, crc32c
+from classify.heads.steps import Steps
+from classify.training.train import train_in_steps
 
 
-def records(path):
+@pytest.fixture
+def written(separable, tmp_path):
+    """The one event file of the validation photos after 30 steps, looked at every 10."""
+    plan = Steps(
+        steps=30, batch_size=20, eval_interval=10, validation_batch_size=-1, summaries=tmp_path / "new"
+    )
+    course = train_in_steps(separable, "softmax", "wide", plan).training["steps"]
+    train, validation = ((tmp_path / "new" / side).iterdir() for side in ("train", "validation"))
+    (_,), (path,) = train, validation
+    return path, course
+
+
+def crc32c(data: bytes) -> int:
+    """The checksum of RFC 3720, bit by bit."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def records(data: bytes):
     """The events of a file, read by the rules of TFRecord, every checksum compared."""
-    data = path.read_bytes()
     while data:
         (length,) = struct.unpack("<Q", data[:8])
         event = data[12 : 12 + length]
@@ -18,54 +44,36 @@ def records(path):
         data = data[16 + length :]
 
 
-@pytest.mark.parametrize(
-    ("data", "expected"),  # RFC 3720, B.4
-    [
-        (b"", 0),
-        (bytes(32), 0x8A9136AA),
-        (b"\xff" * 32, 0x62A8AB43),
-        (bytes(range(32)), 0x46DD794E),
-        (bytes(range(31, -1, -1)), 0x113FDB5C),
-    ],
-)
-def test_checksum(data, expected):
-    assert crc32c(data) == expected
+def scalars(events) -> dict[tuple[str, int], float]:
+    return {(value.tag, event.step): value.simple_value for event in events for value in event.summary.value}
 
 
-def test_bytes_by_hand(tmp_path):
-    with EventWriter(tmp_path / "new" / "run") as writer:
-        writer.scalars(300, {"a": 0.5})
-    (path,) = (tmp_path / "new" / "run").iterdir()
+def test_accuracy_and_cross_entropy_stand_in_the_file_at_each_step(written):
+    path, course = written
     assert path.name.startswith("events.out.tfevents.")
-    first, second = records(path)
-    assert first[9:] == b"\x1a\x0dbrain.Event:2"
-    # step 300 is 0xAC 0x02; the summary holds one value of 8 bytes: tag "a", simple_value 0.5
-    assert second[9:] == b"\x10\xac\x02" + b"\x2a\x0a" + b"\x0a\x08" + b"\x0a\x01a" + b"\x15" + struct.pack(
-        "<f", 0.5
-    )
+    first, *events = [Event.FromString(record) for record in records(path.read_bytes())]
+    assert first.file_version == "brain.Event:2"
+    found = scalars(events)
+    assert set(found) == {(tag, step) for tag in ("accuracy", "cross_entropy") for step in (10, 20, 30)}
+    best = found["cross_entropy", course["best_step"]]
+    assert best == pytest.approx(course["cross_entropy"], rel=1e-6)
+    assert best == min(found["cross_entropy", step] for step in (10, 20, 30))
+    assert all(0 <= found["accuracy", step] <= 1 for step in (10, 20, 30))
 
 
-def test_two_writers_do_not_share_a_file(tmp_path):
-    with EventWriter(tmp_path) as one, EventWriter(tmp_path) as other:
-        one.scalars(1, {"a": 1.0})
-        other.scalars(1, {"a": 1.0})
-    assert len(list(tmp_path.iterdir())) == 2
+def test_a_second_run_has_a_file_of_its_own(written, separable):
+    path, _ = written
+    plan = Steps(steps=1, summaries=path.parent.parent)
+    train_in_steps(separable, "softmax", "wide", plan)
+    assert len(list(path.parent.iterdir())) == 2
 
 
 @pytest.mark.tensorflow
-def test_tensorflow_reads_it(tmp_path):
+def test_tensorflow_reads_it(written):
     tf = pytest.importorskip("tensorflow")
-    with EventWriter(tmp_path) as writer:
-        for step in (0, 10, 20_000):
-            writer.scalars(step, {"accuracy": step / 40_000, "cross entropy – é": -1.5})
-    (path,) = tmp_path.iterdir()
+    path, _ = written
     events = list(tf.compat.v1.train.summary_iterator(str(path)))
     assert events[0].file_version == "brain.Event:2"
-    found = [
-        (event.step, {value.tag: value.simple_value for value in event.summary.value}) for event in events[1:]
-    ]
-    assert found == [
-        (step, {"accuracy": pytest.approx(step / 40_000), "cross entropy – é": -1.5})
-        for step in (0, 10, 20_000)
-    ]
-    assert all(abs(event.wall_time - events[0].wall_time) < 60 for event in events)
+    ours = scalars(Event.FromString(record) for record in records(path.read_bytes()))
+    np.testing.assert_allclose(list(scalars(events).values()), list(ours.values()))
+    assert scalars(events).keys() == ours.keys()

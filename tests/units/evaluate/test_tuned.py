@@ -5,7 +5,8 @@ import pytest
 from builders import twin_table
 
 from classify.folds import make_folds
-from classify.heads.registry import fit_head, make_head
+from classify.heads.fitting import fit_head
+from classify.heads.registry import make_head
 from classify.heads.tuning import TunedHead, tune_head
 from evaluate.scores.crossval import cross_validate
 from featurize.table import FeatureTable

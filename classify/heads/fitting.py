@@ -1,0 +1,175 @@
+"""How a head is fitted: groups kept together, Ctrl-C let through, failures explained."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import Pipeline
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+from threadpoolctl import threadpool_limits
+
+from classify.heads.calibrate import Calibrated
+from featurize.errors import BottleheadError, UsageError
+from featurize.terminal import log
+
+CHECKED = 100  # rows are enough to see whether a head gives numbers
+
+
+def fit_failed(head: Any, error: Exception, how: str = "cannot be fitted") -> UsageError:
+    """The error to raise when `head` (a spec or a classifier) could not be fitted, or not predict.
+
+    >>> print(fit_failed("knn", ValueError("Expected n_neighbors <= n_samples_fit")))
+    the head knn cannot be fitted: Expected n_neighbors <= n_samples_fit (add photos, or let ... knn:n_neighbors=3)
+    """
+    name = head_name(head)
+    if isinstance(error, BottleheadError):
+        return UsageError(f"the head {name} {how}: {error.args[0]}", error.hint)
+    kind = (
+        ""
+        if type(error) in (ValueError, NotImplementedError, AttributeError)
+        else f"{type(error).__name__}: "
+    )
+    reason = " ".join((str(error).strip().splitlines() or ["no reason given"])[0].split())
+    return UsageError(f"the head {name} {how}: {kind}{reason}", _hint(name, reason))
+
+
+def _hint(name: str, reason: str) -> str:
+    given = name.partition(":")[2]
+    if "n_neighbors" in reason:
+        return f"add photos, or let fewer neighbours vote: {name.partition(':')[0]}:n_neighbors=3"
+    if "number of samples" in reason:
+        return "add photos of each label, or use head softmax, which does with few"
+    if given:
+        return f"leave out {given}, or give it another value; `classify heads` lists the defaults"
+    return "use another head, such as softmax, or give it other parameters; `classify heads` lists them"
+
+
+def check_probabilities(fitted: Any, X: np.ndarray) -> None:
+    """Refuse, by a ValueError for `fit_failed`, a fitted head that gives no numbers on vectors it was trained on."""
+    with np.errstate(all="ignore"):
+        probabilities = fitted.predict_proba(X[:: max(1, len(X) // CHECKED)])
+    if not np.isfinite(probabilities).all():
+        raise ValueError("it gives probabilities that are not numbers")
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C through where scikit-learn's MLPClassifier takes it for the end of its training."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Training interrupted by user")
+        try:
+            yield
+        except UserWarning as warning:
+            if "Training interrupted" in str(warning):
+                raise KeyboardInterrupt from warning
+            raise
+
+
+class ClassWeighted(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """A classifier without ``class_weight`` of its own, which takes the weight of each row instead.
+
+    `estimator` is a classifier whose ``fit`` takes ``sample_weight`` and that gives probabilities; `class_weight` is
+    "balanced" (every label weighs the same, however many photos it has), or a weight per label. Nine ferns, one moss,
+    and a photo between them:
+
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> X, y = [[0.0], [1.0], [0.5]] * 3 + [[2.0]], ["fern"] * 9 + ["moss"]
+    >>> ClassWeighted(GaussianNB(var_smoothing=1), "balanced").fit(X, y).predict_proba([[1.25]]).round(2)
+    array([[0.52, 0.48]])
+    """
+
+    def __init__(self, estimator, class_weight="balanced"):
+        self.estimator = estimator
+        self.class_weight = class_weight
+
+    def fit(self, X, y):
+        """Fit the classifier with one weight per row."""
+        self.estimator_ = clone(self.estimator)
+        self.estimator_.fit(X, y, sample_weight=compute_sample_weight(self.class_weight, y))
+        self.classes_ = self.estimator_.classes_
+        self.n_features_in_ = self.estimator_.n_features_in_
+        return self
+
+    def predict_proba(self, X) -> np.ndarray:
+        """Probabilities, shape (n_rows, n_labels)."""
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
+
+    def predict(self, X) -> np.ndarray:
+        """The most probable label of each row."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+def fit_head(head, X, y, groups=None, variant=None):
+    """Fit a copy of `head`, keeping groups together wherever it divides the rows for itself.
+
+    Parameters
+    ----------
+    head : classifier
+        Unfitted, as `make_head` gives it; it stays unfitted.
+    X : array of shape (n_rows, n_features)
+    y : array of str, shape (n_rows,)
+    groups, variant : arrays of int, shape (n_rows,), optional
+        ``table.groups`` and ``table.variant``: see `classify.folds.make_folds`. Passed on to a classifier whose
+        ``fit`` takes both, such as one that calibrates its probabilities.
+
+    Returns
+    -------
+    classifier
+        The fitted copy. That its iterations did not converge is logged, once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X, y = np.repeat([[0.0], [1.0]], 10, axis=0), np.repeat(["fern", "moss"], 10)
+    >>> leaf = np.arange(20) // 2
+    >>> fit_head(make_head("svm"), X, y, groups=leaf).predict_proba([[0.0]]).round(1)
+    array([[0.9, 0.1]])
+    """
+    fitted = clone(head)
+    extra = {"groups": groups, "variant": variant}
+    last = fitted
+    prefix = ""
+    while isinstance(last, Pipeline):
+        name, last = last.steps[-1]
+        prefix += f"{name}__"
+    takes_both = all(has_fit_parameter(last, key) for key in extra)
+    passed = {prefix + key: value for key, value in extra.items()} if takes_both else {}
+    # One thread for linear algebra: the products of a fit are many and small, and several threads wait for each other
+    # at each; where other programs work too, two took four times the processor time of one, and longer by the clock.
+    with threadpool_limits(1, "blas"), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with interruptible():
+            fitted.fit(X, np.asarray(y), **passed)
+    _report(caught, last)
+    return fitted
+
+
+def head_name(head: Any) -> str:
+    """What to call a head in tables and reports: the spec as typed, or the class of the object or its last step.
+
+    >>> head_name("svm:C=10"), head_name(ClassWeighted(Calibrated(None)))
+    ('svm:C=10', 'NoneType')
+    """
+    if isinstance(head, str):
+        return head
+    while isinstance(head, Pipeline | Calibrated | ClassWeighted):
+        head = head.steps[-1][1] if isinstance(head, Pipeline) else head.estimator
+    return getattr(head, "display_name", type(head).__name__)
+
+
+def _report(caught: Sequence[warnings.WarningMessage], classifier: Any) -> None:
+    unconverged = [one for one in caught if issubclass(one.category, ConvergenceWarning)]
+    if unconverged:
+        log.warning(
+            "%s stopped before it converged; give it more iterations (max_iter), or other parameters",
+            head_name(classifier),
+        )
+    for one in caught:
+        if one not in unconverged:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
