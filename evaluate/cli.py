@@ -199,7 +199,7 @@ def _add_compare(commands: Any) -> None:
     compare.add_argument(
         "--tune-by",
         choices=("log-loss", "accuracy"),
-        help="the score that decides the search (default: log-loss); asks for the search as --tune does",
+        help="score to optimise: log-loss (default) or accuracy; implies --tune",
     )
     _add_relabel(compare)
     compare.add_argument(

@@ -9,7 +9,8 @@ import logging
 import math
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from evaluate.report.sentences import percent
@@ -102,7 +103,7 @@ def draw_curve(found: CurveMeasurements | CurveRecord) -> "Figure":
         axes.plot(size, guess.accuracy, "o", color=PAPER, ms=7, mec=SOFT, mew=2, gid="guess", clip_on=False)
     axes.set(ylim=(bottom, 1), xlabel="images per label")
     axes.set_xlim(sizes[0] * 0.97, max(sizes[-1], sizes[0] + 1) * 1.03)
-    axes.set_xticks(sizes, map(str, sizes))
+    axes.set_xticks(sizes, [str(size) for size in sizes])
     axes.set_xticks([], minor=True)
     _shares(axes.yaxis, bottom, 0.1, " %")
     return figure
@@ -122,20 +123,12 @@ def as_svg(figure: "Figure", name: str, label: str) -> str:
     import matplotlib
     from markupsafe import escape
 
-    stream = io.StringIO()
-    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    quiet = logging.getLogger("matplotlib")
-    before = quiet.level
-    quiet.setLevel(logging.ERROR)  # that fonts lack a letter of a name is no matter: the page has its own
-    try:
-        with (
-            warnings.catch_warnings(),
-            matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none", "path.simplify": False}),
-        ):
-            warnings.simplefilter("ignore")
-            figure.savefig(stream, format="svg", transparent=True, metadata=nothing)
-    finally:
-        quiet.setLevel(before)
+    stream, nothing = io.StringIO(), dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with (
+        _quietly(),
+        matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none", "path.simplify": False}),
+    ):
+        figure.savefig(stream, format="svg", transparent=True, metadata=nothing)
     drawn = stream.getvalue()
     (box,) = re.findall(r'viewBox="[^"]*"', drawn)
     drawn = drawn[drawn.index("<g") : drawn.rindex("</svg>")]
@@ -151,6 +144,20 @@ def as_svg(figure: "Figure", name: str, label: str) -> str:
     return f'<svg class="chart {name}" {box} role="img" aria-label="{escape(label)}">\n{drawn}</svg>'
 
 
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep back what is no matter here: that fonts lack a letter of a name (the page has its own), or have no cache."""
+    log = logging.getLogger("matplotlib")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(before)
+
+
 def _font_size(font: re.Match[str]) -> str:
     """``font: 10px 'DejaVu Sans'`` without the family."""
     size = re.search(r"[\d.]+px", font[0])
@@ -163,7 +170,8 @@ def _part(identity: str) -> str:
 
 def _empty(width: float, height: float, place: tuple[float, float, float, float]) -> tuple["Figure", Any]:
     """A figure in inches, and its axes without a frame."""
-    from matplotlib.figure import Figure
+    with _quietly():
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes(place)
