@@ -131,9 +131,13 @@ def _divide_groups(codes: bytes, groups: bytes, n_folds: int, shuffling: int) ->
     """Kept, because groups are slow to divide, and every candidate of a search calibrates on the same folds."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=shuffling)
     label, group = np.frombuffer(codes, dtype=np.intp), np.frombuffer(groups, dtype=np.intp)
-    return [np.sort(testing) for _, testing in splitter.split(label, label, group)]
+    # To renumber the groups is what `shuffle=True` does in scikit-learn 1.9, fold for fold. In 1.7 that shuffles what
+    # the groups hold and not the groups: proportions are lost, and among groups alike no seed changes a fold.
+    order = np.arange(group.max() + 1)
+    np.random.RandomState(shuffling).shuffle(order)
+    shuffled = np.argsort(order)[group]
+    return [np.sort(testing) for _, testing in StratifiedGroupKFold(n_folds).split(label, label, shuffled)]
 
 
 def _checked(

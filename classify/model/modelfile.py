@@ -154,6 +154,22 @@ ALLOWED = frozenset(
 )
 
 
+# What gradient boosting needs beyond them where skops is older than the version that holds these to be safe.
+ALLOWED_FOR_OLDER_SKOPS = frozenset(
+    {
+        "_loss.CyHalfMultinomialLoss",  # as scikit-learn 1.7 calls it; the next two as 1.9 does
+        "sklearn._loss._loss.CyHalfBinomialLoss",
+        "sklearn._loss._loss.CyHalfMultinomialLoss",
+        "sklearn._loss.link.Interval",
+        "sklearn._loss.link.LogitLink",
+        "sklearn._loss.link.MultinomialLogit",
+        "sklearn._loss.loss.HalfBinomialLoss",
+        "sklearn._loss.loss.HalfMultinomialLoss",
+        "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+    }
+)
+
+
 def save_model(model: Model, path: str | os.PathLike) -> None:
     """Write a model, whole or not at all; one of more than 20 MB is announced with its size.
 
@@ -234,7 +250,7 @@ def audit_head(data: bytes, trust: Iterable[str] = (), name: str = "the head") -
     except Exception as error:  # a hostile file may break skops' reader anywhere
         raise _damaged(name, error) from error
     needed = {IN_FILES.get(one, one) for one in types}
-    foreign = sorted(needed - ALLOWED - {IN_FILES.get(one, one) for one in trust})
+    foreign = sorted(needed - ALLOWED - ALLOWED_FOR_OLDER_SKOPS - {IN_FILES.get(one, one) for one in trust})
     if foreign:
         raise ModelError(
             f"{name} needs types that are not known to be safe: {', '.join(foreign)}",

@@ -12,24 +12,26 @@ from featurize.table import FeatureTable
 
 STDIN = "-"
 # The first results come soon; later batches are large, because each one looks into the store.
-FEWEST, MOST = 64, 2048
+BATCH_SIZES = 64, 2048
 
 
 def input_batches(
     sources: str | os.PathLike | Iterable[str | os.PathLike],
+    *,
+    batch_sizes: tuple[int, int] = BATCH_SIZES,
 ) -> Iterator[Source | FeatureTable]:
     """Photos and table rows, some at a time, in the order of the sources.
 
     Sources are photos, folders (sorted by name), glob patterns, manifests (``.csv``, ``.parquet``), tables, and ``-``
-    for standard input with one path a line, in any mixture. A batch has at most 2,048 photos, or 4,096 rows of a
-    Parquet table; an ``.npz`` table comes whole.
+    for standard input with one path a line, in any mixture. `batch_sizes` is how many photos come first, and at most at
+    a time (each batch is twice the one before); of a Parquet table come 4,096 rows, and an ``.npz`` table whole.
     """
     named = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     if not named:
         raise UsageError("there is nothing to predict on", "give photos, folders, a manifest or a table")
     if [os.fspath(one) for one in named].count(STDIN) > 1:
         raise UsageError("standard input (-) is named twice", "name it once")
-    sizes = _sizes()
+    sizes = _sizes(*batch_sizes)
     for kind, paths in _runs(named):
         if kind == "table":
             yield from FeatureTable.read_batches(paths[0])
@@ -55,11 +57,10 @@ def nothing_read(n_rejects: int, image: str, reason: str) -> SourceError:
     )
 
 
-def _sizes() -> Iterator[int]:
-    size = FEWEST
+def _sizes(size: int, most: int) -> Iterator[int]:
     while True:
         yield size
-        size = min(2 * size, MOST)
+        size = min(2 * size, most)
 
 
 def _divided(source: Source, sizes: Iterator[int]) -> Iterator[Source]:

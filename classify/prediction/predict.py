@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from classify.model.model import Model, OperatingPoint
-from classify.prediction.inputs import input_batches, nothing_read
+from classify.prediction.inputs import BATCH_SIZES, input_batches, nothing_read
 from classify.rows import select_vectors
 from featurize.errors import ModelError, StoreError, UsageError
 from featurize.extraction.run import NothingReadable, golden_batch, run_extraction
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
     OnePhoto = str | os.PathLike | bytes | Image | np.ndarray
 
-# Relative: ‖here − training‖ / ‖training‖. Room for sums in another order, which cost 1e-6, and far from any fault:
+Unfiled = list[tuple[str, Any]]  # photos that have no path, each with what it is called
+
+# Relative: ‖here − training‖ / ‖training‖. Room for another processor, which costs 1e-5, and far from any fault:
 # of MobileNet 0.25 128 a bicubic filter moves the vector by 0.08, nearest pixels by 0.27, pixels of 0 to 1 by 0.25.
 TOLERANCE = 1e-3
 # In bfloat16 each number has three digits, and processors round in their own ways.
@@ -183,16 +185,19 @@ class Predictor:
         """
         return _together([_nothing(self.model, []), *self.predict_batches(photos)])
 
-    def predict_batches(self, photos: "OnePhoto | Iterable[OnePhoto]") -> "Iterator[Predictions]":
+    def predict_batches(
+        self, photos: "OnePhoto | Iterable[OnePhoto]", *, batch_sizes: tuple[int, int] = BATCH_SIZES
+    ) -> "Iterator[Predictions]":
         """What `predict` returns, as it comes: the memory that it takes does not grow with the photos.
 
         What cannot be read is among the ``rejects`` of its batch and stops nothing. At the end one warning is logged
         when photos were among those of the training, and one when they as a whole do not look like those.
+        `batch_sizes` is how many photos of files come first, and at most at a time.
         """
         n_predicted = n_rejects = n_seen = 0
         first_reject: tuple[str, str] = ("", "")
         distances = []
-        for batch in self._batches(photos):
+        for batch in self._batches(photos, batch_sizes):
             predictions = self._predict(batch)
             n_predicted += len(predictions)
             n_seen += predictions.n_seen
@@ -229,7 +234,9 @@ class Predictor:
         finally:
             self.seconds[part] += time.perf_counter() - start
 
-    def _batches(self, photos: Any) -> Iterator[Source | FeatureTable | list[tuple[str, Any]]]:
+    def _batches(
+        self, photos: Any, batch_sizes: tuple[int, int]
+    ) -> Iterator[Source | FeatureTable | Unfiled]:
         """Sources and tables from paths, and (name, photo) of what has none, in the order given."""
         alone = isinstance(photos, str | os.PathLike | bytes | bytearray) or hasattr(photos, "getexif")
         given = [photos] if alone or getattr(photos, "ndim", 4) < 4 else list(photos)
@@ -238,9 +245,10 @@ class Predictor:
         numbered = [(f"photo {number}", photo) for number, photo in enumerate(given, start=1)]
         for are_paths, some in groupby(numbered, key=lambda one: isinstance(one[1], str | os.PathLike)):
             together = list(some)
-            yield from input_batches([path for _, path in together]) if are_paths else [together]
+            paths = [path for _, path in together]
+            yield from input_batches(paths, batch_sizes=batch_sizes) if are_paths else [together]
 
-    def _predict(self, batch: Source | FeatureTable | list[tuple[str, Any]]) -> "Predictions":
+    def _predict(self, batch: Source | FeatureTable | Unfiled) -> "Predictions":
         try:
             table, rejects = (batch, []) if isinstance(batch, FeatureTable) else self._extract(batch)
         except NothingReadable as error:
@@ -252,9 +260,7 @@ class Predictor:
         predictions.rejects = rejects
         return predictions
 
-    def _extract(
-        self, batch: Source | list[tuple[str, Any]]
-    ) -> tuple[FeatureTable | None, list[tuple[str, str]]]:
+    def _extract(self, batch: Source | Unfiled) -> tuple[FeatureTable | None, list[tuple[str, str]]]:
         """The table of what can be read, None where nothing can, and the rejects."""
         with self._lock:
             if not self._extractors:
@@ -272,7 +278,7 @@ class Predictor:
                 log.debug("%d images computed, %d from the store", done.n_computed, done.n_reused)
                 return done.table, list(done.rejects)
 
-    def _computed(self, given: list[tuple[str, Any]]) -> tuple[FeatureTable | None, list[tuple[str, str]]]:
+    def _computed(self, given: Unfiled) -> tuple[FeatureTable | None, list[tuple[str, str]]]:
         """As `_extract`, of photos that have no path: computed one by one, and not kept in the store."""
         rows, rejects = [], []
         for name, one in given:
@@ -372,9 +378,11 @@ def predict_batches(
     weights: str | os.PathLike | Mapping[str, str] | None = None,
     store: str | os.PathLike | None = None,
     jobs: int | None = None,
+    batch_sizes: tuple[int, int] = BATCH_SIZES,
 ) -> Iterator[Predictions]:
     """What `predict_images` returns, as it comes, from the same arguments; see `Predictor.predict_batches`."""
-    return Predictor(model, weights=weights, store=store, jobs=jobs).predict_batches(sources)
+    predictor = Predictor(model, weights=weights, store=store, jobs=jobs)
+    return predictor.predict_batches(sources, batch_sizes=batch_sizes)
 
 
 def predict_table(model: Model, table: FeatureTable) -> Predictions:

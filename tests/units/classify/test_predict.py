@@ -11,7 +11,6 @@ from PIL import Image
 
 from classify.cli import main
 from classify.model.modelfile import save_model
-from classify.prediction import inputs
 from classify.prediction.predict import Predictions, predict, predict_batches, predict_table
 from classify.training.train import train
 from featurize.errors import ModelError, SourceError, UsageError
@@ -146,27 +145,27 @@ def test_a_bad_file_is_reported_and_the_others_are_predicted(photos, texture, tm
     assert all(reason for _, reason in result.rejects)
 
 
-def test_batches_of_bad_files_stop_nothing(photos, texture, tmp_path, monkeypatch):
+def test_batches_of_bad_files_stop_nothing(photos, texture, tmp_path):
     """Two at a time: whole batches hold nothing that can be read."""
     model, store = texture
-    monkeypatch.setattr(inputs, "MOST", 2)
-    monkeypatch.setattr(inputs, "FEWEST", 2)
     for number in range(5):
         (tmp_path / f"a{number}.jpg").write_text("not a photo")
     shutil.copy(photos / "rough" / "1.png", tmp_path / "b.png")
     (tmp_path / "c.jpg").write_bytes(b"")
-    batches = list(predict_batches(model, [tmp_path, photos / "smooth" / "2.png", "gone.jpg"], store=store))
+    batches = list(
+        predict_batches(
+            model, [tmp_path, photos / "smooth" / "2.png", "gone.jpg"], store=store, batch_sizes=(2, 2)
+        )
+    )
     assert [(len(batch), len(batch.rejects)) for batch in batches] == [(0, 3), (0, 2), (1, 1), (1, 1)]
     assert [label for batch in batches for label in batch.label] == ["rough", "smooth"]
 
 
-def test_batches_give_what_one_run_gives(photos, texture, monkeypatch):
+def test_batches_give_what_one_run_gives(photos, texture):
     model, store = texture
     whole = predict(model, photos, store=store)
     assert whole.image == sorted(whole.image)
-    monkeypatch.setattr(inputs, "FEWEST", 1)
-    monkeypatch.setattr(inputs, "MOST", 4)
-    batches = list(predict_batches(model, photos, store=store))
+    batches = list(predict_batches(model, photos, store=store, batch_sizes=(1, 4)))
     assert [len(batch) for batch in batches] == [1, 2, 4, 4, 4, 1]
     assert [image for batch in batches for image in batch.image] == whole.image
     divided = np.concatenate([batch.probabilities for batch in batches])
