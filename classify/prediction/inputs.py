@@ -23,8 +23,8 @@ def input_batches(
     """Photos and table rows, some at a time, in the order of the sources.
 
     Sources are photos, folders (sorted by name), glob patterns, manifests (``.csv``, ``.parquet``), tables, and ``-``
-    for standard input with one path a line, in any mixture. `batch_sizes` is how many photos come first, and
-    at most; a batch of a Parquet table has 4,096 rows at most, and an ``.npz`` table comes whole.
+    for standard input with one path a line, in any mixture. `batch_sizes` is how many photos come first, and at most at
+    a time (each batch is twice the one before); of a Parquet table come 4,096 rows, and an ``.npz`` table whole.
     """
     named = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     if not named:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     OnePhoto = str | os.PathLike | bytes | Image | np.ndarray
 
+Unfiled = list[tuple[str, Any]]  # photos that have no path, each with what it is called
+
 # Relative: ‖here − training‖ / ‖training‖. Room for another processor, which costs 1e-5, and far from any fault:
 # of MobileNet 0.25 128 a bicubic filter moves the vector by 0.08, nearest pixels by 0.27, pixels of 0 to 1 by 0.25.
 TOLERANCE = 1e-3
@@ -188,8 +190,9 @@ class Predictor:
     ) -> "Iterator[Predictions]":
         """What `predict` returns, as it comes: the memory that it takes does not grow with the photos.
 
-        `batch_sizes` is how many photos come first, and how many at most at a time. What cannot be read is among the ``rejects`` of its batch and stops nothing. At the end one warning is logged
+        What cannot be read is among the ``rejects`` of its batch and stops nothing. At the end one warning is logged
         when photos were among those of the training, and one when they as a whole do not look like those.
+        `batch_sizes` is how many photos of files come first, and at most at a time.
         """
         n_predicted = n_rejects = n_seen = 0
         first_reject: tuple[str, str] = ("", "")
@@ -233,7 +236,7 @@ class Predictor:
 
     def _batches(
         self, photos: Any, batch_sizes: tuple[int, int]
-    ) -> Iterator[Source | FeatureTable | list[tuple[str, Any]]]:
+    ) -> Iterator[Source | FeatureTable | Unfiled]:
         """Sources and tables from paths, and (name, photo) of what has none, in the order given."""
         alone = isinstance(photos, str | os.PathLike | bytes | bytearray) or hasattr(photos, "getexif")
         given = [photos] if alone or getattr(photos, "ndim", 4) < 4 else list(photos)
@@ -245,7 +248,7 @@ class Predictor:
             paths = [path for _, path in together]
             yield from input_batches(paths, batch_sizes=batch_sizes) if are_paths else [together]
 
-    def _predict(self, batch: Source | FeatureTable | list[tuple[str, Any]]) -> "Predictions":
+    def _predict(self, batch: Source | FeatureTable | Unfiled) -> "Predictions":
         try:
             table, rejects = (batch, []) if isinstance(batch, FeatureTable) else self._extract(batch)
         except NothingReadable as error:
@@ -257,9 +260,7 @@ class Predictor:
         predictions.rejects = rejects
         return predictions
 
-    def _extract(
-        self, batch: Source | list[tuple[str, Any]]
-    ) -> tuple[FeatureTable | None, list[tuple[str, str]]]:
+    def _extract(self, batch: Source | Unfiled) -> tuple[FeatureTable | None, list[tuple[str, str]]]:
         """The table of what can be read, None where nothing can, and the rejects."""
         with self._lock:
             if not self._extractors:
@@ -277,7 +278,7 @@ class Predictor:
                 log.debug("%d images computed, %d from the store", done.n_computed, done.n_reused)
                 return done.table, list(done.rejects)
 
-    def _computed(self, given: list[tuple[str, Any]]) -> tuple[FeatureTable | None, list[tuple[str, str]]]:
+    def _computed(self, given: Unfiled) -> tuple[FeatureTable | None, list[tuple[str, str]]]:
         """As `_extract`, of photos that have no path: computed one by one, and not kept in the store."""
         rows, rejects = [], []
         for name, one in given:
