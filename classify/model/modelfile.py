@@ -168,22 +168,6 @@ ALLOWED_FOR_OLDER_SKOPS = frozenset(
 )
 
 
-# What gradient boosting needs beyond them where skops is older than the version that holds these to be safe.
-ALLOWED_FOR_OLDER_SKOPS = frozenset(
-    {
-        "_loss.CyHalfMultinomialLoss",  # as scikit-learn 1.7 calls it; the next two as 1.9 does
-        "sklearn._loss._loss.CyHalfBinomialLoss",
-        "sklearn._loss._loss.CyHalfMultinomialLoss",
-        "sklearn._loss.link.Interval",
-        "sklearn._loss.link.LogitLink",
-        "sklearn._loss.link.MultinomialLogit",
-        "sklearn._loss.loss.HalfBinomialLoss",
-        "sklearn._loss.loss.HalfMultinomialLoss",
-        "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
-    }
-)
-
-
 def save_model(model: Model, path: str | os.PathLike) -> None:
     """Write a model, whole or not at all; one of more than 20 MB is announced with its size.
 
