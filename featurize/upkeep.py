@@ -68,7 +68,7 @@ def open_sections(store: Store) -> list[Section]:
             about = _described(store.folder.read(f"{folder}/{DESCRIPTION}"), folder) or about
         except FileNotFoundError:
             pass
-        sections.append(Section(store.folder, folder, about))
+        sections.append(store.section_in(folder, about))
     return sections
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from featurize.extractors.base import NOT_FINITE, Extractor, finite_rows
 from featurize.photos.decode import NO_MEMORY, ImageRejected, read_image
 from featurize.photos.distort import DistortedPhoto, Distortion
-from featurize.photos.fileindex import work_ahead
+from featurize.photos.fileindex import map_ahead
 from featurize.photos.photo import Photo
 from featurize.terminal import log
 
@@ -143,7 +143,7 @@ def compute(tasks: Iterable[Task], extractors: list[Extractor], *, jobs: int) ->
     teams = find_teams(extractors)
     waiting: dict[Members, list[tuple[Task, np.ndarray]]] = {}
     with ThreadPoolExecutor(jobs, thread_name_prefix="decode") as pool, Runner(extractors) as runner:
-        decoded = work_ahead(pool, tasks, lambda task: _prepare(task, extractors, teams), AHEAD)
+        decoded = map_ahead(pool, tasks, lambda task: _prepare(task, extractors, teams), AHEAD)
         for task, prepared in decoded:
             if isinstance(prepared, ImageRejected):
                 yield Failed(task.sha256, str(prepared))

@@ -16,8 +16,8 @@ from featurize.errors import UsageError
 class Function(Protocol):
     """A network that is ready to run; each vector depends on its own image alone.
 
-    It is the same to the last bit in every batch that was tried. A library is free to add up a batch of another size in
-    another order, which costs about 1e-6 of a vector's length; more is refused (`featurize.networks.network_extractor`).
+    It is the same to the last bit in every batch that was tried. A library is free to add up a batch of another
+    size in another order, which costs about 1e-6 of a vector's length; more is refused.
     """
 
     widths: list[int]

@@ -26,7 +26,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def work_ahead(
+def map_ahead(
     pool: ThreadPoolExecutor, items: Iterable[Item], work: Callable[[Item], Result], n_ahead: int
 ) -> Iterator[tuple[Item, Result]]:
     """Each item with what `work` makes of it, in order, at most `n_ahead` of them begun before they are taken.
@@ -34,7 +34,7 @@ def work_ahead(
     Examples
     --------
     >>> with ThreadPoolExecutor(2) as pool:
-    ...     list(work_ahead(pool, "abc", str.upper, n_ahead=2))
+    ...     list(map_ahead(pool, "abc", str.upper, n_ahead=2))
     [('a', 'A'), ('b', 'B'), ('c', 'C')]
     """
     begun: deque[tuple[Item, Future[Result]]] = deque()
@@ -72,9 +72,9 @@ class Content:
 class FileIndex:
     """Remembers the content of files that have not changed, in a small SQLite file beside the store.
 
-    A file is the same while its size, mtime, ctime and inode are; one that was changed less than two seconds
-    before it was read is never remembered, because a second change could leave the same times. Losing the
-    index costs time, never a result: a damaged one is replaced.
+    A file is the same while its size, mtime, ctime and inode are; one that was changed a moment before it was
+    read is never remembered, because a second change could leave the same times. Losing the index costs time,
+    never a result: a damaged one is replaced.
 
     Parameters
     ----------
@@ -82,11 +82,24 @@ class FileIndex:
         The SQLite file; None remembers nothing.
     trust : bool
         False reads every file again (``--rehash``), and remembers what it found.
+    young_seconds : float
+        A file that was changed less than this before it was read is not remembered.
+    busy_seconds : float
+        How long to wait for another process that writes the index; after that, go on without it.
     """
 
-    def __init__(self, path: Path | None, *, trust: bool = True):
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        trust: bool = True,
+        young_seconds: float = YOUNG_SECONDS,
+        busy_seconds: float = BUSY_SECONDS,
+    ):
         self.path = path
         self.trust = trust
+        self.young_seconds = young_seconds
+        self.busy_seconds = busy_seconds
 
     def known(self, paths: Sequence[str]) -> list[Content | ImageRejected | None]:
         """What each file holds, or why it is rejected unread; None for those that must be read."""
@@ -105,7 +118,7 @@ class FileIndex:
         fresh: list[tuple] = []
         try:
             with ThreadPoolExecutor(jobs, thread_name_prefix="read") as pool:
-                for path, (result, seen) in work_ahead(pool, paths, _look, READ_AHEAD):
+                for path, (result, seen) in map_ahead(pool, paths, self._look, READ_AHEAD):
                     if seen is not None and isinstance(result, Content):
                         facts = (result.sha256, result.width, result.height, result.format)
                         fresh.append((os.path.abspath(path), *seen, *facts))
@@ -126,7 +139,7 @@ class FileIndex:
         with open(place, "rb") as stream:
             status = os.fstat(stream.fileno())
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        if _settled(status, now):
+        if self._settled(status, now):
             self._remember([(place, *identity(status), digest, 0, 0, "")])
         return digest
 
@@ -145,12 +158,31 @@ class FileIndex:
         except sqlite3.Error as error:
             self._failed(error)
 
-    # -- the SQLite file ------------------------------------------------------------------------
+    def _look(self, path: str) -> tuple[Content | ImageRejected, tuple[int, int, int, int] | None]:
+        """What a file holds, and its identity if that may be remembered."""
+        try:
+            now = time.time()
+            status = os.stat(path)
+            data = read_image(path)
+            photo = Photo(data)
+            digest = hashlib.sha256(data).hexdigest()
+            seen = identity(status) if self._settled(status, now) else None
+            return Content(digest, photo.width, photo.height, len(data), photo.format), seen
+        except ImageRejected as rejected:
+            return rejected, None
+        except OSError as error:
+            return ImageRejected(f"cannot be read: {error.strerror or error}"), None
+
+    def _settled(self, status: os.stat_result, now: float) -> bool:
+        """Whether a change after `now`, when the file was about to be read, must show in its times."""
+        return now - max(status.st_mtime, status.st_ctime) > self.young_seconds
+
+    # -- the SQLite file ---
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
         assert self.path is not None
-        database = sqlite3.connect(self.path, timeout=BUSY_SECONDS)
+        database = sqlite3.connect(self.path, timeout=self.busy_seconds)
         try:
             database.execute(
                 "CREATE TABLE IF NOT EXISTS contents (path BLOB PRIMARY KEY, size INTEGER, mtime INTEGER, "
@@ -184,7 +216,7 @@ class FileIndex:
                     "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     [(*row, _checksum(row)) for row in stored],
                 )
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OverflowError) as error:
             self._failed(error)
 
     def _failed(self, error: Exception) -> None:
@@ -232,27 +264,3 @@ def _signed(inode: int) -> int:
 def _as_entry(row: tuple) -> tuple:
     _, size, mtime, ctime, inode, *facts, _ = row
     return (size, mtime, ctime, inode % (1 << 64), *facts)
-
-
-def _settled(status: os.stat_result, now: float) -> bool:
-    """Whether a change after `now`, when the file was about to be read, must show in its times.
-
-    They must also fit into SQLite: a file from before 1677 is read each time.
-    """
-    return now - max(status.st_mtime, status.st_ctime) > YOUNG_SECONDS and status.st_mtime_ns >= -(1 << 63)
-
-
-def _look(path: str) -> tuple[Content | ImageRejected, tuple[int, int, int, int] | None]:
-    """What a file holds, and its identity if that may be remembered."""
-    try:
-        now = time.time()
-        status = os.stat(path)
-        data = read_image(path)
-        photo = Photo(data)
-        digest = hashlib.sha256(data).hexdigest()
-        seen = identity(status) if _settled(status, now) else None
-        return Content(digest, photo.width, photo.height, len(data), photo.format), seen
-    except ImageRejected as rejected:
-        return rejected, None
-    except OSError as error:
-        return ImageRejected(f"cannot be read: {error.strerror or error}"), None

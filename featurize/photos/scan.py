@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featurize.photos.decode import ImageRejected, read_image
-from featurize.photos.fileindex import Content, work_ahead
+from featurize.photos.fileindex import Content, map_ahead
 from featurize.photos.photo import Photo
 from featurize.photos.source import SourceImage, list_source
 from featurize.table import merged_groups
@@ -175,7 +175,7 @@ def scan_source(
     jobs = jobs or os.cpu_count() or 1
     with ThreadPoolExecutor(jobs) as pool, progress(len(listed.images), "scanning") as bar:
         # Few ahead: a million photos in a queue take a gigabyte, and Ctrl-C waits for those that are begun.
-        for image, content in work_ahead(pool, listed.images, _look, 4 * jobs):
+        for image, content in map_ahead(pool, listed.images, _look, 4 * jobs):
             if isinstance(content, Content):
                 found.usable.append((image, content))
             else:

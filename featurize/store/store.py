@@ -10,7 +10,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 
 from featurize.errors import StoreError
 from featurize.files import PARTIAL, Folder, LocalFolder, open_folder
-from featurize.photos.fileindex import FileIndex
+from featurize.photos.fileindex import YOUNG_SECONDS, FileIndex
 from featurize.store.shard import (
     KEY,
     SUFFIX,
@@ -45,12 +45,26 @@ DESCRIPTION = "extractor.json"
 
 
 class Section:
-    """The vectors of one extractor; made by `featurize.store.store.Store.section`."""
+    """The vectors of one extractor, in the folder `name`; made by `Store.section`.
 
-    def __init__(self, folder: Folder, name: str, about: Mapping[str, Any]):
+    `about` is what ``extractor.json`` should say. From `compact_above` small shards on, they are merged into
+    larger ones of about `compacted_rows` rows (64 or more; fewer where the vectors are wide).
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        name: str,
+        about: Mapping[str, Any],
+        *,
+        compact_above: int = COMPACT_ABOVE,
+        compacted_rows: int = COMPACTED_ROWS,
+    ):
         self.folder = folder
         self.name = name
         self.about = about
+        self.compact_above = compact_above
+        self.compacted_rows = compacted_rows
         self._keys: dict[str, np.ndarray] = {}
         self._described = False
 
@@ -225,11 +239,11 @@ class Section:
 
     def _small_shards(self) -> Iterator[list[str]]:
         """The names of small shards, as many at a time as one larger shard can hold; none if they are few."""
-        rows_aim = max(64, min(COMPACTED_ROWS, COMPACTED_BYTES // (4 * self.about["width"])))
+        rows_aim = max(64, min(self.compacted_rows, COMPACTED_BYTES // (4 * self.about["width"])))
         found = ((name, self._shard_keys(name)) for name, _, _ in self.shards())
         small = [(name, len(keys)) for name, keys in found if keys is not None and len(keys) < rows_aim // 4]
         batch, n_rows = [], 0
-        for name, n_keys in small if len(small) >= COMPACT_ABOVE else []:
+        for name, n_keys in small if len(small) >= self.compact_above else []:
             batch.append(name)
             n_rows += n_keys
             if n_rows >= rows_aim or name == small[-1][0]:
@@ -265,25 +279,21 @@ def description_fault(text: bytes, about: Mapping[str, Any]) -> str | None:
 class ShardWriter:
     """Collects vectors and writes a shard before more than 256 images or 10 s of work could be lost.
 
-    Use it as a context: what is still waiting is written when the block ends, also by an exception.
-
-    Parameters
-    ----------
-    section : Section
-    begun : int
-        Images that may be in work, elsewhere, and not yet added.
+    Use it as a context: what is still waiting is written when the block ends, also by an exception. `begun` images
+    may be in work, elsewhere, and not yet added.
     """
 
-    def __init__(self, section: Section, begun: int = 0):
+    def __init__(self, section: Section, begun: int = 0, *, clock: Callable[[], float] = time.monotonic):
         self.section = section
         self.begun = begun
+        self.clock = clock
         self._keys: list[np.ndarray] = []
         self._blocks: list[np.ndarray] = []
         self._n_rows = 0
-        self._flushed = self._added = time.monotonic()
+        self._flushed = self._added = clock()
 
     def __enter__(self) -> "ShardWriter":
-        self._flushed = self._added = time.monotonic()
+        self._flushed = self._added = self.clock()
         return self
 
     def __exit__(self, *exception) -> None:
@@ -291,7 +301,7 @@ class ShardWriter:
 
     def add(self, keys: np.ndarray, matrix: np.ndarray) -> None:
         """Take ``matrix[i]`` for ``keys[i]``."""
-        now = time.monotonic()
+        now = self.clock()
         self._keys.append(np.asarray(keys, dtype=KEY))
         self._blocks.append(np.array(matrix, dtype=np.float32))
         self._n_rows += len(matrix)
@@ -308,7 +318,7 @@ class ShardWriter:
             keys, matrix = np.concatenate(self._keys), np.concatenate(self._blocks)
             self._keys, self._blocks, self._n_rows = [], [], 0
             self.section.write(keys, matrix)
-        self._flushed = time.monotonic()
+        self._flushed = self.clock()
 
 
 def default_store() -> Path:
@@ -325,6 +335,10 @@ class Store:
     ----------
     url : path or fsspec URL, optional
         By default `default_store`.
+    young_seconds : float
+        A photo that was changed less than this before it was read is read again next time (`FileIndex`).
+    compact_above : int
+        From so many small files of one extractor on, they are merged after a run.
 
     Raises
     ------
@@ -346,8 +360,16 @@ class Store:
     [[1.0, 1.0], [0.0, 0.0], [1.0, 1.0]]
     """
 
-    def __init__(self, url: str | os.PathLike | None = None):
+    def __init__(
+        self,
+        url: str | os.PathLike | None = None,
+        *,
+        young_seconds: float = YOUNG_SECONDS,
+        compact_above: int = COMPACT_ABOVE,
+    ):
         self.folder: Folder = open_folder(url if url is not None else default_store())
+        self.young_seconds = young_seconds
+        self.compact_above = compact_above
         self.trust_files = True
 
     def __repr__(self) -> str:
@@ -372,7 +394,11 @@ class Store:
             "width": width,
             "description": dict(description or {}),
         }
-        return Section(self.folder, section_name(name, fingerprint), json.loads(json.dumps(about)))
+        return self.section_in(section_name(name, fingerprint), json.loads(json.dumps(about)))
+
+    def section_in(self, folder: str, about: Mapping[str, Any]) -> Section:
+        """The part of the store in one of its folders, for what `about` describes."""
+        return Section(self.folder, folder, about, compact_above=self.compact_above)
 
     def section_of(self, extractor: Any) -> Section:
         """The part of the store for an extractor."""
@@ -400,7 +426,8 @@ class Store:
 
     def file_index(self) -> FileIndex:
         """The index of unchanged files, beside the store (in the cache folder for a store elsewhere)."""
-        return FileIndex(self.beside("files.sqlite"), trust=self.trust_files)
+        path = self.beside("files.sqlite")
+        return FileIndex(path, trust=self.trust_files, young_seconds=self.young_seconds)
 
     def beside(self, name: str) -> Path | None:
         """A path on this machine for what belongs to the store but is no vector; None if it cannot be made."""
