@@ -10,7 +10,7 @@ from PIL import Image
 
 from featurize.extraction.run import run_extraction
 from featurize.extractors.base import Extractor
-from featurize.photos import fileindex as contents_module
+from featurize.photos.fileindex import Content, FileIndex
 from featurize.photos.source import list_source
 from featurize.store.store import Store
 
@@ -55,24 +55,40 @@ def photos(tmp_path) -> Path:
     return folder
 
 
-def run(folder: Path, store: Path, extractor: Extractor | None = None):
-    return run_extraction(list_source(folder), extractor or Center(), store=Store(store), jobs=2)
+def run(folder: Path, store: Path, extractor: Extractor | None = None, **options):
+    store = Store(store, **options)
+    return run_extraction(list_source(folder), extractor or Center(), store=store, jobs=2)
 
 
 def expected(result) -> np.ndarray:
     return np.array([shade(int(image[:3])) for image in result.table.image], np.float32)
 
 
-def test_the_first_vectors_do_not_wait_for_the_last_file(photos, tmp_path, monkeypatch):
-    extractor, read = Center(), contents_module.read_image
+class StoreWithIndex(Store):
+    """A store whose index of files is of another class."""
 
-    def slowly(path):
-        if path.endswith(f"{N_PHOTOS - 1}.png"):
-            assert extractor.first_batch.wait(60), "no batch ran while a file was still to be read"
-        return read(path)
+    def __init__(self, url, index: type[FileIndex]):
+        super().__init__(url)
+        self.index = index
 
-    monkeypatch.setattr(contents_module, "read_image", slowly)
-    result = run(photos, tmp_path / "store", extractor)
+    def file_index(self):
+        return self.index(self.beside("files.sqlite"))
+
+
+def test_the_first_vectors_do_not_wait_for_the_last_file(photos, tmp_path):
+    extractor = Center()
+
+    class Waiting(FileIndex):
+        def read(self, paths, *, jobs=1):
+            return super().read(map(self.in_time, paths), jobs=jobs)
+
+        def in_time(self, path):
+            if path.endswith(f"{N_PHOTOS - 1}.png"):
+                assert extractor.first_batch.wait(60), "no batch ran while a file was still to be read"
+            return path
+
+    store = StoreWithIndex(tmp_path / "store", Waiting)
+    result = run_extraction(list_source(photos), extractor, store=store, jobs=2)
     np.testing.assert_array_equal(result.table.vectors["center"], expected(result))
     assert (len(result.table), result.n_read, result.n_computed) == (N_PHOTOS, N_PHOTOS, N_PHOTOS)
 
@@ -99,19 +115,20 @@ def test_equal_photos_are_computed_once_however_far_apart(photos, tmp_path):
     assert (result.n_computed, result.n_reused) == (N_PHOTOS - 3, 0)
 
 
-def test_a_photo_that_vanishes_is_computed_from_its_twin_that_was_found_later(photos, tmp_path, monkeypatch):
+def test_a_photo_that_vanishes_is_computed_from_its_twin_that_was_found_later(photos, tmp_path):
     """The first file goes after it was hashed; its content stands in the last one, which nobody has read by then."""
     (photos / "299.png").write_bytes((photos / "000.png").read_bytes())
-    look = contents_module._look
 
-    def vanishing(path):
-        found = look(path)
-        if path.endswith("000.png"):
-            os.unlink(path)
-        return found
+    class Vanishing(FileIndex):
+        def read(self, paths, *, jobs=1):
+            for path, content in zip(paths, super().read(paths, jobs=jobs), strict=True):
+                if path.endswith("000.png"):
+                    os.unlink(path)
+                yield content
 
-    monkeypatch.setattr(contents_module, "_look", vanishing)
-    result = run(photos, tmp_path / "store")
+    store = StoreWithIndex(tmp_path / "store", Vanishing)
+    result = run_extraction(list_source(photos), Center(), store=store, jobs=2)
+    assert not (photos / "000.png").exists()
     assert result.rejects == [] and len(result.table) == N_PHOTOS
     assert result.table.vectors["center"][[0, 299]].tolist() == [list(shade(0))] * 2
 
@@ -126,9 +143,7 @@ def test_rejects_between_good_photos_leave_every_vector_with_its_photo(photos, t
     np.testing.assert_array_equal(result.table.vectors["center"], expected(result))
 
 
-def test_what_was_read_is_remembered_when_the_run_is_interrupted(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(contents_module, "YOUNG_SECONDS", -1.0)
-
+def test_what_was_read_is_remembered_when_the_run_is_interrupted(photos, tmp_path):
     class Interrupted(Center):
         def vectors(self, prepared):
             if len(prepared) > 1:
@@ -136,6 +151,6 @@ def test_what_was_read_is_remembered_when_the_run_is_interrupted(photos, tmp_pat
             return super().vectors(prepared)
 
     with pytest.raises(KeyboardInterrupt):
-        run(photos, tmp_path / "store", Interrupted())
+        run(photos, tmp_path / "store", Interrupted(), young_seconds=-1.0)
     known = Store(tmp_path / "store").file_index().known([str(photos / f"{n:03d}.png") for n in range(64)])
-    assert all(isinstance(content, contents_module.Content) for content in known)
+    assert all(isinstance(content, Content) for content in known)

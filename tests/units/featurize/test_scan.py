@@ -20,7 +20,6 @@ from PIL import Image
 from featurize.errors import SourceError
 from featurize.extraction.run import run_extraction
 from featurize.extractors.base import Extractor, golden_image
-from featurize.photos import fileindex as contents_module
 from featurize.photos import scan as scan_module
 from featurize.photos.scan import Scan, scan_source
 from featurize.photos.source import list_source
@@ -191,12 +190,11 @@ class Meddler(MeanColor):
         return super().prepare(photo)
 
 
-def run_with_files_known(photos: Path, extractor: Extractor, store: Path, monkeypatch):
+def run_with_files_known(photos: Path, extractor: Extractor, folder: Path):
     """A run that knows from an earlier one what every file holds, and so reads none before it is decoded."""
-    monkeypatch.setattr(contents_module, "YOUNG_SECONDS", -1.0)
-    source = list_source(photos)
-    list(Store(store).file_index().read([image.path for image in source.images]))
-    return run_extraction(source, extractor, store=Store(store), jobs=1)
+    source, store = list_source(photos), Store(folder, young_seconds=-1.0)
+    list(store.file_index().read([image.path for image in source.images]))
+    return run_extraction(source, extractor, store=store, jobs=1)
 
 
 @pytest.mark.parametrize(
@@ -207,22 +205,22 @@ def run_with_files_known(photos: Path, extractor: Extractor, store: Path, monkey
         (lambda path: path.write_bytes(b""), "changed while it was being featurized; run again"),
     ],
 )
-def test_a_photo_that_vanishes_or_changes_costs_only_itself(tmp_path, monkeypatch, meddle, reason):
+def test_a_photo_that_vanishes_or_changes_costs_only_itself(tmp_path, meddle, reason):
     for name, content in {"a": "jpeg", "b": "jpeg-2", "z": "webp"}.items():
         put(tmp_path / "photos" / f"{name}.jpg", content)
     extractor = Meddler()
     extractor.meddle = lambda: meddle(tmp_path / "photos/z.jpg")
-    result = run_with_files_known(tmp_path / "photos", extractor, tmp_path / "store", monkeypatch)
+    result = run_with_files_known(tmp_path / "photos", extractor, tmp_path / "store")
     assert result.table.image.tolist() == ["a.jpg", "b.jpg"]
     assert result.rejects == [("z.jpg", reason)]
 
 
-def test_a_photo_whose_twin_vanishes_keeps_its_row(tmp_path, monkeypatch):
+def test_a_photo_whose_twin_vanishes_keeps_its_row(tmp_path):
     for name, content in {"a": "jpeg", "y": "webp", "z": "webp"}.items():
         put(tmp_path / "photos" / f"{name}.jpg", content)
     extractor = Meddler()
     extractor.meddle = lambda: (tmp_path / "photos/y.jpg").unlink(missing_ok=True)
-    result = run_with_files_known(tmp_path / "photos", extractor, tmp_path / "store", monkeypatch)
+    result = run_with_files_known(tmp_path / "photos", extractor, tmp_path / "store")
     # Its content was read before it went, and stands in its twin.
     assert result.table.image.tolist() == ["a.jpg", "y.jpg", "z.jpg"] and result.rejects == []
     np.testing.assert_array_equal(

@@ -3,7 +3,6 @@
 import json
 import shutil
 import threading
-from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from featurize.errors import StoreError
-from featurize.store import store as section_module
+from featurize.files import LocalFolder
 from featurize.store.shard import image_keys
-from featurize.store.store import DESCRIPTION, ShardWriter, Store
+from featurize.store.store import DESCRIPTION, Section, ShardWriter, Store
 from featurize.upkeep import verify_section
 
 FINGERPRINT = "ab" * 32
@@ -36,9 +35,10 @@ def filled(folder, n_shards: int, rows: int = 4):
     return section
 
 
-def again(folder):
+def again(folder, **options):
     """The same section, as another process would open it."""
-    return filled(folder, 0)
+    section = filled(folder, 0)
+    return Section(section.folder, section.name, section.about, **options)
 
 
 def load(section, wanted: list[str]):
@@ -74,14 +74,30 @@ def test_variants_of_one_image_are_different_vectors(tmp_path):
     assert matrix[:, 0].tolist() == [1, 0, 0]
 
 
-def test_only_shards_that_hold_something_wanted_are_read_whole(tmp_path, monkeypatch):
-    filled(tmp_path, 5)
-    section = again(tmp_path)
-    read = Counter()
-    original = section.folder.read
-    monkeypatch.setattr(section.folder, "read", lambda name: read.update([name]) or original(name))
-    found, _ = load(section, contents(2, 4))
-    assert found.all() and sum(name.endswith(".parquet") for name in read.elements()) == 1
+class CountingFolder(LocalFolder):
+    """A folder that knows which files were read whole."""
+
+    def __init__(self, root):
+        super().__init__(root)
+        self.read_whole = []
+
+    def read(self, name):
+        self.read_whole.append(name)
+        return super().read(name)
+
+
+class FullFolder(LocalFolder):
+    """A folder on a full disk."""
+
+    def write(self, name, data):
+        raise StoreError("no space left")
+
+
+def test_only_shards_that_hold_something_wanted_are_read_whole(tmp_path):
+    section = filled(tmp_path, 5)
+    folder = CountingFolder(tmp_path)
+    found, _ = load(Section(folder, section.name, section.about), contents(2, 4))
+    assert found.all() and sum(name.endswith(".parquet") for name in folder.read_whole) == 1
 
 
 # -- damage -------------------------------------------------------------------------------------
@@ -142,17 +158,10 @@ def test_a_stray_temporary_file_is_no_shard(tmp_path):
 # -- what a kill loses --------------------------------------------------------------------------
 
 
-class Clock:
-    def __init__(self, monkeypatch):
-        self.now = 0.0
-        monkeypatch.setattr(section_module.time, "monotonic", lambda: self.now)
-
-
 @pytest.mark.parametrize("batch", [1, 7, 32, 100, 128])
-def test_never_more_than_256_images_are_unsaved(tmp_path, monkeypatch, batch):
-    Clock(monkeypatch)
+def test_never_more_than_256_images_are_unsaved(tmp_path, batch):
     section = again(tmp_path)
-    with ShardWriter(section, begun=64) as writer:
+    with ShardWriter(section, begun=64, clock=lambda: 0.0) as writer:
         n_added = 0
         for _ in range(1000 // batch):
             # At this moment a batch is computed, and 64 more images are begun.
@@ -163,17 +172,16 @@ def test_never_more_than_256_images_are_unsaved(tmp_path, monkeypatch, batch):
 
 
 @pytest.mark.parametrize("seconds", [0.5, 3.0, 4.5])
-def test_never_more_than_ten_seconds_are_unsaved(tmp_path, monkeypatch, seconds):
-    clock = Clock(monkeypatch)
-    section = again(tmp_path)
-    with ShardWriter(section) as writer:
+def test_never_more_than_ten_seconds_are_unsaved(tmp_path, seconds):
+    now, section = 0.0, again(tmp_path)
+    with ShardWriter(section, clock=lambda: now) as writer:
         saved, saved_at, n_shards = 0, 0.0, set()
         for i in range(40):
-            clock.now += seconds
-            assert clock.now - saved_at <= 10
+            now += seconds
+            assert now - saved_at <= 10
             writer.add(image_keys(contents(1, i)), vectors(1, i))
             if len(section.keys()) > saved:
-                saved, saved_at = len(section.keys()), clock.now
+                saved, saved_at = len(section.keys()), now
             n_shards.add(saved)
     assert len(n_shards) > 40 * seconds / 20  # it does wait, though
 
@@ -199,16 +207,21 @@ def test_many_small_shards_become_one_and_hold_the_same(tmp_path):
     assert len(section.keys()) == 160
 
 
-def test_few_shards_and_large_ones_are_left_alone(tmp_path, monkeypatch):
+def test_few_shards_and_large_ones_are_left_alone(tmp_path):
     section = filled(tmp_path, 31)
     before = section.shards()
     assert section.compact() == 0 and section.shards() == before
     filled(tmp_path, 40)
-    monkeypatch.setattr(section_module, "COMPACTED_ROWS", 64)
-    monkeypatch.setattr(section_module, "COMPACT_ABOVE", 2)
-    again(tmp_path).compact()
+    often = {"compact_above": 2, "compacted_rows": 64}
+    again(tmp_path, **often).compact()
     merged = again(tmp_path).shards()
-    assert len(merged) == 3 and again(tmp_path).compact() == 0 and again(tmp_path).shards() == merged
+    assert len(merged) == 3 and again(tmp_path, **often).compact() == 0 and again(tmp_path).shards() == merged
+
+
+def test_a_store_says_how_many_small_shards_are_merged(tmp_path):
+    filled(tmp_path, 5)
+    assert Store(tmp_path, compact_above=6).section("demo", FINGERPRINT, 3).compact() == 0
+    assert Store(tmp_path, compact_above=5).section("demo", FINGERPRINT, 3).compact() == 5
 
 
 def test_a_damaged_shard_does_not_spoil_a_merge(tmp_path):
@@ -222,19 +235,14 @@ def test_a_damaged_shard_does_not_spoil_a_merge(tmp_path):
     assert found.sum() == 156 and (matrix[found] == vectors(160)[found]).all()
 
 
-def test_a_merge_that_cannot_be_written_leaves_everything(tmp_path, monkeypatch):
-    section = filled(tmp_path, 40)
-
-    def full(name, data):
-        raise StoreError("no space left")
-
-    monkeypatch.setattr(section.folder, "write", full)
+def test_a_merge_that_cannot_be_written_leaves_everything(tmp_path):
+    there = filled(tmp_path, 40)
+    section = Section(FullFolder(tmp_path), there.name, there.about)
     assert section.compact() == 0 and len(section.shards()) == 40
 
 
-def test_readers_find_everything_while_others_merge(tmp_path, monkeypatch):
+def test_readers_find_everything_while_others_merge(tmp_path):
     """Three threads merge again and again, one writes; every reader, each as fresh as a process, finds all."""
-    monkeypatch.setattr(section_module, "COMPACT_ABOVE", 2)
     filled(tmp_path, 20)
     done, failures = threading.Event(), []
 
@@ -254,7 +262,9 @@ def test_readers_find_everything_while_others_merge(tmp_path, monkeypatch):
         n = next(numbers)
         again(tmp_path).write(image_keys(contents(1, n)), vectors(1, n))
 
-    threads = [guarded(lambda: again(tmp_path).compact()) for _ in range(3)] + [guarded(write_more)]
+    threads = [guarded(lambda: again(tmp_path, compact_above=2).compact()) for _ in range(3)] + [
+        guarded(write_more)
+    ]
     for thread in threads:
         thread.start()
     try:

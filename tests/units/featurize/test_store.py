@@ -15,7 +15,6 @@ from PIL import Image
 from featurize.extraction.run import run_extraction
 from featurize.extractors.glcm import GLCM
 from featurize.networks.network_extractor import keep_graph, kept_graph
-from featurize.photos import fileindex as contents_module
 from featurize.photos.source import list_source
 from featurize.store.store import Store, section_name
 
@@ -31,9 +30,8 @@ class Counting(GLCM):
 
 
 @pytest.fixture
-def photos(tmp_path, monkeypatch) -> Path:
-    """Six photos in two class folders, all different, old enough to be remembered."""
-    monkeypatch.setattr(contents_module, "YOUNG_SECONDS", -1.0)
+def photos(tmp_path) -> Path:
+    """Six photos in two class folders, all different."""
     folder = tmp_path / "photos"
     rng = np.random.default_rng(0)
     for i in range(6):
@@ -46,7 +44,8 @@ def photos(tmp_path, monkeypatch) -> Path:
 def run(photos: Path, tmp_path: Path, **options):
     """The result, and how many images were really computed, without the golden one."""
     computed.clear()
-    result = run_extraction(list_source(photos), Counting(), store=tmp_path / "store", **options)
+    store = Store(tmp_path / "store", young_seconds=-1.0)  # which remembers photos written a moment ago
+    result = run_extraction(list_source(photos), Counting(), store=store, **options)
     return result, computed["images"]
 
 

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from featurize.errors import TableError, UsageError
-from featurize.table import FeatureTable
+from featurize.table import IDS, FeatureTable
 
 
 @pytest.fixture
@@ -78,6 +79,23 @@ def test_filter_keeps_ids_and_numbers_together(data):
     rows = data.draw(st.lists(st.integers(0, n_rows - 1)))
     picked = made.filter(rows)
     assert [int(name) for name in picked.image] == picked.vectors["x"][:, 0].astype(int).tolist() == rows
+
+
+@pytest.mark.parametrize("name", IDS.names)
+def test_every_id_column_can_be_replaced_and_no_other_changes(table, name):
+    """Also the first and the last one."""
+    values = list(range(1, 6)) if pa.types.is_integer(IDS.field(name).type) else list("vwxyz")
+    changed = table.with_column(name, values)
+    assert changed.ids.column(name).to_pylist() == values
+    for other in set(IDS.names) - {name}:
+        assert changed.ids.column(other).equals(table.ids.column(other))
+    assert changed.ids.column_names == table.ids.column_names
+
+
+def test_a_column_that_is_no_id_is_not_added(table):
+    with pytest.raises(UsageError, match="no id column is called wide") as caught:
+        table.with_column("wide", list("vwxyz"))
+    assert ", ".join(IDS.names) in caught.value.hint
 
 
 def test_relabel_renames_drops_and_keeps_what_has_no_label(table):

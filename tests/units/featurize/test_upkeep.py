@@ -13,7 +13,6 @@ from featurize.extraction.run import run_extraction
 from featurize.extractors.base import relative_drift
 from featurize.extractors.glcm import GLCM
 from featurize.networks.network_extractor import keep_graph
-from featurize.photos import fileindex as contents_module
 from featurize.photos.source import list_source
 from featurize.store.shard import image_keys
 from featurize.store.store import Store
@@ -23,15 +22,15 @@ OLD = time.time() - 100 * 86_400
 
 
 @pytest.fixture
-def store(tmp_path, monkeypatch) -> Path:
+def store(tmp_path) -> Path:
     """Eight photos, of which one is there twice, through two settings of GLCM."""
-    monkeypatch.setattr(contents_module, "YOUNG_SECONDS", -1.0)
+    remembering = Store(tmp_path / "store", young_seconds=-1.0)  # also photos written a moment ago
     rng = np.random.default_rng(0)
     (tmp_path / "photos").mkdir()
     for i in range(8):
         Image.fromarray(rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(tmp_path / f"photos/{i}.png")
     for levels in (16, 32):
-        run_extraction(list_source(tmp_path / "photos"), GLCM(levels=levels), store=tmp_path / "store")
+        run_extraction(list_source(tmp_path / "photos"), GLCM(levels=levels), store=remembering)
     return tmp_path / "store"
 
 
