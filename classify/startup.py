@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from featurize import collector
-
 # The estimators that the registered heads consist of, so that no list of all is needed to know them for safe.
 ESTIMATORS = frozenset(
     {
@@ -34,7 +32,6 @@ ESTIMATORS = frozenset(
 )
 
 
-@collector.paused()
 def import_lightly() -> None:
     """Import scikit-learn and skops without pandas and without the list of all estimators.
 

@@ -619,13 +619,3 @@ def _prune(args: argparse.Namespace) -> int:
     else:
         log.info("nothing was removed; add --yes to remove these %d files", len(plan))
     return 0
-
-
-def _print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    for row in [header, *rows]:
-        cells = [
-            text.ljust(width) if i in (0, 1, len(row) - 1) else text.rjust(width)
-            for i, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        print("  ".join(cells).rstrip())

@@ -119,9 +119,9 @@ def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike
             "extract them again, and train again on them",
         ) from error
     if record and record.get("sha256"):
-        extractor._wanted_sha256 = record["sha256"]  # type: ignore[attr-defined]
+        extractor._wanted_sha256 = record["sha256"]
     if "file" in params:  # which may have another name by now; the features keep theirs
-        extractor._known_as = entry["spec"]  # type: ignore[attr-defined]
+        extractor._known_as = entry["spec"]
     return extractor
 
 

@@ -12,7 +12,6 @@ from difflib import get_close_matches
 from typing import Any, NoReturn
 from unicodedata import combining, east_asian_width
 
-from featurize.collector import begin_command
 from featurize.errors import BottleheadError, UsageError
 
 # -- Text in columns, as wide as a terminal shows it -----------------------------------------------------
@@ -155,7 +154,6 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
         elif hasattr(stream, "reconfigure"):
             # A terminal or pipe that knows only ASCII gets escapes for the rest, never an exception.
             stream.reconfigure(errors="backslashreplace")
-    begin_command()
     with _messages_on_stderr(level), _orderly_end():
         try:
             status = args.run(args)

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from featurize.errors import StoreError, UsageError
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, relative_drift
-from featurize.extractors.batches import Failed, Task, compute
+from featurize.extractors.batches import Failed, Task, compute, read_photo
 from featurize.files import PARTIAL
 from featurize.registry import extractor_from_metadata
 from featurize.store.shard import DamagedShard, contains, image_keys, key_contents, shard_from_bytes
@@ -217,7 +218,7 @@ def _kept_graphs(store: Store, now: float, alive: set[str], older_than: float | 
 
 
 def _graph_files(store: Store) -> list[Path]:
-    place = store.beside("graphs/x")
+    place = store.local_path("graphs/x")
     return sorted(path for path in place.parent.iterdir() if path.is_file()) if place is not None else []
 
 
@@ -340,14 +341,14 @@ def measure_drift(section: Section, store: Store, percent: float, *, seed: int =
 
     stored = np.empty((len(sample), extractor.width), dtype=np.float32)
     section.load(image_keys(sample), stored)
-    row = {sha256: i for i, sha256 in enumerate(sample)}
+    tasks = (Task(row, partial(read_photo, one, [places[one]])) for row, one in enumerate(sample))
     n_compared, largest, image = 0, 0.0, ""
-    for batch in compute([Task(sha256, places[sha256], (0,)) for sha256 in sample], [extractor], jobs=jobs):
+    for batch in compute(tasks, [extractor], jobs=jobs):
         if isinstance(batch, Failed):
             continue
-        for sha256, now in zip(batch.sha256, batch.matrix, strict=True):
+        for row, now in zip(batch.keys, batch.matrix, strict=True):
             n_compared += 1
-            drift = relative_drift(now, stored[row[sha256]])
+            drift = relative_drift(now, stored[row])
             if drift > largest or not image:
-                largest, image = drift, places[sha256]
+                largest, image = drift, places[sample[row]]
     return Drift(n_stored, len(found), n_compared, largest, image)

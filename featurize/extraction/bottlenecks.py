@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from featurize.errors import SourceError
-from featurize.extractors.base import finite_rows
+from featurize.extractors.batches import finite_rows
 from featurize.files import name_as_text
 from featurize.photos.source import NOHASH
 from featurize.table import FeatureTable

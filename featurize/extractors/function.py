@@ -102,9 +102,6 @@ class FunctionExtractor(Extractor):
             )
         return numbers
 
-    def vectors(self, prepared: list[np.ndarray]) -> np.ndarray:
-        return np.stack(prepared).astype(np.float32)
-
     def _numbers(self, rgb: np.ndarray) -> np.ndarray:
         made = self.function.transform([rgb]) if hasattr(self.function, "transform") else self.function(rgb)
         made = made.toarray() if hasattr(made, "toarray") else made

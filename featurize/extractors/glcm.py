@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from featurize.errors import UsageError
-from featurize.extractors.base import LONGER_SIDE, Extractor, _small_size, small_image
+from featurize.extractors.base import LONGER_SIDE, Extractor, small_image, small_size
 from featurize.photos.photo import Photo, decode_policy
 
 # -- What is said about pairs of grey levels: one formula per value, with its source ---------------------
@@ -317,9 +317,6 @@ class GLCM(Extractor):
         block = np.concatenate(values)
         return block.mean(axis=1) if self.average else block.ravel()
 
-    def vectors(self, prepared: list[np.ndarray]) -> np.ndarray:
-        return np.stack(prepared).astype(np.float32)
-
     def _formulas(self) -> tuple[str, ...]:
         if self.properties not in PROPERTIES:
             raise UsageError(f"GLCM properties {self.properties!r}", f"choose {' or '.join(PROPERTIES)}")
@@ -350,6 +347,6 @@ def co_occurrences(
 def grey_image(photo: Photo) -> np.ndarray:
     """The photo in grey, uint8 of shape (height, width), its longer side at most 512 pixels."""
     grey = photo.image(longer=LONGER_SIDE).convert("L")
-    if grey.size != _small_size(photo):
-        grey = grey.resize(_small_size(photo), Image.Resampling.BILINEAR)
+    if grey.size != small_size(photo):
+        grey = grey.resize(small_size(photo), Image.Resampling.BILINEAR)
     return np.asarray(grey)

@@ -4,13 +4,62 @@ All of them run the same frozen weights; their vectors differ in the last digits
 """
 
 import importlib
-from collections.abc import Sequence
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from featurize.errors import UsageError
+
+# Of frozen graphs: where pixels enter, and where the first vector is read; the others are called Identity_1, …
+INPUT, OUTPUT = "x", "Identity"
+_importing = threading.Lock()
+
+
+def output_names(n_outputs: int) -> list[str]:
+    """The output nodes of a frozen graph."""
+    return [f"{OUTPUT}_{number}" if number else OUTPUT for number in range(n_outputs)]
+
+
+def import_tensorflow() -> Any:
+    """The tensorflow module, imported without its start-up chatter."""
+    with _importing:
+        if "tensorflow" not in sys.modules:
+            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+            with _silent_stderr():
+                import tensorflow
+
+                tensorflow.get_logger().setLevel("ERROR")
+                # The first look for graphics cards has its own chatter.
+                tensorflow.config.list_physical_devices("GPU")
+    return sys.modules["tensorflow"]
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Hold back what native code writes to the terminal; show it when the block fails.
+
+    TensorFlow's libraries write some lines before they read their own log level.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        terminal = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(terminal, held.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
 
 
 class Function(Protocol):
@@ -52,11 +101,11 @@ class Engine(Protocol):
         ...
 
     def frozen_in(self, precision: str) -> str:
-        """The precision in which the graphs for `load` are frozen."""
+        """The precision in which the graph for `load` is frozen."""
         ...
 
-    def load(self, graphs: Sequence[bytes], precision: str) -> Function:
-        """GraphDefs of one network, one per output, as one function; UsageError if it cannot run them."""
+    def load(self, graph: bytes, n_outputs: int, precision: str) -> Function:
+        """A frozen GraphDef as a function; UsageError if the engine cannot run it."""
         ...
 
 

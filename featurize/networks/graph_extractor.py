@@ -168,12 +168,13 @@ class FrozenGraph(FrozenExtractor):
         _check_numbers(found)
         return found
 
-    def freeze(self, team: Sequence[Any], precision: str) -> list[bytes]:
+    def freeze(self, group: Sequence[Any], precision: str) -> bytes:
         from featurize.networks.tensorflow_engine import freeze_graph
 
         data, found = self._path().read_bytes(), self.resolved()
         try:
-            return [freeze_graph(data, (str(found.input), one.end), one.side, precision) for one in team]
+            ends = [extractor.end for extractor in group]
+            return freeze_graph(data, str(found.input), ends, self.side, precision)
         except WeightsError as error:
             raise WeightsError(f"{self.file} is not used: {error.args[0]}", error.hint) from None
         except Exception as error:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -194,25 +194,15 @@ REACHING_OUT = re.compile(
 )
 
 
-def check_effects(definition: Any, output: str, entry: str | None = None) -> None:
-    """Refuse a graph of which running the way to `output` would do more than compute.
+def refuse_side_effects(definition: Any, outputs: Sequence[str], entry: str | None = None) -> None:
+    """Refuse a GraphDef of which running the way to `outputs` (tensors or nodes) would do more than compute.
 
-    Parameters
-    ----------
-    definition : GraphDef
-    output : str
-        The tensor, or node, that is to be computed.
-    entry : str, optional
-        The tensor that is given from outside; nothing behind it runs.
-
-    Raises
-    ------
-    WeightsError
-        Naming the first operation that is refused.
+    The tensor `entry` is given from outside; nothing behind it runs. The WeightsError names the first operation
+    that is refused.
     """
     from tensorflow.python.framework import op_def_registry
 
-    for node in _running(definition, output, entry):
+    for node in _running(definition, outputs, entry):
         described = op_def_registry.get(node.op)
         if VARIABLES.fullmatch(node.op):
             raise WeightsError(
@@ -228,12 +218,12 @@ def check_effects(definition: Any, output: str, entry: str | None = None) -> Non
             )
 
 
-def _running(definition: Any, output: str, entry: str | None) -> Iterator[Any]:
-    """Every node that runs for `output`, in the graph and in the functions that it calls."""
+def _running(definition: Any, outputs: Sequence[str], entry: str | None) -> Iterator[Any]:
+    """Every node that runs for `outputs`, in the graph and in the functions that it calls."""
     nodes = {node.name: node for node in definition.node}
     functions = {function.signature.name: function for function in definition.library.function}
     called: list[str] = []
-    seen, pending = set(), [output]
+    seen, pending = set(), list(outputs)
     while pending:
         tensor = pending.pop()
         name = tensor.removeprefix("^").partition(":")[0]

@@ -10,8 +10,8 @@ import numpy as np
 
 from featurize.errors import UsageError, WeightsError
 from featurize.networks.catalogue import NETWORKS, SCALINGS, Network, find_network, scale_pixels
+from featurize.networks.engines import import_tensorflow
 from featurize.networks.network_extractor import FrozenExtractor
-from featurize.networks.tensorflow_engine import import_tensorflow
 from featurize.networks.weights import Weights, find_weights
 
 # -- A declared network as a Keras model: built, filled with its weights, its layers found by name -------
@@ -337,11 +337,11 @@ class Backbone(FrozenExtractor):
     def weights_record(self) -> dict[str, Any]:
         return self.found_weights().record()
 
-    def freeze(self, team: Sequence[Any], precision: str) -> list[bytes]:
+    def freeze(self, group: Sequence[Any], precision: str) -> bytes:
         from featurize.networks.tensorflow_engine import freeze_model
 
         model = build_model(self.network, self.found_weights())
-        return [freeze_model(model, output_of(model, one.layer), precision) for one in team]
+        return freeze_model(model, [output_of(model, extractor.layer) for extractor in group], precision)
 
 
 class InceptionV3(Backbone):

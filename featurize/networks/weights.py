@@ -158,7 +158,7 @@ def download_weights(backbone: str, download: Download | None) -> Path:
     if place.is_file():
         _check_file(place)
         return place
-    from featurize.networks.tensorflow_engine import import_tensorflow
+    from featurize.networks.engines import import_tensorflow
 
     import_tensorflow()
     import keras

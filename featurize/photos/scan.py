@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +19,6 @@ from featurize.photos.photo import Photo
 from featurize.photos.source import SourceImage, list_source
 from featurize.table import merged_groups
 from featurize.terminal import columns_taken, padded, printable, progress
-
-if TYPE_CHECKING:
-    from featurize.photos.scan import Scan
 
 TEST_SHARE = 10  # fewer groups than this leave nothing for a test set of ten percent
 FOLDS = 5
@@ -210,7 +207,7 @@ def _colliding(names: Iterable[str]) -> list[list[str]]:
 SHOWN = 20  # lines of a list on the terminal; the JSON holds all
 
 
-def scan_lines(found: "Scan") -> Iterator[str]:
+def scan_lines(found: Scan) -> Iterator[str]:
     """The account of a source, line by line; every file is counted once, as used, rejected or ignored."""
     n_used, n_rejected, n_ignored = len(found.usable), len(found.rejects), found.ignored.total()
     yield (
@@ -235,7 +232,7 @@ def scan_lines(found: "Scan") -> Iterator[str]:
     yield from _section("classes with too few photos to split", _small_lines(found))
 
 
-def _class_lines(found: "Scan") -> Iterator[str]:
+def _class_lines(found: Scan) -> Iterator[str]:
     shown = {label: printable(label) if label is not None else "(no label)" for label in found.classes}
     rejected = (
         Counter(image.partition("/")[0] for image, _ in found.rejects) if found.kind == "folder" else {}
@@ -248,7 +245,7 @@ def _class_lines(found: "Scan") -> Iterator[str]:
         yield f"  {padded(shown[label], width)} {len(rows):6}{apart}{left_out}"
 
 
-def _fact_lines(found: "Scan") -> Iterator[str]:
+def _fact_lines(found: Scan) -> Iterator[str]:
     contents = [content for _, content in found.usable]
     if not contents:
         return
@@ -265,9 +262,7 @@ def _tally(values: Any) -> str:
     return ", ".join(f"{count} {value}" for value, count in Counter(values).most_common())
 
 
-def _small_lines(found: "Scan") -> list[str]:
-    from featurize.photos.scan import FOLDS, TEST_SHARE
-
+def _small_lines(found: Scan) -> list[str]:
     return [
         f"{printable(label)}: {size}, "
         + (

@@ -426,10 +426,10 @@ class Store:
 
     def file_index(self) -> FileIndex:
         """The index of unchanged files, beside the store (in the cache folder for a store elsewhere)."""
-        path = self.beside("files.sqlite")
+        path = self.local_path("files.sqlite")
         return FileIndex(path, trust=self.trust_files, young_seconds=self.young_seconds)
 
-    def beside(self, name: str) -> Path | None:
+    def local_path(self, name: str) -> Path | None:
         """A path on this machine for what belongs to the store but is no vector; None if it cannot be made."""
         if isinstance(self.folder, LocalFolder):
             root = self.folder.root
@@ -441,6 +441,10 @@ class Store:
         except OSError:
             return None
         return path
+
+    def beside(self, name: str) -> Path | None:
+        """The former name of `local_path`."""
+        return self.local_path(name)
 
 
 def section_name(name: str, fingerprint: str) -> str:

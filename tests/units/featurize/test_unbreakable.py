@@ -160,8 +160,8 @@ from featurize.source import list_source
 photos, store, counter, *tables = sys.argv[1:]
 
 class Counting(InceptionV3):
-    def vectors_of(self, team, prepared):
-        result = super().vectors_of(team, prepared)
+    def run_together(self, team, prepared):
+        result = super().run_together(team, prepared)
         with open(counter, "ab", buffering=0) as stream:
             stream.write(b"." * len(prepared))
         if not tables:

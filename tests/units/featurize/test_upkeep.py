@@ -12,7 +12,7 @@ from featurize.cli import main
 from featurize.extraction.run import run_extraction
 from featurize.extractors.base import relative_drift
 from featurize.extractors.glcm import GLCM
-from featurize.networks.network_extractor import keep_graph
+from featurize.networks.network_extractor import save_frozen_graph
 from featurize.photos.source import list_source
 from featurize.store.shard import image_keys
 from featurize.store.store import Store
@@ -137,7 +137,7 @@ def test_prune_clears_leftovers_but_nothing_that_may_be_in_use(store):
         (section / f".partial-{name}.parquet").write_bytes(b"x")
     age(section / ".partial-old.parquet")
     for fingerprint in (GLCM().fingerprint(), "0" * 64, "1" * 64):
-        keep_graph(Store(store), fingerprint, b"network")
+        save_frozen_graph(Store(store), fingerprint, b"network")
     for path in (store / "graphs").iterdir():
         if not path.name.startswith("1"):
             age(path)

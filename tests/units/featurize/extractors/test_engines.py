@@ -124,7 +124,7 @@ def test_a_kept_network_is_run_without_tensorflow(photos, tmp_path):
 @pytest.mark.usefixtures("openvino")
 def test_what_openvino_cannot_read_is_one_error(photos, monkeypatch):
     broken = Backbone(SMALL, "random", engine="openvino")
-    monkeypatch.setattr(Backbone, "freeze", lambda self, team, precision: [b"no graph" for _ in team])
+    monkeypatch.setattr(Backbone, "freeze", lambda self, group, precision: b"no graph")
     with pytest.raises(BottleheadError, match="OpenVINO cannot run this network") as raised:
         broken.transform(photos[:1])
     assert "engine tensorflow" in raised.value.hint

@@ -16,7 +16,7 @@ from featurize.networks import tensorflow_engine
 from featurize.networks.catalogue import NETWORKS
 from featurize.networks.graph_extractor import FrozenGraph
 from featurize.networks.keras_network import Backbone, InceptionV3, build_model, layer_names
-from featurize.networks.network_extractor import keep_graph, kept_graph
+from featurize.networks.network_extractor import load_frozen_graph, save_frozen_graph
 from featurize.networks.tensorflow_engine import FrozenFunction
 from featurize.photos.photo import Photo
 
@@ -75,7 +75,7 @@ def test_vectors_equal_keras_whatever_the_batch(photos, name, layer):
 @pytest.mark.parametrize("n_photos", [tensorflow_engine.WHOLE + 1, 2 * tensorflow_engine.WHOLE + 3])
 def test_the_halves_of_a_batch_give_the_vectors_of_one_run_and_of_each_photo_alone(photos, n_photos):
     extractor = Backbone(SMALL, "random")
-    pixels = extractor.gather(
+    pixels = extractor.stack(
         [extractor.prepare(Photo(photos[i % len(photos)].read_bytes())) for i in range(n_photos)]
     )
     pixels += np.arange(n_photos, dtype=np.float32)[:, None, None, None] / 100  # no two photos alike
@@ -117,13 +117,13 @@ def test_a_kept_network_that_this_tensorflow_cannot_load_is_frozen_anew(photos, 
 
     expected = Backbone(SMALL, "random", store=tmp_path).transform(photos[:2])
     store, fingerprint = Store(tmp_path), Backbone(SMALL, "random").fingerprint()
-    definition = tf.compat.v1.GraphDef.FromString(kept_graph(store, fingerprint))
+    definition = tf.compat.v1.GraphDef.FromString(load_frozen_graph(store, fingerprint))
     definition.node[-1].op = "OfALaterVersion"
-    keep_graph(store, fingerprint, definition.SerializeToString())
+    save_frozen_graph(store, fingerprint, definition.SerializeToString())
     np.testing.assert_array_equal(
         Backbone(SMALL, "random", store=tmp_path).transform(photos[:4])[:2], expected
     )
-    mended = tf.compat.v1.GraphDef.FromString(kept_graph(store, fingerprint))
+    mended = tf.compat.v1.GraphDef.FromString(load_frozen_graph(store, fingerprint))
     assert not any(node.op == "OfALaterVersion" for node in mended.node)
 
 
@@ -131,7 +131,7 @@ def test_layers_that_were_loaded_for_their_widths_are_held_once(photos):
     team = [Backbone(SMALL, "random", layer) for layer in ("conv_pw_6_relu", "conv_pw_11_relu")]
     assert [one.width for one in team] == [128, 128]
     alone = [clone(one).transform(photos[:1]) for one in team]
-    together = team[0].vectors_of(team, team[0].gather([team[0].prepare(Photo(photos[0].read_bytes()))]))
+    together = team[0].run_together(team, team[0].stack([team[0].prepare(Photo(photos[0].read_bytes()))]))
     np.testing.assert_array_equal(together, alone)
     assert team[1]._loaded is None
     np.testing.assert_array_equal(team[1].transform(photos[:1]), alone[1])

@@ -83,7 +83,7 @@ def test_any_bytes_are_a_graph_or_a_value_error(data):
 def test_a_mean_that_differs_in_the_seventh_digit_is_another_fingerprint(poets):
     means = (123.68, 123.6801, 123.680001, 127.5, 127)
     graphs = [FrozenGraph(poets, mean=mean, std=58.395) for mean in means]
-    assert len({graph.fingerprint() for graph in graphs}) == len({graph.team() for graph in graphs}) == 5
+    assert len({graph.fingerprint() for graph in graphs}) == len({graph.run_key() for graph in graphs}) == 5
     assert [graph.settings()["scaling"] for graph in graphs[::4]] == [
         "(rgb - 123.68) / 58.395", "(rgb - 127) / 58.395",
     ]  # fmt: skip

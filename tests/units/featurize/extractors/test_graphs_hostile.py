@@ -9,7 +9,6 @@ from featurize import BottleheadError
 from featurize.errors import WeightsError
 from featurize.networks.graph_extractor import FrozenGraph
 from featurize.networks.graph_file import Node, read_graph, recognise, trained_layer
-from featurize.networks.tensorflow_engine import join_graphs
 
 TRAINED = "final_training_ops/Wx_plus_b/MatMul"
 
@@ -82,21 +81,3 @@ def test_one_number_does_not_fill_the_memory():
     value = b"\x08\x01" + field(2, shape) + field(4, np.float32(1).tobytes())
     with pytest.raises(ValueError, match=r"has 1,180,.* values; at most"):
         Node("w", "Const", (), {"value": memoryview(field(8, value))}).floats()
-
-
-@pytest.mark.tensorflow
-def test_several_outputs_of_a_graph_with_a_loop_are_refused():
-    import tensorflow as tf
-
-    graphs = []
-    for end in ("Exit", "Switch"):
-        graph = tf.compat.v1.GraphDef()
-        graph.node.add(name="x", op="Placeholder")
-        graph.node.add(name="Merge", op="Merge", input=["x", "Next"])
-        graph.node.add(name="Switch", op="Switch", input=["Merge", "x"])
-        graph.node.add(name="Next", op="NextIteration", input=["Switch:1"])
-        graph.node.add(name="Identity", op=end, input=["Switch"])
-        graphs.append(graph)
-    with pytest.raises(WeightsError, match="goes round in a loop"):
-        join_graphs(graphs, "x", "Identity")
-    assert join_graphs(graphs[:1], "x", "Identity")[1] == ["Identity"]
