@@ -14,63 +14,18 @@ import pyarrow.compute as pc
 from featurize.errors import TableError
 from featurize.files import whole_file
 
-# -- Between Arrow and numpy by way of their buffers -----------------------------------------------------
-
-# Arrow's own ``pa.array`` and ``to_numpy`` import pandas, which costs a run that computes nothing a third of its time.
-
-
-def numbers_to_arrow(values: np.ndarray) -> pa.Array:
-    """A numeric array of one dimension as an Arrow array without nulls, sharing memory where it is contiguous.
-
-    >>> numbers_to_arrow(np.array([1, 2])).to_pylist()
-    [1, 2]
-    """
-    values = np.ascontiguousarray(values)
-    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
-
-
-def arrow_to_numbers(values: pa.Array) -> np.ndarray:
-    """A numeric Arrow array without nulls as a numpy array that shares its memory, read-only."""
-    dtype = np.dtype(values.type.to_pandas_dtype())
-    if not len(values):
-        return np.empty(0, dtype=dtype)
-    return np.frombuffer(values.buffers()[1], dtype=dtype)[values.offset : values.offset + len(values)]
-
-
-def text_to_arrow(values: Sequence[str | None]) -> pa.Array:
-    """Text as an Arrow array of strings; None is null.
-
-    >>> text_to_arrow(["é", None, ""]).to_pylist()
-    ['é', None, '']
-    """
-    encoded = [b"" if value is None else value.encode() for value in values]
-    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
-    if ends[-1] >= 1 << 31:
-        # Beyond two gigabytes Arrow wants several chunks; it may import what it likes.
-        return pa.chunked_array([list(values)], pa.string()).combine_chunks()
-    valid = np.array([value is not None for value in values], dtype=bool)
-    bitmap = None if valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
-    offsets = pa.py_buffer(ends.astype(np.int32))
-    return pa.StringArray.from_buffers(len(encoded), offsets, pa.py_buffer(b"".join(encoded)), bitmap)
-
 
 def matrix_to_lists(matrix: np.ndarray) -> pa.Array:
     """A float32 matrix as an Arrow array of fixed-size lists, sharing memory where it is contiguous."""
-    return pa.FixedSizeListArray.from_arrays(numbers_to_arrow(matrix.reshape(-1)), matrix.shape[1])
+    return pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), matrix.shape[1])
 
 
 def lists_to_matrix(column: pa.Array) -> np.ndarray:
-    """The float32 matrix of an Arrow array of fixed-size lists.
-
-    Raises
-    ------
-    ValueError
-        If a vector, or a number in one, is null.
-    """
+    """The float32 matrix of an Arrow array of fixed-size lists; ValueError if a vector, or a number in one, is null."""
     flat = column.flatten()
     if column.null_count or flat.null_count:
         raise ValueError("a vector is null, or holds a null")
-    return arrow_to_numbers(flat).reshape(len(column), column.type.list_size)
+    return flat.to_numpy().reshape(len(column), column.type.list_size)
 
 
 # -- Who the rows of a table are: the id columns, and which rows may not be separated --------------------
@@ -154,12 +109,9 @@ def complete_ids(ids: pa.Table) -> pa.Table:
                         f"the column {field.name} holds a NUL character",
                         "numpy drops it, which would make two names one; take it out",
                     )
-                # Rarely so; and comparing with a scalar would import pandas.
-                if pc.min(pc.binary_length(column)).as_py() == 0:
-                    empty = pc.equal(column, pa.scalar("", pa.string()))
-                    column = pc.if_else(empty, pa.scalar(None, field.type), column)
+                column = pc.if_else(pc.equal(column, ""), pa.scalar(None, field.type), column)
         elif field.name == "variant":
-            column = numbers_to_arrow(np.zeros(n_rows, dtype=np.int64))
+            column = pa.array(np.zeros(n_rows, dtype=np.int64))
         else:
             column = pa.nulls(n_rows, field.type)
         if field.name in ("image", "variant") and column.null_count:
@@ -173,7 +125,7 @@ def complete_ids(ids: pa.Table) -> pa.Table:
 def column_as_array(column: pa.ChunkedArray) -> np.ndarray:
     """A column as an array; text and nullable columns hold objects, with None for null."""
     if column.null_count == 0 and pa.types.is_integer(column.type):
-        return arrow_to_numbers(column.combine_chunks())
+        return column.to_numpy()
     return np.array([*column.to_pylist(), None], dtype=object)[:-1]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from featurize.errors import StoreError, UsageError
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, relative_drift
 from featurize.extractors.batches import Failed, Task, compute, read_photo
-from featurize.files import PARTIAL
+from featurize.files import PARTIAL, local_part
 from featurize.registry import extractor_from_metadata
 from featurize.store.shard import DamagedShard, contains, image_keys, key_contents, shard_from_bytes
 from featurize.store.store import DAMAGED, DESCRIPTION, Section, Store, description_fault, section_name
@@ -256,10 +256,8 @@ def sample_size(n_images: int, percent: float) -> int:
 
 def is_here(url: str | os.PathLike) -> bool:
     """Whether a store is there to be looked at; stores elsewhere are taken to be."""
-    text = os.fspath(url)
-    if "://" in text and not text.startswith("file://"):
-        return True
-    return os.path.isdir(os.path.expanduser(text.removeprefix("file://")))
+    path = local_part(url)
+    return path is None or os.path.isdir(os.path.expanduser(path))
 
 
 # -- Whether stored vectors would still come out the same: a sample of the photos is featurized again ----

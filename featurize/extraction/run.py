@@ -10,7 +10,6 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from featurize.errors import SourceError, StoreError, UsageError, WeightsError
 from featurize.extraction.plan import ExtractionPlan, Row, SourceContents
@@ -24,7 +23,7 @@ from featurize.registry import make_extractor
 from featurize.store.shard import image_keys
 from featurize.store.store import Section, Store
 from featurize.table import FeatureTable
-from featurize.tableformat import check_name, numbers_to_arrow, text_to_arrow
+from featurize.tableformat import check_name, ids_from_columns
 from featurize.terminal import log, progress
 
 
@@ -96,11 +95,6 @@ def build_table(
         for name in ("sha256", "width", "height", "bytes", "format")
     }
     ids["variant"] = variants
-    text = ("image", "label", "group", "split", "sha256", "format")
-    columns = {
-        name: text_to_arrow(values) if name in text else numbers_to_arrow(np.array(values, dtype=np.int64))
-        for name, values in ids.items()
-    }
     metadata = {
         "source": {"path": os.fsencode(source.path).decode("utf-8", "backslashreplace"), "kind": source.kind},
         "features": {e.name: e.record(vector) for e, vector in zip(extractors, golden, strict=True)},
@@ -108,7 +102,7 @@ def build_table(
     }
     # What is written must be what is in memory: through JSON once, so that tuples are lists in both.
     vectors = {e.name: matrix for e, matrix in zip(extractors, matrices, strict=True)}
-    return FeatureTable(pa.table(columns), vectors, json.loads(json.dumps(metadata)))
+    return FeatureTable(ids_from_columns(ids), vectors, json.loads(json.dumps(metadata)))
 
 
 def keep_rows(matrix: np.ndarray, rows: np.ndarray, at_once: int = 4096) -> np.ndarray:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import StoreError
-from featurize.files import PARTIAL, Folder, LocalFolder, open_folder
+from featurize.files import PARTIAL, Folder
 from featurize.photos.fileindex import YOUNG_SECONDS, FileIndex
 from featurize.store.shard import (
     KEY,
@@ -367,7 +367,7 @@ class Store:
         young_seconds: float = YOUNG_SECONDS,
         compact_above: int = COMPACT_ABOVE,
     ):
-        self.folder: Folder = open_folder(url if url is not None else default_store())
+        self.folder = Folder(url if url is not None else default_store())
         self.young_seconds = young_seconds
         self.compact_above = compact_above
         self.trust_files = True
@@ -431,8 +431,8 @@ class Store:
 
     def local_path(self, name: str) -> Path | None:
         """A path on this machine for what belongs to the store but is no vector; None if it cannot be made."""
-        if isinstance(self.folder, LocalFolder):
-            root = self.folder.root
+        if self.folder.is_local:
+            root = Path(self.folder.root)
         else:
             root = default_store().parent / ("beside-" + sha256(self.folder.url.encode()).hexdigest()[:16])
         path = root / name
