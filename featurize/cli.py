@@ -275,10 +275,7 @@ def add_graph_options(group: Any) -> None:
 def _network_options(args: argparse.Namespace) -> dict[str, Any]:
     """The values of those options that were given, as arguments of extractors.
 
-    Raises
-    ------
-    OptionsError
-        If there is nothing among the features that they could change.
+    OptionsError if there is nothing among the features that they could change.
     """
     from featurize.registry import GRAPH_SPEC
 

@@ -28,10 +28,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
 
     Readers see the old file or the new one, never a part; a crash leaves the old one.
 
-    Raises
-    ------
-    UsageError
-        If `path` is something else than a file: a folder, or a device, which a rename would replace.
+    UsageError if `path` is something else than a file: a folder, or a device, which a rename would replace.
     """
     path = Path(path)
     _refuse_what_is_no_file(path)
@@ -57,17 +54,10 @@ def _refuse_what_is_no_file(path: Path) -> None:
 def check_outputs(
     outputs: Iterable[str | os.PathLike | None], inputs: Iterable[str | os.PathLike | None] = ()
 ) -> None:
-    """Refuse, before any work is done, files that cannot be written or would overwrite one another or an input.
+    """Refuse, before any work is done, outputs that cannot be written or would overwrite one another or an input.
 
-    Parameters
-    ----------
-    outputs, inputs : paths
-        What a command will write and what it reads; None and what is not there yet are passed over as inputs.
-
-    Raises
-    ------
-    UsageError
-        If the folder of an output is missing, an output is no file, or two of the paths are the same file.
+    None, and inputs that are not there yet, are passed over. UsageError if the folder of an output is missing, an
+    output is no file, or two of the paths are the same file.
     """
     taken = {_place(one): "an input" for one in inputs if one is not None}
     for one in outputs:
@@ -94,20 +84,8 @@ def read_csv(
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """The lines of a CSV file in UTF-8 below its first: the number of each, and its cells by column, as they stand.
 
-    Parameters
-    ----------
-    path : path
-    columns : sequence of str
-        Names that the first line must hold, in any order.
-    what : str
-        What the file is, for messages: ``"relabelling"``.
-    optional : collection of str or None
-        Names that it may hold besides; None allows any.
-
-    Raises
-    ------
-    UsageError
-        If the file cannot be read, its columns are others, or a line has more or fewer cells than the first.
+    The first line must hold `columns`, in any order, and may hold `optional` ones (None: any); `what` the file is, for
+    messages. UsageError if it cannot be read, has other columns, or a line has more or fewer cells than the first.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
@@ -330,9 +308,9 @@ class Folder:
         self.system.makedirs(parent, exist_ok=True)
         protocol = self.system.protocol
         if ATOMIC.isdisjoint([protocol] if isinstance(protocol, str) else protocol):
-            partial = f"{parent}/{PARTIAL}{secrets.token_hex(8)}"
-            self.system.pipe_file(partial, data)
-            self.system.mv(partial, path)
+            beside = f"{parent}/{PARTIAL}{secrets.token_hex(8)}"
+            self.system.pipe_file(beside, data)
+            self.system.mv(beside, path)
         else:
             self.system.pipe_file(path, data)
 

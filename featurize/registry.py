@@ -75,23 +75,11 @@ def make_extractor(spec: str | Extractor, **options: Any) -> Extractor:
 
 
 def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike | None = None) -> Extractor:
-    """The extractor that made the features which a table or a model describes in `entry`.
+    """The extractor that made the features which ``table.metadata["features"][name]`` or a model describes.
 
-    Parameters
-    ----------
-    entry : mapping
-        ``table.metadata["features"][name]``.
-    weights : str or path, optional
-        Where the network's weights are now; by default where they were, else wherever ``"auto"`` finds the
-        file with the same digest.
-
-    Raises
-    ------
-    ModelError
-        If the features were imported, this version of the package computes them in another way, or what is described
-        makes no extractor.
-    WeightsError
-        If the weights are nowhere to be found.
+    `weights` say where the network's weights are now; by default where they were, else wherever ``"auto"`` finds
+    the file with the same digest. ModelError if this version of the package cannot make it, WeightsError if the
+    weights are nowhere to be found.
     """
     family = entry.get("family")
     make, _ = _family(str(family))

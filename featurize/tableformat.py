@@ -48,12 +48,7 @@ IDS = pa.schema(
 
 
 def check_name(name: str) -> None:
-    """Refuse a name of features that no column can have, because an id column has it or a terminal cannot show it.
-
-    Raises
-    ------
-    TableError
-    """
+    """Refuse a name of features that no column can have, because an id column has it or a terminal cannot show it."""
     if name in IDS.names or not name.isprintable() or not name:
         raise TableError(f"features cannot be named {name!r}", "give them another name")
 
@@ -61,10 +56,7 @@ def check_name(name: str) -> None:
 def ids_from_columns(columns: Mapping[str, Sequence]) -> pa.Table:
     """A table of id columns from plain sequences, by name.
 
-    Raises
-    ------
-    TableError
-        If the lengths differ, a column is not one of the table's, or a value does not fit its type.
+    TableError if the lengths differ, a column is not one of the table's, or a value does not fit its type.
     """
     unknown = sorted(set(columns) - set(IDS.names))
     if unknown:
@@ -87,10 +79,7 @@ def ids_from_columns(columns: Mapping[str, Sequence]) -> pa.Table:
 def complete_ids(ids: pa.Table) -> pa.Table:
     """All id columns, in order and of the right type; empty text becomes null, a missing variant 0.
 
-    Raises
-    ------
-    TableError
-        If a column does not fit its type, or an image has no name or no variant.
+    TableError if a column does not fit its type, or an image has no name or no variant.
     """
     n_rows = ids.num_rows
     columns = []
@@ -144,13 +133,7 @@ class TableContent(NamedTuple):
 
 
 def table_kind(path: str | Path) -> str:
-    """``.parquet`` or ``.npz``, by the ending of `path`.
-
-    Raises
-    ------
-    TableError
-        For any other ending.
-    """
+    """``.parquet`` or ``.npz``, by the ending of `path`; TableError if it ends otherwise."""
     suffix = Path(path).suffix.lower()
     if suffix not in (".parquet", ".npz"):
         if Path(path).is_dir():
@@ -165,14 +148,9 @@ def table_kind(path: str | Path) -> str:
 def write_table(table: TableContent, path: str | Path) -> None:
     """Write `table` to `path`, whole or not at all.
 
-    Parquet: the id columns, then one ``fixed_size_list<float>[width]`` column per features; the schema
-    metadata key ``featurize`` holds JSON. npz: the same arrays under the same names, nulls as empty text
-    (numbers as -1), and the JSON as the array ``featurize``.
-
-    Raises
-    ------
-    TableError
-        If the ending is neither, or the folder does not exist.
+    Parquet: the id columns, then one ``fixed_size_list<float>[width]`` column per features; the schema metadata
+    key ``featurize`` holds JSON. npz: the same arrays under the same names, nulls as empty text (numbers as -1),
+    and the JSON as the array ``featurize``.
     """
     kind, path = table_kind(path), Path(path)
     if not path.parent.is_dir():
@@ -187,10 +165,7 @@ def write_table(table: TableContent, path: str | Path) -> None:
 def read_table(path: str | Path) -> TableContent:
     """Read a table that `write_table` wrote.
 
-    Raises
-    ------
-    TableError
-        If there is no such file, it is no table, it is damaged, or its format is newer than this package.
+    TableError if there is no such file, it is no table, it is damaged, or its format is newer than this package.
     """
     kind, path = table_kind(path), Path(path)
     with _table_errors(path):
@@ -202,10 +177,7 @@ def read_batches(path: str | Path, features: Sequence[str] | None = None) -> Ite
 
     With `features`, names of vector columns, the others are not read.
 
-    Raises
-    ------
-    TableError
-        As `read_table`; where a file is damaged in its middle, after the rows before.
+    TableError as in `read_table`; where a file is damaged in its middle, after the rows before.
     """
     kind, path = table_kind(path), Path(path)
     with _table_errors(path):

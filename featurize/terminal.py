@@ -277,13 +277,7 @@ def progress(total: int, description: str, unit: str = "image", n_before: int = 
 
 
 def key_values(pairs: Sequence[str], option: str) -> dict[str, str]:
-    """``["C=10"]`` as ``{"C": "10"}``.
-
-    Raises
-    ------
-    OptionsError
-        If a pair has no ``=``, or a name comes twice.
-    """
+    """``["C=10"]`` as ``{"C": "10"}``; OptionsError if a pair has no ``=``, or a name comes twice."""
     result = {}
     for pair in pairs:
         key, found, value = pair.partition("=")

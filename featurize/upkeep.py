@@ -85,10 +85,7 @@ def _described(text: bytes, folder: str) -> dict | None:
 def choose_sections(store: Store, extractor: str | None) -> list[Section]:
     """All sections, or those of one extractor, given by its features spec or the start of its fingerprint.
 
-    Raises
-    ------
-    UsageError
-        If the store has no such extractor; the message lists those it has.
+    UsageError if the store has no such extractor; the message lists those it has.
     """
     sections = open_sections(store)
     if extractor is None:
@@ -162,19 +159,10 @@ def seconds_of(age: str) -> float:
 def plan_prune(store: Store, extractor: str | None = None, older_than: float | None = None) -> list[Removal]:
     """What `prune` would remove.
 
-    Parameters
-    ----------
-    extractor : str, optional
-        Vectors of this extractor alone: a features spec, or the start of a fingerprint.
-    older_than : float, optional
-        Vectors that were written more than this many seconds ago.
-
-    Returns
-    -------
-    list of Removal
-        Vectors only when `extractor` or `older_than` is given (both: those that match both), with the networks
-        kept for them. Always: files that were set aside as damaged, temporary files that a killed run left
-        more than a day ago, and networks kept for an extractor of which the store holds nothing.
+    Vectors only when `extractor` (a features spec, or the start of a fingerprint) or `older_than` (seconds) is
+    given, and those that match both, with the networks kept for them. Always: files that were set aside as
+    damaged, temporary files that a killed run left more than a day ago, and networks kept for an extractor of
+    which the store holds nothing.
     """
     now = time.time()
     wanted = {section.name for section in choose_sections(store, extractor)}
@@ -225,10 +213,7 @@ def _graph_files(store: Store) -> list[Path]:
 def prune(store: Store, plan: list[Removal]) -> None:
     """Remove what `plan_prune` listed; runs that write at the same time lose nothing they write.
 
-    Raises
-    ------
-    StoreError
-        If something cannot be removed; running it again goes on from there.
+    StoreError if something cannot be removed; running it again goes on from there.
     """
     graphs = {f"{path.parent.name}/{path.name}": path for path in _graph_files(store)}
     for removal in plan:
@@ -265,16 +250,10 @@ def is_here(url: str | os.PathLike) -> bool:
 
 @dataclass(frozen=True)
 class Drift:
-    """How far the vectors of a sample are from those stored.
+    """How far the vectors of a sample are from those stored: the largest ‖now − stored‖ / ‖stored‖, and its photo.
 
-    Attributes
-    ----------
-    n_stored, n_found, n_compared : int
-        Stored images (undistorted ones); those whose photo is where it was when it was last read; the sample.
-    largest : float
-        The largest ‖now − stored‖ / ‖stored‖; 0 when every bit is the same.
-    image : str
-        The photo with the largest drift.
+    `n_stored` images are stored (undistorted ones), the photos of `n_found` are where they were when last read, and
+    `n_compared` were compared.
     """
 
     n_stored: int
@@ -287,10 +266,7 @@ class Drift:
 def section_extractor(section: Section, store: Store) -> Extractor:
     """The extractor that made a section's vectors, made again from its ``extractor.json``.
 
-    Raises
-    ------
-    BottleheadError
-        If it cannot be made here, or would make other vectors.
+    BottleheadError if it cannot be made here, or would make other vectors.
     """
     about: Mapping[str, Any] = section.about
     if "params" not in about:
@@ -312,13 +288,8 @@ def section_extractor(section: Section, store: Store) -> Extractor:
 def measure_drift(section: Section, store: Store, percent: float, *, seed: int = 0, jobs: int = 1) -> Drift:
     """Featurize `percent` of a section's images again and compare.
 
-    The photos are those that the file index beside the store remembers, wherever they lie; a photo whose bytes
-    are no longer those that were stored is left out.
-
-    Raises
-    ------
-    BottleheadError
-        If the extractor cannot be made here.
+    The photos are those that the file index beside the store remembers, wherever they lie; a photo whose bytes are no
+    longer those that were stored is left out.
     """
     extractor = section_extractor(section, store)
     keys = section.keys()

@@ -150,10 +150,7 @@ class ExtractionPlan:
     def compute(self, tasks: Iterable[Task], advance: Callable[[int], object]) -> None:
         """Compute, store and fill in; `advance` is told how many tasks are done.
 
-        Raises
-        ------
-        StoreError
-            If the store cannot be written; what was computed before is in it.
+        StoreError if the store cannot be written; what was computed before is in it.
         """
         missing: dict[Key, int] = {}
 

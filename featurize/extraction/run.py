@@ -32,10 +32,7 @@ def golden_vectors(extractors: Sequence[Extractor], sections: Sequence[Section])
 
     From the store like any other image's; those of one network that are missing there are computed in one run.
 
-    Raises
-    ------
-    WeightsError
-        If an extractor refuses it, or gives numbers that are not finite: it would do so for photos too.
+    WeightsError if an extractor refuses it, or gives numbers that are not finite: it would do so for photos too.
     """
     keys = image_keys([GOLDEN_SHA256])
     vectors = [np.empty((1, extractor.width), dtype=np.float32) for extractor in extractors]
@@ -63,10 +60,7 @@ def golden_vectors(extractors: Sequence[Extractor], sections: Sequence[Section])
 def golden_batch(extractor: Extractor) -> Any:
     """The synthetic image alone, as `run_together` of `extractor` and its group takes it.
 
-    Raises
-    ------
-    WeightsError
-        If the extractor, or a step in front of it, refuses it.
+    WeightsError if the extractor, or a step in front of it, refuses it.
     """
     try:
         return extractor.stack([extractor.prepare(Photo.from_array(golden_image()))])
@@ -230,10 +224,7 @@ def run_extraction(
 
     Every image of the source is a row of the table or one of the rejects, never both, never neither.
 
-    Raises
-    ------
-    SourceError
-        If not one image can be read.
+    SourceError if not one image can be read.
     """
     chosen = _chosen(extractors)
     store = store if isinstance(store, Store) else Store(store)

@@ -102,10 +102,7 @@ def finite_rows(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def read_photo(sha256: str, paths: Iterable[str]) -> Photo:
     """The photo with this content, from the first of `paths` that still holds it.
 
-    Raises
-    ------
-    ImageRejected
-        With what is wrong with the first path, if none does.
+    ImageRejected, with what is wrong with the first path, if none does.
     """
     reasons = []
     for path in paths:

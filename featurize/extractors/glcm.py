@@ -22,22 +22,10 @@ FLAT = 1e-15  # variances and entropies below this are those of a constant image
 
 
 class Pairs:
-    """Symmetric co-occurrence matrices, and the sums over them that several formulas share.
+    """Symmetric co-occurrence matrices (levels, levels, n_matrices), and the sums that several formulas share.
 
-    Parameters
-    ----------
-    p : array of shape (levels, levels, n_matrices), float64
-        Each matrix sums to 1 (to 0 where the image has no pairs) and equals its transpose.
-
-    Attributes
-    ----------
-    p : array of shape (levels ** 2, n_matrices)
-    x : array of shape (levels, n_matrices)
-        How often each level occurs.
-    plus : array of shape (2 * levels - 1, n_matrices)
-        How often each sum i + j occurs, from 0.
-    minus : array of shape (levels, n_matrices)
-        How often each difference abs(i - j) occurs, from 0.
+    Each matrix sums to 1 (to 0 where the image has no pairs) and equals its transpose. For each of them, `x` says
+    how often each level occurs, `plus` each sum i + j and `minus` each difference abs(i - j), from 0; `p` is flat.
     """
 
     def __init__(self, p: np.ndarray):

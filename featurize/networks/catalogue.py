@@ -57,10 +57,7 @@ class Network:
     def check_layer(self, layer: str) -> None:
         """Refuse what is certainly no layer, before anything is built: a number that a declared series lacks.
 
-        Raises
-        ------
-        UsageError
-            Such as for mixed99 of Inception v3, which has mixed0 to mixed10.
+        UsageError, such as for mixed99 of Inception v3, which has mixed0 to mixed10.
         """
         series = {name.rstrip(DIGITS) for name in self.layers} - set(self.layers)
         if layer not in self.layers and layer.rstrip(DIGITS) in series:
@@ -110,10 +107,7 @@ def scale_pixels(pixels: np.ndarray, scaling: str) -> np.ndarray:
 def find_network(name: str) -> Network:
     """The declaration of a network.
 
-    Raises
-    ------
-    UsageError
-        If there is none of this name; the message lists those that are meant most probably.
+    UsageError if there is none of this name; the message lists those that are meant most probably.
     """
     if name in NETWORKS:
         return NETWORKS[name]

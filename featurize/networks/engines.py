@@ -1,21 +1,17 @@
-"""What can run a frozen network, by name. A further engine is one file and one line here.
+"""What an engine is, which runs frozen networks, and what all of them share.
 
 All of them run the same frozen weights; their vectors differ in the last digits, and so have different fingerprints.
 """
 
-import importlib
 import os
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
-
-from featurize.errors import UsageError
 
 # Of frozen graphs: where pixels enter, and where the first vector is read; the others are called Identity_1, …
 INPUT, OUTPUT = "x", "Identity"
@@ -107,35 +103,3 @@ class Engine(Protocol):
     def load(self, graph: bytes, n_outputs: int, precision: str) -> Function:
         """A frozen GraphDef as a function; UsageError if the engine cannot run it."""
         ...
-
-
-# name: module, class
-ENGINES = {
-    "tensorflow": ("featurize.networks.tensorflow_engine", "TensorFlow"),
-    "openvino": ("featurize.networks.openvino_engine", "OpenVINO"),
-}
-
-
-def find_engine(name: str) -> Engine:
-    """The engine of this name, ready to load networks.
-
-    Raises
-    ------
-    UsageError
-        If there is none, or its libraries are not installed.
-
-    Examples
-    --------
-    >>> find_engine("tensorflow").described
-    'tensorflow, frozen'
-    """
-    if name not in ENGINES:
-        raise UsageError(f"there is no engine {name!r}", f"choose {' or '.join(ENGINES)}")
-    module, cls = ENGINES[name]
-    engine: Engine = getattr(importlib.import_module(module), cls)()
-    if find_spec(engine.module) is None:
-        raise UsageError(
-            f"the engine {name} is not installed",
-            f"pip install 'bottlehead[{engine.extra}]', or use engine tensorflow",
-        )
-    return engine

@@ -19,10 +19,7 @@ Graph = Mapping[str, Any]  # NodeDef messages by name
 def read_graph(data: bytes) -> dict[str, Any]:
     """The nodes (NodeDef messages) of a GraphDef by name, in the order of the file, read without TensorFlow.
 
-    Raises
-    ------
-    ValueError
-        If `data` is no GraphDef.
+    ValueError if `data` is no GraphDef.
     """
     from google.protobuf.message import DecodeError
     from tensorboardX.proto.graph_pb2 import GraphDef

@@ -1,10 +1,12 @@
 """What all extractors with a frozen network share: pixels in, a function loaded once, several outputs in one run."""
 
+import importlib
 import json
 import os
 import time
 from collections.abc import Sequence
 from hashlib import sha256
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from featurize.errors import UsageError, WeightsError
 from featurize.extractors.base import Extractor, golden_image
 from featurize.extractors.batches import NOT_FINITE
 from featurize.files import whole_file
-from featurize.networks.engines import Function, find_engine
+from featurize.networks.engines import Engine, Function
 from featurize.networks.retrain_pixels import check_parity, retrain_pixels
 from featurize.photos.fileindex import FileIndex
 from featurize.photos.photo import Photo, decode_policy, resize
@@ -77,6 +79,33 @@ def _check(name: str, precision: str, single: np.ndarray, several: np.ndarray, n
             "a vector must depend on its photo alone: freeze the network for inference (batch norm with its stored "
             "mean and variance), or read an earlier tensor",
         )
+
+
+# What can run a frozen network: module, class. A further engine is one file and one line here.
+ENGINES = {
+    "tensorflow": ("featurize.networks.tensorflow_engine", "TensorFlow"),
+    "openvino": ("featurize.networks.openvino_engine", "OpenVINO"),
+}
+
+
+def find_engine(name: str) -> Engine:
+    """The engine of this name, ready to load networks.
+
+    UsageError if there is none, or its libraries are not installed.
+
+    >>> find_engine("tensorflow").described
+    'tensorflow, frozen'
+    """
+    if name not in ENGINES:
+        raise UsageError(f"there is no engine {name!r}", f"choose {' or '.join(ENGINES)}")
+    module, cls = ENGINES[name]
+    engine: Engine = getattr(importlib.import_module(module), cls)()
+    if find_spec(engine.module) is None:
+        raise UsageError(
+            f"the engine {name} is not installed",
+            f"pip install 'bottlehead[{engine.extra}]', or use engine tensorflow",
+        )
+    return engine
 
 
 PRECISIONS = ("float32", "bfloat16")

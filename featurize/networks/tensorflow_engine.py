@@ -41,12 +41,7 @@ class TensorFlow:
     def load(self, graph: bytes, n_outputs: int, precision: str) -> Function:
         """The graph as a function.
 
-        Raises
-        ------
-        UsageError
-            If TensorFlow cannot run it.
-        WeightsError
-            If running it would do more than compute.
+        UsageError if TensorFlow cannot run it; WeightsError if running it would do more than compute.
         """
         try:
             return FrozenFunction(graph, n_outputs, precision)
@@ -132,12 +127,8 @@ def freeze_graph(data: bytes, entry: str, ends: Sequence[str], side: int, precis
 
     `data` is a GraphDef, tensors are ``name:number``; each end is pooled over its area.
 
-    Raises
-    ------
-    ValueError
-        If TensorFlow cannot run the graph, or an end is no vector.
-    WeightsError
-        If running it would do more than compute.
+    ValueError if TensorFlow cannot run the graph, or an end is no vector; WeightsError if running it would do more
+    than compute.
     """
     tf = import_tensorflow()
     definition = tf.compat.v1.GraphDef.FromString(data)
@@ -213,10 +204,7 @@ def has_bfloat16() -> bool:
 def decode_jpeg(data: bytes) -> np.ndarray:
     """A JPEG as TensorFlow 1 decoded it by default, uint8 of shape (height, width, 3).
 
-    Raises
-    ------
-    ValueError
-        If TensorFlow cannot decode it.
+    ValueError if TensorFlow cannot decode it.
     """
     tf = import_tensorflow()
     try:

@@ -31,8 +31,6 @@ def map_ahead(
 ) -> Iterator[tuple[Item, Result]]:
     """Each item with what `work` makes of it, in order, at most `n_ahead` of them begun before they are taken.
 
-    Examples
-    --------
     >>> with ThreadPoolExecutor(2) as pool:
     ...     list(map_ahead(pool, "abc", str.upper, n_ahead=2))
     [('a', 'A'), ('b', 'B'), ('c', 'C')]
@@ -70,22 +68,12 @@ class Content:
 
 
 class FileIndex:
-    """Remembers the content of files that have not changed, in a small SQLite file beside the store.
+    """Remembers the content of files that have not changed, in a small SQLite file beside the store (None: nowhere).
 
-    A file is the same while its size, mtime, ctime and inode are; one that was changed a moment before it was
-    read is never remembered, because a second change could leave the same times. Losing the index costs time,
-    never a result: a damaged one is replaced.
-
-    Parameters
-    ----------
-    path : path or None
-        The SQLite file; None remembers nothing.
-    trust : bool
-        False reads every file again (``--rehash``), and remembers what it found.
-    young_seconds : float
-        A file that was changed less than this before it was read is not remembered.
-    busy_seconds : float
-        How long to wait for another process that writes the index; after that, go on without it.
+    A file is the same while its size, mtime, ctime and inode are; one that was changed less than `young_seconds`
+    before it was read is never remembered, because a second change could leave the same times. Losing the index
+    costs time, never a result: a damaged one is replaced, and one that another process writes for longer than
+    `busy_seconds` is not used. Without `trust` every file is read again (``--rehash``), and remembered.
     """
 
     def __init__(

@@ -28,19 +28,7 @@ Usable = tuple[SourceImage, Content]
 
 @dataclass
 class Scan:
-    """Every file of a source: used, rejected or ignored.
-
-    Attributes
-    ----------
-    path, kind : str
-        Where the source is; ``"folder"``, ``"manifest"`` or ``"files"``.
-    usable : list of (SourceImage, Content)
-        The photos that `featurize.extract` will turn into rows, in its order.
-    rejects : list of (image, reason)
-        What it will leave out, sorted.
-    ignored : Counter
-        Other files, counted by what they are.
-    """
+    """Every file of a source: used (in the order of `featurize.extract`), rejected with a reason, or ignored."""
 
     path: str
     kind: str
@@ -138,33 +126,19 @@ class Scan:
 def scan_source(
     source: str | os.PathLike | Iterable, *, group_by: str | None = None, jobs: int | None = None
 ) -> Scan:
-    """Read and decode every photo of a source, and compute nothing.
+    """Read and decode every photo of a source, and compute nothing; arguments as in `featurize.extract`.
 
-    What it says is what `featurize.extract` does: the same images are used, and the same are rejected, for
-    the same reasons.
+    The same images are used as by `featurize.extract`, and the same are rejected, for the same reasons. Each of the
+    `jobs` threads holds one photo at a time.
 
-    Parameters
-    ----------
-    source, group_by
-        As in `featurize.extract`.
-    jobs : int, optional
-        Threads that read and decode; by default one per processor. Each holds one photo at a time.
-
-    Raises
-    ------
-    SourceError
-        If the source does not exist or holds no image at all.
-
-    Examples
-    --------
     >>> import tempfile, pathlib
     >>> from PIL import Image
     >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> (folder / "blue").mkdir()
     >>> Image.new("RGB", (60, 40), "blue").save(folder / "blue" / "1.png")
     >>> _ = (folder / "blue" / "2.jpg").write_text("not a photo")
-    >>> found = scan_source(folder)
-    >>> len(found.usable), found.rejects
+    >>> scan = scan_source(folder)
+    >>> len(scan.usable), scan.rejects
     (1, [('blue/2.jpg', 'text, not an image')])
     """
     listed = list_source(source, group_by=group_by)

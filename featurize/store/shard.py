@@ -111,10 +111,7 @@ def shard_to_bytes(keys: np.ndarray, matrix: np.ndarray, fingerprint: str = "") 
 def shard_keys(stream) -> np.ndarray:
     """The keys in an open shard, without reading its vectors, and so without checking the whole digest.
 
-    Raises
-    ------
-    DamagedShard
-        If it is no readable Parquet file with the columns of a shard.
+    DamagedShard if it is no readable Parquet file with the columns of a shard.
     """
     with _as_damage(), pq.ParquetFile(stream, page_checksum_verification=True) as file:
         return _keys(file.read(columns=["sha256", "variant"]))
@@ -135,10 +132,7 @@ def _as_damage() -> Iterator[None]:
 def shard_from_bytes(name: str, data: bytes, fingerprint: str = "") -> tuple[np.ndarray, np.ndarray]:
     """The keys and vectors in the bytes of the shard `name`, checked against that name.
 
-    Raises
-    ------
-    DamagedShard
-        If one bit is not as it was written, it was never a shard, or it is one of another extractor.
+    DamagedShard if one bit is not as it was written, it was never a shard, or it is one of another extractor.
     """
     check_digest(name, data)
     with _as_damage():

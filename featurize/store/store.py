@@ -87,19 +87,8 @@ class Section:
     def load(self, keys: np.ndarray, matrix: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """Fill ``matrix[i]``, or ``matrix[rows[i]]``, with the vector of ``keys[i]`` where it is stored.
 
-        Parameters
-        ----------
-        keys : array of shape (n,), from `featurize.store.shard.image_keys`
-            A key may occur more than once.
-        matrix : array of shape (n_rows, width), float32
-            Rows whose key is not stored are left as they are.
-        rows : array of shape (n,), int, optional
-            Each row at most once.
-
-        Returns
-        -------
-        array of shape (n,), bool
-            Which keys were found; the others must be computed.
+        A key may occur more than once, a row at most once; rows whose key is not stored stay as they are. Returns
+        which keys were found; the others must be computed.
         """
         keys = np.asarray(keys, dtype=KEY)
         found = np.zeros(len(keys), dtype=bool)
@@ -185,10 +174,7 @@ class Section:
     def write(self, keys: np.ndarray, matrix: np.ndarray) -> None:
         """Store ``matrix[i]`` under ``keys[i]`` as one new shard.
 
-        Raises
-        ------
-        StoreError
-            If it cannot be written, such as on a full disk; the store is as it was.
+        StoreError if it cannot be written, such as on a full disk; the store is as it was.
         """
         self._check_description(write=True)
         self._write_shard(np.asarray(keys, dtype=KEY), matrix)

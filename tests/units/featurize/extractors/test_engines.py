@@ -11,7 +11,7 @@ from sklearn.base import clone
 
 from featurize import BottleheadError, InceptionV3, extract
 from featurize.cli import main
-from featurize.networks import engines
+from featurize.networks import network_extractor
 from featurize.networks.graph_extractor import FrozenGraph
 from featurize.networks.keras_network import Backbone
 from featurize.networks.tensorflow_engine import has_bfloat16
@@ -143,7 +143,9 @@ def test_an_unknown_engine_is_refused():
 
 
 def test_a_missing_engine_is_one_error_and_the_command_that_brings_it(photos, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(engines, "find_spec", lambda name: None if name == "openvino" else find_spec(name))
+    monkeypatch.setattr(
+        network_extractor, "find_spec", lambda name: None if name == "openvino" else find_spec(name)
+    )
     argv = ["extract", str(photos[0].parent), "-o", str(tmp_path / "t.parquet"), "--store", str(tmp_path)]
     assert main([*argv, "--features", SMALL, "--weights", "random", "--engine", "openvino"]) == 1
     shown = capsys.readouterr().err
