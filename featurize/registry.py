@@ -25,7 +25,7 @@ FAMILIES: dict[str, tuple[str, str, str | None]] = {
 # FILE.pb or FILE.pb:TENSOR; a tensor has a colon of its own.
 GRAPH_SPEC = re.compile(r"(.+?\.pb)(?::(.*))?", re.IGNORECASE)
 # Other packages add families here: an Extractor class, a function of one RGB array, or a transformer.
-ENTRY_POINTS = "featurize.registry"
+ENTRY_POINTS = "featurize.extractors"
 
 
 def make_extractor(spec: str | Extractor, **options: Any) -> Extractor:

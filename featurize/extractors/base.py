@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -69,7 +69,7 @@ class Extractor(TransformerMixin, BaseEstimator):
     """Turns images into vectors, each of which depends on its image and the extractor's settings alone.
 
     A new family is a subclass in a file of its own and one line in `featurize.registry`; in another package it
-    is an entry point of the group ``featurize.registry``, named as the family. It stores its arguments in
+    is an entry point of the group ``featurize.extractors``, named as the family. It stores its arguments in
     ``__init__`` and defines:
 
     ``family``, ``version``
@@ -215,6 +215,16 @@ class Extractor(TransformerMixin, BaseEstimator):
         return {k: v for k, v in self.get_params(deep=False).items() if k not in ("store", "batch_size")}
 
     # -- what scikit-learn calls ---
+
+    def set_params(self, **params) -> Self:
+        """Change arguments of ``__init__``; UsageError, with those there are, for a name that it does not have."""
+        known = self._get_param_names()
+        unknown = [name for name in params if name.partition("__")[0] not in known]
+        if unknown:
+            raise UsageError(
+                f"{type(self).__name__} has no parameter {unknown[0]}", f"it has {', '.join(known)}"
+            )
+        return super().set_params(**params)
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """A name for each number of a vector, as an array of objects."""

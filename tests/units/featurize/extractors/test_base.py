@@ -29,7 +29,7 @@ def test_clone_keeps_parameters_and_set_params_refuses_unknown_ones():
     copied = clone(GLCM(levels=16).set_output(transform="pandas"))
     assert copied.levels == 16
     assert isinstance(copied.transform([np.zeros((4, 4, 3), np.uint8)]), pd.DataFrame)
-    with pytest.raises(ValueError, match="Invalid parameter 'level' for estimator GLCM"):
+    with pytest.raises(BottleheadError, match="GLCM has no parameter level"):
         GLCM().set_params(level=3)
 
 
