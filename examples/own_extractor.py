@@ -4,7 +4,7 @@ A function of one photo (RGB, uint8) that returns numbers is enough; it needs a 
 numbers change. To use it by name on the command line, in models and in other programs, register it in the
 pyproject.toml of your package, and install that:
 
-    [project.entry-points."featurize.registry"]
+    [project.entry-points."featurize.extractors"]
     edges = "own_extractor:edges"
 
     featurize extract photos/ -o photos.parquet --features edges glcm

@@ -6,6 +6,26 @@ are scikit-learn transformers too. Messages and progress go to the logger ``bott
 """
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the same names, for mypy and editors
+    from featurize.errors import BottleheadError as BottleheadError
+    from featurize.extraction.run import Extraction as Extraction
+    from featurize.extraction.run import extract as extract
+    from featurize.extractors.base import Extractor as Extractor
+    from featurize.extractors.color import Color as Color
+    from featurize.extractors.function import FunctionExtractor as FunctionExtractor
+    from featurize.extractors.glcm import GLCM as GLCM
+    from featurize.extractors.lbp import LBP as LBP
+    from featurize.extractors.nuisance import Nuisance as Nuisance
+    from featurize.extractors.shape import Shape as Shape
+    from featurize.networks.graph_extractor import FrozenGraph as FrozenGraph
+    from featurize.networks.keras_network import Backbone as Backbone
+    from featurize.networks.keras_network import InceptionV3 as InceptionV3
+    from featurize.photos.distort import Distortion as Distortion
+    from featurize.registry import make_extractor as make_extractor
+    from featurize.store.store import Store as Store
+    from featurize.table import FeatureTable as FeatureTable
 
 _HOMES = {
     "Backbone": "featurize.networks.keras_network",
@@ -30,10 +50,12 @@ _HOMES = {
 __all__ = sorted(_HOMES)
 
 
-def __getattr__(name: str):
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # for mypy, a name that is not in the list above is an error
+
+    def __getattr__(name: str):
+        if name in _HOMES:
+            return getattr(importlib.import_module(_HOMES[name]), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -3,25 +3,19 @@
 import argparse
 import json
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from featurize.errors import BottleheadError, SourceError, StoreError, UsageError
-from featurize.photos.scan import scan_lines
-from featurize.terminal import (
-    OptionsError,
-    add_command,
-    log,
-    new_parser,
-    run_command,
-)
+from featurize.terminal import OptionsError, add_command, aligned, log, new_parser, run_command
 
-if TYPE_CHECKING:
-    from featurize.photos.scan import Scan
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``featurize`` with `argv`; returns the exit status."""
+    return run_command(build_parser(), argv)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -32,6 +26,88 @@ def build_parser() -> argparse.ArgumentParser:
         "featurize extract photos/ -o photos.parquet --features inception_v3 glcm",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_extract(commands)
+    command = add_command(
+        commands,
+        "scan",
+        _scan,
+        "Say which photos of SOURCE would be used, which not, and why; nothing is computed.",
+        "featurize scan photos/",
+    )
+    _add_source(command)
+    _add_group_by(command)
+    command.add_argument("--json", metavar="FILE", help="write everything, photo by photo, for programs")
+    _add_store_commands(commands)
+    command = add_command(
+        commands,
+        "backbones",
+        _backbones,
+        "List the networks by name: width, input side, parameters, and where their weights are.",
+        "featurize backbones",
+    )
+    command.add_argument("names", nargs="*", metavar="NAME", help="these alone (default: all)")
+    command = add_command(
+        commands,
+        "import-bottlenecks",
+        _import_bottlenecks,
+        "Turn retrain.py's bottleneck folder into a table.",
+        "featurize import-bottlenecks /tmp/bottleneck -o flowers.parquet",
+    )
+    command.add_argument(
+        "folder", metavar="DIR", help="one folder per label with PHOTO.jpg_NETWORK.txt files"
+    )
+    _add_output(command)
+    command.add_argument(
+        "--features", nargs="+", metavar="NETWORK", help="take the vectors of these networks (default: all)"
+    )
+    _add_rejects(command, "files")
+    return parser
+
+
+# -- options that several commands have ---
+
+
+def _add_source(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="folder of class folders, flat folder, or manifest .csv/.parquet with image[,label][,group][,split]",
+    )
+
+
+def _add_group_by(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--group-by",
+        metavar="REGEX",
+        help="its first capture group in the image's name is the group (default: text before _nohash_)",
+    )
+
+
+def _add_output(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-o", "--output", required=True, metavar="TABLE", help="the table: .parquet or .npz")
+
+
+def _add_rejects(command: argparse.ArgumentParser, what: str) -> None:
+    command.add_argument(
+        "--rejects", metavar="FILE.csv", help=f"{what} left out and why (default: TABLE with .rejects.csv)"
+    )
+
+
+def _rejects_file(args: argparse.Namespace, source: str) -> str:
+    """Where the rejects go, after a look at whether table and rejects can be written."""
+    from featurize.files import check_outputs
+    from featurize.tableformat import table_kind
+
+    table_kind(args.output)
+    rejects_file = args.rejects or os.path.splitext(args.output)[0] + ".rejects.csv"
+    check_outputs([args.output, rejects_file], [source])
+    return rejects_file
+
+
+# -- extract ---
+
+
+def _add_extract(commands: Any) -> None:
     command = add_command(
         commands,
         "extract",
@@ -39,12 +115,8 @@ def build_parser() -> argparse.ArgumentParser:
         "Turn the photos of SOURCE into a table of vectors.",
         "featurize extract photos/ -o photos.parquet --features inception_v3 glcm",
     )
-    command.add_argument(
-        "source",
-        metavar="SOURCE",
-        help="folder of class folders, flat folder, or manifest .csv/.parquet with image[,label][,group][,split]",
-    )
-    command.add_argument("-o", "--output", required=True, metavar="TABLE", help="the table: .parquet or .npz")
+    _add_source(command)
+    _add_output(command)
     command.add_argument(
         "--features",
         nargs="+",
@@ -75,32 +147,17 @@ def build_parser() -> argparse.ArgumentParser:
         help="before every extractor, in this order: grayscale, crop:SIZE, resize:SIZE, median:K, "
         "remove-hair[:WIDTH], segment-lesion, equalize",
     )
-    add_network_options(command)
-    _add_distortions(command)
-    command.add_argument(
-        "--group-by",
-        metavar="REGEX",
-        help="its first capture group in the image's name is the group (default: text before _nohash_)",
+    group = command.add_argument_group("networks and FILE.pb")
+    group.add_argument(
+        "--engine",
+        choices=["tensorflow", "openvino"],
+        default="tensorflow",
+        help="what runs networks; openvino is pip install 'bottlehead[openvino]' (default: tensorflow)",
     )
-    command.add_argument(
-        "--store", metavar="DIR", help="where vectors are kept (default: the user's cache folder)"
+    group.add_argument(
+        "--parity", choices=["retrain"], help="read and resize photos as TensorFlow's retrain.py did"
     )
-    command.add_argument(
-        "--rehash", action="store_true", help="read every file again, also those that look unchanged"
-    )
-    command.add_argument(
-        "--rejects", metavar="FILE.csv", help="images left out and why (default: TABLE with .rejects.csv)"
-    )
-    command.add_argument(
-        "--strict", action="store_true", help="any rejected image is an error, once the table is written"
-    )
-    add_scan(commands)
-    add_store_commands(commands)
-    add_network_commands(commands)
-    return parser
-
-
-def _add_distortions(command: argparse.ArgumentParser) -> None:
+    add_graph_options(group)
     group = command.add_argument_group("distorted copies, as further rows for training")
     group.add_argument("--distort", type=int, metavar="K", help="K copies of each photo, drawn from --seed")
     group.add_argument("--flip-left-right", action="store_true", help="mirror each with probability 1/2")
@@ -110,22 +167,24 @@ def _add_distortions(command: argparse.ArgumentParser) -> None:
         ("brightness", "multiply pixel values by 1 ± up to PCT percent, clipped"),
     ):
         group.add_argument(f"--random-{name}", type=float, default=0, metavar="PCT", help=what)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``featurize`` with `argv`; returns the exit status."""
-    return run_command(build_parser(), argv)
+    _add_group_by(command)
+    command.add_argument(
+        "--store", metavar="DIR", help="where vectors are kept (default: the user's cache folder)"
+    )
+    command.add_argument(
+        "--rehash", action="store_true", help="read every file again, also those that look unchanged"
+    )
+    _add_rejects(command, "images")
+    command.add_argument(
+        "--strict", action="store_true", help="any rejected image is an error, once the table is written"
+    )
 
 
 def _extract(args: argparse.Namespace) -> int:
     from featurize.extraction.run import NothingReadable, run_extraction
-    from featurize.files import check_outputs
     from featurize.photos.source import list_source
-    from featurize.tableformat import table_kind
 
-    table_kind(args.output)
-    rejects_file = args.rejects or os.path.splitext(args.output)[0] + ".rejects.csv"
-    check_outputs([args.output, rejects_file], [args.source])
+    rejects_file = _rejects_file(args, args.source)
     extractors, distort = _extractors(args), _distortion(args)
     moments = [time.perf_counter()]
     source = list_source(args.source, group_by=args.group_by)
@@ -154,7 +213,7 @@ def _extractors(args: argparse.Namespace) -> list:
     from featurize.registry import make_extractor
 
     weights = _weights_by_spec(args.weights, args.features or ["inception_v3"], args.seed)
-    shared = {"precision": args.precision, "preprocess": args.preprocess, **network_options(args)}
+    shared = {"precision": args.precision, "preprocess": args.preprocess, **_network_options(args)}
     return [
         make_extractor(spec, weights=weights[spec], **shared) for spec in args.features or ["inception_v3"]
     ]
@@ -201,6 +260,38 @@ def _weights_by_spec(given: list[str], specs: list[str], seed: int) -> dict[str,
         else:
             chosen.update(dict.fromkeys(networks, text))
     return {spec: f"random:{seed}" if value == "random" else value for spec, value in chosen.items()}
+
+
+def add_graph_options(group: Any) -> None:
+    """Add what a .pb file has to be told that is not recognised."""
+    group.add_argument("--graph-input", metavar="TENSOR", help="where pixels enter a FILE.pb")
+    group.add_argument(
+        "--graph-size", type=int, metavar="N", help="side of its square input, 1 to 1,024 pixels"
+    )
+    group.add_argument("--graph-mean", type=float, metavar="M", help="pixels enter as (RGB - M) / S")
+    group.add_argument("--graph-std", type=float, metavar="S", help="see --graph-mean")
+
+
+def _network_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The values of those options that were given, as arguments of extractors.
+
+    OptionsError if there is nothing among the features that they could change.
+    """
+    from featurize.registry import GRAPH_SPEC
+
+    given = graph_options(args)
+    if given and not any(GRAPH_SPEC.fullmatch(spec) for spec in args.features or []):
+        raise OptionsError(
+            f"--graph-{next(iter(given))} is for a FILE.pb, and none is among the features",
+            "add it to --features",
+        )
+    return {"engine": args.engine, **given, **({"parity": args.parity} if args.parity else {})}
+
+
+def graph_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The values of those options of `add_graph_options` that were given, as arguments of a FrozenGraph."""
+    values = {name: getattr(args, f"graph_{name}") for name in ("input", "size", "mean", "std")}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def write_rejects(path: str, rejects: list[tuple[str, str]]) -> None:
@@ -252,39 +343,18 @@ def _computed(result: Any) -> str:
     return f"{result.n_computed} computed, {result.n_reused} from the store"
 
 
-# -- The command ``featurize scan``: the account of a source, as text for people and JSON for programs ---
-
-
-def add_scan(commands: Any) -> None:
-    """Add ``scan`` to the subcommands of ``featurize``."""
-    command = add_command(
-        commands,
-        "scan",
-        _scan,
-        "Say which photos of SOURCE would be used, which not, and why; nothing is computed.",
-        "featurize scan photos/",
-    )
-    command.add_argument(
-        "source",
-        metavar="SOURCE",
-        help="folder of class folders, flat folder, or manifest .csv/.parquet with image[,label][,group][,split]",
-    )
-    command.add_argument(
-        "--group-by",
-        metavar="REGEX",
-        help="its first capture group in the image's name is the group (default: text before _nohash_)",
-    )
-    command.add_argument("--json", metavar="FILE", help="write everything, photo by photo, for programs")
+# -- scan, backbones, import-bottlenecks ---
 
 
 def _scan(args: argparse.Namespace) -> int:
-    from featurize.files import check_outputs
-    from featurize.photos.scan import scan_source
+    from featurize.files import check_outputs, whole_file
+    from featurize.photos.scan import scan_lines, scan_source
 
     check_outputs([args.json], [args.source])
     found = scan_source(args.source, group_by=args.group_by, jobs=args.jobs)
     if args.json:
-        _write_json(args.json, found)
+        with whole_file(args.json) as partial, open(partial, "w", encoding="utf-8") as stream:
+            json.dump(found.to_json(), stream, indent=1, ensure_ascii=False)
     for line in scan_lines(found):
         print(line)
     if not found.usable:
@@ -292,95 +362,6 @@ def _scan(args: argparse.Namespace) -> int:
             f"not one of the {len(found.rejects)} images can be used", "the reasons are listed above"
         )
     return 0
-
-
-def _write_json(path: str, found: "Scan") -> None:
-    from featurize.files import whole_file
-
-    with whole_file(path) as partial, open(partial, "w", encoding="utf-8") as stream:
-        json.dump(found.to_json(), stream, indent=1, ensure_ascii=False)
-
-
-# -- What the command ``featurize`` has for networks: their list, the options of graphs, retrain.py's vectors ---
-
-
-def add_network_options(command: argparse.ArgumentParser) -> None:
-    """Add the options of networks, and of the .pb files among the features, to ``extract``."""
-    group = command.add_argument_group("networks and FILE.pb")
-    group.add_argument(
-        "--engine",
-        choices=["tensorflow", "openvino"],
-        default="tensorflow",
-        help="what runs networks; openvino is pip install 'bottlehead[openvino]' (default: tensorflow)",
-    )
-    group.add_argument(
-        "--parity", choices=["retrain"], help="read and resize photos as TensorFlow's retrain.py did"
-    )
-    add_graph_options(group)
-
-
-def add_graph_options(group: Any) -> None:
-    """Add what a .pb file has to be told that is not recognised."""
-    group.add_argument("--graph-input", metavar="TENSOR", help="where pixels enter a FILE.pb")
-    group.add_argument(
-        "--graph-size", type=int, metavar="N", help="side of its square input, 1 to 1,024 pixels"
-    )
-    group.add_argument("--graph-mean", type=float, metavar="M", help="pixels enter as (RGB - M) / S")
-    group.add_argument("--graph-std", type=float, metavar="S", help="see --graph-mean")
-
-
-def network_options(args: argparse.Namespace) -> dict[str, Any]:
-    """The values of those options that were given, as arguments of extractors.
-
-    Raises
-    ------
-    OptionsError
-        If there is nothing among the features that they could change.
-    """
-    from featurize.registry import GRAPH_SPEC
-
-    given = graph_options(args)
-    if given and not any(GRAPH_SPEC.fullmatch(spec) for spec in args.features or []):
-        raise OptionsError(
-            f"--graph-{next(iter(given))} is for a FILE.pb, and none is among the features",
-            "add it to --features",
-        )
-    return {"engine": args.engine, **given, **({"parity": args.parity} if args.parity else {})}
-
-
-def graph_options(args: argparse.Namespace) -> dict[str, Any]:
-    """The values of those options of `add_graph_options` that were given, as arguments of a FrozenGraph."""
-    values = {name: getattr(args, f"graph_{name}") for name in ("input", "size", "mean", "std")}
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def add_network_commands(commands: Any) -> None:
-    """Add ``backbones`` and ``import-bottlenecks`` to the subcommands of ``featurize``."""
-    command = add_command(
-        commands,
-        "backbones",
-        _backbones,
-        "List the networks by name: width, input side, parameters, and where their weights are.",
-        "featurize backbones",
-    )
-    command.add_argument("names", nargs="*", metavar="NAME", help="these alone (default: all)")
-    command = add_command(
-        commands,
-        "import-bottlenecks",
-        _import_bottlenecks,
-        "Turn retrain.py's bottleneck folder into a table.",
-        "featurize import-bottlenecks /tmp/bottleneck -o flowers.parquet",
-    )
-    command.add_argument(
-        "folder", metavar="DIR", help="one folder per label with PHOTO.jpg_NETWORK.txt files"
-    )
-    command.add_argument("-o", "--output", required=True, metavar="TABLE", help="the table: .parquet or .npz")
-    command.add_argument(
-        "--features", nargs="+", metavar="NETWORK", help="take the vectors of these networks (default: all)"
-    )
-    command.add_argument(
-        "--rejects", metavar="FILE.csv", help="files left out and why (default: TABLE with .rejects.csv)"
-    )
 
 
 def _backbones(args: argparse.Namespace) -> int:
@@ -394,22 +375,15 @@ def _backbones(args: argparse.Namespace) -> int:
         weights = str(found) if found else f"download of {network.download.megabytes} MB"
         size = f"{network.side}x{network.side}"
         rows.append((network.name, str(network.width), size, f"{network.parameters / 1e6:.1f} M", weights))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    for name, width, size, parameters, weights in rows:
-        sys.stdout.write(
-            f"{name:<{widths[0]}}  {width:>{widths[1]}}  {size:>{widths[2]}}  {parameters:>{widths[3]}}  {weights}\n"
-        )
+    for line in aligned(rows, right=[1, 2, 3]):
+        print(line)
     return 0
 
 
 def _import_bottlenecks(args: argparse.Namespace) -> int:
     from featurize.extraction.bottlenecks import import_bottlenecks
-    from featurize.files import check_outputs
-    from featurize.tableformat import table_kind
 
-    table_kind(args.output)
-    rejects_file = args.rejects or os.path.splitext(args.output)[0] + ".rejects.csv"
-    check_outputs([args.output, rejects_file], [args.folder])
+    rejects_file = _rejects_file(args, args.folder)
     found = import_bottlenecks(args.folder, args.features)
     found.table.write(args.output)
     write_rejects(rejects_file, found.rejects)
@@ -422,14 +396,13 @@ def _import_bottlenecks(args: argparse.Namespace) -> int:
     return 0
 
 
-# -- The commands ``featurize store list``, ``verify`` and ``prune`` -------------------------------------
+# -- store list, verify, prune ---
 
 # Another processor or library changes the last digits of a network's vectors; more than this is another vector.
 DRIFT_LIMIT = 0.01
 
 
-def add_store_commands(commands: Any) -> None:
-    """Add ``store`` and its subcommands to the subcommands of ``featurize``."""
+def _add_store_commands(commands: Any) -> None:
     summary = "Look after the store: what it holds, whether it is whole, and removing what is not wanted."
     store = commands.add_parser(
         "store",
@@ -440,13 +413,23 @@ def add_store_commands(commands: Any) -> None:
         allow_abbrev=False,
     )
     below = store.add_subparsers(dest="store_command", metavar="COMMAND", required=True)
-    _add(below, "list", _list, "List the extractors, images and bytes in the store.", "featurize store list")
-    verify = _add(
-        below,
+
+    def add(name: str, run: Any, summary: str, example: str, extractor: str = "") -> argparse.ArgumentParser:
+        command = add_command(below, name, run, summary, example)
+        command.add_argument(
+            "--store", metavar="DIR", help="folder or URL (default: the user's cache folder)"
+        )
+        if extractor:
+            command.add_argument("--extractor", metavar="NAME", help=extractor)
+        return command
+
+    add("list", _list, "List the extractors, images and bytes in the store.", "featurize store list")
+    verify = add(
         "verify",
         _verify,
         "Check every digest; what is damaged is set aside, to be computed again.",
         "featurize store verify --sample 1%",
+        extractor="only this features spec or fingerprint",
     )
     verify.add_argument(
         "--sample",
@@ -455,25 +438,17 @@ def add_store_commands(commands: Any) -> None:
         help="also featurize this share of the stored images again, from photos still where they were last "
         "read, and print the largest drift",
     )
-    verify.add_argument("--extractor", metavar="NAME", help="only this features spec or fingerprint")
-    prune = _add(
-        below,
+    prune = add(
         "prune",
         _prune,
         "Show what can be removed; remove it with --yes.",
         "featurize store prune --older-than 90d --yes",
+        extractor="vectors of this features spec or fingerprint",
     )
-    prune.add_argument("--extractor", metavar="NAME", help="vectors of this features spec or fingerprint")
     prune.add_argument(
         "--older-than", metavar="AGE", help="vectors written longer ago than this, such as 12h, 90d, 8w, 1y"
     )
     prune.add_argument("--yes", action="store_true", help="remove; without it nothing is removed")
-
-
-def _add(commands: Any, name: str, run: Any, summary: str, example: str) -> argparse.ArgumentParser:
-    command = add_command(commands, name, run, summary, example)
-    command.add_argument("--store", metavar="DIR", help="folder or URL (default: the user's cache folder)")
-    return command
 
 
 def _percent(text: str) -> float:
@@ -522,13 +497,9 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    for row in [header, *rows]:
-        cells = [
-            text.ljust(width) if i in (0, 1, len(row) - 1) else text.rjust(width)
-            for i, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        print("  ".join(cells).rstrip())
+    """Numbers stand between the first two columns and the last."""
+    for line in aligned([header, *rows], right=range(2, len(header) - 1)):
+        print(line)
 
 
 def _verify(args: argparse.Namespace) -> int:
@@ -592,7 +563,6 @@ def _sample(args: argparse.Namespace, store: Any, sections: list) -> float:
 
 
 def _prune(args: argparse.Namespace) -> int:
-
     from featurize.upkeep import plan_prune, prune, seconds_of
 
     older_than = seconds_of(args.older_than) if args.older_than is not None else None
@@ -619,13 +589,3 @@ def _prune(args: argparse.Namespace) -> int:
     else:
         log.info("nothing was removed; add --yes to remove these %d files", len(plan))
     return 0
-
-
-def _print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    for row in [header, *rows]:
-        cells = [
-            text.ljust(width) if i in (0, 1, len(row) - 1) else text.rjust(width)
-            for i, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        print("  ".join(cells).rstrip())

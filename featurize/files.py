@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 from featurize.errors import StoreError, UsageError
 
@@ -28,10 +28,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
 
     Readers see the old file or the new one, never a part; a crash leaves the old one.
 
-    Raises
-    ------
-    UsageError
-        If `path` is something else than a file: a folder, or a device, which a rename would replace.
+    UsageError if `path` is something else than a file: a folder, or a device, which a rename would replace.
     """
     path = Path(path)
     _refuse_what_is_no_file(path)
@@ -57,17 +54,10 @@ def _refuse_what_is_no_file(path: Path) -> None:
 def check_outputs(
     outputs: Iterable[str | os.PathLike | None], inputs: Iterable[str | os.PathLike | None] = ()
 ) -> None:
-    """Refuse, before any work is done, files that cannot be written or would overwrite one another or an input.
+    """Refuse, before any work is done, outputs that cannot be written or would overwrite one another or an input.
 
-    Parameters
-    ----------
-    outputs, inputs : paths
-        What a command will write and what it reads; None and what is not there yet are passed over as inputs.
-
-    Raises
-    ------
-    UsageError
-        If the folder of an output is missing, an output is no file, or two of the paths are the same file.
+    None, and inputs that are not there yet, are passed over. UsageError if the folder of an output is missing, an
+    output is no file, or two of the paths are the same file.
     """
     taken = {_place(one): "an input" for one in inputs if one is not None}
     for one in outputs:
@@ -94,20 +84,8 @@ def read_csv(
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """The lines of a CSV file in UTF-8 below its first: the number of each, and its cells by column, as they stand.
 
-    Parameters
-    ----------
-    path : path
-    columns : sequence of str
-        Names that the first line must hold, in any order.
-    what : str
-        What the file is, for messages: ``"relabelling"``.
-    optional : collection of str or None
-        Names that it may hold besides; None allows any.
-
-    Raises
-    ------
-    UsageError
-        If the file cannot be read, its columns are others, or a line has more or fewer cells than the first.
+    The first line must hold `columns`, in any order, and may hold `optional` ones (None: any); `what` the file is, for
+    messages. UsageError if it cannot be read, has other columns, or a line has more or fewer cells than the first.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
@@ -218,160 +196,42 @@ def text_as_name(text: str) -> str:
 
 # -- A folder of whole files, on this machine or on object storage: all that the store needs of either ---
 
-
 WRITTEN = ("LastModified", "last_modified", "mtime", "created")  # as fsspec's protocols call it
+# Where a put of a whole object is atomic.
+ATOMIC = {"s3", "s3a", "gs", "gcs", "az", "abfs", "memory", "oss", "r2"}
 
 
-class Folder(Protocol):
-    """Names below one root, with ``/``; files are written whole, never changed, and may vanish."""
-
-    url: str
-
-    def names(self, below: str) -> list[tuple[str, int, float]]:
-        """Name, bytes and time of last writing of each file directly in the folder `below`, sorted.
-
-        The time is now where nothing tells it: what is of unknown age is never taken for old.
-        """
-
-    def folders(self) -> list[str]:
-        """Names of the folders directly below the root, sorted."""
-
-    def read(self, name: str) -> bytes:
-        """The whole file; FileNotFoundError when it is gone, StoreError when it cannot be read."""
-
-    def open(self, name: str) -> Any:
-        """The file as a seekable binary stream, for reading a part."""
-
-    def write(self, name: str, data: bytes) -> None:
-        """Write the whole file, so that readers see all of it or nothing, and it survives a power cut."""
-
-    def move(self, name: str, to: str) -> None:
-        """Rename; nothing happens when it is gone, StoreError when it cannot be."""
-
-    def remove(self, name: str) -> None:
-        """Delete; nothing happens when it is gone, StoreError when it cannot be."""
-
-    def remove_folder(self, below: str) -> None:
-        """Delete a folder if it is empty; nothing happens when it is not, or is gone."""
-
-
-def open_folder(url: str | os.PathLike) -> Folder:
-    """The folder at a local path or an fsspec URL such as ``s3://bucket/store``.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be made or reached, or the URL's protocol is unknown.
-    """
+def local_part(url: str | os.PathLike) -> str | None:
+    """The path in a URL of this machine; None for a URL of elsewhere, such as ``s3://bucket/store``."""
     text = os.fspath(url)
-    if "://" not in text:
-        return LocalFolder(Path(text))
-    if text.startswith("file://"):
-        return LocalFolder(Path(text.removeprefix("file://")))
-    return RemoteFolder(text)
+    return text.removeprefix("file://") if "://" not in text or text.startswith("file://") else None
 
 
-class LocalFolder:
-    """A folder on a disk of this machine."""
+class Folder:
+    """Names below one root, with ``/``, at a path or on whatever fsspec reaches.
 
-    def __init__(self, root: Path):
-        try:
-            self.root = root.expanduser().resolve()
-        except RuntimeError as error:
-            raise StoreError(
-                f"the store {root} cannot be made: {str(error).rstrip('.').lower()}",
-                "give the whole path of a folder with --store",
-            ) from error
-        self.url = str(self.root)
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(
-                f"the store {self.root} cannot be made: {error.strerror}", "give another folder with --store"
-            ) from error
+    Files are written whole, never changed, and may vanish. Reading what is gone is a FileNotFoundError, moving and
+    removing it does nothing; every other trouble is a StoreError.
+    """
 
-    def names(self, below: str) -> list[tuple[str, int, float]]:
-        try:
-            with os.scandir(self.root / below) as entries:
-                found = [(entry.name, entry) for entry in entries if entry.is_file()]
-        except FileNotFoundError:
-            return []
-        result = []
-        for name, entry in sorted(found, key=lambda item: item[0]):
-            try:
-                status = entry.stat()
-            except FileNotFoundError:
-                continue
-            result.append((name, status.st_size, status.st_mtime))
-        return result
-
-    def folders(self) -> list[str]:
-        return sorted(entry.name for entry in os.scandir(self.root) if entry.is_dir())
-
-    def read(self, name: str) -> bytes:
-        with self.open(name) as stream:
-            return stream.read()
-
-    def open(self, name: str) -> Any:
-        try:
-            return open(self.root / name, "rb")
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise StoreError(
-                f"{self.root / name} cannot be read: {error.strerror}",
-                "check the rights, or give another --store",
-            ) from error
-
-    def write(self, name: str, data: bytes) -> None:
-        path = self.root / name
-        try:
-            try:
-                self._write(path, data)
-            except FileNotFoundError:
-                # Someone pruned the folder, which was still empty, between its making and its use.
-                self._write(path, data)
-        except OSError as error:
-            raise StoreError(
-                f"{path} cannot be written: {error.strerror}",
-                "free some space or give another --store; what was stored before is intact",
-            ) from error
-
-    def _write(self, path: Path, data: bytes) -> None:
-        if not path.parent.is_dir():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            sync_folder(path.parent.parent)
-        with whole_file(path) as partial:
-            partial.write_bytes(data)
-
-    def move(self, name: str, to: str) -> None:
-        with _changing(f"{self.root / name}", "moved", OSError, "check the rights"):
-            (self.root / to).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(self.root / name, self.root / to)
-
-    def remove(self, name: str) -> None:
-        with _changing(f"{self.root / name}", "removed", OSError, "check the rights"):
-            (self.root / name).unlink()
-
-    def remove_folder(self, below: str) -> None:
-        with suppress(OSError):
-            os.rmdir(self.root / below)
-
-
-class RemoteFolder:
-    """A folder on anything that fsspec reaches; a put of a whole object is atomic there."""
-
-    def __init__(self, url: str):
+    def __init__(self, url: str | os.PathLike):
         import fsspec
 
-        self.url = url.rstrip("/")
-        protocol = url.partition("://")[0]
+        path = local_part(url)
+        self.is_local = path is not None
+        self._check = "check the rights" if self.is_local else "check the network and the rights"
+        if path is not None:
+            self.url = self.root = _made(Path(path))
+            self.system = fsspec.filesystem("file")
+            return
+        self.url = os.fspath(url).rstrip("/")
         try:
             self.system, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
         except (ImportError, ValueError) as error:
             raise StoreError(
                 f"the store {url} cannot be reached: {error}",
-                f"install what fsspec needs for {protocol}:// (for s3://, pip install s3fs), or give a folder",
+                f"install what fsspec needs for {self.url.partition('://')[0]}:// (for s3://, pip install s3fs), or "
+                "give a folder",
             ) from error
         self.root = root.rstrip("/")
 
@@ -379,12 +239,15 @@ class RemoteFolder:
         return f"{self.root}/{name}" if name else self.root
 
     def names(self, below: str) -> list[tuple[str, int, float]]:
-        result = []
-        for entry in self._list(below):
-            if entry["type"] == "file":
-                name, size = entry["name"].rsplit("/", 1)[-1], int(entry["size"])
-                result.append((name, size, self._written(entry)))
-        return sorted(result)
+        """Name, bytes and time of last writing of each file directly in the folder `below`, sorted.
+
+        The time is now where nothing tells it: what is of unknown age is never taken for old.
+        """
+        return sorted(
+            (_last(entry), int(entry["size"]), self._written(entry))
+            for entry in self._list(below)
+            if entry["type"] == "file"
+        )
 
     def _written(self, entry: dict) -> float:
         # Each protocol has its own name for it, and some tell only when asked for the one file, or not at all.
@@ -400,85 +263,104 @@ class RemoteFolder:
         return time.time()
 
     def folders(self) -> list[str]:
-        names = [e["name"].rstrip("/").rsplit("/", 1)[-1] for e in self._list("") if e["type"] == "directory"]
-        return sorted(names)
+        """Names of the folders directly below the root, sorted."""
+        return sorted(_last(entry) for entry in self._list("") if entry["type"] == "directory")
 
     def _list(self, below: str) -> list[dict]:
         try:
-            return self.system.ls(self._path(below), detail=True)
+            with self._trouble(below, "listed", self._check):
+                return self.system.ls(self._path(below), detail=True)
         except FileNotFoundError:
             return []
-        except Exception as error:
-            # Each protocol has its own exceptions for "no such host" and "not allowed".
-            raise StoreError(
-                f"the store {self.url} cannot be listed: {error}",
-                "check the address, the network and the rights",
-            ) from error
 
     def read(self, name: str) -> bytes:
-        with self._reading(name):
+        """The whole file."""
+        with self._trouble(name, "read", f"{self._check}, or give another --store"):
             return self.system.cat_file(self._path(name))
 
     def open(self, name: str) -> Any:
-        with self._reading(name):
+        """The file as a seekable binary stream, for reading a part."""
+        with self._trouble(name, "read", f"{self._check}, or give another --store"):
             return self.system.open(self._path(name), "rb")
 
+    def write(self, name: str, data: bytes) -> None:
+        """Write the whole file, so that readers see all of it or nothing, and it survives a power cut."""
+        path = self._path(name)
+        mend = "free some space or give another --store" if self.is_local else "run again"
+        try:
+            with self._trouble(name, "written", f"{mend}; what was stored before is intact"):
+                try:
+                    self._write(path, data)
+                except FileNotFoundError:
+                    # Someone pruned the folder, which was still empty, between its making and its use.
+                    self._write(path, data)
+        except FileNotFoundError as error:
+            raise StoreError(f"{path} cannot be written: {error.strerror}", mend) from error
+
+    def _write(self, path: str, data: bytes) -> None:
+        parent = path.rpartition("/")[0]
+        if self.is_local:
+            if not os.path.isdir(parent):
+                os.makedirs(parent, exist_ok=True)
+                sync_folder(Path(parent).parent)
+            with whole_file(path) as partial:
+                partial.write_bytes(data)
+            return
+        self.system.makedirs(parent, exist_ok=True)
+        protocol = self.system.protocol
+        if ATOMIC.isdisjoint([protocol] if isinstance(protocol, str) else protocol):
+            beside = f"{parent}/{PARTIAL}{secrets.token_hex(8)}"
+            self.system.pipe_file(beside, data)
+            self.system.mv(beside, path)
+        else:
+            self.system.pipe_file(path, data)
+
+    def move(self, name: str, to: str) -> None:
+        """Rename a file."""
+        with suppress(FileNotFoundError), self._trouble(name, "moved", f"{self._check} and run it again"):
+            self.system.makedirs(self._path(to).rpartition("/")[0], exist_ok=True)
+            self.system.mv(self._path(name), self._path(to))
+
+    def remove(self, name: str) -> None:
+        """Delete a file."""
+        with suppress(FileNotFoundError), self._trouble(name, "removed", f"{self._check} and run it again"):
+            self.system.rm_file(self._path(name))
+
+    def remove_folder(self, below: str) -> None:
+        """Delete a folder if it is empty; object storage has none of its own."""
+        with suppress(OSError):
+            self.system.rmdir(self._path(below))
+
     @contextmanager
-    def _reading(self, name: str) -> Iterator[None]:
+    def _trouble(self, name: str, how: str, hint: str) -> Iterator[None]:
+        """Each protocol has exceptions of its own for "no such host" and "not allowed"."""
         try:
             yield
         except FileNotFoundError:
             raise
         except Exception as error:
-            raise StoreError(
-                f"{self.url}/{name} cannot be read: {error}", "check the network and the rights"
-            ) from error
-
-    def write(self, name: str, data: bytes) -> None:
-        path = self._path(name)
-        try:
-            self.system.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-            if self._put_is_atomic():
-                self.system.pipe_file(path, data)
-            else:
-                partial = f"{path.rsplit('/', 1)[0]}/{PARTIAL}{secrets.token_hex(8)}"
-                self.system.pipe_file(partial, data)
-                self.system.mv(partial, path)
-        except Exception as error:
-            raise StoreError(
-                f"{self.url}/{name} cannot be written: {error}", "what was stored before is intact; run again"
-            ) from error
-
-    def _put_is_atomic(self) -> bool:
-        protocols = (
-            {self.system.protocol} if isinstance(self.system.protocol, str) else set(self.system.protocol)
-        )
-        return bool(protocols & {"s3", "s3a", "gs", "gcs", "az", "abfs", "memory", "oss", "r2"})
-
-    def move(self, name: str, to: str) -> None:
-        with _changing(f"{self.url}/{name}", "moved", Exception, "check the network and the rights"):
-            self.system.mv(self._path(name), self._path(to))
-
-    def remove(self, name: str) -> None:
-        with _changing(f"{self.url}/{name}", "removed", Exception, "check the network and the rights"):
-            self.system.rm_file(self._path(name))
-
-    def remove_folder(self, below: str) -> None:
-        # Object storage has no folders of its own: one without files is gone already.
-        with suppress(OSError):
-            self.system.rmdir(self._path(below))
+            place = f"{self.url}/{name}" if name else f"the store {self.url}"
+            reason = getattr(error, "strerror", None) or error
+            raise StoreError(f"{place} cannot be {how}: {reason}", hint) from error
 
 
-@contextmanager
-def _changing(place: str, how: str, trouble: type[Exception], check: str) -> Iterator[None]:
-    """Nothing happens when the file is gone; what else goes wrong is a StoreError."""
+def _made(path: Path) -> str:
+    """The whole path of a folder, which is made where it is not there."""
     try:
-        yield
-    except FileNotFoundError:
-        return
-    except trouble as error:
-        reason = getattr(error, "strerror", None) or error
-        raise StoreError(f"{place} cannot be {how}: {reason}", f"{check} and run it again") from error
+        path = path.expanduser().resolve()
+        path.mkdir(parents=True, exist_ok=True)
+        return path.as_posix()
+    except RuntimeError as error:
+        reason, hint = str(error).rstrip(".").lower(), "give the whole path of a folder with --store"
+        raise StoreError(f"the store {path} cannot be made: {reason}", hint) from error
+    except OSError as error:
+        raise StoreError(
+            f"the store {path} cannot be made: {error.strerror}", "give another folder with --store"
+        ) from error
+
+
+def _last(entry: dict) -> str:
+    return entry["name"].rstrip("/").rpartition("/")[2]
 
 
 # -- How much memory this machine has, for decisions that cost time where it is short --------------------

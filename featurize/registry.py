@@ -25,7 +25,7 @@ FAMILIES: dict[str, tuple[str, str, str | None]] = {
 # FILE.pb or FILE.pb:TENSOR; a tensor has a colon of its own.
 GRAPH_SPEC = re.compile(r"(.+?\.pb)(?::(.*))?", re.IGNORECASE)
 # Other packages add families here: an Extractor class, a function of one RGB array, or a transformer.
-ENTRY_POINTS = "featurize.registry"
+ENTRY_POINTS = "featurize.extractors"
 
 
 def make_extractor(spec: str | Extractor, **options: Any) -> Extractor:
@@ -75,23 +75,11 @@ def make_extractor(spec: str | Extractor, **options: Any) -> Extractor:
 
 
 def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike | None = None) -> Extractor:
-    """The extractor that made the features which a table or a model describes in `entry`.
+    """The extractor that made the features which ``table.metadata["features"][name]`` or a model describes.
 
-    Parameters
-    ----------
-    entry : mapping
-        ``table.metadata["features"][name]``.
-    weights : str or path, optional
-        Where the network's weights are now; by default where they were, else wherever ``"auto"`` finds the
-        file with the same digest.
-
-    Raises
-    ------
-    ModelError
-        If the features were imported, this version of the package computes them in another way, or what is described
-        makes no extractor.
-    WeightsError
-        If the weights are nowhere to be found.
+    `weights` say where the network's weights are now; by default where they were, else wherever ``"auto"`` finds
+    the file with the same digest. ModelError if this version of the package cannot make it, WeightsError if the
+    weights are nowhere to be found.
     """
     family = entry.get("family")
     make, _ = _family(str(family))
@@ -119,9 +107,9 @@ def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike
             "extract them again, and train again on them",
         ) from error
     if record and record.get("sha256"):
-        extractor._wanted_sha256 = record["sha256"]  # type: ignore[attr-defined]
+        extractor._wanted_sha256 = record["sha256"]
     if "file" in params:  # which may have another name by now; the features keep theirs
-        extractor._known_as = entry["spec"]  # type: ignore[attr-defined]
+        extractor._known_as = entry["spec"]
     return extractor
 
 

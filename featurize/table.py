@@ -29,21 +29,10 @@ ROWS_AT_ONCE = 4096
 
 
 def table_digest(ids: pa.Table, vectors: Mapping[str, tuple[int, Iterable[np.ndarray]]]) -> str:
-    """SHA-256 over ids and vectors, in hex.
+    """SHA-256 of a table, in hex, computed in constant memory.
 
-    Parameters
-    ----------
-    ids : pyarrow.Table
-        The id columns.
-    vectors : mapping of str to (width, matrices)
-        Per features how wide its vectors are, and the rows of its matrix in order, in any number of pieces.
+    `vectors` says per features how wide they are, and has the rows of the matrix in order, in any number of pieces.
 
-    Returns
-    -------
-    str
-
-    Examples
-    --------
     >>> ids, X = pa.table({"image": ["a.jpg", "b.jpg"]}), np.eye(2, dtype=np.float32)
     >>> table_digest(ids, {"x": (2, [X])}) == table_digest(ids, {"x": (2, [X[:1], X[1:]])})
     True

@@ -14,67 +14,18 @@ import pyarrow.compute as pc
 from featurize.errors import TableError
 from featurize.files import whole_file
 
-# -- Between Arrow and numpy by way of their buffers -----------------------------------------------------
-
-# Arrow's own ``pa.array`` and ``to_numpy`` import pandas, which costs a run that computes nothing a third of its time.
-
-# Arrow's names where numpy has others. A type's own `to_pandas_dtype` imports pandas in pyarrow 17.
-FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}
-
-
-def numbers_to_arrow(values: np.ndarray) -> pa.Array:
-    """A numeric array of one dimension as an Arrow array without nulls, sharing memory where it is contiguous.
-
-    >>> numbers_to_arrow(np.array([1, 2])).to_pylist()
-    [1, 2]
-    """
-    values = np.ascontiguousarray(values)
-    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
-
-
-def arrow_to_numbers(values: pa.Array) -> np.ndarray:
-    """A numeric Arrow array without nulls as a numpy array that shares its memory, read-only."""
-    name = str(values.type)
-    dtype = np.dtype(FLOATS.get(name, name))
-    if not len(values):
-        return np.empty(0, dtype=dtype)
-    return np.frombuffer(values.buffers()[1], dtype=dtype)[values.offset : values.offset + len(values)]
-
-
-def text_to_arrow(values: Sequence[str | None]) -> pa.Array:
-    """Text as an Arrow array of strings; None is null.
-
-    >>> text_to_arrow(["é", None, ""]).to_pylist()
-    ['é', None, '']
-    """
-    encoded = [b"" if value is None else value.encode() for value in values]
-    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
-    if ends[-1] >= 1 << 31:
-        # Beyond two gigabytes Arrow wants several chunks; it may import what it likes.
-        return pa.chunked_array([list(values)], pa.string()).combine_chunks()
-    valid = np.array([value is not None for value in values], dtype=bool)
-    bitmap = None if valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
-    offsets = pa.py_buffer(ends.astype(np.int32))
-    return pa.StringArray.from_buffers(len(encoded), offsets, pa.py_buffer(b"".join(encoded)), bitmap)
-
 
 def matrix_to_lists(matrix: np.ndarray) -> pa.Array:
     """A float32 matrix as an Arrow array of fixed-size lists, sharing memory where it is contiguous."""
-    return pa.FixedSizeListArray.from_arrays(numbers_to_arrow(matrix.reshape(-1)), matrix.shape[1])
+    return pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), matrix.shape[1])
 
 
 def lists_to_matrix(column: pa.Array) -> np.ndarray:
-    """The float32 matrix of an Arrow array of fixed-size lists.
-
-    Raises
-    ------
-    ValueError
-        If a vector, or a number in one, is null.
-    """
+    """The float32 matrix of an Arrow array of fixed-size lists; ValueError if a vector, or a number in one, is null."""
     flat = column.flatten()
     if column.null_count or flat.null_count:
         raise ValueError("a vector is null, or holds a null")
-    return arrow_to_numbers(flat).reshape(len(column), column.type.list_size)
+    return flat.to_numpy().reshape(len(column), column.type.list_size)
 
 
 # -- Who the rows of a table are: the id columns, and which rows may not be separated --------------------
@@ -97,12 +48,7 @@ IDS = pa.schema(
 
 
 def check_name(name: str) -> None:
-    """Refuse a name of features that no column can have, because an id column has it or a terminal cannot show it.
-
-    Raises
-    ------
-    TableError
-    """
+    """Refuse a name of features that no column can have, because an id column has it or a terminal cannot show it."""
     if name in IDS.names or not name.isprintable() or not name:
         raise TableError(f"features cannot be named {name!r}", "give them another name")
 
@@ -110,10 +56,7 @@ def check_name(name: str) -> None:
 def ids_from_columns(columns: Mapping[str, Sequence]) -> pa.Table:
     """A table of id columns from plain sequences, by name.
 
-    Raises
-    ------
-    TableError
-        If the lengths differ, a column is not one of the table's, or a value does not fit its type.
+    TableError if the lengths differ, a column is not one of the table's, or a value does not fit its type.
     """
     unknown = sorted(set(columns) - set(IDS.names))
     if unknown:
@@ -136,10 +79,7 @@ def ids_from_columns(columns: Mapping[str, Sequence]) -> pa.Table:
 def complete_ids(ids: pa.Table) -> pa.Table:
     """All id columns, in order and of the right type; empty text becomes null, a missing variant 0.
 
-    Raises
-    ------
-    TableError
-        If a column does not fit its type, or an image has no name or no variant.
+    TableError if a column does not fit its type, or an image has no name or no variant.
     """
     n_rows = ids.num_rows
     columns = []
@@ -158,12 +98,9 @@ def complete_ids(ids: pa.Table) -> pa.Table:
                         f"the column {field.name} holds a NUL character",
                         "numpy drops it, which would make two names one; take it out",
                     )
-                # Rarely so; and comparing with a scalar would import pandas.
-                if pc.min(pc.binary_length(column)).as_py() == 0:
-                    empty = pc.equal(column, pa.scalar("", pa.string()))
-                    column = pc.if_else(empty, pa.scalar(None, field.type), column)
+                column = pc.if_else(pc.equal(column, ""), pa.scalar(None, field.type), column)
         elif field.name == "variant":
-            column = numbers_to_arrow(np.zeros(n_rows, dtype=np.int64))
+            column = pa.array(np.zeros(n_rows, dtype=np.int64))
         else:
             column = pa.nulls(n_rows, field.type)
         if field.name in ("image", "variant") and column.null_count:
@@ -177,7 +114,7 @@ def complete_ids(ids: pa.Table) -> pa.Table:
 def column_as_array(column: pa.ChunkedArray) -> np.ndarray:
     """A column as an array; text and nullable columns hold objects, with None for null."""
     if column.null_count == 0 and pa.types.is_integer(column.type):
-        return arrow_to_numbers(column.combine_chunks())
+        return column.to_numpy()
     return np.array([*column.to_pylist(), None], dtype=object)[:-1]
 
 
@@ -196,13 +133,7 @@ class TableContent(NamedTuple):
 
 
 def table_kind(path: str | Path) -> str:
-    """``.parquet`` or ``.npz``, by the ending of `path`.
-
-    Raises
-    ------
-    TableError
-        For any other ending.
-    """
+    """``.parquet`` or ``.npz``, by the ending of `path`; TableError if it ends otherwise."""
     suffix = Path(path).suffix.lower()
     if suffix not in (".parquet", ".npz"):
         if Path(path).is_dir():
@@ -217,14 +148,9 @@ def table_kind(path: str | Path) -> str:
 def write_table(table: TableContent, path: str | Path) -> None:
     """Write `table` to `path`, whole or not at all.
 
-    Parquet: the id columns, then one ``fixed_size_list<float>[width]`` column per features; the schema
-    metadata key ``featurize`` holds JSON. npz: the same arrays under the same names, nulls as empty text
-    (numbers as -1), and the JSON as the array ``featurize``.
-
-    Raises
-    ------
-    TableError
-        If the ending is neither, or the folder does not exist.
+    Parquet: the id columns, then one ``fixed_size_list<float>[width]`` column per features; the schema metadata
+    key ``featurize`` holds JSON. npz: the same arrays under the same names, nulls as empty text (numbers as -1),
+    and the JSON as the array ``featurize``.
     """
     kind, path = table_kind(path), Path(path)
     if not path.parent.is_dir():
@@ -239,10 +165,7 @@ def write_table(table: TableContent, path: str | Path) -> None:
 def read_table(path: str | Path) -> TableContent:
     """Read a table that `write_table` wrote.
 
-    Raises
-    ------
-    TableError
-        If there is no such file, it is no table, it is damaged, or its format is newer than this package.
+    TableError if there is no such file, it is no table, it is damaged, or its format is newer than this package.
     """
     kind, path = table_kind(path), Path(path)
     with _table_errors(path):
@@ -254,10 +177,7 @@ def read_batches(path: str | Path, features: Sequence[str] | None = None) -> Ite
 
     With `features`, names of vector columns, the others are not read.
 
-    Raises
-    ------
-    TableError
-        As `read_table`; where a file is damaged in its middle, after the rows before.
+    TableError as in `read_table`; where a file is damaged in its middle, after the rows before.
     """
     kind, path = table_kind(path), Path(path)
     with _table_errors(path):

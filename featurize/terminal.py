@@ -6,35 +6,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, NoReturn
-from unicodedata import combining, east_asian_width
 
-from featurize.collector import begin_command
 from featurize.errors import BottleheadError, UsageError
-
-# -- Text in columns, as wide as a terminal shows it -----------------------------------------------------
-
-
-def columns_taken(text: str) -> int:
-    """How wide a terminal shows `text`: a Chinese character takes two columns, a combining accent none.
-
-    >>> columns_taken("雛菊"), columns_taken("Gänse")
-    (4, 5)
-    """
-    return sum(2 if east_asian_width(one) in "WF" else not combining(one) for one in text)
-
-
-def padded(text: str, width: int) -> str:
-    """`text` with blanks behind it, up to `width` columns.
-
-    >>> padded("雛菊", 6) + "|"
-    '雛菊  |'
-    """
-    return text + " " * (width - columns_taken(text))
-
 
 log = logging.getLogger("bottlehead")
 
@@ -83,6 +60,40 @@ def printable(text: str) -> str:
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
     )
+
+
+def columns_taken(text: str) -> int:
+    """How wide a terminal shows `text`: a Chinese character takes two columns, a combining accent none.
+
+    >>> columns_taken("雛菊"), columns_taken("Gänse")
+    (4, 5)
+    """
+    from wcwidth import wcswidth
+
+    width = wcswidth(text)
+    return width if width >= 0 else len(text)  # a control character has no width
+
+
+def padded(text: str, width: int) -> str:
+    """`text` with blanks behind it, up to `width` columns.
+
+    >>> padded("雛菊", 6) + "|"
+    '雛菊  |'
+    """
+    return text + " " * (width - columns_taken(text))
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> Iterator[str]:
+    """The lines of a table; the columns numbered in `right` end at the same place, the others begin there.
+
+    >>> list(aligned([("label", "photos"), ("雛菊", "12")], right=[1]))
+    ['label  photos', '雛菊       12']
+    """
+    widths = [max(map(columns_taken, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        blanks = [" " * (width - columns_taken(cell)) for cell, width in zip(row, widths, strict=True)]
+        cells = (blanks[i] + cell if i in right else cell + blanks[i] for i, cell in enumerate(row))
+        yield "  ".join(cells).rstrip()
 
 
 def new_parser(prog: str, description: str, example: str) -> argparse.ArgumentParser:
@@ -155,7 +166,6 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
         elif hasattr(stream, "reconfigure"):
             # A terminal or pipe that knows only ASCII gets escapes for the rest, never an exception.
             stream.reconfigure(errors="backslashreplace")
-    begin_command()
     with _messages_on_stderr(level), _orderly_end():
         try:
             status = args.run(args)
@@ -267,13 +277,7 @@ def progress(total: int, description: str, unit: str = "image", n_before: int = 
 
 
 def key_values(pairs: Sequence[str], option: str) -> dict[str, str]:
-    """``["C=10"]`` as ``{"C": "10"}``.
-
-    Raises
-    ------
-    OptionsError
-        If a pair has no ``=``, or a name comes twice.
-    """
+    """``["C=10"]`` as ``{"C": "10"}``; OptionsError if a pair has no ``=``, or a name comes twice."""
     result = {}
     for pair in pairs:
         key, found, value = pair.partition("=")

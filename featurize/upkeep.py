@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ import numpy as np
 
 from featurize.errors import StoreError, UsageError
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, relative_drift
-from featurize.extractors.batches import Failed, Task, compute
-from featurize.files import PARTIAL
+from featurize.extractors.batches import Failed, Task, compute, read_photo
+from featurize.files import PARTIAL, local_part
 from featurize.registry import extractor_from_metadata
 from featurize.store.shard import DamagedShard, contains, image_keys, key_contents, shard_from_bytes
 from featurize.store.store import DAMAGED, DESCRIPTION, Section, Store, description_fault, section_name
@@ -84,10 +85,7 @@ def _described(text: bytes, folder: str) -> dict | None:
 def choose_sections(store: Store, extractor: str | None) -> list[Section]:
     """All sections, or those of one extractor, given by its features spec or the start of its fingerprint.
 
-    Raises
-    ------
-    UsageError
-        If the store has no such extractor; the message lists those it has.
+    UsageError if the store has no such extractor; the message lists those it has.
     """
     sections = open_sections(store)
     if extractor is None:
@@ -161,19 +159,10 @@ def seconds_of(age: str) -> float:
 def plan_prune(store: Store, extractor: str | None = None, older_than: float | None = None) -> list[Removal]:
     """What `prune` would remove.
 
-    Parameters
-    ----------
-    extractor : str, optional
-        Vectors of this extractor alone: a features spec, or the start of a fingerprint.
-    older_than : float, optional
-        Vectors that were written more than this many seconds ago.
-
-    Returns
-    -------
-    list of Removal
-        Vectors only when `extractor` or `older_than` is given (both: those that match both), with the networks
-        kept for them. Always: files that were set aside as damaged, temporary files that a killed run left
-        more than a day ago, and networks kept for an extractor of which the store holds nothing.
+    Vectors only when `extractor` (a features spec, or the start of a fingerprint) or `older_than` (seconds) is
+    given, and those that match both, with the networks kept for them. Always: files that were set aside as
+    damaged, temporary files that a killed run left more than a day ago, and networks kept for an extractor of
+    which the store holds nothing.
     """
     now = time.time()
     wanted = {section.name for section in choose_sections(store, extractor)}
@@ -217,17 +206,14 @@ def _kept_graphs(store: Store, now: float, alive: set[str], older_than: float | 
 
 
 def _graph_files(store: Store) -> list[Path]:
-    place = store.beside("graphs/x")
+    place = store.local_path("graphs/x")
     return sorted(path for path in place.parent.iterdir() if path.is_file()) if place is not None else []
 
 
 def prune(store: Store, plan: list[Removal]) -> None:
     """Remove what `plan_prune` listed; runs that write at the same time lose nothing they write.
 
-    Raises
-    ------
-    StoreError
-        If something cannot be removed; running it again goes on from there.
+    StoreError if something cannot be removed; running it again goes on from there.
     """
     graphs = {f"{path.parent.name}/{path.name}": path for path in _graph_files(store)}
     for removal in plan:
@@ -255,10 +241,8 @@ def sample_size(n_images: int, percent: float) -> int:
 
 def is_here(url: str | os.PathLike) -> bool:
     """Whether a store is there to be looked at; stores elsewhere are taken to be."""
-    text = os.fspath(url)
-    if "://" in text and not text.startswith("file://"):
-        return True
-    return os.path.isdir(os.path.expanduser(text.removeprefix("file://")))
+    path = local_part(url)
+    return path is None or os.path.isdir(os.path.expanduser(path))
 
 
 # -- Whether stored vectors would still come out the same: a sample of the photos is featurized again ----
@@ -266,16 +250,10 @@ def is_here(url: str | os.PathLike) -> bool:
 
 @dataclass(frozen=True)
 class Drift:
-    """How far the vectors of a sample are from those stored.
+    """How far the vectors of a sample are from those stored: the largest ‖now − stored‖ / ‖stored‖, and its photo.
 
-    Attributes
-    ----------
-    n_stored, n_found, n_compared : int
-        Stored images (undistorted ones); those whose photo is where it was when it was last read; the sample.
-    largest : float
-        The largest ‖now − stored‖ / ‖stored‖; 0 when every bit is the same.
-    image : str
-        The photo with the largest drift.
+    `n_stored` images are stored (undistorted ones), the photos of `n_found` are where they were when last read, and
+    `n_compared` were compared.
     """
 
     n_stored: int
@@ -288,10 +266,7 @@ class Drift:
 def section_extractor(section: Section, store: Store) -> Extractor:
     """The extractor that made a section's vectors, made again from its ``extractor.json``.
 
-    Raises
-    ------
-    BottleheadError
-        If it cannot be made here, or would make other vectors.
+    BottleheadError if it cannot be made here, or would make other vectors.
     """
     about: Mapping[str, Any] = section.about
     if "params" not in about:
@@ -313,13 +288,8 @@ def section_extractor(section: Section, store: Store) -> Extractor:
 def measure_drift(section: Section, store: Store, percent: float, *, seed: int = 0, jobs: int = 1) -> Drift:
     """Featurize `percent` of a section's images again and compare.
 
-    The photos are those that the file index beside the store remembers, wherever they lie; a photo whose bytes
-    are no longer those that were stored is left out.
-
-    Raises
-    ------
-    BottleheadError
-        If the extractor cannot be made here.
+    The photos are those that the file index beside the store remembers, wherever they lie; a photo whose bytes are no
+    longer those that were stored is left out.
     """
     extractor = section_extractor(section, store)
     keys = section.keys()
@@ -340,14 +310,14 @@ def measure_drift(section: Section, store: Store, percent: float, *, seed: int =
 
     stored = np.empty((len(sample), extractor.width), dtype=np.float32)
     section.load(image_keys(sample), stored)
-    row = {sha256: i for i, sha256 in enumerate(sample)}
+    tasks = (Task(row, partial(read_photo, one, [places[one]])) for row, one in enumerate(sample))
     n_compared, largest, image = 0, 0.0, ""
-    for batch in compute([Task(sha256, places[sha256], (0,)) for sha256 in sample], [extractor], jobs=jobs):
+    for batch in compute(tasks, [extractor], jobs=jobs):
         if isinstance(batch, Failed):
             continue
-        for sha256, now in zip(batch.sha256, batch.matrix, strict=True):
+        for row, now in zip(batch.keys, batch.matrix, strict=True):
             n_compared += 1
-            drift = relative_drift(now, stored[row[sha256]])
+            drift = relative_drift(now, stored[row])
             if drift > largest or not image:
-                largest, image = drift, places[sha256]
+                largest, image = drift, places[sample[row]]
     return Drift(n_stored, len(found), n_compared, largest, image)

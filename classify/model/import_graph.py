@@ -13,7 +13,7 @@ from classify.model.model import Model
 from featurize.errors import ModelError, UsageError
 from featurize.extractors.base import golden_image
 from featurize.networks.graph_extractor import FrozenGraph
-from featurize.networks.graph_file import trained_layer
+from featurize.networks.graph_file import constant_values, trained_layer
 from featurize.photos.photo import Photo
 
 
@@ -37,7 +37,7 @@ def import_graph(graph: str | os.PathLike, labels: str | os.PathLike, **options:
             "give a retrained_graph.pb; for a network alone, use it with `featurize extract --features FILE.pb`",
         )
     try:
-        weights, biases = nodes[layer.weights].floats(), nodes[layer.biases].floats()
+        weights, biases = constant_values(nodes[layer.weights]), constant_values(nodes[layer.biases])
     except ValueError as error:
         raise ModelError(f"{graph} cannot be read: {error}", "it may be a quantized graph") from error
     names = _read_labels(Path(labels))

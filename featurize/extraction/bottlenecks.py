@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from featurize.errors import SourceError
-from featurize.extractors.base import finite_rows
+from featurize.extractors.batches import finite_rows
 from featurize.files import name_as_text
 from featurize.photos.source import NOHASH
 from featurize.table import FeatureTable
@@ -25,16 +25,7 @@ LARGEST = 1 << 22  # bytes; a vector of 2,048 numbers takes about 25,000
 
 @dataclass(frozen=True)
 class Bottlenecks:
-    """The table, and an account of every text file that gave no row.
-
-    Attributes
-    ----------
-    table : FeatureTable
-        One row per image; one features column per network.
-    rejects : list of (file, reason)
-    ignored : Counter
-        Other files, counted by their ending.
-    """
+    """The table, the text files that gave no row with the reason, and other files counted by their ending."""
 
     table: FeatureTable
     rejects: list[tuple[str, str]]

@@ -1,44 +1,38 @@
-"""The rows of a table get their vectors, from the store or from an extractor, while further files are being read."""
+"""What is known, what the store has, and what is missing: the rows of the table to be, and the tasks that fill them."""
 
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from featurize.extractors.base import Extractor
-from featurize.extractors.batches import Batch, Task, compute, in_hand
-from featurize.photos.distort import Distortion
+from featurize.extractors.batches import Batch, Task, compute, max_images_in_flight, read_photo
+from featurize.photos.distort import DistortedPhoto, Distortion
 from featurize.photos.fileindex import Content, FileIndex
+from featurize.photos.photo import Photo
 from featurize.photos.source import Source, SourceImage
 from featurize.store.shard import contains, image_keys, short_keys
 from featurize.store.store import Section, ShardWriter
 
 Row = tuple[SourceImage, Content, int]  # the last is the variant
+Key = tuple[str, int]  # content and variant
 
 
-# -- What the files of a source hold, told file by file, and which rows of the table they are ------------
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A row of the table to be: which file it is of, and which distorted copy."""
+
+    path: str
+    variant: int
 
 
-class Reading:
-    """The contents of a source's files; one that is unchanged since an earlier run is not opened.
+class SourceContents:
+    """Looks up or reads each file of a source, and numbers its table rows: image by image, its copies behind it.
 
-    Parameters
-    ----------
-    source : Source
-    index : FileIndex
-        What earlier runs found.
-    distort : Distortion or None
-        Distorted copies are further rows.
-    jobs : int
-        Threads that read.
-
-    Attributes
-    ----------
-    places : list of Place
-        Every row that the table may have: image by image, its copies behind it.
-    n_read : int
-        Files that had to be opened.
+    A file that is unchanged since an earlier run is not opened; `n_read` files are. `places` has every row that
+    the table may have. `jobs` threads read.
     """
 
     def __init__(self, source: Source, index: FileIndex, distort: Distortion | None, jobs: int):
@@ -54,7 +48,7 @@ class Reading:
         self._unread = [number for number, content in enumerate(self._contents) if content is None]
         self.n_read = len(self._unread)
 
-    def parts(self) -> Generator[Sequence[int]]:
+    def iter_known_then_read(self) -> Generator[Sequence[int]]:
         """The numbers of images, as soon as it is known what they hold: first the unchanged, then one by one."""
         yield [number for number, content in enumerate(self._contents) if content is not None]
         paths = [self.source.images[number].path for number in self._unread]
@@ -63,21 +57,20 @@ class Reading:
                 self._contents[number] = content
                 yield [number]
 
-    def shows(self, part: Sequence[int]) -> tuple[list[int], list[str]]:
+    def rows_and_digests(self, images: Sequence[int]) -> tuple[list[int], list[str]]:
         """Of some images, those that can be read: their rows, and the SHA-256 of what each row shows."""
         rows: list[int] = []
         sha256: list[str] = []
-        for number in part:
+        for number in images:
             content = self._contents[number]
             if isinstance(content, Content):
-                own = self._rows_of(number)
-                rows += own
-                sha256 += [content.sha256] * len(own)
+                rows += self._rows_of(number)
+                sha256 += [content.sha256] * len(self._rows_of(number))
         return rows, sha256
 
-    def n_rows(self, part: Sequence[int]) -> int:
+    def n_rows(self, images: Sequence[int]) -> int:
         """How many rows some images would have if all could be read."""
-        return sum(len(self._rows_of(number)) for number in part)
+        return sum(len(self._rows_of(number)) for number in images)
 
     def n_unread(self) -> int:
         """How many rows the images would have that were not read so far."""
@@ -89,20 +82,19 @@ class Reading:
         numbers: list[int] = []
         for number, (image, content) in enumerate(zip(self.source.images, self._contents, strict=True)):
             if isinstance(content, Content) and content.sha256 not in failed:
-                own = self._rows_of(number)
-                rows += [(image, content, self.places[row].variant) for row in own]
-                numbers += own
+                rows += [(image, content, self.places[row].variant) for row in self._rows_of(number)]
+                numbers += self._rows_of(number)
         return rows, np.array(numbers, dtype=np.int64)
 
     def rejects(self, failed: Mapping[str, str]) -> list[tuple[str, str]]:
         """The other images, and why; `failed` has the reasons of contents without vectors."""
-        found = list(self.source.rejects)
+        rejects = list(self.source.rejects)
         for image, content in zip(self.source.images, self._contents, strict=True):
             if not isinstance(content, Content):
-                found.append((image.image, str(content)))
+                rejects.append((image.image, str(content)))
             elif content.sha256 in failed:
-                found.append((image.image, failed[content.sha256]))
-        return found
+                rejects.append((image.image, failed[content.sha256]))
+        return rejects
 
     def _rows_of(self, number: int) -> range:
         return range(self._first_row[number], self._first_row[number + 1])
@@ -113,39 +105,11 @@ def _variants(image: SourceImage, distort: Distortion | None) -> tuple[int, ...]
     return (0, *distort.variants) if distort and image.split in (None, "training") else (0,)
 
 
-Key = tuple[str, int]  # content and variant
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A row of the table to be: which file it is of, and which distorted copy."""
-
-    path: str
-    variant: int
-
-
-class Filling:
+class ExtractionPlan:
     """One matrix per extractor, filled row by row; rows of equal content are computed once.
 
-    Parameters
-    ----------
-    extractors : list of Extractor
-    sections : list of Section
-        Where the vectors of each extractor are stored.
-    places : list of Place
-        All rows that the table may have.
-    distort : Distortion or None
-        How the copies are made.
-    jobs : int
-        Threads that read and decode.
-
-    Attributes
-    ----------
-    matrices : list of array of shape (n_rows, width), float32
-    computed : set of str
-        SHA-256 of the contents that an extractor ran on.
-    failed : dict of str
-        SHA-256 of the contents that have no vector, and why.
+    `sections` say where the vectors of each extractor are stored. `computed` holds the SHA-256 of the contents that
+    an extractor ran on, `failed` of those that have no vector, with the reason.
     """
 
     def __init__(
@@ -158,14 +122,14 @@ class Filling:
     ):
         self.extractors, self.sections, self.places = list(extractors), list(sections), places
         self.distort, self.jobs = distort, jobs
-        self.matrices = [np.empty((len(places), one.width), dtype=np.float32) for one in extractors]
+        self.matrices = [np.empty((len(places), e.width), dtype=np.float32) for e in extractors]
         self.computed: set[str] = set()
         self.failed: dict[str, str] = {}
         self._filled = [np.zeros(len(places), dtype=bool) for _ in extractors]
         self._rows: dict[Key, list[int]] = {}
         self._stored = [section.short_keys() for section in sections]
 
-    def add(self, rows: Iterable[int], sha256: Iterable[str]) -> list[Task]:
+    def register(self, rows: Iterable[int], sha256: Iterable[str]) -> list[Task]:
         """Say what the given rows hold; back comes what must be computed for them, as far as it can be known."""
         fresh = []
         for row, content in zip(rows, sha256, strict=True):
@@ -176,9 +140,9 @@ class Filling:
         if not fresh:
             return []
         wanted = short_keys(_keys(fresh))
-        lacking = np.array([~contains(stored, wanted) for stored in self._stored])
+        missing = np.array([~contains(stored, wanted) for stored in self._stored])
         tasks = [
-            self._task(fresh[i], np.flatnonzero(lacking[:, i])) for i in np.flatnonzero(lacking.any(axis=0))
+            self._task(fresh[i], np.flatnonzero(missing[:, i])) for i in np.flatnonzero(missing.any(axis=0))
         ]
         # A network is loaded anew for another choice of its outputs: those of one choice together.
         return sorted(tasks, key=lambda task: task.needed)
@@ -186,54 +150,48 @@ class Filling:
     def compute(self, tasks: Iterable[Task], advance: Callable[[int], object]) -> None:
         """Compute, store and fill in; `advance` is told how many tasks are done.
 
-        Raises
-        ------
-        StoreError
-            If the store cannot be written; what was computed before is in it.
+        StoreError if the store cannot be written; what was computed before is in it.
         """
         missing: dict[Key, int] = {}
 
         def taken():
             for task in tasks:
-                missing[task.sha256, task.variant] = len(task.needed)
+                missing[task.key] = len(task.needed)
                 yield task
 
         with ExitStack() as stack:
-            begun = in_hand(self.extractors)
+            begun = max_images_in_flight(self.extractors)
             writers = [stack.enter_context(ShardWriter(section, begun=begun)) for section in self.sections]
             for result in compute(taken(), self.extractors, jobs=self.jobs):
                 if isinstance(result, Batch):
-                    writers[result.extractor].add(image_keys(result.sha256, result.variants), result.matrix)
-                    advance(self._put(result, missing))
+                    writers[result.extractor].add(_keys(result.keys), result.matrix)
+                    advance(self._fill(result, missing))
                 else:
-                    self.failed[result.sha256] = result.reason
+                    self.failed[result.key[0]] = result.reason
                     advance(1)
 
-    def _put(self, batch: Batch, missing: dict[Key, int]) -> int:
+    def _fill(self, batch: Batch, missing: dict[Key, int]) -> int:
         """Fill in what was computed; how many tasks have all their vectors now."""
-        n_done = 0
-        for key, vector in zip(zip(batch.sha256, batch.variants, strict=True), batch.matrix, strict=True):
-            row = self._rows[key][0]
-            self.matrices[batch.extractor][row] = vector
-            self._filled[batch.extractor][row] = True
+        first = [self._rows[key][0] for key in batch.keys]
+        self.matrices[batch.extractor][first] = batch.matrix
+        self._filled[batch.extractor][first] = True
+        self.computed.update(sha256 for sha256, _ in batch.keys)
+        for key in batch.keys:
             missing[key] -= 1
-            n_done += not missing[key]
-        self.computed.update(batch.sha256)
-        return n_done
+        return sum(not missing[key] for key in batch.keys)
 
-    def load(self) -> list[Task]:
+    def load_stored(self) -> list[Task]:
         """Fill in what the store holds; back comes what must be computed after all.
 
         That is what the store has lost or holds damaged, and what failed while another file with the same content
         was not known yet.
         """
         missing: dict[Key, list[int]] = {}
-        for number, (section, matrix, filled) in enumerate(
-            zip(self.sections, self.matrices, self._filled, strict=True)
-        ):
+        for number, section in enumerate(self.sections):
+            filled = self._filled[number]
             wanted = [key for key, rows in self._rows.items() if not filled[rows[0]]]
             first = np.array([self._rows[key][0] for key in wanted], dtype=np.int64)
-            found = section.load(_keys(wanted), matrix, first)
+            found = section.load(_keys(wanted), self.matrices[number], first)
             filled[first[found]] = True
             for i in np.flatnonzero(~found):
                 missing.setdefault(wanted[i], []).append(number)
@@ -242,18 +200,20 @@ class Filling:
             self.failed.pop(sha256, None)
         return [self._task(key, missing[key]) for key in again]
 
-    def finish(self) -> None:
-        """Copy vectors to the rows of equal content, and tidy the store up."""
+    def copy_to_duplicates(self) -> None:
+        """Give rows of equal content the vector of the first of them."""
         for first, *others in self._rows.values():
             for matrix in self.matrices if others else ():
                 matrix[others] = matrix[first]
-        for section in self.sections if self.computed else ():
-            section.compact()
 
     def _task(self, key: Key, needed: Iterable[int]) -> Task:
-        path, *twins = dict.fromkeys(self.places[row].path for row in self._rows[key])
-        distort = self.distort if key[1] else None
-        return Task(key[0], path, tuple(map(int, needed)), key[1], distort, tuple(twins))
+        # Other files with the same bytes, should the first one vanish.
+        paths = list(dict.fromkeys(self.places[row].path for row in self._rows[key]))
+        return Task(key, partial(self._read, key, paths), tuple(map(int, needed)))
+
+    def _read(self, key: Key, paths: list[str]) -> Photo:
+        photo = read_photo(key[0], paths)
+        return DistortedPhoto(photo, self.distort, key[1], key[0]) if self.distort and key[1] else photo
 
     @property
     def n_contents(self) -> int:

@@ -10,25 +10,21 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from featurize.errors import SourceError, StoreError, UsageError, WeightsError
-from featurize.extraction.plan import Filling, Reading, Row
-from featurize.extractors.base import GOLDEN_SHA256, NOT_FINITE, Extractor, finite_rows, golden_image
-from featurize.extractors.batches import Task, find_teams
-from featurize.files import name_as_text
+from featurize.extraction.plan import ExtractionPlan, Row, SourceContents
+from featurize.extractors.base import GOLDEN_SHA256, Extractor, golden_image
+from featurize.extractors.batches import NOT_FINITE, Task, finite_rows, group_extractors
 from featurize.photos.decode import ImageRejected
 from featurize.photos.distort import Distortion
 from featurize.photos.photo import Photo
-from featurize.photos.source import Source, SourceImage, list_source
+from featurize.photos.source import Source, list_source
 from featurize.registry import make_extractor
 from featurize.store.shard import image_keys
 from featurize.store.store import Section, Store
 from featurize.table import FeatureTable
-from featurize.tableformat import check_name, numbers_to_arrow, text_to_arrow
+from featurize.tableformat import check_name, ids_from_columns
 from featurize.terminal import log, progress
-
-# -- The vectors of one small synthetic image, by which anyone can see later that an extractor is still the same ---
 
 
 def golden_vectors(extractors: Sequence[Extractor], sections: Sequence[Section]) -> list[np.ndarray]:
@@ -36,20 +32,17 @@ def golden_vectors(extractors: Sequence[Extractor], sections: Sequence[Section])
 
     From the store like any other image's; those of one network that are missing there are computed in one run.
 
-    Raises
-    ------
-    WeightsError
-        If an extractor refuses it, or gives numbers that are not finite: it would do so for photos too.
+    WeightsError if an extractor refuses it, or gives numbers that are not finite: it would do so for photos too.
     """
     keys = image_keys([GOLDEN_SHA256])
     vectors = [np.empty((1, extractor.width), dtype=np.float32) for extractor in extractors]
     stored = [section.load(keys, vector)[0] for section, vector in zip(sections, vectors, strict=True)]
-    for team in find_teams(extractors):
-        missing = [number for number in team if not stored[number]]
+    for group in group_extractors(extractors):
+        missing = [number for number in group if not stored[number]]
         if not missing:
             continue
         members = [extractors[number] for number in missing]
-        made = members[0].vectors_of(members, golden_batch(members[0]))
+        made = members[0].run_together(members, golden_batch(members[0]))
         for number, vector in zip(missing, made, strict=True):
             vectors[number], finite = finite_rows(vector)
             if not finite.all():
@@ -65,15 +58,12 @@ def golden_vectors(extractors: Sequence[Extractor], sections: Sequence[Section])
 
 
 def golden_batch(extractor: Extractor) -> Any:
-    """The synthetic image alone, as `vectors_of` of `extractor` and its team takes it.
+    """The synthetic image alone, as `run_together` of `extractor` and its group takes it.
 
-    Raises
-    ------
-    WeightsError
-        If the extractor, or a step in front of it, refuses it.
+    WeightsError if the extractor, or a step in front of it, refuses it.
     """
     try:
-        return extractor.gather([extractor.prepare(Photo.from_array(golden_image()))])
+        return extractor.stack([extractor.prepare(Photo.from_array(golden_image()))])
     except ImageRejected as rejected:
         raise WeightsError(
             f"{extractor.name} makes no vector of the test image: {rejected}",
@@ -81,10 +71,7 @@ def golden_batch(extractor: Extractor) -> Any:
         ) from rejected
 
 
-# -- Rows and vectors become a table that says how it was made -------------------------------------------
-
-
-def assemble(
+def build_table(
     source: Source,
     rows: list[Row],
     extractors: list[Extractor],
@@ -102,11 +89,6 @@ def assemble(
         for name in ("sha256", "width", "height", "bytes", "format")
     }
     ids["variant"] = variants
-    text = ("image", "label", "group", "split", "sha256", "format")
-    columns = {
-        name: text_to_arrow(values) if name in text else numbers_to_arrow(np.array(values, dtype=np.int64))
-        for name, values in ids.items()
-    }
     metadata = {
         "source": {"path": os.fsencode(source.path).decode("utf-8", "backslashreplace"), "kind": source.kind},
         "features": {e.name: e.record(vector) for e, vector in zip(extractors, golden, strict=True)},
@@ -114,7 +96,7 @@ def assemble(
     }
     # What is written must be what is in memory: through JSON once, so that tuples are lists in both.
     vectors = {e.name: matrix for e, matrix in zip(extractors, matrices, strict=True)}
-    return FeatureTable(pa.table(columns), vectors, json.loads(json.dumps(metadata)))
+    return FeatureTable(ids_from_columns(ids), vectors, json.loads(json.dumps(metadata)))
 
 
 def keep_rows(matrix: np.ndarray, rows: np.ndarray, at_once: int = 4096) -> np.ndarray:
@@ -242,10 +224,7 @@ def run_extraction(
 
     Every image of the source is a row of the table or one of the rejects, never both, never neither.
 
-    Raises
-    ------
-    SourceError
-        If not one image can be read.
+    SourceError if not one image can be read.
     """
     chosen = _chosen(extractors)
     store = store if isinstance(store, Store) else Store(store)
@@ -255,40 +234,42 @@ def run_extraction(
     for extractor in chosen:
         extractor.attach(store)
     sections = [store.section_of(extractor) for extractor in chosen]
-    reading = Reading(source, store.file_index(), distort, jobs)
-    with closing(reading.parts()) as parts:
-        begun = next((shown for part in parts if (shown := reading.shows(part))[0]), None)
-        if begun is None:
-            raise NothingReadable(source, reading.rejects({}))
+    contents = SourceContents(source, store.file_index(), distort, jobs)
+    with closing(contents.iter_known_then_read()) as parts:
+        first = next((shown for part in parts if (shown := contents.rows_and_digests(part))[0]), None)
+        if first is None:
+            raise NothingReadable(source, contents.rejects({}))
         # First, because an extractor that fails here fails everywhere.
         golden = golden_vectors(chosen, sections)
-        filling = Filling(chosen, sections, reading.places, distort, jobs)
-        tasks = filling.add(*begun)
-        with _late_progress(len(tasks) + reading.n_unread(), "featurizing") as advance:
+        plan = ExtractionPlan(chosen, sections, contents.places, distort, jobs)
+        tasks = plan.register(*first)
+        with _late_progress(len(tasks) + contents.n_unread(), "featurizing") as advance:
 
             def further_tasks() -> Iterator[Task]:
                 for part in parts:
-                    found = filling.add(*reading.shows(part))
-                    advance(reading.n_rows(part) - len(found))
-                    yield from found
+                    further = plan.register(*contents.rows_and_digests(part))
+                    advance(contents.n_rows(part) - len(further))
+                    yield from further
 
-            filling.compute(chain(tasks, further_tasks()), advance)
-    again = filling.load()
+            plan.compute(chain(tasks, further_tasks()), advance)
+    again = plan.load_stored()
     with _late_progress(len(again), "featurizing again") as advance:
-        filling.compute(again, advance)
-    filling.finish()
+        plan.compute(again, advance)
+    plan.copy_to_duplicates()
+    for section in sections if plan.computed else ():
+        section.compact()
 
-    rows, numbers = reading.rows(filling.failed)
-    rejects = reading.rejects(filling.failed)
+    rows, numbers = contents.rows(plan.failed)
+    rejects = contents.rejects(plan.failed)
     if not rows:
         raise NothingReadable(source, rejects)
-    matrices = filling.matrices
-    if len(rows) < len(reading.places):
+    matrices = plan.matrices
+    if len(rows) < len(contents.places):
         matrices = [keep_rows(matrix, numbers) for matrix in matrices]
-    table = assemble(source, rows, chosen, matrices, golden, distort)
-    n_computed = len(filling.computed.difference(filling.failed))
-    n_reused = filling.n_contents - len(filling.failed) - n_computed
-    return Extraction(table, sorted(rejects), source.ignored, n_computed, n_reused, reading.n_read)
+    table = build_table(source, rows, chosen, matrices, golden, distort)
+    n_computed = len(plan.computed.difference(plan.failed))
+    n_reused = plan.n_contents - len(plan.failed) - n_computed
+    return Extraction(table, sorted(rejects), source.ignored, n_computed, n_reused, contents.n_read)
 
 
 @contextmanager
@@ -305,19 +286,6 @@ def _late_progress(total: int, description: str) -> Iterator[Callable[[int], Non
                 bar.update(n_done)
 
         yield advance
-
-
-def stored_vectors(paths: list, extractor: Extractor) -> np.ndarray:
-    """The vectors of files through the extractor's own store, one row per path; for `Extractor.transform`."""
-    names = map(os.fsdecode, paths)
-    source = Source(os.getcwd(), "files", [SourceImage(name, name_as_text(name)) for name in names])
-    result = run_extraction(source, extractor, store=extractor.store)
-    if result.rejects:
-        image, reason = result.rejects[0]
-        raise SourceError(
-            f"{image}: {reason}", "leave it out, or use featurize.extract, which sets such images aside"
-        )
-    return result.table.vectors[extractor.name]
 
 
 def _chosen(extractors: Sequence[str | Extractor] | str | Extractor | None) -> list[Extractor]:

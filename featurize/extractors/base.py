@@ -1,20 +1,22 @@
 """The contract of every extractor: a scikit-learn transformer with a name, a width and a fingerprint."""
 
-import copy
 import hashlib
-import inspect
 import json
 import os
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
 
 from featurize.errors import SourceError, UsageError
+from featurize.extractors.batches import Failed, Task, compute, max_images_in_flight, read_photo
 from featurize.photos.decode import ImageRejected, read_image
 from featurize.photos.photo import Photo, resize
 from featurize.photos.preprocess import apply_steps, describe_steps
+from featurize.store.shard import image_keys
+from featurize.store.store import ShardWriter, Store
 
 
 def golden_image() -> np.ndarray:
@@ -51,137 +53,23 @@ LONGER_SIDE = 512
 
 def small_image(photo: Photo) -> np.ndarray:
     """The photo, uint8 of shape (height, width, 3), its longer side at most 512 pixels."""
-    return resize(photo.rgb(longer=LONGER_SIDE), *_small_size(photo))
+    return resize(photo.rgb(longer=LONGER_SIDE), *small_size(photo))
 
 
-def _small_size(photo: Photo) -> tuple[int, int]:
+def small_size(photo: Photo) -> tuple[int, int]:
     factor = min(1.0, LONGER_SIDE / max(photo.width, photo.height))
     return max(1, round(photo.width * factor)), max(1, round(photo.height * factor))
-
-
-# -- Numbers that are not finite are never a vector ------------------------------------------------------
-
-NOT_FINITE = "numbers that are not finite (NaN or infinity)"
-
-
-def finite_rows(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors as float32 of shape (n, width), and which of them hold finite numbers alone, as booleans.
-
-    >>> finite_rows(np.array([[1.0, 2.0], [1.0, 1e300]]))[1]
-    array([ True, False])
-    """
-    with np.errstate(over="ignore"):
-        matrix = np.asarray(vectors, dtype=np.float32)
-    return matrix, np.all(np.isfinite(matrix), axis=1)
-
-
-# -- scikit-learn's protocol for what has parameters and gives named numbers -----------------------------
-
-# It is followed without inheriting from scikit-learn's classes, because importing them takes a second that
-# ``featurize extract`` on unchanged photos does not have.
-
-
-class Transformer:
-    """Parameters, and the names and the form of the output.
-
-    A subclass stores the arguments of ``__init__`` under their names.
-    """
-
-    @property
-    def value_names(self) -> Sequence[str]:
-        """A name for each number of a vector."""
-        raise NotImplementedError
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The arguments of ``__init__`` and their values."""
-        return {name: getattr(self, name) for name in _arguments(type(self))}
-
-    def set_params(self, **params) -> Self:
-        """Change arguments of ``__init__``.
-
-        Raises
-        ------
-        UsageError
-            For a name that ``__init__`` does not have; the message lists those it has.
-        """
-        known = _arguments(type(self))
-        for name, value in params.items():
-            if name not in known:
-                raise UsageError(
-                    f"{type(self).__name__} has no parameter {name}", f"it has {', '.join(known)}"
-                )
-            setattr(self, name, value)
-        return self
-
-    def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """A name for each number of a vector, as an array of objects."""
-        return np.array(list(self.value_names), dtype=object)
-
-    def set_output(self, *, transform: str | None = None) -> Self:
-        """Choose what `transform` returns: ``"default"`` (array), ``"pandas"`` or ``"polars"``."""
-        if transform not in (None, "default", "pandas", "polars"):
-            raise UsageError(f"transform={transform!r} is no output", "choose default, pandas or polars")
-        if transform is not None:
-            self._sklearn_output_config = {"transform": transform}
-        return self
-
-    def _output(self, matrix: np.ndarray):
-        wanted = getattr(self, "_sklearn_output_config", {}).get("transform")
-        if wanted is None and "sklearn" in sys.modules:
-            wanted = sys.modules["sklearn"].get_config()["transform_output"]
-        if wanted == "pandas":
-            import pandas as pd
-
-            return pd.DataFrame(matrix, columns=self.get_feature_names_out())
-        if wanted == "polars":
-            import polars as pl
-
-            return pl.DataFrame(matrix, schema=list(self.value_names))
-        return matrix
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-    def __sklearn_tags__(self):
-        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
-
-        return Tags(
-            estimator_type=None,
-            target_tags=TargetTags(required=False),
-            transformer_tags=TransformerTags(preserves_dtype=[]),
-            input_tags=InputTags(two_d_array=False, string=True),
-            requires_fit=False,
-            no_validation=True,
-        )
-
-    def __repr__(self) -> str:
-        defaults = _arguments(type(self))
-        given = {k: v for k, v in self.get_params().items() if v is not defaults[k] and v != defaults[k]}
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in given.items())})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Only the arguments travel to worker processes, never a network.
-        kept = copy.copy(self.get_params())
-        if hasattr(self, "_sklearn_output_config"):
-            kept["_sklearn_output_config"] = self._sklearn_output_config
-        return kept
-
-
-def _arguments(cls: type) -> dict[str, Any]:
-    """The arguments of a class and their defaults."""
-    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]  # type: ignore[misc]
-    return {p.name: p.default for p in parameters}
 
 
 GOLDEN_SHA256 = hashlib.sha256(golden_image().tobytes()).hexdigest()
 LEAVE_OUT = "leave it out, or use featurize.extract, which sets such images aside"
 
 
-class Extractor(Transformer):
+class Extractor(TransformerMixin, BaseEstimator):
     """Turns images into vectors, each of which depends on its image and the extractor's settings alone.
 
     A new family is a subclass in a file of its own and one line in `featurize.registry`; in another package it
-    is an entry point of the group ``featurize.registry``, named as the family. It stores its arguments in
+    is an entry point of the group ``featurize.extractors``, named as the family. It stores its arguments in
     ``__init__`` and defines:
 
     ``family``, ``version``
@@ -193,7 +81,7 @@ class Extractor(Transformer):
     ``prepare(photo)``
         The work on one photo, on the pixels of ``self.view(photo)``; called in several threads at once.
     ``vectors(prepared)``
-        A list of what `prepare` returned, as float32 of shape (n_images, width).
+        A list of what `prepare` returned, as float32 of shape (n_images, width); by default its arrays stacked.
 
     Examples
     --------
@@ -207,8 +95,6 @@ class Extractor(Transformer):
     ...         return {}
     ...     def prepare(self, photo):
     ...         return self.view(photo).rgb().mean(axis=(0, 1), dtype=np.float32)
-    ...     def vectors(self, prepared):
-    ...         return np.stack(prepared)
     >>> MeanColor().transform([np.full((4, 4, 3), 7, dtype=np.uint8)])
     array([[7., 7., 7.]], dtype=float32)
     """
@@ -219,7 +105,12 @@ class Extractor(Transformer):
     batch_size: int = 32
     store: Any = None
 
-    # -- what a family defines ------------------------------------------------------------------
+    # -- what a family defines ---
+
+    @property
+    def value_names(self) -> Sequence[str]:
+        """A name for each number of a vector."""
+        raise NotImplementedError
 
     @property
     def name(self) -> str:
@@ -236,19 +127,31 @@ class Extractor(Transformer):
 
     def vectors(self, prepared: list[np.ndarray]) -> np.ndarray:
         """What `prepare` returned for some images, as float32 of shape (n_images, width)."""
-        raise NotImplementedError
+        return np.stack(prepared).astype(np.float32)
 
-    def team(self) -> str | None:
-        """Equal for extractors whose vectors come out of one run, on the same pixels; None for one on its own."""
+    def run_key(self) -> str | None:
+        """Extractors with the same key run as one pass, on the same pixels; None runs alone."""
         return None
 
-    def gather(self, prepared: list[np.ndarray]) -> Any:
-        """What `vectors_of` takes: `prepared` itself, or what can be made of it while another batch is running."""
+    def stack(self, prepared: list[np.ndarray]) -> Any:
+        """What `run_together` takes: `prepared` itself, or what can be made of it while another batch runs."""
         return prepared
 
+    def run_together(self, group: Sequence["Extractor"], stacked: Any) -> list[np.ndarray]:
+        """What `vectors` of each extractor of a group would return; `self` is the first of them."""
+        return [self.vectors(stacked)]
+
+    def team(self) -> str | None:
+        """The former name of `run_key`."""
+        return self.run_key()
+
+    def gather(self, prepared: list[np.ndarray]) -> Any:
+        """The former name of `stack`."""
+        return self.stack(prepared)
+
     def vectors_of(self, team: Sequence["Extractor"], gathered: Any) -> list[np.ndarray]:
-        """What `vectors` of each extractor of a team would return; `self` is the first of them."""
-        return [self.vectors(gathered)]
+        """The former name of `run_together`."""
+        return self.run_together(team, gathered)
 
     def view(self, photo: Photo) -> Photo:
         """The photo after the steps in ``preprocess``; `photo` itself where there are none.
@@ -272,7 +175,7 @@ class Extractor(Transformer):
     def attach(self, store: Any) -> None:
         """Use `store` for what can be kept beside the vectors, such as a frozen network."""
 
-    # -- identity -------------------------------------------------------------------------------
+    # -- identity ---
 
     @property
     def width(self) -> int:
@@ -309,17 +212,27 @@ class Extractor(Transformer):
 
     def kept_params(self) -> dict[str, Any]:
         """The arguments that a table keeps, from which the registry makes this extractor again."""
-        return {k: v for k, v in self.get_params().items() if k not in ("store", "batch_size")}
+        return {k: v for k, v in self.get_params(deep=False).items() if k not in ("store", "batch_size")}
 
-    # -- what scikit-learn calls ------------------------------------------------------------------
+    # -- what scikit-learn calls ---
+
+    def set_params(self, **params) -> Self:
+        """Change arguments of ``__init__``; UsageError, with those there are, for a name that it does not have."""
+        known = self._get_param_names()
+        unknown = [name for name in params if name.partition("__")[0] not in known]
+        if unknown:
+            raise UsageError(
+                f"{type(self).__name__} has no parameter {unknown[0]}", f"it has {', '.join(known)}"
+            )
+        return super().set_params(**params)
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """A name for each number of a vector, as an array of objects."""
+        return np.array(list(self.value_names), dtype=object)
 
     def fit(self, X=None, y=None) -> "Extractor":
         """Nothing is learned; returns self."""
         return self
-
-    def fit_transform(self, X, y=None, **_):
-        """The same as `transform`."""
-        return self.transform(X)
 
     def transform(self, X):
         """The vectors of images.
@@ -342,19 +255,11 @@ class Extractor(Transformer):
             goes on.
         """
         images = self._images(X)
-        if self.store is not None and images and not any(isinstance(one, np.ndarray) for one in images):
-            from featurize.extraction.run import stored_vectors
-
-            return self._output(stored_vectors(images, self))
-        result = np.empty((len(images), self.width), dtype=np.float32)
-        for start in range(0, len(images), self.batch_size):
-            batch = images[start : start + self.batch_size]
-            matrix, finite = finite_rows(self.vectors([self._prepared(image) for image in batch]))
-            if not finite.all():
-                image = batch[int(np.argmin(finite))]
-                raise SourceError(f"{_shown(image)}: {self.name} gave {NOT_FINITE}", LEAVE_OUT)
-            result[start : start + len(batch)] = matrix
-        return self._output(result)
+        if self.store is not None and images and not any(isinstance(image, np.ndarray) for image in images):
+            return self._from_store(images)
+        matrix = np.empty((len(images), self.width), dtype=np.float32)
+        self._compute([(i, partial(_open, image), image) for i, image in enumerate(images)], matrix)
+        return matrix
 
     def _images(self, X) -> list:
         if isinstance(X, str | os.PathLike):
@@ -369,16 +274,76 @@ class Extractor(Transformer):
             X = X[:, 0]
         return list(X)
 
-    def _prepared(self, image) -> np.ndarray:
-        try:
-            photo = (
-                Photo.from_array(image)
-                if isinstance(image, np.ndarray)
-                else Photo(read_image(os.fspath(image)))
-            )
-            return self.prepare(photo)
-        except ImageRejected as rejected:
-            raise SourceError(f"{_shown(image)}: {rejected}", LEAVE_OUT) from rejected
+    def _from_store(self, paths: list) -> np.ndarray:
+        """The vectors of files, those that the store has not computed and kept."""
+        store = self.store if isinstance(self.store, Store) else Store(self.store)
+        self.attach(store)
+        names, index = [os.fsdecode(path) for path in paths], store.file_index()
+        contents: list = index.known(names)
+        unread = [i for i, content in enumerate(contents) if content is None]
+        read = index.read([names[i] for i in unread], jobs=os.cpu_count() or 1)
+        for i, content in zip(unread, read, strict=True):
+            contents[i] = content
+        sha256 = []
+        for name, content in zip(names, contents, strict=True):
+            if isinstance(content, ImageRejected):
+                raise SourceError(f"{name}: {content}", LEAVE_OUT)
+            sha256.append(content.sha256)
+        section, keys = store.section_of(self), image_keys(sha256)
+        matrix = np.empty((len(names), self.width), dtype=np.float32)
+        stored = section.load(keys, matrix)
+        first: dict[str, int] = {}
+        for i in np.flatnonzero(~stored).tolist():
+            first.setdefault(sha256[i], i)
+        missing = [(i, partial(read_photo, one, [names[i]]), names[i]) for one, i in first.items()]
+        with ShardWriter(section, begun=max_images_in_flight([self])) as writer:
+            self._compute(missing, matrix, lambda rows, vectors: writer.add(keys[rows], vectors))
+        rows = np.flatnonzero(~stored)
+        matrix[rows] = matrix[[first[sha256[i]] for i in rows]]
+        if missing:
+            section.compact()
+        return matrix
+
+    def _compute(
+        self,
+        images: Sequence[tuple[int, Callable[[], Photo], Any]],
+        matrix: np.ndarray,
+        keep: Callable[[list[int], np.ndarray], object] | None = None,
+    ) -> None:
+        """Fill the row of each (row, how to read it, image) in; `keep` is told of each batch."""
+        shown = {row: image for row, _, image in images}
+        tasks = (Task(row, read) for row, read, _ in images)
+        for result in compute(tasks, [self], jobs=os.cpu_count() or 1):
+            if isinstance(result, Failed):
+                image = shown[result.key]
+                name = "an image" if isinstance(image, np.ndarray) else image
+                raise SourceError(f"{name}: {result.reason}", LEAVE_OUT)
+            matrix[result.keys] = result.matrix
+            if keep is not None:
+                keep(result.keys, result.matrix)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.string = False, True
+        tags.transformer_tags.preserves_dtype = []
+        tags.requires_fit, tags.no_validation = False, True
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Only the arguments travel to worker processes, never a network.
+        kept = dict(self.get_params(deep=False))
+        if hasattr(self, "_sklearn_output_config"):
+            kept["_sklearn_output_config"] = self._sklearn_output_config
+        return kept
+
+
+def _open(image: Any) -> Photo:
+    if isinstance(image, np.ndarray):
+        return Photo.from_array(image)
+    return Photo(read_image(os.fspath(image)))
 
 
 def _plain(value: Any) -> Any:
@@ -386,7 +351,3 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     return list(value) if isinstance(value, range) else os.fspath(value)
-
-
-def _shown(image: Any) -> str:
-    return "an image" if isinstance(image, np.ndarray) else str(image)

@@ -71,9 +71,6 @@ class Color(Extractor):
             [_moments(rgb), _first_order(np.asarray(image.convert("L"))), _histogram(image)]
         )
 
-    def vectors(self, prepared: list[np.ndarray]) -> np.ndarray:
-        return np.stack(prepared).astype(np.float32)
-
 
 def _moments(rgb: np.ndarray) -> np.ndarray:
     values = []

@@ -17,7 +17,7 @@ class FunctionExtractor(Extractor):
 
     Vectors are kept under name, version and parameters: raise `version` whenever the function changes, because
     nothing else can tell that it did. For the command line and for models that are used later, register the
-    function under the entry point ``featurize.registry``; see ``examples/own_extractor.py``.
+    function under the entry point ``featurize.extractors``; see ``examples/own_extractor.py``.
 
     Parameters
     ----------
@@ -101,9 +101,6 @@ class FunctionExtractor(Extractor):
                 "make it return as many numbers for every photo",
             )
         return numbers
-
-    def vectors(self, prepared: list[np.ndarray]) -> np.ndarray:
-        return np.stack(prepared).astype(np.float32)
 
     def _numbers(self, rgb: np.ndarray) -> np.ndarray:
         made = self.function.transform([rgb]) if hasattr(self.function, "transform") else self.function(rgb)

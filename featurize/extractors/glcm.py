@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from featurize.errors import UsageError
-from featurize.extractors.base import LONGER_SIDE, Extractor, _small_size, small_image
+from featurize.extractors.base import LONGER_SIDE, Extractor, small_image, small_size
 from featurize.photos.photo import Photo, decode_policy
 
 # -- What is said about pairs of grey levels: one formula per value, with its source ---------------------
@@ -22,22 +22,10 @@ FLAT = 1e-15  # variances and entropies below this are those of a constant image
 
 
 class Pairs:
-    """Symmetric co-occurrence matrices, and the sums over them that several formulas share.
+    """Symmetric co-occurrence matrices (levels, levels, n_matrices), and the sums that several formulas share.
 
-    Parameters
-    ----------
-    p : array of shape (levels, levels, n_matrices), float64
-        Each matrix sums to 1 (to 0 where the image has no pairs) and equals its transpose.
-
-    Attributes
-    ----------
-    p : array of shape (levels ** 2, n_matrices)
-    x : array of shape (levels, n_matrices)
-        How often each level occurs.
-    plus : array of shape (2 * levels - 1, n_matrices)
-        How often each sum i + j occurs, from 0.
-    minus : array of shape (levels, n_matrices)
-        How often each difference abs(i - j) occurs, from 0.
+    Each matrix sums to 1 (to 0 where the image has no pairs) and equals its transpose. For each of them, `x` says
+    how often each level occurs, `plus` each sum i + j and `minus` each difference abs(i - j), from 0; `p` is flat.
     """
 
     def __init__(self, p: np.ndarray):
@@ -317,9 +305,6 @@ class GLCM(Extractor):
         block = np.concatenate(values)
         return block.mean(axis=1) if self.average else block.ravel()
 
-    def vectors(self, prepared: list[np.ndarray]) -> np.ndarray:
-        return np.stack(prepared).astype(np.float32)
-
     def _formulas(self) -> tuple[str, ...]:
         if self.properties not in PROPERTIES:
             raise UsageError(f"GLCM properties {self.properties!r}", f"choose {' or '.join(PROPERTIES)}")
@@ -350,6 +335,6 @@ def co_occurrences(
 def grey_image(photo: Photo) -> np.ndarray:
     """The photo in grey, uint8 of shape (height, width), its longer side at most 512 pixels."""
     grey = photo.image(longer=LONGER_SIDE).convert("L")
-    if grey.size != _small_size(photo):
-        grey = grey.resize(_small_size(photo), Image.Resampling.BILINEAR)
+    if grey.size != small_size(photo):
+        grey = grey.resize(small_size(photo), Image.Resampling.BILINEAR)
     return np.asarray(grey)

@@ -80,9 +80,6 @@ class LBP(Extractor):
         counts = [uniform_patterns(grey, radius) for radius in self.radii]
         return np.concatenate(counts) / grey.size
 
-    def vectors(self, prepared: list[np.ndarray]) -> np.ndarray:
-        return np.stack(prepared).astype(np.float32)
-
 
 def uniform_patterns(grey: np.ndarray, radius: int) -> np.ndarray:
     """How many pixels have each pattern of 8 `radius` neighbours, shape (8 * radius + 2,), int64.

@@ -83,9 +83,6 @@ class Nuisance(Extractor):
         size = [photo.width, photo.height, n_bytes, 8 * n_bytes / (photo.width * photo.height)]
         return np.array([*size, *_header(photo), *rgb.mean(axis=(0, 1)), *rgb[border].mean(axis=0)])
 
-    def vectors(self, prepared: list[np.ndarray]) -> np.ndarray:
-        return np.stack(prepared).astype(np.float32)
-
 
 def _header(photo: Photo) -> list[float]:
     """Is it JPEG, its quality, and the camera's flags."""

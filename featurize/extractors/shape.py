@@ -85,9 +85,6 @@ class Shape(Extractor):
         values = [*_asymmetry(mask), *_border(mask), *_colour(rgb, mask), *_diameter(mask)]
         return np.array(values)
 
-    def vectors(self, prepared: list[np.ndarray]) -> np.ndarray:
-        return np.stack(prepared).astype(np.float32)
-
 
 def _asymmetry(mask: np.ndarray) -> list[float]:
     """The share of the pixels whose mirror image across an axis of inertia lies outside: minor, then major."""

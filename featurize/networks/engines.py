@@ -1,23 +1,78 @@
-"""What can run a frozen network, by name. A further engine is one file and one line here.
+"""What an engine is, which runs frozen networks, and what all of them share.
 
 All of them run the same frozen weights; their vectors differ in the last digits, and so have different fingerprints.
 """
 
-import importlib
-from collections.abc import Sequence
-from importlib.util import find_spec
-from typing import Protocol
+import os
+import re
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 import numpy as np
 
-from featurize.errors import UsageError
+# Of frozen graphs: where pixels enter, and where the first vector is read; the others are called Identity_1, …
+INPUT, OUTPUT = "x", "Identity"
+EVERYTHING = re.compile(b"")
+# Up to 2.19 or so TensorFlow writes these lines at any log level, whenever it optimises a graph.
+LOG_LINES = re.compile(rb"[IWE]\d{4} |WARNING: All log messages before absl::InitializeLog")
+_importing = threading.Lock()
+_silencing = threading.Lock()
+
+
+def output_names(n_outputs: int) -> list[str]:
+    """The output nodes of a frozen graph."""
+    return [f"{OUTPUT}_{number}" if number else OUTPUT for number in range(n_outputs)]
+
+
+def import_tensorflow() -> Any:
+    """The tensorflow module, imported without its start-up chatter."""
+    with _importing:
+        if "tensorflow" not in sys.modules:
+            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+            with silent_stderr(EVERYTHING):
+                import tensorflow
+
+                tensorflow.get_logger().setLevel("ERROR")
+                # The first look for graphics cards has its own chatter, and so has the first session.
+                tensorflow.config.list_physical_devices("GPU")
+                with tensorflow.Graph().as_default(), tensorflow.compat.v1.Session() as session:
+                    session.run(tensorflow.constant(0))
+    return sys.modules["tensorflow"]
+
+
+@contextmanager
+def silent_stderr(chatter: re.Pattern[bytes] = LOG_LINES) -> Iterator[None]:
+    """Hold back what is written to the terminal, and then show what is not `chatter`; show all when the block fails.
+
+    TensorFlow's libraries write some lines before they read their own log level, or without reading it. Other threads
+    may have a message of their own meanwhile.
+    """
+    # Two at a time would restore each other's file instead of the terminal.
+    with _silencing, tempfile.TemporaryFile() as held:
+        sys.stderr.flush()
+        terminal = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            held.seek(0)
+            with open(terminal, "wb") as stream:
+                stream.writelines(line for line in held if failed or not chatter.match(line))
 
 
 class Function(Protocol):
     """A network that is ready to run; each vector depends on its own image alone.
 
     A library adds up a batch of another size in another order, which costs a few millionths of a vector's length, or
-    up to 1e-5 with networks other than MobileNet and Inception. `featurize.networks.network_extractor` refuses ten times as much.
+    up to 1e-5 with networks other than MobileNet and Inception. `check_frozen_network` refuses ten times as much.
     """
 
     widths: list[int]
@@ -52,41 +107,9 @@ class Engine(Protocol):
         ...
 
     def frozen_in(self, precision: str) -> str:
-        """The precision in which the graphs for `load` are frozen."""
+        """The precision in which the graph for `load` is frozen."""
         ...
 
-    def load(self, graphs: Sequence[bytes], precision: str) -> Function:
-        """GraphDefs of one network, one per output, as one function; UsageError if it cannot run them."""
+    def load(self, graph: bytes, n_outputs: int, precision: str) -> Function:
+        """A frozen GraphDef as a function; UsageError if the engine cannot run it."""
         ...
-
-
-# name: module, class
-ENGINES = {
-    "tensorflow": ("featurize.networks.tensorflow_engine", "TensorFlow"),
-    "openvino": ("featurize.networks.openvino_engine", "OpenVINO"),
-}
-
-
-def find_engine(name: str) -> Engine:
-    """The engine of this name, ready to load networks.
-
-    Raises
-    ------
-    UsageError
-        If there is none, or its libraries are not installed.
-
-    Examples
-    --------
-    >>> find_engine("tensorflow").described
-    'tensorflow, frozen'
-    """
-    if name not in ENGINES:
-        raise UsageError(f"there is no engine {name!r}", f"choose {' or '.join(ENGINES)}")
-    module, cls = ENGINES[name]
-    engine: Engine = getattr(importlib.import_module(module), cls)()
-    if find_spec(engine.module) is None:
-        raise UsageError(
-            f"the engine {name} is not installed",
-            f"pip install 'bottlehead[{engine.extra}]', or use engine tensorflow",
-        )
-    return engine

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import UsageError, WeightsError
-from featurize.networks.graph_file import KnownGraph, Node, candidates, read_graph, recognise
+from featurize.networks.graph_file import KnownGraph, candidates, read_graph, recognise
 from featurize.networks.network_extractor import FrozenExtractor
 from featurize.networks.weights import what_it_is
 
@@ -135,7 +135,7 @@ class FrozenGraph(FrozenExtractor):
     def libraries(self) -> tuple[str, ...]:
         return ("numpy", "pillow", "tensorflow", *self._engine_libraries())
 
-    def graph(self) -> dict[str, Node]:
+    def graph(self) -> dict[str, Any]:
         """The nodes of the graph by name."""
         return _graph(str(self._path()), self._sha256())
 
@@ -168,12 +168,13 @@ class FrozenGraph(FrozenExtractor):
         _check_numbers(found)
         return found
 
-    def freeze(self, team: Sequence[Any], precision: str) -> list[bytes]:
+    def freeze(self, group: Sequence[Any], precision: str) -> bytes:
         from featurize.networks.tensorflow_engine import freeze_graph
 
         data, found = self._path().read_bytes(), self.resolved()
         try:
-            return [freeze_graph(data, (str(found.input), one.end), one.side, precision) for one in team]
+            ends = [extractor.end for extractor in group]
+            return freeze_graph(data, str(found.input), ends, self.side, precision)
         except WeightsError as error:
             raise WeightsError(f"{self.file} is not used: {error.args[0]}", error.hint) from None
         except Exception as error:
@@ -225,7 +226,7 @@ def _exactly(number: float | None) -> str:
 
 
 @lru_cache(maxsize=4)
-def _graph(path: str, sha256: str) -> dict[str, Node]:
+def _graph(path: str, sha256: str) -> dict[str, Any]:
     """The nodes of the file with this content."""
     data = Path(path).read_bytes()
     try:

@@ -1,9 +1,8 @@
-"""Frozen graphs that many people own, recognised by the names of their operations."""
+"""Frozen graphs (``.pb`` files): their nodes, what they do besides computing, and those that many people own."""
 
 import math
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,129 +10,48 @@ import numpy as np
 
 from featurize.errors import WeightsError
 
-# -- What a frozen graph (a ``.pb`` file) consists of, read without tensorflow ---------------------------
-
-# The file is a GraphDef in protobuf's wire format: a list of nodes, each with a name, an operation, inputs and
-# attributes (``tensorflow/core/framework/graph.proto``, ``node_def.proto``, ``tensor.proto``).
-
 FLOAT = 1  # DT_FLOAT
 LARGEST = 1 << 28  # values of a constant; a file can name any shape and give one number for all of it
-VARINT, EIGHT_BYTES, MESSAGE, FOUR_BYTES = 0, 1, 2, 5
+
+Graph = Mapping[str, Any]  # NodeDef messages by name
 
 
-@dataclass(frozen=True)
-class Node:
-    """One node of a graph.
+def read_graph(data: bytes) -> dict[str, Any]:
+    """The nodes (NodeDef messages) of a GraphDef by name, in the order of the file, read without TensorFlow.
 
-    Attributes
-    ----------
-    name, op : str
-    inputs : tuple of str
-        ``name`` or ``name:number``; ``^name`` orders two nodes and carries nothing.
-    attributes : dict of str to memoryview
-        Still encoded.
+    ValueError if `data` is no GraphDef.
     """
+    from google.protobuf.message import DecodeError
+    from tensorboardX.proto.graph_pb2 import GraphDef
 
-    name: str
-    op: str
-    inputs: tuple[str, ...]
-    attributes: dict[str, memoryview]
-
-    def shape(self) -> list[int] | None:
-        """The attribute ``shape``, with -1 for what is open; None if it is not there."""
-        with _damage_named():
-            for number, value in _fields(self.attributes.get("shape", memoryview(b""))):
-                if number == 7:
-                    return _shape(value)
-        return None
-
-    def floats(self) -> np.ndarray:
-        """The value of a float32 constant.
-
-        Raises
-        ------
-        ValueError
-            If it holds something else.
-        """
-        with _damage_named():
-            for number, value in _fields(self.attributes.get("value", memoryview(b""))):
-                if number == 8:
-                    return _floats(value)
-        raise ValueError(f"{self.name} is no constant")
-
-
-def read_graph(data: bytes) -> dict[str, Node]:
-    """The nodes of a GraphDef by name, in the order of the file.
-
-    Raises
-    ------
-    ValueError
-        If `data` is no GraphDef.
-    """
-    nodes: dict[str, Node] = {}
-    with _damage_named():
-        for number, value in _fields(memoryview(data)):
-            if number == 1:
-                node = _node(value)
-                node.shape()  # so that nobody who asks for it later has to expect damage
-                nodes[node.name] = node
+    try:
+        definition = GraphDef.FromString(data)
+    except DecodeError as error:
+        raise ValueError(f"it is damaged or no GraphDef ({error})") from error
+    nodes = {node.name: node for node in definition.node}
     if not nodes or any(not node.op for node in nodes.values()):
         raise ValueError("it holds no nodes")
     return nodes
 
 
-@contextmanager
-def _damage_named() -> Iterator[None]:
-    """Whatever the bytes of a damaged or hostile file lead to, as a ValueError."""
-    try:
-        yield
-    except (LookupError, UnicodeDecodeError, TypeError) as error:
-        raise ValueError(f"it is damaged or no GraphDef ({error})") from error
+def node_shape(node: Any) -> list[int] | None:
+    """The attribute ``shape`` of a node, with -1 for what is open; None if it is not there."""
+    # Asking a protobuf map for a key that it lacks would add it.
+    if "shape" not in node.attr or not node.attr["shape"].HasField("shape"):
+        return None
+    return [dimension.size for dimension in node.attr["shape"].shape.dim]
 
 
-def _node(data: memoryview) -> Node:
-    name, op, inputs, attributes = "", "", [], {}
-    for number, value in _fields(data):
-        if number == 1:
-            name = _text(value)
-        elif number == 2:
-            op = _text(value)
-        elif number == 3:
-            inputs.append(_text(value))
-        elif number == 5:
-            entry = dict(_fields(value))
-            attributes[_text(entry[1])] = entry.get(2, memoryview(b""))
-    return Node(name, op, tuple(inputs), attributes)
-
-
-def _text(value: Any) -> str:
-    """UTF-8; TypeError for a number, of which `bytes` would make so many zeros."""
-    return str(value, "utf-8")
-
-
-def _shape(data: memoryview) -> list[int]:
-    sizes = []
-    for number, value in _fields(data):
-        if number == 2:
-            size = dict(_fields(value)).get(1, 0)
-            sizes.append(size - (1 << 64) if size >= 1 << 63 else size)
-    return sizes
-
-
-def _floats(data: memoryview) -> np.ndarray:
-    kind, shape, content, packed = 0, [], memoryview(b""), bytearray()
-    for number, value in _fields(data):
-        if number == 1:
-            kind = value
-        elif number == 2:
-            shape = _shape(value)
-        elif number == 4:
-            content = value
-        elif number == 5:
-            packed += value
-    if kind != FLOAT:
+def constant_values(node: Any) -> np.ndarray:
+    """The value of a float32 constant; ValueError if it holds something else."""
+    if "value" not in node.attr or not node.attr["value"].HasField("tensor"):
+        raise ValueError(f"{node.name} is no constant")
+    tensor = node.attr["value"].tensor
+    if tensor.dtype != FLOAT:
         raise ValueError("the constant is not float32")
-    values = np.frombuffer(content or packed, dtype="<f4")
+    shape = [dimension.size for dimension in tensor.tensor_shape.dim]
+    content = tensor.tensor_content
+    values = np.frombuffer(content, "<f4") if content else np.array(tensor.float_val, "<f4")
     size = math.prod(shape)
     if size > LARGEST:
         raise ValueError(f"the constant has {size:,} values; at most {LARGEST:,} are read")
@@ -142,41 +60,7 @@ def _floats(data: memoryview) -> np.ndarray:
     raise ValueError(f"the constant holds {len(values)} of {size} values")
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, Any]]:
-    """Number and value of each field of a message: bytes, or an integer for a varint."""
-    place = 0
-    while place < len(data):
-        tag, place = _varint(data, place)
-        number, kind = tag >> 3, tag & 7
-        if kind == VARINT:
-            value: Any
-            value, place = _varint(data, place)
-        else:
-            if kind == MESSAGE:
-                size, place = _varint(data, place)
-            elif kind in (EIGHT_BYTES, FOUR_BYTES):
-                size = 8 if kind == EIGHT_BYTES else 4
-            else:
-                raise IndexError(f"field of kind {kind} at byte {place}")
-            if place + size > len(data):
-                raise IndexError(f"cut off at byte {place}")
-            value, place = data[place : place + size], place + size
-        yield number, value
-
-
-def _varint(data: memoryview, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[place]
-        value |= (byte & 127) << shift
-        shift, place = shift + 7, place + 1
-        if byte < 128:
-            return value, place
-        if shift > 63:
-            raise IndexError(f"a number without end at byte {place}")
-
-
-# -- What a graph does besides computing: operations that write, read or remember, found before anything runs ---
+# -- What a graph does besides computing, found before anything runs ---
 
 # A graph is a program, and the one in a ``.pb`` file is somebody else's. Between pixels and a vector it has nothing to
 # do but arithmetic; an operation that touches files, starts Python, prints, draws random numbers or keeps a state is
@@ -194,25 +78,15 @@ REACHING_OUT = re.compile(
 )
 
 
-def check_effects(definition: Any, output: str, entry: str | None = None) -> None:
-    """Refuse a graph of which running the way to `output` would do more than compute.
+def refuse_side_effects(definition: Any, outputs: Sequence[str], entry: str | None = None) -> None:
+    """Refuse a GraphDef of which running the way to `outputs` (tensors or nodes) would do more than compute.
 
-    Parameters
-    ----------
-    definition : GraphDef
-    output : str
-        The tensor, or node, that is to be computed.
-    entry : str, optional
-        The tensor that is given from outside; nothing behind it runs.
-
-    Raises
-    ------
-    WeightsError
-        Naming the first operation that is refused.
+    The tensor `entry` is given from outside; nothing behind it runs. The WeightsError names the first operation
+    that is refused.
     """
     from tensorflow.python.framework import op_def_registry
 
-    for node in _running(definition, output, entry):
+    for node in _running(definition, outputs, entry):
         described = op_def_registry.get(node.op)
         if VARIABLES.fullmatch(node.op):
             raise WeightsError(
@@ -228,12 +102,12 @@ def check_effects(definition: Any, output: str, entry: str | None = None) -> Non
             )
 
 
-def _running(definition: Any, output: str, entry: str | None) -> Iterator[Any]:
-    """Every node that runs for `output`, in the graph and in the functions that it calls."""
+def _running(definition: Any, outputs: Sequence[str], entry: str | None) -> Iterator[Any]:
+    """Every node that runs for `outputs`, in the graph and in the functions that it calls."""
     nodes = {node.name: node for node in definition.node}
     functions = {function.signature.name: function for function in definition.library.function}
     called: list[str] = []
-    seen, pending = set(), [output]
+    seen, pending = set(), list(outputs)
     while pending:
         tensor = pending.pop()
         name = tensor.removeprefix("^").partition(":")[0]
@@ -266,7 +140,6 @@ def _same(tensor: str, other: str) -> bool:
     return tensor == other or f"{tensor}:0" == other
 
 
-Graph = Mapping[str, Node]
 # retrain.py put the layer that it trained under this name, and later under the other.
 TRAINED = ("final_training_ops/", "final_retrain_ops/")
 PASSING = ("Identity", "PlaceholderWithDefault", "StopGradient", "CheckNumerics")
@@ -274,18 +147,10 @@ PASSING = ("Identity", "PlaceholderWithDefault", "StopGradient", "CheckNumerics"
 
 @dataclass(frozen=True)
 class KnownGraph:
-    """Where pixels enter a graph and where its vector is read; None where that is not known.
+    """Where pixels enter a graph and where its vector is read (``name:number``); None where that is not known.
 
-    Attributes
-    ----------
-    what : str
-        For people: what the graph is.
-    input, output : str or None
-        Tensors, as ``name:number``.
-    size : int or None
-        Side of the square input, in pixels.
-    mean, std : float or None
-        Pixels enter as (RGB - mean) / std.
+    `what` the graph is, for people; `size` is the side of the square input in pixels, which enter as
+    (RGB - mean) / std.
     """
 
     what: str
@@ -317,15 +182,7 @@ MARKS = {
 
 @dataclass(frozen=True)
 class TrainedLayer:
-    """The layer that retrain.py trained: softmax(features @ weights + biases).
-
-    Attributes
-    ----------
-    features : str
-        The tensor that it takes.
-    weights, biases : str
-        The names of its constants.
-    """
+    """The layer that retrain.py trained, softmax(features @ weights + biases): a tensor, and names of constants."""
 
     features: str
     weights: str
@@ -350,33 +207,22 @@ def recognise(graph: Graph) -> KnownGraph:
 def trained_layer(graph: Graph) -> TrainedLayer | None:
     """The layer that retrain.py trained; None if there is none."""
     for node in graph.values():
-        if node.op == "MatMul" and node.name.startswith(TRAINED) and len(node.inputs) > 1:
+        if node.op == "MatMul" and node.name.startswith(TRAINED) and len(node.input) > 1:
             add = next(
-                (n for n in graph.values() if n.op in ("Add", "AddV2", "BiasAdd") and node.name in n.inputs),
+                (n for n in graph.values() if n.op in ("Add", "AddV2", "BiasAdd") and node.name in n.input),
                 None,
             )
-            weights = _constant(graph, node.inputs[1])
-            biases = _constant(graph, next((t for t in add.inputs if t != node.name), "")) if add else None
+            weights = _constant(graph, node.input[1])
+            biases = _constant(graph, next((t for t in add.input if t != node.name), "")) if add else None
             if weights and biases:
-                return TrainedLayer(_source(graph, node.inputs[0]), weights, biases)
+                return TrainedLayer(_source(graph, node.input[0]), weights, biases)
     return None
 
 
 def candidates(graph: Graph) -> tuple[list[str], list[str]]:
     """Tensors that might be the input, and those that might be the vector, the deepest first."""
     inputs = [f"{n.name}:0" for n in graph.values() if n.op == "Placeholder"]
-    ends = (
-        "AvgPool",
-        "Mean",
-        "Squeeze",
-        "Reshape",
-        "MatMul",
-        "Relu",
-        "Relu6",
-        "ConcatV2",
-        "Concat",
-        "BiasAdd",
-    )
+    ends = "AvgPool Mean Squeeze Reshape MatMul Relu Relu6 ConcatV2 Concat BiasAdd".split()
     outputs = [f"{n.name}:0" for n in reversed(list(graph.values())) if n.op in ends]
     return inputs, outputs
 
@@ -384,9 +230,9 @@ def candidates(graph: Graph) -> tuple[list[str], list[str]]:
 def _source(graph: Graph, tensor: str) -> str:
     """The tensor before all that only passes it on; in a damaged graph that may be a circle, or come from nowhere."""
     name, seen = tensor.partition(":")[0], set()
-    while name in graph and name not in seen and graph[name].op in PASSING and graph[name].inputs:
+    while name in graph and name not in seen and graph[name].op in PASSING and graph[name].input:
         seen.add(name)
-        tensor = graph[name].inputs[0]
+        tensor = graph[name].input[0]
         name = tensor.partition(":")[0]
     return tensor if ":" in tensor else f"{tensor}:0"
 
@@ -397,11 +243,11 @@ def _constant(graph: Graph, tensor: str) -> str | None:
 
 
 def _only_placeholder(graph: Graph) -> str | None:
-    images = [n.name for n in graph.values() if n.op == "Placeholder" and len(n.shape() or []) == 4]
+    images = [n.name for n in graph.values() if n.op == "Placeholder" and len(node_shape(n) or []) == 4]
     return f"{images[0]}:0" if len(images) == 1 else None
 
 
 def _side(graph: Graph, tensor: str) -> int | None:
     node = graph.get(tensor.partition(":")[0])
-    shape = (node.shape() if node else None) or []
+    shape = (node_shape(node) if node else None) or []
     return shape[1] if len(shape) == 4 and shape[1] == shape[2] and shape[1] > 0 else None

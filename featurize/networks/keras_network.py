@@ -10,8 +10,8 @@ import numpy as np
 
 from featurize.errors import UsageError, WeightsError
 from featurize.networks.catalogue import NETWORKS, SCALINGS, Network, find_network, scale_pixels
+from featurize.networks.engines import import_tensorflow
 from featurize.networks.network_extractor import FrozenExtractor
-from featurize.networks.tensorflow_engine import import_tensorflow
 from featurize.networks.weights import Weights, find_weights
 
 # -- A declared network as a Keras model: built, filled with its weights, its layers found by name -------
@@ -22,10 +22,7 @@ IMAGENET_LABELS = 1000
 def build_model(network: Network, weights: Weights) -> Any:
     """The Keras model of a network up to its pooled vector, with its weights.
 
-    Raises
-    ------
-    WeightsError
-        If the weights are those of another network, or damaged.
+    WeightsError if the weights are those of another network, or damaged.
     """
     if weights.file is not None:
         _check_network(network, weights.file)
@@ -50,10 +47,7 @@ def _keras_model(network: Network, **head: Any) -> Any:
 def output_of(model: Any, layer: str) -> Any:
     """The output of a layer; ``"avg_pool"`` is the pooled end of the model.
 
-    Raises
-    ------
-    UsageError
-        If there is no such layer; the message lists those there are.
+    UsageError if there is no such layer; the message lists those there are.
     """
     if layer == "avg_pool":
         return model.output
@@ -117,10 +111,7 @@ def random_weights(model: Any, seed: int) -> None:
 def load_weights(model: Any, network: Network, path: str) -> None:
     """Read a weights file into the model of a network; one with the ImageNet head gives all but the head.
 
-    Raises
-    ------
-    WeightsError
-        If the file belongs to another network, or is damaged.
+    WeightsError if the file belongs to another network, or is damaged.
     """
     try:
         shapes = list(_shapes(path))
@@ -249,19 +240,9 @@ class Backbone(FrozenExtractor):
 
     Notes
     -----
-    What bfloat16 changes, measured with Inception v3, layer mixed8: each vector by 1.1 % of its length (2.1 % at
-    most), and the accuracy of 5 grouped folds by less than the folds themselves do:
-
-    ==============  =======  =======  ========
-    photos          head     float32  bfloat16
-    ==============  =======  =======  ========
-    flowers (750)   softmax  0.895    0.896
-    flowers (750)   svm      0.889    0.891
-    fire (218)      softmax  0.954    0.954
-    fire (218)      svm      0.945    0.945
-    ==============  =======  =======  ========
-
-    Vectors of the two precisions have different fingerprints and are never mixed.
+    With Inception v3, layer mixed8, bfloat16 changes each vector by 1.1 % of its length (2.1 % at most), and the
+    accuracy of 5 grouped folds by less than the folds themselves do. Vectors of the two precisions have different
+    fingerprints and are never mixed.
 
     Examples
     --------
@@ -339,11 +320,11 @@ class Backbone(FrozenExtractor):
     def weights_record(self) -> dict[str, Any]:
         return self.found_weights().record()
 
-    def freeze(self, team: Sequence[Any], precision: str) -> list[bytes]:
+    def freeze(self, group: Sequence[Any], precision: str) -> bytes:
         from featurize.networks.tensorflow_engine import freeze_model
 
         model = build_model(self.network, self.found_weights())
-        return [freeze_model(model, output_of(model, one.layer), precision) for one in team]
+        return freeze_model(model, [output_of(model, extractor.layer) for extractor in group], precision)
 
 
 class InceptionV3(Backbone):

@@ -1,18 +1,21 @@
 """What all extractors with a frozen network share: pixels in, a function loaded once, several outputs in one run."""
 
+import importlib
 import json
 import os
 import time
 from collections.abc import Sequence
 from hashlib import sha256
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from featurize.errors import UsageError, WeightsError
-from featurize.extractors.base import NOT_FINITE, Extractor, golden_image
+from featurize.extractors.base import Extractor, golden_image
+from featurize.extractors.batches import NOT_FINITE
 from featurize.files import whole_file
-from featurize.networks.engines import Function, find_engine
+from featurize.networks.engines import Engine, Function
 from featurize.networks.retrain_pixels import check_parity, retrain_pixels
 from featurize.photos.fileindex import FileIndex
 from featurize.photos.photo import Photo, decode_policy, resize
@@ -27,13 +30,7 @@ TOLERANCE = {"float32": 1e-4, "bfloat16": 1e-2}
 
 
 def run(name: str, function: Function, pixels: np.ndarray) -> list[np.ndarray]:
-    """What `function` makes of `pixels`; `name` is of the features, for people.
-
-    Raises
-    ------
-    WeightsError
-        If the network fails.
-    """
+    """What `function` makes of `pixels`; WeightsError if the network fails. `name` is of the features."""
     try:
         return function(pixels)
     except Exception as error:
@@ -45,29 +42,19 @@ def run(name: str, function: Function, pixels: np.ndarray) -> list[np.ndarray]:
         ) from error
 
 
-def try_out(team: Sequence[Any], function: Function) -> None:
+def check_frozen_network(group: Sequence[Any], function: Function) -> None:
     """Refuse a network that cannot be run, gives no finite numbers, or whose vectors depend on the batch.
 
-    The synthetic image is run alone, and between two others.
-
-    Parameters
-    ----------
-    team : sequence of FrozenExtractor
-        One for each output of `function`.
-    function : Function
-
-    Raises
-    ------
-    WeightsError
+    The synthetic image is run alone, and between two others; `group` has an extractor for each output.
     """
-    first = team[0]
+    first = group[0]
     golden = golden_image()
     photos = [Photo.from_array(rgb) for rgb in (255 - golden, golden, golden // 2)]
     prepared = [first.prepare(photo) for photo in photos]
-    alone = run(first.name, function, first.gather(prepared[1:2]))
-    beside = run(first.name, function, first.gather(prepared))
-    for one, single, several in zip(team, alone, beside, strict=True):
-        _check(one.name, one.precision, single, several, len(photos))
+    alone = run(first.name, function, first.stack(prepared[1:2]))
+    beside = run(first.name, function, first.stack(prepared))
+    for extractor, single, several in zip(group, alone, beside, strict=True):
+        _check(extractor.name, extractor.precision, single, several, len(photos))
 
 
 def _check(name: str, precision: str, single: np.ndarray, several: np.ndarray, n_photos: int) -> None:
@@ -94,6 +81,33 @@ def _check(name: str, precision: str, single: np.ndarray, several: np.ndarray, n
         )
 
 
+# What can run a frozen network: module, class. A further engine is one file and one line here.
+ENGINES = {
+    "tensorflow": ("featurize.networks.tensorflow_engine", "TensorFlow"),
+    "openvino": ("featurize.networks.openvino_engine", "OpenVINO"),
+}
+
+
+def find_engine(name: str) -> Engine:
+    """The engine of this name, ready to load networks.
+
+    UsageError if there is none, or its libraries are not installed.
+
+    >>> find_engine("tensorflow").described
+    'tensorflow, frozen'
+    """
+    if name not in ENGINES:
+        raise UsageError(f"there is no engine {name!r}", f"choose {' or '.join(ENGINES)}")
+    module, cls = ENGINES[name]
+    engine: Engine = getattr(importlib.import_module(module), cls)()
+    if find_spec(engine.module) is None:
+        raise UsageError(
+            f"the engine {name} is not installed",
+            f"pip install 'bottlehead[{engine.extra}]', or use engine tensorflow",
+        )
+    return engine
+
+
 PRECISIONS = ("float32", "bfloat16")
 # A JPEG may be scaled while decoding as long as this many pixels are left per pixel of the input.
 DECODE_MARGIN = 2
@@ -112,8 +126,8 @@ class FrozenExtractor(Extractor):
         What can change a number, but for the pixels that go in, the precision and ``end``.
     ``scaled(pixels)``
         float32 pixels of 0 to 255 as the network wants them.
-    ``freeze(team, precision)``
-        The GraphDef of each extractor in `team`, which differ in ``end`` alone.
+    ``freeze(group, precision)``
+        One GraphDef with an output for each extractor in `group`, which differ in ``end`` alone.
     """
 
     version = 1
@@ -139,8 +153,8 @@ class FrozenExtractor(Extractor):
         """float32 pixels of 0 to 255 as the network wants them; may change `pixels`."""
         raise NotImplementedError
 
-    def freeze(self, team: Sequence[Any], precision: str) -> list[bytes]:
-        """The optimised GraphDef of each extractor of a team, frozen in `precision`."""
+    def freeze(self, group: Sequence[Any], precision: str) -> bytes:
+        """The optimised GraphDef with an output for each extractor of a group, frozen in `precision`."""
         raise NotImplementedError
 
     # -- the contract of an extractor -------------------------------------------------------------
@@ -203,24 +217,24 @@ class FrozenExtractor(Extractor):
             return retrain_pixels(photo, self.side)
         return resize(self.view(photo).image(shorter=self.side * DECODE_MARGIN), self.side, self.side)
 
-    def gather(self, prepared: list[np.ndarray]) -> np.ndarray:
-        gathered = np.empty((len(prepared), *prepared[0].shape), np.float32)
+    def stack(self, prepared: list[np.ndarray]) -> np.ndarray:
+        stacked = np.empty((len(prepared), *prepared[0].shape), np.float32)
         # Photo by photo, while its pixels are in the processor's cache.
-        for photo, pixels in zip(gathered, prepared, strict=True):
+        for photo, pixels in zip(stacked, prepared, strict=True):
             photo[...] = pixels
             photo[...] = self.scaled(photo)
-        return gathered
+        return stacked
 
     def vectors(self, prepared: list[np.ndarray]) -> np.ndarray:
-        return self.vectors_of([self], self.gather(prepared))[0]
+        return self.run_together([self], self.stack(prepared))[0]
 
-    def team(self) -> str:
-        """Extractors of one team differ in where they read the network; one run of it serves them all."""
+    def run_key(self) -> str:
+        """Extractors with the same key differ in where they read the network; one run of it serves them all."""
         alike = {key: value for key, value in self.description().items() if key != "layer"}
         return json.dumps(alike, sort_keys=True)
 
-    def vectors_of(self, team: Sequence[Extractor], gathered: np.ndarray) -> list[np.ndarray]:
-        return run(self.name, self._function(team), gathered)
+    def run_together(self, group: Sequence[Extractor], stacked: np.ndarray) -> list[np.ndarray]:
+        return run(self.name, self._function(group), stacked)
 
     # -- the network ------------------------------------------------------------------------------
 
@@ -230,85 +244,69 @@ class FrozenExtractor(Extractor):
         stored = store.stored_width(self.name, self.fingerprint()) if store is not None else None
         return stored or self._function([self]).widths[0]
 
-    def _function(self, team: Sequence[Any]) -> Function:
-        """The frozen network with the outputs of `team`, loaded at first use."""
-        key = tuple(extractor.fingerprint() for extractor in team)
+    def _function(self, group: Sequence[Any]) -> Function:
+        """The frozen network with the outputs of `group`, loaded at first use."""
+        key = _graph_key(group)
         if getattr(self, "_loaded_for", None) != key:
-            names = ", ".join(extractor.name for extractor in team)
+            names = ", ".join(extractor.name for extractor in group)
             log.info("loading %s", names)
-            engine = find_engine(self.engine)
             start = time.perf_counter()
-            engine.start()
+            find_engine(self.engine).start()
             imported = time.perf_counter()
-            loaded, made = self._load(team)
-            if made:
-                try_out(team, loaded)
-                self._keep(made)
-            for member in team:
+            loaded = self._load(group, key)
+            for extractor in group:
                 # Loaded for its width alone; from now on it is an output of this one.
-                member._loaded = member._loaded_for = None
+                extractor._loaded = extractor._loaded_for = None
             self._loaded, self._loaded_for = loaded, key
             log.debug("importing %s took %.2f s", self.engine, imported - start)
             log.debug("loading %s took %.2f s", names, time.perf_counter() - imported)
         return self._loaded
 
-    def _load(self, team: Sequence[Any]) -> tuple[Function, dict[str, bytes]]:
-        """The network of `team`, and by fingerprint the graphs that were made for it."""
-        engine = find_engine(self.engine)
-        graphs, made = self._graphs(team, getattr(self, "_kept", None))
-        try:
-            return engine.load(graphs, self.precision), made
-        except UsageError as error:
-            if len(made) == len(graphs):
-                raise
-            # What a newer version of the engine kept, an older one may not know.
-            log.info("the kept network of %s is frozen anew: %s", self.name, error)
-        graphs, made = self._graphs(team, None)
-        return engine.load(graphs, self.precision), made
-
-    def _graphs(self, team: Sequence[Any], store: Any) -> tuple[list[bytes], dict[str, bytes]]:
-        """The graphs of `team`, and by fingerprint those that were made now: the others were kept in `store`."""
-
-        prints = [extractor.fingerprint() for extractor in team]
-        kept = {one: kept_graph(store, one) if store is not None else None for one in prints}
-        missing = [one for one, graph in kept.items() if graph is None]
-        made: dict[str, bytes] = {}
-        if missing:
-            frozen_in = find_engine(self.engine).frozen_in(self.precision)
-            graphs = self.freeze([team[prints.index(one)] for one in missing], frozen_in)
-            made = dict(zip(missing, graphs, strict=True))
-        return [made.get(one) or kept[one] or b"" for one in prints], made
-
-    def _keep(self, made: dict[str, bytes]) -> None:
-        """Keep graphs that were made, and tried, for a quick start next time."""
-
-        store = getattr(self, "_kept", None)
+    def _load(self, group: Sequence[Any], key: str) -> Function:
+        """The network of `group`: the one that the store keeps, or one that is frozen, tried and kept now."""
+        engine, store = find_engine(self.engine), getattr(self, "_kept", None)
+        kept = load_frozen_graph(store, key) if store is not None else None
+        if kept is not None:
+            try:
+                return engine.load(kept, len(group), self.precision)
+            except UsageError as error:
+                # What a newer version of the engine kept, an older one may not know.
+                log.info("the kept network of %s is frozen anew: %s", self.name, error)
+        graph = self.freeze(group, engine.frozen_in(self.precision))
+        function = engine.load(graph, len(group), self.precision)
+        check_frozen_network(group, function)
         if store is not None:
-            for fingerprint, graph in made.items():
-                keep_graph(store, fingerprint, graph)
+            save_frozen_graph(store, key, graph)
+        return function
 
 
-def keep_graph(store: Store, fingerprint: str, data: bytes) -> None:
+def _graph_key(group: Sequence[Any]) -> str:
+    """What the frozen network of a group is kept under: the fingerprint, or a digest of several."""
+    fingerprints = [extractor.fingerprint() for extractor in group]
+    return fingerprints[0] if len(group) == 1 else sha256("+".join(fingerprints).encode()).hexdigest()
+
+
+def save_frozen_graph(store: Store, key: str, data: bytes) -> None:
     """Keep a frozen network beside the store, under its own digest, for a quick start next time."""
-    path = store.beside(f"graphs/{fingerprint[:32]}-{sha256(data).hexdigest()}.pb")
+    path = store.local_path(f"graphs/{key[:32]}-{sha256(data).hexdigest()}.pb")
     if path is not None:
         try:
             with whole_file(path) as partial:
                 partial.write_bytes(data)
             # One that another version of TensorFlow made, which could not be loaded here.
-            for other in path.parent.glob(f"{fingerprint[:32]}-*.pb"):
+            for other in path.parent.glob(f"{key[:32]}-*.pb"):
                 if other != path:
                     other.unlink(missing_ok=True)
         except OSError as error:
             log.debug("the frozen network was not kept: %s", error)
 
 
-def kept_graph(store: Store, fingerprint: str) -> bytes | None:
-    """A frozen network that `keep_graph` kept, if its bytes are still those that were written."""
-    folder = store.beside("graphs/x")
+def load_frozen_graph(store: Store, key: str) -> bytes | None:
+    """A frozen network that `save_frozen_graph` kept, if its bytes are still those that were written."""
+    folder = store.local_path("graphs/x")
     if folder is None:
         return None
-    for path in sorted(folder.parent.glob(f"{fingerprint[:32]}-*.pb")):
+    for path in sorted(folder.parent.glob(f"{key[:32]}-*.pb")):
         try:
             data = path.read_bytes()
         except OSError:

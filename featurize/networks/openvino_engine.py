@@ -7,15 +7,13 @@ import importlib
 import os
 import tempfile
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from featurize.errors import UsageError
-from featurize.networks.engines import Function
-from featurize.networks.tensorflow_engine import INPUT, OUTPUT, import_tensorflow, join_graphs
+from featurize.networks.engines import Function, output_names
 
 HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -36,17 +34,10 @@ class OpenVINO:
         """float32, whatever is asked for."""
         return "float32"
 
-    def load(self, graphs: Sequence[bytes], precision: str) -> Function:
-        """The graphs as one function.
-
-        Raises
-        ------
-        UsageError
-            If OpenVINO cannot run them.
-        """
-        data, outputs = _joined(graphs)
+    def load(self, graph: bytes, n_outputs: int, precision: str) -> Function:
+        """The graph as a function; UsageError if OpenVINO cannot run it."""
         try:
-            return OpenVINOFunction(data, outputs, precision)
+            return OpenVINOFunction(graph, n_outputs, precision)
         except RuntimeError as error:
             # OpenVINO raises RuntimeError for whatever it cannot read or compile, with pages of text.
             reason = " ".join(str(error).split())[:200]
@@ -55,38 +46,21 @@ class OpenVINO:
             ) from error
 
 
-def _joined(graphs: Sequence[bytes]) -> tuple[bytes, list[str]]:
-    """One graph with the outputs of all, and their names."""
-    if len(graphs) == 1:
-        return graphs[0], [OUTPUT]
-    graph_def = import_tensorflow().compat.v1.GraphDef
-    definition, outputs = join_graphs([graph_def.FromString(graph) for graph in graphs], INPUT, OUTPUT)
-    return definition.SerializeToString(), outputs
-
-
 class OpenVINOFunction:
     """Batches of pixels in, vectors out, like `featurize.networks.tensorflow_engine.FrozenFunction`.
 
     Every image is a request of its own, and each processor works on one request: as quick as batches of 32 are here,
     and no vector can depend on the others.
-
-    Parameters
-    ----------
-    data : bytes
-        A GraphDef with one input.
-    outputs : list of str
-        Its output nodes.
-    precision : {"float32", "bfloat16"}
     """
 
-    def __init__(self, data: bytes, outputs: Sequence[str], precision: str):
+    def __init__(self, graph: bytes, n_outputs: int, precision: str):
         import openvino
 
         core = openvino.Core()
         # OpenVINO reads GraphDefs from files alone.
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "graph.pb")
-            file.write_bytes(data)
+            file.write_bytes(graph)
             model = core.read_model(file)
         model.reshape([1, *model.input().partial_shape[1:]])
         n_requests = os.cpu_count() or 1
@@ -99,7 +73,7 @@ class OpenVINOFunction:
                 "INFERENCE_NUM_THREADS": n_requests,
             },
         )
-        self._outputs = [self._compiled.output(f"{name}:0") for name in outputs]
+        self._outputs = [self._compiled.output(f"{name}:0") for name in output_names(n_outputs)]
         self.widths = [int(output.shape[-1]) for output in self._outputs]
         self._queue = openvino.AsyncInferQueue(self._compiled, n_requests)
         self._one_at_a_time = threading.Lock()

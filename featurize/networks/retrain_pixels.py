@@ -15,12 +15,7 @@ PARITIES = (None, "retrain")
 
 
 def check_parity(parity: str | None, preprocess: object) -> None:
-    """Refuse an unknown parity, and steps that no retrain.py had.
-
-    Raises
-    ------
-    UsageError
-    """
+    """Refuse an unknown parity, and steps that no retrain.py had."""
     if parity not in PARITIES:
         raise UsageError(
             f"parity {parity!r} is not known", "give 'retrain' for what retrain.py did, or leave it out"
@@ -33,33 +28,13 @@ def check_parity(parity: str | None, preprocess: object) -> None:
 
 
 def retrain_pixels(photo: Photo, side: int) -> np.ndarray:
-    """A photo as retrain.py read and resized it.
+    """A photo as retrain.py read and resized it: float32 of shape (side, side, 3), 0 to 255, not rounded.
 
-    Parameters
-    ----------
-    photo : Photo
-        A JPEG is decoded as TensorFlow does, without its EXIF orientation, before it is distorted if it is a
-        distorted copy; any other image, which retrain.py did not read, as everywhere here.
-    side : int
-        Of the network's input, in pixels.
+    A JPEG is decoded as TensorFlow does, without its EXIF orientation, before it is distorted if it is a distorted
+    copy; any other image, which retrain.py did not read, as everywhere here.
 
-    Returns
-    -------
-    array of shape (side, side, 3), float32
-        0 to 255, not rounded.
-
-    Raises
-    ------
-    ImageRejected
-        If TensorFlow cannot decode it.
-
-    Examples
-    --------
-    >>> retrain_pixels(Photo.from_array(np.arange(4, dtype=np.uint8).reshape(2, 2)), 4)[..., 0]
-    array([[0. , 0.5, 1. , 1. ],
-           [1. , 1.5, 2. , 2. ],
-           [2. , 2.5, 3. , 3. ],
-           [2. , 2.5, 3. , 3. ]], dtype=float32)
+    >>> retrain_pixels(Photo.from_array(np.arange(4, dtype=np.uint8).reshape(2, 2)), 4)[0, :, 0]
+    array([0. , 0.5, 1. , 1. ], dtype=float32)
     """
     if photo.format in ("JPEG", "MPO"):
         from featurize.networks.tensorflow_engine import decode_jpeg
@@ -77,16 +52,7 @@ def resize_corners(rgb: np.ndarray, side: int) -> np.ndarray:
     """Bilinear as TensorFlow 1 resized: pixel i of n is read at i * size / n, whatever lies between is skipped.
 
     The same float32 arithmetic, in the same order, as ``tf.compat.v1.image.resize_bilinear`` without
-    ``align_corners`` and ``half_pixel_centers``.
-
-    Parameters
-    ----------
-    rgb : array of shape (height, width, 3), uint8
-    side : int
-
-    Returns
-    -------
-    array of shape (side, side, 3), float32
+    ``align_corners`` and ``half_pixel_centers``; float32 of shape (side, side, 3).
     """
     top, bottom, down = _samples(rgb.shape[0], side)
     left, right, across = _samples(rgb.shape[1], side)

@@ -19,18 +19,9 @@ RANDOM_SCHEME = "he-normal-1"  # see `random_weights`; change the number when it
 
 @dataclass(frozen=True)
 class Weights:
-    """The weights of one network, found.
+    """The weights of one network, found: their `source` is ``"file"``, ``"imagenet"`` or ``"random"``.
 
-    Attributes
-    ----------
-    source : str
-        ``"file"``, ``"imagenet"`` or ``"random"``.
-    file : str or None
-        The path; None for random weights.
-    sha256 : str or None
-        Digest of the file; None for random weights.
-    seed : int or None
-        Of random weights.
+    Random weights have a seed, the others a file with its digest.
     """
 
     source: str
@@ -54,27 +45,11 @@ def find_weights(
     index: FileIndex,
     sha256: str | None = None,
 ) -> Weights:
-    """The weights of `backbone`.
+    """The weights of `backbone`; WeightsError if a file is missing, is no weights file, or cannot be downloaded.
 
-    Parameters
-    ----------
-    backbone : str
-        Name of the network, such as ``"inception_v3"``.
-    weights : str or path
-        ``"auto"``: a file for this backbone in the folder ``FEATURIZE_WEIGHTS_DIR``, else ImageNet's.
-        ``"imagenet"``: Keras' cache, else a download into it. ``"random"`` or ``"random:SEED"``: seeded,
-        untrained. Anything else is a file.
-    download : Download or None
-        The published weights, where there are any.
-    index : FileIndex
-        Remembers digests of unchanged files.
-    sha256 : str, optional
-        Only a file with this digest will do; ``"auto"`` looks at every candidate for it.
-
-    Raises
-    ------
-    WeightsError
-        If the file is missing, is no weights file, or cannot be downloaded.
+    ``"auto"``: a file for this backbone in the folder ``FEATURIZE_WEIGHTS_DIR``, else ImageNet's. ``"imagenet"``:
+    Keras' cache, else a download into it. ``"random"`` or ``"random:SEED"``: seeded, untrained. Anything else is a
+    file. With `sha256`, only a file with this digest will do; ``"auto"`` looks at every candidate for it.
     """
     text = os.fspath(weights)
     if text == "random" or text.startswith("random:"):
@@ -142,13 +117,8 @@ def keras_cache() -> Path:
 def download_weights(backbone: str, download: Download | None) -> Path:
     """Published ImageNet weights, from Keras' cache or through Keras' own download, checked by digest.
 
-    A download takes its place in the cache when it is complete and checked; one that was cut off starts again.
-
-    Raises
-    ------
-    WeightsError
-        If there are none for this backbone, or they cannot be fetched; the message names address, size and the
-        place to put the file by hand.
+    A download takes its place in the cache when it is complete and checked; one that was cut off starts again. The
+    WeightsError names address, size and the place to put the file by hand.
     """
     if download is None:
         raise WeightsError(
@@ -158,7 +128,7 @@ def download_weights(backbone: str, download: Download | None) -> Path:
     if place.is_file():
         _check_file(place)
         return place
-    from featurize.networks.tensorflow_engine import import_tensorflow
+    from featurize.networks.engines import import_tensorflow
 
     import_tensorflow()
     import keras

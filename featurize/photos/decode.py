@@ -29,10 +29,7 @@ MAX_BYTES = 1 << 29  # of an image file
 def read_image(path: str) -> bytes:
     """The bytes of an image file.
 
-    Raises
-    ------
-    ImageRejected
-        If it cannot be read, is no regular file, or is larger than `MAX_BYTES`.
+    ImageRejected if it cannot be read, is no regular file, or is larger than `MAX_BYTES`.
     """
     try:
         # Opening a pipe would wait for a writer; O_NONBLOCK does not (Windows has neither).
@@ -134,10 +131,7 @@ def _orientation(image: Image.Image, data: bytes) -> int:
 def decode_image(data: bytes, scale: int) -> Image.Image:
     """The picture, upright, in RGB; a JPEG at 1 / `scale` of its size (1, 2, 4 or 8).
 
-    Raises
-    ------
-    ImageRejected
-        If the file is truncated, damaged, or of a kind that has no fixed range (32 bits per value).
+    ImageRejected if the file is truncated, damaged, or of a kind that has no fixed range (32 bits per value).
     """
     try:
         with open_image(data) as image:

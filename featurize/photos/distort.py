@@ -49,19 +49,8 @@ class Distortion:
 
     Notes
     -----
-    What four copies of each of the 750 flower photos gave (mirrored, crop, scale and brightness 10 %; Inception v3,
-    layer mixed8; mean accuracy of 5 folds and its spread between them):
-
-    =======  ============  ============
-    head     no copies     4 copies
-    =======  ============  ============
-    softmax  88.9 ± 2.7 %  89.5 ± 2.8 %
-    svm      89.6 ± 2.1 %  90.4 ± 2.1 %
-    mlp      89.6 ± 2.7 %  89.3 ± 2.7 %
-    =======  ============  ============
-
-    The differences are smaller than the spread. A copy costs the network as much as a photo, so that featurizing
-    takes five times as long; fitting took 1.5 (softmax), 2 (mlp) and up to 18 times (svm) as long.
+    Four copies of each of the 750 flower photos changed the accuracy of three heads by less than its spread between
+    folds. A copy costs the network as much as a photo; fitting took 1.5 (softmax) to 18 times (svm) as long.
 
     Examples
     --------

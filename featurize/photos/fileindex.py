@@ -26,15 +26,13 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def work_ahead(
+def map_ahead(
     pool: ThreadPoolExecutor, items: Iterable[Item], work: Callable[[Item], Result], n_ahead: int
 ) -> Iterator[tuple[Item, Result]]:
     """Each item with what `work` makes of it, in order, at most `n_ahead` of them begun before they are taken.
 
-    Examples
-    --------
     >>> with ThreadPoolExecutor(2) as pool:
-    ...     list(work_ahead(pool, "abc", str.upper, n_ahead=2))
+    ...     list(map_ahead(pool, "abc", str.upper, n_ahead=2))
     [('a', 'A'), ('b', 'B'), ('c', 'C')]
     """
     begun: deque[tuple[Item, Future[Result]]] = deque()
@@ -70,22 +68,12 @@ class Content:
 
 
 class FileIndex:
-    """Remembers the content of files that have not changed, in a small SQLite file beside the store.
+    """Remembers the content of files that have not changed, in a small SQLite file beside the store (None: nowhere).
 
-    A file is the same while its size, mtime, ctime and inode are; one that was changed a moment before it was read is
-    never remembered, because a second change could leave the same times. Losing the index costs time, never a
-    result: a damaged one is replaced.
-
-    Parameters
-    ----------
-    path : path or None
-        The SQLite file; None remembers nothing.
-    trust : bool
-        False reads every file again (``--rehash``), and remembers what it found.
-    young_seconds : float
-        A file that was changed less than this before it was read is not remembered.
-    busy_seconds : float
-        How long to wait for another process that writes the index; after that, go on without it.
+    A file is the same while its size, mtime, ctime and inode are; one that was changed less than `young_seconds`
+    before it was read is never remembered, because a second change could leave the same times. Losing the index
+    costs time, never a result: a damaged one is replaced, and one that another process writes for longer than
+    `busy_seconds` is not used. Without `trust` every file is read again (``--rehash``), and remembered.
     """
 
     def __init__(
@@ -118,7 +106,7 @@ class FileIndex:
         fresh: list[tuple] = []
         try:
             with ThreadPoolExecutor(jobs, thread_name_prefix="read") as pool:
-                for path, (result, seen) in work_ahead(pool, paths, self._look, READ_AHEAD):
+                for path, (result, seen) in map_ahead(pool, paths, self._look, READ_AHEAD):
                     if seen is not None and isinstance(result, Content):
                         facts = (result.sha256, result.width, result.height, result.format)
                         fresh.append((os.path.abspath(path), *seen, *facts))
@@ -174,14 +162,10 @@ class FileIndex:
             return ImageRejected(f"cannot be read: {error.strerror or error}"), None
 
     def _settled(self, status: os.stat_result, now: float) -> bool:
-        """Whether a change after `now`, when the file was about to be read, must show in its times.
+        """Whether a change after `now`, when the file was about to be read, must show in its times."""
+        return now - max(status.st_mtime, status.st_ctime) > self.young_seconds
 
-        They must also fit into SQLite: a file from before 1677 is read each time.
-        """
-        age = now - max(status.st_mtime, status.st_ctime)
-        return age > self.young_seconds and status.st_mtime_ns >= -(1 << 63)
-
-    # -- the SQLite file ------------------------------------------------------------------------
+    # -- the SQLite file ---
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
@@ -220,7 +204,7 @@ class FileIndex:
                     "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     [(*row, _checksum(row)) for row in stored],
                 )
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OverflowError) as error:
             self._failed(error)
 
     def _failed(self, error: Exception) -> None:

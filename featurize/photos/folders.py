@@ -17,16 +17,9 @@ LEFT_BY_SYSTEMS = frozenset(["thumbs.db", "ehthumbs.db", "desktop.ini", "__macos
 class Walk:
     """Every file below a folder stands in exactly one of these; names are relative to the folder.
 
-    Attributes
-    ----------
-    names : list of str
-        Files that may be images, by their ending, sorted.
-    unusable : list of (name as text, reason)
-        Files with such an ending that cannot be one: broken links, pipes, devices.
-    closed : list of (name as text, reason)
-        Folders, and links to folders, that were not entered. ``""`` is the folder itself.
-    ignored : Counter
-        All other files, counted by what they are.
+    `names` may be images, by their ending (sorted). `unusable` have such an ending and cannot be one (broken
+    links, pipes, devices), `closed` are folders and links to folders that were not entered (``""``: the folder
+    itself), both with the reason. `ignored` counts all other files by what they are.
     """
 
     names: list[str] = field(default_factory=list)

@@ -21,11 +21,8 @@ def read_manifest(path: Path) -> Iterator[tuple[str, Row | str]]:
 
     Empty values are None. Columns other than ``image, label, group, split`` are left out.
 
-    Raises
-    ------
-    SourceError
-        If the file cannot be read, has no column ``image`` or one of the four in another spelling, or names a
-        split that does not exist.
+    SourceError if the file cannot be read, has no column ``image`` or one of the four in another spelling, or
+    names a split that does not exist.
     """
     rows = _read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path)
     for place, row in rows:

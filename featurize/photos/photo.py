@@ -13,24 +13,11 @@ DECODE_VERSION = 1
 
 
 class Photo:
-    """The bytes of one image file, decoded on demand.
+    """A photo that is decoded on demand, at the smallest scale the caller accepts; `data` is the whole file.
 
-    Parameters
-    ----------
-    data : bytes
-        The whole file.
-
-    Attributes
-    ----------
-    width, height : int
-        Size in pixels as a viewer shows it, after the EXIF orientation.
-    format : str
-        What the file really is, whatever its name says: ``"JPEG"``, ``"PNG"``, …
-
-    Raises
-    ------
-    ImageRejected
-        If the bytes are no image of a known format, or one with too many pixels.
+    `width` and `height` are as a viewer shows it, after the EXIF orientation; `format` is what the file really is,
+    whatever its name says: ``"JPEG"``, ``"PNG"``, … ImageRejected if it is no image of a known format, or has too
+    many pixels.
     """
 
     def __init__(self, data: bytes):
@@ -48,10 +35,7 @@ class Photo:
     def from_array(cls, rgb: np.ndarray) -> "Photo":
         """A photo from pixels: uint8 of shape (height, width, 3), or (height, width) for grey.
 
-        Raises
-        ------
-        ImageRejected
-            For any other shape or dtype.
+        ImageRejected for any other shape or dtype.
         """
         rgb = np.asarray(rgb)
         if rgb.ndim == 2:
@@ -84,16 +68,11 @@ class Photo:
             return self._views[key]
 
     def rgb(self, *, shorter: int | None = None, longer: int | None = None) -> np.ndarray:
-        """The pixels, uint8 of shape (height, width, 3).
+        """The pixels, uint8 of shape (height, width, 3); ImageRejected if the file is truncated or damaged.
 
-        With `shorter` or `longer`, a JPEG may come at 1/2, 1/4 or 1/8 of its size, which is decoded several
-        times faster, as long as its shorter (longer) side keeps at least that many pixels. It is the same
-        array for everyone who asks for the same scale, and read-only; copy before writing into it.
-
-        Raises
-        ------
-        ImageRejected
-            If the file is truncated, damaged, or of a kind that has no fixed range (32 bits per value).
+        With `shorter` or `longer`, a JPEG may come at 1/2, 1/4 or 1/8 of its size, which is decoded several times
+        faster, as long as its shorter (longer) side keeps at least that many pixels. It is the same array for
+        everyone who asks for the same scale, and read-only; copy before writing into it.
         """
         scale = self.scale(shorter=shorter, longer=longer)
         with self._lock:
@@ -102,15 +81,7 @@ class Photo:
             return self._arrays[scale]
 
     def image(self, *, shorter: int | None = None, longer: int | None = None) -> Image.Image:
-        """The pixels as `rgb` gives them, as Pillow's own image, which it resizes without another copy.
-
-        It is the same image for everyone who asks for the same scale; do not change it.
-
-        Raises
-        ------
-        ImageRejected
-            As `rgb` does.
-        """
+        """The pixels of `rgb` as Pillow's own image, which it resizes without another copy; do not change it."""
         return self._at(self.scale(shorter=shorter, longer=longer))
 
     def _at(self, scale: int) -> Image.Image:

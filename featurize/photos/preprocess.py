@@ -36,29 +36,16 @@ DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
 def without_hair(rgb: np.ndarray, width: int = 11) -> np.ndarray:
-    """`rgb` with dark lines narrower than `width` pixels painted over.
+    """`rgb` with dark lines narrower than `width` pixels painted over; equal where there is no hair.
 
-    1. Closing: each channel is closed along lines of `width` pixels in four directions; what the strongest
-       closing lightens by more than 25 of 255 in some channel, and hangs together over at least 3 × `width`
-       pixels, is hair.
-    2. Replacement: hair and one pixel around it take the distance-weighted mean (Gaussian) of the hairless
-       pixels around them, or the nearest one. The original interpolates between the two pixels across the hair;
-       the mean needs no direction and also does where hairs cross.
+    1. Closing: each channel is closed along lines of `width` pixels in four directions; what the strongest closing
+       lightens by more than 25 of 255 in some channel, and hangs together over at least 3 × `width` pixels, is hair.
+    2. Replacement: hair and one pixel around it take the distance-weighted mean (Gaussian) of the hairless pixels
+       around them, or the nearest one. The original interpolates between the two pixels across the hair; the mean
+       needs no direction and also does where hairs cross.
     3. Smoothing: the painted pixels take the median of 5 × 5.
 
-    It is made for skin: where a photo is full of fine dark texture, such as grass or branches, that is taken for
-    hair too.
-
-    Parameters
-    ----------
-    rgb : array of shape (height, width, 3), uint8
-    width : int
-        Widest hair, in pixels of the photo.
-
-    Returns
-    -------
-    array of the same shape, uint8
-        Equal to `rgb` where there is no hair.
+    It is made for skin: fine dark texture, such as grass or branches, is taken for hair too.
     """
     from scipy import ndimage
 
@@ -128,25 +115,11 @@ SMALLEST = 16  # pixels of the smaller picture; less is no region
 
 
 def lesion_mask(rgb: np.ndarray) -> np.ndarray:
-    """The largest dark region, its holes filled.
+    """The largest dark region, its holes filled; all False where nothing, or specks alone, is darker than the rest.
 
-    The luma is smoothed (Gaussian, σ = 1 pixel), cut in two by Otsu's threshold, and the largest connected part
-    (through edges, not corners) of the darker side is taken. Frames and dark corners count like anything else
-    that is dark: crop them away first.
-
-    Parameters
-    ----------
-    rgb : array of shape (height, width, 3), uint8
-
-    Returns
-    -------
-    array of shape (height, width), bool
-        All False where nothing is darker than the rest, or only specks of fewer than 16 pixels are.
-
-    References
-    ----------
-    Otsu, N. (1979). A Threshold Selection Method from Gray-Level Histograms. IEEE Transactions on Systems, Man,
-    and Cybernetics, 9(1), 62–66. https://doi.org/10.1109/TSMC.1979.4310076
+    The luma is smoothed (Gaussian, σ = 1 pixel), cut in two by Otsu's threshold (1979,
+    https://doi.org/10.1109/TSMC.1979.4310076), and the largest connected part (through edges, not corners) of the
+    darker side is taken. Frames and dark corners count like anything else that is dark: crop them away first.
     """
     from scipy import ndimage
     from skimage.filters import threshold_otsu
@@ -192,27 +165,8 @@ class Step:
 
 
 def apply_steps(rgb: np.ndarray, steps: Sequence[str]) -> np.ndarray:
-    """`rgb` after each of the `steps`, such as ``["grayscale", "crop:100"]``.
+    """`rgb` (uint8) after each of the `steps`, ``name[:option]``; UsageError if one is unknown or not understood.
 
-    Parameters
-    ----------
-    rgb : array of shape (height, width, 3), uint8
-    steps : sequence of str
-        ``name[:option]``.
-
-    Returns
-    -------
-    array of shape (new height, new width, 3), uint8
-
-    Raises
-    ------
-    UsageError
-        If a step is unknown or its option is not accepted.
-    ImageRejected
-        If the photo would become too large.
-
-    Examples
-    --------
     >>> apply_steps(np.zeros((40, 60, 3), np.uint8), ["resize:20", "crop:20"]).shape
     (20, 20, 3)
     """

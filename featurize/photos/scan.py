@@ -9,19 +9,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from featurize.photos.decode import ImageRejected, read_image
-from featurize.photos.fileindex import Content, work_ahead
+from featurize.photos.fileindex import Content, map_ahead
 from featurize.photos.photo import Photo
 from featurize.photos.source import SourceImage, list_source
 from featurize.table import merged_groups
 from featurize.terminal import columns_taken, padded, printable, progress
-
-if TYPE_CHECKING:
-    from featurize.photos.scan import Scan
 
 TEST_SHARE = 10  # fewer groups than this leave nothing for a test set of ten percent
 FOLDS = 5
@@ -31,19 +28,7 @@ Usable = tuple[SourceImage, Content]
 
 @dataclass
 class Scan:
-    """Every file of a source: used, rejected or ignored.
-
-    Attributes
-    ----------
-    path, kind : str
-        Where the source is; ``"folder"``, ``"manifest"`` or ``"files"``.
-    usable : list of (SourceImage, Content)
-        The photos that `featurize.extract` will turn into rows, in its order.
-    rejects : list of (image, reason)
-        What it will leave out, sorted.
-    ignored : Counter
-        Other files, counted by what they are.
-    """
+    """Every file of a source: used (in the order of `featurize.extract`), rejected with a reason, or ignored."""
 
     path: str
     kind: str
@@ -141,33 +126,19 @@ class Scan:
 def scan_source(
     source: str | os.PathLike | Iterable, *, group_by: str | None = None, jobs: int | None = None
 ) -> Scan:
-    """Read and decode every photo of a source, and compute nothing.
+    """Read and decode every photo of a source, and compute nothing; arguments as in `featurize.extract`.
 
-    What it says is what `featurize.extract` does: the same images are used, and the same are rejected, for
-    the same reasons.
+    The same images are used as by `featurize.extract`, and the same are rejected, for the same reasons. Each of the
+    `jobs` threads holds one photo at a time.
 
-    Parameters
-    ----------
-    source, group_by
-        As in `featurize.extract`.
-    jobs : int, optional
-        Threads that read and decode; by default one per processor. Each holds one photo at a time.
-
-    Raises
-    ------
-    SourceError
-        If the source does not exist or holds no image at all.
-
-    Examples
-    --------
     >>> import tempfile, pathlib
     >>> from PIL import Image
     >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> (folder / "blue").mkdir()
     >>> Image.new("RGB", (60, 40), "blue").save(folder / "blue" / "1.png")
     >>> _ = (folder / "blue" / "2.jpg").write_text("not a photo")
-    >>> found = scan_source(folder)
-    >>> len(found.usable), found.rejects
+    >>> scan = scan_source(folder)
+    >>> len(scan.usable), scan.rejects
     (1, [('blue/2.jpg', 'text, not an image')])
     """
     listed = list_source(source, group_by=group_by)
@@ -175,7 +146,7 @@ def scan_source(
     jobs = jobs or os.cpu_count() or 1
     with ThreadPoolExecutor(jobs) as pool, progress(len(listed.images), "scanning") as bar:
         # Few ahead: a million photos in a queue take a gigabyte, and Ctrl-C waits for those that are begun.
-        for image, content in work_ahead(pool, listed.images, _look, 4 * jobs):
+        for image, content in map_ahead(pool, listed.images, _look, 4 * jobs):
             if isinstance(content, Content):
                 found.usable.append((image, content))
             else:
@@ -210,7 +181,7 @@ def _colliding(names: Iterable[str]) -> list[list[str]]:
 SHOWN = 20  # lines of a list on the terminal; the JSON holds all
 
 
-def scan_lines(found: "Scan") -> Iterator[str]:
+def scan_lines(found: Scan) -> Iterator[str]:
     """The account of a source, line by line; every file is counted once, as used, rejected or ignored."""
     n_used, n_rejected, n_ignored = len(found.usable), len(found.rejects), found.ignored.total()
     yield (
@@ -235,7 +206,7 @@ def scan_lines(found: "Scan") -> Iterator[str]:
     yield from _section("classes with too few photos to split", _small_lines(found))
 
 
-def _class_lines(found: "Scan") -> Iterator[str]:
+def _class_lines(found: Scan) -> Iterator[str]:
     shown = {label: printable(label) if label is not None else "(no label)" for label in found.classes}
     rejected = (
         Counter(image.partition("/")[0] for image, _ in found.rejects) if found.kind == "folder" else {}
@@ -248,7 +219,7 @@ def _class_lines(found: "Scan") -> Iterator[str]:
         yield f"  {padded(shown[label], width)} {len(rows):6}{apart}{left_out}"
 
 
-def _fact_lines(found: "Scan") -> Iterator[str]:
+def _fact_lines(found: Scan) -> Iterator[str]:
     contents = [content for _, content in found.usable]
     if not contents:
         return
@@ -265,9 +236,7 @@ def _tally(values: Any) -> str:
     return ", ".join(f"{count} {value}" for value, count in Counter(values).most_common())
 
 
-def _small_lines(found: "Scan") -> list[str]:
-    from featurize.photos.scan import FOLDS, TEST_SHARE
-
+def _small_lines(found: Scan) -> list[str]:
     return [
         f"{printable(label)}: {size}, "
         + (

@@ -39,28 +39,11 @@ class Source:
 
 
 def list_source(source: str | os.PathLike | Iterable, *, group_by: str | None = None) -> Source:
-    """The images of a folder of class folders, a flat folder, a manifest, or a list of files.
+    """The images of a folder of class folders, a flat folder, a manifest, or a list of files, folders and globs.
 
-    Parameters
-    ----------
-    source : path or iterable of paths
-        A folder; a ``.csv`` or ``.parquet`` manifest with the columns image[,label][,group][,split]; or
-        several files, folders and glob patterns.
-    group_by : str, optional
-        A regular expression; its first capture group, searched in the image's name, is the group, where the
-        manifest gives none. By default the text before ``_nohash_``.
-
-    Returns
-    -------
-    Source
-        Images sorted by name; listed files in the order given.
-
-    Raises
-    ------
-    SourceError
-        If there is no such source, or it holds no image at all.
-    UsageError
-        If `group_by` is no regular expression with a capture group, or fits no image.
+    They are sorted by name, listed files in the order given. The group is the first capture group of the regular
+    expression `group_by` in the image's name, where the manifest gives none (default: the text before ``_nohash_``).
+    SourceError if there is no such source or no image in it, UsageError if `group_by` fits none.
     """
     pattern = _compile(group_by or NOHASH)
     where = None

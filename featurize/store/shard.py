@@ -9,13 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from featurize.tableformat import (
-    arrow_to_numbers,
-    lists_to_matrix,
-    matrix_to_lists,
-    numbers_to_arrow,
-    text_to_arrow,
-)
+from featurize.tableformat import lists_to_matrix, matrix_to_lists
 
 SUFFIX = ".parquet"
 FINGERPRINT = b"fingerprint"
@@ -95,8 +89,8 @@ def shard_to_bytes(keys: np.ndarray, matrix: np.ndarray, fingerprint: str = "") 
     )
     contents, variants = key_contents(keys)
     columns = [
-        text_to_arrow(contents),
-        numbers_to_arrow(variants),
+        pa.array(contents, pa.string()),
+        pa.array(variants),
         matrix_to_lists(np.asarray(matrix, dtype=np.float32)),
     ]
     stream = io.BytesIO()
@@ -117,10 +111,7 @@ def shard_to_bytes(keys: np.ndarray, matrix: np.ndarray, fingerprint: str = "") 
 def shard_keys(stream) -> np.ndarray:
     """The keys in an open shard, without reading its vectors, and so without checking the whole digest.
 
-    Raises
-    ------
-    DamagedShard
-        If it is no readable Parquet file with the columns of a shard.
+    DamagedShard if it is no readable Parquet file with the columns of a shard.
     """
     with _as_damage(), pq.ParquetFile(stream, page_checksum_verification=True) as file:
         return _keys(file.read(columns=["sha256", "variant"]))
@@ -141,10 +132,7 @@ def _as_damage() -> Iterator[None]:
 def shard_from_bytes(name: str, data: bytes, fingerprint: str = "") -> tuple[np.ndarray, np.ndarray]:
     """The keys and vectors in the bytes of the shard `name`, checked against that name.
 
-    Raises
-    ------
-    DamagedShard
-        If one bit is not as it was written, it was never a shard, or it is one of another extractor.
+    DamagedShard if one bit is not as it was written, it was never a shard, or it is one of another extractor.
     """
     check_digest(name, data)
     with _as_damage():
@@ -171,15 +159,11 @@ def check_digest(name: str, data: bytes) -> None:
 
 
 def _keys(table: pa.Table) -> np.ndarray:
-    """Straight from Arrow's memory: a million Python strings would cost more than their vectors."""
-    text = table["sha256"].combine_chunks().cast(pa.binary(64))
-    if text.null_count or table["variant"].null_count:
+    text, variant = table["sha256"].combine_chunks().cast(pa.binary(64)), table["variant"]
+    if text.null_count or variant.null_count:
         raise ValueError("a key is null")
-    size = len(text) * 64
-    digits = text.buffers()[1].to_pybytes()[text.offset * 64 : text.offset * 64 + size] if size else b""
+    digits = b"".join(text.to_numpy(zero_copy_only=False))
     keys = np.empty((len(text), 40), dtype=np.uint8)
     keys[:, :32] = np.frombuffer(bytes.fromhex(digits.decode("ascii")), dtype=np.uint8).reshape(-1, 32)
-    keys[:, 32:] = (
-        arrow_to_numbers(table["variant"].combine_chunks()).astype(">i8").view(np.uint8).reshape(-1, 8)
-    )
+    keys[:, 32:] = variant.to_numpy().astype(">i8").view(np.uint8).reshape(-1, 8)
     return keys.view(KEY).reshape(-1)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import StoreError
-from featurize.files import PARTIAL, Folder, LocalFolder, open_folder
+from featurize.files import PARTIAL, Folder
 from featurize.photos.fileindex import YOUNG_SECONDS, FileIndex
 from featurize.store.shard import (
     KEY,
@@ -45,19 +45,10 @@ DESCRIPTION = "extractor.json"
 
 
 class Section:
-    """The vectors of one extractor; made by `featurize.store.store.Store.section`.
+    """The vectors of one extractor, in the folder `name`; made by `Store.section`.
 
-    Parameters
-    ----------
-    folder : Folder
-    name : str
-        Of the section's own folder in it.
-    about : mapping
-        What ``extractor.json`` should say.
-    compact_above : int
-        So many small shards are merged into larger ones.
-    compacted_rows : int
-        How many rows a larger one should have, 64 or more; fewer where the vectors are wide.
+    `about` is what ``extractor.json`` should say. From `compact_above` small shards on, they are merged into
+    larger ones of about `compacted_rows` rows (64 or more; fewer where the vectors are wide).
     """
 
     def __init__(
@@ -96,19 +87,8 @@ class Section:
     def load(self, keys: np.ndarray, matrix: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """Fill ``matrix[i]``, or ``matrix[rows[i]]``, with the vector of ``keys[i]`` where it is stored.
 
-        Parameters
-        ----------
-        keys : array of shape (n,), from `featurize.store.shard.image_keys`
-            A key may occur more than once.
-        matrix : array of shape (n_rows, width), float32
-            Rows whose key is not stored are left as they are.
-        rows : array of shape (n,), int, optional
-            Each row at most once.
-
-        Returns
-        -------
-        array of shape (n,), bool
-            Which keys were found; the others must be computed.
+        A key may occur more than once, a row at most once; rows whose key is not stored stay as they are. Returns
+        which keys were found; the others must be computed.
         """
         keys = np.asarray(keys, dtype=KEY)
         found = np.zeros(len(keys), dtype=bool)
@@ -194,10 +174,7 @@ class Section:
     def write(self, keys: np.ndarray, matrix: np.ndarray) -> None:
         """Store ``matrix[i]`` under ``keys[i]`` as one new shard.
 
-        Raises
-        ------
-        StoreError
-            If it cannot be written, such as on a full disk; the store is as it was.
+        StoreError if it cannot be written, such as on a full disk; the store is as it was.
         """
         self._check_description(write=True)
         self._write_shard(np.asarray(keys, dtype=KEY), matrix)
@@ -288,15 +265,8 @@ def description_fault(text: bytes, about: Mapping[str, Any]) -> str | None:
 class ShardWriter:
     """Collects vectors and writes a shard before more than 256 images or 10 s of work could be lost.
 
-    Use it as a context: what is still waiting is written when the block ends, also by an exception.
-
-    Parameters
-    ----------
-    section : Section
-    begun : int
-        Images that may be in work, elsewhere, and not yet added.
-    clock : callable
-        The time in seconds.
+    Use it as a context: what is still waiting is written when the block ends, also by an exception. `begun` images
+    may be in work, elsewhere, and not yet added.
     """
 
     def __init__(self, section: Section, begun: int = 0, *, clock: Callable[[], float] = time.monotonic):
@@ -383,7 +353,7 @@ class Store:
         young_seconds: float = YOUNG_SECONDS,
         compact_above: int = COMPACT_ABOVE,
     ):
-        self.folder: Folder = open_folder(url if url is not None else default_store())
+        self.folder = Folder(url if url is not None else default_store())
         self.young_seconds = young_seconds
         self.compact_above = compact_above
         self.trust_files = True
@@ -442,13 +412,13 @@ class Store:
 
     def file_index(self) -> FileIndex:
         """The index of unchanged files, beside the store (in the cache folder for a store elsewhere)."""
-        path = self.beside("files.sqlite")
+        path = self.local_path("files.sqlite")
         return FileIndex(path, trust=self.trust_files, young_seconds=self.young_seconds)
 
-    def beside(self, name: str) -> Path | None:
+    def local_path(self, name: str) -> Path | None:
         """A path on this machine for what belongs to the store but is no vector; None if it cannot be made."""
-        if isinstance(self.folder, LocalFolder):
-            root = self.folder.root
+        if self.folder.is_local:
+            root = Path(self.folder.root)
         else:
             root = default_store().parent / ("beside-" + sha256(self.folder.url.encode()).hexdigest()[:16])
         path = root / name
@@ -457,6 +427,10 @@ class Store:
         except OSError:
             return None
         return path
+
+    def beside(self, name: str) -> Path | None:
+        """The former name of `local_path`."""
+        return self.local_path(name)
 
 
 def section_name(name: str, fingerprint: str) -> str:

@@ -13,7 +13,7 @@ and stored. Beside it, in the same process and taking turns:
 
 The network is Inception v3 up to its average pool, the same weights everywhere; it is built and loaded before the
 clock starts, on all sides. Ratios are medians over rounds of neighbouring runs, and above 1 where ours is faster. With
---photos 750 a round takes two minutes on 2 cores. The drawn timeline is of our last run: # where the network ran.
+--photos 750 a round takes two minutes on 2 cores.
 """
 
 import argparse
@@ -31,8 +31,9 @@ import numpy as np
 from figures import alternating, figure, parser, ratio, report
 
 from featurize import InceptionV3, extract
-from featurize.networks.engines import find_engine
-from featurize.networks.tensorflow_engine import has_bfloat16, import_tensorflow
+from featurize.networks.engines import import_tensorflow
+from featurize.networks.network_extractor import find_engine
+from featurize.networks.tensorflow_engine import has_bfloat16
 from featurize.terminal import log
 
 # At least this many times as fast as Keras' idiom, and as the ceiling in the same precision.
@@ -50,7 +51,6 @@ def main(argv: list[str] | None = None) -> None:
     assets = Path(args.assets)
     weights = str(next((assets / "weights").glob("inception_v3*.h5")))
     precisions = ["float32", *(["bfloat16"] if has_bfloat16() else [])]
-    timelines = Timelines()
     with tempfile.TemporaryDirectory() as folder:
         photos = linked(assets / "data" / "flowers", Path(folder, "photos"), args.photos)
         # The file lacks two convolutions behind mixed8, which changes no speed.
@@ -60,17 +60,15 @@ def main(argv: list[str] | None = None) -> None:
         graph = ours["float32", "tensorflow"].freeze([ours["float32", "tensorflow"]], "float32")
         fresh = (Path(folder, f"store{number}") for number in count())
         for key, one in ours.items():
-            sides[key] = our_side(photos, one, fresh, timelines, key)
+            sides[key] = our_side(photos, one, fresh)
         few = sorted(photos.rglob("*.jpg"))[:: 5 if args.photos >= 5 else 1]
-        sides["retrain"] = retrain_side(few, graph[0], Path(folder))
+        sides["retrain"] = retrain_side(few, graph, Path(folder))
         if "openvino" in engines():
             for precision in precisions:
                 sides["ceiling", precision] = ceiling_side(graph, precision, args.photos)
         seconds = alternating(sides, args.repeats)
     seconds["retrain"] = [s * args.photos / len(few) for s in seconds["retrain"]]
     report("featurize_flowers", rows(seconds, args.photos), args.json)
-    for key, drawn in timelines.last.items():
-        print(f"{' '.join(key)}: {drawn}")
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -107,30 +105,9 @@ def extractor(weights: str, precision: str, engine: str) -> InceptionV3:
     return InceptionV3(weights, precision=precision, engine=engine)
 
 
-class Timelines(logging.Handler):
-    """Keeps what the last run of each side logged about its timeline."""
-
-    def __init__(self):
-        super().__init__(logging.DEBUG)
-        self.last: dict[tuple[str, str], str] = {}
-        self.key: tuple[str, str] | None = None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.msg.startswith("the extractors ran") and self.key:
-            self.last[self.key] = record.getMessage()
-
-
-def our_side(
-    photos: Path, one: InceptionV3, stores: Iterator[Path], timelines: Timelines, key: tuple[str, str]
-) -> Callable[[], None]:
+def our_side(photos: Path, one: InceptionV3, stores: Iterator[Path]) -> Callable[[], None]:
     def run() -> None:
-        timelines.key = key
-        log.addHandler(timelines)
-        log.setLevel(logging.DEBUG)
-        log.propagate = False
         table = extract(photos, [one], store=next(stores))
-        log.removeHandler(timelines)
-        log.setLevel(logging.ERROR)
         assert table.vectors["inception_v3"].any(axis=1).all()
 
     return run
@@ -185,8 +162,8 @@ def retrain_side(files: list[Path], graph: bytes, folder: Path) -> Callable[[], 
     return run
 
 
-def ceiling_side(graphs: list[bytes], precision: str, n_photos: int) -> Callable[[], None]:
-    function = find_engine("openvino").load(graphs, precision)
+def ceiling_side(graph: bytes, precision: str, n_photos: int) -> Callable[[], None]:
+    function = find_engine("openvino").load(graph, 1, precision)
     tensors = np.random.default_rng(0).uniform(-1, 1, (32, 299, 299, 3)).astype(np.float32)
 
     def run() -> None:

@@ -14,8 +14,8 @@ Measured (2 processors, idle; RBF SVM on Inception v3 mixed8):
     predict, a photo never seen     4.46 s    4.05 s
     predict, a photo in the store   1.54 s    1.32 s
 
-A command takes less than TensorFlow's import because it keeps Python's garbage collector out of it (see
-`featurize.collector`). To load the model in a thread while TensorFlow is imported in another saved nothing: both hold
+The last two were measured before the commands let Python's garbage collector run during imports, which costs 0.4 s.
+To load the model in a thread while TensorFlow is imported in another saved nothing: both hold
 the interpreter.
 """
 

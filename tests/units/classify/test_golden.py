@@ -173,7 +173,7 @@ def test_two_layers_of_one_network_load_it_once(assets, store, monkeypatch, capl
         f"loading {again[0].name}, {again[1].name}"
     ]
     with monkeypatch.context() as patch:  # both were noted
-        patch.setattr(type(again[0]), "vectors_of", lambda *_: pytest.fail("computed again"))
+        patch.setattr(type(again[0]), "run_together", lambda *_: pytest.fail("computed again"))
         check_golden(again, entries, store)
     entries[1]["golden"][0] += 1.0
     with pytest.raises(ModelError, match=f"^{again[1].name} does not make the vectors"):

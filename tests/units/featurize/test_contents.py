@@ -234,14 +234,6 @@ def test_paths_of_leaves_out_what_is_damaged_and_an_index_that_is_none(photos, i
     assert "is damaged" in caplog.text and not index_file.exists()
 
 
-def test_a_file_from_before_1677_is_read_each_time_and_costs_no_other(photos, index_file):
-    """Nanoseconds before that are no number of SQLite's; the system may move the time to one it can keep."""
-    os.utime(photos[2], ns=(0, -11_676_096_000 * 10**9))
-    kept = os.stat(photos[2]).st_mtime_ns < -(1 << 63)
-    assert [n_read(index_file, photos) for _ in range(2)] == [5, int(kept)]
-    assert FileIndex(index_file).digest(photos[2])
-
-
 def test_a_pipe_in_the_place_of_a_photo_does_not_wait_for_a_writer(tmp_path):
     os.mkfifo(tmp_path / "a.jpg")
     with pytest.raises(ImageRejected, match="not a regular file"):

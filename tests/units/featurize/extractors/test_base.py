@@ -62,8 +62,6 @@ def test_set_output_gives_named_columns_and_float32(photos):
     frame = GLCM().set_output(transform="pandas").fit_transform(photos[:2])
     assert list(frame.columns) == list(GLCM().get_feature_names_out())
     assert set(frame.dtypes) == {np.dtype(np.float32)}
-    with pytest.raises(BottleheadError, match="choose default, pandas or polars"):
-        GLCM().set_output(transform="arrow")
 
 
 def test_workers_give_the_same_vectors(photos):

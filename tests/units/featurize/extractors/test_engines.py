@@ -12,7 +12,7 @@ from tolerances import BFLOAT16_AWAY, ELSEWHERE, any_batch, assert_near, distanc
 
 from featurize import BottleheadError, InceptionV3, Store, extract
 from featurize.cli import main
-from featurize.networks import engines
+from featurize.networks import network_extractor
 from featurize.networks.graph_extractor import FrozenGraph
 from featurize.networks.keras_network import Backbone
 from featurize.registry import extractor_from_metadata
@@ -118,7 +118,7 @@ def test_a_kept_network_is_run_without_tensorflow(photos, tmp_path):
 @pytest.mark.usefixtures("openvino")
 def test_what_openvino_cannot_read_is_one_error(photos, monkeypatch):
     broken = Backbone(SMALL, "random", engine="openvino")
-    monkeypatch.setattr(Backbone, "freeze", lambda self, team, precision: [b"no graph" for _ in team])
+    monkeypatch.setattr(Backbone, "freeze", lambda self, group, precision: b"no graph")
     with pytest.raises(BottleheadError, match="OpenVINO cannot run this network") as raised:
         broken.transform(photos[:1])
     assert "engine tensorflow" in raised.value.hint
@@ -137,7 +137,9 @@ def test_an_unknown_engine_is_refused():
 
 
 def test_a_missing_engine_is_one_error_and_the_command_that_brings_it(photos, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(engines, "find_spec", lambda name: None if name == "openvino" else find_spec(name))
+    monkeypatch.setattr(
+        network_extractor, "find_spec", lambda name: None if name == "openvino" else find_spec(name)
+    )
     argv = ["extract", str(photos[0].parent), "-o", str(tmp_path / "t.parquet"), "--store", str(tmp_path)]
     assert main([*argv, "--features", SMALL, "--weights", "random", "--engine", "openvino"]) == 1
     shown = capsys.readouterr().err

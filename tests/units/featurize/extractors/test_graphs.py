@@ -11,7 +11,7 @@ from tolerances import ANY_BATCH, ELSEWHERE, assert_near
 
 from featurize import BottleheadError, extract, make_extractor
 from featurize.networks.graph_extractor import FrozenGraph
-from featurize.networks.graph_file import read_graph, trained_layer
+from featurize.networks.graph_file import constant_values, node_shape, read_graph, trained_layer
 from featurize.networks.keras_network import InceptionV3
 from featurize.registry import extractor_from_metadata
 
@@ -54,20 +54,20 @@ def tf_pixels(tf, files, side):
     return rows
 
 
-def test_the_wire_format_is_read_as_tensorflow_reads_it(tf, poets):
+def test_a_graph_is_read_as_tensorflow_reads_it(tf, poets):
     definition = tf.compat.v1.GraphDef.FromString(poets.read_bytes())
     graph = read_graph(poets.read_bytes())
     assert [(n.name, n.op, list(n.input)) for n in definition.node] == [
-        (n.name, n.op, list(n.inputs)) for n in graph.values()
+        (n.name, n.op, list(n.input)) for n in graph.values()
     ]
     for node in definition.node:
         value = node.attr["value"].tensor
         if node.op == "Const" and value.dtype == tf.float32:
-            np.testing.assert_array_equal(graph[node.name].floats(), tf.make_ndarray(value))
+            np.testing.assert_array_equal(constant_values(graph[node.name]), tf.make_ndarray(value))
         if node.op == "Placeholder":
-            assert graph[node.name].shape() == [d.size for d in node.attr["shape"].shape.dim]
+            assert node_shape(graph[node.name]) == [d.size for d in node.attr["shape"].shape.dim]
     layer = trained_layer(graph)
-    assert (layer.features, graph[layer.weights].floats().shape) == (
+    assert (layer.features, constant_values(graph[layer.weights]).shape) == (
         "MobilenetV1/Predictions/Reshape:0",
         (1001, 6),
     )
@@ -84,7 +84,7 @@ def test_any_bytes_are_a_graph_or_a_value_error(data):
 def test_a_mean_that_differs_in_the_seventh_digit_is_another_fingerprint(poets):
     means = (123.68, 123.6801, 123.680001, 127.5, 127)
     graphs = [FrozenGraph(poets, mean=mean, std=58.395) for mean in means]
-    assert len({graph.fingerprint() for graph in graphs}) == len({graph.team() for graph in graphs}) == 5
+    assert len({graph.fingerprint() for graph in graphs}) == len({graph.run_key() for graph in graphs}) == 5
     assert [graph.settings()["scaling"] for graph in graphs[::4]] == [
         "(rgb - 123.68) / 58.395", "(rgb - 127) / 58.395",
     ]  # fmt: skip

@@ -1,0 +1,50 @@
+"""Editors and mypy see through the lazy face of the package."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import featurize
+
+
+def test_mypy_and_python_find_every_public_name_in_the_same_module():
+    tree = ast.parse(Path(featurize.__file__).read_text(encoding="utf-8"))
+    (block,) = [n for n in tree.body if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
+    declared = {alias.asname: line.module for line in block.body for alias in line.names}
+    assert declared == featurize._HOMES
+    for name, module in declared.items():
+        assert getattr(featurize, name).__module__ == module
+
+
+USER = """\
+from featurize import GLCM, FeatureTable, InceptionV3, Store, extract
+network = InceptionV3(weights="random")
+table: FeatureTable = extract(["a.jpg"], [GLCM(levels=16), network, "lbp"], store=Store("s"), jobs=2)
+print(table.label.shape, table.select("glcm").mean(), GLCM().transform(["a.jpg"]))
+extract(42)
+GLCM(levelz=3)
+table.no_such_method()
+extract("photos", [3])
+from featurize import NoSuchName
+Store(7)
+"""
+
+
+def test_mistakes_of_a_user_are_errors_in_mypy_and_right_lines_are_none(tmp_path):
+    pytest.importorskip("mypy")
+    (tmp_path / "user.py").write_text(USER)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--config-file", os.devnull, "--ignore-missing-imports", "user.py"],
+        cwd=tmp_path,
+        env=os.environ | {"MYPYPATH": str(Path(featurize.__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+    )
+    errors = [line.split(":") for line in done.stdout.splitlines() if ": error:" in line]
+    assert {int(number) for file, number, *_ in errors if file == "user.py"} == {5, 6, 7, 8, 9, 10}, (
+        done.stdout
+    )
