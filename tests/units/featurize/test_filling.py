@@ -72,7 +72,7 @@ class StoreWithIndex(Store):
         self.index = index
 
     def file_index(self):
-        return self.index(self.beside("files.sqlite"))
+        return self.index(self.local_path("files.sqlite"))
 
 
 def test_the_first_vectors_do_not_wait_for_the_last_file(photos, tmp_path):

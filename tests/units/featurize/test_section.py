@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from featurize.errors import StoreError
-from featurize.files import LocalFolder
+from featurize.files import Folder
 from featurize.store.shard import image_keys
 from featurize.store.store import DESCRIPTION, Section, ShardWriter, Store
 from featurize.upkeep import verify_section
@@ -74,7 +74,7 @@ def test_variants_of_one_image_are_different_vectors(tmp_path):
     assert matrix[:, 0].tolist() == [1, 0, 0]
 
 
-class CountingFolder(LocalFolder):
+class CountingFolder(Folder):
     """A folder that knows which files were read whole."""
 
     def __init__(self, root):
@@ -86,7 +86,7 @@ class CountingFolder(LocalFolder):
         return super().read(name)
 
 
-class FullFolder(LocalFolder):
+class FullFolder(Folder):
     """A folder on a full disk."""
 
     def write(self, name, data):

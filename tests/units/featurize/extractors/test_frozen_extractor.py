@@ -17,7 +17,7 @@ from featurize.networks import tensorflow_engine
 from featurize.networks.catalogue import NETWORKS
 from featurize.networks.graph_extractor import FrozenGraph
 from featurize.networks.keras_network import Backbone, InceptionV3, build_model, layer_names
-from featurize.networks.network_extractor import keep_graph, kept_graph
+from featurize.networks.network_extractor import load_frozen_graph, save_frozen_graph
 from featurize.networks.tensorflow_engine import FrozenFunction
 from featurize.photos.photo import Photo
 
@@ -126,13 +126,13 @@ def test_a_kept_network_that_this_tensorflow_cannot_load_is_frozen_anew(photos, 
 
     expected = Backbone(SMALL, "random", store=tmp_path).transform(photos[:2])
     store, fingerprint = Store(tmp_path), Backbone(SMALL, "random").fingerprint()
-    definition = tf.compat.v1.GraphDef.FromString(kept_graph(store, fingerprint))
+    definition = tf.compat.v1.GraphDef.FromString(load_frozen_graph(store, fingerprint))
     definition.node[-1].op = "OfALaterVersion"
-    keep_graph(store, fingerprint, definition.SerializeToString())
+    save_frozen_graph(store, fingerprint, definition.SerializeToString())
     np.testing.assert_array_equal(
         Backbone(SMALL, "random", store=tmp_path).transform(photos[:4])[:2], expected
     )
-    mended = tf.compat.v1.GraphDef.FromString(kept_graph(store, fingerprint))
+    mended = tf.compat.v1.GraphDef.FromString(load_frozen_graph(store, fingerprint))
     assert not any(node.op == "OfALaterVersion" for node in mended.node)
 
 
