@@ -27,7 +27,7 @@ from evaluate.results import (
     TestRecord,
 )
 from evaluate.scores.metrics import Confusion, Scores
-from featurize.terminal import columns_taken, printable
+from featurize.terminal import aligned, printable
 
 if TYPE_CHECKING:
     from featurize.table import FeatureTable
@@ -48,19 +48,13 @@ def as_text(found: Result) -> str:
     return curve_as_text(found) if isinstance(found, CurveRecord) else duplicates_as_text(found)
 
 
-def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
+def table_as_text(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
     """A table in columns; the first `left` columns start at the left, the others end at the right.
 
     Names of files and labels are shown as `featurize.terminal.printable` has them, so none breaks the table.
     """
-    lines = [[printable(cell) for cell in line] for line in (header, *rows)]
-    widths = [max(columns_taken(line[i]) for line in lines) for i in range(len(header))]
-
-    def padded(i: int, cell: str) -> str:
-        blanks = " " * (widths[i] - columns_taken(cell))
-        return cell + blanks if i < left else blanks + cell
-
-    return "\n".join("  ".join(padded(i, c) for i, c in enumerate(line)).rstrip() for line in lines)
+    cells = [[printable(cell) for cell in row] for row in (header, *rows)]
+    return "\n".join(aligned(cells, right=range(left, len(header))))
 
 
 def comparison_as_text(found: ComparisonRecord) -> str:
@@ -83,7 +77,7 @@ def comparison_as_text(found: ComparisonRecord) -> str:
     ]
     return _paragraphs(
         data_in_words(found.data, found.folds),
-        aligned(header, rows, left=3) + f"\n* best; {INTERVALS}",
+        table_as_text(header, rows, left=3) + f"\n* best; {INTERVALS}",
         one_a_line(tuned_in_words(row) for row in found.results if row.tuned),
         one_a_line(sentence(pair.words) for pair in found.comparisons),
         one_a_line(best_in_words(found)),
@@ -113,7 +107,7 @@ def test_as_text(found: TestRecord, shown_mistakes: int = SHOWN_MISTAKES) -> str
     if wrong and shown_mistakes:
         more = f" (the {shown_mistakes} most confident)" if len(wrong) > shown_mistakes else ""
         rows = [[one.image, one.label, one.predicted, percent(one.confidence)] for one in wrong]
-        table = aligned(["image", "label", "predicted", "confidence %"], rows[:shown_mistakes], left=3)
+        table = table_as_text(["image", "label", "predicted", "confidence %"], rows[:shown_mistakes], left=3)
         mistakes = f"{len(wrong)} misclassified{more}:\n{table}"
     return _paragraphs(
         one_a_line(lines),
@@ -137,7 +131,7 @@ def labels_as_text(scores: Scores) -> str:
         [name, percent(one.precision), percent(one.recall), percent(one.f1), support]
         for name, one, support in named
     ]
-    return aligned(["label", "precision %", "recall %", "F1 %", "photos"], rows, left=1)
+    return table_as_text(["label", "precision %", "recall %", "F1 %", "photos"], rows, left=1)
 
 
 def confusion_as_text(confusion: Confusion, shares: Sequence[Sequence[float]]) -> str:
@@ -149,7 +143,7 @@ def confusion_as_text(confusion: Confusion, shares: Sequence[Sequence[float]]) -
         [name, *(f"{count} ({share:.0f} %)" for count, share in zip(counts, row, strict=True))]
         for name, counts, row in zip(labels, confusion.matrix, shares, strict=True)
     ]
-    return aligned(["true \\ predicted", *labels], rows, left=1)
+    return table_as_text(["true \\ predicted", *labels], rows, left=1)
 
 
 def mistakes_as_text(found: ComparisonRecord | TestRecord) -> str:
@@ -183,7 +177,7 @@ def _listed(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str
         [f"{row[name]:.3f}" if isinstance(row[name], float) else str(row[name]) for name in columns]
         for row in rows
     ]
-    return f"{title} ({len(rows)}):\n{aligned(columns, shown, left=3)}"
+    return f"{title} ({len(rows)}):\n{table_as_text(columns, shown, left=3)}"
 
 
 def curve_as_text(found: CurveRecord) -> str:
@@ -207,7 +201,7 @@ def _measurements(found: CurveMeasurements | CurveRecord) -> str:
     ]
     header = ["images per label (mean)", "accuracy (95 % interval)", *(f"{name} %" for name in shown)]
     title = f"{found.model.head} on {found.model.features} with ever more images per label"
-    return _paragraphs(f"{title}\n{aligned(header, rows, left=0)}", "\n".join(curve_in_words(found)))
+    return _paragraphs(f"{title}\n{table_as_text(header, rows, left=0)}", "\n".join(curve_in_words(found)))
 
 
 def duplicates_as_text(found: DuplicatesRecord) -> str:
@@ -234,7 +228,7 @@ def duplicates_as_text(found: DuplicatesRecord) -> str:
         + f", {counts.near} at {near}" * bool(near)
         + f"; {counts.conflict} with conflicting labels",
         "",
-        aligned(["similarity", "image", "other", "label"], rows, left=4),
+        table_as_text(["similarity", "image", "other", "label"], rows, left=4),
     ]
     return "\n".join(lines + ([f"and {more} more pairs, all in --json FILE.json"] if more > 0 else []))
 
@@ -258,7 +252,7 @@ def _counts(labels: Sequence[str], places: Sequence[str | None], columns: Sequen
     counts = Counter(zip(labels, places, strict=True))
     rows = [[label, *(str(counts[label, name]) for name in columns)] for label in sorted(set(labels))]
     totals = [str(sum(place == name for place in places)) for name in columns]
-    return aligned(["label", *columns], [*rows, ["all", *totals]], left=1)
+    return table_as_text(["label", *columns], [*rows, ["all", *totals]], left=1)
 
 
 def _warnings(warnings: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from evaluate.report.sentences import (
     points_in_words,
     scores_in_words,
 )
-from evaluate.report.text import aligned, confusion_as_text, mistakes_as_text, split_as_text
+from evaluate.report.text import confusion_as_text, mistakes_as_text, split_as_text, table_as_text
 from evaluate.scores.metrics import Confusion, PositiveScores, Scores
 from evaluate.statistics.differences import McNemar, PairComparison, PairName, RopeProbabilities, verdict_of
 from evaluate.studies import testing
@@ -139,9 +139,9 @@ def test_points_have_one_decimal_below_ten_and_no_minus_zero(numbers, words):
 
 
 def test_columns_line_up():
-    text = aligned(["name", "n"], [["a", "100"], ["bcdef", "1"]], left=1)
+    text = table_as_text(["name", "n"], [["a", "100"], ["bcdef", "1"]], left=1)
     assert text == "name     n\na      100\nbcdef    1"
-    wide = aligned(["name", "n"], [["\u96db\u83ca", "100"], ["u\u0308ber", "1"]], left=1)
+    wide = table_as_text(["name", "n"], [["\u96db\u83ca", "100"], ["u\u0308ber", "1"]], left=1)
     assert wide == "name    n\n\u96db\u83ca  100\nu\u0308ber    1", "four columns each"
 
 
@@ -149,7 +149,7 @@ HOSTILE = "\x1b[2Jrot\n"  # clears the screen, and breaks a line
 
 
 def test_names_cannot_move_the_cursor_or_break_a_table(confused):
-    assert aligned(["name", "n"], [[HOSTILE, "1"]], left=1) == "name          n\n\\x1b[2Jrot\\n  1"
+    assert table_as_text(["name", "n"], [[HOSTILE, "1"]], left=1) == "name          n\n\\x1b[2Jrot\\n  1"
     sha256 = confused.sha256.copy()
     sha256[21] = sha256[0]  # one photo under two labels, which is warned of
     table = FeatureTable.from_arrays(
