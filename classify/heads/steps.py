@@ -3,8 +3,8 @@
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -208,7 +208,7 @@ def fit_in_steps(
         writers: dict[str, Any] = {}
         if plan.summaries is not None:
             for side in ("train", "validation"):
-                writers[side] = stack.enter_context(_summary_writer(Path(plan.summaries) / side))
+                writers[side] = stack.enter_context(closing(_summary_writer(Path(plan.summaries) / side)))
         try:
             for step in range(1, plan.steps + 1):
                 with interruptible():
@@ -279,9 +279,15 @@ def divide_for_steps(
 
 def _summary_writer(folder: Path) -> Any:
     """A writer of event files for TensorBoard; each run has a file of its own."""
-    from tensorboardX import SummaryWriter
+    from tensorboardX import FileWriter
 
-    return SummaryWriter(str(folder), filename_suffix=f".{os.getpid()}.{time.perf_counter_ns()}")
+    return FileWriter(str(folder), filename_suffix=f".{os.getpid()}.{time.perf_counter_ns()}")
+
+
+def _summary(scalars: Iterable[tuple[str, float]]) -> Any:
+    from tensorboardX.proto.summary_pb2 import Summary
+
+    return Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in scalars])
 
 
 class StepTrainer:
@@ -324,8 +330,8 @@ class StepTrainer:
             validated, validated_entropy = self._scores(self.rng.choice(self.validation, shown))
         for side, values in (("train", (accuracy, entropy)), ("validation", (validated, validated_entropy))):
             if side in writers:
-                for tag, value in zip(("accuracy", "cross_entropy"), values, strict=True):
-                    writers[side].add_scalar(tag, value, step)
+                scalars = zip(("accuracy", "cross_entropy"), values, strict=True)
+                writers[side].add_summary(_summary(scalars), step)
                 writers[side].flush()  # so that they can be watched
         log.info(
             "step %d: train accuracy %.1f %%, cross entropy %.6f, validation accuracy %.1f %% (N=%d)",

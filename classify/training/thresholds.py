@@ -134,15 +134,15 @@ def read_costs(path: str | Path) -> dict[tuple[str, str], float]:
     A right prediction costs nothing unless the file says so.
     """
     costs: dict[tuple[str, str], float] = {}
-    for number, line in read_csv(path, ("label", "predicted", "cost"), "costs"):
+    for _, line in read_csv(path, ("label", "predicted", "cost"), "costs"):
         try:
             cost = float(line["cost"])
         except ValueError:
             cost = -1.0
         if not 0 <= cost < np.inf:
             raise UsageError(
-                f"line {number} of the costs {path} has the cost {line['cost']!r}",
-                "each line holds two labels and a number from 0",
+                f"the costs {path} hold the line {','.join(line.values())!r}",
+                "the first line must be label,predicted,cost, and each other one two labels and a number from 0",
             )
         costs[line["label"].strip(), line["predicted"].strip()] = cost
     return costs

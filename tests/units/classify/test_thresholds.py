@@ -36,9 +36,9 @@ def test_costs_are_read(tmp_path):
     for text, message in (
         ("a,b,c\n", "first line must be label,predicted,cost"),
         ("label,predicted,cost\nfire,none\n", "line 2"),
-        ("label,predicted,cost\nfire,none,-1\n", "line 2 of .* has the cost '-1'"),
-        ("label,predicted,cost\nfire,none,inf\n", "the cost 'inf'"),
-        ("label,predicted,cost\nfire,none,dear\n", "the cost 'dear'"),
+        ("label,predicted,cost\nfire,none,-1\n", "hold the line 'fire,none,-1'"),
+        ("label,predicted,cost\nfire,none,inf\n", "hold the line 'fire,none,inf'"),
+        ("label,predicted,cost\nfire,none,dear\n", "hold the line 'fire,none,dear'"),
     ):
         path.write_text(text, encoding="utf-8")
         with pytest.raises(UsageError, match=message):
