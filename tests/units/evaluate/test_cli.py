@@ -108,7 +108,7 @@ def test_hash_split_warns_of_identical_photos_that_cross(files, capsys):
         ("compare table.parquet --rope -1", "equivalence is -1.0 points"),
         ("compare table.parquet --superclass missing.csv", "super-classes missing.csv cannot be read"),
         ("test flowers.model table.parquet --positive emu", "'emu' is none of the 3 labels"),
-        ("split table.parquet -o d.txt", "d.txt is no table by its name"),
+        ("split table.parquet -o d.txt", "cannot tell the format of d.txt"),
     ],
 )
 def test_bad_input_is_one_error_and_one_hint(files, capsys, words, message):

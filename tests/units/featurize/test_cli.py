@@ -163,7 +163,7 @@ def only_junk(tmp_path: Path) -> Path:
         (lambda tmp_path: tmp_path / "gone", [], "there is no"),
         (None, ["--group-by", "p1"], "no capture group"),
         (None, ["--group-by", "(zebra)"], "fits none of the 3 images"),
-        (None, ["-o", "{tmp}/t.csv"], "no table by its name"),
+        (None, ["-o", "{tmp}/t.csv"], "cannot tell the format of"),
         (None, ["-o", "{tmp}/gone/t.parquet"], "there is no folder"),
         (None, ["--features", "gclm"], "no features named gclm"),
         (None, ["--features", "glcm"], "glcm are asked for twice"),

@@ -63,8 +63,8 @@ def n_stored(store: Path) -> int:
 ZYGOTE = """
 import os, sys, time
 from featurize import section
-from featurize.run import run_extraction
-from featurize.source import list_source
+from featurize.extraction.run import run_extraction
+from featurize.photos.source import list_source
 from featurize.extractors.glcm import GLCM
 import skimage.feature
 
@@ -153,9 +153,9 @@ def test_a_killed_command_is_completed_by_the_next(photos, whole, tmp_path):
 
 NETWORK = """
 import sys, time
-from featurize.extractors.backbones import InceptionV3
-from featurize.run import run_extraction
-from featurize.source import list_source
+from featurize.networks.keras_network import InceptionV3
+from featurize.extraction.run import run_extraction
+from featurize.photos.source import list_source
 
 photos, store, counter, *tables = sys.argv[1:]
 
