@@ -1,4 +1,4 @@
-"""What can go wrong in a way that the user can mend.
+"""What can go wrong in a way that the user can correct.
 
 BottleheadError (ValueError)
 ├── UsageError        a wrong argument: a spec, a parameter, a column that is not there
@@ -14,7 +14,7 @@ The commands print the two as one ``error:`` and one ``hint:`` line.
 
 
 class BottleheadError(ValueError):
-    """An error that the user can mend.
+    """An error that the user can correct.
 
     Parameters
     ----------

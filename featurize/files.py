@@ -286,16 +286,16 @@ class Folder:
     def write(self, name: str, data: bytes) -> None:
         """Write the whole file, so that readers see all of it or nothing, and it survives a power cut."""
         path = self._path(name)
-        mend = "free some space or give another --store" if self.is_local else "run again"
+        hint = "free some space or give another --store" if self.is_local else "run again"
         try:
-            with self._trouble(name, "written", f"{mend}; what was stored before is intact"):
+            with self._trouble(name, "written", f"{hint}; what was stored before is intact"):
                 try:
                     self._write(path, data)
                 except FileNotFoundError:
                     # Someone pruned the folder, which was still empty, between its making and its use.
                     self._write(path, data)
         except FileNotFoundError as error:
-            raise StoreError(f"{path} cannot be written: {error.strerror}", mend) from error
+            raise StoreError(f"{path} cannot be written: {error.strerror}", hint) from error
 
     def _write(self, path: str, data: bytes) -> None:
         parent = path.rpartition("/")[0]

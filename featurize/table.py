@@ -23,7 +23,7 @@ from featurize.tableformat import (
     write_table,
 )
 
-# -- What tells one table's content from another's, without holding its text in memory -------------------
+# -- The digest: it stands in papers, JSON and model cards, so its algorithm stays ---
 
 ROWS_AT_ONCE = 4096
 

@@ -141,7 +141,10 @@ def table_kind(path: str | Path) -> str:
                 f"{path} is a folder, and a table is wanted",
                 "make a table of its photos with `featurize extract FOLDER -o TABLE.parquet`",
             )
-        raise TableError(f"{path} is no table by its name", "a table ends in .parquet or .npz")
+        raise TableError(
+            f"cannot tell the format of {path}: the name must end in .parquet or .npz",
+            "give the table another name",
+        )
     return suffix
 
 

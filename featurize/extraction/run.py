@@ -48,7 +48,7 @@ def golden_vectors(extractors: Sequence[Extractor], sections: Sequence[Section])
             if not finite.all():
                 raise WeightsError(
                     f"{extractors[number].name} gives {NOT_FINITE} for the test image",
-                    "no vector of it can be trusted; mend the extractor, or leave it out",
+                    "no vector of it can be trusted; correct the extractor, or leave it out",
                 )
             try:
                 sections[number].write(keys, vectors[number])
@@ -67,7 +67,7 @@ def golden_batch(extractor: Extractor) -> Any:
     except ImageRejected as rejected:
         raise WeightsError(
             f"{extractor.name} makes no vector of the test image: {rejected}",
-            "it must make one of any small photo; mend the extractor or its steps, or leave it out",
+            "it must make one of any small photo; correct the extractor or its steps, or leave it out",
         ) from rejected
 
 
@@ -139,7 +139,7 @@ class NothingReadable(SourceError):
         super().__init__(
             f"not one of the {len(source.images)} images in {source.path} can be read; the first is "
             f"{image}: {reason}",
-            "look at them with `featurize scan`",
+            "inspect them with `featurize scan`",
         )
         self.source, self.rejects = source, rejects
 

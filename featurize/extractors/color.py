@@ -1,4 +1,4 @@
-"""Colour: how much of which, wherever it is in the photo."""
+"""Colour moments and an HSV histogram of the whole photo."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -11,7 +11,7 @@ from featurize.errors import UsageError
 from featurize.extractors.base import LONGER_SIDE, Extractor, small_image, small_size
 from featurize.photos.photo import Photo, decode_policy
 
-# -- What is said about pairs of grey levels: one formula per value, with its source ---------------------
+# -- The 22 co-occurrence statistics: one formula each, with its source ---
 
 # Throughout, p(i, j) is the share of pairs of pixels with the levels i and j. Levels count from 0 (Haralick
 # counts from 1, which adds 2 to the sum average and i + j + 1 to each term of the autocorrelation and changes

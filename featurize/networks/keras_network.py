@@ -135,7 +135,7 @@ def _check_network(network: Network, path: str) -> None:
 
 
 def _load(model: Any, path: str) -> None:
-    """Keras' own loading; its pages of warnings about a file that does not fit end in an error, which is enough."""
+    """Load weights with Keras, without its warnings; a mismatch still raises."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.load_weights(path)

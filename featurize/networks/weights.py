@@ -91,7 +91,7 @@ def _at_hand(backbone: str, download: Download | None) -> list[Path]:
     if folder:
         if not Path(folder).is_dir():
             raise WeightsError(
-                f"FEATURIZE_WEIGHTS_DIR names {folder}, which is no folder", "mend or unset the variable"
+                f"FEATURIZE_WEIGHTS_DIR is {folder}, but that is not a folder", "correct or unset it"
             )
         # Those of resnet50_v2 begin with resnet50 too.
         others = tuple(name for name in NETWORKS if name != backbone and name.startswith(backbone))

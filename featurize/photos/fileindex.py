@@ -20,8 +20,6 @@ from featurize.photos.decode import ImageRejected, read_image
 from featurize.photos.photo import Photo
 from featurize.terminal import log
 
-# -- Work in threads, some of it ahead of whoever takes the results, in order ----------------------------
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -29,7 +27,7 @@ Result = TypeVar("Result")
 def map_ahead(
     pool: ThreadPoolExecutor, items: Iterable[Item], work: Callable[[Item], Result], n_ahead: int
 ) -> Iterator[tuple[Item, Result]]:
-    """Each item with what `work` makes of it, in order, at most `n_ahead` of them begun before they are taken.
+    """Map a function over items in threads; results keep their order, at most `n_ahead` are in flight.
 
     >>> with ThreadPoolExecutor(2) as pool:
     ...     list(map_ahead(pool, "abc", str.upper, n_ahead=2))

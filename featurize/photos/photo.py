@@ -1,4 +1,4 @@
-"""A photo, decoded on demand, at the size that whoever asks can do with."""
+"""A photo that is decoded on demand, at the smallest scale the caller accepts."""
 
 import threading
 from collections.abc import Callable, Hashable

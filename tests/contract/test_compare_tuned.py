@@ -23,7 +23,7 @@ def test_compare_tunes_what_can_be_tuned(twins):
     assert all(spec.startswith("softmax:C=") for spec in rows["softmax tuned"]["tuned"])
     assert "softmax tuned on x chose in 4 folds: softmax:C=" in str(found)
     assert rows["softmax tuned"]["model_bytes"] > 0
-    with pytest.raises(BottleheadError, match="search by log-loss or accuracy"):
+    with pytest.raises(BottleheadError, match="unknown tuning score"):
         compare(twins, ["x"], ["softmax"], tune="f1")
 
 

@@ -108,7 +108,7 @@ def test_the_command_lists_reports_and_groups(copied, tmp_path, monkeypatch):
     [
         ("duplicates t.parquet --threshold 1.5", "a threshold of 1.5"),
         ("duplicates t.parquet --features glcm", "no features named glcm"),
-        ("duplicates t.parquet --group-duplicates g.csv", "g.csv is no table by its name"),
+        ("duplicates t.parquet --group-duplicates g.csv", "cannot tell the format of g.csv"),
         ("duplicates t.parquet --report no/d.html", "there is no folder no"),
     ],
 )

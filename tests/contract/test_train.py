@@ -254,7 +254,7 @@ def test_of_many_conflicts_a_few_are_named_and_names_cannot_move_the_cursor(capl
         ),
         ({"label": ["a", "b"], "variant": [1, 2]}, {}, "the 2 rows to train are distorted copies"),
         ({"label": ["a", "b"]}, {"features": "x+tall"}, r"no features named tall \(it has x"),
-        ({"label": ["a", "b"]}, {"tune": "f1"}, "search by log-loss or accuracy"),
+        ({"label": ["a", "b"]}, {"tune": "f1"}, "unknown tuning score"),
     ],
     ids=str,
 )

@@ -118,7 +118,7 @@ def test_a_candidate_that_fails_is_kept_in_the_trail(blurred):
         ("sklearn.svm.SVC", "log-loss", "SVC has no search grid"),
         ("softmax:steps=10", "log-loss", "softmax:steps=10 has no search grid"),
         ("softmax:C=1", "log-loss", "sets all that would be searched"),
-        ("softmax", "f1", "search by log-loss or accuracy"),
+        ("softmax", "f1", "unknown tuning score"),
         (
             "knn:metric=haversine",
             "log-loss",
