@@ -358,6 +358,7 @@ def _predict(args: argparse.Namespace) -> int:
     if args.output:
         files = [one.partition("=")[2] or one for one in args.weights]
         check_outputs([args.output], [args.model, *[one for one in args.sources if one != "-"], *files])
+        _refuse_photo(args.output)
     ending = Path(args.output or "").suffix.lower().removeprefix(".")
     if ending == "parquet" and args.format:
         raise OptionsError(
@@ -475,6 +476,18 @@ def _add_import_graph(commands: Any) -> None:
     parser.add_argument("labels", metavar="LABELS.txt", help="its labels, one a line")
     _add_output(parser)
     add_graph_options(parser.add_argument_group("a network that is not recognised"))
+
+
+def _refuse_photo(path: str) -> None:
+    """An output that is a photo by its bytes is among those to predict, in a folder or by a pattern; or a slip."""
+    from featurize.photos.decode import ImageRejected, read_image
+    from featurize.photos.photo import Photo
+
+    try:
+        Photo(read_image(path))
+    except (ImageRejected, OSError):  # another kind of file, or none
+        return
+    raise UsageError(f"{path} is a photo and would be overwritten", "give the output another name")
 
 
 def _import_graph(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""How well photos that are no flowers are told from held-out flowers; the figures in `classify.model.outliers.Outliers`.
+"""How well photos that are no flowers are told from held-out flowers; the figures of `classify.model.outliers`.
 
     python tests/benchmarks/outlier_detection.py ASSETS [--store DIR]
 

@@ -28,8 +28,8 @@ from featurize import InceptionV3, extract
 photos, store, counter, *tables = sys.argv[1:]
 
 class Counting(InceptionV3):
-    def vectors_of(self, team, prepared):
-        result = super().vectors_of(team, prepared)
+    def run_together(self, group, prepared):
+        result = super().run_together(group, prepared)
         with open(counter, "ab", buffering=0) as stream:
             stream.write(b"." * len(prepared))
         if not tables:
