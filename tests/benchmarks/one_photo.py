@@ -29,7 +29,7 @@ from PIL import Image
 VECTOR = """
 import json, sys, zipfile
 from featurize.extractors import extractor_from_metadata
-from featurize.store import Store
+from featurize.store.store import Store
 model, store, photo = sys.argv[1:]
 for entry in json.loads(zipfile.ZipFile(model).read("model.json"))["described"].values():
     extractor = extractor_from_metadata(entry)

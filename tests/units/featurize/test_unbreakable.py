@@ -62,7 +62,7 @@ def n_stored(store: Path) -> int:
 # A process with everything imported, which makes copies of itself to be killed: a run begins in no time.
 ZYGOTE = """
 import os, sys, time
-from featurize import section
+from featurize.store import store as section
 from featurize.extraction.run import run_extraction
 from featurize.photos.source import list_source
 from featurize.extractors.glcm import GLCM
