@@ -136,7 +136,10 @@ def test_prune_clears_leftovers_but_nothing_that_may_be_in_use(store):
     for name in ("old", "young"):
         (section / f".partial-{name}.parquet").write_bytes(b"x")
     age(section / ".partial-old.parquet")
-    for fingerprint in (GLCM().fingerprint(), "0" * 64, "1" * 64):
+    several = (
+        GLCM().fingerprint()[:32] + "+" + "2" * 16
+    )  # a network with outputs for this extractor and others
+    for fingerprint in (GLCM().fingerprint(), several, "0" * 64, "1" * 64):
         save_frozen_graph(Store(store), fingerprint, b"network")
     for path in (store / "graphs").iterdir():
         if not path.name.startswith("1"):
