@@ -281,20 +281,22 @@ class FrozenExtractor(Extractor):
 
 
 def _graph_key(group: Sequence[Any]) -> str:
-    """What the frozen network of a group is kept under: the fingerprint, or a digest of several."""
+    """What the frozen network of a group is kept under: by the first fingerprint, as `store prune` looks for it."""
     fingerprints = [extractor.fingerprint() for extractor in group]
-    return fingerprints[0] if len(group) == 1 else sha256("+".join(fingerprints).encode()).hexdigest()
+    several = "+" + sha256("+".join(fingerprints).encode()).hexdigest()[:16] if len(group) > 1 else ""
+    return fingerprints[0][:32] + several
 
 
 def save_frozen_graph(store: Store, key: str, data: bytes) -> None:
-    """Keep a frozen network beside the store, under its own digest, for a quick start next time."""
-    path = store.local_path(f"graphs/{key[:32]}-{sha256(data).hexdigest()}.pb")
+    """Keep a frozen network beside the store, by fingerprint and its own digest, for a quick start next time."""
+    name = key if "+" in key else key[:32]
+    path = store.local_path(f"graphs/{name}-{sha256(data).hexdigest()}.pb")
     if path is not None:
         try:
             with whole_file(path) as partial:
                 partial.write_bytes(data)
             # One that another version of TensorFlow made, which could not be loaded here.
-            for other in path.parent.glob(f"{key[:32]}-*.pb"):
+            for other in path.parent.glob(f"{name}-*.pb"):
                 if other != path:
                     other.unlink(missing_ok=True)
         except OSError as error:
@@ -306,7 +308,8 @@ def load_frozen_graph(store: Store, key: str) -> bytes | None:
     folder = store.local_path("graphs/x")
     if folder is None:
         return None
-    for path in sorted(folder.parent.glob(f"{key[:32]}-*.pb")):
+    name = key if "+" in key else key[:32]
+    for path in sorted(folder.parent.glob(f"{name}-*.pb")):
         try:
             data = path.read_bytes()
         except OSError:

@@ -96,7 +96,7 @@ def test_misclassified_prints_the_list_of_compare_and_of_test(files, words):
         ("compare table.parquet --group-duplicates", "tell photos apart"),
         ("test flowers.model table.parquet --positive emu", "'emu' is none of the 3 labels"),
         ("test flowers.model table.parquet --training missing.parquet", "there is no table missing.parquet"),
-        ("split table.parquet -o d.txt", "d.txt is no table by its name"),
+        ("split table.parquet -o d.txt", "cannot tell the format of d.txt"),
         ("compare ants.parquet", "all 20 usable rows have the label ant"),
         ("curve table.parquet --sizes 99", "trains on at most 16 images of a label"),
         ("duplicates table.parquet --features good --threshold 1.5", "a threshold of 1.5"),

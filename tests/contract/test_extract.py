@@ -246,7 +246,7 @@ def damaged_parquet(tmp_path: Path) -> Path:
         (None, ["--group-by", "p1"], "no capture group"),
         (None, ["--group-by", "("], "no regular expression"),
         (None, ["--group-by", "(zebra)"], "fits none of the 3 images"),
-        (None, ["-o", "{tmp}/t.csv"], "no table by its name"),
+        (None, ["-o", "{tmp}/t.csv"], "cannot tell the format of"),
         (None, ["-o", "{tmp}/photos"], "is a folder, and a table is wanted"),
         (None, ["-o", "{tmp}/gone/t.parquet"], "there is no folder"),
         (None, ["--features", "gclm"], "no features named gclm; perhaps glcm is meant"),
