@@ -239,7 +239,7 @@ def test_a_model_trained_anew_is_written_as_the_kept_one(name, kept, tmp_path):
     again_parts, again, again_own = parts_of(tmp_path / "again.model")
     assert again_parts == parts == ["model.json", "outliers.f2", "head.skops"]
     assert again_own == own
-    assert "classify.heads.scaling" in own
+    assert "classify.scaling" in own
     assert list(again) == list(described)
     for key in ("definitions", "described", "features", "labels", "protocol", "relabel", "seen", "widths"):
         assert normal(again.get(key)) == approximately(normal(described.get(key)), VECTORS), key
