@@ -52,7 +52,7 @@ def registered(tmp_path, monkeypatch):
     (site / "own_families.py").write_text(MODULE)
     (site / "own_families-1.0.dist-info" / "METADATA").write_text("Name: own-families\nVersion: 1.0\n")
     (site / "own_families-1.0.dist-info" / "entry_points.txt").write_text(
-        "[featurize.registry]\nbrightness = own_families:brightness\n"
+        "[featurize.extractors]\nbrightness = own_families:brightness\n"
         "middle = own_families:Middle\ncorner = own_families:Corner\n"
     )
     monkeypatch.syspath_prepend(str(site))
