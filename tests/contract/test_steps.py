@@ -168,10 +168,10 @@ def test_heads_that_take_no_steps_are_refused(head, message, separable):
     ("spec", "message"),
     [
         ("svm:steps=10", "cannot be trained step by step"),
-        ("softmax:steps=0", "steps 0"),
+        ("softmax:steps=0", "steps is 0"),
         ("softmax:steps=10,depth=3", "no parameter depth"),
-        ("softmax:steps=2.5", "steps 2.5"),
-        ("mlp:steps=10,learning_rate=fast", "learning_rate fast"),
+        ("softmax:steps=2.5", "steps is 2.5"),
+        ("mlp:steps=10,learning_rate=fast", "learning_rate is fast"),
     ],
 )
 def test_a_spec_whose_steps_cannot_be_is_refused(spec, message):
@@ -206,7 +206,7 @@ def test_options_that_do_not_go_together(options, message, separable, tmp_path):
 def test_steps_that_are_no_number_are_refused(separable, tmp_path):
     separable.write(tmp_path / "t.parquet")
     outcome = run(f"classify train {tmp_path}/t.parquet -o {tmp_path}/m --head softmax:steps=five")
-    assert outcome.status == 1 and "steps five" in outcome.error
+    assert outcome.status == 1 and "steps is five" in outcome.error
 
 
 def test_a_copy_is_saved_when_asked_for_also_between_evaluations(separable):

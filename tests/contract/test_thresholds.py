@@ -193,7 +193,7 @@ def test_an_operating_point_is_kept(overlapping, tmp_path):
         ("--positive fire --threshold f1=0.9", "is no rule for a threshold"),
         ("--positive fire --threshold recall=1.2", "is no rule for a threshold"),
         ("--positive fire --costs none.csv", "cannot be read"),
-        ("--positive fire --costs columns.csv", "have other columns"),
+        ("--positive fire --costs columns.csv", "have the columns a, b, c"),
         ("--positive fire --costs negative.csv", "hold the line"),
         ("--positive fire --costs few.csv", "the costs lack"),
     ],
