@@ -136,12 +136,12 @@ def _shifted(freeze):
     def other(self, team, precision):
         import tensorflow as tf
 
-        definition = tf.compat.v1.GraphDef.FromString(freeze(self, team, precision)[0])
+        definition = tf.compat.v1.GraphDef.FromString(freeze(self, team, precision))
         constants = [node for node in definition.node if node.op == "Const" and node.attr["dtype"].type == 1]
         largest = max(constants, key=lambda node: tf.make_ndarray(node.attr["value"].tensor).size)
         values = tf.make_ndarray(largest.attr["value"].tensor) * np.float32(1.1)
         largest.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(values))
-        return [definition.SerializeToString()]
+        return definition.SerializeToString()
 
     return other
 
