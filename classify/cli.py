@@ -81,7 +81,9 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
         help="where a network's weights are now (default: where they were in training); repeatable",
     )
     parser.add_argument(
-        "--store", metavar="DIR", help="where vectors are kept (default: the user's cache folder)"
+        "--store",
+        metavar="DIR",
+        help="where vectors are kept (default: $FEATURIZE_STORE, or the user's cache folder)",
     )
     _add_trust(parser, "the model may consist of")
 

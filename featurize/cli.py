@@ -169,7 +169,9 @@ def _add_extract(commands: Any) -> None:
         group.add_argument(f"--random-{name}", type=float, default=0, metavar="PCT", help=what)
     _add_group_by(command)
     command.add_argument(
-        "--store", metavar="DIR", help="where vectors are kept (default: the user's cache folder)"
+        "--store",
+        metavar="DIR",
+        help="where vectors are kept (default: $FEATURIZE_STORE, or the user's cache folder)",
     )
     command.add_argument(
         "--rehash", action="store_true", help="read every file again, also those that look unchanged"
@@ -417,7 +419,9 @@ def _add_store_commands(commands: Any) -> None:
     def add(name: str, run: Any, summary: str, example: str, extractor: str = "") -> argparse.ArgumentParser:
         command = add_command(below, name, run, summary, example)
         command.add_argument(
-            "--store", metavar="DIR", help="folder or URL (default: the user's cache folder)"
+            "--store",
+            metavar="DIR",
+            help="folder or URL (default: $FEATURIZE_STORE, or the user's cache folder)",
         )
         if extractor:
             command.add_argument("--extractor", metavar="NAME", help=extractor)

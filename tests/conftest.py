@@ -87,6 +87,7 @@ def networks_run_where_marked(request, monkeypatch):
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
     """Keep tests out of the user's cache folder."""
+    monkeypatch.delenv("FEATURIZE_STORE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 

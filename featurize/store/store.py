@@ -307,11 +307,15 @@ class ShardWriter:
         self._flushed = self.clock()
 
 
-def default_store() -> Path:
-    """The store in the platform's user cache folder."""
+def default_store() -> str | Path:
+    """The folder or URL that the environment variable FEATURIZE_STORE names, else a folder of the user's cache."""
+    return os.environ.get("FEATURIZE_STORE") or _cache_folder() / "store"
+
+
+def _cache_folder() -> Path:
     from platformdirs import user_cache_path
 
-    return user_cache_path("bottlehead", appauthor=False) / "store"
+    return user_cache_path("bottlehead", appauthor=False)
 
 
 class Store:
@@ -420,7 +424,7 @@ class Store:
         if self.folder.is_local:
             root = Path(self.folder.root)
         else:
-            root = default_store().parent / ("beside-" + sha256(self.folder.url.encode()).hexdigest()[:16])
+            root = _cache_folder() / ("beside-" + sha256(self.folder.url.encode()).hexdigest()[:16])
         path = root / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

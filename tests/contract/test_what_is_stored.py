@@ -254,3 +254,16 @@ def test_a_store_that_cannot_be_is_refused(tmp_path, photos):
         with pytest.raises(BottleheadError, match=message) as caught:
             extract(photos, "color", store=place)
         assert caught.value.hint
+
+
+def test_the_store_is_where_the_variable_says_unless_the_command_says_otherwise(
+    photos, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("FEATURIZE_STORE", str(tmp_path / "variable"))
+    words = ["featurize", "extract", photos, "--features", "color", "-o", tmp_path / "t.parquet"]
+    assert run(*words).status == 0
+    assert [path.name[:5] for path in (tmp_path / "variable").glob("color-*")] == ["color"]
+    assert run(*words, "--store", tmp_path / "option").status == 0
+    assert list((tmp_path / "option").glob("color-*"))
+    monkeypatch.setenv("FEATURIZE_STORE", f"file://{tmp_path}/variable")
+    assert "nothing was computed" in run(*words).err
