@@ -9,6 +9,11 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # As many processes as cores run tests: each with a thread per core would wait for the others. Read by NumPy's
+    # and scikit-learn's libraries when they are loaded, so before the imports below.
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
 import builders
 import numpy as np
 import pytest
