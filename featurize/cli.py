@@ -10,7 +10,9 @@ from itertools import pairwise
 from typing import Any
 
 from featurize.errors import BottleheadError, SourceError, StoreError, UsageError
-from featurize.terminal import OptionsError, add_command, aligned, log, new_parser, run_command
+from featurize.terminal import OptionsError, add_command, aligned, help_texts, log, new_parser, run_command
+
+EXTRACT = "featurize extract photos/ -o photos.parquet --features inception_v3 glcm"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,43 +25,27 @@ def build_parser() -> argparse.ArgumentParser:
     parser = new_parser(
         "featurize",
         "Turn photos into vectors, once: frozen networks and texture, kept by content.",
-        "featurize extract photos/ -o photos.parquet --features inception_v3 glcm",
+        EXTRACT,
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_extract(commands)
-    command = add_command(
-        commands,
-        "scan",
-        _scan,
-        "Say which photos of SOURCE would be used, which not, and why; nothing is computed.",
-        "featurize scan photos/",
-    )
+    summary = "Say which photos of SOURCE would be used, which not, and why; nothing is computed."
+    command = add_command(commands, "scan", _scan, summary, "featurize scan photos/")
     _add_source(command)
     _add_group_by(command)
     command.add_argument("--json", metavar="FILE", help="write everything, photo by photo, for programs")
     _add_store_commands(commands)
-    command = add_command(
-        commands,
-        "backbones",
-        _backbones,
-        "List the networks by name: width, input side, parameters, and where their weights are.",
-        "featurize backbones",
-    )
+    summary = "List the networks by name: width, input side, parameters, and where their weights are."
+    command = add_command(commands, "backbones", _backbones, summary, "featurize backbones")
     command.add_argument("names", nargs="*", metavar="NAME", help="these alone (default: all)")
-    command = add_command(
-        commands,
-        "import-bottlenecks",
-        _import_bottlenecks,
-        "Turn retrain.py's bottleneck folder into a table.",
-        "featurize import-bottlenecks /tmp/bottleneck -o flowers.parquet",
-    )
-    command.add_argument(
-        "folder", metavar="DIR", help="one folder per label with PHOTO.jpg_NETWORK.txt files"
-    )
+    summary = "Turn retrain.py's bottleneck folder into a table."
+    example = "featurize import-bottlenecks /tmp/bottleneck -o flowers.parquet"
+    command = add_command(commands, "import-bottlenecks", _import_bottlenecks, summary, example)
+    text = "one folder per label with PHOTO.jpg_NETWORK.txt files"
+    command.add_argument("folder", metavar="DIR", help=text)
     _add_output(command)
-    command.add_argument(
-        "--features", nargs="+", metavar="NETWORK", help="take the vectors of these networks (default: all)"
-    )
+    text = "take the vectors of these networks (default: all)"
+    command.add_argument("--features", nargs="+", metavar="NETWORK", help=text)
     _add_rejects(command, "files")
     return parser
 
@@ -68,19 +54,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_source(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "source",
-        metavar="SOURCE",
-        help="folder of class folders, flat folder, or manifest .csv/.parquet with image[,label][,group][,split]",
+    text = (
+        "folder of class folders, flat folder, or manifest .csv/.parquet with image[,label][,group][,split]"
     )
+    command.add_argument("source", metavar="SOURCE", help=text)
 
 
 def _add_group_by(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--group-by",
-        metavar="REGEX",
-        help="its first capture group in the image's name is the group (default: text before _nohash_)",
-    )
+    text = "its first capture group in the image's name is the group (default: text before _nohash_)"
+    command.add_argument("--group-by", metavar="REGEX", help=text)
 
 
 def _add_output(command: argparse.ArgumentParser) -> None:
@@ -88,9 +70,8 @@ def _add_output(command: argparse.ArgumentParser) -> None:
 
 
 def _add_rejects(command: argparse.ArgumentParser, what: str) -> None:
-    command.add_argument(
-        "--rejects", metavar="FILE.csv", help=f"{what} left out and why (default: TABLE with .rejects.csv)"
-    )
+    text = f"{what} left out and why (default: TABLE with .rejects.csv)"
+    command.add_argument("--rejects", metavar="FILE.csv", help=text)
 
 
 def _rejects_file(args: argparse.Namespace, source: str) -> str:
@@ -108,55 +89,29 @@ def _rejects_file(args: argparse.Namespace, source: str) -> str:
 
 
 def _add_extract(commands: Any) -> None:
-    command = add_command(
-        commands,
-        "extract",
-        _extract,
-        "Turn the photos of SOURCE into a table of vectors.",
-        "featurize extract photos/ -o photos.parquet --features inception_v3 glcm",
-    )
+    summary = "Turn the photos of SOURCE into a table of vectors."
+    command = add_command(commands, "extract", _extract, summary, EXTRACT)
     _add_source(command)
     _add_output(command)
-    command.add_argument(
-        "--features",
-        nargs="+",
-        action="extend",
-        metavar="SPEC",
-        help="NETWORK[:LAYER] (see `featurize backbones`), FILE.pb[:TENSOR], glcm, glcm:haralick, lbp, color, shape, "
-        "nuisance (default: inception_v3)",
+    text = (
+        "NETWORK[:LAYER] (see `featurize backbones`), FILE.pb[:TENSOR], glcm, glcm:haralick, lbp, color, shape, "
+        "nuisance (default: inception_v3)"
     )
-    command.add_argument(
-        "--weights",
-        action="append",
-        default=[],
-        metavar="W",
-        help="auto (default), imagenet, random, FILE, or SPEC=FILE; repeatable",
+    command.add_argument("--features", nargs="+", action="extend", metavar="SPEC", help=text)
+    text = "auto (default), imagenet, random, FILE, or SPEC=FILE; repeatable"
+    command.add_argument("--weights", action="append", default=[], metavar="W", help=text)
+    text, kinds = "of networks (default: float32)", ["float32", "bfloat16"]
+    command.add_argument("--precision", choices=kinds, default="float32", help=text)
+    text = (
+        "before every extractor, in this order: grayscale, crop:SIZE, resize:SIZE, median:K, "
+        "remove-hair[:WIDTH], segment-lesion, equalize"
     )
-    command.add_argument(
-        "--precision",
-        choices=["float32", "bfloat16"],
-        default="float32",
-        help="of networks (default: float32)",
-    )
-    command.add_argument(
-        "--preprocess",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="STEP",
-        help="before every extractor, in this order: grayscale, crop:SIZE, resize:SIZE, median:K, "
-        "remove-hair[:WIDTH], segment-lesion, equalize",
-    )
+    command.add_argument("--preprocess", nargs="+", action="extend", default=[], metavar="STEP", help=text)
     group = command.add_argument_group("networks and FILE.pb")
-    group.add_argument(
-        "--engine",
-        choices=["tensorflow", "openvino"],
-        default="tensorflow",
-        help="what runs networks; openvino is pip install 'bottlehead[openvino]' (default: tensorflow)",
-    )
-    group.add_argument(
-        "--parity", choices=["retrain"], help="read and resize photos as TensorFlow's retrain.py did"
-    )
+    text = "what runs networks; openvino is pip install 'bottlehead[openvino]' (default: tensorflow)"
+    group.add_argument("--engine", choices=["tensorflow", "openvino"], default="tensorflow", help=text)
+    text = "read and resize photos as TensorFlow's retrain.py did"
+    group.add_argument("--parity", choices=["retrain"], help=text)
     add_graph_options(group)
     group = command.add_argument_group("distorted copies, as further rows for training")
     group.add_argument("--distort", type=int, metavar="K", help="K copies of each photo, drawn from --seed")
@@ -168,18 +123,13 @@ def _add_extract(commands: Any) -> None:
     ):
         group.add_argument(f"--random-{name}", type=float, default=0, metavar="PCT", help=what)
     _add_group_by(command)
-    command.add_argument(
-        "--store",
-        metavar="DIR",
-        help="where vectors are kept (default: $FEATURIZE_STORE, or the user's cache folder)",
-    )
-    command.add_argument(
-        "--rehash", action="store_true", help="read every file again, also those that look unchanged"
-    )
+    text = "where vectors are kept (default: $FEATURIZE_STORE, or the user's cache folder)"
+    command.add_argument("--store", metavar="DIR", help=text)
+    text = "read every file again, also those that look unchanged"
+    command.add_argument("--rehash", action="store_true", help=text)
     _add_rejects(command, "images")
-    command.add_argument(
-        "--strict", action="store_true", help="any rejected image is an error, once the table is written"
-    )
+    text = "any rejected image is an error, once the table is written"
+    command.add_argument("--strict", action="store_true", help=text)
 
 
 def _extract(args: argparse.Namespace) -> int:
@@ -214,28 +164,23 @@ def _extract(args: argparse.Namespace) -> int:
 def _extractors(args: argparse.Namespace) -> list:
     from featurize.registry import make_extractor
 
-    weights = _weights_by_spec(args.weights, args.features or ["inception_v3"], args.seed)
+    specs = args.features or ["inception_v3"]
+    weights = _weights_by_spec(args.weights, specs, args.seed)
     shared = {"precision": args.precision, "preprocess": args.preprocess, **_network_options(args)}
-    return [
-        make_extractor(spec, weights=weights[spec], **shared) for spec in args.features or ["inception_v3"]
-    ]
+    return [make_extractor(spec, weights=weights[spec], **shared) for spec in specs]
 
 
 def _distortion(args: argparse.Namespace) -> Any:
     from featurize.photos.distort import Distortion
 
-    settings = {
-        name: getattr(args, name)
-        for name in ("flip_left_right", "random_crop", "random_scale", "random_brightness")
-    }
-    if args.distort is None:
-        asked = [f"--{name.replace('_', '-')}" for name, value in settings.items() if value]
-        if asked:
-            raise OptionsError(
-                f"{', '.join(asked)} without --distort", "add --distort K for K copies of each photo"
-            )
-        return None
-    return Distortion(args.distort, **settings, seed=args.seed)
+    names = ("flip_left_right", "random_crop", "random_scale", "random_brightness")
+    settings = {name: getattr(args, name) for name in names}
+    if args.distort is not None:
+        return Distortion(args.distort, **settings, seed=args.seed)
+    asked = ", ".join(f"--{name.replace('_', '-')}" for name, value in settings.items() if value)
+    if asked:
+        raise OptionsError(f"{asked} without --distort", "add --distort K for K copies of each photo")
+    return None
 
 
 def _weights_by_spec(given: list[str], specs: list[str], seed: int) -> dict[str, str]:
@@ -251,14 +196,11 @@ def _weights_by_spec(given: list[str], specs: list[str], seed: int) -> dict[str,
         if equals and named:
             chosen.update(dict.fromkeys(named, value))
         elif equals and not os.path.exists(text):
-            raise UsageError(
-                f"--weights {text}: {target} is no network among the features",
-                f"the networks are {', '.join(networks) or 'none'}",
-            )
+            hint = f"the networks are {', '.join(networks) or 'none'}"
+            raise UsageError(f"--weights {text}: {target} is no network among the features", hint)
         elif text not in ("auto", "imagenet", "random") and len(families) > 1:
-            raise UsageError(
-                f"--weights {text} is one file for {len(families)} networks", "write SPEC=FILE for each"
-            )
+            problem = f"--weights {text} is one file for {len(families)} networks"
+            raise UsageError(problem, "write SPEC=FILE for each")
         else:
             chosen.update(dict.fromkeys(networks, text))
     return {spec: f"random:{seed}" if value == "random" else value for spec, value in chosen.items()}
@@ -267,26 +209,20 @@ def _weights_by_spec(given: list[str], specs: list[str], seed: int) -> dict[str,
 def add_graph_options(group: Any) -> None:
     """Add what a .pb file has to be told that is not recognised."""
     group.add_argument("--graph-input", metavar="TENSOR", help="where pixels enter a FILE.pb")
-    group.add_argument(
-        "--graph-size", type=int, metavar="N", help="side of its square input, 1 to 1,024 pixels"
-    )
+    text = "side of its square input, 1 to 1,024 pixels"
+    group.add_argument("--graph-size", type=int, metavar="N", help=text)
     group.add_argument("--graph-mean", type=float, metavar="M", help="pixels enter as (RGB - M) / S")
     group.add_argument("--graph-std", type=float, metavar="S", help="see --graph-mean")
 
 
 def _network_options(args: argparse.Namespace) -> dict[str, Any]:
-    """The values of those options that were given, as arguments of extractors.
-
-    OptionsError if there is nothing among the features that they could change.
-    """
+    """The options that were given, as arguments of extractors; OptionsError if they could change no features."""
     from featurize.registry import GRAPH_SPEC
 
     given = graph_options(args)
     if given and not any(GRAPH_SPEC.fullmatch(spec) for spec in args.features or []):
-        raise OptionsError(
-            f"--graph-{next(iter(given))} is for a FILE.pb, and none is among the features",
-            "add it to --features",
-        )
+        problem = f"--graph-{next(iter(given))} is for a FILE.pb, and none is among the features"
+        raise OptionsError(problem, "add it to --features")
     return {"engine": args.engine, **given, **({"parity": args.parity} if args.parity else {})}
 
 
@@ -314,12 +250,9 @@ def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
         if weights and weights["source"] == "random":
             log.warning("%s comes from an untrained network (weights=random)", record["spec"])
         elif weights:
+            digest = weights["sha256"][:12]
             log.info(
-                "%s: %s weights, sha256 %s…, %s",
-                record["spec"],
-                weights["source"],
-                weights["sha256"][:12],
-                weights["file"],
+                "%s: %s weights, sha256 %s…, %s", record["spec"], weights["source"], digest, weights["file"]
             )
     for what, count in sorted(result.ignored.items()):
         log.info("ignored %s: %d", what, count)
@@ -360,9 +293,8 @@ def _scan(args: argparse.Namespace) -> int:
     for line in scan_lines(found):
         print(line)
     if not found.usable:
-        raise SourceError(
-            f"not one of the {len(found.rejects)} images can be used", "the reasons are listed above"
-        )
+        problem = f"not one of the {len(found.rejects)} images can be used"
+        raise SourceError(problem, "the reasons are listed above")
     return 0
 
 
@@ -375,8 +307,8 @@ def _backbones(args: argparse.Namespace) -> int:
     for network in networks:
         found = weights_at_hand(network.name, network.download)
         weights = str(found) if found else f"download of {network.download.megabytes} MB"
-        size = f"{network.side}x{network.side}"
-        rows.append((network.name, str(network.width), size, f"{network.parameters / 1e6:.1f} M", weights))
+        size, parameters = f"{network.side}x{network.side}", f"{network.parameters / 1e6:.1f} M"
+        rows.append((network.name, str(network.width), size, parameters, weights))
     for line in aligned(rows, right=[1, 2, 3]):
         print(line)
     return 0
@@ -406,52 +338,33 @@ DRIFT_LIMIT = 0.01
 
 def _add_store_commands(commands: Any) -> None:
     summary = "Look after the store: what it holds, whether it is whole, and removing what is not wanted."
-    store = commands.add_parser(
-        "store",
-        help=summary,
-        description=summary,
-        epilog="example:\n  featurize store list",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    store = commands.add_parser("store", help=summary, **help_texts(summary, "featurize store list"))
     below = store.add_subparsers(dest="store_command", metavar="COMMAND", required=True)
 
     def add(name: str, run: Any, summary: str, example: str, extractor: str = "") -> argparse.ArgumentParser:
         command = add_command(below, name, run, summary, example)
-        command.add_argument(
-            "--store",
-            metavar="DIR",
-            help="folder or URL (default: $FEATURIZE_STORE, or the user's cache folder)",
-        )
+        text = "folder or URL (default: $FEATURIZE_STORE, or the user's cache folder)"
+        command.add_argument("--store", metavar="DIR", help=text)
         if extractor:
             command.add_argument("--extractor", metavar="NAME", help=extractor)
         return command
 
     add("list", _list, "List the extractors, images and bytes in the store.", "featurize store list")
-    verify = add(
-        "verify",
-        _verify,
-        "Check every digest; what is damaged is set aside, to be computed again.",
-        "featurize store verify --sample 1%",
-        extractor="only this features spec or fingerprint",
+    summary = "Check every digest; what is damaged is set aside, to be computed again."
+    text = "only this features spec or fingerprint"
+    verify = add("verify", _verify, summary, "featurize store verify --sample 1%", text)
+    text = (
+        "also featurize this share of the stored images again, from photos still where they were last read, and "
+        "print the largest drift"
     )
-    verify.add_argument(
-        "--sample",
-        type=_percent,
-        metavar="P%",
-        help="also featurize this share of the stored images again, from photos still where they were last "
-        "read, and print the largest drift",
-    )
-    prune = add(
-        "prune",
-        _prune,
+    verify.add_argument("--sample", type=_percent, metavar="P%", help=text)
+    summary, text = (
         "Show what can be removed; remove it with --yes.",
-        "featurize store prune --older-than 90d --yes",
-        extractor="vectors of this features spec or fingerprint",
+        "vectors of this features spec or fingerprint",
     )
-    prune.add_argument(
-        "--older-than", metavar="AGE", help="vectors written longer ago than this, such as 12h, 90d, 8w, 1y"
-    )
+    prune = add("prune", _prune, summary, "featurize store prune --older-than 90d --yes", text)
+    text = "vectors written longer ago than this, such as 12h, 90d, 8w, 1y"
+    prune.add_argument("--older-than", metavar="AGE", help=text)
     prune.add_argument("--yes", action="store_true", help="remove; without it nothing is removed")
 
 
@@ -466,14 +379,14 @@ def _percent(text: str) -> float:
 
 
 def _open(args: argparse.Namespace) -> Any:
+    from featurize.files import local_part
     from featurize.store.store import Store, default_store
-    from featurize.upkeep import is_here
 
     place = args.store or default_store()
-    if not is_here(place):
-        raise StoreError(
-            f"there is no store {os.fspath(place)}", "`featurize extract` makes one, or name it with --store"
-        )
+    path = local_part(place)
+    if path is not None and not os.path.isdir(os.path.expanduser(path)):
+        hint = "`featurize extract` makes one, or name it with --store"
+        raise StoreError(f"there is no store {os.fspath(place)}", hint)
     return Store(place)
 
 
@@ -484,17 +397,12 @@ def _list(args: argparse.Namespace) -> int:
 
     store = _open(args)
     found = [summarise(section) for section in open_sections(store)]
-    rows = [
-        (
-            s.name,
-            s.fingerprint[:8],
-            str(s.width) if s.width else "?",
-            f"{s.images:,}",
-            f"{s.bytes:,}",
-            datetime.fromtimestamp(s.written).strftime("%Y-%m-%d %H:%M") if s.written else "never",
+    rows = []
+    for s in found:
+        written = datetime.fromtimestamp(s.written).strftime("%Y-%m-%d %H:%M") if s.written else "never"
+        rows.append(
+            (s.name, s.fingerprint[:8], str(s.width or "?"), f"{s.images:,}", f"{s.bytes:,}", written)
         )
-        for s in found
-    ]
     _print_table(("features", "fingerprint", "width", "images", "bytes", "last written"), rows)
     log.info("%s: %d extractors, %s bytes", store.folder.url, len(found), f"{sum(s.bytes for s in found):,}")
     return 0
@@ -517,17 +425,14 @@ def _verify(args: argparse.Namespace) -> int:
         for section in sections:
             whole, damaged = verify_section(section)
             n_damaged += damaged
-            rows.append(
-                (section.about["name"], section.about["fingerprint"][:8], f"{whole:,}", f"{damaged:,}")
-            )
+            about = section.about
+            rows.append((about["name"], about["fingerprint"][:8], f"{whole:,}", f"{damaged:,}"))
             bar.update(1)
     _print_table(("features", "fingerprint", "whole shards", "damaged"), rows)
     worst = _sample(args, store, sections) if args.sample is not None else 0.0
     if n_damaged:
-        raise StoreError(
-            f"{n_damaged} damaged files were set aside in {store.folder.url}",
-            "run `featurize extract` again to compute what they held; `featurize store prune --yes` removes them",
-        )
+        hint = "run `featurize extract` again to compute what they held; `featurize store prune --yes` removes them"
+        raise StoreError(f"{n_damaged} damaged files were set aside in {store.folder.url}", hint)
     if worst > DRIFT_LIMIT:
         raise StoreError(
             f"vectors computed now differ from those stored by up to {worst:.2%}",
@@ -545,22 +450,17 @@ def _sample(args: argparse.Namespace, store: Any, sections: list) -> float:
     for section in sections:
         about = section.about
         try:
-            drift = measure_drift(
-                section, store, args.sample, seed=args.seed, jobs=args.jobs or os.cpu_count() or 1
-            )
+            drift = measure_drift(section, store, args.sample, seed=args.seed, jobs=args.jobs)
         except BottleheadError as error:
             log.warning("%s was not sampled: %s", about["name"], error)
             continue
         if not drift.n_compared:
-            log.warning(
-                "%s was not sampled: none of its %d photos is where it was", about["name"], drift.n_stored
-            )
+            reason = f"none of its {drift.n_stored} photos is where it was"
+            log.warning("%s was not sampled: %s", about["name"], reason)
             continue
         worst = max(worst, drift.largest)
-        rows.append(
-            (about["name"], about["fingerprint"][:8], f"{drift.n_compared:,}", f"{drift.n_found:,}",
-             f"{drift.n_stored:,}", f"{drift.largest:.2e}")
-        )  # fmt: skip
+        counts = [f"{n:,}" for n in (drift.n_compared, drift.n_found, drift.n_stored)]
+        rows.append((about["name"], about["fingerprint"][:8], *counts, f"{drift.largest:.2e}"))
         log.debug("%s: the largest drift is that of %s", about["name"], drift.image)
     _print_table(("features", "fingerprint", "sampled", "photos found", "stored", "largest drift"), rows)
     return worst
@@ -577,17 +477,15 @@ def _prune(args: argparse.Namespace) -> int:
     counts, sizes = Counter(r.what for r in plan), Counter[str]()
     for removal in plan:
         sizes[removal.what] += removal.bytes
-    if plan:
-        _print_table(
-            ("what", "", "files", "bytes"), [(w, "", f"{n:,}", f"{sizes[w]:,}") for w, n in counts.items()]
-        )
     if not plan:
-        named = args.extractor is not None or older_than is not None
-        hint = (
-            "no vectors are so named or so old" if named else "name vectors with --extractor or --older-than"
-        )
+        hint = "name vectors with --extractor or --older-than"
+        if args.extractor or args.older_than:
+            hint = "no vectors are so named or so old"
         log.info("nothing to remove; %s", hint)
-    elif args.yes:
+        return 0
+    rows = [(what, "", f"{n:,}", f"{sizes[what]:,}") for what, n in counts.items()]
+    _print_table(("what", "", "files", "bytes"), rows)
+    if args.yes:
         prune(store, plan)
         log.info("removed %d files, %s bytes", len(plan), f"{sizes.total():,}")
     else:

@@ -1,8 +1,4 @@
-"""The file system, in one place: whole-file writes, file names as text, and "is it still the same file?".
-
-Everything here works on Linux, macOS and Windows; no other module calls an ``os`` function whose
-meaning differs between them.
-"""
+"""The file system, in one place, the same on Linux, macOS and Windows: whole-file writes, names as text, folders."""
 
 import csv
 import errno
@@ -24,9 +20,7 @@ PARTIAL = ".partial-"
 
 @contextmanager
 def whole_file(path: str | os.PathLike) -> Iterator[Path]:
-    """A temporary path beside `path`, which takes its place when the block ends well.
-
-    Readers see the old file or the new one, never a part; a crash leaves the old one.
+    """A temporary path beside `path`, which takes its place when the block ends well; a crash leaves the old file.
 
     UsageError if `path` is something else than a file: a folder, or a device, which a rename would replace.
     """
@@ -54,25 +48,20 @@ def _refuse_what_is_no_file(path: Path) -> None:
 def check_outputs(
     outputs: Iterable[str | os.PathLike | None], inputs: Iterable[str | os.PathLike | None] = ()
 ) -> None:
-    """Refuse, before any work is done, outputs that cannot be written or would overwrite one another or an input.
+    """UsageError, before any work is done, for outputs that cannot be written or would overwrite an input or another.
 
-    None, and inputs that are not there yet, are passed over. UsageError if the folder of an output is missing, an
-    output is no file, or two of the paths are the same file.
+    None, and inputs that are not there yet, are passed over.
     """
     taken = {_place(one): "an input" for one in inputs if one is not None}
-    for one in outputs:
-        if one is None:
-            continue
-        path = Path(one)
+    for path in (Path(one) for one in outputs if one is not None):
         if not path.absolute().parent.is_dir():
             raise UsageError(f"there is no folder {path.parent}", "make it first, or write elsewhere")
         _refuse_what_is_no_file(path)
-        if _place(one) in taken:
+        if what := taken.get(_place(path)):
             raise UsageError(
-                f"{path} is {taken[_place(one)]} and would be overwritten",
-                "give each output a name of its own",
+                f"{path} is {what} and would be overwritten", "give each output a name of its own"
             )
-        taken[_place(one)] = "another output"
+        taken[_place(path)] = "another output"
 
 
 def _place(path: str | os.PathLike) -> str:
@@ -94,17 +83,13 @@ def read_csv(
             strange = set(header) - set(columns) - set(header if optional is None else optional)
             if strange or not set(columns) <= set(header) or len(set(header)) < len(header):
                 more = f", and may hold {', '.join(sorted(optional))}" if optional else ""
-                raise UsageError(
-                    f"the {what} {path} {'have' if what.endswith('s') else 'has'} the columns "
-                    f"{', '.join(header)[:80] or 'none'}",
-                    f"its first line must be {','.join(columns)}{more}",
-                )
+                hint = f"its first line must be {','.join(columns)}{more}"
+                has, found = "have" if what.endswith("s") else "has", ", ".join(header)[:80] or "none"
+                raise UsageError(f"the {what} {path} {has} the columns {found}", hint)
             for cells in reader:
                 if len(cells) not in (0, len(header)):
-                    raise UsageError(
-                        f"line {reader.line_num} of {path} is {','.join(cells)[:100]!r}",
-                        f"each line holds {len(header)} cells, {','.join(header)}",
-                    )
+                    hint = f"each line holds {len(header)} cells, {','.join(header)}"
+                    raise UsageError(f"line {reader.line_num} of {path} is {','.join(cells)[:100]!r}", hint)
                 if cells:
                     yield reader.line_num, dict(zip(header, cells, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -166,13 +151,12 @@ def name_as_text(name: str) -> str:
     elif sys.getfilesystemencoding() != "utf-8":
         # The bytes on disk count, not the language settings that Python read them with.
         name = os.fsencode(name).decode("utf-8", "surrogateescape")
-    name = name.replace("\\", "\\\\")
-    return re.sub("[\ud800-\udfff]", _escape_surrogate, name)
 
+    def escape(match: re.Match) -> str:
+        code = ord(match.group())
+        return f"\\x{code - 0xDC00:02X}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04X}"
 
-def _escape_surrogate(match: re.Match) -> str:
-    code = ord(match.group())
-    return f"\\x{code - 0xDC00:02X}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04X}"
+    return re.sub("[\ud800-\udfff]", escape, name.replace("\\", "\\\\"))
 
 
 def text_as_name(text: str) -> str:
@@ -228,11 +212,9 @@ class Folder:
         try:
             self.system, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
         except (ImportError, ValueError) as error:
-            raise StoreError(
-                f"the store {url} cannot be reached: {error}",
-                f"install what fsspec needs for {self.url.partition('://')[0]}:// (for s3://, pip install s3fs), or "
-                "give a folder",
-            ) from error
+            needs = f"what fsspec needs for {self.url.partition('://')[0]}:// (for s3://, pip install s3fs)"
+            hint = f"install {needs}, or give a folder"
+            raise StoreError(f"the store {url} cannot be reached: {error}", hint) from error
         self.root = root.rstrip("/")
 
     def _path(self, name: str) -> str:
@@ -243,11 +225,8 @@ class Folder:
 
         The time is now where nothing tells it: what is of unknown age is never taken for old.
         """
-        return sorted(
-            (_last(entry), int(entry["size"]), self._written(entry))
-            for entry in self._list(below)
-            if entry["type"] == "file"
-        )
+        files = [entry for entry in self._list(below) if entry["type"] == "file"]
+        return sorted((_last(entry), int(entry["size"]), self._written(entry)) for entry in files)
 
     def _written(self, entry: dict) -> float:
         # Each protocol has its own name for it, and some tell only when asked for the one file, or not at all.
@@ -354,16 +333,13 @@ def _made(path: Path) -> str:
         reason, hint = str(error).rstrip(".").lower(), "give the whole path of a folder with --store"
         raise StoreError(f"the store {path} cannot be made: {reason}", hint) from error
     except OSError as error:
-        raise StoreError(
-            f"the store {path} cannot be made: {error.strerror}", "give another folder with --store"
-        ) from error
+        hint = "give another folder with --store"
+        raise StoreError(f"the store {path} cannot be made: {error.strerror}", hint) from error
 
 
 def _last(entry: dict) -> str:
     return entry["name"].rstrip("/").rpartition("/")[2]
 
-
-# -- How much memory this machine has, for decisions that cost time where it is short --------------------
 
 ASSUMED = 8 << 30  # bytes, where the system does not say
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")

@@ -84,10 +84,7 @@ class FeatureTable:
     """
 
     def __init__(
-        self,
-        ids: pa.Table,
-        vectors: Mapping[str, np.ndarray],
-        metadata: Mapping[str, Any] | None = None,
+        self, ids: pa.Table, vectors: Mapping[str, np.ndarray], metadata: Mapping[str, Any] | None = None
     ):
         self.ids = complete_ids(ids)
         self.vectors = dict(vectors)
@@ -95,30 +92,22 @@ class FeatureTable:
         for name, matrix in self.vectors.items():
             check_name(name)
             if matrix.ndim != 2 or matrix.dtype != np.float32:
-                raise TableError(
-                    f"the vectors of {name} are {matrix.dtype} of shape {matrix.shape}",
-                    "give float32 of shape (n_rows, width)",
-                )
+                problem = f"the vectors of {name} are {matrix.dtype} of shape {matrix.shape}"
+                raise TableError(problem, "give float32 of shape (n_rows, width)")
             if len(matrix) != len(self):
-                raise TableError(
-                    f"{name} has {len(matrix)} vectors for {len(self)} rows", "give one vector per row"
-                )
+                problem = f"{name} has {len(matrix)} vectors for {len(self)} rows"
+                raise TableError(problem, "give one vector per row")
 
     @classmethod
     def from_arrays(cls, vectors: Mapping[str, Any], **columns: Sequence) -> "FeatureTable":
         """A table from plain arrays: ``vectors`` by features, and id columns by name.
 
-        Raises
-        ------
-        TableError
-            If the lengths differ or a column is not one of the table's.
+        TableError if the lengths differ or a column is not one of the table's.
         """
         matrices = {name: np.ascontiguousarray(v, dtype=np.float32) for name, v in vectors.items()}
         n_rows = max([len(m) for m in matrices.values()] + [len(c) for c in columns.values()], default=0)
         columns.setdefault("image", [f"image-{i}" for i in range(n_rows)])
         return cls(ids_from_columns(columns), matrices)
-
-    # -- who and what ---------------------------------------------------------------------------
 
     def __len__(self) -> int:
         return self.ids.num_rows
@@ -172,27 +161,20 @@ class FeatureTable:
     def groups(self) -> np.ndarray:
         """One integer per row; rows with equal integers must stay on the same side of every split.
 
-        Rows are merged when they share a given group, or the bytes of the image (so all variants of an
-        image are together), or, where the bytes are unknown, the image name. Shape (n_rows,), int64,
-        numbered in order of first appearance.
+        Rows are merged when they share a given group, or the bytes of the image (so all variants of an image are
+        together), or, where the bytes are unknown, its name. Shape (n_rows,), int64, in order of first appearance.
         """
         return merged_groups(self.image, self.sha256, self.group)
 
     def digest(self) -> str:
         """SHA-256 over ids and vectors: two tables with the same digest hold the same data."""
-
         vectors = {name: (matrix.shape[1], [matrix]) for name, matrix in self.vectors.items()}
         return table_digest(self.ids, vectors)
-
-    # -- the numbers ----------------------------------------------------------------------------
 
     def parts(self, features: str) -> list[str]:
         """The vector columns that `features` names: ``"a+b"`` is ``["a", "b"]``.
 
-        Raises
-        ------
-        UsageError
-            If the table has no such column (the message lists those it has), or one is named twice.
+        UsageError if the table has no such column (the message lists those it has), or one is named twice.
         """
         if features in self.vectors:
             return [features]
@@ -201,30 +183,16 @@ class FeatureTable:
             raise UsageError(f"{features} names the same features twice", "join different features with +")
         missing = [name for name in names if name not in self.vectors]
         if missing:
-            raise UsageError(
-                f"the table has no features named {', '.join(missing)}",
-                f"it has {', '.join(self.features) or 'none'}; join several with +, "
-                "or run `featurize extract` with the --features wanted",
-            )
+            has = ", ".join(self.features) or "none"
+            hint = f"it has {has}; join several with +, or run `featurize extract` with the --features wanted"
+            raise UsageError(f"the table has no features named {', '.join(missing)}", hint)
         return names
 
     def select(self, features: str) -> np.ndarray:
-        """The vectors of `features`, side by side when joined with ``+``.
+        """The vectors of a column, or of several side by side: ``"inception_v3+glcm"``; float32 (n_rows, width).
 
-        Parameters
-        ----------
-        features : str
-            A column, or several joined with ``+``: ``"inception_v3+glcm"``.
-
-        Returns
-        -------
-        array of shape (n_rows, width), float32
-            For a single column this is the table's own memory, read-only; copy it before changing it.
-
-        Raises
-        ------
-        UsageError
-            If the table has no such column.
+        For a single column this is the table's own memory, read-only; copy it before changing it. UsageError if the
+        table has no such column.
         """
         names = self.parts(features)
         if len(names) == 1:
@@ -240,13 +208,10 @@ class FeatureTable:
     def value_names(self, features: str) -> list[str]:
         """A name for each number of `select(features)`."""
         names: list[str] = []
-        for part in self.parts(features):
-            width = self.vectors[part].shape[1]
+        for part, width in zip(self.parts(features), self.widths(features), strict=True):
             known = self.metadata["features"].get(part, {}).get("value_names")
             names += known or [f"{part}_{i:04d}" for i in range(width)]
         return names
-
-    # -- new tables from old --------------------------------------------------------------------
 
     def filter(self, rows: np.ndarray) -> "FeatureTable":
         """The rows that a boolean mask or an array of row numbers picks, in that order."""
@@ -269,64 +234,44 @@ class FeatureTable:
     def relabel(self, mapping: Mapping[str, str | None]) -> "FeatureTable":
         """Other class names; a label mapped to None or to empty text loses its rows.
 
-        Raises
-        ------
-        UsageError
-            If the table has labels that `mapping` does not name.
+        UsageError if the table has labels that `mapping` does not name.
         """
         missing = sorted({str(label) for label in self.label if label is not None and label not in mapping})
         if missing:
-            raise UsageError(
-                f"the relabelling names no new label for {', '.join(missing)}",
-                "add a line for each; an empty new_label drops the class",
-            )
+            hint = "add a line for each; an empty new_label drops the class"
+            raise UsageError(f"the relabelling names no new label for {', '.join(missing)}", hint)
         new = [mapping[label] or None if label is not None else None for label in self.label]
-        kept = np.array(
-            [a is None or b is not None for a, b in zip(self.label, new, strict=True)], dtype=bool
-        )
-        return self.with_column("label", new).filter(kept)
+        kept = [before is None or after is not None for before, after in zip(self.label, new, strict=True)]
+        return self.with_column("label", new).filter(np.array(kept, dtype=bool))
 
     def join(self, other: "FeatureTable") -> "FeatureTable":
         """This table with the features of `other` beside its own, matched by content and variant.
 
-        Raises
-        ------
-        TableError
-            If `other` lacks an image of this table, or a features name stands in both.
+        TableError if `other` lacks an image of this table, or a features name stands in both.
         """
-        twice = sorted(set(self.vectors) & set(other.vectors))
+        twice = ", ".join(sorted(set(self.vectors) & set(other.vectors)))
         if twice:
-            raise TableError(
-                f"both tables have features named {', '.join(twice)}", "drop them from one table"
-            )
+            raise TableError(f"both tables have features named {twice}", "drop them from one table")
         place = {key: row for row, key in enumerate(other._keys())}
         rows = [place.get(key, -1) for key in self._keys()]
         lost = [str(self.image[i]) for i, row in enumerate(rows) if row < 0]
         if lost:
-            raise TableError(
-                f"{len(lost)} of {len(self)} images are not in the other table, the first is {lost[0]}",
-                "extract both tables from the same photos",
-            )
+            problem = f"{len(lost)} of {len(self)} images are not in the other table, the first is {lost[0]}"
+            raise TableError(problem, "extract both tables from the same photos")
         vectors = self.vectors | {name: matrix[rows] for name, matrix in other.vectors.items()}
         described = self.metadata["features"] | other.metadata["features"]
         return FeatureTable(self.ids, vectors, {**self.metadata, "features": described})
 
     def _keys(self) -> list[tuple]:
-        return [
-            (sha or name, int(variant))
-            for sha, name, variant in zip(self.sha256, self.image, self.variant, strict=True)
-        ]
+        contents = [sha or name for sha, name in zip(self.sha256, self.image, strict=True)]
+        return list(zip(contents, self.variant.tolist(), strict=True))
 
     def to_frame(self):
         """The table as a pandas DataFrame: the id columns, then one float32 column per value."""
         import pandas as pd
 
-        frames = [self.ids.to_pandas()]
-        for name, matrix in self.vectors.items():
-            frames.append(pd.DataFrame(matrix, columns=self.value_names(name)))
-        return pd.concat(frames, axis=1)
-
-    # -- files ----------------------------------------------------------------------------------
+        vectors = [pd.DataFrame(m, columns=self.value_names(name)) for name, m in self.vectors.items()]
+        return pd.concat([self.ids.to_pandas(), *vectors], axis=1)
 
     @classmethod
     def read(cls, path: str | Path) -> "FeatureTable":
@@ -347,10 +292,7 @@ class FeatureTable:
 
 
 def merged_groups(image: np.ndarray, sha256: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """One integer per row; rows with equal integers must stay on the same side of every split.
-
-    Rows are merged, step by step, when they share a given group, or the bytes of the image, or, where the
-    bytes are unknown, the image name. Shape (n_rows,), int64, numbered in order of first appearance.
+    """As `FeatureTable.groups`, step by step: a chain of shared groups and bytes is one group.
 
     >>> merged_groups(*np.array([["a", "b", "c"], ["1", "2", "2"], ["x", "x", None]], dtype=object))
     array([0, 0, 0])

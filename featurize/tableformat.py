@@ -4,6 +4,7 @@ import json
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,27 +29,16 @@ def lists_to_matrix(column: pa.Array) -> np.ndarray:
     return flat.to_numpy().reshape(len(column), column.type.list_size)
 
 
-# -- Who the rows of a table are: the id columns, and which rows may not be separated --------------------
-
-
+# Who the rows of a table are.
+TEXTS = ("image", "sha256", "label", "group", "split")
+NUMBERS = ("variant", "width", "height", "bytes")
 IDS = pa.schema(
-    [
-        ("image", pa.string()),
-        ("sha256", pa.string()),
-        ("label", pa.string()),
-        ("group", pa.string()),
-        ("split", pa.string()),
-        ("variant", pa.int64()),
-        ("width", pa.int64()),
-        ("height", pa.int64()),
-        ("bytes", pa.int64()),
-        ("format", pa.string()),
-    ]
+    dict.fromkeys(TEXTS, pa.string()) | dict.fromkeys(NUMBERS, pa.int64()) | {"format": pa.string()}
 )
 
 
 def check_name(name: str) -> None:
-    """Refuse a name of features that no column can have, because an id column has it or a terminal cannot show it."""
+    """TableError for a name of features that no column can have: an id column's, or one that nothing can show."""
     if name in IDS.names or not name.isprintable() or not name:
         raise TableError(f"features cannot be named {name!r}", "give them another name")
 
@@ -70,9 +60,8 @@ def ids_from_columns(columns: Mapping[str, Sequence]) -> pa.Table:
         try:
             arrays[name] = pa.array(list(values), kind)
         except (pa.ArrowException, TypeError, OverflowError, UnicodeError) as error:
-            raise TableError(
-                f"the column {name} cannot be {kind}: {error}", f"give {kind}, or None"
-            ) from None
+            problem = f"the column {name} cannot be {kind}: {error}"
+            raise TableError(problem, f"give {kind}, or None") from None
     return pa.table(arrays)
 
 
@@ -88,25 +77,20 @@ def complete_ids(ids: pa.Table) -> pa.Table:
             try:
                 column = ids[field.name].cast(field.type)
             except pa.ArrowException as error:
-                raise TableError(
-                    f"the column {field.name} holds {ids[field.name].type}: {error}",
-                    f"give values that fit {field.type}",
-                ) from None
+                problem = f"the column {field.name} holds {ids[field.name].type}: {error}"
+                raise TableError(problem, f"give values that fit {field.type}") from None
             if pa.types.is_string(field.type) and n_rows:
                 if pc.any(pc.match_substring(column, "\0")).as_py():
-                    raise TableError(
-                        f"the column {field.name} holds a NUL character",
-                        "numpy drops it, which would make two names one; take it out",
-                    )
+                    hint = "numpy drops it, which would make two names one; take it out"
+                    raise TableError(f"the column {field.name} holds a NUL character", hint)
                 column = pc.if_else(pc.equal(column, ""), pa.scalar(None, field.type), column)
         elif field.name == "variant":
             column = pa.array(np.zeros(n_rows, dtype=np.int64))
         else:
             column = pa.nulls(n_rows, field.type)
         if field.name in ("image", "variant") and column.null_count:
-            raise TableError(
-                f"{column.null_count} rows have no {field.name}", f"give each row its {field.name}"
-            )
+            problem = f"{column.null_count} rows have no {field.name}"
+            raise TableError(problem, f"give each row its {field.name}")
         columns.append(column)
     return pa.table(columns, schema=IDS)
 
@@ -137,14 +121,10 @@ def table_kind(path: str | Path) -> str:
     suffix = Path(path).suffix.lower()
     if suffix not in (".parquet", ".npz"):
         if Path(path).is_dir():
-            raise TableError(
-                f"{path} is a folder, and a table is wanted",
-                "make a table of its photos with `featurize extract FOLDER -o TABLE.parquet`",
-            )
-        raise TableError(
-            f"cannot tell the format of {path}: the name must end in .parquet or .npz",
-            "give the table another name",
-        )
+            hint = "make a table of its photos with `featurize extract FOLDER -o TABLE.parquet`"
+            raise TableError(f"{path} is a folder, and a table is wanted", hint)
+        problem = f"cannot tell the format of {path}: the name must end in .parquet or .npz"
+        raise TableError(problem, "give the table another name")
     return suffix
 
 
@@ -159,10 +139,7 @@ def write_table(table: TableContent, path: str | Path) -> None:
     if not path.parent.is_dir():
         raise TableError(f"there is no folder {path.parent}", "make it first, or write elsewhere")
     with whole_file(path) as partial:
-        if kind == ".parquet":
-            _write_parquet(table, partial)
-        else:
-            _write_npz(table, partial)
+        (_write_parquet if kind == ".parquet" else _write_npz)(table, partial)
 
 
 def read_table(path: str | Path) -> TableContent:
@@ -195,54 +172,43 @@ def read_batches(path: str | Path, features: Sequence[str] | None = None) -> Ite
 @contextmanager
 def _table_errors(path: Path) -> Iterator[None]:
     if not path.is_file():
-        raise TableError(
-            f"there is no table {path}", "make one with `featurize extract PHOTOS -o TABLE.parquet`"
-        )
+        hint = "make one with `featurize extract PHOTOS -o TABLE.parquet`"
+        raise TableError(f"there is no table {path}", hint)
     try:
         yield
     except (TableError, MemoryError):
         raise
     except Exception as error:
         # Readers of damaged files raise almost anything: ArrowInvalid, BadZipFile, zlib.error, KeyError.
-        raise TableError(
-            f"{path} cannot be read as a table: {error}".splitlines()[0],
-            "the file is damaged or something else; make it again with `featurize extract`",
-        ) from error
+        problem = f"{path} cannot be read as a table: {error}".splitlines()[0]
+        hint = "the file is damaged or something else; make it again with `featurize extract`"
+        raise TableError(problem, hint) from error
 
 
 def _metadata_json(table: TableContent) -> str:
-    about = {"format_version": FORMAT_VERSION, "written_by": _this_version()}
+    about = {"format_version": FORMAT_VERSION, "written_by": version("bottlehead")}
     # In ASCII: the path of weights may hold bytes that are no UTF-8.
     return json.dumps({**about, **table.metadata}, sort_keys=True)
 
 
-def _this_version() -> str:
-    from importlib.metadata import version
-
-    return version("bottlehead")
-
-
 def _check_metadata(text: str | bytes | None, path: Path) -> dict[str, Any]:
     if text is None:
-        raise TableError(
-            f"{path} was not written by featurize: it carries no featurize metadata",
-            "make a table with `featurize extract PHOTOS -o TABLE.parquet`",
-        )
+        problem = f"{path} was not written by featurize: it carries no featurize metadata"
+        raise TableError(problem, "make a table with `featurize extract PHOTOS -o TABLE.parquet`")
     metadata = json.loads(text)
     if not isinstance(metadata, dict):
         raise ValueError("its metadata is no JSON object")
-    version, writer = metadata.pop("format_version", None), metadata.pop("written_by", "another version")
-    if version != FORMAT_VERSION:
+    found, writer = metadata.pop("format_version", None), metadata.pop("written_by", "another version")
+    if found != FORMAT_VERSION:
         raise TableError(
-            f"{path} has table format {version}, written by bottlehead {writer}; "
-            f"this is bottlehead {_this_version()}, which reads format {FORMAT_VERSION}",
+            f"{path} has table format {found}, written by bottlehead {writer}; "
+            f"this is bottlehead {version('bottlehead')}, which reads format {FORMAT_VERSION}",
             f"pip install 'bottlehead>={writer}', or extract the table again: vectors in the store are reused",
         )
     source, features = metadata.get("source"), metadata.get("features")
     known = isinstance(features, dict) and all(isinstance(entry, dict) for entry in features.values())
-    if not known or not (
-        source is None or (isinstance(source, dict) and isinstance(source.get("path"), str))
-    ):
+    placed = source is None or (isinstance(source, dict) and isinstance(source.get("path"), str))
+    if not known or not placed:
         raise ValueError("its metadata does not say where its photos and vectors come from")
     return metadata
 
@@ -253,12 +219,8 @@ def _write_parquet(table: TableContent, path: Path) -> None:
     fields = [pa.field(name, pa.list_(pa.float32(), m.shape[1])) for name, m in table.vectors.items()]
     schema = pa.schema([*IDS, *fields], metadata={METADATA.encode(): _metadata_json(table).encode()})
     # Vectors hardly ever repeat a value: a dictionary costs time and gains nothing.
-    options = {
-        "compression": "zstd",
-        "compression_level": 1,
-        "use_dictionary": ["label", "group", "split", "format"],
-        "write_page_checksum": True,
-    }
+    options = {"use_dictionary": ["label", "group", "split", "format"], "write_page_checksum": True}
+    options |= {"compression": "zstd", "compression_level": 1}
     # Arrow gets open files: it takes a path for UTF-8, and one with a colon for a URL.
     with open(path, "wb") as stream, pq.ParquetWriter(stream, schema, **options) as writer:
         for start in range(0, table.ids.num_rows, ROWS_AT_ONCE):
@@ -304,11 +266,9 @@ def _check_schema(schema: pa.Schema, path: Path) -> tuple[dict[str, Any], list[p
     lists = [f for f in schema if pa.types.is_fixed_size_list(f.type)]
     lost = sorted(set(metadata["features"]) - {f.name for f in lists})
     if lost:
-        raise TableError(
-            f"{path} lost the vectors of {', '.join(lost)}, or another program wrote them as lists of any "
-            "length",
-            "use the table that featurize wrote",
-        )
+        lists_of_any = "or another program wrote them as lists of any length"
+        problem = f"{path} lost the vectors of {', '.join(lost)}, {lists_of_any}"
+        raise TableError(problem, "use the table that featurize wrote")
     return metadata, lists
 
 
@@ -323,8 +283,9 @@ def _write_npz(table: TableContent, path: Path) -> None:
     for field in IDS:
         values = column_as_array(table.ids[field.name]).tolist()
         null = "" if pa.types.is_string(field.type) else UNKNOWN
-        array = np.array([null if v is None else v for v in values], np.str_ if null == "" else np.int64)
-        if array.tolist() != [null if v is None else v for v in values]:
+        values = [null if value is None else value for value in values]
+        array = np.array(values, np.str_ if null == "" else np.int64)
+        if array.tolist() != values:
             raise TableError(f"npz cannot hold a NUL character, as in {field.name}", "write .parquet")
         arrays[field.name] = array
     if METADATA in table.vectors:

@@ -25,15 +25,11 @@ def common_options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
     group = parser.add_argument_group("common options")
     group.add_argument("--quiet", "-q", action="store_true", help="errors only")
-    group.add_argument(
-        "--verbose", "-v", action="store_true", help="say more, such as how long each part took"
-    )
-    group.add_argument(
-        "--seed", type=_seed, default=0, metavar="N", help="start of all randomness (default: 0)"
-    )
-    group.add_argument(
-        "--jobs", "-j", type=_jobs, default=None, metavar="N", help="processors to use (default: all)"
-    )
+    text = "say more, such as how long each part took"
+    group.add_argument("--verbose", "-v", action="store_true", help=text)
+    text = "start of all randomness (default: 0)"
+    group.add_argument("--seed", type=_seed, default=0, metavar="N", help=text)
+    group.add_argument("--jobs", "-j", type=_jobs, metavar="N", help="processors to use (default: all)")
     return parser
 
 
@@ -57,9 +53,8 @@ def printable(text: str) -> str:
     >>> printable("rot\\x1b[31m\\n")
     'rot\\\\x1b[31m\\\\n'
     """
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
-    )
+    shown = (c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    return "".join(shown)
 
 
 def columns_taken(text: str) -> int:
@@ -98,35 +93,33 @@ def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> Itera
 
 def new_parser(prog: str, description: str, example: str) -> argparse.ArgumentParser:
     """A parser whose help ends with an example."""
-    return _Parser(
-        prog=prog,
-        description=description,
-        epilog="example:\n  " + example.replace("\n", "\n  "),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    return _Parser(prog=prog, **help_texts(description, example))
+
+
+def help_texts(description: str, example: str) -> dict[str, Any]:
+    """What every parser of ours is made with."""
+    return {
+        "description": description,
+        "epilog": "example:\n  " + example.replace("\n", "\n  "),
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "allow_abbrev": False,
+    }
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        lists = [
-            action.option_strings[0]
-            for action in self._actions
-            if action.nargs == "+" and action.option_strings
-        ]
+        lists = [one.option_strings[0] for one in self._actions if one.nargs == "+" and one.option_strings]
         if message.startswith("the following arguments are required") and lists:
-            message += (
-                f" ({' and '.join(lists)} take every word up to the next option: put what is required first)"
-            )
+            takers = " and ".join(lists)
+            message += f" ({takers} take every word up to the next option: put what is required first)"
         super().error(message)
 
 
 def _refuse(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> NoReturn:
     known = [name for action in parser._actions for name in action.option_strings]
-    meant = [
-        get_close_matches(word.partition("=")[0], known, n=1) for word in unknown if word.startswith("-")
-    ]
-    perhaps = "".join(f"; perhaps {close[0]} is meant" for close in meant if close)
+    options = [word.partition("=")[0] for word in unknown if word.startswith("-")]
+    close = [name for option in options for name in get_close_matches(option, known, n=1)]
+    perhaps = "".join(f"; perhaps {name} is meant" for name in close)
     parser.error(f"unrecognized arguments: {' '.join(unknown)}{perhaps}")
 
 
@@ -134,24 +127,17 @@ def add_command(
     commands: Any, name: str, run: Callable[[argparse.Namespace], int], summary: str, example: str
 ) -> argparse.ArgumentParser:
     """One subcommand with the common options; `run` takes the parsed arguments and returns the exit status."""
-    parser = commands.add_parser(
-        name,
-        help=summary,
-        description=summary,
-        epilog="example:\n  " + example.replace("\n", "\n  "),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[common_options()],
-        allow_abbrev=False,
-    )
+    texts = help_texts(summary, example)
+    parser = commands.add_parser(name, help=summary, parents=[common_options()], **texts)
     parser.set_defaults(run=run, parser=parser)
     return parser
 
 
 def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
-    """Parse, run, and turn known errors into one ``error:`` and one ``hint:`` line.
+    """Parse and run; a known error becomes one ``error:`` and one ``hint:`` line.
 
-    Returns the exit status: 0 done, 1 a known error, 2 an `OptionsError`, 130 interrupted, 143 terminated. What
-    argparse refuses leaves with 2 at once.
+    The exit status: 0 done, 1 a known error, 2 an `OptionsError` or what argparse refuses, 130 interrupted, 143
+    terminated.
     """
     args, unknown = parser.parse_known_args(argv)
     if unknown:
@@ -178,12 +164,11 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         except KeyboardInterrupt as interrupt:
-            terminated = isinstance(interrupt, _Terminated)
-            return _fail(
-                "terminated" if terminated else "interrupted",
-                "run the same command again: vectors that are in the store are not computed again",
-                status=143 if terminated else 130,
+            message, status = (
+                ("terminated", 143) if isinstance(interrupt, _Terminated) else ("interrupted", 130)
             )
+            hint = "run the same command again: vectors that are in the store are not computed again"
+            return _fail(message, hint, status)
         except OSError as error:
             return _fail(str(error), "check the path, its permissions and the free space")
         except MemoryError:
@@ -221,8 +206,7 @@ def _fail(message: str, hint: str, status: int = 1) -> int:
 @contextmanager
 def _messages_on_stderr(level: int) -> Iterator[None]:
     handler = _Handler()
-    handler.setFormatter(_Formatter())
-    before = log.level, log.propagate
+    level_before, propagate_before = log.level, log.propagate
     log.addHandler(handler)
     log.setLevel(level)
     log.propagate = False
@@ -231,49 +215,31 @@ def _messages_on_stderr(level: int) -> Iterator[None]:
     finally:
         # A caller of main() within Python keeps its own settings.
         log.removeHandler(handler)
-        log.setLevel(before[0])
-        log.propagate = before[1]
+        log.setLevel(level_before)
+        log.propagate = propagate_before
 
 
 class _Handler(logging.Handler):
     """Lines on stderr, above a progress bar where there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if "tqdm" in sys.modules:
-            sys.modules["tqdm"].tqdm.write(self.format(record), file=sys.stderr)
-        else:
-            print(self.format(record), file=sys.stderr)
-
-
-class _Formatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
         # Names of files and labels are in messages, and may hold anything.
         text = "\n".join(map(printable, record.getMessage().split("\n")))
-        return f"warning: {text}" if record.levelno == logging.WARNING else text
+        write = sys.modules["tqdm"].tqdm.write if "tqdm" in sys.modules else print
+        write(f"warning: {text}" if record.levelno == logging.WARNING else text, file=sys.stderr)
 
 
 def progress(total: int, description: str, unit: str = "image", n_before: int = 0):
-    """A progress bar with rate and remaining time on stderr; silent with --quiet.
+    """A progress bar on stderr, where messages are shown; `n_before` are done already and do not count for the rate.
 
-    From Python it is shown where messages are: after ``logging.basicConfig(level=logging.INFO)``.
-
-    `n_before` are done already and do not count for the rate.
     On a terminal it appears when something takes longer than a moment; in a log file it is a line a minute.
     """
     from tqdm import tqdm
 
     shown = log.isEnabledFor(logging.INFO) and log.hasHandlers() and total > 0
     pace = {"delay": 0.3} if sys.stderr.isatty() else {"delay": 60, "mininterval": 60}
-    return tqdm(
-        total=total,
-        initial=n_before,
-        desc=description,
-        unit=f" {unit}s",
-        disable=not shown,
-        file=sys.stderr,
-        leave=False,
-        **pace,
-    )
+    counts = {"total": total, "initial": n_before, "desc": description, "unit": f" {unit}s"}
+    return tqdm(**counts, **pace, disable=not shown, file=sys.stderr, leave=False)
 
 
 def key_values(pairs: Sequence[str], option: str) -> dict[str, str]:
@@ -282,9 +248,8 @@ def key_values(pairs: Sequence[str], option: str) -> dict[str, str]:
     for pair in pairs:
         key, found, value = pair.partition("=")
         if not found or not key:
-            raise OptionsError(
-                f"{option} {pair} is not of the form NAME=VALUE", f"for example: {option} C=10"
-            )
+            problem = f"{option} {pair} is not of the form NAME=VALUE"
+            raise OptionsError(problem, f"for example: {option} C=10")
         if key in result:
             raise OptionsError(f"{option} gives {key} twice", f"give one value of {key}")
         result[key] = value

@@ -16,7 +16,7 @@ import numpy as np
 from featurize.errors import StoreError, UsageError
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, relative_drift
 from featurize.extractors.batches import Failed, Task, compute, read_photo
-from featurize.files import PARTIAL, local_part
+from featurize.files import PARTIAL
 from featurize.registry import extractor_from_metadata
 from featurize.store.shard import DamagedShard, contains, image_keys, key_contents, shard_from_bytes
 from featurize.store.store import DAMAGED, DESCRIPTION, Section, Store, description_fault, section_name
@@ -29,17 +29,12 @@ AGE_UNITS = {"h": DAY / 24, "d": DAY, "w": 7 * DAY, "y": 365 * DAY}
 
 @dataclass(frozen=True)
 class SectionSummary:
-    """One extractor in a store.
-
-    `images` are different photos, however many variants of each are stored; `written` is the time of the last
-    shard, in seconds since 1970.
-    """
+    """One extractor in a store: `images` are different photos; `written` is when its last shard was, since 1970."""
 
     name: str
     fingerprint: str
     width: int
     images: int
-    shards: int
     bytes: int
     written: float
 
@@ -54,36 +49,25 @@ class Removal:
 
 
 def open_sections(store: Store) -> list[Section]:
-    """The sections of a store, by folder name.
-
-    A section whose ``extractor.json`` is damaged is known by its folder's name alone: its fingerprint is what
-    that name holds of it, and its width is 0.
-    """
-    sections = []
-    for folder in store.folder.folders():
-        match = re.fullmatch(r"(.+)-([0-9a-f]{32})", folder)
-        if match is None:
-            continue
-        about: dict[str, Any] = {"name": match[1], "fingerprint": match[2], "width": 0, "description": {}}
-        try:
-            about = _described(store.folder.read(f"{folder}/{DESCRIPTION}"), folder) or about
-        except FileNotFoundError:
-            pass
-        sections.append(store.section_in(folder, about))
-    return sections
+    """The sections of a store; one with a damaged ``extractor.json`` is known by its folder's name and has width 0."""
+    matches = [re.fullmatch(r"(.+)-([0-9a-f]{32})", folder) for folder in store.folder.folders()]
+    return [store.section_in(match[0], _about(store, match)) for match in matches if match]
 
 
-def _described(text: bytes, folder: str) -> dict | None:
+def _about(store: Store, folder: re.Match) -> dict[str, Any]:
     try:
+        text = store.folder.read(f"{folder[0]}/{DESCRIPTION}")
         about = json.loads(text)
-        right = section_name(about["name"], about["fingerprint"]) == folder and int(about["width"]) > 0
-        return about if right and description_fault(text, about) is None else None
-    except (ValueError, KeyError, TypeError):
-        return None
+        right = section_name(about["name"], about["fingerprint"]) == folder[0] and int(about["width"]) > 0
+        if right and description_fault(text, about) is None:
+            return about
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        pass
+    return {"name": folder[1], "fingerprint": folder[2], "width": 0, "description": {}}
 
 
 def choose_sections(store: Store, extractor: str | None) -> list[Section]:
-    """All sections, or those of one extractor, given by its features spec or the start of its fingerprint.
+    """All sections, or those of one extractor: a features spec, or the start of a fingerprint.
 
     UsageError if the store has no such extractor; the message lists those it has.
     """
@@ -94,30 +78,20 @@ def choose_sections(store: Store, extractor: str | None) -> list[Section]:
     if not chosen and len(extractor) >= 4:
         chosen = [s for s in sections if s.about["fingerprint"].startswith(extractor.lower())]
     if not chosen:
-        held = ", ".join(f"{s.about['name']} ({s.about['fingerprint'][:8]})" for s in sections)
-        raise UsageError(
-            f"the store holds nothing of {extractor!r}",
-            f"give a features spec, or 4 or more digits of a fingerprint; it holds {held or 'nothing'}",
-        )
+        held = ", ".join(f"{s.about['name']} ({s.about['fingerprint'][:8]})" for s in sections) or "nothing"
+        hint = f"give a features spec, or 4 or more digits of a fingerprint; it holds {held}"
+        raise UsageError(f"the store holds nothing of {extractor!r}", hint)
     return chosen
 
 
 def summarise(section: Section) -> SectionSummary:
     """What a section holds."""
-    from featurize.extractors.base import GOLDEN_SHA256
-
     shards = section.shards()
-    contents = np.ascontiguousarray(section.keys().view(np.uint8).reshape(-1, 40)[:, :32]).view("V32")
-    golden = np.frombuffer(bytes.fromhex(GOLDEN_SHA256), dtype="V32")
-    return SectionSummary(
-        section.about["name"],
-        section.about["fingerprint"],
-        section.about["width"],
-        len(np.setdiff1d(contents, golden)),
-        len(shards),
-        sum(size for _, size, _ in shards),
-        max((written for _, _, written in shards), default=0.0),
-    )
+    images = set(key_contents(section.keys())[0]) - {GOLDEN_SHA256}
+    size = sum(n_bytes for _, n_bytes, _ in shards)
+    last = max((written for _, _, written in shards), default=0.0)
+    about = section.about
+    return SectionSummary(about["name"], about["fingerprint"], about["width"], len(images), size, last)
 
 
 def verify_section(section: Section) -> tuple[int, int]:
@@ -128,20 +102,15 @@ def verify_section(section: Section) -> tuple[int, int]:
         n_damaged += 1
     for shard, _, _ in section.shards():
         try:
-            shard_from_bytes(
-                shard, section.folder.read(f"{section.name}/{shard}"), section.about["fingerprint"]
-            )
+            data = section.folder.read(f"{section.name}/{shard}")
+            shard_from_bytes(shard, data, section.about["fingerprint"])
             n_whole += 1
         except FileNotFoundError:
-            # A compaction removed it; what it held is in another shard.
-            continue
+            continue  # a compaction removed it; what it held is in another shard
         except DamagedShard as damage:
             section.set_aside(shard, str(damage))
             n_damaged += 1
     return n_whole, n_damaged
-
-
-# -- prune --------------------------------------------------------------------------------------
 
 
 def seconds_of(age: str) -> float:
@@ -159,10 +128,9 @@ def seconds_of(age: str) -> float:
 def plan_prune(store: Store, extractor: str | None = None, older_than: float | None = None) -> list[Removal]:
     """What `prune` would remove.
 
-    Vectors only when `extractor` (a features spec, or the start of a fingerprint) or `older_than` (seconds) is
-    given, and those that match both, with the networks kept for them. Always: files that were set aside as
-    damaged, temporary files that a killed run left more than a day ago, and networks kept for an extractor of
-    which the store holds nothing.
+    Vectors, with the networks kept for them, only when `extractor` or `older_than` (seconds) is given, and those that
+    match both. Always: files that were set aside as damaged, temporary files that a killed run left more than a day
+    ago, and networks kept for an extractor of which the store holds nothing.
     """
     now = time.time()
     wanted = {section.name for section in choose_sections(store, extractor)}
@@ -177,9 +145,8 @@ def plan_prune(store: Store, extractor: str | None = None, older_than: float | N
         plan += [Removal(f"vectors of {spec}", f"{section.name}/{name}", size) for name, size, _ in gone]
         if len(gone) == len(shards) and (gone or extractor is not None):
             described = [e for e in store.folder.names(section.name) if e[0] == DESCRIPTION]
-            plan += [
-                Removal(f"description of {spec}", f"{section.name}/{n}", size) for n, size, _ in described
-            ]
+            what = f"description of {spec}"
+            plan += [Removal(what, f"{section.name}/{name}", size) for name, size, _ in described]
         else:
             alive.add(section.about["fingerprint"][:32])
         plan += _leftovers(store, section.name, now)
@@ -211,10 +178,7 @@ def _graph_files(store: Store) -> list[Path]:
 
 
 def prune(store: Store, plan: list[Removal]) -> None:
-    """Remove what `plan_prune` listed; runs that write at the same time lose nothing they write.
-
-    StoreError if something cannot be removed; running it again goes on from there.
-    """
+    """Remove what `plan_prune` listed; runs that write at the same time lose nothing they write."""
     graphs = {f"{path.parent.name}/{path.name}": path for path in _graph_files(store)}
     for removal in plan:
         if removal.path not in graphs:
@@ -223,10 +187,8 @@ def prune(store: Store, plan: list[Removal]) -> None:
         try:
             graphs[removal.path].unlink(missing_ok=True)
         except OSError as error:
-            raise StoreError(
-                f"{graphs[removal.path]} cannot be removed: {error.strerror}",
-                "check the rights and run it again",
-            ) from error
+            problem = f"{graphs[removal.path]} cannot be removed: {error.strerror}"
+            raise StoreError(problem, "check the rights and run it again") from error
     # Deepest first. A folder in which another run wrote meanwhile is not empty, and stays.
     folders = {os.path.dirname(removal.path) for removal in plan} - {"", "graphs"}
     folders |= {folder.partition("/")[0] for folder in folders}
@@ -234,26 +196,11 @@ def prune(store: Store, plan: list[Removal]) -> None:
         store.folder.remove_folder(folder)
 
 
-def sample_size(n_images: int, percent: float) -> int:
-    """How many images a sample of `percent` has: at least one of any."""
-    return min(n_images, math.ceil(n_images * percent / 100))
-
-
-def is_here(url: str | os.PathLike) -> bool:
-    """Whether a store is there to be looked at; stores elsewhere are taken to be."""
-    path = local_part(url)
-    return path is None or os.path.isdir(os.path.expanduser(path))
-
-
-# -- Whether stored vectors would still come out the same: a sample of the photos is featurized again ----
-
-
 @dataclass(frozen=True)
 class Drift:
     """How far the vectors of a sample are from those stored: the largest ‖now − stored‖ / ‖stored‖, and its photo.
 
-    `n_stored` images are stored (undistorted ones), the photos of `n_found` are where they were when last read, and
-    `n_compared` were compared.
+    Of `n_stored` undistorted images, `n_found` are where they were when last read; `n_compared` were compared.
     """
 
     n_stored: int
@@ -270,49 +217,39 @@ def section_extractor(section: Section, store: Store) -> Extractor:
     """
     about: Mapping[str, Any] = section.about
     if "params" not in about:
-        raise StoreError(
-            f"{about['name']} says too little about itself", "run `featurize extract` with it, then again"
-        )
+        hint = "run `featurize extract` with it, then again"
+        raise StoreError(f"{about['name']} says too little about itself", hint)
     extractor = extractor_from_metadata(about)
     extractor.attach(store)
     if extractor.fingerprint() != about["fingerprint"]:
         now = extractor.description()
-        differing = [key for key in about["description"] if about["description"][key] != now.get(key)]
-        raise StoreError(
-            f"{about['name']} is computed in another way here ({', '.join(differing) or 'other settings'})",
-            "its vectors are not shared with new ones; remove them with `featurize store prune`",
-        )
+        differing = [key for key, value in about["description"].items() if value != now.get(key)]
+        problem = f"is computed in another way here ({', '.join(differing) or 'other settings'})"
+        hint = "its vectors are not shared with new ones; remove them with `featurize store prune`"
+        raise StoreError(f"{about['name']} {problem}", hint)
     return extractor
 
 
-def measure_drift(section: Section, store: Store, percent: float, *, seed: int = 0, jobs: int = 1) -> Drift:
-    """Featurize `percent` of a section's images again and compare.
-
-    The photos are those that the file index beside the store remembers, wherever they lie; a photo whose bytes are no
-    longer those that were stored is left out.
-    """
+def measure_drift(
+    section: Section, store: Store, percent: float, *, seed: int = 0, jobs: int | None = None
+) -> Drift:
+    """Featurize `percent` of a section's images again and compare: photos that the file index knows the place of."""
     extractor = section_extractor(section, store)
     keys = section.keys()
-    contents, variants = key_contents(keys)
-    n_stored = sum(
-        not variant and sha256 != GOLDEN_SHA256 for sha256, variant in zip(contents, variants, strict=True)
-    )
+    photos = [sha256 for sha256, variant in zip(*key_contents(keys), strict=True) if not variant]
+    n_stored = len(photos) - photos.count(GOLDEN_SHA256)
     places: dict[str, str] = {}
-    for path, sha256 in store.file_index().paths_of(
-        lambda several: contains(keys, image_keys(several)).tolist()
-    ):
+    known = store.file_index().paths_of(lambda several: contains(keys, image_keys(several)).tolist())
+    for path, sha256 in known:
         places.setdefault(sha256, path)
-    found = [
-        sha256 for sha256, variant in zip(contents, variants, strict=True) if not variant and sha256 in places
-    ]
+    found = [sha256 for sha256 in photos if sha256 in places]
     order = np.random.default_rng(seed).permutation(len(found))
-    sample = [found[i] for i in order[: sample_size(n_stored, percent)]]
-
+    sample = [found[i] for i in order[: math.ceil(n_stored * percent / 100)]]  # at least one of any
     stored = np.empty((len(sample), extractor.width), dtype=np.float32)
     section.load(image_keys(sample), stored)
     tasks = (Task(row, partial(read_photo, one, [places[one]])) for row, one in enumerate(sample))
     n_compared, largest, image = 0, 0.0, ""
-    for batch in compute(tasks, [extractor], jobs=jobs):
+    for batch in compute(tasks, [extractor], jobs=jobs or os.cpu_count() or 1):
         if isinstance(batch, Failed):
             continue
         for row, now in zip(batch.keys, batch.matrix, strict=True):
