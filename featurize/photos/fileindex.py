@@ -65,13 +65,26 @@ class Content:
     format: str
 
 
+def look(path: str, *, decode: bool = False) -> Content | ImageRejected:
+    """What a file holds by its header, or by all of its pixels with `decode`, or why it is rejected."""
+    try:
+        data = read_image(path)
+        photo = Photo(data)
+        if decode:
+            # The smallest scale still reads the whole file, so that a truncated one shows, in a quarter of the time.
+            photo.rgb(shorter=1)
+    except ImageRejected as rejected:
+        return rejected
+    return Content(hashlib.sha256(data).hexdigest(), photo.width, photo.height, len(data), photo.format)
+
+
 class FileIndex:
     """Remembers the content of files that have not changed, in a small SQLite file beside the store (None: nowhere).
 
     A file is the same while its size, mtime, ctime and inode are; one that was changed less than `young_seconds`
-    before it was read is never remembered, because a second change could leave the same times. Losing the index
-    costs time, never a result: a damaged one is replaced, and one that another process writes for longer than
-    `busy_seconds` is not used. Without `trust` every file is read again (``--rehash``), and remembered.
+    before it was read is never remembered, because a second change could leave the same times. A damaged index is
+    replaced, one that another process writes for longer than `busy_seconds` not used. Without `trust` every file is
+    read again (``--rehash``).
     """
 
     def __init__(
@@ -146,18 +159,12 @@ class FileIndex:
 
     def _look(self, path: str) -> tuple[Content | ImageRejected, tuple[int, int, int, int] | None]:
         """What a file holds, and its identity if that may be remembered."""
+        now = time.time()
         try:
-            now = time.time()
             status = os.stat(path)
-            data = read_image(path)
-            photo = Photo(data)
-            digest = hashlib.sha256(data).hexdigest()
-            seen = identity(status) if self._settled(status, now) else None
-            return Content(digest, photo.width, photo.height, len(data), photo.format), seen
-        except ImageRejected as rejected:
-            return rejected, None
         except OSError as error:
             return ImageRejected(f"cannot be read: {error.strerror or error}"), None
+        return look(path), identity(status) if self._settled(status, now) else None
 
     def _settled(self, status: os.stat_result, now: float) -> bool:
         """Whether a change after `now`, when the file was about to be read, must show in its times."""
@@ -190,17 +197,26 @@ class FileIndex:
         except (sqlite3.Error, OverflowError) as error:
             self._failed(error)
             return {}
-        return {os.fsdecode(row[0]): _as_entry(row) for row in rows if row[-1] == _checksum(row[:-1])}
+        # Unsigned again, as the system counts inodes.
+        return {
+            os.fsdecode(row[0]): (*row[1:4], row[4] % (1 << 64), *row[5:-1])
+            for row in rows
+            if row[-1] == _checksum(row[:-1])
+        }
 
     def _remember(self, rows: list[tuple]) -> None:
         if self.path is None or not rows:
             return
-        stored = [(os.fsencode(row[0]), *row[1:4], _signed(row[4]), *row[5:]) for row in rows]
+        # SQLite's integers are signed; inodes of some systems use all 64 bits.
+        signed = [row[4] - (1 << 64) if row[4] >= 1 << 63 else row[4] for row in rows]
+        stored = [
+            (os.fsencode(row[0]), *row[1:4], inode, *row[5:]) for row, inode in zip(rows, signed, strict=True)
+        ]
+        values = [(*row, _checksum(row)) for row in stored]
         try:
             with self._database() as database, database:
                 database.executemany(
-                    "INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    [(*row, _checksum(row)) for row in stored],
+                    f"INSERT OR REPLACE INTO contents VALUES ({', '.join('?' * 10)})", values
                 )
         except (sqlite3.Error, OverflowError) as error:
             self._failed(error)
@@ -216,7 +232,7 @@ class FileIndex:
             # The journal first: it must never be rolled back into the next index.
             for path in (Path(f"{self.path}-journal"), self.path):
                 with suppress(OSError):
-                    path.unlink(missing_ok=True)
+                    path.unlink()
             return
         # Busy or read-only: nothing is wrong with it, and all that is lost is time.
         log.info("the file index %s is not used: %s", self.path, error)
@@ -224,7 +240,6 @@ class FileIndex:
 
 
 def _unless_changed(path: str, known: dict[str, tuple]) -> Content | ImageRejected | None:
-    """What the index knows of a file, or why it is rejected unread; None when it must be read."""
     try:
         status = os.stat(path)
     except OSError as error:
@@ -240,13 +255,3 @@ def _unless_changed(path: str, known: dict[str, tuple]) -> Content | ImageReject
 def _checksum(row: tuple) -> int:
     """SQLite does not notice a flipped bit in a value."""
     return zlib.crc32(repr(row).encode())
-
-
-def _signed(inode: int) -> int:
-    """SQLite's integers are signed; inodes of some systems use all 64 bits."""
-    return inode - (1 << 64) if inode >= 1 << 63 else inode
-
-
-def _as_entry(row: tuple) -> tuple:
-    _, size, mtime, ctime, inode, *facts, _ = row
-    return (size, mtime, ctime, inode % (1 << 64), *facts)

@@ -1,21 +1,18 @@
 """A look at every file of a source before anything is computed: what will be used, what not, and why."""
 
-import hashlib
 import os
-import stat
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from featurize.photos.decode import ImageRejected, read_image
-from featurize.photos.fileindex import Content, map_ahead
-from featurize.photos.photo import Photo
+from featurize.photos.decode import ImageRejected
+from featurize.photos.fileindex import Content, Item, look, map_ahead
 from featurize.photos.source import SourceImage, list_source
 from featurize.table import merged_groups
 from featurize.terminal import columns_taken, padded, printable, progress
@@ -48,14 +45,8 @@ class Scan:
     def groups(self) -> np.ndarray:
         """One integer per usable photo; photos with equal integers stay on one side of every split."""
 
-        def column(values: list[str | None]) -> np.ndarray:
-            return np.array([*values, None], dtype=object)[:-1]
-
-        return merged_groups(
-            column([image.image for image, _ in self.usable]),
-            column([content.sha256 for _, content in self.usable]),
-            column([image.group for image, _ in self.usable]),
-        )
+        facts = [(image.image, content.sha256, image.group) for image, content in self.usable]
+        return merged_groups(*np.array(facts, dtype=object).reshape(-1, 3).T)
 
     def n_groups(self, label: str | None) -> int:
         """How many groups the photos of a label fall into: what a split can tell apart."""
@@ -64,10 +55,7 @@ class Scan:
     @cached_property
     def identical(self) -> list[list[SourceImage]]:
         """Photos that are the same byte for byte, each list two or more."""
-        same: dict[str, list[SourceImage]] = {}
-        for image, content in self.usable:
-            same.setdefault(content.sha256, []).append(image)
-        return [images for images in same.values() if len(images) > 1]
+        return _alike(((content.sha256, image) for image, content in self.usable))
 
     @property
     def conflicts(self) -> list[list[SourceImage]]:
@@ -83,18 +71,21 @@ class Scan:
     @property
     def colliding_labels(self) -> list[list[str]]:
         """Class names that differ in case or Unicode form only: one folder on Windows and macOS."""
-        return _colliding(label for label in self.classes if label is not None)
+        labels = [label for label in self.classes if label is not None]
+        same = _alike((unicodedata.normalize("NFC", label).casefold(), label) for label in labels)
+        return [sorted(group) for group in same]
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """How many files are used, rejected and ignored; every file is counted once."""
+        return len(self.usable), len(self.rejects), self.ignored.total()
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain JSON values, for programs."""
         return {
             "scan_version": 1,
             "source": {"path": os.fsencode(self.path).decode("utf-8", "backslashreplace"), "kind": self.kind},
-            "counts": {
-                "used": len(self.usable),
-                "rejected": len(self.rejects),
-                "ignored": self.ignored.total(),
-            },
+            "counts": dict(zip(("used", "rejected", "ignored"), self.counts, strict=True)),
             "classes": [
                 {"label": label, "images": len(rows), "groups": self.n_groups(label)}
                 for label, rows in self.classes.items()
@@ -111,13 +102,7 @@ class Scan:
             "small_classes": self.small_classes,
             "colliding_labels": self.colliding_labels,
             "images": [
-                {
-                    **{name: getattr(image, name) for name in ("image", "label", "group", "split")},
-                    **{
-                        name: getattr(content, name)
-                        for name in ("sha256", "width", "height", "bytes", "format")
-                    },
-                }
+                {name: value for name, value in (asdict(image) | asdict(content)).items() if name != "path"}
                 for image, content in self.usable
             ],
         }
@@ -146,7 +131,7 @@ def scan_source(
     jobs = jobs or os.cpu_count() or 1
     with ThreadPoolExecutor(jobs) as pool, progress(len(listed.images), "scanning") as bar:
         # Few ahead: a million photos in a queue take a gigabyte, and Ctrl-C waits for those that are begun.
-        for image, content in map_ahead(pool, listed.images, _look, 4 * jobs):
+        for image, content in map_ahead(pool, listed.images, _decoded, 4 * jobs):
             if isinstance(content, Content):
                 found.usable.append((image, content))
             else:
@@ -156,38 +141,25 @@ def scan_source(
     return found
 
 
-def _look(image: SourceImage) -> Content | ImageRejected:
-    try:
-        if not stat.S_ISREG(os.stat(image.path).st_mode):
-            return ImageRejected("not a regular file")
-        data = read_image(image.path)
-        photo = Photo(data)
-        # The smallest scale still reads the whole file, so that a truncated one shows, in a quarter of the time.
-        photo.rgb(shorter=1)
-    except ImageRejected as rejected:
-        return rejected
-    except OSError as error:
-        return ImageRejected(f"cannot be read: {error.strerror or error}")
-    return Content(hashlib.sha256(data).hexdigest(), photo.width, photo.height, len(data), photo.format)
+def _decoded(image: SourceImage) -> Content | ImageRejected:
+    return look(image.path, decode=True)
 
 
-def _colliding(names: Iterable[str]) -> list[list[str]]:
-    same: dict[str, list[str]] = {}
-    for name in names:
-        same.setdefault(unicodedata.normalize("NFC", name).casefold(), []).append(name)
-    return [sorted(group) for group in same.values() if len(group) > 1]
+def _alike(pairs: Iterable[tuple[str, Item]]) -> list[list[Item]]:
+    """The items of equal keys, where there are two or more."""
+    same: dict[str, list[Item]] = {}
+    for key, item in pairs:
+        same.setdefault(key, []).append(item)
+    return [items for items in same.values() if len(items) > 1]
 
 
 SHOWN = 20  # lines of a list on the terminal; the JSON holds all
 
 
 def scan_lines(found: Scan) -> Iterator[str]:
-    """The account of a source, line by line; every file is counted once, as used, rejected or ignored."""
-    n_used, n_rejected, n_ignored = len(found.usable), len(found.rejects), found.ignored.total()
-    yield (
-        f"{n_used + n_rejected + n_ignored} files: {n_used} images will be used, {n_rejected} rejected, "
-        f"{n_ignored} ignored"
-    )
+    """The account of a source, line by line."""
+    used, rejected, ignored = found.counts
+    yield f"{sum(found.counts)} files: {used} images will be used, {rejected} rejected, {ignored} ignored"
     yield from _class_lines(found)
     yield from _fact_lines(found)
     yield from _section("ignored", [f"{kind}: {count}" for kind, count in sorted(found.ignored.items())])
@@ -195,27 +167,23 @@ def scan_lines(found: Scan) -> Iterator[str]:
     alike = [", ".join(printable(image.image) for image in images) for images in found.identical]
     yield from _section("byte-identical (kept together in every split)", alike)
     torn = [
-        ", ".join(f"{printable(image.image)} ({printable(image.label or 'no label')})" for image in images)
-        for images in found.conflicts
+        [f"{image.image} ({image.label or 'no label'})" for image in images] for images in found.conflicts
     ]
-    yield from _section("one photo, two labels", torn)
-    yield from _section(
-        "class names that differ in case or Unicode form only (one folder on Windows and macOS)",
-        [", ".join(map(printable, labels)) for labels in found.colliding_labels],
-    )
+    yield from _section("one photo, two labels", [", ".join(map(printable, images)) for images in torn])
+    title = "class names that differ in case or Unicode form only (one folder on Windows and macOS)"
+    yield from _section(title, [", ".join(map(printable, labels)) for labels in found.colliding_labels])
     yield from _section("classes with too few photos to split", _small_lines(found))
 
 
 def _class_lines(found: Scan) -> Iterator[str]:
     shown = {label: printable(label) if label is not None else "(no label)" for label in found.classes}
-    rejected = (
-        Counter(image.partition("/")[0] for image, _ in found.rejects) if found.kind == "folder" else {}
-    )
+    folders = (image.partition("/")[0] for image, _ in found.rejects if found.kind == "folder")
+    rejected: Counter[str | None] = Counter(folders)
     width = max(map(columns_taken, shown.values()), default=0)
     for label, rows in found.classes.items():
         n_groups = found.n_groups(label)
         apart = f" in {n_groups} groups" if n_groups < len(rows) else ""
-        left_out = f", {rejected[label]} rejected" if label is not None and rejected.get(label) else ""
+        left_out = f", {rejected[label]} rejected" if rejected[label] else ""
         yield f"  {padded(shown[label], width)} {len(rows):6}{apart}{left_out}"
 
 
@@ -237,15 +205,9 @@ def _tally(values: Any) -> str:
 
 
 def _small_lines(found: Scan) -> list[str]:
-    return [
-        f"{printable(label)}: {size}, "
-        + (
-            f"fewer than {FOLDS} folds need"
-            if size < FOLDS
-            else f"fewer than {TEST_SHARE} for a test set of a tenth"
-        )
-        for label, size in found.small_classes.items()
-    ]
+    few, fewer = f"fewer than {TEST_SHARE} for a test set of a tenth", f"fewer than {FOLDS} folds need"
+    sizes = found.small_classes.items()
+    return [f"{printable(label)}: {size}, {fewer if size < FOLDS else few}" for label, size in sizes]
 
 
 def _section(title: str, lines: Sequence[str]) -> Iterator[str]:

@@ -28,13 +28,11 @@ def image_keys(sha256: Sequence[str], variant: int | Sequence[int] | np.ndarray 
     >>> image_keys(["00" * 31 + "ff", "00" * 32], variant=[1, 2]) > image_keys(["00" * 32], variant=1)
     array([ True,  True])
     """
-    keys = np.zeros((len(sha256), 40), dtype=np.uint8)
+    keys = np.empty((len(sha256), 5), dtype=">i8")
     for start in range(0, len(sha256), 4096):
         digits = "".join(sha256[start : start + 4096])
-        keys[start : start + 4096, :32] = np.frombuffer(bytes.fromhex(digits), dtype=np.uint8).reshape(-1, 32)
-    variants = np.empty(len(sha256), dtype=">i8")
-    variants[:] = variant
-    keys[:, 32:] = variants.view(np.uint8).reshape(-1, 8)
+        keys[start : start + 4096, :4] = np.frombuffer(bytes.fromhex(digits), dtype=">i8").reshape(-1, 4)
+    keys[:, 4] = variant
     return keys.view(KEY).reshape(-1)
 
 
@@ -43,18 +41,14 @@ def short_keys(keys: np.ndarray) -> np.ndarray:
 
     Different keys have the same number once in 10¹⁹: good to guess what is stored, not to fetch it.
     """
-    columns = np.ascontiguousarray(keys, dtype=KEY).view(np.uint8).reshape(-1, 40)
-    digests, variants = (
-        np.ascontiguousarray(columns[:, part]).view(">u8") for part in (slice(8), slice(32, 40))
-    )
-    return (digests.astype(np.uint64) + variants.astype(np.uint64)).reshape(-1)
+    numbers = np.ascontiguousarray(keys, dtype=KEY).view(">u8").reshape(-1, 5).astype(np.uint64)
+    return numbers[:, 0] + numbers[:, 4]
 
 
 def key_contents(keys: np.ndarray) -> tuple[list[str], np.ndarray]:
     """The contents (hex) and variants (int64) of keys; the inverse of `image_keys`."""
-    columns = np.ascontiguousarray(keys, dtype=KEY).view(np.uint8).reshape(-1, 40)
-    text = columns[:, :32].tobytes().hex()
-    variants = np.ascontiguousarray(columns[:, 32:]).view(">i8").reshape(-1).astype(np.int64)
+    columns = np.ascontiguousarray(keys, dtype=KEY).view(">i8").reshape(-1, 5)
+    text, variants = columns[:, :4].tobytes().hex(), columns[:, 4].astype(np.int64)
     return [text[start : start + 64] for start in range(0, len(text), 64)], variants
 
 
@@ -79,31 +73,16 @@ def shard_to_bytes(keys: np.ndarray, matrix: np.ndarray, fingerprint: str = "") 
 
     `fingerprint` is the extractor's; it is kept inside, for a shard that strays into another section.
     """
-    schema = pa.schema(
-        [
-            ("sha256", pa.string()),
-            ("variant", pa.int64()),
-            ("vector", pa.list_(pa.float32(), matrix.shape[1])),
-        ],
-        metadata={FINGERPRINT: fingerprint},
-    )
     contents, variants = key_contents(keys)
-    columns = [
-        pa.array(contents, pa.string()),
-        pa.array(variants),
-        matrix_to_lists(np.asarray(matrix, dtype=np.float32)),
-    ]
+    vectors = matrix_to_lists(np.asarray(matrix, dtype=np.float32))
+    columns = {"sha256": pa.array(contents, pa.string()), "variant": pa.array(variants), "vector": vectors}
+    table = pa.table(columns).replace_schema_metadata({FINGERPRINT: fingerprint})
     stream = io.BytesIO()
     options = {"compression": "zstd", "compression_level": 1, "use_dictionary": False}
     # Exponent bytes beside exponent bytes compress; a third smaller for half the time. The page checksums are for
     # `shard_keys`, which does not read the whole file.
-    pq.write_table(
-        pa.table(columns, schema=schema),
-        stream,
-        use_byte_stream_split=["vector.list.element"],
-        write_page_checksum=True,
-        **options,
-    )
+    options |= {"use_byte_stream_split": ["vector.list.element"], "write_page_checksum": True}
+    pq.write_table(table, stream, **options)
     data = stream.getvalue()
     return hashlib.sha256(data).hexdigest() + SUFFIX, data
 
@@ -134,7 +113,8 @@ def shard_from_bytes(name: str, data: bytes, fingerprint: str = "") -> tuple[np.
 
     DamagedShard if one bit is not as it was written, it was never a shard, or it is one of another extractor.
     """
-    check_digest(name, data)
+    if hashlib.sha256(data).hexdigest() + SUFFIX != name:
+        raise DamagedShard("its bytes do not match the digest in its name")
     with _as_damage():
         # Not read_table, which goes through data sets, and they import pandas.
         table = pq.ParquetFile(pa.BufferReader(data)).read()
@@ -152,18 +132,12 @@ def release_memory() -> None:
     pa.default_memory_pool().release_unused()
 
 
-def check_digest(name: str, data: bytes) -> None:
-    """Raise `DamagedShard` unless `name` is the digest of `data`."""
-    if hashlib.sha256(data).hexdigest() + SUFFIX != name:
-        raise DamagedShard("its bytes do not match the digest in its name")
-
-
 def _keys(table: pa.Table) -> np.ndarray:
     text, variant = table["sha256"].combine_chunks().cast(pa.binary(64)), table["variant"]
     if text.null_count or variant.null_count:
         raise ValueError("a key is null")
-    digits = b"".join(text.to_numpy(zero_copy_only=False))
-    keys = np.empty((len(text), 40), dtype=np.uint8)
-    keys[:, :32] = np.frombuffer(bytes.fromhex(digits.decode("ascii")), dtype=np.uint8).reshape(-1, 32)
-    keys[:, 32:] = variant.to_numpy().astype(">i8").view(np.uint8).reshape(-1, 8)
+    digits = b"".join(text.to_numpy(zero_copy_only=False)).decode("ascii")
+    keys = np.empty((len(text), 5), dtype=">i8")
+    keys[:, :4] = np.frombuffer(bytes.fromhex(digits), dtype=">i8").reshape(-1, 4)
+    keys[:, 4] = variant.to_numpy()
     return keys.view(KEY).reshape(-1)

@@ -1,8 +1,6 @@
-"""What was computed so far, by image content, variant and extractor fingerprint.
+"""What was computed so far: a folder with one section per extractor, of ``extractor.json`` and shards.
 
-A store is a folder, here or on object storage. Below it lies one section per extractor and fingerprint, with
-``extractor.json`` and shards (`featurize.store.shard`). Nothing is updated in place, so that a killed run, two
-runs at once and a full disk leave every finished shard as it was.
+Nothing is updated in place, so that a killed run, two runs at once and a full disk leave every finished shard whole.
 """
 
 import copy
@@ -32,8 +30,6 @@ from featurize.store.shard import (
     short_keys,
 )
 from featurize.terminal import log
-
-# -- One section of the store: the vectors of one extractor, read, written and merged --------------------
 
 UNSAVED_ROWS = 256  # a kill loses at most this many images …
 UNSAVED_SECONDS = 8.0  # … or about this much work, whichever is less
@@ -99,31 +95,25 @@ class Section:
         order = np.argsort(keys, kind="stable")
         ordered = keys[order]
         tried: set[str] = set()
-        while not found.all():
-            fresh = [shard for shard, _, _ in self.shards() if shard not in tried]
-            if not fresh:
-                break
-            # A shard that a compaction removed meanwhile lives on in a new one, which the next listing shows.
-            for shard in fresh:
-                tried.add(shard)
+        # A shard that a compaction removed meanwhile lives on in a new one, which the next listing shows.
+        while not found.all() and (fresh := {shard for shard, _, _ in self.shards()} - tried):
+            tried |= fresh
+            for shard in sorted(fresh):
                 held = self._shard_keys(shard)
-                if held is None:
-                    continue
-                places, sources = matches(ordered, held)
-                if found[order[places]].all():
+                if held is None or found[order[matches(ordered, held)[0]]].all():
                     continue
                 content = self._read(shard, matrix.shape[1])
-                if content is not None:
-                    if not np.array_equal(content[0], held):
-                        places, sources = matches(ordered, content[0])
-                    for part in range(0, len(places), ROWS_AT_ONCE):
-                        wanted = order[places[part : part + ROWS_AT_ONCE]]
-                        block = content[1][sources[part : part + ROWS_AT_ONCE]]
-                        matrix[into[wanted]] = block
-                        # What is not finite was stored by an earlier version; it counts as missing.
-                        found[wanted] = np.isfinite(block).all(axis=1)
-                    del content
-                    release_memory()
+                if content is None:
+                    continue
+                places, sources = matches(ordered, content[0])
+                for part in range(0, len(places), ROWS_AT_ONCE):
+                    wanted = order[places[part : part + ROWS_AT_ONCE]]
+                    block = content[1][sources[part : part + ROWS_AT_ONCE]]
+                    matrix[into[wanted]] = block
+                    # What is not finite was stored by an earlier version; it counts as missing.
+                    found[wanted] = np.isfinite(block).all(axis=1)
+                del content
+                release_memory()
         return found
 
     def _shard_keys(self, shard: str) -> np.ndarray | None:
@@ -135,8 +125,7 @@ class Section:
                 return None
             except DamagedShard:
                 # Or a network that failed in between: the digest of the whole file tells.
-                content = self._read(shard)
-                if content is None:
+                if (content := self._read(shard)) is None:
                     return None
                 self._keys[shard] = content[0]
         return self._keys[shard]
@@ -144,9 +133,8 @@ class Section:
     def _read(self, shard: str, width: int | None = None) -> tuple[np.ndarray, np.ndarray] | None:
         """The content of a shard; None when it is gone or damaged."""
         try:
-            keys, vectors = shard_from_bytes(
-                shard, self.folder.read(f"{self.name}/{shard}"), self.about["fingerprint"]
-            )
+            data = self.folder.read(f"{self.name}/{shard}")
+            keys, vectors = shard_from_bytes(shard, data, self.about["fingerprint"])
             if width is not None and vectors.shape[1] != width:
                 raise DamagedShard(f"its vectors have {vectors.shape[1]} numbers instead of {width}")
             return keys, vectors
@@ -159,17 +147,15 @@ class Section:
     def set_aside(self, name: str, reason: str) -> None:
         """Move a damaged file out of the way and say so; what it held is computed again."""
         self._keys.pop(name, None)
-        kept = f"{self.name}/{DAMAGED}/{name}"
+        path, kept = f"{self.name}/{name}", f"{self.name}/{DAMAGED}/{name}"
         try:
-            self.folder.move(f"{self.name}/{name}", kept)
+            self.folder.move(path, kept)
         except (OSError, StoreError) as error:
-            log.warning("%s/%s/%s is damaged (%s) and cannot be set aside: %s",
-                        self.folder.url, self.name, name, reason, error)  # fmt: skip
+            problem = f"{self.folder.url}/{path} is damaged ({reason})"
+            log.warning("%s and cannot be set aside: %s", problem, error)
             return
-        log.warning("a damaged part of the store was set aside as %s/%s: %s; what it held is computed again",
-                    self.folder.url, kept, reason)  # fmt: skip
-
-    # -- writing --------------------------------------------------------------------------------
+        place = f"{self.folder.url}/{kept}: {reason}"
+        log.warning("a damaged part of the store was set aside as %s; what it held is computed again", place)
 
     def write(self, keys: np.ndarray, matrix: np.ndarray) -> None:
         """Store ``matrix[i]`` under ``keys[i]`` as one new shard.
@@ -192,16 +178,15 @@ class Section:
         path = f"{self.name}/{DESCRIPTION}"
         try:
             fault = description_fault(self.folder.read(path), self.about)
-            if fault is None:
-                self._described = True
-                return
-            self.set_aside(DESCRIPTION, fault)
+            if fault is not None:
+                self.set_aside(DESCRIPTION, fault)
         except FileNotFoundError:
             if not write:
                 return
-        text = json.dumps(self.about, sort_keys=True, indent=1).encode()
+            fault = "missing"
         try:
-            self.folder.write(path, text)
+            if fault is not None:
+                self.folder.write(path, json.dumps(self.about, sort_keys=True, indent=1).encode())
             self._described = True
         except StoreError:
             # Reading needs no description; a store that cannot be written can still be read.
@@ -237,9 +222,8 @@ class Section:
                 batch, n_rows = [], 0
 
     def _merge(self, shards: list[str]) -> int:
-        contents = {
-            name: content for name in shards if (content := self._read(name, self.about["width"])) is not None
-        }
+        read = {name: self._read(name, self.about["width"]) for name in shards}
+        contents = {name: content for name, content in read.items() if content is not None}
         if len(contents) < 2:
             return 0
         keys, first = np.unique(np.concatenate([keys for keys, _ in contents.values()]), return_index=True)
@@ -265,8 +249,7 @@ def description_fault(text: bytes, about: Mapping[str, Any]) -> str | None:
 class ShardWriter:
     """Collects vectors and writes a shard before more than 256 images or 10 s of work could be lost.
 
-    Use it as a context: what is still waiting is written when the block ends, also by an exception. `begun` images
-    may be in work, elsewhere, and not yet added.
+    A context: what is waiting is written when it ends. `begun` images may be in work elsewhere, and not yet added.
     """
 
     def __init__(self, section: Section, begun: int = 0, *, clock: Callable[[], float] = time.monotonic):
@@ -276,7 +259,6 @@ class ShardWriter:
         self._keys: list[np.ndarray] = []
         self._blocks: list[np.ndarray] = []
         self._n_rows = 0
-        self._flushed = self._added = clock()
 
     def __enter__(self) -> "ShardWriter":
         self._flushed = self._added = self.clock()
@@ -324,16 +306,11 @@ class Store:
     Parameters
     ----------
     url : path or fsspec URL, optional
-        By default `default_store`.
+        By default `default_store`. StoreError if it cannot be made or reached.
     young_seconds : float
         A photo that was changed less than this before it was read is read again next time (`FileIndex`).
     compact_above : int
         From so many small files of one extractor on, they are merged after a run.
-
-    Raises
-    ------
-    StoreError
-        If the folder cannot be made or reached.
 
     Examples
     --------
@@ -377,13 +354,8 @@ class Store:
 
         `recipe` is kept beside the description: what it takes to make the extractor again (`Extractor.record`).
         """
-        about = {
-            **(recipe or {}),
-            "name": name,
-            "fingerprint": fingerprint,
-            "width": width,
-            "description": dict(description or {}),
-        }
+        about = {**(recipe or {}), "name": name, "fingerprint": fingerprint, "width": width}
+        about["description"] = dict(description or {})
         return self.section_in(section_name(name, fingerprint), json.loads(json.dumps(about)))
 
     def section_in(self, folder: str, about: Mapping[str, Any]) -> Section:
@@ -393,12 +365,10 @@ class Store:
     def section_of(self, extractor: Any) -> Section:
         """The part of the store for an extractor."""
         record = extractor.record(())
-        recipe = {
-            key: record[key] for key in ("spec", "family", "params", "weights", "versions") if key in record
-        }
-        return self.section(
-            extractor.name, record["fingerprint"], extractor.width, record["description"], recipe
-        )
+        kept = ("spec", "family", "params", "weights", "versions")
+        recipe = {key: record[key] for key in kept if key in record}
+        name, width = extractor.name, extractor.width
+        return self.section(name, record["fingerprint"], width, record["description"], recipe)
 
     def rehashing(self) -> "Store":
         """The same store, whose file index trusts no file to be unchanged (``--rehash``)."""
@@ -421,11 +391,8 @@ class Store:
 
     def local_path(self, name: str) -> Path | None:
         """A path on this machine for what belongs to the store but is no vector; None if it cannot be made."""
-        if self.folder.is_local:
-            root = Path(self.folder.root)
-        else:
-            root = _cache_folder() / ("beside-" + sha256(self.folder.url.encode()).hexdigest()[:16])
-        path = root / name
+        elsewhere = "beside-" + sha256(self.folder.url.encode()).hexdigest()[:16]
+        path = (Path(self.folder.root) if self.folder.is_local else _cache_folder() / elsewhere) / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError:
