@@ -1,27 +1,13 @@
 """What can go wrong in a way that the user can correct.
 
-BottleheadError (ValueError)
-├── UsageError        a wrong argument: a spec, a parameter, a column that is not there
-├── SourceError       the photos: an empty folder, a manifest without the needed columns
-├── WeightsError      the network's numbers: a missing file, another network's file
-├── TableError        a table that cannot be read, or does not fit what is asked of it
-├── StoreError        the store cannot be written or read
-└── ModelError        a model file that is damaged, unsafe, or made for other features
-
-Each carries a message (what happened, what was given) and a hint (what is accepted, what to do next).
-The commands print the two as one ``error:`` and one ``hint:`` line.
+Each error carries a message and a hint; the commands print them as one ``error:`` and one ``hint:`` line.
 """
 
 
 class BottleheadError(ValueError):
     """An error that the user can correct.
 
-    Parameters
-    ----------
-    message : str
-        What happened, and what was given.
-    hint : str
-        What is accepted, and what to do next.
+    `message` says what happened and what was given, `hint` what is accepted and what to do next.
     """
 
     def __init__(self, message: str, hint: str = ""):
@@ -36,15 +22,15 @@ class BottleheadError(ValueError):
 
 
 class UsageError(BottleheadError):
-    """A wrong argument."""
+    """A wrong argument: a spec, a parameter, a column that is not there."""
 
 
 class SourceError(BottleheadError):
-    """The photos cannot be found or listed."""
+    """The photos cannot be found or listed: an empty folder, a manifest without the needed columns."""
 
 
 class WeightsError(BottleheadError):
-    """The numbers of a network are missing or are not what they should be."""
+    """The numbers of a network are missing, or are another network's."""
 
 
 class TableError(BottleheadError):

@@ -329,12 +329,10 @@ def _made(path: Path) -> str:
         path = path.expanduser().resolve()
         path.mkdir(parents=True, exist_ok=True)
         return path.as_posix()
-    except RuntimeError as error:
-        reason, hint = str(error).rstrip(".").lower(), "give the whole path of a folder with --store"
+    except (OSError, RuntimeError) as error:  # the latter where "~" is nobody's home
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".").lower()
+        hint = "give the whole path of another folder with --store"
         raise StoreError(f"the store {path} cannot be made: {reason}", hint) from error
-    except OSError as error:
-        hint = "give another folder with --store"
-        raise StoreError(f"the store {path} cannot be made: {error.strerror}", hint) from error
 
 
 def _last(entry: dict) -> str:

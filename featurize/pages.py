@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from featurize.files import text_as_name
+from featurize.photos.decode import ImageRejected, read_image
+from featurize.photos.photo import Photo
 from featurize.table import FeatureTable
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -44,10 +47,8 @@ def render_page(
 
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     allowed = f"'sha256-{digest}'" if script else "'none'"
-    policy = (
-        f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {allowed}; base-uri 'none'; "
-        "form-action 'none'"
-    )
+    sources = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {allowed}"
+    policy = f"{sources}; base-uri 'none'; form-action 'none'"
     shared = {"title": title, "subtitle": subtitle, "policy": Markup(policy), "script": Markup(script)}
     return templates.get_template(name).render(**shared, **content)
 
@@ -55,12 +56,7 @@ def render_page(
 class Thumbnails:
     """Finds the photos of a table and makes thumbnails of them.
 
-    Parameters
-    ----------
-    table : FeatureTable
-        Its source says where the photos were; its ``sha256`` column, which bytes they had.
-    images : path, optional
-        The folder to look in instead.
+    Its source says where the photos were, unless `images` names a folder; its ``sha256`` column, which bytes they had.
     """
 
     def __init__(self, table: FeatureTable, images: str | Path | None = None):
@@ -72,7 +68,7 @@ class Thumbnails:
         """A small JPEG of the photo, upright, as a ``data:`` address; None where there is none to show.
 
         `longer` is the length of its longer side in pixels. A file whose bytes are not those that were featurized is
-        another photo, and is not shown; nor is what is no regular file, or too large.
+        another photo, and is not shown.
         """
         key = (image, longer)
         if key not in self._made:  # the same photo stands in several sections
@@ -80,9 +76,6 @@ class Thumbnails:
         return self._made[key]
 
     def _make(self, image: str, longer: int) -> str | None:
-        from featurize.photos.decode import ImageRejected, read_image
-        from featurize.photos.photo import Photo
-
         if self.folder is None:
             return None
         try:
@@ -109,8 +102,6 @@ def _folder_of(source: dict[str, Any] | None) -> Path | None:
 
 
 def _small_jpeg(rgb: np.ndarray, longer: int) -> bytes:
-    from PIL import Image
-
     picture = Image.fromarray(rgb)
     picture.thumbnail((longer, longer), Image.Resampling.LANCZOS)
     stream = io.BytesIO()

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from featurize.errors import TableError
 from featurize.files import whole_file
@@ -214,8 +215,6 @@ def _check_metadata(text: str | bytes | None, path: Path) -> dict[str, Any]:
 
 
 def _write_parquet(table: TableContent, path: Path) -> None:
-    import pyarrow.parquet as pq
-
     fields = [pa.field(name, pa.list_(pa.float32(), m.shape[1])) for name, m in table.vectors.items()]
     schema = pa.schema([*IDS, *fields], metadata={METADATA.encode(): _metadata_json(table).encode()})
     # Vectors hardly ever repeat a value: a dictionary costs time and gains nothing.
@@ -231,8 +230,6 @@ def _write_parquet(table: TableContent, path: Path) -> None:
 
 
 def _read_parquet(path: Path) -> TableContent:
-    import pyarrow.parquet as pq
-
     with open(path, "rb") as stream, pq.ParquetFile(stream, page_checksum_verification=True) as file:
         schema, n_rows = file.schema_arrow, file.metadata.num_rows
         metadata, lists = _check_schema(schema, path)
@@ -248,8 +245,6 @@ def _read_parquet(path: Path) -> TableContent:
 
 
 def _parquet_batches(path: Path, features: Sequence[str] | None) -> Iterator[TableContent]:
-    import pyarrow.parquet as pq
-
     with open(path, "rb") as stream, pq.ParquetFile(stream, page_checksum_verification=True) as file:
         metadata, lists = _check_schema(file.schema_arrow, path)
         lists = [field for field in lists if features is None or field.name in features]

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from featurize.errors import SourceError
 from featurize.extractors.batches import finite_rows
 from featurize.files import name_as_text
 from featurize.photos.source import NOHASH
 from featurize.table import FeatureTable
+from featurize.tableformat import ids_from_columns
 
 # PHOTO.jpg.txt in the first version of retrain.py, PHOTO.jpg_NETWORK.txt in all others.
 FILE_NAME = re.compile(r"(?P<image>.+?\.(?:jpe?g|png|gif|bmp))(?:_(?P<network>.+))?\.txt", re.IGNORECASE)
@@ -38,21 +38,15 @@ def import_bottlenecks(folder: str | os.PathLike, features: Sequence[str] | None
     Parameters
     ----------
     folder : path
-        With one folder per label, in which ``PHOTO.jpg.txt`` or ``PHOTO.jpg_NETWORK.txt`` hold the numbers of
-        one photo, separated by commas.
+        One folder per label with ``PHOTO.jpg.txt`` or ``PHOTO.jpg_NETWORK.txt``: the numbers of one photo and commas.
     features : sequence of str, optional
         The networks to take; by default all that are found. An image becomes a row if it has a vector of each.
 
     Returns
     -------
     Bottlenecks
-        The images are named ``LABEL/PHOTO.jpg``; their content is unknown (``sha256`` is null) and the
-        fingerprint of the features is ``imported``. Text before ``_nohash_`` is the group.
-
-    Raises
-    ------
-    SourceError
-        If there is no such folder, or no file in it can be used.
+        The images are named ``LABEL/PHOTO.jpg``; their content is unknown (``sha256`` is null) and the fingerprint of
+        the features is ``imported``. Text before ``_nohash_`` is the group. SourceError if no file can be used.
 
     Examples
     --------
@@ -65,9 +59,8 @@ def import_bottlenecks(folder: str | os.PathLike, features: Sequence[str] | None
     """
     root = Path(folder)
     if not root.is_dir():
-        raise SourceError(
-            f"there is no folder {root}", "give the folder that retrain.py called bottleneck_dir"
-        )
+        hint = "give the folder that retrain.py called bottleneck_dir"
+        raise SourceError(f"there is no folder {root}", hint)
     rejects: list[tuple[str, str]] = []
     vectors: dict[str, dict[str, np.ndarray]] = {}
     ignored: Counter[str] = Counter()
@@ -95,17 +88,19 @@ def import_bottlenecks(folder: str | os.PathLike, features: Sequence[str] | None
     images = _complete(vectors, names, rejects)
     if not images:
         reason = f"; the first: {rejects[0][0]}: {rejects[0][1]}" if rejects else ""
+        problem = f"no image in {root} has a vector of {' and '.join(names) or 'any network'}{reason}"
         raise SourceError(
-            f"no image in {root} has a vector of {' and '.join(names) or 'any network'}{reason}",
-            "expected LABEL/PHOTO.jpg_NETWORK.txt, each with numbers separated by commas",
+            problem, "expected LABEL/PHOTO.jpg_NETWORK.txt, each with numbers separated by commas"
         )
     return Bottlenecks(_table(root, images, names, vectors), sorted(rejects), ignored)
 
 
 def _read(path: Path) -> np.ndarray:
     """The numbers of one file; ValueError says why not."""
+    if path.is_dir():
+        raise ValueError("a folder, not a file of numbers")
     if not path.is_file():  # opening a pipe would wait for ever
-        raise ValueError(_what_it_is(path))
+        raise ValueError("not a regular file" if path.exists() else "a link that leads nowhere")
     try:
         if path.stat().st_size > LARGEST:
             raise ValueError("too large for one vector")
@@ -126,12 +121,6 @@ def _read(path: Path) -> np.ndarray:
     return matrix[0]
 
 
-def _what_it_is(path: Path) -> str:
-    if path.is_dir():
-        return "a folder, not a file of numbers"
-    return "not a regular file" if path.exists() else "a link that leads nowhere"
-
-
 def _odd_widths(vectors: dict[str, dict[str, np.ndarray]]) -> list[tuple[str, str]]:
     """Take out the vectors that are not as wide as most of their network (a file that was cut off)."""
     rejects = []
@@ -148,28 +137,18 @@ def _complete(
 ) -> list[str]:
     """The images that have a vector of each network, sorted; the others join the rejects once."""
     images = sorted({image for name in names for image in vectors.get(name, {})})
-    complete = []
-    for image in images:
-        missing = [name for name in names if image not in vectors.get(name, {})]
-        if missing:
-            rejects.append((image, f"no vector of {', '.join(missing)}"))
-        else:
-            complete.append(image)
-    return complete
+    missing = {image: [name for name in names if image not in vectors.get(name, {})] for image in images}
+    rejects += [(image, f"no vector of {', '.join(lost)}") for image, lost in missing.items() if lost]
+    return [image for image in images if not missing[image]]
 
 
 def _table(
     root: Path, images: list[str], names: list[str], vectors: dict[str, dict[str, np.ndarray]]
 ) -> FeatureTable:
     matrices = {name: np.stack([vectors[name][image] for image in images]) for name in names}
-    groups = [re.search(NOHASH, image) for image in images]
-    ids = pa.table(
-        {
-            "image": images,
-            "label": [image.split("/")[0] for image in images],
-            "group": pa.array([match and match.group(1) for match in groups], pa.string()),
-        }
-    )
+    labels = [image.split("/")[0] for image in images]
+    groups = [match and match.group(1) for match in (re.search(NOHASH, image) for image in images)]
+    ids = ids_from_columns({"image": images, "label": labels, "group": groups})
     described = {name: _entry(name, matrix.shape[1]) for name, matrix in matrices.items()}
     source = {"path": os.fsencode(root.absolute()).decode("utf-8", "backslashreplace"), "kind": "bottlenecks"}
     return FeatureTable(ids, matrices, {"source": source, "features": described})

@@ -31,19 +31,17 @@ class Place:
 class SourceContents:
     """Looks up or reads each file of a source, and numbers its table rows: image by image, its copies behind it.
 
-    A file that is unchanged since an earlier run is not opened; `n_read` files are. `places` has every row that
-    the table may have. `jobs` threads read.
+    A file that is unchanged since an earlier run is not opened; `n_read` files are. `places` has every possible row.
     """
 
     def __init__(self, source: Source, index: FileIndex, distort: Distortion | None, jobs: int):
         self.source, self.index, self.jobs = source, index, jobs
-        variants = [_variants(image, distort) for image in source.images]
-        self.places = [
-            Place(image.path, variant)
-            for image, several in zip(source.images, variants, strict=True)
-            for variant in several
-        ]
-        self._first_row = np.cumsum([0, *map(len, variants)]).tolist()
+        self.places: list[Place] = []
+        self._rows_of: list[range] = []
+        for image in source.images:
+            first = len(self.places)
+            self.places += [Place(image.path, variant) for variant in _variants(image, distort)]
+            self._rows_of.append(range(first, len(self.places)))
         self._contents = index.known([image.path for image in source.images])
         self._unread = [number for number, content in enumerate(self._contents) if content is None]
         self.n_read = len(self._unread)
@@ -64,13 +62,13 @@ class SourceContents:
         for number in images:
             content = self._contents[number]
             if isinstance(content, Content):
-                rows += self._rows_of(number)
-                sha256 += [content.sha256] * len(self._rows_of(number))
+                rows += self._rows_of[number]
+                sha256 += [content.sha256] * len(self._rows_of[number])
         return rows, sha256
 
     def n_rows(self, images: Sequence[int]) -> int:
         """How many rows some images would have if all could be read."""
-        return sum(len(self._rows_of(number)) for number in images)
+        return sum(len(self._rows_of[number]) for number in images)
 
     def n_unread(self) -> int:
         """How many rows the images would have that were not read so far."""
@@ -82,8 +80,8 @@ class SourceContents:
         numbers: list[int] = []
         for number, (image, content) in enumerate(zip(self.source.images, self._contents, strict=True)):
             if isinstance(content, Content) and content.sha256 not in failed:
-                rows += [(image, content, self.places[row].variant) for row in self._rows_of(number)]
-                numbers += self._rows_of(number)
+                rows += [(image, content, self.places[row].variant) for row in self._rows_of[number]]
+                numbers += self._rows_of[number]
         return rows, np.array(numbers, dtype=np.int64)
 
     def rejects(self, failed: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -96,9 +94,6 @@ class SourceContents:
                 rejects.append((image.image, failed[content.sha256]))
         return rejects
 
-    def _rows_of(self, number: int) -> range:
-        return range(self._first_row[number], self._first_row[number + 1])
-
 
 def _variants(image: SourceImage, distort: Distortion | None) -> tuple[int, ...]:
     """The photo itself, and its copies where it may be trained on: nothing is ever tested on a copy."""
@@ -108,8 +103,8 @@ def _variants(image: SourceImage, distort: Distortion | None) -> tuple[int, ...]
 class ExtractionPlan:
     """One matrix per extractor, filled row by row; rows of equal content are computed once.
 
-    `sections` say where the vectors of each extractor are stored. `computed` holds the SHA-256 of the contents that
-    an extractor ran on, `failed` of those that have no vector, with the reason.
+    `computed` holds the SHA-256 of the contents that an extractor ran on; `failed` has the reason of those without
+    a vector.
     """
 
     def __init__(
@@ -141,9 +136,8 @@ class ExtractionPlan:
             return []
         wanted = short_keys(_keys(fresh))
         missing = np.array([~contains(stored, wanted) for stored in self._stored])
-        tasks = [
-            self._task(fresh[i], np.flatnonzero(missing[:, i])) for i in np.flatnonzero(missing.any(axis=0))
-        ]
+        to_do = np.flatnonzero(missing.any(axis=0))
+        tasks = [self._task(fresh[i], np.flatnonzero(missing[:, i])) for i in to_do]
         # A network is loaded anew for another choice of its outputs: those of one choice together.
         return sorted(tasks, key=lambda task: task.needed)
 
@@ -183,8 +177,7 @@ class ExtractionPlan:
     def load_stored(self) -> list[Task]:
         """Fill in what the store holds; back comes what must be computed after all.
 
-        That is what the store has lost or holds damaged, and what failed while another file with the same content
-        was not known yet.
+        That is what the store lost, and what failed while another file with the same content was not known yet.
         """
         missing: dict[Key, list[int]] = {}
         for number, section in enumerate(self.sections):

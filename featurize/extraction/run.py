@@ -23,14 +23,12 @@ from featurize.registry import make_extractor
 from featurize.store.shard import image_keys
 from featurize.store.store import Section, Store
 from featurize.table import FeatureTable
-from featurize.tableformat import check_name, ids_from_columns
+from featurize.tableformat import IDS, check_name, ids_from_columns
 from featurize.terminal import log, progress
 
 
 def golden_vectors(extractors: Sequence[Extractor], sections: Sequence[Section]) -> list[np.ndarray]:
-    """The vector of the synthetic image of each extractor, float32 of shape (width,).
-
-    From the store like any other image's; those of one network that are missing there are computed in one run.
+    """The vector of the synthetic image of each extractor, float32 of shape (width,), from the store or computed.
 
     WeightsError if an extractor refuses it, or gives numbers that are not finite: it would do so for photos too.
     """
@@ -46,10 +44,8 @@ def golden_vectors(extractors: Sequence[Extractor], sections: Sequence[Section])
         for number, vector in zip(missing, made, strict=True):
             vectors[number], finite = finite_rows(vector)
             if not finite.all():
-                raise WeightsError(
-                    f"{extractors[number].name} gives {NOT_FINITE} for the test image",
-                    "no vector of it can be trusted; correct the extractor, or leave it out",
-                )
+                hint = "no vector of it can be trusted; correct the extractor, or leave it out"
+                raise WeightsError(f"{extractors[number].name} gives {NOT_FINITE} for the test image", hint)
             try:
                 sections[number].write(keys, vectors[number])
             except StoreError as error:
@@ -58,17 +54,13 @@ def golden_vectors(extractors: Sequence[Extractor], sections: Sequence[Section])
 
 
 def golden_batch(extractor: Extractor) -> Any:
-    """The synthetic image alone, as `run_together` of `extractor` and its group takes it.
-
-    WeightsError if the extractor, or a step in front of it, refuses it.
-    """
+    """The synthetic image alone, as `run_together` of `extractor` and its group takes it."""
     try:
         return extractor.stack([extractor.prepare(Photo.from_array(golden_image()))])
     except ImageRejected as rejected:
-        raise WeightsError(
-            f"{extractor.name} makes no vector of the test image: {rejected}",
-            "it must make one of any small photo; correct the extractor or its steps, or leave it out",
-        ) from rejected
+        problem = f"{extractor.name} makes no vector of the test image: {rejected}"
+        hint = "it must make one of any small photo; correct the extractor or its steps, or leave it out"
+        raise WeightsError(problem, hint) from rejected
 
 
 def build_table(
@@ -81,26 +73,21 @@ def build_table(
 ) -> FeatureTable:
     """The table of the given rows; `matrices` hold a vector for each, `golden` is one vector per extractor."""
     images, contents, variants = zip(*rows, strict=True)
-    ids: dict[str, Any] = {
-        name: [getattr(image, name) for image in images] for name in ("image", "label", "group", "split")
-    }
-    ids |= {
-        name: [getattr(content, name) for content in contents]
-        for name in ("sha256", "width", "height", "bytes", "format")
-    }
-    ids["variant"] = variants
+    ids: dict[str, Any] = {"variant": variants}
+    for name in set(IDS.names) - {"variant"}:
+        ids[name] = [getattr(one, name) for one in (images if hasattr(images[0], name) else contents)]
     metadata = {
         "source": {"path": os.fsencode(source.path).decode("utf-8", "backslashreplace"), "kind": source.kind},
         "features": {e.name: e.record(vector) for e, vector in zip(extractors, golden, strict=True)},
         **({"distortion": distort.record()} if distort else {}),
     }
-    # What is written must be what is in memory: through JSON once, so that tuples are lists in both.
     vectors = {e.name: matrix for e, matrix in zip(extractors, matrices, strict=True)}
+    # What is written must be what is in memory: through JSON once, so that tuples are lists in both.
     return FeatureTable(ids_from_columns(ids), vectors, json.loads(json.dumps(metadata)))
 
 
 def keep_rows(matrix: np.ndarray, rows: np.ndarray, at_once: int = 4096) -> np.ndarray:
-    """The given rows (ascending), moved up within the same memory."""
+    """The given rows (ascending), moved up within the same memory, which holds the matrix once."""
     for start in range(0, len(rows), at_once):
         part = rows[start : start + at_once]
         matrix[start : start + len(part)] = matrix[part]
@@ -135,12 +122,9 @@ class NothingReadable(SourceError):
     """Not one image of a source can be read; ``rejects`` says why, image by image."""
 
     def __init__(self, source: Source, rejects: list[tuple[str, str]]):
-        image, reason = rejects[0]
-        super().__init__(
-            f"not one of the {len(source.images)} images in {source.path} can be read; the first is "
-            f"{image}: {reason}",
-            "inspect them with `featurize scan`",
-        )
+        none = f"not one of the {len(source.images)} images in {source.path} can be read"
+        problem = f"{none}; the first is {rejects[0][0]}: {rejects[0][1]}"
+        super().__init__(problem, "inspect them with `featurize scan`")
         self.source, self.rejects = source, rejects
 
     def __reduce__(self):
@@ -181,8 +165,7 @@ def extract(
     -------
     FeatureTable
         One row per image (and copy), sorted by name. Images that cannot be read, or for which an extractor gives
-        numbers that are not finite, have no row; each is logged with its
-        reason. See `run_extraction` for the full account.
+        numbers that are not finite, have no row; each is logged with its reason.
 
     Raises
     ------
@@ -222,9 +205,7 @@ def run_extraction(
 ) -> Extraction:
     """What `extract` does, for a source that was listed before, with an account of every file.
 
-    Every image of the source is a row of the table or one of the rejects, never both, never neither.
-
-    SourceError if not one image can be read.
+    Every image of the source is either a row of the table or one of the rejects; NothingReadable if none is a row.
     """
     chosen = _chosen(extractors)
     store = store if isinstance(store, Store) else Store(store)
@@ -263,9 +244,7 @@ def run_extraction(
     rejects = contents.rejects(plan.failed)
     if not rows:
         raise NothingReadable(source, rejects)
-    matrices = plan.matrices
-    if len(rows) < len(contents.places):
-        matrices = [keep_rows(matrix, numbers) for matrix in matrices]
+    matrices = [keep_rows(matrix, numbers) for matrix in plan.matrices]
     table = build_table(source, rows, chosen, matrices, golden, distort)
     n_computed = len(plan.computed.difference(plan.failed))
     n_reused = plan.n_contents - len(plan.failed) - n_computed
@@ -294,12 +273,10 @@ def _chosen(extractors: Sequence[str | Extractor] | str | Extractor | None) -> l
     if isinstance(extractors, str | Extractor):
         extractors = [extractors]
     chosen = [make_extractor(spec) for spec in extractors]
-    twice = [name for name, count in Counter(e.name for e in chosen).items() if count > 1]
+    twice = ", ".join(name for name, count in Counter(e.name for e in chosen).items() if count > 1)
     for extractor in chosen:
         check_name(extractor.name)  # now, and not when the table is made, hours later
     if twice or not chosen:
-        raise UsageError(
-            f"the features {', '.join(twice)} are asked for twice" if twice else "no features are asked for",
-            "name each features once; its name is its column in the table",
-        )
+        problem = f"the features {twice} are asked for twice" if twice else "no features are asked for"
+        raise UsageError(problem, "name each features once; its name is its column in the table")
     return chosen

@@ -61,6 +61,11 @@ TURNS = {
 }
 # Where a PNG can hold EXIF: its own chunk, and two kinds of text, all of which have their name in plain letters.
 PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
+NO_IMAGES = {
+    (b"\x00\x05\x16\x07", b"\x00\x05\x16\x00"): "macOS AppleDouble metadata, not an image",
+    (b"<!doctype", b"<html"): "an HTML page, not an image",
+    (b"version https://git-lfs",): "a Git LFS pointer, not the image itself",
+}
 NO_MEMORY = "too large for the memory of this machine"
 BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # TIFF tags
 
@@ -86,20 +91,16 @@ def open_image(data: bytes) -> Image.Image:
 
 
 def _what_it_is(data: bytes) -> str:
-    if data[:4] in (b"\x00\x05\x16\x07", b"\x00\x05\x16\x00"):
-        return "macOS AppleDouble metadata, not an image"
     head = data[:256].lstrip().lower()
-    if head.startswith((b"<!doctype", b"<html")):
-        return "an HTML page, not an image"
-    if head.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer, not the image itself"
+    for beginnings, what in NO_IMAGES.items():
+        if head.startswith(beginnings):
+            return what
     try:
         data[:4096].decode("utf-8")
-        return "text, not an image"
     except UnicodeDecodeError as error:
-        if error.start > 4000:
-            return "text, not an image"
-    return f"not an image of a known format ({', '.join(FORMATS)})"
+        if error.start <= 4000:  # else a character that is cut in two
+            return f"not an image of a known format ({', '.join(FORMATS)})"
+    return "text, not an image"
 
 
 def shown_size(image: Image.Image, data: bytes) -> tuple[int, int]:
@@ -123,8 +124,7 @@ def _orientation(image: Image.Image, data: bytes) -> int:
     try:
         orientation = int(read_exif(image, data).get(0x0112, 1))
     except Exception:
-        # A damaged EXIF block leaves a good picture: as it lies.
-        return 1
+        return 1  # a damaged EXIF block leaves a good picture: as it lies
     return orientation if orientation in TURNS else 1
 
 

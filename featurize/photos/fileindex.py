@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -106,7 +107,7 @@ class FileIndex:
         for start in range(0, len(paths), ROWS_AT_ONCE):
             part = paths[start : start + ROWS_AT_ONCE]
             known = self._known([os.path.abspath(path) for path in part]) if self.trust else {}
-            results += [_unless_changed(path, known) for path in part]
+            results += [_unless_changed(path, known.get(os.path.abspath(path))) for path in part]
         return results
 
     def read(self, paths: Sequence[str], *, jobs: int = 1) -> Generator[Content | ImageRejected]:
@@ -144,18 +145,11 @@ class FileIndex:
 
     def paths_of(self, wanted: Callable[[list[str]], Sequence[bool]]) -> Iterator[tuple[str, str]]:
         """Path and SHA-256 of the remembered images whose digests `wanted` picks, from many at once."""
-        if self.path is None or not self.path.exists():
-            return
-        try:
-            with self._database() as database:
-                rows = database.execute("SELECT * FROM contents WHERE format != '' ORDER BY path")
-                while part := rows.fetchmany(ROWS_AT_ONCE):
-                    whole = [row for row in part if row[-1] == _checksum(row[:-1])]
-                    for row, picked in zip(whole, wanted([row[5] for row in whole]), strict=True):
-                        if picked:
-                            yield os.fsdecode(row[0]), row[5]
-        except sqlite3.Error as error:
-            self._failed(error)
+        rows = self._rows("format != '' ORDER BY path", [])
+        while part := list(islice(rows, ROWS_AT_ONCE)):
+            for row, picked in zip(part, wanted([row[5] for row in part]), strict=True):
+                if picked:
+                    yield row[0], row[5]
 
     def _look(self, path: str) -> tuple[Content | ImageRejected, tuple[int, int, int, int] | None]:
         """What a file holds, and its identity if that may be remembered."""
@@ -187,22 +181,20 @@ class FileIndex:
             database.close()
 
     def _known(self, places: list[str]) -> dict[str, tuple]:
-        if self.path is None or not self.path.exists():
-            return {}
         keys = [os.fsencode(place) for place in places]
-        marks = ", ".join("?" * len(keys))
+        return {row[0]: row[1:] for row in self._rows(f"path IN ({', '.join('?' * len(keys))})", keys)}
+
+    def _rows(self, condition: str, values: list[bytes]) -> Iterator[tuple]:
+        """What the index holds, without rows that are damaged: path, identity, SHA-256, width, height, format."""
+        if self.path is None or not self.path.exists():
+            return
         try:
             with self._database() as database:
-                rows = database.execute(f"SELECT * FROM contents WHERE path IN ({marks})", keys).fetchall()
+                for *row, checksum in database.execute(f"SELECT * FROM contents WHERE {condition}", values):
+                    if checksum == _checksum(tuple(row)):
+                        yield (os.fsdecode(row[0]), *row[1:4], row[4] % (1 << 64), *row[5:])
         except (sqlite3.Error, OverflowError) as error:
             self._failed(error)
-            return {}
-        # Unsigned again, as the system counts inodes.
-        return {
-            os.fsdecode(row[0]): (*row[1:4], row[4] % (1 << 64), *row[5:-1])
-            for row in rows
-            if row[-1] == _checksum(row[:-1])
-        }
 
     def _remember(self, rows: list[tuple]) -> None:
         if self.path is None or not rows:
@@ -239,14 +231,13 @@ class FileIndex:
         self.path = None
 
 
-def _unless_changed(path: str, known: dict[str, tuple]) -> Content | ImageRejected | None:
+def _unless_changed(path: str, entry: tuple | None) -> Content | ImageRejected | None:
     try:
         status = os.stat(path)
     except OSError as error:
         return ImageRejected(f"cannot be read: {error.strerror or error}")
     if not stat.S_ISREG(status.st_mode):
         return ImageRejected("not a regular file")
-    entry = known.get(os.path.abspath(path))
     if entry is None or entry[:4] != identity(status):
         return None
     return Content(entry[4], entry[5], entry[6], status.st_size, entry[7])

@@ -29,17 +29,16 @@ class Walk:
 
 
 def is_hidden(name: str) -> bool:
-    """Files and folders that systems leave behind: dot files (also AppleDouble ``._x``), thumbnails."""
+    """Whether a system left it behind: dot files (also AppleDouble ``._x``), thumbnails."""
     return name.startswith(".") or name.lower() in LEFT_BY_SYSTEMS
 
 
 def walk(root: str | os.PathLike) -> Walk:
     """Look at everything below `root`.
 
-    Links to folders are followed after everything else has been seen, and no folder is entered twice: a link
-    to one that was entered already (a loop, or a second way to the same photos) is closed with that reason.
-    So the time is bounded by the number of folders, however they link to each other. Hidden folders are not
-    searched for images; the files in them are counted.
+    Links to folders are followed after everything else has been seen, and no folder is entered twice: a link to one
+    that was (a loop, or a second way to the same photos) is closed with that reason, so that the time is bounded.
+    Hidden folders are not searched for images; the files in them are counted.
     """
     found = Walk()
     entered: dict[object, str] = {}
@@ -54,9 +53,8 @@ def walk(root: str | os.PathLike) -> Walk:
             identity = _identity(place)
             if identity in entered:
                 other = name_as_text(entered[identity]) or "the source itself"
-                found.closed.append(
-                    (name_as_text(name), f"a link to {other}, which is in the source already")
-                )
+                reason = f"a link to {other}, which is in the source already"
+                found.closed.append((name_as_text(name), reason))
                 continue
             with os.scandir(place) as listing:
                 entries = list(listing)
@@ -98,15 +96,7 @@ def _identity(folder: str) -> object:
 
 def _count_files(folder: str) -> int:
     """Files below `folder`, whatever they are; links are counted, not followed."""
-    total, waiting = 0, [folder]
-    while waiting:
-        try:
-            with os.scandir(waiting.pop()) as listing:
-                for entry in listing:
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-                    else:
-                        total += 1
-        except OSError:
-            continue
+    total = 0
+    for place, folders, files in os.walk(folder):
+        total += len(files) + sum(os.path.islink(os.path.join(place, name)) for name in folders)
     return total

@@ -3,12 +3,11 @@
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from featurize.errors import SourceError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 COLUMNS = ("image", "label", "group", "split")
 SPLITS = ("training", "validation", "testing")
@@ -28,9 +27,8 @@ def read_manifest(path: Path) -> Iterator[tuple[str, Row | str]]:
     for place, row in rows:
         split = row.get("split") if isinstance(row, dict) else None
         if split is not None and split not in SPLITS:
-            raise SourceError(
-                f"{path}, {place}: split is {split!r}", f"a split is {', '.join(SPLITS)}, or empty"
-            )
+            hint = f"a split is {', '.join(SPLITS)}, or empty"
+            raise SourceError(f"{path}, {place}: split is {split!r}", hint)
         if isinstance(row, dict):
             # No table can hold it, which would show only after all vectors were computed.
             torn = [name for name in ("label", "group") if "\0" in (row.get(name) or "")]
@@ -49,46 +47,35 @@ def _read_csv(path: Path) -> Iterator[tuple[str, Row | str]]:
                     continue
                 if len(values) != len(names):
                     # An unquoted comma in a file name would shift the label by one column.
-                    yield (
-                        f"line {reader.line_num}",
-                        f"{len(values)} values for {len(names)} columns; quote what holds commas",
-                    )
+                    fault = f"{len(values)} values for {len(names)} columns; quote what holds commas"
+                    yield f"line {reader.line_num}", fault
                     continue
                 row = {name: value or None for name, value in zip(names, values, strict=True)}
                 yield f"line {reader.line_num}", {name: row[name] for name in COLUMNS if name in row}
     except UnicodeDecodeError as error:
         raise SourceError(f"{path} is not UTF-8 text: {error.reason}", "save the manifest as UTF-8") from None
     except csv.Error as error:
-        raise SourceError(
-            f"{path} is no readable CSV: {error}", "quote names that hold commas or quotes"
-        ) from None
+        hint = "quote names that hold commas or quotes"
+        raise SourceError(f"{path} is no readable CSV: {error}", hint) from None
 
 
 def _read_parquet(path: Path) -> Iterator[tuple[str, Row | str]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
         # As an open file: a path as text Arrow would take for a URI, and cannot take if it is not UTF-8.
         with open(path, "rb") as stream, pq.ParquetFile(stream) as file:
             schema = file.schema_arrow
             _check_columns(path, schema.names)
-            _check_image(path, schema)
+            kind = schema.field("image").type
+            if not (
+                pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)
+            ):
+                raise SourceError(f"the image column of {path} holds {kind}", "it holds file names, as text")
             rows = file.read([name for name in COLUMNS if name in schema.names]).to_pylist()
     except (pa.ArrowException, OSError) as error:
-        raise SourceError(
-            f"{path} is no readable Parquet file: {error}", "write it again, or use .csv"
-        ) from None
+        hint = "write it again, or use .csv"
+        raise SourceError(f"{path} is no readable Parquet file: {error}", hint) from None
     for number, row in enumerate(rows, start=1):
         yield f"row {number}", {name: _as_text(value) for name, value in row.items()}
-
-
-def _check_image(path: Path, schema: "pa.Schema") -> None:
-    import pyarrow as pa
-
-    image = schema.field("image").type
-    if not (pa.types.is_string(image) or pa.types.is_large_string(image) or pa.types.is_dictionary(image)):
-        raise SourceError(f"the image column of {path} holds {image}", "it holds file names, as text")
 
 
 def _as_text(value: object) -> str | None:

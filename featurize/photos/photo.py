@@ -13,11 +13,10 @@ DECODE_VERSION = 1
 
 
 class Photo:
-    """A photo that is decoded on demand, at the smallest scale the caller accepts; `data` is the whole file.
+    """A photo that is decoded on demand; `data` is the whole file.
 
-    `width` and `height` are as a viewer shows it, after the EXIF orientation; `format` is what the file really is,
-    whatever its name says: ``"JPEG"``, ``"PNG"``, … ImageRejected if it is no image of a known format, or has too
-    many pixels.
+    `width` and `height` are as a viewer shows it, after the EXIF orientation; `format` is what the file really is:
+    ``"JPEG"``, ``"PNG"``, … ImageRejected if it is no image of a known format, or has too many pixels.
     """
 
     def __init__(self, data: bytes):
@@ -41,9 +40,8 @@ class Photo:
         if rgb.ndim == 2:
             rgb = np.repeat(rgb[:, :, None], 3, axis=2)
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
-            raise ImageRejected(
-                f"an array of {rgb.dtype} with shape {rgb.shape}; give uint8 of shape (height, width, 3)"
-            )
+            given = f"an array of {rgb.dtype} with shape {rgb.shape}"
+            raise ImageRejected(f"{given}; give uint8 of shape (height, width, 3)")
         photo = cls.__new__(cls)
         photo.data, photo.format = None, "array"
         photo.height, photo.width = rgb.shape[:2]
@@ -87,9 +85,8 @@ class Photo:
     def _at(self, scale: int) -> Image.Image:
         with self._lock:
             if scale not in self._images:
-                self._images[scale] = (
-                    Image.fromarray(self._arrays[scale]) if scale in self._arrays else self._decode(scale)
-                )
+                pixels = self._arrays.get(scale)
+                self._images[scale] = self._decode(scale) if pixels is None else Image.fromarray(pixels)
             return self._images[scale]
 
     def _decode(self, scale: int) -> Image.Image:

@@ -1,17 +1,4 @@
-"""Steps in front of an extractor: pure functions from RGB uint8 to RGB uint8, by name.
-
-============================  ==========================================================================
-``grayscale``                 grey (ITU-R 601 luma) in all three channels
-``crop:SIZE``                 the middle SIZE × SIZE pixels; a shorter side stays as it is
-``resize:SIZE``               the shorter side becomes SIZE pixels, the shape stays
-``median:K``                  each value the median of the K × K around it; K odd, 3 to 15
-``remove-hair[:WIDTH]``       DullRazor: dark lines narrower than WIDTH pixels (11) are painted over
-``segment-lesion``            cut out the largest dark region
-``equalize``                  brightness spread evenly over its range, hues kept
-============================  ==========================================================================
-
-Both SIZE may also be WIDTHxHEIGHT. Steps run in the order given, on all pixels of the photo.
-"""
+"""Steps in front of an extractor, in the order given: pure functions from RGB uint8 to RGB uint8, by name (`STEPS`)."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -25,8 +12,7 @@ from featurize.errors import UsageError
 from featurize.photos.decode import MAX_PIXELS, ImageRejected
 from featurize.photos.photo import resize
 
-# -- Dark hair found, painted over and smoothed: DullRazor -----------------------------------------------
-
+# Dark hair found, painted over and smoothed:
 # Lee, T., Ng, V., Gallagher, R., Coldman, A., McLean, D. (1997). DullRazor: A software approach to hair removal
 # from images. Computers in Biology and Medicine, 27(6), 533–543. https://doi.org/10.1016/S0010-4825(97)00020-6
 
@@ -49,8 +35,7 @@ def without_hair(rgb: np.ndarray, width: int = 11) -> np.ndarray:
     """
     from scipy import ndimage
 
-    hair = hair_mask(rgb, width)
-    hair = ndimage.binary_dilation(hair, np.ones((3, 3)))
+    hair = ndimage.binary_dilation(hair_mask(rgb, width), np.ones((3, 3)))
     if not hair.any() or hair.all():
         return rgb
     painted = np.where(hair[:, :, None], _surroundings(rgb, ~hair, width / 2), rgb)
@@ -108,8 +93,6 @@ def _surroundings(rgb: np.ndarray, known: np.ndarray, sigma: float) -> np.ndarra
     return result
 
 
-# -- Where the lesion is: the largest dark region of a photo ---------------------------------------------
-
 LONGER_SIDE = 512
 SMALLEST = 16  # pixels of the smaller picture; less is no region
 
@@ -127,8 +110,8 @@ def lesion_mask(rgb: np.ndarray) -> np.ndarray:
     grey = np.asarray(Image.fromarray(rgb).convert("L").filter(ImageFilter.GaussianBlur(1)))
     if grey.min() == grey.max():
         return np.zeros(grey.shape, dtype=bool)
-    parts, n_parts = ndimage.label(grey <= threshold_otsu(grey))
-    sizes = np.bincount(parts.ravel(), minlength=n_parts + 1)
+    parts, _ = ndimage.label(grey <= threshold_otsu(grey))
+    sizes = np.bincount(parts.ravel())
     sizes[0] = 0
     if sizes.max() < SMALLEST:
         return np.zeros(grey.shape, dtype=bool)
@@ -199,9 +182,6 @@ def _parse(steps: Sequence[str]) -> list[tuple[str, dict[str, int]]]:
     return parsed
 
 
-# -- what a step's option may be --------------------------------------------------------------------
-
-
 def _nothing(option: str) -> dict[str, int] | None:
     return None if option else {}
 
@@ -227,9 +207,6 @@ def _window(option: str) -> dict[str, int] | None:
 def _line(option: str) -> dict[str, int] | None:
     option = option or "11"
     return {"width": int(option)} if re.fullmatch("[1-9][0-9]?", option) and int(option) >= 3 else None
-
-
-# -- the steps --------------------------------------------------------------------------------------
 
 
 def grayscale(rgb: np.ndarray) -> np.ndarray:
@@ -269,15 +246,8 @@ def equalize(rgb: np.ndarray) -> np.ndarray:
     return np.asarray(Image.merge("YCbCr", (y.point(even.tolist()), cb, cr)).convert("RGB"))
 
 
-def remove_hair(rgb: np.ndarray, width: int) -> np.ndarray:
-    """Dark lines narrower than `width` pixels painted over; see `featurize.photos.preprocess`."""
-
-    return without_hair(rgb, width)
-
-
 def segment_lesion(rgb: np.ndarray) -> np.ndarray:
     """The box around the largest dark region, or everything where there is none."""
-
     return rgb[lesion_box(rgb)]
 
 
@@ -286,7 +256,7 @@ STEPS = {
     "crop": Step(crop, 1, _box, "crop:100 or crop:WIDTHxHEIGHT, in pixels"),
     "resize": Step(resample, 1, _one_side, "resize:100 or resize:WIDTHxHEIGHT, in pixels"),
     "median": Step(median, 1, _window, "median:K with K odd, 3 to 15"),
-    "remove-hair": Step(remove_hair, 1, _line, "remove-hair or remove-hair:WIDTH with 3 to 99 pixels"),
+    "remove-hair": Step(without_hair, 1, _line, "remove-hair or remove-hair:WIDTH with 3 to 99 pixels"),
     "segment-lesion": Step(segment_lesion, 1, _nothing, "segment-lesion"),
     "equalize": Step(equalize, 1, _nothing, "equalize"),
 }

@@ -1,10 +1,11 @@
 """Which images there are, and what is known about them before one is opened: label, group, split."""
 
+import glob
 import os
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from featurize.errors import SourceError, UsageError
@@ -57,22 +58,17 @@ def list_source(source: str | os.PathLike | Iterable, *, group_by: str | None = 
             found = _list_folder(path)
         elif path.is_file() and path.suffix.lower() in (".csv", ".parquet"):
             found = _list_manifest(path)
-        elif path.is_file():
-            raise SourceError(
-                f"{path} is neither a folder nor a manifest", "give a folder, a .csv or a .parquet"
-            )
         else:
-            raise SourceError(
-                f"there is no {path}", "give a folder of photos, or a .csv or .parquet manifest"
-            )
+            there = f"{path} is neither a folder nor a manifest"
+            hint = "give a folder of photos, or a .csv or .parquet manifest"
+            raise SourceError(there if path.is_file() else f"there is no {path}", hint)
     if found.kind != "files":
         found.images.sort(key=lambda image: image.image)
     if not found.images and not found.rejects:
         ignored = f" ({found.ignored.total()} other files were ignored)" if found.ignored else ""
-        raise SourceError(
-            f"no images in {where or found.path}{ignored}",
-            f"expected files ending in {' '.join(sorted(ENDINGS))}, in one folder per class or all in one folder",
-        )
+        endings = " ".join(sorted(ENDINGS))
+        hint = f"expected files ending in {endings}, in one folder per class or all in one folder"
+        raise SourceError(f"no images in {where or found.path}{ignored}", hint)
     found.images = [_grouped(image, pattern) for image in found.images]
     if group_by and found.images:
         _check_grouped(found.images, group_by)
@@ -83,36 +79,28 @@ def _compile(group_by: str) -> re.Pattern:
     try:
         pattern = re.compile(group_by)
     except re.error as error:
-        raise UsageError(
-            f"{group_by!r} is no regular expression: {error}", r"for example: '^(patient\d+)'"
-        ) from None
+        problem = f"{group_by!r} is no regular expression: {error}"
+        raise UsageError(problem, r"for example: '^(patient\d+)'") from None
     if pattern.groups < 1:
-        raise UsageError(
-            f"{group_by!r} has no capture group", r"put what names the group in (): '^(patient\d+)'"
-        )
+        hint = r"put what names the group in (): '^(patient\d+)'"
+        raise UsageError(f"{group_by!r} has no capture group", hint)
     return pattern
 
 
 def _grouped(image: SourceImage, pattern: re.Pattern) -> SourceImage:
-    if image.group is not None:
-        return image
-    match = pattern.search(image.image)
-    group = match.group(1) if match else None
-    return SourceImage(image.path, image.image, image.label, group or None, image.split)
+    match = pattern.search(image.image) if image.group is None else None
+    return replace(image, group=match.group(1) or None) if match else image
 
 
 def _check_grouped(images: list[SourceImage], group_by: str) -> None:
     """A pattern that fits nothing would let one patient into training and testing, unnoticed."""
     alone = [image.image for image in images if image.group is None]
     if len(alone) == len(images):
-        raise UsageError(
-            f"{group_by!r} fits none of the {len(images)} images; the first is {alone[0]}",
-            "it is searched in the image's name, relative to the source, with / between folders",
-        )
+        hint = "it is searched in the image's name, relative to the source, with / between folders"
+        raise UsageError(f"{group_by!r} fits none of the {len(images)} images; the first is {alone[0]}", hint)
     if alone:
-        log.warning(
-            "%r fits all images but %d, which stand alone, such as %s", group_by, len(alone), alone[0]
-        )
+        example = f"{len(alone)}, which stand alone, such as {alone[0]}"
+        log.warning("%r fits all images but %s", group_by, example)
 
 
 def _list_folder(root: Path) -> Source:
@@ -123,11 +111,9 @@ def _list_folder(root: Path) -> Source:
     found = Source(str(root.resolve()), "folder", ignored=tree.ignored)
     inside, beside = [], []
     for name in tree.names:
-        text = name_as_text(name)
-        label, slash, _ = text.partition("/")
-        path = os.path.join(root, name)
-        if slash:
-            inside.append(SourceImage(path, text, label))
+        text, path = name_as_text(name), os.path.join(root, name)
+        if "/" in text:
+            inside.append(SourceImage(path, text, text.partition("/")[0]))
         else:
             beside.append(SourceImage(path, text))
     found.images = inside or beside
@@ -202,15 +188,11 @@ def _list_files(paths: list) -> Source:
             for name in tree.names:
                 add(os.path.join(path, name))
             found.ignored += tree.ignored
-            found.rejects += [
-                (name_as_text(path) + ("/" + name if name else ""), reason)
-                for name, reason in tree.closed + tree.unusable
-            ]
+            for name, reason in tree.closed + tree.unusable:
+                found.rejects.append((name_as_text(path) + ("/" + name if name else ""), reason))
         elif os.path.lexists(path):
             add(path)
         else:
-            import glob
-
             matches = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []
             if not matches:
                 found.rejects.append((name_as_text(path), "no such file"))

@@ -256,9 +256,7 @@ class ShardWriter:
         self.section = section
         self.begun = begun
         self.clock = clock
-        self._keys: list[np.ndarray] = []
-        self._blocks: list[np.ndarray] = []
-        self._n_rows = 0
+        self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
 
     def __enter__(self) -> "ShardWriter":
         self._flushed = self._added = self.clock()
@@ -270,11 +268,10 @@ class ShardWriter:
     def add(self, keys: np.ndarray, matrix: np.ndarray) -> None:
         """Take ``matrix[i]`` for ``keys[i]``."""
         now = self.clock()
-        self._keys.append(np.asarray(keys, dtype=KEY))
-        self._blocks.append(np.array(matrix, dtype=np.float32))
-        self._n_rows += len(matrix)
+        self._waiting.append((np.asarray(keys, dtype=KEY), np.array(matrix, dtype=np.float32)))
+        n_rows = sum(len(block) for _, block in self._waiting)
         # The next batch will be about as large and take about as long as this one.
-        too_many = self._n_rows + len(matrix) + self.begun > UNSAVED_ROWS
+        too_many = n_rows + len(matrix) + self.begun > UNSAVED_ROWS
         too_long = now - self._flushed + (now - self._added) >= UNSAVED_SECONDS
         self._added = now
         if too_many or too_long:
@@ -282,9 +279,9 @@ class ShardWriter:
 
     def flush(self) -> None:
         """Write what is waiting."""
-        if self._n_rows:
-            keys, matrix = np.concatenate(self._keys), np.concatenate(self._blocks)
-            self._keys, self._blocks, self._n_rows = [], [], 0
+        if self._waiting:
+            keys, matrix = map(np.concatenate, zip(*self._waiting, strict=True))
+            self._waiting = []
             self.section.write(keys, matrix)
         self._flushed = self.clock()
 
