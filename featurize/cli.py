@@ -22,11 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of ``featurize`` and its subcommands."""
-    parser = new_parser(
-        "featurize",
-        "Turn photos into vectors, once: frozen networks and texture, kept by content.",
-        EXTRACT,
-    )
+    summary = "Turn photos into vectors, once: frozen networks and texture, kept by content."
+    parser = new_parser("featurize", summary, EXTRACT)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_extract(commands)
     summary = "Say which photos of SOURCE would be used, which not, and why; nothing is computed."
@@ -54,9 +51,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_source(command: argparse.ArgumentParser) -> None:
-    text = (
-        "folder of class folders, flat folder, or manifest .csv/.parquet with image[,label][,group][,split]"
-    )
+    manifest = "manifest .csv/.parquet with image[,label][,group][,split]"
+    text = f"folder of class folders, flat folder, or {manifest}"
     command.add_argument("source", metavar="SOURCE", help=text)
 
 
@@ -137,14 +133,13 @@ def _extract(args: argparse.Namespace) -> int:
     from featurize.photos.source import list_source
 
     rejects_file = _rejects_file(args, args.source)
-    extractors, distort = _extractors(args), _distortion(args)
+    extractors = _extractors(args)
+    options = {"store": args.store, "distort": _distortion(args), "rehash": args.rehash, "jobs": args.jobs}
     moments = [time.perf_counter()]
     source = list_source(args.source, group_by=args.group_by)
     moments.append(time.perf_counter())
     try:
-        result = run_extraction(
-            source, extractors, store=args.store, distort=distort, rehash=args.rehash, jobs=args.jobs
-        )
+        result = run_extraction(source, extractors, **options)
     except NothingReadable as error:
         write_rejects(rejects_file, error.rejects)
         error.hint = f"all reasons are in {rejects_file}"
@@ -250,10 +245,8 @@ def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
         if weights and weights["source"] == "random":
             log.warning("%s comes from an untrained network (weights=random)", record["spec"])
         elif weights:
-            digest = weights["sha256"][:12]
-            log.info(
-                "%s: %s weights, sha256 %s…, %s", record["spec"], weights["source"], digest, weights["file"]
-            )
+            origin = f"{weights['source']} weights, sha256 {weights['sha256'][:12]}…, {weights['file']}"
+            log.info("%s: %s", record["spec"], origin)
     for what, count in sorted(result.ignored.items()):
         log.info("ignored %s: %d", what, count)
     n_distinct = result.n_computed + result.n_reused
@@ -358,10 +351,8 @@ def _add_store_commands(commands: Any) -> None:
         "print the largest drift"
     )
     verify.add_argument("--sample", type=_percent, metavar="P%", help=text)
-    summary, text = (
-        "Show what can be removed; remove it with --yes.",
-        "vectors of this features spec or fingerprint",
-    )
+    summary = "Show what can be removed; remove it with --yes."
+    text = "vectors of this features spec or fingerprint"
     prune = add("prune", _prune, summary, "featurize store prune --older-than 90d --yes", text)
     text = "vectors written longer ago than this, such as 12h, 90d, 8w, 1y"
     prune.add_argument("--older-than", metavar="AGE", help=text)
@@ -400,9 +391,8 @@ def _list(args: argparse.Namespace) -> int:
     rows = []
     for s in found:
         written = datetime.fromtimestamp(s.written).strftime("%Y-%m-%d %H:%M") if s.written else "never"
-        rows.append(
-            (s.name, s.fingerprint[:8], str(s.width or "?"), f"{s.images:,}", f"{s.bytes:,}", written)
-        )
+        counts = str(s.width or "?"), f"{s.images:,}", f"{s.bytes:,}"
+        rows.append((s.name, s.fingerprint[:8], *counts, written))
     _print_table(("features", "fingerprint", "width", "images", "bytes", "last written"), rows)
     log.info("%s: %d extractors, %s bytes", store.folder.url, len(found), f"{sum(s.bytes for s in found):,}")
     return 0

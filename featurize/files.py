@@ -58,9 +58,8 @@ def check_outputs(
             raise UsageError(f"there is no folder {path.parent}", "make it first, or write elsewhere")
         _refuse_what_is_no_file(path)
         if what := taken.get(_place(path)):
-            raise UsageError(
-                f"{path} is {what} and would be overwritten", "give each output a name of its own"
-            )
+            hint = "give each output a name of its own"
+            raise UsageError(f"{path} is {what} and would be overwritten", hint)
         taken[_place(path)] = "another output"
 
 

@@ -89,9 +89,8 @@ def import_bottlenecks(folder: str | os.PathLike, features: Sequence[str] | None
     if not images:
         reason = f"; the first: {rejects[0][0]}: {rejects[0][1]}" if rejects else ""
         problem = f"no image in {root} has a vector of {' and '.join(names) or 'any network'}{reason}"
-        raise SourceError(
-            problem, "expected LABEL/PHOTO.jpg_NETWORK.txt, each with numbers separated by commas"
-        )
+        hint = "expected LABEL/PHOTO.jpg_NETWORK.txt, each with numbers separated by commas"
+        raise SourceError(problem, hint)
     return Bottlenecks(_table(root, images, names, vectors), sorted(rejects), ignored)
 
 

@@ -49,6 +49,10 @@ def map_ahead(
             future.cancel()
 
 
+COLUMNS = (
+    "path BLOB PRIMARY KEY, size INTEGER, mtime INTEGER, ctime INTEGER, inode INTEGER, sha256 TEXT, width INTEGER, "
+    "height INTEGER, format TEXT, checksum INTEGER"
+)
 YOUNG_SECONDS = 2.0
 ROWS_AT_ONCE = 1000
 READ_AHEAD = 128  # files whose content is known before it is asked for, and then still in the system's cache
@@ -171,11 +175,7 @@ class FileIndex:
         assert self.path is not None
         database = sqlite3.connect(self.path, timeout=self.busy_seconds)
         try:
-            database.execute(
-                "CREATE TABLE IF NOT EXISTS contents (path BLOB PRIMARY KEY, size INTEGER, mtime INTEGER, "
-                "ctime INTEGER, inode INTEGER, sha256 TEXT, width INTEGER, height INTEGER, format TEXT, "
-                "checksum INTEGER)"
-            )
+            database.execute(f"CREATE TABLE IF NOT EXISTS contents ({COLUMNS})")
             yield database
         finally:
             database.close()
@@ -199,17 +199,13 @@ class FileIndex:
     def _remember(self, rows: list[tuple]) -> None:
         if self.path is None or not rows:
             return
-        # SQLite's integers are signed; inodes of some systems use all 64 bits.
-        signed = [row[4] - (1 << 64) if row[4] >= 1 << 63 else row[4] for row in rows]
-        stored = [
-            (os.fsencode(row[0]), *row[1:4], inode, *row[5:]) for row, inode in zip(rows, signed, strict=True)
-        ]
+        half = 1 << 63  # SQLite's integers are signed; inodes of some systems use all 64 bits
+        stored = [(os.fsencode(r[0]), *r[1:4], (r[4] + half) % (2 * half) - half, *r[5:]) for r in rows]
         values = [(*row, _checksum(row)) for row in stored]
+        insert = f"INSERT OR REPLACE INTO contents VALUES ({', '.join('?' * 10)})"
         try:
             with self._database() as database, database:
-                database.executemany(
-                    f"INSERT OR REPLACE INTO contents VALUES ({', '.join('?' * 10)})", values
-                )
+                database.executemany(insert, values)
         except (sqlite3.Error, OverflowError) as error:
             self._failed(error)
 
