@@ -175,28 +175,20 @@ def _manifest_path(folder: Path, written: str) -> Path | None:
 def _list_files(paths: list) -> Source:
     """Files, folders (all images below) and glob patterns, each image named as it was given."""
     found = Source(os.getcwd(), "files")
-    seen: set[str] = set()
-
-    def add(name: str) -> None:
-        if name not in seen:
-            seen.add(name)
-            found.images.append(SourceImage(name, name_as_text(name)))
-
+    names: list[str] = []
     for path in map(os.fspath, paths):
         if os.path.isdir(path):
             tree = walk(path)
-            for name in tree.names:
-                add(os.path.join(path, name))
+            names += [os.path.join(path, name) for name in tree.names]
             found.ignored += tree.ignored
             for name, reason in tree.closed + tree.unusable:
                 found.rejects.append((name_as_text(path) + ("/" + name if name else ""), reason))
         elif os.path.lexists(path):
-            add(path)
+            names.append(path)
         else:
             matches = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []
             if not matches:
                 found.rejects.append((name_as_text(path), "no such file"))
-            for name in matches:
-                if os.path.isfile(name):
-                    add(name)
+            names += filter(os.path.isfile, matches)
+    found.images = [SourceImage(name, name_as_text(name)) for name in dict.fromkeys(names)]
     return found
