@@ -43,9 +43,7 @@ HEADS = {
         {"C": 0.03, "dual": False},
     ),
     "mlp": Registered(
-        "sklearn.neural_network.MLPClassifier",
-        "neural network with one hidden layer of 100",
-        MLP,
+        "sklearn.neural_network.MLPClassifier", "neural network with one hidden layer of 100", MLP
     ),
     "knn": Registered(
         "sklearn.neighbors.KNeighborsClassifier",

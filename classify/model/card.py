@@ -11,10 +11,7 @@ def model_card(model: Model, size: int | None = None) -> str:
     """A text for people; `size` is the bytes on disk."""
     training = model.training
     photos = training.get("photos_per_label") or {}
-    lines = [
-        f"head      {training.get('head', type(model.head).__name__)}",
-        f"features  {model.features}",
-    ]
+    lines = [f"head      {training.get('head', type(model.head).__name__)}", f"features  {model.features}"]
     for part, width in zip(model.parts, model.widths, strict=True):
         lines += _features_lines(part, width, model.described.get(part))
     lines.append(f"labels    {len(model.labels)}")

@@ -16,9 +16,7 @@ BATCH_SIZES = 64, 2048
 
 
 def input_batches(
-    sources: str | os.PathLike | Iterable[str | os.PathLike],
-    *,
-    batch_sizes: tuple[int, int] = BATCH_SIZES,
+    sources: str | os.PathLike | Iterable[str | os.PathLike], *, batch_sizes: tuple[int, int] = BATCH_SIZES
 ) -> Iterator[Source | FeatureTable]:
     """Photos and table rows, some at a time, in the order of the sources.
 

@@ -46,11 +46,7 @@ def held_out_scores(
         columns = np.searchsorted(np.unique(y), y)
         chance = np.clip(probabilities[np.arange(len(y)), columns], np.finfo(np.float64).eps, None)
         right = probabilities.argmax(axis=1) == columns
-        return {
-            "photos": len(y),
-            "accuracy": float(right.mean()),
-            "log_loss": float(-np.log(chance).mean()),
-        }
+        return {"photos": len(y), "accuracy": float(right.mean()), "log_loss": float(-np.log(chance).mean())}
     if tuning is not None:
         scores = {key: tuning.best[key] for key in ("accuracy", "log_loss")}
         return {"folds": tuning.n_folds, **scores}
