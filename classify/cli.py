@@ -36,11 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line, without running anything."""
-    parser = new_parser(
-        "classify",
-        "Train scikit-learn heads on vectors, and use them on photos.",
-        "classify train flowers.parquet -o flowers.model --head svm\nclassify predict flowers.model photo.jpg",
+    summary = "Train scikit-learn heads on vectors, and use them on photos."
+    example = (
+        "classify train flowers.parquet -o flowers.model --head svm\nclassify predict flowers.model photo.jpg"
     )
+    parser = new_parser("classify", summary, example)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_train(commands)
     _add_predict(commands)
@@ -73,18 +73,10 @@ def _add_trust(parser: argparse.ArgumentParser, what: str) -> None:
 
 def _add_places(parser: argparse.ArgumentParser) -> None:
     """Where weights and vectors are, and what the model may consist of."""
-    parser.add_argument(
-        "--weights",
-        action="append",
-        default=[],
-        metavar="[SPEC=]FILE",
-        help="where a network's weights are now (default: where they were in training); repeatable",
-    )
-    parser.add_argument(
-        "--store",
-        metavar="DIR",
-        help="where vectors are kept (default: $FEATURIZE_STORE, or the user's cache folder)",
-    )
+    text = "where a network's weights are now (default: where they were in training); repeatable"
+    parser.add_argument("--weights", action="append", default=[], metavar="[SPEC=]FILE", help=text)
+    text = "where vectors are kept (default: $FEATURIZE_STORE, or the user's cache folder)"
+    parser.add_argument("--store", metavar="DIR", help=text)
     _add_trust(parser, "the model may consist of")
 
 
@@ -101,84 +93,46 @@ def _count_from(least: int, what: str) -> Any:
 
 
 def _add_train(commands: Any) -> None:
-    parser = add_command(
-        commands,
-        "train",
-        _train,
-        "Train a head on the vectors of a table, and keep it as a model.",
+    summary = "Train a head on the vectors of a table, and keep it as a model."
+    example = (
         "classify train flowers.parquet -o flowers.model --head svm:C=10 --features inception_v3+glcm\n"
         "classify train fire.parquet -o fire.model --tune --positive fire --threshold recall=0.95\n"
-        "classify train flowers.parquet -o flowers.model --steps 4000 --summaries logs",
+        "classify train flowers.parquet -o flowers.model --steps 4000 --summaries logs"
     )
+    parser = add_command(commands, "train", _train, summary, example)
     option = parser.add_argument
     option("table", metavar="TABLE", help="a .parquet or .npz that `featurize extract` made")
     _add_output(parser)
-    option(
-        "--head",
-        default="softmax",
-        metavar="SPEC",
-        help="name[:param=value,...], or the dotted path of a scikit-learn classifier (default: softmax)",
-    )
-    option(
-        "--features",
-        metavar="SPEC",
-        help="a features column, or several joined with + (default: all columns of the table but nuisance)",
-    )
-    option(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="PARAM=VALUE",
-        help="parameters of the head, for example --set C=10 gamma=0.5",
-    )
-    option(
-        "--balanced",
-        action="store_true",
-        help="every label counts the same, however many photos it has (class_weight=balanced)",
-    )
-    option(
-        "--relabel",
-        metavar="MAP",
-        help="CSV with the columns label,new_label, a line for every label of the table; an empty new_label drops it",
-    )
+    text = "name[:param=value,...], or the dotted path of a scikit-learn classifier (default: softmax)"
+    option("--head", default="softmax", metavar="SPEC", help=text)
+    text = "a features column, or several joined with + (default: all columns of the table but nuisance)"
+    option("--features", metavar="SPEC", help=text)
+    text = "parameters of the head, for example --set C=10 gamma=0.5"
+    option("--set", nargs="+", action="extend", default=[], metavar="PARAM=VALUE", help=text)
+    text = "every label counts the same, however many photos it has (class_weight=balanced)"
+    option("--balanced", action="store_true", help=text)
+    text = "CSV with the columns label,new_label, a line for every label of the table; an empty new_label drops it"
+    option("--relabel", metavar="MAP", help=text)
     _add_trust(parser, "the head may consist of")
-    option(
-        "--out-of-core",
-        action="store_true",
-        help="train softmax without holding the vectors in memory, in passes over the table; done without being "
-        "asked where they take more than an eighth of it",
+    text = (
+        "train softmax without holding the vectors in memory, in passes over the table; done without being "
+        "asked where they take more than an eighth of it"
     )
-    option(
-        "--tune",
-        action="store_true",
-        help="search the head's parameters first (`classify heads` lists the grids)",
-    )
-    option(
-        "--tune-by",
-        choices=("log-loss", "accuracy"),
-        help="score to optimise: log-loss (default) or accuracy; implies --tune",
-    )
+    option("--out-of-core", action="store_true", help=text)
+    text = "search the head's parameters first (`classify heads` lists the grids)"
+    option("--tune", action="store_true", help=text)
+    text = "score to optimise: log-loss (default) or accuracy; implies --tune"
+    option("--tune-by", choices=("log-loss", "accuracy"), help=text)
     group = parser.add_argument_group("operating point")
     group.add_argument("--positive", metavar="LABEL", help="the label that must not be missed")
     rules = group.add_mutually_exclusive_group()
-    rules.add_argument(
-        "--threshold",
-        metavar="RULE",
-        help="recall=R, specificity=R or precision=R: the share to reach on photos that were not trained on",
-    )
-    rules.add_argument(
-        "--costs",
-        metavar="FILE.csv",
-        help="what each mistake costs, a CSV with the columns label,predicted,cost",
-    )
+    text = "recall=R, specificity=R or precision=R: the share to reach on photos that were not trained on"
+    rules.add_argument("--threshold", metavar="RULE", help=text)
+    text = "what each mistake costs, a CSV with the columns label,predicted,cost"
+    rules.add_argument("--costs", metavar="FILE.csv", help=text)
     group = parser.add_argument_group("step by step (softmax and mlp)")
-    group.add_argument(
-        "--steps",
-        type=int,
-        metavar="N",
-        help="train N steps and say how it goes; Ctrl-C keeps the best so far",
-    )
+    text = "train N steps and say how it goes; Ctrl-C keeps the best so far"
+    group.add_argument("--steps", type=int, metavar="N", help=text)
     for name, (kind, metavar, text) in STEP_OPTIONS.items():
         group.add_argument(_option(name), type=kind, metavar=metavar, help=text)
 
@@ -202,15 +156,9 @@ def _train(args: argparse.Namespace) -> int:
     model = _trained(args, head, {"seed": args.seed, "relabel": relabel})
     save_model(model, args.output)
     size = Path(args.output).stat().st_size
-    log.info(
-        "wrote %s: %s on %s, %d labels, %.1f s, %s",
-        args.output,
-        model.training["head"],
-        model.features,
-        len(model.labels),
-        model.training["seconds"],
-        f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB",
-    )
+    size_in_words = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
+    about = f"{model.training['head']} on {model.features}, {len(model.labels)} labels"
+    log.info("wrote %s: %s, %.1f s, %s", args.output, about, model.training["seconds"], size_in_words)
     return 0
 
 
@@ -243,20 +191,12 @@ def _exceeds_memory(args: argparse.Namespace, head: str) -> bool:
     """Whether to train out of core: asked for, or needed and possible."""
     from classify.training.out_of_core import can_train, exceeds_memory
 
-    given = (["--steps"] if args.steps is not None else []) + _options_of_training_at_once(args)
-    if args.out_of_core and given:
-        raise OptionsError(
-            f"--out-of-core and {', '.join(given)} do not go together", "train without --out-of-core"
-        )
     if args.out_of_core or not exceeds_memory(args.table, args.features):
         return args.out_of_core
-    possible = not given and can_train(head)
-    log.warning(
-        "the vectors take more than an eighth of the memory: %s",
-        "training goes through the file again and again"
-        if possible
-        else "only a plain softmax does without it",
-    )
+    possible = args.steps is None and not _options_of_training_at_once(args) and can_train(head)
+    how = "training goes through the file again and again"
+    how = how if possible else "only a plain softmax does without it"
+    log.warning("the vectors take more than an eighth of the memory: %s", how)
     return possible
 
 
@@ -265,80 +205,58 @@ def _with_steps(args: argparse.Namespace, spec: "HeadSpec") -> str:
     head, own = spec.split_steps()
     for name, value in own.items():
         if getattr(args, name) not in (None, value):
-            raise OptionsError(
-                f"{_option(name)} {getattr(args, name)} and the head {spec} do not agree", "give one of them"
-            )
+            given = f"{_option(name)} {getattr(args, name)}"
+            raise OptionsError(f"{given} and the head {spec} do not agree", "give one of them")
         setattr(args, name, value)
     return str(head)
 
 
 def _refuse_what_does_not_go_together(args: argparse.Namespace) -> None:
-    if args.steps is None:
-        options = ", ".join(_option(name) for name in STEP_OPTIONS if getattr(args, name) is not None)
-        if options:
-            raise OptionsError(
-                f"{options} was given without --steps", "add --steps 4000 to train step by step"
-            )
-        return
-    given = _options_of_training_at_once(args)
-    if given:
-        raise OptionsError(f"--steps and {', '.join(given)} do not go together", "train without --steps")
+    options = ", ".join(_option(name) for name in STEP_OPTIONS if getattr(args, name) is not None)
+    if options and args.steps is None:
+        raise OptionsError(f"{options} was given without --steps", "add --steps 4000 to train step by step")
+    at_once = _options_of_training_at_once(args)
+    alone, others = "--steps", at_once if args.steps is not None else []
+    if args.out_of_core:
+        alone, others = "--out-of-core", ["--steps"] * (args.steps is not None) + at_once
+    if others:
+        raise OptionsError(f"{alone} and {', '.join(others)} do not go together", f"train without {alone}")
 
 
 def _options_of_training_at_once(args: argparse.Namespace) -> list[str]:
     """Those given that neither training in steps nor training out of core knows."""
-    options = {
-        "--tune": args.tune or args.tune_by,
-        "--positive": args.positive,
-        "--threshold": args.threshold,
-        "--costs": args.costs,
-        "--trust": args.trust,
-    }
-    return [option for option, value in options.items() if value]
+    tuned = ["--tune"] if args.tune or args.tune_by else []
+    return tuned + [
+        f"--{name}" for name in ("positive", "threshold", "costs", "trust") if getattr(args, name)
+    ]
 
 
 # -- classify predict and classify neighbours --------------------------------------------------------------
 
 
 def _add_predict(commands: Any) -> None:
-    parser = add_command(
-        commands,
-        "predict",
-        _predict,
-        "Predict the labels of photos, or of the images of a table.",
-        "classify predict flowers.model holiday/*.jpg --format csv -o holiday.csv",
-    )
+    summary = "Predict the labels of photos, or of the images of a table."
+    example = "classify predict flowers.model holiday/*.jpg --format csv -o holiday.csv"
+    parser = add_command(commands, "predict", _predict, summary, example)
     _add_model(parser)
-    parser.add_argument(
-        "sources",
-        nargs="+",
-        metavar="IMAGE|FOLDER|TABLE",
-        help="photos, folders, glob patterns, manifests (image column), tables, or - for standard input, "
-        "one path a line",
-    )
-    parser.add_argument(
-        "--format",
-        choices=FORMATS,
-        help="form of the output (default: by the ending of -o, .parquet, .csv or .jsonl, else text)",
-    )
-    parser.add_argument(
-        "--top",
-        type=_count_from(0, "number of labels; give 1 or more, or 0 for all"),
-        metavar="K",
-        help="how many labels per image, 0 for all (default: 1; all for the text of one image)",
-    )
-    parser.add_argument("-o", "--output", metavar="FILE", help="write there instead of to standard output")
+    option = parser.add_argument
+    text = "photos, folders, glob patterns, manifests (image column), tables, or - for standard input, one path a line"
+    option("sources", nargs="+", metavar="IMAGE|FOLDER|TABLE", help=text)
+    text = "form of the output (default: by the ending of -o, .parquet, .csv or .jsonl, else text)"
+    option("--format", choices=FORMATS, help=text)
+    text = "how many labels per image, 0 for all (default: 1; all for the text of one image)"
+    count = _count_from(0, "number of labels; give 1 or more, or 0 for all")
+    option("--top", type=count, metavar="K", help=text)
+    option("-o", "--output", metavar="FILE", help="write there instead of to standard output")
     _add_places(parser)
 
 
 def _add_neighbours(commands: Any) -> None:
-    parser = add_command(
-        commands,
-        "neighbours",
-        _neighbours,
-        "Print the training images that a photo resembles most: distance, label and name, nearest first.",
-        "classify neighbours flowers.model photo.jpg --table flowers.parquet",
+    summary = (
+        "Print the training images that a photo resembles most: distance, label and name, nearest first."
     )
+    example = "classify neighbours flowers.model photo.jpg --table flowers.parquet"
+    parser = add_command(commands, "neighbours", _neighbours, summary, example)
     _add_model(parser)
     option = parser.add_argument
     option("image", metavar="IMAGE", help="a photo")
@@ -363,10 +281,8 @@ def _predict(args: argparse.Namespace) -> int:
         _refuse_photo(args.output)
     ending = Path(args.output or "").suffix.lower().removeprefix(".")
     if ending == "parquet" and args.format:
-        raise OptionsError(
-            f"--format {args.format} and -o {args.output} do not agree",
-            "leave out --format for Parquet, or give the file another ending",
-        )
+        hint = "leave out --format for Parquet, or give the file another ending"
+        raise OptionsError(f"--format {args.format} and -o {args.output} do not agree", hint)
     loading = time.perf_counter()
     model = load_model(args.model, trust=args.trust)
     weights = _weights(args.weights, model.parts)
@@ -382,11 +298,9 @@ def _predict(args: argparse.Namespace) -> int:
         form = args.format or (ending if ending in forms else "text")
         pieces = forms[form](model.labels, batches, args.top)
         if args.output:
-            with (
-                whole_file(args.output) as partial,
-                open(partial, "w", encoding="utf-8", newline="") as stream,
-            ):
-                stream.writelines(pieces)
+            with whole_file(args.output) as partial:
+                with open(partial, "w", encoding="utf-8", newline="") as stream:
+                    stream.writelines(pieces)
         else:
             for piece in pieces:
                 sys.stdout.write(piece)
@@ -409,15 +323,12 @@ def _reported(batches: Iterable["Predictions"], counts: Counter[str]) -> Iterato
 def _say(counts: Counter[str], output: str | None) -> None:
     n_left_out = counts["left out"]
     left_out = f"; {n_left_out} file{'s' * (n_left_out != 1)} left out" if n_left_out else ""
+    n_predictions, n_outliers = counts["predictions"], counts["outliers"]
     if output:
-        n_outliers = counts["outliers"]
-        outliers = (
-            f", {n_outliers} of them {'an outlier' if n_outliers == 1 else 'outliers'}" if n_outliers else ""
-        )
-        n_predictions = counts["predictions"]
-        predictions = f"{n_predictions} prediction{'s' * (n_predictions != 1)}"
-        log.info("wrote %s: %s%s%s", output, predictions, outliers, left_out)
-    elif counts["predictions"] == counts["outliers"] == 1 and not n_left_out:
+        some = f", {n_outliers} of them {'an outlier' if n_outliers == 1 else 'outliers'}"
+        predictions = f"{n_predictions} prediction{'s' * (n_predictions != 1)}{some * bool(n_outliers)}"
+        log.info("wrote %s: %s%s", output, predictions, left_out)
+    elif n_predictions == n_outliers == 1 and not n_left_out:
         log.warning("this photo looks like nothing that the model was trained on")
 
 
@@ -429,9 +340,8 @@ def _neighbours(args: argparse.Namespace) -> int:
 
     model = load_model(args.model, trust=args.trust)
     table, weights = FeatureTable.read(args.table), _weights(args.weights, model.parts)
-    found = nearest_images(
-        model, args.image, table, top=args.top, weights=weights, store=args.store, jobs=args.jobs
-    )
+    places = {"weights": weights, "store": args.store, "jobs": args.jobs}
+    found = nearest_images(model, args.image, table, top=args.top, **places)
     sys.stdout.write(output.neighbours_as(args.format, found))
     return 0
 
@@ -442,9 +352,8 @@ def _weights(given: Sequence[str], parts: Sequence[str]) -> dict[str, str]:
     for text in given:
         named = [part for part in parts if text.startswith(f"{part}=")]
         if not named and "=" in text and not Path(text).exists():
-            raise UsageError(
-                f"--weights {text} names no features of the model", f"its features are {', '.join(parts)}"
-            )
+            hint = f"its features are {', '.join(parts)}"
+            raise UsageError(f"--weights {text} names no features of the model", hint)
         for part in named or parts:
             if part in files:
                 raise UsageError(
@@ -467,13 +376,9 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _add_import_graph(commands: Any) -> None:
-    parser = add_command(
-        commands,
-        "import-graph",
-        _import_graph,
-        "Turn a graph that TensorFlow's retrain.py trained into a model.",
-        "classify import-graph retrained_graph.pb retrained_labels.txt -o flowers.model",
-    )
+    summary = "Turn a graph that TensorFlow's retrain.py trained into a model."
+    example = "classify import-graph retrained_graph.pb retrained_labels.txt -o flowers.model"
+    parser = add_command(commands, "import-graph", _import_graph, summary, example)
     parser.add_argument("graph", metavar="GRAPH.pb", help="retrained_graph.pb, or output_graph.pb")
     parser.add_argument("labels", metavar="LABELS.txt", help="its labels, one a line")
     _add_output(parser)
@@ -500,15 +405,9 @@ def _import_graph(args: argparse.Namespace) -> int:
     check_outputs([args.output], [args.graph, args.labels])
     model = import_graph(args.graph, args.labels, **graph_options(args))
     save_model(model, args.output)
-    log.info(
-        "wrote %s: %d labels on the %d numbers of %s; for a table that fits it, "
-        "`featurize extract PHOTOS --features %s --parity retrain`",
-        args.output,
-        len(model.labels),
-        model.widths[0],
-        model.features,
-        args.graph,
-    )
+    about = f"{len(model.labels)} labels on the {model.widths[0]} numbers of {model.features}"
+    extract = f"`featurize extract PHOTOS --features {args.graph} --parity retrain`"
+    log.info("wrote %s: %s; for a table that fits it, %s", args.output, about, extract)
     return 0
 
 
