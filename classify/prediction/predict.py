@@ -20,14 +20,13 @@ import numpy as np
 from classify.model.model import Model, OperatingPoint
 from classify.prediction.inputs import BATCH_SIZES, input_batches, nothing_read
 from classify.rows import select_vectors
-from featurize.errors import ModelError, StoreError, UsageError
-from featurize.extraction.run import NothingReadable, golden_batch, run_extraction
+from featurize.errors import ModelError, UsageError
+from featurize.extraction.run import NothingReadable, golden_vectors, run_extraction
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, relative_drift
-from featurize.extractors.batches import NOT_FINITE, finite_rows
+from featurize.extractors.batches import NOT_FINITE, finite_rows, group_extractors
 from featurize.photos.decode import ImageRejected
 from featurize.photos.photo import Photo
 from featurize.photos.source import Source, list_source
-from featurize.store.shard import image_keys
 from featurize.store.store import Store
 from featurize.table import FeatureTable
 from featurize.terminal import log
@@ -42,8 +41,7 @@ Unfiled = list[tuple[str, Any]]  # photos that have no path, each with what it i
 # Relative: ‖here − training‖ / ‖training‖. Room for another processor, which costs 1e-5, and far from any fault:
 # of MobileNet 0.25 128 a bicubic filter moves the vector by 0.08, nearest pixels by 0.27, pixels of 0 to 1 by 0.25.
 TOLERANCE = 1e-3
-# In bfloat16 each number has three digits, and processors round in their own ways.
-TOLERANCE_BFLOAT16 = 1e-2
+TOLERANCE_BFLOAT16 = 1e-2  # each number has three digits, and processors round in their own ways
 
 
 @dataclass(eq=False)
@@ -53,9 +51,9 @@ class Predictions:
     Attributes
     ----------
     image : list of str
-        Their names: relative to the source of the table, or as the files were given.
+        Relative to the source of the table, or as the files were given.
     labels : list of str
-        The labels that the model tells apart.
+        What the model tells apart: the columns of the probabilities.
     probabilities : array of shape (n_images, n_labels), float64
     outlier : list of bool or None
         Whether an image looks like nothing in the training; None where the model cannot say.
@@ -98,16 +96,12 @@ class Predictions:
         return self.operating_point.decide(self.probabilities, self.labels)
 
     def best(self, row: int, top: int = 0) -> list[tuple[str, float]]:
-        """Labels and probabilities of one image, the given label first, then the most probable ones.
-
-        The `top` best, or all when `top` is 0.
-        """
+        """The `top` labels of one image, 0 for all, with probabilities: the given one, then the most probable ones."""
         mine = self.probabilities[row]
         order = np.argsort(-mine, kind="stable").tolist()
         if self.operating_point is not None:
             given = int(self.operating_point.decide(mine[None], self.labels)[0])
-            order.remove(given)
-            order.insert(0, given)
+            order = [given, *[column for column in order if column != given]]
         return [(self.labels[column], float(mine[column])) for column in order[: top or None]]
 
 
@@ -120,8 +114,7 @@ class Predictor:
     ----------
     model : Model
     weights : path, or mapping of features to path, optional
-        Where the networks' weights are now; by default where they were in training, or wherever the same
-        file is found.
+        Where the networks' weights are now; by default where they were in training, or the same file is found.
     store : path or Store, optional
         Where the vectors of files are kept; by default the user's cache.
     jobs : int, optional
@@ -152,10 +145,7 @@ class Predictor:
         store: "str | os.PathLike | Store | None" = None,
         jobs: int | None = None,
     ):
-        self.model = model
-        self.weights = weights
-        self.store = store
-        self.jobs = jobs
+        self.model, self.weights, self.store, self.jobs = model, weights, store, jobs
         self.seconds: dict[str, float] = defaultdict(float)  # by part of the work, for --verbose
         self._lock = threading.Lock()
         self._extractors: list[Extractor] = []
@@ -166,15 +156,15 @@ class Predictor:
         Parameters
         ----------
         photos : photo or iterable of photos
-            Bytes of an image file, Pillow images, RGB arrays (uint8 of shape (height, width, 3)), and paths, which
-            may also be folders, glob patterns, manifests and tables (see `predict_images`), in any mixture.
+            Bytes of an image file, Pillow images, RGB arrays (uint8, (height, width, 3)), and paths, also of folders,
+            glob patterns, manifests (``.csv``, ``.parquet``) and tables, and ``-`` for standard input with one path a
+            line, in any mixture.
 
         Returns
         -------
         Predictions
-            In the order given. What has no path is called by its number among these photos, "photo 1" being the
-            first. A file that is named twice among paths that follow each other is predicted once. What cannot be
-            read is in ``rejects``.
+            In the order given, folders sorted by name; what cannot be read is in ``rejects``. What has no path is
+            called by its number, "photo 1". A file named twice among paths in a row is predicted once.
 
         Raises
         ------
@@ -183,7 +173,16 @@ class Predictor:
         ModelError
             If the vectors of the photos or of a table would not be those of the training.
         """
-        return _together([_nothing(self.model, []), *self.predict_batches(photos)])
+        together = _nothing(self.model, [])
+        batches = list(self.predict_batches(photos))
+        for batch in batches:
+            together.image += batch.image
+            together.outlier += batch.outlier
+            together.rejects += batch.rejects
+            together.n_seen += batch.n_seen
+        together.probabilities = np.concatenate([one.probabilities for one in (together, *batches)])
+        together.distance = np.concatenate([one.distance for one in (together, *batches)])
+        return together
 
     def predict_batches(
         self, photos: "OnePhoto | Iterable[OnePhoto]", *, batch_sizes: tuple[int, int] = BATCH_SIZES
@@ -195,21 +194,20 @@ class Predictor:
         `batch_sizes` is how many photos of files come first, and at most at a time.
         """
         n_predicted = n_rejects = n_seen = 0
-        first_reject: tuple[str, str] = ("", "")
+        first_rejects: list[tuple[str, str]] = []
         distances = []
         for batch in self._batches(photos, batch_sizes):
             predictions = self._predict(batch)
             n_predicted += len(predictions)
             n_seen += predictions.n_seen
-            if predictions.rejects and not n_rejects:
-                first_reject = predictions.rejects[0]
             n_rejects += len(predictions.rejects)
+            first_rejects = first_rejects or predictions.rejects[:1]
             distances.append(predictions.distance)
             yield predictions
         for part, seconds in self.seconds.items():
             log.debug("%s took %.2f s", part, seconds)
-        if n_rejects and not n_predicted:
-            raise nothing_read(n_rejects, *first_reject)
+        if first_rejects and not n_predicted:
+            raise nothing_read(n_rejects, *first_rejects[0])
         if n_seen:
             which = f"{n_seen} of the {n_predicted} photos were" if n_predicted > 1 else "this photo was"
             log.warning("%s in the model's training set; confidences flatter there", which)
@@ -300,10 +298,10 @@ class Predictor:
 
     def _vectors_of(self, photo: Photo) -> dict[str, np.ndarray]:
         vectors: dict[str, np.ndarray] = {}
-        for team in _teams(self._extractors):
-            gathered = team[0].gather([team[0].prepare(photo)])
-            made = team[0].vectors_of(team, gathered)
-            vectors |= {member.name: vector for member, vector in zip(team, made, strict=True)}
+        for group in group_extractors(self._extractors):
+            members = [self._extractors[number] for number in group]
+            made = members[0].run_together(members, members[0].stack([members[0].prepare(photo)]))
+            vectors |= {member.name: vector for member, vector in zip(members, made, strict=True)}
         return vectors
 
 
@@ -323,10 +321,8 @@ def _opened(photo: Any) -> tuple[bytes | None, Photo]:
         return None, Photo(stream.getvalue())
     if isinstance(photo, np.ndarray):
         return None, Photo.from_array(photo)
-    raise UsageError(
-        f"a photo of type {type(photo).__name__} was given",
-        "give a path, the bytes of a file, a Pillow image, or an RGB array",
-    )
+    hint = "give a path, the bytes of a file, a Pillow image, or an RGB array"
+    raise UsageError(f"a photo of type {type(photo).__name__} was given", hint)
 
 
 def predict(
@@ -343,27 +339,18 @@ def predict(
     ----------
     model : Model
     sources : path or iterable of paths
-        Photos, folders, glob patterns, manifests (``.csv``, ``.parquet``), tables, and ``-`` for standard
-        input with one path a line, in any mixture.
-    weights : path, or mapping of features to path, optional
-        Where the networks' weights are now; by default where they were in training, or wherever the same
-        file is found.
-    store : path, optional
-        Where vectors are kept; by default the user's cache.
-    jobs : int, optional
-        Processors to use; by default all.
+        Of photos, folders, glob patterns, manifests and tables: see `Predictor.predict`.
+    weights, store, jobs
+        As in `Predictor`.
 
     Returns
     -------
     Predictions
-        In the order of the sources, folders sorted by name. Files that cannot be read are in ``rejects``.
 
     Raises
     ------
-    SourceError
-        If no photo can be read.
-    ModelError
-        If the vectors of the photos or of the table would not be those of the training.
+    SourceError, ModelError
+        As in `Predictor.predict`.
     """
     return Predictor(model, weights=weights, store=store, jobs=jobs).predict(sources)
 
@@ -405,21 +392,14 @@ def predict_table(model: Model, table: FeatureTable) -> Predictions:
     photos = table if (table.variant == 0).all() else table.filter(table.variant == 0)
     X = select_vectors(photos, model.features)
     probabilities = model.predict_proba(X)
-    if model.outliers is None or not len(X):
-        distance = np.full(len(X), np.nan, dtype=np.float32)
-        outlier: list[bool | None] = [None] * len(X)
-    else:
+    distance = np.full(len(X), np.nan, dtype=np.float32)
+    outlier: list[bool | None] = [None] * len(X)
+    if model.outliers is not None and len(X):
         distance = model.outliers.distances(X)
         outlier = (distance > model.outliers.threshold).tolist()
-    return Predictions(
-        list(photos.image),
-        model.labels,
-        probabilities,
-        outlier,
-        distance=distance,
-        operating_point=model.operating_point,
-        n_seen=int(model.seen(photos.sha256).sum()),
-    )
+    image, n_seen = list(photos.image), int(model.seen(photos.sha256).sum())
+    point = model.operating_point
+    return Predictions(image, model.labels, probabilities, outlier, [], distance, point, n_seen)
 
 
 def model_extractors(
@@ -445,44 +425,19 @@ def model_extractors(
 
 
 def check_golden(extractors: Sequence[Extractor], entries: Sequence[Mapping[str, Any]], store: Store) -> None:
-    """Refuse, with the drift, extractors that do not reproduce the vector of the synthetic image that the model knows.
+    """Refuse, with the drift, extractors that do not make the vector of the synthetic image that the model knows.
 
-    A fingerprint says what an extractor means to do. That it really does so can only be seen in a vector: an image
-    library that resizes in another way, an input that is scaled otherwise, weights that were mixed up all change it.
-    `entries` are ``model.described[name]``; those without a golden vector (imported features) are not checked.
+    A fingerprint says what an extractor means to do; only a vector shows an image library that resizes otherwise,
+    another scale of the input, or weights that were mixed up. `entries` are ``model.described[name]``; those without
+    a golden vector (imported features) are not checked.
     """
     known = [(one, entry) for one, entry in zip(extractors, entries, strict=True) if entry.get("golden")]
-    described = {id(one): entry for one, entry in known}
-    for team in _teams([one for one, _ in known]):
-        for extractor, vector in zip(team, _golden_here(team, store), strict=True):
-            _refuse_drift(extractor, described[id(extractor)], vector)
-
-
-def _teams(extractors: Sequence[Extractor]) -> list[list[Extractor]]:
-    """The extractors, those together whose vectors come out of one run."""
-    teams: dict[object, list[Extractor]] = {}
-    for extractor in extractors:
-        team = extractor.team()
-        teams.setdefault(id(extractor) if team is None else team, []).append(extractor)
-    return list(teams.values())
-
-
-def _golden_here(team: list[Extractor], store: Store) -> list[np.ndarray]:
-    """The vectors of the synthetic image as they are made here: from the store, where they are kept for the libraries
-    of today and this machine, or computed in one run."""
-    sections = [store.section_of(extractor) for extractor in team]
-    keys = [image_keys([_circumstances(extractor)]) for extractor in team]
-    vectors = [np.empty((1, extractor.width), dtype=np.float32) for extractor in team]
-    stored = [one.load(key, vector)[0] for one, key, vector in zip(sections, keys, vectors, strict=True)]
-    if all(stored):
-        return vectors
-    vectors = team[0].vectors_of(team, golden_batch(team[0]))
-    for section, key, vector in zip(sections, keys, vectors, strict=True):
-        try:
-            section.write(key, np.asarray(vector, dtype=np.float32))
-        except (StoreError, OSError) as error:
-            log.debug("the vector of the test image was not stored: %s", error)
-    return vectors
+    checked = [one for one, _ in known]
+    sections = [store.section_of(one) for one in checked]
+    # In the store they are kept for the libraries of today and this machine.
+    here = golden_vectors(checked, sections, [_circumstances(one) for one in checked])
+    for (extractor, entry), vector in zip(known, here, strict=True):
+        _refuse_drift(extractor, entry, vector)
 
 
 def _circumstances(extractor: Extractor) -> str:
@@ -494,7 +449,7 @@ def _circumstances(extractor: Extractor) -> str:
 
 def _refuse_drift(extractor: Extractor, entry: Mapping[str, Any], vector: np.ndarray) -> None:
     golden = np.array(entry["golden"], dtype=np.float32)
-    drift = relative_drift(vector[0], golden) if vector[0].shape == golden.shape else float("inf")
+    drift = relative_drift(vector, golden) if vector.shape == golden.shape else float("inf")
     bfloat16 = entry["description"].get("precision") == "bfloat16"
     tolerance = TOLERANCE_BFLOAT16 if bfloat16 else TOLERANCE
     if drift <= tolerance:
@@ -521,16 +476,3 @@ def _percent(share: float) -> str:
 def _nothing(model: Model, rejects: list[tuple[str, str]]) -> Predictions:
     empty = np.empty((0, len(model.labels)))
     return Predictions([], model.labels, empty, [], list(rejects), operating_point=model.operating_point)
-
-
-def _together(found: list[Predictions]) -> Predictions:
-    return Predictions(
-        image=[image for one in found for image in one.image],
-        labels=found[0].labels,
-        probabilities=np.concatenate([one.probabilities for one in found]),
-        outlier=[flag for one in found for flag in one.outlier],
-        rejects=[reject for one in found for reject in one.rejects],
-        distance=np.concatenate([one.distance for one in found]),
-        operating_point=found[0].operating_point,
-        n_seen=sum(one.n_seen for one in found),
-    )

@@ -27,14 +27,17 @@ from featurize.tableformat import IDS, check_name, ids_from_columns
 from featurize.terminal import log, progress
 
 
-def golden_vectors(extractors: Sequence[Extractor], sections: Sequence[Section]) -> list[np.ndarray]:
+def golden_vectors(
+    extractors: Sequence[Extractor], sections: Sequence[Section], names: Sequence[str] | None = None
+) -> list[np.ndarray]:
     """The vector of the synthetic image of each extractor, float32 of shape (width,), from the store or computed.
 
+    It is stored like any other image's, or under digests of its own (`names`).
     WeightsError if an extractor refuses it, or gives numbers that are not finite: it would do so for photos too.
     """
-    keys = image_keys([GOLDEN_SHA256])
+    keys = [image_keys([name]) for name in names or [GOLDEN_SHA256] * len(extractors)]
     vectors = [np.empty((1, extractor.width), dtype=np.float32) for extractor in extractors]
-    stored = [section.load(keys, vector)[0] for section, vector in zip(sections, vectors, strict=True)]
+    stored = [one.load(key, vector)[0] for one, key, vector in zip(sections, keys, vectors, strict=True)]
     for group in group_extractors(extractors):
         missing = [number for number in group if not stored[number]]
         if not missing:
@@ -47,7 +50,7 @@ def golden_vectors(extractors: Sequence[Extractor], sections: Sequence[Section])
                 hint = "no vector of it can be trusted; correct the extractor, or leave it out"
                 raise WeightsError(f"{extractors[number].name} gives {NOT_FINITE} for the test image", hint)
             try:
-                sections[number].write(keys, vectors[number])
+                sections[number].write(keys[number], vectors[number])
             except StoreError as error:
                 log.debug("the golden vector was not stored: %s", error)
     return [vector[0] for vector in vectors]
