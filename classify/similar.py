@@ -1,8 +1,4 @@
-"""Which vectors point the same way: all pairs up to a size, anchored neighbourhoods beyond it, and nearest rows.
-
-Everything is matrix products of `block` rows with `block` rows at a time, so that memory grows with the rows and not
-with their square.
-"""
+"""Which vectors point the same way: similar pairs and nearest rows, by products of `block` with `block` rows."""
 
 from collections.abc import Callable, Iterator
 
@@ -34,46 +30,37 @@ def similar_pairs(
     max_pairs: int = MAX_PAIRS,
     rows_per_anchor: int = ROWS_PER_ANCHOR,
 ) -> Pairs:
-    """Every pair of rows whose cosine similarity reaches `threshold`.
+    """Every pair of rows whose cosine similarity reaches `threshold`: row numbers, the smaller first, and similarities.
 
     Up to `exact_up_to` rows all pairs are compared. Beyond, each row is filed under the 3 nearest of ``n /
     rows_per_anchor`` rows drawn at random by `seed`, and only rows filed under a common one are compared: more than 99
-    in 100 pairs are found (``tests/benchmarks/duplicates_recall.py``), and none is invented.
+    in 100 pairs are found (``tests/benchmarks/duplicates_recall.py``), and none is invented. A row of zeros is in no
+    pair. Sums in float32 are off by 1e-6: two equal rows may miss a threshold of 1. `TooManyPairs` beyond `max_pairs`.
 
-    Parameters
-    ----------
-    X : array of shape (n_rows, width), float32
-        A row of zeros has no direction and is in no pair.
-    threshold : float
-        More than 0, at most 1. Sums in float32 are off by 1e-6: two equal rows may miss a threshold of 1.
-    exact_up_to, seed, block, max_pairs, rows_per_anchor : int
-
-    Returns
-    -------
-    pairs : array of shape (n_pairs, 2), int64
-        Row numbers, the smaller first; pairs in ascending order.
-    similarity : array of shape (n_pairs,), float32
-
-    Raises
-    ------
-    UsageError
-        If the threshold is out of range.
-    TooManyPairs
-        If more than `max_pairs` reach it.
-
-    Examples
-    --------
     >>> pairs, similarity = similar_pairs(np.array([[1, 0], [0, 1], [2, 0.1]], dtype=np.float32), 0.99)
     >>> pairs.tolist(), round(float(similarity[0]), 4)
     ([[0, 2]], 0.9988)
     """
     check_threshold(threshold)
     Z = normalise_rows(X)
-    if len(Z) <= exact_up_to:
-        found = _all_pairs(Z, threshold, block)
-    else:
-        found = _candidate_pairs(Z, threshold, seed, block, rows_per_anchor)
-    return _concatenate(found, threshold, max_pairs)
+    exact = len(Z) <= exact_up_to
+    parts = (
+        _all_pairs(Z, threshold, block)
+        if exact
+        else _candidate_pairs(Z, threshold, seed, block, rows_per_anchor)
+    )
+    pairs, similarity, count = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.float32)], 0
+    for some, how in parts:
+        pairs.append(some)
+        similarity.append(how)
+        count += len(some)
+        if count > max_pairs:
+            raise TooManyPairs(
+                f"more than {max_pairs:,} pairs of photos reach a similarity of {threshold:g}",
+                "raise the threshold, or compare other features",
+            )
+    distinct, kept = np.unique(np.concatenate(pairs), axis=0, return_index=True)
+    return distinct, np.concatenate(similarity)[kept]
 
 
 def most_similar(
@@ -86,28 +73,14 @@ def most_similar(
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each row of `X` the `top` rows of `others` that are most similar by cosine, by comparing all.
 
-    Parameters
-    ----------
-    X, others : array of shape (n_rows, width) and (n_others, width), float32
-        `others` has one row or more.
-    top : int
-    prepare : callable, optional
-        What to do to the rows of `others` before they are compared, block by block.
-    block : int
-
-    Returns
-    -------
-    rows : array of shape (n_rows, min(top, n_others)), int64
-        Rows of `others`, the most similar first; of equals the first.
-    similarity : array of the same shape, float32
-        Cosine, -1 to 1; 0 where a row has no direction.
+    Row numbers, the most similar first, of equals the first; and similarities, 0 where a row has no direction; both of
+    shape (n_rows, min(top, n_others)). `prepare` is done to the rows of `others` before, block by block.
     """
     Z, top = normalise_rows(X), min(top, len(others))
     rows, similarity = np.zeros((len(Z), top), np.int64), np.zeros((len(Z), top), np.float32)
     for start in range(0, len(Z), block):
         part = slice(start, start + block)
-        best_rows = np.zeros((len(Z[part]), 0), np.int64)
-        best = np.zeros((len(Z[part]), 0), np.float32)
+        best_rows, best = np.zeros((len(Z[part]), 0), np.int64), np.zeros((len(Z[part]), 0), np.float32)
         for other in range(0, len(others), block):
             some = others[other : other + block]
             products = Z[part] @ normalise_rows(some if prepare is None else prepare(some)).T
@@ -152,10 +125,8 @@ def normalise_rows(X: np.ndarray) -> np.ndarray:
 def check_threshold(threshold: float) -> None:
     """Refuse what no similarity can reach, or what all do."""
     if not 0 < threshold <= 1:
-        raise UsageError(
-            f"a threshold of {threshold:g} was asked for",
-            "give a cosine similarity above 0 and at most 1, for example 0.97",
-        )
+        hint = "give a cosine similarity above 0 and at most 1, for example 0.97"
+        raise UsageError(f"a threshold of {threshold:g} was asked for", hint)
 
 
 def _all_pairs(Z: np.ndarray, threshold: float, block: int) -> Iterator[Pairs]:
@@ -183,18 +154,3 @@ def _candidate_pairs(
     for filed in np.split(rows, ends):
         for pairs, similarity in _all_pairs(Z[filed], threshold, block):
             yield filed[pairs], similarity
-
-
-def _concatenate(parts: Iterator[Pairs], threshold: float, max_pairs: int) -> Pairs:
-    pairs, similarity, count = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.float32)], 0
-    for some, how in parts:
-        pairs.append(some)
-        similarity.append(how)
-        count += len(some)
-        if count > max_pairs:
-            raise TooManyPairs(
-                f"more than {max_pairs:,} pairs of photos reach a similarity of {threshold:g}",
-                "raise the threshold, or compare other features",
-            )
-    distinct, kept = np.unique(np.concatenate(pairs), axis=0, return_index=True)
-    return distinct, np.concatenate(similarity)[kept]

@@ -24,19 +24,20 @@ ROWS_AT_ONCE = 2048
 class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """A classifier whose scores become honest probabilities through one number, the slope.
 
-    The classifier is fitted on each of a few folds and scores the rows left out; the slope is the one that
-    gives these out-of-fold scores the lowest log loss. Then the classifier is fitted on all rows. One
-    number cannot overfit, even on a few images per label, and keeps the order of the scores.
+    The classifier is fitted on each of a few folds and scores the rows left out; the slope is the one that gives these
+    out-of-fold scores the lowest log loss. Then the classifier is fitted on all rows. One number cannot overfit, even
+    on a few images per label, and keeps the order of the scores.
 
-    - Two labels: the logistic function of slope times score (Platt scaling [1]_ without its offset, so
-      that the decision stays the classifier's own).
-    - Classifiers with a score for each *pair* of labels (`sklearn.svm.SVC`): a logistic function for each
-      pair, coupled by the closed form of Price et al. [2]_.
-    - Others: softmax of slope times score, that is, temperature scaling [3]_. Where a classifier gives
-      probabilities and no scores, their logarithms are the scores.
+    - Two labels: the logistic function of slope times score (Platt scaling [1]_ without its offset, so that the
+      decision stays the classifier's own).
+    - Classifiers with a score for each *pair* of labels (`sklearn.svm.SVC`): a logistic function for each pair,
+      coupled by the closed form of Price et al. [2]_.
+    - Others: softmax of slope times score, that is, temperature scaling [3]_. Where a classifier gives probabilities
+      and no scores, their logarithms are the scores.
 
-    The target of the fit is Platt's: a label that stands n times counts as (n + 1) / (n + 2) sure, so that
-    even perfectly separated photos do not lead to probabilities of exactly 1.
+    The target is Platt's: a label that stands n times counts as (n + 1) / (n + 2) sure, so that even perfectly
+    separated photos do not lead to probabilities of exactly 1. An RBF SVM on up to 10,000 rows is fitted on distances
+    that are computed once for all folds. What calibration gains: ``tests/benchmarks/calibration.py``.
 
     Parameters
     ----------
@@ -52,21 +53,12 @@ class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     classes_ : array of shape (n_labels,)
     slope_ : float
     held_out_ : dict
-        ``accuracy`` and ``log_loss`` of the out-of-fold scores with this slope, and on how many ``photos`` and
-        ``folds``.
+        ``accuracy`` and ``log_loss`` of the out-of-fold scores, and on how many ``photos`` and ``folds``.
 
     Raises
     ------
     UsageError
         If the classifier gives neither probabilities nor scores, or a label stands in one group only.
-
-    Notes
-    -----
-    Measured on 750 flower photos with an RBF SVM; accuracy, log loss and expected calibration error.
-    `CalibratedClassifierCV` with a sigmoid per label: 0.899, 0.496, 0.090; with a temperature on the votes: 0.899,
-    0.433, 0.049; coupling: 0.897, 0.301, 0.019. See ``tests/benchmarks/calibration.py`` for every head.
-
-    An RBF SVM on up to 10,000 rows is fitted on distances that are computed once for all folds.
 
     References
     ----------
@@ -86,22 +78,10 @@ class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """
 
     def __init__(self, estimator, n_folds: int = 5, seed: int = 0):
-        self.estimator = estimator
-        self.n_folds = n_folds
-        self.seed = seed
+        self.estimator, self.n_folds, self.seed = estimator, n_folds, seed
 
     def fit(self, X, y, groups=None, variant=None):
-        """Fit the classifier and the slope.
-
-        Parameters
-        ----------
-        X : array of shape (n_rows, n_features)
-        y : array of shape (n_rows,)
-        groups : array of int, shape (n_rows,), optional
-            Rows with equal integers are never scored by a classifier that trained on one of them.
-        variant : array of int, shape (n_rows,), optional
-            Rows other than 0 (distorted copies) train and are not scored.
-        """
+        """Fit the classifier and the slope; `groups` and `variant`, integers per row, as in `make_folds`."""
         y = np.asarray(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         folds = make_folds(y, groups, variant, n_folds=self._possible(y, groups, variant), seed=self.seed)
@@ -117,9 +97,8 @@ class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             "accuracy": float((logs.argmax(axis=1) == codes[scored]).mean()),
             "log_loss": float(-logs[np.arange(len(scored)), codes[scored]].mean()),
         }
-        self.estimator_ = (
-            distances.fit_for_vectors(self._scorer(), y) if distances else self._scorer().fit(X, y)
-        )
+        scorer = self._scorer()
+        self.estimator_ = distances.fit_for_vectors(scorer, y) if distances else scorer.fit(X, y)
         if hasattr(self.estimator_, "n_features_in_"):
             self.n_features_in_ = self.estimator_.n_features_in_
         return self
@@ -162,10 +141,8 @@ class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             # A forest or neighbours may say exactly 0, of which no slope makes a probability.
             scores = np.log(np.clip(fitted.predict_proba(X), LEAST, 1))
             return scores if len(self.classes_) > 2 else scores[:, 1] - scores[:, 0]
-        raise UsageError(
-            f"{type(fitted).__name__} gives neither probabilities nor scores",
-            "choose a classifier with predict_proba or decision_function",
-        )
+        hint = "choose a classifier with predict_proba or decision_function"
+        raise UsageError(f"{type(fitted).__name__} gives neither probabilities nor scores", hint)
 
     def _possible(self, y: np.ndarray, groups: Any, variant: Any) -> int:
         rarest, count = fewest_groups(y, groups, variant)
@@ -248,9 +225,8 @@ def _best_slope(scores: np.ndarray, codes: np.ndarray, n_labels: int, pairwise: 
     target[np.arange(len(codes)), codes] = (counts + 1) / (counts + 2)
 
     def loss(log_slope: float) -> float:
-        return (
-            -(target * _log_probabilities(np.exp(log_slope) * scores, n_labels, pairwise)).sum(axis=1).mean()
-        )
+        logs = _log_probabilities(np.exp(log_slope) * scores, n_labels, pairwise)
+        return -(target * logs).sum(axis=1).mean()
 
     return float(np.exp(minimize_scalar(loss, bounds=(-STEEPEST, STEEPEST), method="bounded").x))
 

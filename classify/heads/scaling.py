@@ -19,22 +19,20 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Two ways to scale a block, both of which end with mean 0:
 
     - ``root``: signed square root, then one common factor. Right for the vectors of a pooled network and for
-      histograms, whose values are non-negative with a long tail: it tames the few large values (it is the
-      map of the Hellinger kernel [1]_, without bringing each vector to unit length).
+      histograms, non-negative with a long tail: it tames the few large values (the map of the Hellinger kernel [1]_,
+      without bringing each vector to unit length).
     - ``standard``: each number to standard deviation 1. Right for a few numbers with different units.
 
-    A block of width w ends with values of mean square ``1 / sqrt(w)``. With equal weight for each *number*
-    2048 network values drown 5 texture values; with equal weight for each *block* 5 poor texture values
-    spoil the distances of 2048 good ones. This is the geometric mean of the two.
+    A block of width w ends with values of mean square ``1 / sqrt(w)``. With equal weight for each *number* 2048
+    network values drown 5 texture values; with equal weight for each *block* 5 poor texture values spoil the
+    distances of 2048 good ones. This is the geometric mean of the two; ``tests/benchmarks/scaling.md`` has figures.
 
     Parameters
     ----------
     widths : sequence of int, optional
-        The widths of the blocks, from left to right: ``table.widths("inception_v3+glcm")``. By default all
-        columns are one block.
+        Of the blocks, from left to right: ``table.widths("inception_v3+glcm")``. By default all columns are one.
     method : {"auto", "root", "standard"}
-        ``auto`` takes ``root`` for blocks that are at least 32 wide and hold no negative number in
-        training, and ``standard`` for the others.
+        ``auto`` takes ``root`` for blocks at least 32 wide without a negative number in training.
 
     Attributes
     ----------
@@ -47,11 +45,6 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     ------
     UsageError
         If the widths do not add up to the number of columns, or the method is another.
-
-    Notes
-    -----
-    It keeps the length of the vectors, and softmax fits about twelve times faster on centred numbers. What it gains
-    was measured: ``tests/benchmarks/scaling.md``.
 
     References
     ----------
@@ -68,8 +61,7 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """
 
     def __init__(self, widths: Sequence[int] | None = None, method: str = "auto"):
-        self.widths = widths
-        self.method = method
+        self.widths, self.method = widths, method
 
     def fit(self, X, y=None):
         """Learn the centre and the scale of each block; `y` is not used."""
@@ -91,10 +83,8 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """The scaled numbers, of the dtype given (float32 stays float32), shape (n_images, n_features)."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float32, np.float64], reset=False)
-        blocks = [
-            _root(block) if method == "root" else block
-            for block, method in zip(self._blocks(X), self.methods_, strict=True)
-        ]
+        pairs = zip(self._blocks(X), self.methods_, strict=True)
+        blocks = [_root(block) if method == "root" else block for block, method in pairs]
         # A root is a copy already; `X` itself is never changed.
         scaled = blocks[0] if self.methods_ == ["root"] else np.hstack(blocks)
         scaled -= self.mean_.astype(X.dtype)
@@ -105,11 +95,10 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """The numbers that `transform` scaled, up to rounding; shape and dtype of `X`."""
         check_is_fitted(self)
         X = np.asarray(X) * self.scale_ + self.mean_
-        blocks = [
-            np.sign(block) * block**2 if method == "root" else block
-            for block, method in zip(self._blocks(X), self.methods_, strict=True)
-        ]
-        return np.hstack(blocks)
+        pairs = zip(self._blocks(X), self.methods_, strict=True)
+        return np.hstack(
+            [np.sign(block) * block**2 if method == "root" else block for block, method in pairs]
+        )
 
     def _blocks(self, X: np.ndarray) -> list[np.ndarray]:
         widths = [X.shape[1]] if self.widths is None else list(self.widths)
