@@ -1,7 +1,7 @@
 """How a head is fitted: groups kept together, Ctrl-C let through, failures explained."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,24 +29,19 @@ def fit_failed(head: Any, error: Exception, how: str = "cannot be fitted") -> Us
     name = head_name(head)
     if isinstance(error, BottleheadError):
         return UsageError(f"the head {name} {how}: {error.args[0]}", error.hint)
-    kind = (
-        ""
-        if type(error) in (ValueError, NotImplementedError, AttributeError)
-        else f"{type(error).__name__}: "
-    )
+    plain = type(error) in (ValueError, NotImplementedError, AttributeError)
+    kind = "" if plain else f"{type(error).__name__}: "
     reason = " ".join((str(error).strip().splitlines() or ["no reason given"])[0].split())
-    return UsageError(f"the head {name} {how}: {kind}{reason}", _hint(name, reason))
-
-
-def _hint(name: str, reason: str) -> str:
-    given = name.partition(":")[2]
+    without, _, given = name.partition(":")
     if "n_neighbors" in reason:
-        return f"add photos, or let fewer neighbours vote: {name.partition(':')[0]}:n_neighbors=3"
-    if "number of samples" in reason:
-        return "add photos of each label, or use head softmax, which does with few"
-    if given:
-        return f"leave out {given}, or give it another value; `classify heads` lists the defaults"
-    return "use another head, such as softmax, or give it other parameters; `classify heads` lists them"
+        hint = f"add photos, or let fewer neighbours vote: {without}:n_neighbors=3"
+    elif "number of samples" in reason:
+        hint = "add photos of each label, or use head softmax, which does with few"
+    elif given:
+        hint = f"leave out {given}, or give it another value; `classify heads` lists the defaults"
+    else:
+        hint = "use another head, such as softmax, or give it other parameters; `classify heads` lists them"
+    return UsageError(f"the head {name} {how}: {kind}{reason}", hint)
 
 
 def check_probabilities(fitted: Any, X: np.ndarray) -> None:
@@ -84,8 +79,7 @@ class ClassWeighted(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """
 
     def __init__(self, estimator, class_weight="balanced"):
-        self.estimator = estimator
-        self.class_weight = class_weight
+        self.estimator, self.class_weight = estimator, class_weight
 
     def fit(self, X, y):
         """Fit the classifier with one weight per row."""
@@ -115,8 +109,7 @@ def fit_head(head, X, y, groups=None, variant=None):
     X : array of shape (n_rows, n_features)
     y : array of str, shape (n_rows,)
     groups, variant : arrays of int, shape (n_rows,), optional
-        ``table.groups`` and ``table.variant``: see `classify.folds.make_folds`. Passed on to a classifier whose
-        ``fit`` takes both, such as one that calibrates its probabilities.
+        As in `make_folds`; for a classifier whose ``fit`` takes both, such as `Calibrated`.
 
     Returns
     -------
@@ -132,9 +125,8 @@ def fit_head(head, X, y, groups=None, variant=None):
     >>> fit_head(make_head("svm"), X, y, groups=leaf).predict_proba([[0.0]]).round(1)
     array([[0.9, 0.1]])
     """
-    fitted = clone(head)
+    last = fitted = clone(head)
     extra = {"groups": groups, "variant": variant}
-    last = fitted
     prefix = ""
     while isinstance(last, Pipeline):
         name, last = last.steps[-1]
@@ -147,7 +139,12 @@ def fit_head(head, X, y, groups=None, variant=None):
         warnings.simplefilter("always")
         with interruptible():
             fitted.fit(X, np.asarray(y), **passed)
-    _report(caught, last)
+    if any(issubclass(one.category, ConvergenceWarning) for one in caught):
+        what = "stopped before it converged; give it more iterations (max_iter), or other parameters"
+        log.warning("%s %s", head_name(last), what)
+    for one in caught:
+        if not issubclass(one.category, ConvergenceWarning):
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
     return fitted
 
 
@@ -162,15 +159,3 @@ def head_name(head: Any) -> str:
     while isinstance(head, Pipeline | Calibrated | ClassWeighted):
         head = head.steps[-1][1] if isinstance(head, Pipeline) else head.estimator
     return getattr(head, "display_name", type(head).__name__)
-
-
-def _report(caught: Sequence[warnings.WarningMessage], classifier: Any) -> None:
-    unconverged = [one for one in caught if issubclass(one.category, ConvergenceWarning)]
-    if unconverged:
-        log.warning(
-            "%s stopped before it converged; give it more iterations (max_iter), or other parameters",
-            head_name(classifier),
-        )
-    for one in caught:
-        if one not in unconverged:
-            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)

@@ -83,32 +83,24 @@ def make_head(head: Any, *, widths: Sequence[int] | None = None, seed: int = 0):
     ----------
     head : str or scikit-learn classifier
         A registered name (`head_names`), a spec such as ``"svm:C=10,gamma=0.5"``, a dotted path such as
-        ``"sklearn.ensemble.RandomForestClassifier:n_estimators=50"``, or an object, which is cloned.
-        softmax and mlp with ``steps`` learn for so many steps, ``"softmax:steps=4000"``: `SGDHead`.
-        ``class_weight=balanced`` works for every classifier that has it or takes ``sample_weight``.
+        ``"sklearn.ensemble.RandomForestClassifier:n_estimators=50"``, or an object, which is cloned. softmax and mlp
+        with ``steps`` learn for so many steps, ``"softmax:steps=4000"``. ``class_weight=balanced`` works for every
+        classifier that has it or takes ``sample_weight``.
     widths : sequence of int, optional
-        The widths of the blocks of features, ``table.widths(features)``: registered heads scale block by
-        block. By default all columns are one block.
+        ``table.widths(features)``: registered heads scale block by block. By default all columns are one block.
     seed : int
-        For registered heads and dotted paths whose classifier has a ``random_state`` that the spec does
-        not set.
+        For a ``random_state`` that the spec does not set; objects keep their own.
 
     Returns
     -------
     classifier
-        A registered head is a ``Pipeline`` of a `BlockScaler` and a classifier, calibrated where that
-        helps. Dotted paths and objects are used as they are, without scaling. Whatever gives scores but no
-        probabilities is calibrated.
+        A registered head is a ``Pipeline`` of a `BlockScaler` and a classifier, calibrated where that helps. Dotted
+        paths and objects are used without scaling. What gives scores but no probabilities is `Calibrated`.
 
     Raises
     ------
     UsageError
         If the name, a parameter or its value is not known, or the object is no classifier.
-
-    Notes
-    -----
-    For what each head reaches on flower photos, and how far its probabilities are from the truth, see
-    `Calibrated`.
 
     Examples
     --------
@@ -136,7 +128,7 @@ def make_head(head: Any, *, widths: Sequence[int] | None = None, seed: int = 0):
     if "." not in name:
         close = get_close_matches(name.lower(), head_names(), n=1, cutoff=0.7)
         raise UsageError(
-            f"there is no head named {name!r}" + (f"; perhaps {close[0]} is meant" if close else ""),
+            f"there is no head named {name!r}" + "".join(f"; perhaps {one} is meant" for one in close),
             f"the heads are {', '.join(head_names())}; any scikit-learn classifier can be given by its dotted "
             "path, such as sklearn.ensemble.RandomForestClassifier",
         )
@@ -164,17 +156,17 @@ def _import_class(path: str) -> type:
 
 def _make(classifier: type, spec: HeadSpec, defaults: Mapping[str, Any], seed: int):
     """An unfitted classifier; where it has no ``class_weight`` of its own, rows are weighted in its place."""
-    weighs = "class_weight" in spec.texts and "class_weight" not in _parameters(classifier)
+    weighs = "class_weight" in spec.texts and not _has_class_weight(classifier)
     made = (spec.without("class_weight") if weighs else spec).make(classifier, defaults, seed=seed)
     _checked_object(made)
     return weigh(made, spec.params["class_weight"], str(spec)) if weighs else made
 
 
-def _parameters(classifier: type) -> Mapping[str, Any]:
+def _has_class_weight(classifier: type) -> bool:
     try:
-        return classifier().get_params(deep=False)
+        return "class_weight" in classifier().get_params(deep=False)
     except (TypeError, AttributeError):  # whoever makes one will say so
-        return {}
+        return False
 
 
 def weigh(classifier: Any, class_weight: Any, spec: str) -> Any:
@@ -195,14 +187,10 @@ def weigh(classifier: Any, class_weight: Any, spec: str) -> Any:
 
 
 def _checked_object(head: Any):
-    if (
-        isinstance(head, type)
-        or not (hasattr(head, "fit") and hasattr(head, "get_params"))
-        or not is_classifier(head)
-    ):
-        name = head.__name__ if isinstance(head, type) else type(head).__name__
+    is_class = isinstance(head, type)
+    if is_class or not (hasattr(head, "fit") and hasattr(head, "get_params") and is_classifier(head)):
         raise UsageError(
-            f"{name} is no head" + (", it is a class" if isinstance(head, type) else ""),
+            f"{head.__name__} is no head, it is a class" if is_class else f"{type(head).__name__} is no head",
             f"give a name ({', '.join(head_names())}), a dotted path, or an unfitted scikit-learn classifier such "
             "as SVC()",
         )

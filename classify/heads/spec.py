@@ -14,10 +14,7 @@ OF_STEPS = ("steps", "learning_rate", "batch_size")  # parameters of a head that
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """A head by its name, or its dotted path, and its parameters.
-
-    The values of parameters are kept as they were written, so that ``str`` gives them back; others are written by
-    `repr`.
+    """A head by its name, or its dotted path, and its parameters, whose values ``str`` gives back as written.
 
     >>> spec = HeadSpec.parse("mlp:hidden_layer_sizes=(100, 50),solver=lbfgs,alpha=1e-3")
     >>> spec.name, spec.params
@@ -90,26 +87,22 @@ class HeadSpec:
             made = classifier()
             valid = made.get_params(deep=False)
         except (TypeError, AttributeError) as error:
-            raise UsageError(
-                f"{self} cannot be made: {error}", "give a scikit-learn classifier that needs no arguments"
-            ) from error
+            hint = "give a scikit-learn classifier that needs no arguments"
+            raise UsageError(f"{self} cannot be made: {error}", hint) from error
         params = {**(defaults or {}), **self.params}
         unknown = sorted(set(params) - set(valid))
         if unknown:
-            raise UsageError(
-                f"the head {self} has no parameter {', '.join(unknown)}",
-                f"its parameters are {', '.join(sorted(valid))}",
-            )
+            hint = f"its parameters are {', '.join(sorted(valid))}"
+            raise UsageError(f"the head {self} has no parameter {', '.join(unknown)}", hint)
         if "random_state" in valid:
             params = {"random_state": seed, **params}
         made.set_params(**params)
-        if hasattr(made, "_validate_params"):
-            try:
-                made._validate_params()
-            except ValueError as error:
-                # scikit-learn words this well, only after the name of its own class.
-                text = re.sub(r"^The ('\S+' parameter) of \w+", r"the \1", str(error))
-                raise UsageError(f"the head {self} cannot be made: {text}", "see `classify heads`") from error
+        try:
+            getattr(made, "_validate_params", lambda: None)()
+        except ValueError as error:
+            # scikit-learn words this well, only after the name of its own class.
+            text = re.sub(r"^The ('\S+' parameter) of \w+", r"the \1", str(error))
+            raise UsageError(f"the head {self} cannot be made: {text}", "see `classify heads`") from error
         return made
 
     def __str__(self) -> str:

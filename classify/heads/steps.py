@@ -1,9 +1,10 @@
 """Train softmax or mlp by steps of gradient descent, as retrain.py does, with or without validation."""
 
+import copy
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -46,12 +47,8 @@ class SGDHead(ClassifierMixin, BaseEstimator):
         widths: list[int] | None = None,
         seed: int = 0,
     ):
-        self.head = head
-        self.steps = steps
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.widths = widths
-        self.seed = seed
+        self.head, self.steps, self.learning_rate = head, steps, learning_rate
+        self.batch_size, self.widths, self.seed = batch_size, widths, seed
 
     def fit(self, X, y):
         """Learn from `steps` batches drawn from the rows of X, shape (n_rows, n_features)."""
@@ -120,8 +117,7 @@ class StepPlan:
     learning_rate : float, optional
         By default 0.01 for softmax, as in retrain.py, and 0.001 for mlp.
     batch_size : int
-        Photos per step. Each is drawn by first drawing a label, all with the same chance, and then one of its
-        photos, so that rare labels count as much as frequent ones.
+        Photos per step, each drawn by first drawing a label, so that rare ones count as much as frequent ones.
     validation_batch_size : int
         Photos for the validation accuracy that is shown, drawn anew each time; -1 takes all.
     eval_interval : int
@@ -142,13 +138,12 @@ class StepPlan:
 
     def __post_init__(self) -> None:
         least = {"steps": 1, "batch_size": 1, "validation_batch_size": 1, "eval_interval": 1, "save_every": 0}
-        given = {name: getattr(self, name) for name in least}
-        wrong = [
-            f"{name} is {value}"
-            for name, value in given.items()
-            if not isinstance(value, int)
-            or (value < least[name] and (name, value) != ("validation_batch_size", -1))
-        ]
+        wrong = []
+        for name, smallest in least.items():
+            value = getattr(self, name)
+            takes_all = name == "validation_batch_size" and value == -1
+            if not isinstance(value, int) or (value < smallest and not takes_all):
+                wrong.append(f"{name} is {value}")
         rate = self.learning_rate
         if rate is not None and not (isinstance(rate, int | float) and 0 < rate < np.inf):
             wrong.append(f"learning_rate is {rate}")
@@ -171,11 +166,9 @@ def step_head(head: Any, plan: StepPlan, *, widths: Sequence[int] | None = None,
             f"the head {spec} cannot be trained step by step",
             "give softmax or mlp, without class weights: steps draw all labels equally often",
         )
-    fixed: dict[str, Any] = dict(SOFTMAX) if spec.name == "softmax" else {}
-    fixed |= {
-        "learning_rate_init": plan.learning_rate or LEARNING_RATES[spec.name],
-        "batch_size": plan.batch_size,
-    }
+    rate = plan.learning_rate or LEARNING_RATES[spec.name]
+    fixed: dict[str, Any] = {"learning_rate_init": rate, "batch_size": plan.batch_size}
+    fixed |= SOFTMAX if spec.name == "softmax" else {}
     network = HeadSpec("mlp", spec.with_params(fixed).texts).make(MLPClassifier, MLP, seed=seed)
     scaling = BlockScaler(None if widths is None else list(widths))
     return Pipeline([("scaling", scaling), ("classifier", network)])
@@ -193,9 +186,8 @@ def fit_in_steps(
 ) -> tuple[Pipeline, dict[str, Any]]:
     """Fit `head` (from `step_head`) in place, and keep its best state: of the lowest cross entropy on `validation`.
 
-    `training` and `validation` are row numbers (see `divide_for_steps`); `save` is called every ``plan.save_every``
-    steps with the best so far. Returns the head and the course: the plan, ``best_step``, its ``cross_entropy`` and
-    ``accuracy`` on all validation photos, and ``interrupted_at``, None unless Ctrl-C ended the training.
+    `training` and `validation` are row numbers; `save` is called every ``plan.save_every`` steps with the best so far.
+    Returns the head and the course: the plan, and how good the best step is on all validation photos.
     """
     scaling, classifier = head.named_steps["scaling"], head.named_steps["classifier"]
     scaling.fit(sample.X[training])
@@ -207,8 +199,12 @@ def fit_in_steps(
         warnings.simplefilter("ignore", RuntimeWarning)  # of numbers that grow beyond all bounds; told below
         writers: dict[str, Any] = {}
         if plan.summaries is not None:
+            from tensorboardX import FileWriter
+
+            own = f".{os.getpid()}.{time.perf_counter_ns()}"  # each run has files of its own
             for side in ("train", "validation"):
-                writers[side] = stack.enter_context(closing(_summary_writer(Path(plan.summaries) / side)))
+                writer = FileWriter(str(Path(plan.summaries) / side), filename_suffix=own)
+                writers[side] = stack.enter_context(closing(writer))
         try:
             for step in range(1, plan.steps + 1):
                 with interruptible():
@@ -233,21 +229,18 @@ def fit_in_steps(
         raise UsageError("no step gave probabilities that are numbers", "give a lower --learning-rate")
     guessing = float(np.log(len(run.labels)))
     if run.best_entropy > guessing:
-        log.warning(
-            "the best step, %d, has a cross entropy of %.3g, worse than the %.3g of guessing: give more steps, or "
-            "another learning rate than %g",
-            run.best_step, run.best_entropy, guessing, classifier.learning_rate_init,
-        )  # fmt: skip
+        found = f"the best step, {run.best_step}, has a cross entropy of {run.best_entropy:.3g}"
+        hint = f"give more steps, or another learning rate than {classifier.learning_rate_init:g}"
+        log.warning("%s, worse than the %.3g of guessing: %s", found, guessing, hint)
     run.exchange(run.best)
-    options = {key: value for key, value in asdict(plan).items() if key != "summaries"}
-    course = {
-        **options,
+    course = asdict(plan) | {
         "learning_rate": classifier.learning_rate_init,
         "best_step": run.best_step,
         "cross_entropy": run.best_entropy,
         "accuracy": run.best_accuracy,
         "interrupted_at": interrupted,
     }
+    del course["summaries"]
     return head, course
 
 
@@ -277,17 +270,11 @@ def divide_for_steps(
     return training, validation
 
 
-def _summary_writer(folder: Path) -> Any:
-    """A writer of event files for TensorBoard; each run has a file of its own."""
-    from tensorboardX import FileWriter
-
-    return FileWriter(str(folder), filename_suffix=f".{os.getpid()}.{time.perf_counter_ns()}")
-
-
-def _summary(scalars: Iterable[tuple[str, float]]) -> Any:
+def _summary(accuracy: float, cross_entropy: float) -> Any:
     from tensorboardX.proto.summary_pb2 import Summary
 
-    return Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in scalars])
+    values = {"accuracy": accuracy, "cross_entropy": cross_entropy}
+    return Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
 
 
 class StepTrainer:
@@ -317,30 +304,19 @@ class StepTrainer:
         accuracy, entropy = self._scores(batch)
         all_accuracy, all_entropy = self._scores(self.validation)
         if all_entropy < self.best_entropy:
-            copies = (
-                [one.copy() for one in self.classifier.coefs_],
-                [one.copy() for one in self.classifier.intercepts_],
-            )
-            self.best, self.best_step = copies, step
-            self.best_entropy, self.best_accuracy = all_entropy, all_accuracy
+            self.best = copy.deepcopy((self.classifier.coefs_, self.classifier.intercepts_))
+            self.best_step, self.best_entropy, self.best_accuracy = step, all_entropy, all_accuracy
         shown = self.plan.validation_batch_size
-        if shown == -1:
-            validated, validated_entropy = all_accuracy, all_entropy
-        else:
+        validated, validated_entropy = all_accuracy, all_entropy
+        if shown != -1:
             validated, validated_entropy = self._scores(self.rng.choice(self.validation, shown))
-        for side, values in (("train", (accuracy, entropy)), ("validation", (validated, validated_entropy))):
-            if side in writers:
-                scalars = zip(("accuracy", "cross_entropy"), values, strict=True)
-                writers[side].add_summary(_summary(scalars), step)
-                writers[side].flush()  # so that they can be watched
-        log.info(
-            "step %d: train accuracy %.1f %%, cross entropy %.6f, validation accuracy %.1f %% (N=%d)",
-            step,
-            100 * accuracy,
-            entropy,
-            100 * validated,
-            len(self.validation) if shown == -1 else shown,
-        )
+        scores = {"train": (accuracy, entropy), "validation": (validated, validated_entropy)}
+        for side, writer in writers.items():
+            writer.add_summary(_summary(*scores[side]), step)
+            writer.flush()  # so that they can be watched
+        train = f"train accuracy {100 * accuracy:.1f} %, cross entropy {entropy:.6f}"
+        n_shown = len(self.validation) if shown == -1 else shown
+        log.info("step %d: %s, validation accuracy %.1f %% (N=%d)", step, train, 100 * validated, n_shown)
 
     def exchange(self, weights: tuple[list, list]) -> tuple[list, list]:
         """Put these weights into the classifier; returns those that it had."""

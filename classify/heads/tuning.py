@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -31,10 +32,7 @@ class TunedHead(ClassifierMixin, BaseEstimator):
     """
 
     def __init__(self, head: str, by: str = "log-loss", widths: Sequence[int] | None = None, seed: int = 0):
-        self.head = head
-        self.by = by
-        self.widths = widths
-        self.seed = seed
+        self.head, self.by, self.widths, self.seed = head, by, widths, seed
 
     @property
     def display_name(self) -> str:
@@ -43,10 +41,9 @@ class TunedHead(ClassifierMixin, BaseEstimator):
 
     def fit(self, X, y, groups=None, variant=None):
         """Search, then fit on all rows; see `fit_head`."""
-        self.tuning_ = tune_head(
-            self.head, X, y, groups, variant, widths=self.widths, seed=self.seed, by=self.by
-        )
-        chosen = make_head(self.tuning_.head, widths=self.widths, seed=self.seed)
+        widths, seed = self.widths, self.seed
+        self.tuning_ = tune_head(self.head, X, y, groups, variant, widths=widths, seed=seed, by=self.by)
+        chosen = make_head(self.tuning_.head, widths=widths, seed=seed)
         self.head_ = fit_head(chosen, X, y, groups, variant)
         self.classes_, self.n_features_in_ = self.head_.classes_, self.head_.n_features_in_
         return self
@@ -66,15 +63,11 @@ def tuned_heads(heads: Sequence[Any], by: str) -> list[Any]:
     >>> [head_name(head) for head in tuned_heads(["svm", "dummy"], "accuracy")]
     ['svm tuned', 'dummy']
     """
-    found: list[Any] = []
+    _check_score(by)
     for head in heads:
-        if has_grid(head):
-            check_search(head, by)
-            found.append(TunedHead(head, by))
-        else:
+        if not has_grid(head):
             log.info("%s has nothing to search and is used as it is", head_name(head))
-            found.append(head)
-    return found
+    return [TunedHead(head, by) if has_grid(head) else head for head in heads]
 
 
 # What a search tries, per head. Every combination is a candidate; what the spec itself sets is not searched.
@@ -114,7 +107,7 @@ class Tuning:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
-        return {"head": self.head, "by": self.by, "n_folds": self.n_folds, "trail": self.trail}
+        return asdict(self)
 
 
 def tune_head(
@@ -135,33 +128,28 @@ def tune_head(
     ----------
     head : str
         A registered name with a grid, with or without parameters; those that are given are kept.
-    X : array of shape (n_rows, n_features)
-    y : array of str, shape (n_rows,)
-    groups, variant : arrays of int, shape (n_rows,), optional
-        ``table.groups`` and ``table.variant``: groups stay together, variants are never scored.
+    X, y, groups, variant
+        As in `fit_head`: groups stay together, variants are never scored.
     widths : sequence of int, optional
         ``table.widths(features)``, see `make_head`.
     seed : int
         Start of the shuffling of the folds and of the head.
     by : {"log-loss", "accuracy"}
-        What decides. Of equals the other one decides, then the order of the grid. Log loss tells candidates
-        apart that make the same decisions with other confidence, and is less at the mercy of single photos.
+        What decides; of equals the other one, then the order of the grid. Log loss tells candidates apart that make
+        the same decisions with other confidence, and is less at the mercy of single photos.
     n_folds : int
         Fewer where a label stands in fewer groups.
 
     Returns
     -------
     Tuning
+        The score of the chosen candidate flatters, for it was the best of several on these very photos. Believe
+        `evaluate.compare` with ``tune``, which searches within each training side.
 
     Raises
     ------
     UsageError
         If there is nothing to search, or no candidate could be fitted.
-
-    Notes
-    -----
-    The score of the chosen candidate flatters, for it was the best of several on these very photos. Believe
-    `evaluate.compare` with ``tune``, which searches within each training side.
 
     Examples
     --------
@@ -172,46 +160,41 @@ def tune_head(
     'knn:n_neighbors=10'
     """
     check_search(head, by)
-    candidates = list(candidate_params(head))
+    candidates = candidate_params(head)
     specs = [str(HeadSpec.parse(head).with_params(one)) for one in candidates]
     y = np.asarray(y).astype(str)
     n_folds = min(n_folds, max(2, fewest_groups(y, groups, variant)[1]))
     folds = make_folds(y, groups, variant, n_folds=n_folds, seed=seed)
     heads = [make_head(spec, widths=widths, seed=seed) for spec in specs]
-    sample = Sample(
-        np.asarray(X),
-        y,
-        None if groups is None else np.asarray(groups),
-        None if variant is None else np.asarray(variant),
-    )
-    results = []
-    with (
-        progress(len(folds) * len(heads), f"tuning {HeadSpec.parse(head).name}", unit="fit") as bar,
-        _one_complaint(),
-    ):
-        for fold in folds:
-            for one in heads:
-                results.append(_probabilities(one, sample, fold))
-                bar.update()
+    groups, variant = (None if one is None else np.asarray(one) for one in (groups, variant))
+    sample = Sample(np.asarray(X), y, groups, variant)
+    results: list[list[np.ndarray | str]] = [[] for _ in heads]
+    what = f"tuning {HeadSpec.parse(head).name}"
+    with progress(len(folds) * len(heads), what, unit="fit") as bar, _one_complaint():
+        for fold, (number, one) in product(folds, enumerate(heads)):
+            results[number].append(_probabilities(one, sample, fold))
+            bar.update()
     truth = y[np.concatenate([fold.testing for fold in folds])]
-    trail = [
-        {"params": params, **_scored(truth, results[number :: len(heads)])}
-        for number, params in enumerate(candidates)
-    ]
+    found = zip(candidates, results, strict=True)
+    trail = [{"params": params, **_scored(truth, parts)} for params, parts in found]
     return Tuning(specs[_best(trail, by, head)], by, n_folds, trail)
 
 
 def check_search(head: Any, by: str) -> None:
     """Refuse, before any work, a score that there is not, or a head with nothing to search."""
+    _check_score(by)
+    candidate_params(head)
+
+
+def _check_score(by: str) -> None:
     if by not in SCORES:
         raise UsageError(f"unknown tuning score {by!r}", f"use {' or '.join(SCORES)}")
-    next(candidate_params(head))
 
 
-def candidate_params(head: Any) -> Iterator[dict[str, Any]]:
+def candidate_params(head: Any) -> Sequence[dict[str, Any]]:
     """The parameters of each candidate of a search, in the order of the grid; a UsageError where there is none.
 
-    >>> list(candidate_params("svm:C=3"))
+    >>> candidate_params("svm:C=3")
     [{'gamma': 'scale'}, {'gamma': 0.002}, {'gamma': 0.007}, {'gamma': 0.1}]
     """
     spec = HeadSpec.parse(head) if isinstance(head, str) else HeadSpec(type(head).__name__)
@@ -224,13 +207,13 @@ def candidate_params(head: Any) -> Iterator[dict[str, Any]]:
             f"the head {head} sets all that would be searched" if searched else f"{spec} has no search grid",
             f"heads with a grid are {with_grid}; see `classify heads`",
         )
-    yield from ParameterGrid(grid)
+    return list(ParameterGrid(grid))
 
 
 def has_grid(head: Any) -> bool:
     """Whether there is something to search: a registered head, whose spec leaves a searched parameter open."""
     try:
-        return next(candidate_params(head), None) is not None
+        return bool(candidate_params(head))
     except UsageError:
         return False
 
@@ -265,10 +248,8 @@ def _scored(truth: np.ndarray, parts: Sequence[np.ndarray | str]) -> dict[str, A
 def _best(trail: list[dict[str, Any]], by: str, head: str) -> int:
     scored = [i for i, one in enumerate(trail) if "error" not in one]
     if not scored:
-        raise UsageError(
-            f"no candidate of the search for {head} could be fitted: {trail[0]['error']}",
-            "add photos, or train without --tune",
-        )
+        what = f"no candidate of the search for {head} could be fitted: {trail[0]['error']}"
+        raise UsageError(what, "add photos, or train without --tune")
     order = [("log_loss", 1), ("accuracy", -1)]
     keys = order if by == "log-loss" else order[::-1]
     return min(scored, key=lambda i: [sign * trail[i][key] for key, sign in keys])
