@@ -38,27 +38,25 @@ def make_folds(
 ) -> list[Fold]:
     """Stratified folds that keep groups together.
 
-    Photos of one leaf, one patient or one burst of the shutter resemble each other more than they resemble
-    the photos to come. Plain k-fold puts some of them into training and their siblings into testing, and so
-    rewards recognition of the leaf instead of its disease: the score flatters, the more so the more flexible
-    the head [1]_. Here a group is on one side only, and within that limit each fold has the labels in the
-    same proportions as the whole (`sklearn.model_selection.StratifiedGroupKFold`).
+    Photos of one leaf, one patient or one burst of the shutter resemble each other more than they resemble the photos
+    to come. Plain k-fold puts some into training and their siblings into testing, and so rewards recognition of the
+    leaf instead of its disease [1]_. Here a group is on one side only, and within that limit each fold has the labels
+    in the same proportions as the whole (`sklearn.model_selection.StratifiedGroupKFold`).
 
     Parameters
     ----------
     label : sequence of shape (n_rows,)
-        The label of each row; none may be null.
+        None may be null.
     groups : sequence of int, shape (n_rows,), optional
         Rows with equal integers stay on the same side: `FeatureTable.groups`. By default each row is alone.
     variant : sequence of int, shape (n_rows,), optional
-        0 for photos as they are. Rows with another number (distorted copies) are never tested, and train
-        only while their group does.
+        Rows other than 0 (distorted copies) are never tested, and train only while their group does.
     n_folds : int
         How many folds each repeat has, 2 or more.
     repeats : int
         How often to divide anew, each time shuffled otherwise.
     seed : int
-        Start of the shuffling: the same seed gives the same folds on every machine.
+        The same seed gives the same folds on every machine.
 
     Returns
     -------
@@ -77,8 +75,6 @@ def make_folds(
 
     Examples
     --------
-    Four leaves, photographed twice each; both photos of a leaf move together:
-
     >>> label = ["rust", "rust", "rust", "rust", "well", "well", "well", "well"]
     >>> leaf = [0, 0, 1, 1, 2, 2, 3, 3]
     >>> for fold in make_folds(label, leaf, n_folds=2):
@@ -166,17 +162,13 @@ def _refuse_rare_labels(label: np.ndarray, groups: np.ndarray, n_folds: int) -> 
         n_groups = len(np.unique(groups[rows]))
         if n_groups < n_folds:
             n_images = int(rows.sum())
-            images = f"{n_images} image{'s' * (n_images != 1)}"
+            images, more = f"{n_images} image{'s' * (n_images != 1)}", f"add photos of {name}"
             if n_groups != n_images:
                 images += f" in {n_groups} group{'s' * (n_groups != 1)}"
-            more = f"add photos of {name}"
-            if n_groups != n_images:
                 more += " in other groups (groups that share a byte-identical photo count as one)"
             fewer = f"use at most {n_groups} folds, " if n_groups > 1 else ""
-            raise UsageError(
-                f"{n_folds} folds cannot be made: {name} has {images}",
-                f"{fewer}{more}, or drop it with a relabelling",
-            )
+            hint = f"{fewer}{more}, or drop it with a relabelling"
+            raise UsageError(f"{n_folds} folds cannot be made: {name} has {images}", hint)
 
 
 def _refuse_lost_labels(label: np.ndarray, training: np.ndarray, n_folds: int, number: int) -> None:

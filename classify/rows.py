@@ -12,30 +12,16 @@ from featurize.table import FeatureTable
 from featurize.terminal import log, printable
 
 NAMED = 5  # photos, and pairs of photos, that a message names
-SPLITS = {
-    "train": ("training", "validation"),
-    "compare": ("training", "validation"),
-    "split": ("training", "validation"),
-    "test": ("testing",),
-}
+SPLITS = dict.fromkeys(("train", "compare", "split"), ("training", "validation")) | {"test": ("testing",)}
 
 
 @dataclass(frozen=True)
 class Sample:
     """Labelled vectors, with what keeps rows together: what heads are fitted on and tried on.
 
-    Attributes
-    ----------
-    X : array of shape (n_rows, n_features)
-    y : array of str, shape (n_rows,)
-    groups, variant : arrays of int, shape (n_rows,), or None
-        ``table.groups`` (rows with equal integers belong together) and ``table.variant`` (0 for a photo, others for its
-        distorted copies). None where every row stands alone.
-    widths : sequence of int or None
-        The widths of the blocks of features in `X`, from left to right; None for one block.
+    `X` has shape (n_rows, n_features). `groups` (equal integers belong together) and `variant` (0 for a photo) are None
+    where every row stands alone; `widths` are those of the blocks in `X`, None for one block.
 
-    Examples
-    --------
     >>> sample = Sample(np.eye(3), np.array(["fern", "moss", "fern"]), groups=np.array([0, 1, 0]))
     >>> some = sample.rows([2, 1])
     >>> len(some), some.y.tolist(), some.groups.tolist(), some.variant
@@ -99,35 +85,20 @@ def usable_rows(table: FeatureTable, purpose: str) -> FeatureTable:
             "keep the rows of variant 0 too",
         )
     without = int((wanted & ~labelled).sum())
-    log.info(
-        "%s uses %s: %s%s",
-        purpose,
-        which,
-        _counts(kept),
-        f"; {without} without a label left out" * (without > 0),
+    left_out = f"; {without} without a label left out" * (without > 0)
+    n_photos, labels = int((kept.variant == 0).sum()), sorted(set(kept.label))
+    n_distorted = len(kept) - n_photos
+    counts = f"{n_photos} photo{'s' * (n_photos != 1)}" + f" and {n_distorted} distorted copies" * (
+        n_distorted > 0
     )
-    if purpose != "test":
-        _refuse_one_label(kept, purpose)
-    return kept
-
-
-def _counts(table: FeatureTable) -> str:
-    photos = int((table.variant == 0).sum())
-    distorted = len(table) - photos
-    text = f"{photos} photo{'s' * (photos != 1)}" + (
-        f" and {distorted} distorted copies" if distorted else ""
-    )
-    n_labels = len(set(table.label))
-    return f"{text}, {n_labels} label{'s' * (n_labels != 1)}"
-
-
-def _refuse_one_label(table: FeatureTable, purpose: str) -> None:
-    labels = sorted(set(table.label))
-    if len(labels) < 2:
+    n_labels = f"{len(labels)} label{'s' * (len(labels) != 1)}"
+    log.info("%s uses %s: %s, %s%s", purpose, which, counts, n_labels, left_out)
+    if purpose != "test" and len(labels) < 2:
         raise UsageError(
-            f"all {len(table)} usable rows have the label {labels[0]}: there is nothing to tell apart",
+            f"all {len(kept)} usable rows have the label {labels[0]}: there is nothing to tell apart",
             f"{purpose} needs two labels or more, for example two class folders with photos",
         )
+    return kept
 
 
 def select_vectors(table: FeatureTable, features: str) -> np.ndarray:
@@ -157,10 +128,8 @@ def conflicting_images(table: FeatureTable) -> list[tuple[tuple[str, str], ...]]
     for sha256, image, label in zip(table.sha256, table.image, table.label, strict=True):
         if sha256 is not None and label is not None:
             by_content.setdefault(sha256, set()).add((image, label))
-    conflicts = [
-        tuple(sorted(found)) for found in by_content.values() if len({label for _, label in found}) > 1
-    ]
-    return sorted(conflicts)
+    several = [found for found in by_content.values() if len({label for _, label in found}) > 1]
+    return sorted(tuple(sorted(found)) for found in several)
 
 
 def warn_of_conflicts(table: FeatureTable) -> None:
@@ -181,11 +150,8 @@ def relabelled(table: FeatureTable, relabel: Mapping[str, str | None] | None) ->
     labels = {label for label in table.label if label is not None}
     astray = sorted(set(relabel) - labels)
     if astray:
-        log.warning(
-            "the relabelling names %s; the labels of the table are %s",
-            ", ".join(map(repr, astray)),
-            ", ".join(sorted(labels)),
-        )
+        named, known = ", ".join(map(repr, astray)), ", ".join(sorted(labels))
+        log.warning("the relabelling names %s; the labels of the table are %s", named, known)
     return table.relabel(relabel)
 
 
@@ -195,10 +161,8 @@ def read_relabel(path: str | Path) -> dict[str, str]:
     for number, line in read_csv(path, ("label", "new_label"), "relabelling"):
         label, new = line["label"], line["new_label"]  # outer spaces count: a folder may be called "daisy "
         if not label:
-            raise UsageError(
-                f"line {number} of {path} names no label",
-                "each line holds a label and its new one, or nothing",
-            )
+            hint = "each line holds a label and its new one, or nothing"
+            raise UsageError(f"line {number} of {path} names no label", hint)
         if label in mapping:
             raise UsageError(f"{path} names {label} twice, again in line {number}", "keep one line per label")
         mapping[label] = new if new.strip() else ""

@@ -29,9 +29,7 @@ def model_card(model: Model, size: int | None = None) -> str:
     lines.append("training")
     rows, n_photos = training.get("rows"), training.get("photos")
     if rows is not None and n_photos is not None:
-        copies = (
-            f" and {_count(rows - n_photos, 'distorted copy', 'distorted copies')}" if rows > n_photos else ""
-        )
+        copies = f" and {_count(rows - n_photos, 'distorted copy', 'distorted copies')}" * (rows > n_photos)
         lines.append(f"  data      {_count(n_photos, 'photo')}{copies}; digest {training.get('data_digest')}")
     if training.get("seed") is not None:
         lines.append(f"  seed      {training['seed']}")
@@ -81,9 +79,7 @@ def _scores(training: dict[str, Any]) -> str:
         )
     if not scores:
         return "none from training; `evaluate compare` measures them on photos not trained on"
-    where = ", ".join(
-        _count(scores[key], key.removesuffix("s")) for key in ("photos", "folds") if key in scores
-    )
+    where = ", ".join(_count(scores[f"{noun}s"], noun) for noun in ("photo", "fold") if f"{noun}s" in scores)
     chosen = "; they chose its parameters too, so a little too good" if training.get("tuning") else ""
     numbers = f"accuracy {scores['accuracy']:.3f}, log loss {scores['log_loss']:.3f}"
     return f"{numbers} on photos not trained on ({where}){chosen}"
@@ -106,11 +102,8 @@ def _tuning_lines(tuning: dict[str, Any]) -> list[str]:
     lines = [f"  tuned     by {tuning['by']} on {tuning['n_folds']} folds: {tuning['head']}"]
     for one in tuning["trail"]:
         params = ", ".join(f"{key}={value}" for key, value in one["params"].items())
-        scores = (
-            f"log loss {one['log_loss']:.4f}, accuracy {one['accuracy']:.4f}"
-            if "log_loss" in one
-            else one["error"]
-        )
+        scored = "log_loss" in one
+        scores = f"log loss {one['log_loss']:.4f}, accuracy {one['accuracy']:.4f}" if scored else one["error"]
         lines.append(f"    {params}: {scores}")
     return lines
 

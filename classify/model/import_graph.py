@@ -62,12 +62,13 @@ def import_graph(graph: str | os.PathLike, labels: str | os.PathLike, **options:
 
 
 def _read_labels(path: Path) -> list[str]:
+    hint = "give the text file with one label a line"
     if not path.is_file():
-        raise UsageError(f"there is no labels file {path}", "give the text file with one label a line")
+        raise UsageError(f"there is no labels file {path}", hint)
     try:
         names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is no text in UTF-8", "give the text file with one label a line") from error
+        raise UsageError(f"{path} is no text in UTF-8", hint) from error
     names = [name for name in names if name]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -80,15 +81,13 @@ def _head(weights: np.ndarray, biases: np.ndarray, names: list[str]) -> Any:
     from sklearn.linear_model import LogisticRegression
 
     order = np.argsort(names)
-    coefficients = weights.T[order].astype(np.float64)
-    intercepts = biases[order].astype(np.float64)
+    coefficients, intercepts = weights.T[order].astype(np.float64), biases[order].astype(np.float64)
     if len(names) == 2:
         # Two labels have one score there: how much more the second one has.
         coefficients, intercepts = np.diff(coefficients, axis=0), np.diff(intercepts)
     head = LogisticRegression()
-    head.classes_ = np.array(names)[order]
+    head.classes_, head.n_features_in_ = np.array(names)[order], coefficients.shape[1]
     head.coef_, head.intercept_ = coefficients, intercepts
-    head.n_features_in_ = coefficients.shape[1]
     head.n_iter_ = np.zeros(1, dtype=np.int32)
     return head
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,15 +23,14 @@ class OperatingPoint:
     Attributes
     ----------
     positive : str
-        A photo is given this label where its probability reaches `threshold`, and otherwise the most probable
-        of the other labels.
+        A photo is given this label where its probability reaches `threshold`, else the most probable other one.
     threshold : float
     rule : str
         How it was chosen: ``recall=0.95``, or ``costs``.
     sensitivity, specificity, precision : float
-        Of the training photos, each judged by a head that had not seen it: the share of the positive photos
-        that are found, the share of the others that are not called positive, and the share of the photos
-        called positive that are. Chosen on these photos, so the figure of the rule flatters a little.
+        Of the training photos, each judged by a head that had not seen it: the share of the positive ones that are
+        found, of the others that are not called positive, and of those called positive that are. Chosen on these
+        photos, so the figure of the rule flatters a little.
     n_positive, n_others : int
         How many photos these rest on.
     """
@@ -77,8 +77,7 @@ class OperatingPoint:
 
 @dataclass(eq=False)
 class Model:
-    """A fitted head and what it was trained on; made by `classify.train_model`, kept by
-    `classify.save_model`.
+    """A fitted head and what it was trained on; made by `classify.train_model`, kept by `classify.save_model`.
 
     Parameters
     ----------
@@ -89,8 +88,7 @@ class Model:
     widths : list of int
         The width of each part of `features`.
     described : dict
-        Per part of `features`, how its vectors were made: the table's ``metadata["features"]`` entry.
-        Parts that the table did not describe are missing.
+        Per part of `features`, how its vectors were made, as in the table's ``metadata["features"]``, if known.
     relabel : dict or None
         New label by label, where the training labels were changed first.
     training : dict
@@ -124,22 +122,10 @@ class Model:
         return self.features.split("+") if len(self.widths) > 1 else [self.features]
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """A probability per label.
+        """A probability per label, float64 of shape (n_rows, n_labels); rows sum to 1.
 
-        Parameters
-        ----------
-        X : array of shape (n_rows, sum(widths))
-            ``table.select(model.features)``; see `check_table` for whether the table fits.
-
-        Returns
-        -------
-        array of shape (n_rows, n_labels), float64
-            Rows sum to 1.
-
-        Raises
-        ------
-        ModelError
-            If the vectors are wider or narrower than those of the training, or what comes out are no numbers.
+        `X` is ``table.select(model.features)``, of shape (n_rows, sum(widths)); see `check_table` for whether the table
+        fits. A ModelError where the vectors have another width, or what comes out are no numbers.
         """
         X = np.asarray(X)
         if X.ndim != 2 or X.shape[1] != sum(self.widths):
@@ -152,9 +138,8 @@ class Model:
         with np.errstate(all="ignore"):
             probabilities = np.asarray(self.head.predict_proba(X), dtype=np.float64)
         if probabilities.shape != (len(X), len(self.labels)) or not np.isfinite(probabilities).all():
-            raise ModelError(
-                "the model gives no probabilities for these vectors", "check the vectors, or train it again"
-            )
+            hint = "check the vectors, or train it again"
+            raise ModelError("the model gives no probabilities for these vectors", hint)
         return probabilities
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -174,18 +159,13 @@ class Model:
         """
         return np.array([short_hash(one) in self._known for one in sha256], dtype=bool)
 
-    @property
+    @cached_property
     def _known(self) -> set[int]:
-        if not hasattr(self, "_hash_set"):
-            self._hash_set = set(self.hashes.tolist())
-        return self._hash_set
+        return set(self.hashes.tolist())
 
     def check_table(self, table: FeatureTable) -> None:
-        """Refuse a table whose vectors were made otherwise than those of the training.
-
-        The ModelError says which features are missing, or names each difference: other weights, another layer, other
-        preprocessing.
-        """
+        """Refuse, by a ModelError that names each difference, a table whose vectors were made otherwise than those of
+        the training: other weights, another layer, other preprocessing."""
         missing = [part for part in self.parts if part not in table.vectors]
         if missing:
             raise ModelError(
@@ -193,45 +173,34 @@ class Model:
                 f"{', '.join(table.features) or 'none'}",
                 f"extract them with `featurize extract --features {' '.join(self.parts)}`",
             )
-        for part, width in zip(self.parts, self.widths, strict=True):
+        for part in self.parts:
             entry = table.metadata["features"].get(part, {})
-            self.check_description(part, entry, "the table", table.vectors[part].shape[1], width)
+            self._check_description(part, entry, "in the table", table.vectors[part].shape[1])
 
     def check_extractor(self, part: str, extractor: Any) -> None:
         """Refuse an extractor that would make other vectors than those of the training; see `check_table`."""
         try:
             entry = {"fingerprint": extractor.fingerprint(), "description": extractor.description()}
         except TypeError as error:  # parameters of a wrong kind: somebody edited the model
-            raise ModelError(
-                f"the features {part} cannot be made as the model describes them: {error}",
-                "extract them again, and train again on them",
-            ) from error
-        self.check_description(part, entry, "here", extractor.width, self.widths[self.parts.index(part)])
+            what = f"the features {part} cannot be made as the model describes them: {error}"
+            raise ModelError(what, "extract them again, and train again on them") from error
+        self._check_description(part, entry, "here", extractor.width)
 
-    def check_description(
-        self, part: str, entry: Mapping[str, Any], where: str, width: int, own: int
-    ) -> None:
+    def _check_description(self, part: str, entry: Mapping[str, Any], where: str, width: int) -> None:
         """Refuse features of another width or fingerprint than the model's `part`."""
-        mine = self.described.get(part, {})
+        mine, own = self.described.get(part, {}), self.widths[self.parts.index(part)]
         if width == own and mine.get("fingerprint") == entry.get("fingerprint"):
             return
         differences = describe_differences(mine.get("description") or {}, entry.get("description") or {})
         if width != own:
-            differences.insert(0, f"width {own} in the model, {width} {_in(where)}")
+            differences.insert(0, f"width {own} in the model, {width} {where}")
         if not differences:
-            differences = [f"fingerprint {_short(mine)} in the model, {_short(entry)} {_in(where)}"]
+            ours, theirs = (str(one.get("fingerprint") or "unknown")[:12] for one in (mine, entry))
+            differences = [f"fingerprint {ours} in the model, {theirs} {where}"]
         raise ModelError(
             f"the features {part} are not those that the model was trained on: {'; '.join(differences)}",
             "extract with the settings of the model (`classify show MODEL` lists them), or train again on these",
         )
-
-
-def _in(where: str) -> str:
-    return where if where == "here" else f"in {where}"
-
-
-def _short(entry: Mapping[str, Any]) -> str:
-    return str(entry.get("fingerprint") or "unknown")[:12]
 
 
 def describe_differences(ours: Any, theirs: Any, name: str = "") -> list[str]:
@@ -240,13 +209,12 @@ def describe_differences(ours: Any, theirs: Any, name: str = "") -> list[str]:
     >>> describe_differences({"resize": {"size": 299}}, {"resize": {"size": 224}})
     ['resize.size was 299, is now 224']
     """
-    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-        found = []
-        for key in sorted({*ours, *theirs}):
-            inner = f"{name}.{key}" if name else str(key)
-            found += describe_differences(ours.get(key), theirs.get(key), inner)
-        return found
-    return [] if ours == theirs else [f"{name} was {_shown(ours)}, is now {_shown(theirs)}"]
+    if not (isinstance(ours, Mapping) and isinstance(theirs, Mapping)):
+        return [] if ours == theirs else [f"{name} was {_shown(ours)}, is now {_shown(theirs)}"]
+    found = []
+    for key in sorted({*ours, *theirs}):
+        found += describe_differences(ours.get(key), theirs.get(key), f"{name}.{key}" if name else str(key))
+    return found
 
 
 def _shown(value: Any) -> str:

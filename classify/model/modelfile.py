@@ -7,10 +7,6 @@ It is a zip of exactly three members, all stored without compression; there is n
   checked before one of them is imported;
 - ``outliers.f2``: the training vectors of `Outliers`, plain float16; empty where there are none.
 
-`PROTOCOL` is raised by one when a program that knows only the old number would misread the new file: when a key of
-``model.json`` changes its meaning or goes away, or a member is added; `load_model` must read the old numbers too.
-`DEFINITIONS` are numbers of our own classes in heads. Raise one when the class, given what an older version of it has
-learnt, would compute something else: models fitted before are then refused instead of misused.
 """
 
 import base64
@@ -20,6 +16,7 @@ import os
 import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -121,6 +118,8 @@ class Description(Struct):
             raise ValueError("Expected as many `widths` as `features`")
 
 
+# Raised by one when a program that knows only the old number would misread the new file: when a key of model.json
+# changes its meaning or goes away, or a member is added; `load_model` must read the old numbers too.
 PROTOCOL = 1
 # Names in files are part of the format, and stay when code moves: the class of each today. Files are translated when
 # they are read and when they are written, so that other versions of this package can read them, too.
@@ -133,61 +132,59 @@ ADDRESSES = {
     "classify.weighting.Weighted": "classify.heads.fitting.ClassWeighted",
 }
 IN_FILES = {today: name for name, today in ADDRESSES.items()}
-DEFINITIONS = {  # by their names in files
-    "classify.calibrate.Calibrated": 1,
-    "classify.scaling.BlockScaler": 1,
-    "classify.weighting.Weighted": 1,
-}
+# Of our own classes, by their names in files. Raise one when the class, given what an older version of it has learnt,
+# would compute something else: models fitted before are then refused instead of misused.
+DEFINITIONS = dict.fromkeys(
+    ("classify.calibrate.Calibrated", "classify.scaling.BlockScaler", "classify.weighting.Weighted"), 1
+)
 DESCRIPTION, HEAD, OUTLIERS, SCHEMA = "model.json", "head.skops", "outliers.f2", "schema.json"
+OTHER_VERSION = "install the version of bottlehead that wrote it, or train again"
 LARGE = 20e6  # bytes; worth a word before it is written
 LARGEST_DESCRIPTION = 64 * 2**20  # bytes; six million training images
 
 # What registered heads need beyond the scikit-learn, scipy and numpy types that skops itself holds to be safe.
-ALLOWED = frozenset(
-    {
-        *DEFINITIONS,
-        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-        "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
-        "sklearn.tree._tree.Tree",
-    }
-)
-
+ALLOWED = {
+    *DEFINITIONS,
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+    "sklearn.tree._tree.Tree",
+}
 # What gradient boosting needs beyond them where skops is older than the version that holds these to be safe.
-ALLOWED_FOR_OLDER_SKOPS = frozenset(
-    {
-        "sklearn._loss._loss.CyHalfBinomialLoss",
-        "sklearn._loss._loss.CyHalfMultinomialLoss",
-        "sklearn._loss.link.Interval",
-        "sklearn._loss.link.LogitLink",
-        "sklearn._loss.link.MultinomialLogit",
-        "sklearn._loss.loss.HalfBinomialLoss",
-        "sklearn._loss.loss.HalfMultinomialLoss",
-        "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
-    }
-)
+ALLOWED_FOR_OLDER_SKOPS = {
+    "sklearn._loss._loss.CyHalfBinomialLoss",
+    "sklearn._loss._loss.CyHalfMultinomialLoss",
+    "sklearn._loss.link.Interval",
+    "sklearn._loss.link.LogitLink",
+    "sklearn._loss.link.MultinomialLogit",
+    "sklearn._loss.loss.HalfBinomialLoss",
+    "sklearn._loss.loss.HalfMultinomialLoss",
+    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+}
 
 
 def save_model(model: Model, path: str | os.PathLike) -> None:
     """Write a model, whole or not at all; one of more than 20 MB is announced with its size.
 
-    Parameters
-    ----------
-    model : Model
-    path : path
-
-    Raises
-    ------
-    UsageError
-        If the folder does not exist.
-    ModelError
-        If the head holds something that skops cannot write.
+    A UsageError where the folder does not exist, a ModelError where the head holds something that skops cannot write.
     """
     path = Path(path)
     check_outputs([path])
     head = dump_head(model.head)
     described, vectors = (None, b"") if model.outliers is None else model.outliers.to_parts()
-    about = _describe(model) | {"outliers": described}
+    about = {
+        "protocol": PROTOCOL,
+        "definitions": DEFINITIONS,
+        "labels": model.labels,
+        "features": model.features,
+        "widths": [int(width) for width in model.widths],
+        "described": model.described,
+        "relabel": model.relabel,
+        "operating_point": model.operating_point and model.operating_point.to_dict(),
+        "outliers": described,
+        "training": model.training,
+        "seen": base64.b64encode(model.hashes.astype(">u8").tobytes()).decode("ascii"),
+    }
     description = json.dumps(about, sort_keys=True, indent=1).encode()
     size = len(description) + len(head) + len(vectors)
     if size > LARGE:
@@ -206,10 +203,6 @@ def load_model(path: str | os.PathLike, *, trust: Iterable[str] = ()) -> Model:
     path : str or Path
     trust : iterable of str
         Types to accept beyond the fixed list, by their dotted names: only for files whose maker you trust.
-
-    Returns
-    -------
-    Model
 
     Raises
     ------
@@ -230,16 +223,14 @@ def dump_head(head: Any) -> bytes:
     try:
         return _translated(dumps(head, compression=zipfile.ZIP_STORED), IN_FILES)
     except Exception as error:  # skops asks each object for its state, and any class may fail at that
-        raise ModelError(
-            f"the head cannot be written: {error}", "use a scikit-learn classifier, or a registered head"
-        ) from error
+        hint = "use a scikit-learn classifier, or a registered head"
+        raise ModelError(f"the head cannot be written: {error}", hint) from error
 
 
 def audit_head(data: bytes, trust: Iterable[str] = (), name: str = "the head") -> set[str]:
-    """Refuse a head, as `dump_head` gives it, that needs types beyond the fixed list and `trust`.
+    """Refuse a head, as `dump_head` gives it, that needs types beyond the fixed list and `trust`; none is imported.
 
-    Returns the types that it needs beyond those that skops itself holds to be safe, by their names in files. The
-    ModelError names the foreign ones; none of them has been imported.
+    Returns the types that it needs beyond those that skops itself holds to be safe, by their names in files.
     """
     from skops.io import get_untrusted_types
 
@@ -247,8 +238,8 @@ def audit_head(data: bytes, trust: Iterable[str] = (), name: str = "the head") -
         types = get_untrusted_types(data=_translated(data, ADDRESSES))
     except Exception as error:  # a hostile file may break skops' reader anywhere
         raise _damaged(name, error) from error
-    needed = {IN_FILES.get(one, one) for one in types}
-    foreign = sorted(needed - ALLOWED - ALLOWED_FOR_OLDER_SKOPS - {IN_FILES.get(one, one) for one in trust})
+    needed, trusted = ({IN_FILES.get(one, one) for one in some} for some in (types, trust))
+    foreign = sorted(needed - ALLOWED - ALLOWED_FOR_OLDER_SKOPS - trusted)
     if foreign:
         raise ModelError(
             f"{name} needs types that are not known to be safe: {', '.join(foreign)}",
@@ -268,7 +259,8 @@ def _translated(head: bytes, names: Mapping[str, str]) -> bytes:
             address = names.get(f"{node.get('__module__')}.{node.get('__class__')}")
             if address is not None:
                 node["__module__"], _, node["__class__"] = address.rpartition(".")
-        for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+            node = list(node.values())
+        for inner in node if isinstance(node, list) else ():
             translate(inner)
 
     stream = io.BytesIO()
@@ -281,21 +273,6 @@ def _translated(head: bytes, names: Mapping[str, str]) -> bytes:
                 data = json.dumps(schema, indent=2).encode()  # as skops writes it
             translated.writestr(archive.getinfo(name), data)
     return stream.getvalue()
-
-
-def _describe(model: Model) -> dict[str, Any]:
-    return {
-        "protocol": PROTOCOL,
-        "definitions": DEFINITIONS,
-        "labels": model.labels,
-        "features": model.features,
-        "widths": [int(width) for width in model.widths],
-        "described": model.described,
-        "relabel": model.relabel,
-        "operating_point": model.operating_point and model.operating_point.to_dict(),
-        "training": model.training,
-        "seen": base64.b64encode(model.hashes.astype(">u8").tobytes()).decode("ascii"),
-    }
 
 
 def _members(path: Path) -> tuple[bytes, bytes, bytes]:
@@ -336,10 +313,8 @@ def _refuse_bomb(members: list[zipfile.ZipInfo], size: int, path: Path) -> None:
     # Stored members cannot unpack to more than the file holds, unless they overlap; then their sum tells.
     packed = any(one.compress_type != zipfile.ZIP_STORED for one in members)
     if packed or sum(one.file_size for one in members) > size:
-        raise ModelError(
-            f"{path} would unpack to more than it holds ({size} bytes)",
-            "a model is stored without compression; do not use this file",
-        )
+        hint = "a model is stored without compression; do not use this file"
+        raise ModelError(f"{path} would unpack to more than it holds ({size} bytes)", hint)
 
 
 def _checked_description(path: str | os.PathLike, data: bytes) -> dict[str, Any]:
@@ -349,10 +324,8 @@ def _checked_description(path: str | os.PathLike, data: bytes) -> dict[str, Any]
         raise _damaged(path, error) from error
     protocol = description.get("protocol") if isinstance(description, dict) else None
     if protocol != PROTOCOL or protocol is True:
-        raise ModelError(
-            f"{path} has model protocol {protocol}; this version of bottlehead reads protocol {PROTOCOL}",
-            "install the version of bottlehead that wrote it, or train again",
-        )
+        what = f"{path} has model protocol {protocol}; this version of bottlehead reads protocol {PROTOCOL}"
+        raise ModelError(what, OTHER_VERSION)
     try:
         convert(description, Description)
     except ValidationError as error:
@@ -363,13 +336,10 @@ def _checked_description(path: str | os.PathLike, data: bytes) -> dict[str, Any]
 
 def _check_definitions(path: str | os.PathLike, definitions: dict[str, Any], needed: set[str]) -> None:
     for name in sorted(DEFINITIONS.keys() & needed):
-        number = DEFINITIONS[name]
-        if definitions.get(name) != number:
-            raise ModelError(
-                f"{path} was fitted by {name} as of definition {definitions.get(name)}; here it is {number}, "
-                "which would compute something else",
-                "install the version of bottlehead that wrote it, or train again",
-            )
+        theirs, ours = definitions.get(name), DEFINITIONS[name]
+        if theirs != ours:
+            what = f"{path} was fitted by {name} as of definition {theirs}; here it is {ours}"
+            raise ModelError(f"{what}, which would compute something else", OTHER_VERSION)
 
 
 def _construct(path: str | os.PathLike, head_bytes: bytes) -> Any:
@@ -406,17 +376,9 @@ def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any, 
         decided = None if point is None else OperatingPoint.from_dict(point, labels)
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(path, error) from error
-    return Model(
-        head=head,
-        features=description["features"],
-        widths=widths,
-        described=description["described"],
-        relabel=description.get("relabel"),
-        training=description["training"],
-        hashes=hashes.astype(np.uint64),
-        outliers=outliers,
-        operating_point=decided,
-    )
+    kept = {key: description[key] for key in ("features", "widths", "described", "training")}
+    model = Model(head, **kept, relabel=description.get("relabel"), hashes=hashes.astype(np.uint64))
+    return replace(model, outliers=outliers, operating_point=decided)
 
 
 def _probe(path: str | os.PathLike, head: Any, width: int, n_labels: int) -> None:
@@ -432,6 +394,5 @@ def _probe(path: str | os.PathLike, head: Any, width: int, n_labels: int) -> Non
 
 
 def _damaged(path: Any, error: object) -> ModelError:
-    return ModelError(
-        f"{path} cannot be read as a model: {error}", "it is damaged or something else; train it again"
-    )
+    hint = "it is damaged or something else; train it again"
+    return ModelError(f"{path} cannot be read as a model: {error}", hint)

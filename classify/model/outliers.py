@@ -23,33 +23,19 @@ STRANGE_MEDIAN = 90  # percentile of the training distances
 class Outliers:
     """Distances from training vectors, and how large they are among training photos; made by `fit_outliers`.
 
-    The distance is that to the fifth nearest vector [1]_; ``tests/benchmarks/outlier_detection.py`` compares others.
-
-    Attributes
-    ----------
-    vectors : array of shape (n_kept, n_features), float16
-        Training vectors, scaled by `BlockScaler`: all of them, or as many, drawn at random, as fit into 8 MiB.
-    scaler : BlockScaler
-        Fitted on the training photos.
-    percentiles : array of shape (101,), float64
-        Of the distances of training photos from the kept vectors of *other* groups, so that a photo is never
-        compared with itself or its siblings.
-    threshold : float
-        What `FALSE_ALARMS` of those distances exceed: photos beyond it are outliers.
-    photos : int
-        How many training photos there were.
-
-    References
-    ----------
-    .. [1] Y. Sun et al., "Out-of-distribution detection with deep nearest neighbors", ICML 2022,
-       https://arxiv.org/abs/2204.06507
+    The distance is that to the fifth nearest vector, see Y. Sun et al., "Out-of-distribution detection with deep
+    nearest neighbors", ICML 2022, https://arxiv.org/abs/2204.06507; ``tests/benchmarks/outlier_detection.py`` compares.
     """
 
-    vectors: np.ndarray
-    scaler: BlockScaler
-    percentiles: np.ndarray
-    threshold: float
-    photos: int
+    vectors: (
+        np.ndarray
+    )  # (n_kept, n_features), float16: scaled, all, or as many, drawn at random, as fit into 8 MiB
+    scaler: BlockScaler  # fitted on the training photos
+    percentiles: (
+        np.ndarray
+    )  # (101,), of the distances of training photos from the kept vectors of other groups
+    threshold: float  # what `FALSE_ALARMS` of those distances exceed: photos beyond it are outliers
+    photos: int  # how many training photos there were
 
     def distances(self, X: np.ndarray) -> np.ndarray:
         """How far each vector, as the head takes it, is from its fifth nearest training vector; float32."""
@@ -121,11 +107,10 @@ def fit_outliers(
     seed: int = 0,
     most_bytes: int = MOST_BYTES,
 ) -> Outliers | None:
-    """What a model keeps of its training vectors, to tell later whether a photo is like them.
+    """What a model keeps of its training vectors, at most `most_bytes`, to tell later whether a photo is like them.
 
-    Photos of one group are not compared with each other, distorted copies are left out, and the vectors kept take at
-    most `most_bytes`. None where the photos are too few to say what 5 % of them exceed (fewer than 19, or in too few
-    groups).
+    Photos of one group are not compared with each other, distorted copies are left out. None where the photos are too
+    few to say what 5 % of them exceed (fewer than 19, or in too few groups).
 
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(200, 3)).astype(np.float32)
@@ -139,25 +124,18 @@ def fit_outliers(
     kept = order[: max(NEIGHBOURS + 1, most_bytes // (2 * X.shape[1]))]
     held_out = order[:MOST_HELD_OUT]
     vectors = scaler.transform(np.asarray(X[kept], dtype=np.float32)).astype(np.float16)
-    if len(photos) < 1 / FALSE_ALARMS - 1 or len(kept) <= NEIGHBOURS:
-        _log_too_few(len(photos))
-        return None
     scaled = scaler.transform(np.asarray(X[held_out], dtype=np.float32))
-    distances = _nearest(scaled, vectors, np.asarray(groups)[held_out], np.asarray(groups)[kept])
+    enough = len(photos) >= 1 / FALSE_ALARMS - 1 and len(kept) > NEIGHBOURS
+    groups = np.asarray(groups)
+    distances = _nearest(scaled, vectors, groups[held_out], groups[kept]) if enough else np.array([np.inf])
     if not np.isfinite(distances).all():
-        _log_too_few(len(photos))
+        what = "it needs at least 19 training photos in enough groups"
+        log.info("outlier detection is off: %s, there are %d", what, len(photos))
         return None
     # The (n + 1)th photo exceeds the kth smallest of n alike with probability 1 - k / (n + 1), exactly.
     rank = int(np.ceil((len(distances) + 1) * (1 - FALSE_ALARMS) - 1e-9))
     threshold = float(np.sort(distances)[rank - 1])
     return Outliers(vectors, scaler, np.percentile(distances, np.arange(101)), threshold, len(photos))
-
-
-def _log_too_few(n_photos: int) -> None:
-    log.info(
-        "outlier detection is off: it needs at least 19 training photos in enough groups, there are %d",
-        n_photos,
-    )
 
 
 def _nearest(

@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from itertools import groupby, islice
 from pathlib import Path
 
 from featurize.errors import SourceError, UsageError
@@ -18,11 +18,10 @@ BATCH_SIZES = 64, 2048
 def input_batches(
     sources: str | os.PathLike | Iterable[str | os.PathLike], *, batch_sizes: tuple[int, int] = BATCH_SIZES
 ) -> Iterator[Source | FeatureTable]:
-    """Photos and table rows, some at a time, in the order of the sources.
+    """Photos and table rows, some at a time, in the order of the sources (see `Predictor.predict`).
 
-    Sources are photos, folders (sorted by name), glob patterns, manifests (``.csv``, ``.parquet``), tables, and ``-``
-    for standard input with one path a line, in any mixture. `batch_sizes` is how many photos come first, and at most at
-    a time (each batch is twice the one before); of a Parquet table come 4,096 rows, and an ``.npz`` table whole.
+    `batch_sizes` is how many photos come first, and at most at a time (each batch is twice the one before); of a
+    Parquet table come 4,096 rows, and an ``.npz`` table whole.
     """
     named = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     if not named:
@@ -30,29 +29,29 @@ def input_batches(
     if [os.fspath(one) for one in named].count(STDIN) > 1:
         raise UsageError("standard input (-) is named twice", "name it once")
     sizes = _sizes(*batch_sizes)
-    for kind, paths in _runs(named):
-        if kind == "table":
-            yield from FeatureTable.read_batches(paths[0])
-        elif kind == "stdin":
-            lines = _lines()
-            while some := list(islice(lines, next(sizes))):
-                yield _listed(some)
-        else:
-            yield from _divided(list_source(paths[0] if kind == "manifest" else paths), sizes)
+    for kind, paths in groupby(named, key=_kind):
+        if kind == "photos":  # those that follow each other travel together
+            yield from _divided(list_source(list(paths)), sizes)
+            continue
+        for path in paths:
+            if kind == "table":
+                yield from FeatureTable.read_batches(os.fspath(path))
+            elif kind == "manifest":
+                yield from _divided(list_source(path), sizes)
+            else:
+                lines = _lines()
+                while some := list(islice(lines, next(sizes))):
+                    yield _listed(some)
 
 
 def nothing_read(n_rejects: int, image: str, reason: str) -> SourceError:
     """The error to raise when not one photo could be read; the first is named."""
     if n_rejects == 1 and reason == "no such file":
-        return SourceError(
-            f"there is no {image}", "give photos, folders, glob patterns in quotes, manifests or tables"
-        )
-    return SourceError(
-        f"not one of the {n_rejects} images can be read; the first is {image}: {reason}"
-        if n_rejects > 1
-        else f"{image} cannot be used: {reason}",
-        "inspect them with `featurize scan`",
-    )
+        hint = "give photos, folders, glob patterns in quotes, manifests or tables"
+        return SourceError(f"there is no {image}", hint)
+    what = f"not one of the {n_rejects} images can be read; the first is {image}: {reason}"
+    what = what if n_rejects > 1 else f"{image} cannot be used: {reason}"
+    return SourceError(what, "inspect them with `featurize scan`")
 
 
 def _sizes(size: int, most: int) -> Iterator[int]:
@@ -87,18 +86,6 @@ def _lines() -> Iterator[str]:
     for line in sys.stdin.buffer:
         if path := line.rstrip(b"\r\n"):
             yield os.fsdecode(path)
-
-
-def _runs(paths: Sequence[str | os.PathLike]) -> list[tuple[str, list]]:
-    """The sources by kind; photos that follow each other travel together."""
-    runs: list[tuple[str, list]] = []
-    for path in paths:
-        kind = _kind(path)
-        if kind == "photos" and runs and runs[-1][0] == "photos":
-            runs[-1][1].append(path)
-        else:
-            runs.append((kind, [path]))
-    return runs
 
 
 def _kind(given: str | os.PathLike) -> str:

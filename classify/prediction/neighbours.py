@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sklearn.utils import gen_batches
 
 from classify.heads.scaling import BlockScaler
 from classify.model.model import Model
@@ -44,7 +45,7 @@ def nearest_images(
     Parameters
     ----------
     model : Model
-        Which features are compared, and how they are scaled: as for `Outliers`.
+        Which features are compared, and how they are scaled.
     image : photo
         One: a path, the bytes of a file, a Pillow image or an RGB array.
     table : FeatureTable
@@ -52,13 +53,13 @@ def nearest_images(
     top : int
         How many images, nearest first.
     weights, store, jobs
-        As for `classify.predict_images`.
+        As in `Predictor`.
 
     Returns
     -------
     list of Neighbour
-        At most `top`. The distance is Euclidean, between scaled vectors: 0 for the same photo; the model card
-        says what is usual between training photos. Labels are those of the table, relabelled as in training.
+        At most `top`. The distance is Euclidean, between scaled vectors; the model card says what is usual between
+        training photos. Labels are those of the table, relabelled as in training.
 
     Raises
     ------
@@ -80,21 +81,12 @@ def nearest_images(
     found = Predictor(model, weights=weights, store=store, jobs=jobs).vectors(image)
     X = photos.select(model.features)
     scaler = BlockScaler(model.widths).fit(X) if model.outliers is None else model.outliers.scaler
-    distances = _distances(scaler, found.select(model.features), X)
+    photo = scaler.transform(found.select(model.features))
+    # Differences first, then squares: a photo has distance 0 from itself, which products would miss.
+    parts = gen_batches(len(X), ROWS_AT_ONCE)
+    distances = np.concatenate([np.linalg.norm(scaler.transform(X[part]) - photo, axis=1) for part in parts])
     relabel = model.relabel or {}
     order = np.argsort(distances, kind="stable")[:top]
     labels = [None if one is None else relabel.get(one, one) for one in photos.label[order]]
-    return [
-        Neighbour(str(photos.image[row]), label, float(distances[row]))
-        for row, label in zip(order, labels, strict=True)
-    ]
-
-
-def _distances(scaler: BlockScaler, photo: np.ndarray, X: np.ndarray) -> np.ndarray:
-    """Differences first, then squares: a photo has distance 0 from itself, which products would miss."""
-    scaled = scaler.transform(photo)
-    parts = [
-        np.linalg.norm(scaler.transform(np.asarray(X[start : start + ROWS_AT_ONCE])) - scaled, axis=1)
-        for start in range(0, len(X), ROWS_AT_ONCE)
-    ]
-    return np.concatenate(parts)
+    named = zip(photos.image[order].tolist(), labels, distances[order].tolist(), strict=True)
+    return [Neighbour(*one) for one in named]

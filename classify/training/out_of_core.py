@@ -20,10 +20,10 @@ from classify.heads.fitting import fit_failed
 from classify.heads.registry import make_head
 from classify.heads.scaling import WIDE, BlockScaler, block_scale
 from classify.heads.spec import HeadSpec
-from classify.model.model import Model, short_hashes
+from classify.model.model import Model
 from classify.model.outliers import MOST_BYTES, MOST_HELD_OUT, Outliers, fit_outliers
 from classify.rows import all_features, relabelled, select_vectors, usable_rows, warn_of_conflicts
-from classify.training.train import training_summary
+from classify.training.train import training_summary, untrained_model
 from featurize.errors import UsageError
 from featurize.files import total_memory
 from featurize.table import FeatureTable, table_digest
@@ -116,28 +116,32 @@ def train_out_of_core(
     seed: int = 0,
     relabel: Mapping[str, str] | None = None,
 ) -> Model:
-    """`classify.train_model` for softmax, without ever holding the vectors in memory.
+    """`classify.train_model` for softmax, on a ``.parquet`` table, without ever holding the vectors in memory.
 
     Every pass over the file adds up the loss and its gradient, and L-BFGS takes a step, as scikit-learn's
-    `LogisticRegression` does with all rows at hand. So the optimum is the same whatever the order of the rows: on 750
-    flower photos probabilities differ by 5e-5 at most. (``partial_fit`` on one part after the other would forget all
-    labels but the last, for a table holds one label after the other.) In memory are the ids of all rows, a part of the
-    file, and what is kept to tell outliers.
-
-    `path` is a ``.parquet`` table; `head` a softmax, with or without ``C``, ``max_iter``, ``tol`` and
-    ``class_weight``; the rest as for `classify.train_model`.
+    `LogisticRegression` does with all rows at hand: the optimum is the same whatever the order of the rows.
+    (``partial_fit`` on one part after the other would forget all labels but the last, for a table holds one label after
+    the other.) In memory are the ids of all rows, a part of the file, and what is kept to tell outliers.
     """
     first = next(FeatureTable.read_batches(path), None)
     if first is None:
         first = FeatureTable.read(path)  # without rows, which is refused below
     features = features or all_features(first)
     widths = first.widths(features)
-    classifier = _classifier(head, widths, seed)
+    if not can_train(head):
+        raise UsageError(
+            f"the head {head} cannot be trained out of core",
+            "softmax can, with C, max_iter, tol and class_weight; for others take a part of the rows",
+        )
+    classifier = make_head(head, widths=widths, seed=seed).named_steps["classifier"]
     rows = usable_rows(relabelled(_ids(path), relabel), "train")
     warn_of_conflicts(rows)
     stream = Stream(Path(path), features, first.parts(features), rows.vectors[ROW].view(np.int32)[:, 0])
     labels, codes = np.unique(rows.label.astype(str), return_inverse=True)
-    weights = _weights(classifier, labels, codes, head)
+    try:
+        weights = compute_class_weight(classifier.class_weight, classes=labels, y=labels[codes])[codes]
+    except ValueError as error:  # it names a label that there is not
+        raise fit_failed(head, error) from error
     start = time.perf_counter()
     scaling = StreamedScaling(widths)
     for _, X in stream:
@@ -145,21 +149,16 @@ def train_out_of_core(
     scaler = scaling.result()
     with threadpool_limits(1):  # a few scores per row: threads would only wait for each other
         fitted = _fit(classifier, scaler, stream, labels, codes, weights)
-    described = first.metadata["features"]
     ids = FeatureTable(rows.ids, {}, rows.metadata)
     columns = {
         name: (first.vectors[name].shape[1], (X for _, X in Stream(stream.path, name, [name], stream.rows)))
         for name in first.features
     }
     summary = training_summary(ids, head, seed, [], time.perf_counter() - start)
-    return Model(
+    return replace(
+        untrained_model(first, rows, features, relabel),
         head=Pipeline([("scaling", scaler), ("classifier", fitted)]),
-        features=features,
-        widths=widths,
-        described={part: described[part] for part in stream.parts if part in described},
-        relabel=dict(relabel) if relabel is not None else None,
         training={**summary, "data_digest": table_digest(rows.ids, columns), "scores": None},
-        hashes=short_hashes(rows.sha256),
         outliers=_outliers(stream, rows, widths, seed),
     )
 
@@ -168,15 +167,6 @@ def can_train(head: str) -> bool:
     """Whether `train_out_of_core` takes this head: a plain softmax."""
     spec = HeadSpec.parse(head)
     return spec.name == "softmax" and set(spec.texts) <= CAN_SET
-
-
-def _classifier(head: str, widths: list[int], seed: int) -> LogisticRegression:
-    if not can_train(head):
-        raise UsageError(
-            f"the head {head} cannot be trained out of core",
-            "softmax can, with C, max_iter, tol and class_weight; for others take a part of the rows",
-        )
-    return make_head(head, widths=widths, seed=seed).named_steps["classifier"]
 
 
 def _ids(path: str | Path) -> FeatureTable:
@@ -196,14 +186,6 @@ def _outliers(stream: Stream, rows: FeatureTable, widths: list[int], seed: int) 
     for which, vectors in sample:
         X[which] = vectors
     return fit_outliers(X, widths, rows.groups[kept], seed=seed)
-
-
-def _weights(classifier: LogisticRegression, labels: np.ndarray, codes: np.ndarray, head: str) -> np.ndarray:
-    """How much each row counts."""
-    try:
-        return compute_class_weight(classifier.class_weight, classes=labels, y=labels[codes])[codes]
-    except ValueError as error:  # it names a label that there is not
-        raise fit_failed(head, error) from error
 
 
 def _fit(
@@ -235,14 +217,10 @@ def _fit(
         return loss + 0.5 * strength * float((coefficients[:, :-1] ** 2).sum()), gradient.ravel()
 
     width = len(scaler.mean_)
-    options = {"maxiter": classifier.max_iter, "maxls": 50, "gtol": classifier.tol}
-    found = minimize(
-        loss_and_gradient,
-        np.zeros(n_scores * (width + 1)),
-        jac=True,
-        method="L-BFGS-B",
-        options={**options, "ftol": 64 * np.finfo(float).eps},
-    )
+    least = 64 * np.finfo(float).eps
+    options = {"maxiter": classifier.max_iter, "maxls": 50, "gtol": classifier.tol, "ftol": least}
+    nothing = np.zeros(n_scores * (width + 1))
+    found = minimize(loss_and_gradient, nothing, jac=True, method="L-BFGS-B", options=options)
     log.info("%d passes over %d rows: log loss %.4f with the penalty", found.nfev, len(codes), found.fun)
     if found.status == 1:
         log.warning("softmax stopped before it converged; give it more iterations (max_iter)")

@@ -30,16 +30,16 @@ def choose_threshold(
     label : sequence of str, shape (n_photos,)
         The true labels.
     probabilities : array of shape (n_photos, n_labels)
-        From heads that had not seen the photo: `held_out_probabilities`.
+        From heads that had not seen the photo.
     labels : sequence of str
         The names of the columns.
     positive : str
         The label that the threshold is for.
     rule : str or mapping
         ``"recall=0.95"`` takes the highest threshold that still finds 95 % of the positive photos;
-        ``"specificity=0.95"`` and ``"precision=0.95"`` the lowest that keeps that share. A mapping of (true
-        label, given label) to cost (`read_costs`) takes the threshold with the lowest total cost, the highest of
-        equals; where every call would cost more than it saves, one just above all these probabilities.
+        ``"specificity=0.95"`` and ``"precision=0.95"`` the lowest that keeps that share. A mapping of (true label,
+        given label) to cost takes the threshold with the lowest total cost, the highest of equals; where every call
+        would cost more than it saves, one just above all these probabilities.
 
     Returns
     -------
@@ -83,24 +83,17 @@ def choose_threshold(
         totals = _costs(label, np.asarray(probabilities), labels, positive, thresholds, rule)
         # Sums that are equal may differ in their last digit.
         chosen = int(np.isclose(totals, totals.min(), rtol=1e-12, atol=0).argmax())
-    return OperatingPoint(
-        positive,
-        float(thresholds[chosen]),
-        rule if isinstance(rule, str) else "costs",
-        float(found[chosen]),
-        float(specificity[chosen]),
-        float(precision[chosen]),
-        int(truth.sum()),
-        int((~truth).sum()),
-    )
+    name = rule if isinstance(rule, str) else "costs"
+    sensitivity, specific, precise = (float(one[chosen]) for one in (found, specificity, precision))
+    counts = int(truth.sum()), int((~truth).sum())
+    return OperatingPoint(positive, float(thresholds[chosen]), name, sensitivity, specific, precise, *counts)
 
 
 def check_rule(positive: str, labels: Sequence[str], rule: str | Mapping[tuple[str, str], float]) -> None:
     """Refuse an unknown label, an unknown rule, or costs that lack a pair of labels."""
     if positive not in labels:
-        raise UsageError(
-            f"there is no label {positive} to be positive", f"the labels are {', '.join(labels)}"
-        )
+        hint = f"the labels are {', '.join(labels)}"
+        raise UsageError(f"there is no label {positive} to be positive", hint)
     if isinstance(rule, str):
         parse_rule(rule)
         return
@@ -108,9 +101,8 @@ def check_rule(positive: str, labels: Sequence[str], rule: str | Mapping[tuple[s
     unknown = sorted({name for pair in rule for name in pair} - set(labels))
     if missing or unknown:
         what = f"lack {'; '.join(missing[:6])}" if missing else f"name the unknown {', '.join(unknown)}"
-        raise UsageError(
-            f"the costs {what}", "give a cost for every pair of different labels: label,predicted,cost"
-        )
+        hint = "give a cost for every pair of different labels: label,predicted,cost"
+        raise UsageError(f"the costs {what}", hint)
 
 
 def parse_rule(rule: str) -> tuple[str, float]:
@@ -121,10 +113,8 @@ def parse_rule(rule: str) -> tuple[str, float]:
     except ValueError:
         wanted = -1.0
     if name not in RULES or not 0 < wanted <= 1:
-        raise UsageError(
-            f"{rule!r} is no rule for a threshold",
-            f"give {', '.join(RULES)} and a share, for example recall=0.95",
-        )
+        hint = f"give {', '.join(RULES)} and a share, for example recall=0.95"
+        raise UsageError(f"{rule!r} is no rule for a threshold", hint)
     return name, wanted
 
 

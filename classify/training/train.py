@@ -1,6 +1,5 @@
 """Train a model on the vectors of a table, at once or in steps."""
 
-import contextlib
 import datetime
 import importlib.metadata
 import time
@@ -37,9 +36,8 @@ def held_out_scores(
 ) -> dict[str, Any] | None:
     """Accuracy and log loss on photos left out of the fit, in the way that flatters least; None where nothing is known.
 
-    Choosing a threshold needs probabilities of photos left out (`held_out`: their labels, and probabilities with
-    columns in the order of the sorted labels); calibration needs their scores; a search scores each candidate on them.
-    Where none of these was done, training does not take five times as long to find out: `evaluate.compare` does.
+    They come from what training did anyway: from choosing a threshold (`held_out`: labels, and probabilities with
+    columns in the order of the sorted labels), from a search, or from calibration.
     """
     if held_out is not None:
         y, probabilities = held_out
@@ -48,8 +46,7 @@ def held_out_scores(
         right = probabilities.argmax(axis=1) == columns
         return {"photos": len(y), "accuracy": float(right.mean()), "log_loss": float(-np.log(chance).mean())}
     if tuning is not None:
-        scores = {key: tuning.best[key] for key in ("accuracy", "log_loss")}
-        return {"folds": tuning.n_folds, **scores}
+        return {"folds": tuning.n_folds, **{key: tuning.best[key] for key in ("accuracy", "log_loss")}}
     last = fitted.steps[-1][1] if isinstance(fitted, Pipeline) else fitted
     return dict(last.held_out_) if isinstance(last, Calibrated) else None
 
@@ -76,21 +73,20 @@ def train(
     Parameters
     ----------
     table : FeatureTable
-        Where its split is set, the training and validation rows are used, otherwise all; rows without a
-        label are not.
+        Where its split is set, the training and validation rows are used, else all; rows without a label are not.
     head : str or classifier
         See `make_head`. With ``steps``, ``"softmax:steps=4000"``, it is trained by `train_in_steps`.
     features : str, optional
         A features column, or several joined with ``+``. By default all the columns of the table but ``nuisance``.
     seed : int
-        Start of all randomness: the same table, head and seed give the same model.
+        The same table, head and seed give the same model.
     relabel : mapping of str to str, optional
         New label by label; an empty new label drops the class. The model keeps it.
     tune : {"log-loss", "accuracy"}, optional
         Search the parameters of the head first, by this score (see `tune_head`); the model keeps the trail.
     positive, threshold : str, optional
         Choose from which probability on a photo is given the label `positive`: ``"recall=0.95"`` or costs, see
-        `choose_threshold`. The model keeps this operating point and decides by it.
+        `choose_threshold`. The model decides by this operating point.
     trust : iterable of str
         Types that the head may consist of beyond those that `load_model` accepts by itself.
     jobs : int, optional
@@ -127,39 +123,36 @@ def train(
     if tune is not None:
         check_search(head, tune)
     if (positive is None) != (threshold is None):
-        raise UsageError(
-            f"a {'threshold' if positive is None else 'positive label'} was given alone",
-            "give both: --positive LABEL with --threshold recall=0.95 or --costs FILE.csv",
-        )
+        what = f"a {'threshold' if positive is None else 'positive label'} was given alone"
+        hint = "give both: --positive LABEL with --threshold recall=0.95 or --costs FILE.csv"
+        raise UsageError(what, hint)
     features = features or all_features(table)
     widths = table.widths(features)
     unfitted = make_head(head, widths=widths, seed=seed)
     trust = list(trust)
-    known = spec is not None and spec.name in HEADS  # their tests say that they load again
     rows = usable_rows(relabelled(table, relabel), "train")
     warn_of_conflicts(rows)
     sample = Sample.of(rows, features)
     if positive is not None and threshold is not None:
         check_rule(positive, sorted(set(sample.y.tolist())), threshold)
-    if not known:
+    if spec is None or spec.name not in HEADS:  # of those that have a name, tests say that they load again
         _refuse_what_cannot_be_loaded(unfitted, sample, trust)
     start = time.perf_counter()
     tuning = None
-    with _threads(jobs):
+    with threadpool_limits(jobs or None):
         if tune is not None:
-            tuning = tune_head(
-                head, sample.X, sample.y, sample.groups, sample.variant, widths=widths, seed=seed, by=tune
-            )
+            rows_given = sample.X, sample.y, sample.groups, sample.variant
+            tuning = tune_head(head, *rows_given, widths=widths, seed=seed, by=tune)
             head = tuning.head
             log.info("tuned on %d folds by %s: %s", tuning.n_folds, tune, head)
             unfitted = make_head(head, widths=widths, seed=seed)
         # `fit_head` takes one processor; another looks for outliers. One thread each: so sums never change order.
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as other:
-            described = other.submit(_model, table, rows, features, relabel, seed)
+            outliers = other.submit(fit_outliers, sample.X, widths, rows.groups, rows.variant, seed=seed)
             if jobs == 1 or sample.X.nbytes > BESIDE:
-                described.result()
+                outliers.result()
             fitted = _fit(unfitted, sample, head)
-            model = described.result()
+            model = untrained_model(table, rows, features, relabel)
         point, held_out = None, None
         if positive is not None and threshold is not None:
             photos, probabilities = held_out_probabilities(unfitted, sample, seed=seed)
@@ -171,7 +164,8 @@ def train(
     summary["scores"] = held_out_scores(fitted, tuning, held_out)
     if tuning is not None:
         summary["tuning"] = tuning.to_dict()
-    return replace(model, head=fitted, training=summary, operating_point=point)
+    found = outliers.result()
+    return replace(model, head=fitted, training=summary, operating_point=point, outliers=found)
 
 
 train_model = train  # its public name
@@ -195,11 +189,10 @@ def train_in_steps(
     Parameters
     ----------
     table, features, seed, relabel
-        As for `train`.
+        As in `train_model`.
     head : str
         ``softmax`` or ``mlp``, with or without parameters of `sklearn.neural_network.MLPClassifier`.
     plan : Steps, optional
-        How many steps, how many photos per step, and the like.
     save : function of (model, step), optional
         Called every ``plan.save_every`` steps with the best model so far.
 
@@ -225,12 +218,14 @@ def train_in_steps(
     """
     plan = plan or StepPlan()
     features = features or all_features(table)
-    unfitted = step_head(head, plan, widths=table.widths(features), seed=seed)
+    widths = table.widths(features)
+    unfitted = step_head(head, plan, widths=widths, seed=seed)
     rows = usable_rows(relabelled(table, relabel), "train")
     warn_of_conflicts(rows)
     sample = Sample.of(rows, features)
     sides = divide_for_steps(sample.y, rows.groups, rows.variant, rows.split, seed=seed)
-    model = _model(table, rows, features, relabel, seed)
+    outliers = fit_outliers(sample.X, widths, rows.groups, rows.variant, seed=seed)
+    model = replace(untrained_model(table, rows, features, relabel), outliers=outliers)
     start = time.perf_counter()
 
     def snapshot(fitted: Any, course: dict[str, Any]) -> Model:
@@ -245,20 +240,14 @@ def train_in_steps(
         return snapshot(*fit_in_steps(unfitted, sample, *sides, plan, seed=seed, save=keep))
 
 
-def _model(
-    table: FeatureTable, rows: FeatureTable, features: str, relabel: Mapping[str, str] | None, seed: int
+def untrained_model(
+    table: FeatureTable, rows: FeatureTable, features: str, relabel: Mapping[str, str] | None
 ) -> Model:
-    """All that a model holds but what its head learns."""
-    widths, entries = table.widths(features), table.metadata["features"]
-    return Model(
-        head=None,
-        features=features,
-        widths=widths,
-        described={part: entries[part] for part in table.parts(features) if part in entries},
-        relabel=dict(relabel) if relabel is not None else None,
-        hashes=short_hashes(rows.sha256),
-        outliers=fit_outliers(rows.select(features), widths, rows.groups, rows.variant, seed=seed),
-    )
+    """What a model holds of the table and the rows of it that are used, without a head and outliers."""
+    entries = table.metadata["features"]
+    described = {part: entries[part] for part in table.parts(features) if part in entries}
+    relabel = dict(relabel) if relabel is not None else None
+    return Model(None, features, table.widths(features), described, relabel, hashes=short_hashes(rows.sha256))
 
 
 def _refuse_what_cannot_be_loaded(unfitted: Any, sample: Sample, trust: list[str]) -> None:
@@ -283,10 +272,6 @@ def _fit(unfitted: Any, sample: Sample, head: Any) -> Any:
     except Exception as error:  # classifiers fail in as many ways as there are parameters
         raise fit_failed(head, error) from error
     return fitted
-
-
-def _threads(jobs: int | None):
-    return threadpool_limits(jobs) if jobs else contextlib.nullcontext()
 
 
 def training_summary(
