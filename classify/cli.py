@@ -37,9 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """The command line, without running anything."""
     summary = "Train scikit-learn heads on vectors, and use them on photos."
-    example = (
-        "classify train flowers.parquet -o flowers.model --head svm\nclassify predict flowers.model photo.jpg"
-    )
+    example = "classify train flowers.parquet -o flowers.model\nclassify predict flowers.model photo.jpg"
     parser = new_parser("classify", summary, example)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_train(commands)
@@ -53,9 +51,6 @@ def build_parser() -> argparse.ArgumentParser:
     summary = "List the heads by name, with their defaults and search grids."
     add_command(commands, "heads", _heads, summary, "classify heads")
     return parser
-
-
-# -- Options of several commands -----------------------------------------------------------------------
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
@@ -89,9 +84,6 @@ def _count_from(least: int, what: str) -> Any:
     return count
 
 
-# -- classify train: at once, tuned, with an operating point, step by step, or out of core -----------------
-
-
 def _add_train(commands: Any) -> None:
     summary = "Train a head on the vectors of a table, and keep it as a model."
     example = (
@@ -114,10 +106,7 @@ def _add_train(commands: Any) -> None:
     text = "CSV with the columns label,new_label, a line for every label of the table; an empty new_label drops it"
     option("--relabel", metavar="MAP", help=text)
     _add_trust(parser, "the head may consist of")
-    text = (
-        "train softmax without holding the vectors in memory, in passes over the table; done without being "
-        "asked where they take more than an eighth of it"
-    )
+    text = "train softmax in passes over the table; done unasked where its vectors take an eighth of the memory or more"
     option("--out-of-core", action="store_true", help=text)
     text = "search the head's parameters first (`classify heads` lists the grids)"
     option("--tune", action="store_true", help=text)
@@ -231,9 +220,6 @@ def _options_of_training_at_once(args: argparse.Namespace) -> list[str]:
     ]
 
 
-# -- classify predict and classify neighbours --------------------------------------------------------------
-
-
 def _add_predict(commands: Any) -> None:
     summary = "Predict the labels of photos, or of the images of a table."
     example = "classify predict flowers.model holiday/*.jpg --format csv -o holiday.csv"
@@ -252,9 +238,7 @@ def _add_predict(commands: Any) -> None:
 
 
 def _add_neighbours(commands: Any) -> None:
-    summary = (
-        "Print the training images that a photo resembles most: distance, label and name, nearest first."
-    )
+    summary = "Print the training images that a photo resembles most, nearest first: distance, label, name."
     example = "classify neighbours flowers.model photo.jpg --table flowers.parquet"
     parser = add_command(commands, "neighbours", _neighbours, summary, example)
     _add_model(parser)
@@ -356,14 +340,10 @@ def _weights(given: Sequence[str], parts: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"--weights {text} names no features of the model", hint)
         for part in named or parts:
             if part in files:
-                raise UsageError(
-                    f"--weights names two files for {part}", "give SPEC=FILE once for each network"
-                )
+                hint = "give SPEC=FILE once for each network"
+                raise UsageError(f"--weights names two files for {part}", hint)
             files[part] = text.removeprefix(f"{part}=") if named else text
     return files
-
-
-# -- classify show, import-graph and heads -----------------------------------------------------------------
 
 
 def _show(args: argparse.Namespace) -> int:

@@ -11,14 +11,9 @@ from featurize.errors import UsageError
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """One division of the rows into a training side and a testing side.
+    """One division of the rows, counted from 0 by repeat and fold of it, into a training side and a testing side.
 
-    Parameters
-    ----------
-    repeat, fold : int
-        Which repeat, and which fold of it, both counted from 0.
-    training, testing : array of int64
-        Row numbers, ascending. No group is on both sides; every testing row has variant 0.
+    `training` and `testing` are row numbers, int64, ascending. No group is on both; every testing row has variant 0.
     """
 
     repeat: int
@@ -84,10 +79,9 @@ def make_folds(
     """
     for what, given, least in (("folds", n_folds, 2), ("repeats", repeats, 1), ("seed", seed, 0)):
         if given < least:
-            raise UsageError(
-                f"{what} {given} was asked for" if what == "seed" else f"{given} {what} were asked for",
-                f"give {least} or more" + " (5 and 10 are usual)" * (what == "folds"),
-            )
+            asked = f"{what} {given} was" if what == "seed" else f"{given} {what} were"
+            hint = f"give {least} or more" + " (5 and 10 are usual)" * (what == "folds")
+            raise UsageError(f"{asked} asked for", hint)
     labels, group, photos = _checked(label, groups, variant)
     _refuse_rare_labels(labels[photos], group[photos], n_folds)
     folds = []
@@ -144,15 +138,12 @@ def _checked(
     groups = np.arange(len(label)) if groups is None else np.asarray(groups)
     variant = np.zeros(len(label), dtype=np.int64) if variant is None else np.asarray(variant)
     if not len(label) == len(groups) == len(variant):
-        raise UsageError(
-            f"{len(label)} labels, {len(groups)} groups and {len(variant)} variants were given",
-            "give one of each per row",
-        )
+        counts = f"{len(label)} labels, {len(groups)} groups and {len(variant)} variants"
+        raise UsageError(f"{counts} were given", "give one of each per row")
     unknown = sum(one is None for one in label)
     if unknown:
-        raise UsageError(
-            f"{unknown} of {len(label)} rows have no label", "leave them out before making folds"
-        )
+        hint = "leave them out before making folds"
+        raise UsageError(f"{unknown} of {len(label)} rows have no label", hint)
     return label.astype(str), groups, np.flatnonzero(variant == 0)
 
 

@@ -56,11 +56,6 @@ def usable_rows(table: FeatureTable, purpose: str) -> FeatureTable:
     Where the table has a split, training and comparing use its training and validation rows and testing uses its
     testing rows; where it has none, all use all rows. Rows without a label are left out, and for testing also the
     distorted copies. A UsageError where no row is left, or only copies, or, but for testing, fewer than two labels.
-
-    >>> table = FeatureTable.from_arrays({"x": [[0.0], [1.0], [2.0]]}, label=["cat", "dog", "dog"],
-    ...                                  split=["training", "validation", "testing"])
-    >>> len(usable_rows(table, "train")), len(usable_rows(table, "test"))
-    (2, 1)
     """
     if purpose not in SPLITS:
         raise UsageError(f"rows for {purpose!r} were asked for", f"the purposes are {', '.join(SPLITS)}")
@@ -80,10 +75,8 @@ def usable_rows(table: FeatureTable, purpose: str) -> FeatureTable:
             "extract from a folder of class folders, or set the split with `evaluate split`",
         )
     if not (kept.variant == 0).any():
-        raise UsageError(
-            f"the {len(kept)} rows to {purpose} are distorted copies, without one photo",
-            "keep the rows of variant 0 too",
-        )
+        hint = "keep the rows of variant 0 too"
+        raise UsageError(f"the {len(kept)} rows to {purpose} are distorted copies, without one photo", hint)
     without = int((wanted & ~labelled).sum())
     left_out = f"; {without} without a label left out" * (without > 0)
     n_photos, labels = int((kept.variant == 0).sum()), sorted(set(kept.label))
@@ -109,21 +102,13 @@ def select_vectors(table: FeatureTable, features: str) -> np.ndarray:
             bad = np.flatnonzero(~np.isfinite(table.vectors[part].sum(axis=1, dtype=np.float64)))
         if len(bad):
             more = f", and of {len(bad) - 1} more" if len(bad) > 1 else ""
-            raise TableError(
-                f"the features {part} of {table.image[bad[0]]}{more} hold NaN or infinity, which no head can take",
-                "extract them again, or leave these rows out",
-            )
+            what = f"the features {part} of {table.image[bad[0]]}{more} hold NaN or infinity, which no head can take"
+            raise TableError(what, "extract them again, or leave these rows out")
     return table.select(features)
 
 
 def conflicting_images(table: FeatureTable) -> list[tuple[tuple[str, str], ...]]:
-    """Byte-identical images that carry different labels: one tuple of (image, label) per content, sorted by image.
-
-    >>> table = FeatureTable.from_arrays({"x": [[0.0]] * 3}, sha256=["aa", "bb", "aa"],
-    ...     image=["cat/1.jpg", "cat/2.jpg", "dog/1.jpg"], label=["cat", "cat", "dog"])
-    >>> conflicting_images(table)
-    [(('cat/1.jpg', 'cat'), ('dog/1.jpg', 'dog'))]
-    """
+    """Byte-identical images that carry different labels: one tuple of (image, label) per content, sorted by image."""
     by_content: dict[str, set[tuple[str, str]]] = {}
     for sha256, image, label in zip(table.sha256, table.image, table.label, strict=True):
         if sha256 is not None and label is not None:

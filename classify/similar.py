@@ -43,22 +43,17 @@ def similar_pairs(
     """
     check_threshold(threshold)
     Z = normalise_rows(X)
-    exact = len(Z) <= exact_up_to
-    parts = (
-        _all_pairs(Z, threshold, block)
-        if exact
-        else _candidate_pairs(Z, threshold, seed, block, rows_per_anchor)
-    )
+    parts = _all_pairs(Z, threshold, block)
+    if len(Z) > exact_up_to:
+        parts = _candidate_pairs(Z, threshold, seed, block, rows_per_anchor)
     pairs, similarity, count = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.float32)], 0
     for some, how in parts:
         pairs.append(some)
         similarity.append(how)
         count += len(some)
         if count > max_pairs:
-            raise TooManyPairs(
-                f"more than {max_pairs:,} pairs of photos reach a similarity of {threshold:g}",
-                "raise the threshold, or compare other features",
-            )
+            what = f"more than {max_pairs:,} pairs of photos reach a similarity of {threshold:g}"
+            raise TooManyPairs(what, "raise the threshold, or compare other features")
     distinct, kept = np.unique(np.concatenate(pairs), axis=0, return_index=True)
     return distinct, np.concatenate(similarity)[kept]
 

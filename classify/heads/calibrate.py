@@ -147,10 +147,9 @@ class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _possible(self, y: np.ndarray, groups: Any, variant: Any) -> int:
         rarest, count = fewest_groups(y, groups, variant)
         if count < 2:
-            raise UsageError(
-                f"calibration needs two images of each label, in two groups; {rarest} has {count}",
-                f"add photos of {rarest}, drop it with a relabelling, or use head softmax",
-            )
+            what = f"calibration needs two images of each label, in two groups; {rarest} has {count}"
+            hint = f"add photos of {rarest}, drop it with a relabelling, or use head softmax"
+            raise UsageError(what, hint)
         return min(self.n_folds, count)
 
 

@@ -21,11 +21,7 @@ CHECKED = 100  # rows are enough to see whether a head gives numbers
 
 
 def fit_failed(head: Any, error: Exception, how: str = "cannot be fitted") -> UsageError:
-    """The error to raise when `head` (a spec or a classifier) could not be fitted, or not predict.
-
-    >>> print(fit_failed("knn", ValueError("Expected n_neighbors <= n_samples_fit")))
-    the head knn cannot be fitted: Expected n_neighbors <= n_samples_fit (add photos, or let ... knn:n_neighbors=3)
-    """
+    """The error to raise when `head` (a spec or a classifier) could not be fitted, or not predict."""
     name = head_name(head)
     if isinstance(error, BottleheadError):
         return UsageError(f"the head {name} {how}: {error.args[0]}", error.hint)
@@ -68,14 +64,8 @@ def interruptible() -> Iterator[None]:
 class ClassWeighted(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """A classifier without ``class_weight`` of its own, which takes the weight of each row instead.
 
-    `estimator` is a classifier whose ``fit`` takes ``sample_weight`` and that gives probabilities; `class_weight` is
-    "balanced" (every label weighs the same, however many photos it has), or a weight per label. Nine ferns, one moss,
-    and a photo between them:
-
-    >>> from sklearn.naive_bayes import GaussianNB
-    >>> X, y = [[0.0], [1.0], [0.5]] * 3 + [[2.0]], ["fern"] * 9 + ["moss"]
-    >>> ClassWeighted(GaussianNB(var_smoothing=1), "balanced").fit(X, y).predict_proba([[1.25]]).round(2)
-    array([[0.52, 0.48]])
+    `estimator` takes ``sample_weight`` in ``fit`` and gives probabilities; `class_weight` is "balanced" (every label
+    weighs the same, however many photos it has), or a weight per label.
     """
 
     def __init__(self, estimator, class_weight="balanced"):
@@ -149,11 +139,7 @@ def fit_head(head, X, y, groups=None, variant=None):
 
 
 def head_name(head: Any) -> str:
-    """What to call a head in tables and reports: the spec as typed, or the class of the object or its last step.
-
-    >>> head_name("svm:C=10"), head_name(ClassWeighted(Calibrated(None)))
-    ('svm:C=10', 'NoneType')
-    """
+    """What to call a head in tables and reports: the spec as typed, or the class of the object or its last step."""
     if isinstance(head, str):
         return head
     while isinstance(head, Pipeline | Calibrated | ClassWeighted):

@@ -179,10 +179,8 @@ def weigh(classifier: Any, class_weight: Any, spec: str) -> Any:
     if class_weight is None:
         return classifier
     if class_weight != "balanced" and not isinstance(class_weight, dict):
-        raise UsageError(
-            f"the head {spec} has class_weight {class_weight!r}",
-            "give class_weight=balanced, or a weight per label: class_weight={'fern':1,'moss':5}",
-        )
+        hint = "give class_weight=balanced, or a weight per label: class_weight={'fern':1,'moss':5}"
+        raise UsageError(f"the head {spec} has class_weight {class_weight!r}", hint)
     return ClassWeighted(classifier, class_weight)
 
 

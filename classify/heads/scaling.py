@@ -96,9 +96,8 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         X = np.asarray(X) * self.scale_ + self.mean_
         pairs = zip(self._blocks(X), self.methods_, strict=True)
-        return np.hstack(
-            [np.sign(block) * block**2 if method == "root" else block for block, method in pairs]
-        )
+        blocks = [np.sign(block) * block**2 if method == "root" else block for block, method in pairs]
+        return np.hstack(blocks)
 
     def _blocks(self, X: np.ndarray) -> list[np.ndarray]:
         widths = [X.shape[1]] if self.widths is None else list(self.widths)

@@ -40,10 +40,8 @@ class HeadSpec:
         for part in _split(text):
             key, equals, value = (piece.strip() for piece in part.partition("="))
             if not equals or not key or not value:
-                raise UsageError(
-                    f"{part!r} in the head {spec!r} is no parameter with a value",
-                    "write name:param=value,param=value, for example svm:C=10,gamma=0.5",
-                )
+                hint = "write name:param=value,param=value, for example svm:C=10,gamma=0.5"
+                raise UsageError(f"{part!r} in the head {spec!r} is no parameter with a value", hint)
             if key in texts:
                 raise UsageError(f"the head {spec!r} sets {key} twice", f"give one value of {key}")
             texts[key] = value
@@ -55,11 +53,7 @@ class HeadSpec:
         return {key: _value(text) for key, text in self.texts.items()}
 
     def with_params(self, params: Mapping[str, Any]) -> "HeadSpec":
-        """The spec with further parameters; those given later win.
-
-        >>> str(HeadSpec.parse("svm:C=1,gamma=0.5").with_params({"C": 10}))
-        'svm:gamma=0.5,C=10'
-        """
+        """The spec with further parameters; those given later win."""
         return HeadSpec(self.name, {**self.without(*params).texts, **params})
 
     def without(self, *keys: str) -> "HeadSpec":
@@ -67,12 +61,7 @@ class HeadSpec:
         return HeadSpec(self.name, {key: text for key, text in self.texts.items() if key not in keys})
 
     def split_steps(self) -> "tuple[HeadSpec, dict[str, Any]]":
-        """The spec without its steps, and what it said of them: fields of `classify.heads.steps.StepPlan`.
-
-        >>> rest, steps = HeadSpec.parse("softmax:steps=1000,learning_rate=0.05").split_steps()
-        >>> str(rest), steps
-        ('softmax', {'steps': 1000, 'learning_rate': 0.05})
-        """
+        """The spec without its steps, and what it said of them: fields of `classify.heads.steps.StepPlan`."""
         if "steps" not in self.texts:
             return self, {}
         params = self.params

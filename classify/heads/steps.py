@@ -28,14 +28,8 @@ from featurize.terminal import log
 class SGDHead(ClassifierMixin, BaseEstimator):
     """softmax or mlp after exactly `steps` steps of gradient descent, as retrain.py trains its last layer.
 
-    Each photo of a step is drawn by first drawing a label, all with the same chance, and then one of its photos.
-    All rows are learnt from and the last state is kept, so that numbers of steps can be compared; `train_model` and
-    `classify train`, given the same spec, set photos aside and keep the best state on the way. `head` is the spec of a
-    softmax or an mlp, without the other parameters.
-
-    >>> X, y = np.repeat([[0.0, 1.0], [1.0, 0.0]], 10, axis=0), np.repeat(["fern", "moss"], 10)
-    >>> SGDHead(steps=200).fit(X, y).predict(X[[0, -1]]).tolist()
-    ['fern', 'moss']
+    All rows are learnt from and the last state is kept, so that numbers of steps can be compared; `train_model`, given
+    the same spec, sets photos aside and keeps the best state on the way. `head` is the spec of a softmax or an mlp.
     """
 
     def __init__(
@@ -82,11 +76,7 @@ class SGDHead(ClassifierMixin, BaseEstimator):
 
 
 def sgd_head(spec: HeadSpec, widths: Sequence[int] | None, seed: int) -> SGDHead:
-    """The head of a spec with ``steps``; what cannot be made is refused now.
-
-    >>> sgd_head(HeadSpec.parse("softmax:steps=1000"), None, 0)
-    SGDHead(steps=1000)
-    """
+    """The head of a spec with ``steps``; what cannot be made is refused now."""
     rest, own = spec.split_steps()
     head = SGDHead(str(rest), widths=None if widths is None else list(widths), seed=seed, **own)
     head.unfitted()
@@ -162,10 +152,8 @@ def step_head(head: Any, plan: StepPlan, *, widths: Sequence[int] | None = None,
     """The unfitted head to train step by step, from the spec of a softmax or an mlp; others are refused."""
     spec = HeadSpec.parse(head) if isinstance(head, str | HeadSpec) else HeadSpec(type(head).__name__)
     if spec.name not in LEARNING_RATES or "class_weight" in spec.texts:
-        raise UsageError(
-            f"the head {spec} cannot be trained step by step",
-            "give softmax or mlp, without class weights: steps draw all labels equally often",
-        )
+        hint = "give softmax or mlp, without class weights: steps draw all labels equally often"
+        raise UsageError(f"the head {spec} cannot be trained step by step", hint)
     rate = plan.learning_rate or LEARNING_RATES[spec.name]
     fixed: dict[str, Any] = {"learning_rate_init": rate, "batch_size": plan.batch_size}
     fixed |= SOFTMAX if spec.name == "softmax" else {}

@@ -25,10 +25,6 @@ class TunedHead(ClassifierMixin, BaseEstimator):
 
     So that a comparison is nested: what is tested has chosen nothing. Parameters as of `tune_head`; ``tuning_`` is the
     `Tuning`, ``head_`` the classifier fitted with the chosen parameters.
-
-    >>> X, y = np.repeat([[0.0], [1.0]], 10, axis=0), np.repeat(["fern", "moss"], 10)
-    >>> TunedHead("knn").fit(X, y).tuning_.head
-    'knn:n_neighbors=3'
     """
 
     def __init__(self, head: str, by: str = "log-loss", widths: Sequence[int] | None = None, seed: int = 0):
@@ -58,11 +54,7 @@ class TunedHead(ClassifierMixin, BaseEstimator):
 
 
 def tuned_heads(heads: Sequence[Any], by: str) -> list[Any]:
-    """Each head that has a search grid as a `TunedHead`; the others as they are, which is logged.
-
-    >>> [head_name(head) for head in tuned_heads(["svm", "dummy"], "accuracy")]
-    ['svm tuned', 'dummy']
-    """
+    """Each head that has a search grid as a `TunedHead`; the others as they are, which is logged."""
     _check_score(by)
     for head in heads:
         if not has_grid(head):
@@ -153,11 +145,9 @@ def tune_head(
 
     Examples
     --------
-    >>> rng = np.random.default_rng(0)
-    >>> X, y = rng.normal(size=(60, 5)), np.repeat(["fern", "moss"], 30)
-    >>> found = tune_head("knn", X + (y == "moss")[:, None], y)
-    >>> found.head
-    'knn:n_neighbors=10'
+    >>> X, y = np.repeat([[0.0], [1.0]], 10, axis=0), np.repeat(["fern", "moss"], 10)
+    >>> tune_head("knn", X, y).head
+    'knn:n_neighbors=3'
     """
     check_search(head, by)
     candidates = candidate_params(head)
@@ -192,11 +182,7 @@ def _check_score(by: str) -> None:
 
 
 def candidate_params(head: Any) -> Sequence[dict[str, Any]]:
-    """The parameters of each candidate of a search, in the order of the grid; a UsageError where there is none.
-
-    >>> candidate_params("svm:C=3")
-    [{'gamma': 'scale'}, {'gamma': 0.002}, {'gamma': 0.007}, {'gamma': 0.1}]
-    """
+    """The parameters of each candidate of a search, in the order of the grid; a UsageError where there is none."""
     spec = HeadSpec.parse(head) if isinstance(head, str) else HeadSpec(type(head).__name__)
     # In steps softmax is an mlp without a hidden layer, and knows no C.
     searched = {} if spec.name == "softmax" and "steps" in spec.texts else GRIDS.get(spec.name, {})

@@ -18,47 +18,33 @@ from featurize.photos.photo import Photo
 
 
 def import_graph(graph: str | os.PathLike, labels: str | os.PathLike, **options: Any) -> Model:
-    """A model that gives the probabilities that a graph of retrain.py gives.
+    """A model that gives the probabilities that a graph of retrain.py gives, a frozen network and the layer it trained.
 
-    `graph` is ``retrained_graph.pb`` (``output_graph.pb``), a frozen network and the layer that retrain.py trained;
-    `labels` is ``retrained_labels.txt`` (``output_labels.txt``), one label a line, in the order of its outputs;
-    `options` are ``input``, ``size``, ``mean`` and ``std`` of a graph whose network is not recognised (`FrozenGraph`).
-
-    The model's features are the graph's own, with ``parity="retrain"``; its head is a `LogisticRegression` that holds
-    the final weights and biases. A ModelError where retrain.py has trained no layer of the graph, or the labels do not
-    fit it; a WeightsError where the graph is missing, or does more than compute (nothing of it is run then).
+    `labels` has one label a line, in the order of the outputs; `options` are those of `FrozenGraph`. A ModelError where
+    retrain.py has trained no layer of the graph, or the labels do not fit it; a WeightsError where the graph is
+    missing, or does more than compute (nothing of it is run then).
     """
     extractor = FrozenGraph(graph, parity="retrain", **options)
     nodes = extractor.graph()
     layer = trained_layer(nodes)
     if layer is None:
-        raise ModelError(
-            f"{graph} holds no layer that retrain.py trained",
-            "give a retrained_graph.pb; for a network alone, use it with `featurize extract --features FILE.pb`",
-        )
+        hint = "give a retrained_graph.pb; for a network alone, use it with `featurize extract --features FILE.pb`"
+        raise ModelError(f"{graph} holds no layer that retrain.py trained", hint)
     try:
         weights, biases = constant_values(nodes[layer.weights]), constant_values(nodes[layer.biases])
     except ValueError as error:
         raise ModelError(f"{graph} cannot be read: {error}", "it may be a quantized graph") from error
     names = _read_labels(Path(labels))
     if len(names) != len(biases):
-        raise ModelError(
-            f"{labels} holds {len(names)} labels, and {graph} tells {len(biases)} apart",
-            "give the labels file that retrain.py wrote together with the graph",
-        )
+        hint = "give the labels file that retrain.py wrote together with the graph"
+        raise ModelError(f"{labels} holds {len(names)} labels, and {graph} tells {len(biases)} apart", hint)
     golden = extractor.vectors([extractor.prepare(Photo.from_array(golden_image()))])[0]
     if not (np.isfinite(weights).all() and np.isfinite(biases).all()):
-        raise ModelError(
-            f"{graph} cannot be used: weights of its trained layer are not finite (NaN or infinity)",
-            "its training went astray; train again, with a smaller learning rate",
-        )
-    return Model(
-        head=_head(weights, biases, names),
-        features=extractor.name,
-        widths=[len(golden)],
-        described={extractor.name: extractor.record(golden)},
-        training=_summary(Path(graph), names),
-    )
+        what = f"{graph} cannot be used: weights of its trained layer are not finite (NaN or infinity)"
+        raise ModelError(what, "its training went astray; train again, with a smaller learning rate")
+    described = {extractor.name: extractor.record(golden)}
+    summary = _summary(Path(graph), names)
+    return Model(_head(weights, biases, names), extractor.name, [len(golden)], described, training=summary)
 
 
 def _read_labels(path: Path) -> list[str]:

@@ -204,11 +204,7 @@ class Model:
 
 
 def describe_differences(ours: Any, theirs: Any, name: str = "") -> list[str]:
-    """Where two extractor descriptions differ, one text per difference.
-
-    >>> describe_differences({"resize": {"size": 299}}, {"resize": {"size": 224}})
-    ['resize.size was 299, is now 224']
-    """
+    """Where two extractor descriptions differ, one text per difference."""
     if not (isinstance(ours, Mapping) and isinstance(theirs, Mapping)):
         return [] if ours == theirs else [f"{name} was {_shown(ours)}, is now {_shown(theirs)}"]
     found = []

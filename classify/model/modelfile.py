@@ -15,7 +15,8 @@ import json
 import os
 import warnings
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,8 +29,6 @@ from classify.model.outliers import Outliers
 from featurize.errors import ModelError
 from featurize.files import check_outputs, whole_file
 from featurize.terminal import log
-
-# -- ``model.json``: what of it is used, and of which kind it must be; an edited one is an error, not a crash ----------
 
 
 class Scores(Struct):
@@ -100,7 +99,7 @@ class Features(Struct):
 
 
 class Description(Struct):
-    """``model.json``; keys beyond these are nobody's business."""
+    """``model.json``: what of it is used, and of which kind it must be; other keys are nobody's business."""
 
     labels: Annotated[list[str], Meta(min_length=1)]
     features: str
@@ -234,17 +233,15 @@ def audit_head(data: bytes, trust: Iterable[str] = (), name: str = "the head") -
     """
     from skops.io import get_untrusted_types
 
-    try:
+    with _damaged_where(name, Exception):  # a hostile file may break skops' reader anywhere
         types = get_untrusted_types(data=_translated(data, ADDRESSES))
-    except Exception as error:  # a hostile file may break skops' reader anywhere
-        raise _damaged(name, error) from error
     needed, trusted = ({IN_FILES.get(one, one) for one in some} for some in (types, trust))
     foreign = sorted(needed - ALLOWED - ALLOWED_FOR_OLDER_SKOPS - trusted)
     if foreign:
-        raise ModelError(
-            f"{name} needs types that are not known to be safe: {', '.join(foreign)}",
-            f"if you trust whoever made it, add --trust {' --trust '.join(foreign)}; otherwise do not use it",
+        hint = (
+            f"if you trust whoever made it, add --trust {' --trust '.join(foreign)}; otherwise do not use it"
         )
+        raise ModelError(f"{name} needs types that are not known to be safe: {', '.join(foreign)}", hint)
     return needed
 
 
@@ -279,33 +276,26 @@ def _members(path: Path) -> tuple[bytes, bytes, bytes]:
     """The three members, after checking that the zip is what `save_model` writes and nothing more."""
     if not path.is_file():
         raise ModelError(f"there is no model {path}", "make one with `classify train TABLE -o MODEL`")
+    unreadable = OSError, EOFError, ValueError, NotImplementedError, RuntimeError
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _damaged_where(path, *unreadable), zipfile.ZipFile(path) as archive:
             found = archive.infolist()
             names = sorted(one.filename for one in found)
             if names != sorted([DESCRIPTION, HEAD, OUTLIERS]):
-                raise ModelError(
-                    f"{path} is no model: it holds {', '.join(names[:5]) or 'nothing'}",
-                    f"a model holds {DESCRIPTION}, {HEAD} and {OUTLIERS}, as `classify train` writes it",
-                )
+                hint = f"a model holds {DESCRIPTION}, {HEAD} and {OUTLIERS}, as `classify train` writes it"
+                raise ModelError(f"{path} is no model: it holds {', '.join(names[:5]) or 'nothing'}", hint)
             _refuse_bomb(found, path.stat().st_size, path)
             if archive.getinfo(DESCRIPTION).file_size > LARGEST_DESCRIPTION:
                 raise ModelError(f"the {DESCRIPTION} of {path} is too large", "this is no model of ours")
             description, head, vectors = map(archive.read, (DESCRIPTION, HEAD, OUTLIERS))
-        with zipfile.ZipFile(io.BytesIO(head)) as archive:
+        with _damaged_where(path, *unreadable), zipfile.ZipFile(io.BytesIO(head)) as archive:
             _refuse_bomb(archive.infolist(), len(head), path)
-    except ModelError:
-        raise
     except zipfile.BadZipFile as error:
         with open(path, "rb") as stream:
             if stream.read(2) == b"PK":
                 raise _damaged(path, error) from error
-        raise ModelError(
-            f"{path} cannot be read as a model: it is something else",
-            "give the file that `classify train` wrote; it comes before photos and tables",
-        ) from error
-    except (OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
-        raise _damaged(path, error) from error
+        hint = "give the file that `classify train` wrote; it comes before photos and tables"
+        raise ModelError(f"{path} cannot be read as a model: it is something else", hint) from error
     return description, head, vectors
 
 
@@ -318,10 +308,8 @@ def _refuse_bomb(members: list[zipfile.ZipInfo], size: int, path: Path) -> None:
 
 
 def _checked_description(path: str | os.PathLike, data: bytes) -> dict[str, Any]:
-    try:
+    with _damaged_where(path, ValueError, RecursionError):
         description = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise _damaged(path, error) from error
     protocol = description.get("protocol") if isinstance(description, dict) else None
     if protocol != PROTOCOL or protocol is True:
         what = f"{path} has model protocol {protocol}; this version of bottlehead reads protocol {PROTOCOL}"
@@ -346,36 +334,30 @@ def _construct(path: str | os.PathLike, head_bytes: bytes) -> Any:
     from sklearn.exceptions import InconsistentVersionWarning
     from skops.io import get_untrusted_types, loads
 
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("always", InconsistentVersionWarning)
-            head = loads(head_bytes, trusted=get_untrusted_types(data=head_bytes))
-        if caught:
-            theirs = str(getattr(caught[0].message, "original_sklearn_version", "another version"))
-            ours = getattr(caught[0].message, "current_sklearn_version", "another")
-            log.warning("%s was fitted by scikit-learn %s; here is %s; check some photos", path, theirs, ours)
-        return head
-    except Exception as error:  # a hostile file may hold arrays and states that no class expects
-        raise _damaged(path, error) from error
+    # A hostile file may hold arrays and states that no class expects.
+    with _damaged_where(path, Exception), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", InconsistentVersionWarning)
+        head = loads(head_bytes, trusted=get_untrusted_types(data=head_bytes))
+    if caught:
+        theirs = str(getattr(caught[0].message, "original_sklearn_version", "another version"))
+        ours = getattr(caught[0].message, "current_sklearn_version", "another")
+        log.warning("%s was fitted by scikit-learn %s; here is %s; check some photos", path, theirs, ours)
+    return head
 
 
 def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any, vectors: bytes) -> Model:
     widths, labels = description["widths"], description["labels"]
-    try:
+    with _damaged_where(path, AttributeError, TypeError, ValueError):
         fits = [str(one) for one in head.classes_] == labels and head.n_features_in_ == sum(widths)
         hashes = np.frombuffer(base64.b64decode(description["seen"], validate=True), dtype=">u8")
-    except (AttributeError, TypeError, ValueError) as error:
-        raise _damaged(path, error) from error
     if not fits or not hasattr(head, "predict_proba"):
         raise _damaged(path, f"its head does not fit its {DESCRIPTION}")
     _probe(path, head, sum(widths), len(labels))
     about, point = description.get("outliers"), description.get("operating_point")
-    try:
+    with _damaged_where(path, KeyError, TypeError, ValueError):
         outliers = None if about is None else Outliers.from_parts(about, vectors, widths)
         decided = None if point is None else OperatingPoint.from_dict(point, labels)
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, error) from error
     kept = {key: description[key] for key in ("features", "widths", "described", "training")}
     model = Model(head, **kept, relabel=description.get("relabel"), hashes=hashes.astype(np.uint64))
     return replace(model, outliers=outliers, operating_point=decided)
@@ -383,14 +365,23 @@ def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any, 
 
 def _probe(path: str | os.PathLike, head: Any, width: int, n_labels: int) -> None:
     """One prediction: the arrays of an edited head need not fit each other."""
-    try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            shape = np.shape(head.predict_proba(np.zeros((1, width), dtype=np.float32)))
-    except Exception as error:
-        raise _damaged(path, f"its head cannot predict: {error}") from error
+    predicting = _damaged_where(path, Exception, what="its head cannot predict: ")
+    with predicting, warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        shape = np.shape(head.predict_proba(np.zeros((1, width), dtype=np.float32)))
     if shape != (1, n_labels):
         raise _damaged(path, f"its head gives probabilities of shape {shape} for one photo")
+
+
+@contextmanager
+def _damaged_where(path: Any, *errors: type[Exception], what: str = "") -> Iterator[None]:
+    """Turn these errors into ours."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except errors as error:
+        raise _damaged(path, f"{what}{error}") from error
 
 
 def _damaged(path: Any, error: object) -> ModelError:

@@ -111,12 +111,6 @@ def fit_outliers(
 
     Photos of one group are not compared with each other, distorted copies are left out. None where the photos are too
     few to say what 5 % of them exceed (fewer than 19, or in too few groups).
-
-    >>> rng = np.random.default_rng(0)
-    >>> X = rng.normal(size=(200, 3)).astype(np.float32)
-    >>> outliers = fit_outliers(X, [3], np.arange(200))
-    >>> outliers.distances([[0.0, 0.0, 0.0], [9.0, 9.0, 9.0]]) > outliers.threshold
-    array([False,  True])
     """
     photos = np.arange(len(X)) if variant is None else np.flatnonzero(np.asarray(variant) == 0)
     scaler = BlockScaler(list(widths)).fit(X if len(photos) == len(X) else X[photos])

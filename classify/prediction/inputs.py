@@ -15,8 +15,11 @@ STDIN = "-"
 BATCH_SIZES = 64, 2048
 
 
+Paths = str | os.PathLike | Iterable[str | os.PathLike]
+
+
 def input_batches(
-    sources: str | os.PathLike | Iterable[str | os.PathLike], *, batch_sizes: tuple[int, int] = BATCH_SIZES
+    sources: Paths, *, batch_sizes: tuple[int, int] = BATCH_SIZES
 ) -> Iterator[Source | FeatureTable]:
     """Photos and table rows, some at a time, in the order of the sources (see `Predictor.predict`).
 

@@ -1,7 +1,6 @@
 """The training images that a photo resembles most, as the model sees them."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from sklearn.utils import gen_batches
 
 from classify.heads.scaling import BlockScaler
 from classify.model.model import Model
-from classify.prediction.predict import Predictor
+from classify.prediction.predict import Place, Predictor, Weights
 from featurize.errors import SourceError, UsageError
 from featurize.photos.source import list_source
 from featurize.table import FeatureTable
@@ -36,8 +35,8 @@ def nearest_images(
     table: FeatureTable,
     *,
     top: int = 10,
-    weights: str | os.PathLike | Mapping[str, str] | None = None,
-    store: str | os.PathLike | None = None,
+    weights: Weights = None,
+    store: Place = None,
     jobs: int | None = None,
 ) -> list[Neighbour]:
     """The images of a table that are nearest to a photo.
@@ -63,10 +62,8 @@ def nearest_images(
 
     Raises
     ------
-    SourceError
-        If the photo cannot be read.
-    ModelError
-        If photo or table have other vectors than those of the training.
+    SourceError, ModelError
+        If the photo cannot be read; if photo or table have other vectors than those of the training.
     """
     if top < 1:
         raise UsageError(f"the {top} nearest images were asked for", "ask for 1 or more")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from classify.model.model import Model, OperatingPoint
-from classify.prediction.inputs import BATCH_SIZES, input_batches, nothing_read
+from classify.prediction.inputs import BATCH_SIZES, Paths, input_batches, nothing_read
 from classify.rows import select_vectors
 from featurize.errors import ModelError, UsageError
 from featurize.extraction.run import NothingReadable, golden_vectors, run_extraction
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     OnePhoto = str | os.PathLike | bytes | Image | np.ndarray
 
+Place = str | os.PathLike | None
+Weights = Place | Mapping[str, str]  # a file for all networks, or by features; None: as in training
 Unfiled = list[tuple[str, Any]]  # photos that have no path, each with what it is called
 
 # Relative: ‖here − training‖ / ‖training‖. Room for another processor, which costs 1e-5, and far from any fault:
@@ -46,35 +48,17 @@ TOLERANCE_BFLOAT16 = 1e-2  # each number has three digits, and processors round 
 
 @dataclass(eq=False)
 class Predictions:
-    """What a model says about some images.
+    """What a model says about some images; `rejects` are files that could not be read, each with the reason."""
 
-    Attributes
-    ----------
-    image : list of str
-        Relative to the source of the table, or as the files were given.
-    labels : list of str
-        What the model tells apart: the columns of the probabilities.
-    probabilities : array of shape (n_images, n_labels), float64
-    outlier : list of bool or None
-        Whether an image looks like nothing in the training; None where the model cannot say.
-    rejects : list of (image, reason)
-        Files that could not be read.
-    distance : array of shape (n_images,), float32
-        From the training photos, see `Outliers`; NaN where the model cannot say.
-    operating_point : OperatingPoint or None
-        What decides, instead of the highest probability.
-    n_seen : int
-        How many of the images were among those of the training.
-    """
-
-    image: list[str]
-    labels: list[str]
-    probabilities: np.ndarray
-    outlier: list[bool | None]
+    image: list[str]  # relative to the source of the table, or as the files were given
+    labels: list[str]  # what the model tells apart: the columns of the probabilities
+    probabilities: np.ndarray  # (n_images, n_labels), float64
+    outlier: list[bool | None]  # looks like nothing in the training; None where the model cannot say
     rejects: list[tuple[str, str]] = field(default_factory=list)
+    # From the training photos, (n_images,), float32; NaN where the model cannot say.
     distance: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.float32))
-    operating_point: OperatingPoint | None = None
-    n_seen: int = 0
+    operating_point: OperatingPoint | None = None  # what decides, instead of the highest probability
+    n_seen: int = 0  # how many of the images were among those of the training
 
     def __len__(self) -> int:
         return len(self.image)
@@ -138,12 +122,7 @@ class Predictor:
     """
 
     def __init__(
-        self,
-        model: Model,
-        *,
-        weights: str | os.PathLike | Mapping[str, str] | None = None,
-        store: "str | os.PathLike | Store | None" = None,
-        jobs: int | None = None,
+        self, model: Model, *, weights: Weights = None, store: Place | Store = None, jobs: int | None = None
     ):
         self.model, self.weights, self.store, self.jobs = model, weights, store, jobs
         self.seconds: dict[str, float] = defaultdict(float)  # by part of the work, for --verbose
@@ -282,7 +261,11 @@ class Predictor:
         for name, one in given:
             try:
                 data, photo = _opened(one)
-                vectors = self._vectors_of(photo)
+                vectors: dict[str, np.ndarray] = {}
+                for group in group_extractors(self._extractors):
+                    members = [self._extractors[number] for number in group]
+                    made = members[0].run_together(members, members[0].stack([members[0].prepare(photo)]))
+                    vectors |= {member.name: vector for member, vector in zip(members, made, strict=True)}
                 if not all(finite_rows(vector)[1].all() for vector in vectors.values()):
                     raise ImageRejected(NOT_FINITE)
                 rows.append((name, data and hashlib.sha256(data).hexdigest(), vectors))
@@ -295,14 +278,6 @@ class Predictor:
         table = FeatureTable.from_arrays(matrices, image=list(names), sha256=list(digests))
         table.metadata["features"] = {part: self.model.described[part] for part in self.model.parts}
         return table, rejects
-
-    def _vectors_of(self, photo: Photo) -> dict[str, np.ndarray]:
-        vectors: dict[str, np.ndarray] = {}
-        for group in group_extractors(self._extractors):
-            members = [self._extractors[number] for number in group]
-            made = members[0].run_together(members, members[0].stack([members[0].prepare(photo)]))
-            vectors |= {member.name: vector for member, vector in zip(members, made, strict=True)}
-        return vectors
 
 
 def _opened(photo: Any) -> tuple[bytes | None, Photo]:
@@ -326,12 +301,7 @@ def _opened(photo: Any) -> tuple[bytes | None, Photo]:
 
 
 def predict(
-    model: Model,
-    sources: str | os.PathLike | Iterable[str | os.PathLike],
-    *,
-    weights: str | os.PathLike | Mapping[str, str] | None = None,
-    store: str | os.PathLike | None = None,
-    jobs: int | None = None,
+    model: Model, sources: Paths, *, weights: Weights = None, store: Place = None, jobs: int | None = None
 ) -> Predictions:
     """Predict the labels of photos, or of the images of a table.
 
@@ -346,11 +316,7 @@ def predict(
     Returns
     -------
     Predictions
-
-    Raises
-    ------
-    SourceError, ModelError
-        As in `Predictor.predict`.
+        And errors, as of `Predictor.predict`.
     """
     return Predictor(model, weights=weights, store=store, jobs=jobs).predict(sources)
 
@@ -360,10 +326,10 @@ predict_images = predict  # its public name
 
 def predict_batches(
     model: Model,
-    sources: str | os.PathLike | Iterable[str | os.PathLike],
+    sources: Paths,
     *,
-    weights: str | os.PathLike | Mapping[str, str] | None = None,
-    store: str | os.PathLike | None = None,
+    weights: Weights = None,
+    store: Place = None,
     jobs: int | None = None,
     batch_sizes: tuple[int, int] = BATCH_SIZES,
 ) -> Iterator[Predictions]:
@@ -375,13 +341,8 @@ def predict_batches(
 def predict_table(model: Model, table: FeatureTable) -> Predictions:
     """Predict the labels of the images of a table; distorted copies (variants) are left out.
 
-    Raises
-    ------
-    ModelError
-        If the table lacks the model's features, or they were made otherwise.
+    A ModelError where the table lacks the model's features, or they were made otherwise.
 
-    Examples
-    --------
     >>> from classify.training.train import train
     >>> table = FeatureTable.from_arrays(
     ...     {"x": [[0.0], [0.1], [5.0], [5.1]]}, label=["fern", "fern", "moss", "moss"])
@@ -402,9 +363,7 @@ def predict_table(model: Model, table: FeatureTable) -> Predictions:
     return Predictions(image, model.labels, probabilities, outlier, [], distance, point, n_seen)
 
 
-def model_extractors(
-    model: Model, store: Store, weights: str | os.PathLike | Mapping[str, str] | None
-) -> list:
+def model_extractors(model: Model, store: Store, weights: Weights) -> list:
     """The extractors that made the training vectors, checked before they work; `store` keeps networks."""
     from featurize.registry import extractor_from_metadata
 
@@ -412,10 +371,8 @@ def model_extractors(
     for part in model.parts:
         entry = model.described.get(part)
         if entry is None or "family" not in entry:
-            raise ModelError(
-                f"the model does not know how the features {part} are made from photos",
-                "predict on a table that holds them, or train on a table that `featurize extract` made",
-            )
+            hint = "predict on a table that holds them, or train on a table that `featurize extract` made"
+            raise ModelError(f"the model does not know how the features {part} are made from photos", hint)
         file = weights.get(part) if isinstance(weights, Mapping) else weights
         extractor = extractor_from_metadata(entry, file)
         extractor.attach(store)  # a kept network tells its width without being built again
@@ -427,9 +384,8 @@ def model_extractors(
 def check_golden(extractors: Sequence[Extractor], entries: Sequence[Mapping[str, Any]], store: Store) -> None:
     """Refuse, with the drift, extractors that do not make the vector of the synthetic image that the model knows.
 
-    A fingerprint says what an extractor means to do; only a vector shows an image library that resizes otherwise,
-    another scale of the input, or weights that were mixed up. `entries` are ``model.described[name]``; those without
-    a golden vector (imported features) are not checked.
+    A fingerprint says what an extractor means to do; only a vector shows that an image library resizes otherwise, or
+    that weights were mixed up. `entries` are ``model.described[name]``; imported features have no golden vector.
     """
     known = [(one, entry) for one, entry in zip(extractors, entries, strict=True) if entry.get("golden")]
     checked = [one for one, _ in known]

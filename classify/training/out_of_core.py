@@ -1,7 +1,7 @@
 """Softmax for tables larger than memory: the same optimum, found in passes over the file."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,37 +52,28 @@ class Stream:
             start, taken = start + len(batch), int(stop)
 
 
-class StreamedScaling:
-    """What `BlockScaler` learns, from rows that come one part after the other: `add` each, then take the `result`."""
-
-    def __init__(self, widths: Sequence[int]):
-        self.widths = list(widths)
-        self.dtype: np.dtype | None = None
-        self._least = np.full(sum(self.widths), np.inf)
-        # Of the numbers and of their roots, for which of the two is wanted shows at the end.
-        self._plain, self._rooted = StandardScaler(), StandardScaler()
-
-    def add(self, X: np.ndarray) -> None:
-        self.dtype = X.dtype
-        self._least = np.minimum(self._least, X.min(axis=0))
-        self._plain.partial_fit(X.astype(np.float64))
-        self._rooted.partial_fit(np.sign(X) * np.sqrt(np.abs(X.astype(np.float64))))
-
-    def result(self) -> BlockScaler:
-        scaler = BlockScaler(self.widths)
-        scaler.methods_, means, scales = [], [], []
-        ends = np.cumsum(self.widths)
-        for start, end in zip(ends - self.widths, ends, strict=True):
-            columns = slice(start, end)
-            root = end - start >= WIDE and self._least[columns].min() >= 0
-            learnt, method = (self._rooted, "root") if root else (self._plain, "standard")
-            scaler.methods_.append(method)
-            means.append(learnt.mean_[columns])
-            scales.append(block_scale(learnt.mean_[columns], learnt.var_[columns], method))
-        scaler.mean_ = np.concatenate(means).astype(self.dtype)
-        scaler.scale_ = np.concatenate(scales).astype(self.dtype)
-        scaler.n_features_in_ = sum(self.widths)
-        return scaler
+def streamed_scaling(parts: Iterable[np.ndarray], widths: Sequence[int]) -> BlockScaler:
+    """What `BlockScaler` learns, from rows that come one part after the other."""
+    least, dtype = np.full(sum(widths), np.inf), np.dtype(np.float32)
+    # Of the numbers and of their roots, for which of the two is wanted shows at the end.
+    plain, rooted = StandardScaler(), StandardScaler()
+    for X in parts:
+        least, dtype = np.minimum(least, X.min(axis=0)), X.dtype
+        plain.partial_fit(X.astype(np.float64))
+        rooted.partial_fit(np.sign(X) * np.sqrt(np.abs(X.astype(np.float64))))
+    scaler = BlockScaler(list(widths))
+    scaler.methods_, means, scales = [], [], []
+    ends = np.cumsum(widths)
+    for start, end in zip(ends - widths, ends, strict=True):
+        columns = slice(start, end)
+        root = end - start >= WIDE and least[columns].min() >= 0
+        learnt, method = (rooted, "root") if root else (plain, "standard")
+        scaler.methods_.append(method)
+        means.append(learnt.mean_[columns])
+        scales.append(block_scale(learnt.mean_[columns], learnt.var_[columns], method))
+    scaler.mean_, scaler.scale_ = (np.concatenate(one).astype(dtype) for one in (means, scales))
+    scaler.n_features_in_ = sum(widths)
+    return scaler
 
 
 SHARE = 1 / 8  # of the memory: training on a million vectors of 256 was seen to take 6.6 times as much
@@ -129,10 +120,8 @@ def train_out_of_core(
     features = features or all_features(first)
     widths = first.widths(features)
     if not can_train(head):
-        raise UsageError(
-            f"the head {head} cannot be trained out of core",
-            "softmax can, with C, max_iter, tol and class_weight; for others take a part of the rows",
-        )
+        hint = "softmax can, with C, max_iter, tol and class_weight; for others take a part of the rows"
+        raise UsageError(f"the head {head} cannot be trained out of core", hint)
     classifier = make_head(head, widths=widths, seed=seed).named_steps["classifier"]
     rows = usable_rows(relabelled(_ids(path), relabel), "train")
     warn_of_conflicts(rows)
@@ -143,10 +132,7 @@ def train_out_of_core(
     except ValueError as error:  # it names a label that there is not
         raise fit_failed(head, error) from error
     start = time.perf_counter()
-    scaling = StreamedScaling(widths)
-    for _, X in stream:
-        scaling.add(X)
-    scaler = scaling.result()
+    scaler = streamed_scaling((X for _, X in stream), widths)
     with threadpool_limits(1):  # a few scores per row: threads would only wait for each other
         fitted = _fit(classifier, scaler, stream, labels, codes, weights)
     ids = FeatureTable(rows.ids, {}, rows.metadata)

@@ -41,10 +41,6 @@ def choose_threshold(
         given label) to cost takes the threshold with the lowest total cost, the highest of equals; where every call
         would cost more than it saves, one just above all these probabilities.
 
-    Returns
-    -------
-    OperatingPoint
-
     Raises
     ------
     UsageError
@@ -74,10 +70,8 @@ def choose_threshold(
         values = {"recall": found, "specificity": specificity, "precision": precision}[name]
         good = np.flatnonzero(values >= wanted - 1e-12)
         if len(good) == 0:
-            raise UsageError(
-                f"no threshold for {positive} has {name} {wanted:g}: the best is {values.max():.3f}",
-                "ask for less, add photos, or use another head",
-            )
+            what = f"no threshold for {positive} has {name} {wanted:g}: the best is {values.max():.3f}"
+            raise UsageError(what, "ask for less, add photos, or use another head")
         chosen = good[0] if name == "recall" else good[found[good].argmax()]
     else:
         totals = _costs(label, np.asarray(probabilities), labels, positive, thresholds, rule)
@@ -130,10 +124,8 @@ def read_costs(path: str | Path) -> dict[tuple[str, str], float]:
         except ValueError:
             cost = -1.0
         if not 0 <= cost < np.inf:
-            raise UsageError(
-                f"the costs {path} hold the line {','.join(line.values())!r}",
-                "the first line must be label,predicted,cost, and each other one two labels and a number from 0",
-            )
+            hint = "the first line must be label,predicted,cost, and each other one two labels and a number from 0"
+            raise UsageError(f"the costs {path} hold the line {','.join(line.values())!r}", hint)
         costs[line["label"].strip(), line["predicted"].strip()] = cost
     return costs
 

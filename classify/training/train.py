@@ -92,10 +92,6 @@ def train(
     jobs : int, optional
         Processors to use, by default all: one fits, see `fit_head`, another may look for outliers meanwhile.
 
-    Returns
-    -------
-    Model
-
     Raises
     ------
     UsageError
@@ -105,20 +101,16 @@ def train(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> rng = np.random.default_rng(0)
-    >>> table = FeatureTable.from_arrays(
-    ...     {"x": np.r_[rng.normal(0, 1, (20, 4)), rng.normal(5, 1, (20, 4))]}, label=["fern"] * 20 + ["moss"] * 20)
+    >>> table = FeatureTable.from_arrays({"x": [[0.0]] * 20 + [[5.0]] * 20}, label=["fern"] * 20 + ["moss"] * 20)
     >>> model = train(table, "svm")
-    >>> model.labels, model.predict([[5.0, 5.0, 5.0, 5.0]]).tolist()
+    >>> model.labels, model.predict([[5.0]]).tolist()
     (['fern', 'moss'], ['moss'])
     """
     spec, stepwise = HeadSpec.parse(head).split_steps() if isinstance(head, str) else (None, {})
     if stepwise:
         if tune is not None or positive is not None or threshold is not None:
-            raise UsageError(
-                "a head with steps is neither tuned nor given a threshold", "leave out its steps"
-            )
+            hint = "leave out its steps"
+            raise UsageError("a head with steps is neither tuned nor given a threshold", hint)
         return train_in_steps(table, str(spec), features, StepPlan(**stepwise), seed=seed, relabel=relabel)
     if tune is not None:
         check_search(head, tune)
@@ -208,12 +200,9 @@ def train_in_steps(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> rng = np.random.default_rng(0)
-    >>> table = FeatureTable.from_arrays(
-    ...     {"x": np.r_[rng.normal(0, 1, (20, 4)), rng.normal(5, 1, (20, 4))]}, label=["fern"] * 20 + ["moss"] * 20)
+    >>> table = FeatureTable.from_arrays({"x": [[0.0]] * 20 + [[5.0]] * 20}, label=["fern"] * 20 + ["moss"] * 20)
     >>> model = train_in_steps(table, plan=StepPlan(steps=200, batch_size=10))
-    >>> model.predict([[5.0, 5.0, 5.0, 5.0]]).tolist(), model.training["steps"]["accuracy"]
+    >>> model.predict([[5.0]]).tolist(), model.training["steps"]["accuracy"]
     (['moss'], 1.0)
     """
     plan = plan or StepPlan()

@@ -5,7 +5,7 @@ from builders import network_table
 
 from classify.cli import main
 from classify.heads.scaling import BlockScaler
-from classify.training.out_of_core import StreamedScaling, exceeds_memory
+from classify.training.out_of_core import exceeds_memory, streamed_scaling
 from featurize.files import total_memory
 
 
@@ -14,10 +14,8 @@ def test_scaling_learnt_in_parts_is_scaling_learnt_at_once():
     X = np.hstack([rng.exponential(size=(300, 40)), rng.normal(1e3, 1, (300, 3)), rng.normal(size=(300, 40))])
     X[:, 41] = 7.0  # constant
     X = X.astype(np.float32)
-    streamed = StreamedScaling([40, 3, 40])
-    for part in np.split(X, [1, 100, 110]):
-        streamed.add(part)
-    known, found = BlockScaler([40, 3, 40]).fit(X), streamed.result()
+    found = streamed_scaling(np.split(X, [1, 100, 110]), [40, 3, 40])
+    known = BlockScaler([40, 3, 40]).fit(X)
     assert found.methods_ == known.methods_ == ["root", "standard", "standard"]
     np.testing.assert_allclose(found.transform(X), known.transform(X), atol=2e-6)
     assert found.transform(X).dtype == np.float32
