@@ -106,7 +106,7 @@ def _add_train(commands: Any) -> None:
     text = "CSV with the columns label,new_label, a line for every label of the table; an empty new_label drops it"
     option("--relabel", metavar="MAP", help=text)
     _add_trust(parser, "the head may consist of")
-    text = "train softmax in passes over the table; done unasked where its vectors take an eighth of the memory or more"
+    text = "train softmax in passes over the table; done unasked where its vectors take more than an eighth of memory"
     option("--out-of-core", action="store_true", help=text)
     text = "search the head's parameters first (`classify heads` lists the grids)"
     option("--tune", action="store_true", help=text)

@@ -165,8 +165,6 @@ def _refuse_rare_labels(label: np.ndarray, groups: np.ndarray, n_folds: int) -> 
 def _refuse_lost_labels(label: np.ndarray, training: np.ndarray, n_folds: int, number: int) -> None:
     lost = sorted(set(label.tolist()) - set(label[training].tolist()))
     if lost:
-        raise UsageError(
-            f"{n_folds} folds cannot be made: training without fold {number} leaves no {', '.join(lost)}, "
-            "because its groups are few and large",
-            "use fewer folds, another seed, or smaller groups",
-        )
+        why = f"training without fold {number} leaves no {', '.join(lost)}, because its groups are few and large"
+        hint = "use fewer folds, another seed, or smaller groups"
+        raise UsageError(f"{n_folds} folds cannot be made: {why}", hint)

@@ -87,10 +87,9 @@ def usable_rows(table: FeatureTable, purpose: str) -> FeatureTable:
     n_labels = f"{len(labels)} label{'s' * (len(labels) != 1)}"
     log.info("%s uses %s: %s, %s%s", purpose, which, counts, n_labels, left_out)
     if purpose != "test" and len(labels) < 2:
-        raise UsageError(
-            f"all {len(kept)} usable rows have the label {labels[0]}: there is nothing to tell apart",
-            f"{purpose} needs two labels or more, for example two class folders with photos",
-        )
+        what = f"all {len(kept)} usable rows have the label {labels[0]}: there is nothing to tell apart"
+        hint = f"{purpose} needs two labels or more, for example two class folders with photos"
+        raise UsageError(what, hint)
     return kept
 
 
@@ -169,7 +168,6 @@ def all_features(table: FeatureTable) -> str:
     if len(wanted) > 1:
         log.info("training on all features of the table together: %s", features)
     if len(wanted) < len(table.features):
-        log.info(
-            "leaving out nuisance, which no head should learn from; name it among the features to use it"
-        )
+        why = "which no head should learn from; name it among the features to use it"
+        log.info("leaving out nuisance, %s", why)
     return features

@@ -24,9 +24,8 @@ ROWS_AT_ONCE = 2048
 class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """A classifier whose scores become honest probabilities through one number, the slope.
 
-    The classifier is fitted on each of a few folds and scores the rows left out; the slope is the one that gives these
-    out-of-fold scores the lowest log loss. Then the classifier is fitted on all rows. One number cannot overfit, even
-    on a few images per label, and keeps the order of the scores.
+    The slope is the one that gives out-of-fold scores of the classifier the lowest log loss; then the classifier is
+    fitted on all rows. One number cannot overfit, even on few images, and keeps the order of the scores.
 
     - Two labels: the logistic function of slope times score (Platt scaling [1]_ without its offset, so that the
       decision stays the classifier's own).
@@ -42,10 +41,8 @@ class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     Parameters
     ----------
     estimator : classifier with decision_function or predict_proba
-    n_folds : int
-        Folds for the out-of-fold scores; fewer where a label stands in fewer groups.
-    seed : int
-        Start of the shuffling of the folds.
+    n_folds, seed : int
+        Of `make_folds`; fewer folds where a label stands in fewer groups.
 
     Attributes
     ----------
@@ -68,8 +65,6 @@ class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from sklearn.svm import SVC
     >>> X = np.arange(20.0).reshape(-1, 1)
     >>> head = Calibrated(SVC()).fit(X, X[:, 0] > 9)
     >>> head.predict_proba([[0.0], [9.5]]).round(1)

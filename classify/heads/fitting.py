@@ -108,11 +108,9 @@ def fit_head(head, X, y, groups=None, variant=None):
 
     Examples
     --------
-    >>> import numpy as np
     >>> from classify import make_head
     >>> X, y = np.repeat([[0.0], [1.0]], 10, axis=0), np.repeat(["fern", "moss"], 10)
-    >>> leaf = np.arange(20) // 2
-    >>> fit_head(make_head("svm"), X, y, groups=leaf).predict_proba([[0.0]]).round(1)
+    >>> fit_head(make_head("svm"), X, y, groups=np.arange(20) // 2).predict_proba([[0.0]]).round(1)
     array([[0.9, 0.1]])
     """
     last = fitted = clone(head)

@@ -104,9 +104,7 @@ def make_head(head: Any, *, widths: Sequence[int] | None = None, seed: int = 0):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> X = np.repeat([[0.0, 1.0], [1.0, 0.0]], 10, axis=0)
-    >>> y = np.repeat(["fern", "moss"], 10)
+    >>> X, y = np.repeat([[0.0, 1.0], [1.0, 0.0]], 10, axis=0), np.repeat(["fern", "moss"], 10)
     >>> make_head("svm:C=1").fit(X, y).predict(X[[0, -1]])
     array(['fern', 'moss'], dtype='<U4')
     """
@@ -172,10 +170,9 @@ def _has_class_weight(classifier: type) -> bool:
 def weigh(classifier: Any, class_weight: Any, spec: str) -> Any:
     """`classifier`, which has no ``class_weight``, weighing rows instead; a UsageError where it takes no weights."""
     if not has_fit_parameter(classifier, "sample_weight") or not hasattr(classifier, "predict_proba"):
-        raise UsageError(
-            f"the head {spec} cannot give labels other weights: {type(classifier).__name__} takes none",
-            "softmax, svm, linear-svm, mlp, naive-bayes, random-forest and gradient-boosting can",
-        )
+        what = f"the head {spec} cannot give labels other weights: {type(classifier).__name__} takes none"
+        hint = "softmax, svm, linear-svm, mlp, naive-bayes, random-forest and gradient-boosting can"
+        raise UsageError(what, hint)
     if class_weight is None:
         return classifier
     if class_weight != "balanced" and not isinstance(class_weight, dict):

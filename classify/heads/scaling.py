@@ -31,6 +31,7 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     ----------
     widths : sequence of int, optional
         Of the blocks, from left to right: ``table.widths("inception_v3+glcm")``. By default all columns are one.
+        A UsageError where they do not add up.
     method : {"auto", "root", "standard"}
         ``auto`` takes ``root`` for blocks at least 32 wide without a negative number in training.
 
@@ -41,11 +42,6 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     mean_, scale_ : arrays of shape (n_features,)
         Subtracted from, and dividing, each number (after the root).
 
-    Raises
-    ------
-    UsageError
-        If the widths do not add up to the number of columns, or the method is another.
-
     References
     ----------
     .. [1] R. Arandjelović, A. Zisserman, "Three things everyone should know to improve object retrieval",
@@ -53,7 +49,6 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Examples
     --------
-    >>> import numpy as np
     >>> X = np.array([[1.0, 100.0], [3.0, 300.0]])
     >>> BlockScaler().fit_transform(X) * 2 ** 0.25
     array([[-1., -1.],
@@ -102,10 +97,8 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _blocks(self, X: np.ndarray) -> list[np.ndarray]:
         widths = [X.shape[1]] if self.widths is None else list(self.widths)
         if sum(widths) != X.shape[1] or min(widths) < 1:
-            raise UsageError(
-                f"the blocks are {' + '.join(map(str, widths))} wide, and the vectors {X.shape[1]}",
-                "give table.widths(features) for vectors of table.select(features)",
-            )
+            what = f"the blocks are {' + '.join(map(str, widths))} wide, and the vectors {X.shape[1]}"
+            raise UsageError(what, "give table.widths(features) for vectors of table.select(features)")
         return np.split(X, np.cumsum(widths)[:-1], axis=1)
 
     def _method_of(self, block: np.ndarray) -> str:

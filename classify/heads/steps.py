@@ -103,7 +103,6 @@ class StepPlan:
     Attributes
     ----------
     steps : int
-        How many batches to learn from.
     learning_rate : float, optional
         By default 0.01 for softmax, as in retrain.py, and 0.001 for mlp.
     batch_size : int
@@ -138,11 +137,8 @@ class StepPlan:
         if rate is not None and not (isinstance(rate, int | float) and 0 < rate < np.inf):
             wrong.append(f"learning_rate is {rate}")
         if wrong:
-            raise UsageError(
-                ", ".join(wrong),
-                "give whole numbers from 1 (validation_batch_size -1 takes all, save_every 0 keeps none) and a "
-                "learning rate above 0",
-            )
+            numbers = "whole numbers from 1 (validation_batch_size -1 takes all, save_every 0 keeps none)"
+            raise UsageError(", ".join(wrong), f"give {numbers} and a learning rate above 0")
 
 
 Steps = StepPlan  # its public name
@@ -172,9 +168,8 @@ def fit_in_steps(
     seed: int = 0,
     save: Callable[[Pipeline, int], None] | None = None,
 ) -> tuple[Pipeline, dict[str, Any]]:
-    """Fit `head` (from `step_head`) in place, and keep its best state: of the lowest cross entropy on `validation`.
+    """Fit `head` in place and keep its best state, of the lowest cross entropy on the rows `validation`.
 
-    `training` and `validation` are row numbers; `save` is called every ``plan.save_every`` steps with the best so far.
     Returns the head and the course: the plan, and how good the best step is on all validation photos.
     """
     scaling, classifier = head.named_steps["scaling"], head.named_steps["classifier"]
@@ -208,9 +203,8 @@ def fit_in_steps(
             if not run.best_step:
                 raise
             interrupted = step
-            log.warning(
-                "interrupted in step %d; the best so far is kept, that of step %d", step, run.best_step
-            )
+            kept = f"the best so far is kept, that of step {run.best_step}"
+            log.warning("interrupted in step %d; %s", step, kept)
         except ValueError as error:  # scikit-learn's, when the weights have grown beyond all numbers
             raise UsageError(f"step {step} failed: {error}", "give a lower --learning-rate") from error
     if not run.best_step:
@@ -235,21 +229,15 @@ def fit_in_steps(
 def divide_for_steps(
     y: np.ndarray, groups: np.ndarray, variant: np.ndarray, split: np.ndarray, *, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to learn from and photos to validate on; no group is on both sides, and no copies are validated on.
-
-    The validation rows of the split, where it has any; otherwise about a tenth of the photos.
-    """
+    """Rows to learn from and photos to validate on, those of the split or a tenth; no group is on both sides."""
     aside = split.astype(str) == "validation"
     if aside.any():
         validation = np.flatnonzero(aside & (variant == 0))
         training = np.flatnonzero(~aside & ~np.isin(groups, groups[validation]))
         lost = sorted(set(y.tolist()) - set(y[training].tolist()))
         if len(validation) == 0 or lost:
-            raise UsageError(
-                f"the split leaves {len(validation)} photos for validation and no {', '.join(lost) or 'lack'} "
-                "for training",
-                "divide anew with `evaluate split`",
-            )
+            left = f"{len(validation)} photos for validation and no {', '.join(lost) or 'lack'} for training"
+            raise UsageError(f"the split leaves {left}", "divide anew with `evaluate split`")
     else:
         n_folds = min(10, max(2, fewest_groups(y, groups, variant)[1]))
         fold = make_folds(y, groups, variant, n_folds=n_folds, seed=seed)[0]

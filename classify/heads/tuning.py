@@ -55,9 +55,10 @@ class TunedHead(ClassifierMixin, BaseEstimator):
 
 def tuned_heads(heads: Sequence[Any], by: str) -> list[Any]:
     """Each head that has a search grid as a `TunedHead`; the others as they are, which is logged."""
-    _check_score(by)
     for head in heads:
-        if not has_grid(head):
+        if has_grid(head):
+            check_search(head, by)
+        else:
             log.info("%s has nothing to search and is used as it is", head_name(head))
     return [TunedHead(head, by) if has_grid(head) else head for head in heads]
 
@@ -80,11 +81,10 @@ SCORES = ("log-loss", "accuracy")
 
 @dataclass(frozen=True)
 class Tuning:
-    """What a search found.
+    """What a search found: the spec with the chosen parameters, the score that decided, and the trail.
 
-    `head` is the spec with the chosen parameters, `by` the score that decided. The trail has one entry per candidate,
-    in the order of the grid: ``params``, and ``log_loss`` and ``accuracy`` over all photos, each scored by a head that
-    had not seen it; or ``error``, where the candidate failed.
+    That has one entry per candidate, in the order of the grid: ``params``, and ``log_loss`` and ``accuracy`` over all
+    photos, each scored by a head that had not seen it; or ``error``, where the candidate failed.
     """
 
     head: str
@@ -122,10 +122,8 @@ def tune_head(
         A registered name with a grid, with or without parameters; those that are given are kept.
     X, y, groups, variant
         As in `fit_head`: groups stay together, variants are never scored.
-    widths : sequence of int, optional
-        ``table.widths(features)``, see `make_head`.
-    seed : int
-        Start of the shuffling of the folds and of the head.
+    widths, seed
+        As in `make_head`; the seed shuffles the folds, too.
     by : {"log-loss", "accuracy"}
         What decides; of equals the other one, then the order of the grid. Log loss tells candidates apart that make
         the same decisions with other confidence, and is less at the mercy of single photos.
@@ -172,13 +170,9 @@ def tune_head(
 
 def check_search(head: Any, by: str) -> None:
     """Refuse, before any work, a score that there is not, or a head with nothing to search."""
-    _check_score(by)
-    candidate_params(head)
-
-
-def _check_score(by: str) -> None:
     if by not in SCORES:
         raise UsageError(f"unknown tuning score {by!r}", f"use {' or '.join(SCORES)}")
+    candidate_params(head)
 
 
 def candidate_params(head: Any) -> Sequence[dict[str, Any]]:

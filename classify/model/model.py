@@ -129,10 +129,8 @@ class Model:
         """
         X = np.asarray(X)
         if X.ndim != 2 or X.shape[1] != sum(self.widths):
-            raise ModelError(
-                f"the model takes vectors of shape (n, {sum(self.widths)}), and was given shape {X.shape}",
-                f"give table.select({self.features!r})",
-            )
+            what = f"the model takes vectors of shape (n, {sum(self.widths)}), and was given shape {X.shape}"
+            raise ModelError(what, f"give table.select({self.features!r})")
         if len(X) == 0:
             return np.empty((0, len(self.labels)))
         with np.errstate(all="ignore"):
@@ -197,10 +195,9 @@ class Model:
         if not differences:
             ours, theirs = (str(one.get("fingerprint") or "unknown")[:12] for one in (mine, entry))
             differences = [f"fingerprint {ours} in the model, {theirs} {where}"]
-        raise ModelError(
-            f"the features {part} are not those that the model was trained on: {'; '.join(differences)}",
-            "extract with the settings of the model (`classify show MODEL` lists them), or train again on these",
-        )
+        what = f"the features {part} are not those that the model was trained on: {'; '.join(differences)}"
+        hint = "extract with the settings of the model (`classify show MODEL` lists them), or train again on these"
+        raise ModelError(what, hint)
 
 
 def describe_differences(ours: Any, theirs: Any, name: str = "") -> list[str]:

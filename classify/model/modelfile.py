@@ -238,9 +238,8 @@ def audit_head(data: bytes, trust: Iterable[str] = (), name: str = "the head") -
     needed, trusted = ({IN_FILES.get(one, one) for one in some} for some in (types, trust))
     foreign = sorted(needed - ALLOWED - ALLOWED_FOR_OLDER_SKOPS - trusted)
     if foreign:
-        hint = (
-            f"if you trust whoever made it, add --trust {' --trust '.join(foreign)}; otherwise do not use it"
-        )
+        options = " ".join(f"--trust {one}" for one in foreign)
+        hint = f"if you trust whoever made it, add {options}; otherwise do not use it"
         raise ModelError(f"{name} needs types that are not known to be safe: {', '.join(foreign)}", hint)
     return needed
 

@@ -50,15 +50,14 @@ def nearest_images(
     table : FeatureTable
         Usually the one that the model was trained on; distorted copies are left out.
     top : int
-        How many images, nearest first.
     weights, store, jobs
         As in `Predictor`.
 
     Returns
     -------
     list of Neighbour
-        At most `top`. The distance is Euclidean, between scaled vectors; the model card says what is usual between
-        training photos. Labels are those of the table, relabelled as in training.
+        At most `top`, nearest first. The distance is Euclidean, between scaled vectors; the model card says what is
+        usual between training photos. Labels are those of the table, relabelled as in training.
 
     Raises
     ------

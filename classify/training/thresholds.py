@@ -34,7 +34,6 @@ def choose_threshold(
     labels : sequence of str
         The names of the columns.
     positive : str
-        The label that the threshold is for.
     rule : str or mapping
         ``"recall=0.95"`` takes the highest threshold that still finds 95 % of the positive photos;
         ``"specificity=0.95"`` and ``"precision=0.95"`` the lowest that keeps that share. A mapping of (true label,
@@ -113,10 +112,7 @@ def parse_rule(rule: str) -> tuple[str, float]:
 
 
 def read_costs(path: str | Path) -> dict[tuple[str, str], float]:
-    """What each mistake costs, by (label, predicted), from a CSV file with the columns ``label,predicted,cost``.
-
-    A right prediction costs nothing unless the file says so.
-    """
+    """What each mistake costs, by (label, predicted), from a CSV file with the columns ``label,predicted,cost``."""
     costs: dict[tuple[str, str], float] = {}
     for _, line in read_csv(path, ("label", "predicted", "cost"), "costs"):
         try:
@@ -131,10 +127,7 @@ def read_costs(path: str | Path) -> dict[tuple[str, str], float]:
 
 
 def held_out_probabilities(head: Any, sample: Sample, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of photos, and the probabilities of each from a copy of `head` that was fitted without its group.
-
-    Columns stand in the order of the sorted labels; distorted copies train and get no probabilities.
-    """
+    """Rows of photos, and the probabilities of each, by sorted label, from a `head` fitted without its group."""
     n_folds = min(5, max(2, fewest_groups(sample.y, sample.groups, sample.variant)[1]))
     folds = make_folds(sample.y, sample.groups, sample.variant, n_folds=n_folds, seed=seed)
     found = []

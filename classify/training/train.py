@@ -88,7 +88,7 @@ def train(
         Choose from which probability on a photo is given the label `positive`: ``"recall=0.95"`` or costs, see
         `choose_threshold`. The model decides by this operating point.
     trust : iterable of str
-        Types that the head may consist of beyond those that `load_model` accepts by itself.
+        As in `load_model`: types that the head may consist of.
     jobs : int, optional
         Processors to use, by default all: one fits, see `fit_head`, another may look for outliers meanwhile.
 
