@@ -47,8 +47,7 @@ class DataFacts(Record):
     """The rows in numbers.
 
     `digest` is SHA-256 over ids and vectors, `labels` are images by label, `hashed_images` those whose bytes are
-    known; of these `identical_images` have the same bytes as another one, and `conflicting_labels` lists, per content,
-    the images that stand under several labels.
+    known; `conflicting_labels` lists, per content, the images that stand under several labels.
     """
 
     digest: str
@@ -128,11 +127,7 @@ def describe_folds(folds: Sequence[Fold], method: str) -> FoldFacts:
 
 @dataclass(eq=False, kw_only=True)
 class ResultRow(Scores):
-    """One pair of features and head.
-
-    `tuned` is what a search chose per fold, `model_bytes` the size of one fitted head in a model file (None where it
-    cannot be written).
-    """
+    """One pair of features and head; `tuned` is what a search chose per fold."""
 
     features: str
     head: str
@@ -190,10 +185,10 @@ class DuplicateCounts(Record):
 
 @dataclass(eq=False, kw_only=True)
 class NearDuplicates(Record):
-    """What near-duplicates do to the accuracy of the best pair.
+    """What near-duplicates do to the accuracy of the best pair: without, and with, keeping them together.
 
-    `images` are in any pair, `parted` of them were tested by heads trained on their near-duplicate. The accuracies are
-    without, and with, keeping near-duplicates together; both are None where only one was measured.
+    `images` are in any pair, `parted` of them were tested by heads trained on their near-duplicate. Both accuracies
+    are None where only one was measured.
     """
 
     features: str | None
@@ -211,8 +206,8 @@ class NearDuplicates(Record):
 class Shortcuts(Record):
     """How well camera, file and mean colours alone predict the labels.
 
-    `best` is the balanced accuracy of the best features; `found` is decided by `criterion`. Where a shortcut is found,
-    `kinds` holds the balanced accuracy by each kind of value alone, the strongest first.
+    `best` is the balanced accuracy of the best features, `kinds` that by each kind of value alone, the strongest
+    first.
     """
 
     accuracy: Interval
@@ -230,11 +225,7 @@ class Shortcuts(Record):
 
 @dataclass(eq=False)
 class CurvePoint(Record):
-    """The measurement at one size.
-
-    `images_per_label` trained a fold (the mean over labels and folds, rounded), `n_training` is the mean number of
-    training images, `recall` the share found by label.
-    """
+    """The measurement at one size, the mean over labels and folds; `recall` is the share found by label."""
 
     images_per_label: int
     n_training: float
@@ -311,7 +302,7 @@ class TestScores(Scores):
 
     `seen` photos were in the training set, of the `comparable` ones, whose bytes are known; `near` others nearly are
     one of it, `grouped` others share a group with one of it (None where that could not be looked at). `unseen` are
-    those that are none of the three; None where all are, or none.
+    none of these.
     """
 
     accuracy: float

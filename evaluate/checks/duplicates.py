@@ -34,7 +34,6 @@ class Duplicates(Reported, DuplicatesRecord):
     images : int
         How many photos were compared.
     counts : DuplicateCounts
-        ``identical`` and ``near`` pairs, those in ``conflict``, and ``images`` in any pair.
     """
 
 
@@ -53,9 +52,8 @@ def find_duplicates(
         there is none, bytes alone are compared, and a warning says so.
     threshold : float
         Cosine similarity from which a pair counts as the same picture. At 0.97 ``inception_v3:mixed8`` finds 9 in 10
-        copies of flowers that were made brighter, cropped by a tenth or saved at JPEG quality 50, half of those
-        cropped more or halved in size, and hardly ever two different photos; at 0.95 it finds 87 to 100 % of each, and
-        one pair of different photos in 9,000. Other networks have other figures: inspect the pairs.
+        copies that were made brighter, cropped by a tenth or compressed, and hardly ever two different photos. Other
+        networks have other figures: inspect the pairs.
 
     Returns
     -------
@@ -140,8 +138,7 @@ def group_duplicates(table: FeatureTable, rows: np.ndarray) -> FeatureTable:
     ----------
     table : FeatureTable
     rows : array of shape (n_pairs, 2), int64
-        From `Duplicates.rows`. Chains hold together: the first and the last photo of a burst are one group
-        when each resembles the next.
+        From `Duplicates.rows`. Chains hold together, as the first and the last photo of a burst.
 
     Returns
     -------

@@ -43,11 +43,6 @@ def find_near_duplicates(
 
     The first is None where none were looked for: unasked, tables of more than 20,000 photos and tables without a
     column of 64 numbers are passed over, and the search ends where there are too many to list.
-
-    Raises
-    ------
-    UsageError
-        If `group` is asked for and there are too many, or the table cannot tell photos apart.
     """
     if compared_features(table) is None:
         if group:
@@ -70,11 +65,7 @@ def find_near_duplicates(
 
 
 def n_split_across_folds(rows: np.ndarray, folds: Sequence[Fold]) -> int:
-    """How many photos are tested, in any fold, by heads trained on their near-duplicate.
-
-    >>> n_split_across_folds(np.array([[0, 1], [1, 2]]), [Fold(0, 0, np.array([1, 3]), np.array([0, 2]))])
-    2
-    """
+    """How many photos are tested, in any fold, by heads trained on their near-duplicate."""
     both = np.concatenate([rows, rows[:, ::-1]])
     found = [
         both[np.isin(both[:, 0], fold.testing) & np.isin(both[:, 1], fold.training), 0] for fold in folds
@@ -90,10 +81,9 @@ def describe_duplicates(
     at_random: float | None = None,
     together: float | None = None,
 ) -> NearDuplicates:
-    """What a comparison says about near-duplicates.
+    """What a comparison says about near-duplicates, with `interval`, the accuracy of the best pair on the `folds` used.
 
-    `interval` is the accuracy of the best pair on the `folds` that were used; `at_random` or `together` is its
-    accuracy without, or with, keeping near-duplicates together, whichever of the two was measured again.
+    `at_random` or `together` is its accuracy without, or with, keeping them together, whichever was measured again.
     """
     measured_again = (at_random, together) != (None, None)
     counts = found.counts
@@ -155,20 +145,11 @@ def refit_accuracy(
 
 @dataclass(frozen=True)
 class Contamination:
-    """Which test photos a model knows.
+    """Which test photos a model knows, as arrays of bool of shape (n_images,).
 
-    Attributes
-    ----------
-    seen : array of bool, shape (n_images,)
-        The same bytes were in the training set.
-    near : array of bool, shape (n_images,), or None
-        Not the same bytes, but a vector almost like one of the training set's. None where that could not be
-        looked at: nothing is kept of the training vectors, or they cannot tell photos apart.
-    compared, photos : int
-        With how many of how many training photos the test photos were compared.
-    grouped : array of bool, shape (n_images,), or None
-        Neither of the two, but of one group with a training photo. None where that could not be looked at: the test
-        photos have no groups, or those of the training photos are not known.
+    `seen`: the same bytes were in the training set. `near`: not these, but a vector almost like one of the training
+    set's, `compared` of its `photos`. `grouped`: neither, but of one group with a training photo. None where that
+    could not be looked at.
     """
 
     seen: np.ndarray
@@ -201,21 +182,10 @@ def find_contamination(
 ) -> Contamination:
     """Which of the tested photos the model knows from its training.
 
-    Same bytes are found by the hashes that every model keeps. Near-duplicates are found by the cosine similarity
-    of the widest of the model's features (0.97 or more; `evaluate.checks.duplicates.find_duplicates` says what that
-    means), compared with the training photos in `training`, or else with the training vectors that the model
-    keeps to tell outliers: all of them, or as many as fit into 8 MiB. A model keeps no groups: those of its training
-    photos are known from the rows that trained it in `training` and in `table`.
-
-    Only the photos of `training` that were in the training set count. Rows of `table`, which the tested photos are
-    rows of, trained the model if it has seen their bytes; where these are unknown, if the split says so.
-
-    Raises
-    ------
-    ModelError
-        If `training` lacks the model's features, or they were made otherwise.
-    UsageError
-        If no photo of `training` was in the training set, or the features cannot tell photos apart.
+    Same bytes are found by the hashes that every model keeps. Near-duplicates are found by the cosine similarity of
+    the widest of the model's features, compared with those photos of `training` that were in the training set, or else
+    with the vectors that the model keeps to tell outliers. A model keeps no groups: those of its training photos are
+    known from the rows that trained it in `training` and in `table`, which the tested photos are rows of.
     """
     known = _near(model, tested, training)
     groups = {

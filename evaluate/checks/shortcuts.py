@@ -36,9 +36,9 @@ def check_shortcuts(
 ) -> Shortcuts | None:
     """How well size, compression, camera and mean colours alone predict the labels.
 
-    Where they do, an accuracy says little about the subject: in several studies of diseases the network had
-    learned the hospital's scanner [1]_. Colours may also belong to the subject (sunflowers are yellow): the
-    answer names which values it was, and the judgement is left to the reader.
+    Where they do, an accuracy says little about the subject: in several studies of diseases the network had learned
+    the hospital's scanner (DeGrave et al. 2021, https://doi.org/10.1038/s42256-021-00338-7). Colours may also belong
+    to the subject: the answer names which values it was, and the judgement is left to the reader.
 
     Parameters
     ----------
@@ -48,18 +48,14 @@ def check_shortcuts(
         Those of the comparison.
     best : float
         Balanced accuracy of the best features.
+    seed, jobs
+        As in `evaluate.studies.compare.compare`.
 
     Returns
     -------
     Shortcuts or None
         None without the column. Else ``accuracy`` (mean, low, high), ``balanced_accuracy``, ``chance``, ``best``,
-        ``found`` (see ``criterion``), and ``words``; where it is found also ``kinds``: the balanced accuracy by each
-        kind of value alone, the strongest first.
-
-    References
-    ----------
-    .. [1] A. J. DeGrave et al., "AI for radiographic COVID-19 detection selects shortcuts over signal", Nature
-       Machine Intelligence 3 (2021), https://doi.org/10.1038/s42256-021-00338-7
+        ``found`` (see ``criterion``), ``words``, and where it is found ``kinds``: by each kind of value alone.
 
     Examples
     --------

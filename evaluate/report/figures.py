@@ -110,15 +110,9 @@ def draw_curve(found: CurveMeasurements | CurveRecord) -> "Figure":
 
 
 def as_svg(figure: "Figure", name: str, label: str) -> str:
-    """The figure as an element of a page.
+    """The figure as an element of a page; `label` is what it shows, for who cannot see it.
 
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-    name : str
-        A class of the element, and what its ids begin from; another one for each figure of a page.
-    label : str
-        What it shows, for who cannot see it.
+    `name` is a class of the element, and what its ids begin from: another one for each figure of a page.
     """
     import matplotlib
     from markupsafe import escape

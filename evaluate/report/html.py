@@ -1,7 +1,6 @@
 """The report for people: one self-contained HTML file, from a comparison, a test, a learning curve, or duplicates.
 
-A report is a list of titled sections (`evaluate.report.sections`); each names the template that shows it.
-To add a section: a builder there, and a template in ``templates``.
+To add a section: a builder in `evaluate.report.sections`, and a template in ``templates``.
 """
 
 import re
@@ -38,8 +37,7 @@ class Reported:
 def render(result: Result, images: str | Path | None = None) -> str:
     """The report as HTML text: a page that loads nothing, runs no script but its own, and escapes what it shows.
 
-    `images` is the folder that holds the photos, when they are not where the table says. A photo that is not found
-    costs its thumbnail, never the report.
+    A photo that is not found, at its place in the table or below `images`, costs its thumbnail, never the report.
     """
     page = page_of(result, Thumbnails(result.table, images))
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")

@@ -61,8 +61,7 @@ def interval_in_words(interval: Interval) -> str:
 
 
 def points_in_words(difference: float, low: float, high: float) -> str:
-    """``31 points (27 to 35)``; with one decimal where the difference is below ten, and with more where an end would
-    look like 0 and is not."""
+    """``31 points (27 to 35)``; with more decimals below ten points, or where an end would look like 0 and is not."""
     ends = [abs(end) for end in (low, high) if abs(end) >= 0.00001]
     digits = 0 if abs(difference) >= 0.0995 else 1
     while ends and 100 * min(ends) < 0.5 / 10**digits:
@@ -196,7 +195,7 @@ def labels_in_words(per_label: Mapping[str, LabelScores], confusion: Confusion) 
 
 
 def difference_in_words(pair: PairComparison, one_fold: bool = False) -> str:
-    """One sentence: who beats whom by how many points, or that they cannot be told apart; and how probable it is.
+    """Who beats whom by how many points, or that they cannot be told apart; and how probable it is.
 
     ``inception_v3 (svm) beats glcm (mlp) by 31 points (27 to 35)``. The three probabilities follow unless one of them
     is 99 % and says the same again.
@@ -282,10 +281,7 @@ def curve_in_words(found: CurveMeasurements | CurveRecord) -> list[str]:
 
 
 def near_duplicates_in_words(found: NearDuplicates, interval: Interval, by_groups: bool) -> str:
-    """What near-duplicates do to the accuracy of the best pair; empty when there is nothing to say.
-
-    `interval` is that accuracy on the folds that were used; `by_groups` says whether the table has groups of its own.
-    """
+    """What near-duplicates do to `interval`, the accuracy of the best pair; empty when there is nothing to say."""
     apart, together = found.accuracy_at_random, found.accuracy_together
     if apart is not None and together is not None and percent(apart) != percent(together):
         how = "folds by the given groups alone" if by_groups else "random folds"

@@ -49,10 +49,7 @@ def as_text(found: Result) -> str:
 
 
 def table_as_text(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
-    """A table in columns; the first `left` columns start at the left, the others end at the right.
-
-    Names of files and labels are shown as `featurize.terminal.printable` has them, so none breaks the table.
-    """
+    """A table in columns, names in it printable; the first `left` columns start at the left, the others end right."""
     cells = [[printable(cell) for cell in row] for row in (header, *rows)]
     return "\n".join(aligned(cells, right=range(left, len(header))))
 

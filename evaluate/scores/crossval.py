@@ -71,7 +71,7 @@ def _most_processes(tasks: Sequence[Task]) -> int:
 
 
 def _holds_distances(estimator: Any) -> bool:
-    """Whether an RBF SVM is fitted, which holds the distances between up to 10,000 rows ."""
+    """Whether an RBF SVM is fitted, which holds the distances between up to 10,000 rows."""
     from sklearn.svm import SVC
 
     from classify.heads.registry import make_head
@@ -147,23 +147,19 @@ def _complaints() -> Iterator[list[str]]:
 
 
 class Predictions:
-    """Out-of-fold predictions: one row per repeat, fold, features, head and tested image.
-
-    Made by `cross_validate`; every number that is reported comes from here.
+    """Out-of-fold predictions: one row per repeat, fold, features, head and tested image; from `cross_validate`.
 
     Parameters
     ----------
     rows : pandas.DataFrame
         Columns ``repeat, fold, features, head, row, image, label, group``; ``row`` is the row of the table.
     probabilities : array of shape (n_rows, n_labels), float64
-        Per label, how probable the head held it.
     labels : list of str
         The names of the columns of `probabilities`, sorted.
     times : pandas.DataFrame
-        One row per repeat, fold, features and head: ``n_training, n_testing`` (photos, without distorted
-        copies), ``fit_seconds, predict_seconds``, ``model_bytes`` (of the first fold; missing on others, and for
-        a head that cannot be written), ``tuned``, the spec that a search chose or None, and ``complaints``,
-        the distinct warnings of the head.
+        One row per repeat, fold, features and head: ``n_training, n_testing`` (photos, without distorted copies),
+        ``fit_seconds, predict_seconds``, ``model_bytes`` (of the first fold; missing on others, and for a head that
+        cannot be written), ``tuned``, the spec that a search chose or None, and ``complaints``, the head's warnings.
     """
 
     def __init__(
@@ -245,13 +241,11 @@ def cross_validate(
     Returns
     -------
     Predictions
-        The numbers of plain scikit-learn.
 
     Raises
     ------
     UsageError
-        If features or a head is unknown or given twice, or a head fails on a fold; the message says which
-        and why.
+        If features or a head is unknown or given twice, or a head fails on a fold.
 
     Examples
     --------

@@ -110,11 +110,7 @@ class Scores(Record):
 
 
 def most_probable(probabilities: np.ndarray, labels: Sequence[str]) -> np.ndarray:
-    """The label with the highest probability in each row; of equals the first, shape (n_images,).
-
-    >>> most_probable(np.array([[0.2, 0.8], [0.5, 0.5]]), ["cat", "dog"]).tolist()
-    ['dog', 'cat']
-    """
+    """The label with the highest probability in each row; of equals the first, shape (n_images,)."""
     return np.asarray(labels, dtype=object)[np.argmax(probabilities, axis=1)]
 
 
@@ -126,11 +122,7 @@ def accuracy(label: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def balanced_accuracy(label: np.ndarray, predicted: np.ndarray) -> float:
-    """The mean, over the labels that occur, of the share of their images found again (macro recall).
-
-    >>> balanced_accuracy(["cat", "cat", "cat", "dog"], ["cat", "cat", "cat", "cat"])
-    0.5
-    """
+    """The mean, over the labels that occur, of the share of their images found again (macro recall)."""
     from sklearn.metrics import recall_score
 
     true, found = _text(label, predicted)
@@ -148,8 +140,7 @@ def macro_f1(label: np.ndarray, predicted: np.ndarray) -> float:
 def log_loss(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> float:
     """The mean of ``-ln(probability of the true label)``: 0 is perfect, ln(n_labels) is guessing.
 
-    It punishes a head that is sure and wrong; accuracy does not. A probability of 0 counts as the smallest
-    one that the number format tells from 0, so one such image costs about 36, not infinity.
+    A probability of 0 counts as the smallest one that the number format tells from 0: one such image costs about 36.
     """
     from sklearn.metrics import log_loss as score
 
@@ -177,12 +168,7 @@ def per_label(label: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -
 
 
 def averages(label: np.ndarray, predicted: np.ndarray) -> dict[str, AverageScores]:
-    """Over all labels that occur or were predicted: ``macro``, where every label counts the same, and ``weighted``,
-    where every image does.
-
-    >>> averages(["cat", "cat", "cat", "dog"], ["cat", "cat", "cat", "cat"])["weighted"].recall
-    0.75
-    """
+    """Over all labels that occur or were predicted: ``macro`` (labels count the same), ``weighted`` (images do)."""
     from sklearn.metrics import precision_recall_fscore_support as scores
 
     true, found = _text(label, predicted)
@@ -194,11 +180,7 @@ def averages(label: np.ndarray, predicted: np.ndarray) -> dict[str, AverageScore
 
 
 def confusion(label: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -> Confusion:
-    """How often each true label was given each predicted label.
-
-    >>> confusion(["cat", "cat", "dog"], ["cat", "dog", "dog"], ["cat", "dog"])
-    Confusion(labels=['cat', 'dog'], matrix=[[1, 1], [0, 1]])
-    """
+    """How often each true label was given each predicted label."""
     from sklearn.metrics import confusion_matrix
 
     names = [str(name) for name in labels]
@@ -206,11 +188,7 @@ def confusion(label: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -
 
 
 def percent_of_rows(matrix: Sequence[Sequence[int]]) -> list[list[float]]:
-    """The counts of `confusion` in per cent of their row; a row without images is all 0.
-
-    >>> percent_of_rows([[3, 1], [0, 0]])
-    [[75.0, 25.0], [0.0, 0.0]]
-    """
+    """The counts of `confusion` in per cent of their row; a row without images is all 0."""
     counts = np.asarray(matrix, dtype=np.float64)
     return (100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).tolist()
 
@@ -227,9 +205,6 @@ def brier_score(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[s
     """The mean squared distance between the probabilities and the truth (Brier 1950): 0 is perfect.
 
     As in scikit-learn it reaches 2 with three labels or more, and 1 with two, where it is halved.
-
-    >>> round(brier_score(["cat", "dog"], np.array([[0.9, 0.1], [0.4, 0.6]]), ["cat", "dog"]), 3)
-    0.085
     """
     truth = _truth(label, labels)
     distance = np.mean(np.sum((np.asarray(probabilities, dtype=np.float64) - truth) ** 2, axis=1))
@@ -240,9 +215,6 @@ def calibration_error(label: np.ndarray, probabilities: np.ndarray, labels: Sequ
     """The expected calibration error (Guo et al. 2017): how far confidence and accuracy lie apart in 15 bins, 0 to 1.
 
     It is biased upward where bins hold few images: below 0.03 it says little of a few hundred photos.
-
-    >>> calibration_error(["cat", "dog"], np.array([[0.75, 0.25], [0.75, 0.25]]), ["cat", "dog"])
-    0.25
     """
     bins = reliability(label, probabilities, labels)
     gaps = sum(one.images * abs(one.confidence - one.accuracy) for one in bins)
@@ -250,12 +222,7 @@ def calibration_error(label: np.ndarray, probabilities: np.ndarray, labels: Sequ
 
 
 def reliability(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> list[ReliabilityBin]:
-    """The bins behind `calibration_error` that hold an image, ascending.
-
-    >>> (only,) = reliability(["cat", "dog"], np.array([[0.75, 0.25], [0.75, 0.25]]), ["cat", "dog"])
-    >>> only.images, only.confidence, only.accuracy
-    (2, 0.75, 0.5)
-    """
+    """The bins behind `calibration_error` that hold an image, ascending."""
     chances = np.asarray(probabilities, dtype=np.float64)
     confidence, place = chances.max(axis=1), chances.argmax(axis=1)
     right = np.asarray(labels, dtype=str)[place] == np.asarray(label, dtype=str)
@@ -277,9 +244,6 @@ def top_k(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -
     """By k (2, 3, 5; fewer than all labels): the share of images whose true label is among the k most probable.
 
     Of equal probabilities the first column counts as more probable, as for the predicted label.
-
-    >>> top_k(["c"], np.array([[0.5, 0.2, 0.3]]), ["a", "b", "c"])
-    {'2': 1.0}
     """
     order = np.argsort(-np.asarray(probabilities, dtype=np.float64), axis=1, kind="stable")
     hits = np.asarray(labels, dtype=str)[order] == np.asarray(label, dtype=str)[:, None]
@@ -287,11 +251,7 @@ def top_k(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -
 
 
 def one_vs_rest(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> dict[str, Ranking]:
-    """By label, how well its probability ranks its own images before all others; None where there are none of either.
-
-    ``roc_auc`` is the chance that an image of the label gets a higher probability for it than another image (0.5 is
-    guessing), ``average_precision`` the mean precision over the ranks of its images.
-    """
+    """By label, how well its probability ranks its own images before all others; None where nothing can be ranked."""
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     truth, chances = _truth(label, labels), np.asarray(probabilities, dtype=np.float64)
@@ -327,10 +287,6 @@ def all_scores(
 
     With `positive`, one of two labels, also how that one is found; `predicted` are the labels given, where something
     else than the highest probability decides. Probabilities of several folds are pooled as they are.
-
-    >>> found = all_scores(np.array(["cat", "dog"]), np.array([[0.9, 0.1], [0.2, 0.8]]), ["cat", "dog"], "dog")
-    >>> found.roc_auc, found.positive.sensitivity
-    (1.0, 1.0)
     """
     if predicted is None:
         predicted = most_probable(chances, labels)
@@ -365,14 +321,7 @@ def two_class_scores(
 
 
 def scores_at(label: np.ndarray, predicted: np.ndarray, point: "OperatingPoint") -> OperatingScores:
-    """What an operating point does on these images.
-
-    >>> from classify.model.model import OperatingPoint
-    >>> point = OperatingPoint("ill", 0.2, "recall=0.9", 0.9, 0.8, 0.7, 50, 50)
-    >>> found = scores_at(np.array(["ill", "ill", "well"]), np.array(["ill", "well", "well"]), point)
-    >>> found.sensitivity, found.specificity, found.precision
-    (0.5, 1.0, 1.0)
-    """
+    """What an operating point does on these images."""
     shares = _shares(label, predicted, point.positive)
     return OperatingScores(point.positive, point.threshold, point.rule, *shares)
 

@@ -130,10 +130,7 @@ def wrong_rows(
     labels: Sequence[str],
     given: np.ndarray | None = None,
 ) -> list[Mistake]:
-    """The wrong ones, most confident first, then by name.
-
-    `given` are the columns of the labels given, by default those of the highest probability.
-    """
+    """The wrong ones, most confident first; `given` are the columns of the labels given, by default the likeliest."""
     given = probabilities.argmax(axis=1) if given is None else given
     confidence = probabilities[np.arange(len(given)), given]
     wrong = [
@@ -145,11 +142,7 @@ def wrong_rows(
 
 
 def non_dummy_heads(heads: Iterable[str]) -> list[str]:
-    """The heads without `DummyClassifier`, which ignores the vectors; where there is no other, that one.
-
-    >>> non_dummy_heads(["svm", "dummy:strategy=prior", "svm"]), non_dummy_heads(["dummy"])
-    (['svm'], ['dummy'])
-    """
+    """The heads without `DummyClassifier`, which ignores the vectors; where there is no other, that one."""
     given = list(dict.fromkeys(heads))
     return [head for head in given if not is_dummy(head)] or given
 
@@ -160,12 +153,7 @@ def is_dummy(head: str) -> bool:
 
 
 def misclassified_by_all(predictions: Predictions, features: str) -> list[MisclassifiedByAll]:
-    """The images that every head, in every repeat, predicted wrong on `features`; sorted by name.
-
-    Such an image is unlike the others of its label, or carries a wrong label. `features` are one of those compared:
-    others would let a weak one pardon an image by luck. DummyClassifier is excluded: it is right on every image of one
-    label.
-    """
+    """The images that every head but a dummy, in every repeat, predicted wrong on `features`; sorted by name."""
     some = _on(predictions, features)
     row, image, label, predicted = some.rows["row"], some.rows["image"], some.label, some.predicted
     taken: dict[tuple[int, str, str], list[str]] = {}
@@ -198,26 +186,14 @@ def _on(predictions: Predictions, features: str) -> Predictions:
 
 
 def label_suspects(photos: ByImage) -> list[Suspect]:
-    """The images whose given label a head, trained on other images, contradicts with confidence; widest gap first
-    [1]_.
+    """The images whose label a head, trained on other images, contradicts with confidence; widest gap first [1]_.
 
-    Each label has its own threshold, the mean probability that its own images get for it, so that a label of
-    which heads are never sure is not suspected throughout. An image is a suspect where another label reaches its
-    threshold and is the most probable of those that do. Unusual photos are suspects as well as wrong labels: inspect
-    them, and never drop them unseen. On twenty random sets of 300 the suspects were exactly those of cleanlab 2.9
-    (``find_label_issues`` with ``filter_by="confident_learning"``).
+    Each label has its own threshold, the mean probability that its own images get for it. An image is a suspect where
+    another label reaches its threshold and is the most probable of those that do: the same as cleanlab's
+    ``find_label_issues`` with ``filter_by="confident_learning"``.
 
-    References
-    ----------
     .. [1] C. G. Northcutt, L. Jiang and I. L. Chuang, "Confident learning: estimating uncertainty in dataset
        labels", J. Artif. Intell. Res. 70 (2021), https://doi.org/10.1613/jair.1.12125
-
-    Examples
-    --------
-    >>> chances = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.1, 0.9]])
-    >>> image, label = np.array(list("abcde")), np.array(["cat", "cat", "cat", "dog", "dog"])
-    >>> [one.image for one in label_suspects(ByImage(image, label, chances, ["cat", "dog"]))]
-    ['c']
     """
     chances, labels = photos.probabilities, np.asarray(photos.labels, dtype=str)
     given = np.searchsorted(labels, photos.label.astype(str))
@@ -243,13 +219,7 @@ def label_suspects(photos: ByImage) -> list[Suspect]:
 def superclass_errors(
     label: np.ndarray, predicted: np.ndarray, superclasses: Mapping[str, str]
 ) -> SuperclassErrors:
-    """How many errors stay inside a super-class, and how many cross; `superclasses` holds every label of either array.
-
-    >>> found = superclass_errors(["rusty steel", "steel", "copper"], ["steel", "copper", "copper"],
-    ...     {"steel": "iron", "rusty steel": "iron", "copper": "copper"})
-    >>> found.errors, found.inside, found.crossing
-    (2, 1, 1)
-    """
+    """How many errors stay inside a super-class, and how many cross; `superclasses` holds all labels of both arrays."""
     label, predicted = np.asarray(label, dtype=str), np.asarray(predicted, dtype=str)
     above, found = (np.array([superclasses[name] for name in names.tolist()]) for names in (label, predicted))
     errors, crossing = int((label != predicted).sum()), int((above != found).sum())
@@ -293,13 +263,8 @@ def nearest_rows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each row of `X` the `top` rows of `training` that point most nearly the same way, and their cosine.
 
-    Both are scaled block by block as registered heads scale them (`classify.heads.scaling.BlockScaler`, fitted on at
-    most 5,000 rows of `training`), so that a few texture numbers are heard beside a network's thousand. `widths` are
-    those of the blocks, from left to right.
-
-    >>> training = np.array([[1, 0], [0, 1], [-1, 0]], dtype=np.float32)
-    >>> nearest_rows(np.array([[0.9, 0.2]], dtype=np.float32), training, [2], top=2)[0]
-    array([[0, 1]])
+    Both are scaled block by block as heads scale them, so that a few texture numbers are heard beside a network's
+    thousand; `widths` are those of the blocks, from left to right.
     """
     from classify.heads.scaling import BlockScaler
 
@@ -310,10 +275,9 @@ def nearest_rows(
 def nearest_in_folds(
     table: FeatureTable, features: str, folds: Sequence[Fold], wrong: Sequence[Mistake]
 ) -> list[Mistake]:
-    """`wrong` with ``nearest``: the training photos that each image resembles most, by the head that got it wrong.
+    """`wrong` with ``nearest``: for the first 60, the training photos that each image resembles most.
 
-    The training side is that of the first fold that tests the image, without distorted copies. Only the first 60
-    mistakes, which a report shows, are looked up.
+    The training side is that of the first fold that tests the image, without distorted copies.
     """
     photos = np.flatnonzero(table.variant == 0)
     row_of = dict(zip(table.image[photos], photos, strict=True))

@@ -10,15 +10,6 @@ class Record(Mapping[str, Any]):
     """Base of dataclasses that are JSON objects: attributes for us, and a mapping for whoever reads them as dicts.
 
     Subclasses are ``@dataclass(eq=False)``: a record equals any mapping with the same keys and values.
-
-    >>> from dataclasses import dataclass
-    >>> @dataclass(eq=False)
-    ... class Point(Record):
-    ...     x: float
-    ...     y: float | None = None
-    >>> point = Point(1.0)
-    >>> point.x, point["x"], "z" in point, point == {"x": 1.0, "y": None}, plain([point])
-    (1.0, 1.0, False, True, [{'x': 1.0, 'y': None}])
     """
 
     _first: ClassVar[tuple[str, ...]] = ()  # keys that come before those of the base class

@@ -26,8 +26,8 @@ SIDES = ("training", "validation", "testing")
 def read_folds(path: str | Path) -> list[dict[str, str]]:
     """The fold of each content, by SHA-256, as the file has it, for each repeat.
 
-    In a repeat these are either numbers, two or more different ones, or sides, ``training`` and one or two others; a
-    file that names a content twice, leaves one out of a repeat or holds one fold only is refused.
+    In a repeat these are either two or more numbers, or ``training`` and one or two other sides; anything else is
+    refused.
     """
     repeats: dict[int, dict[str, str]] = {}
     for number, line in read_csv(path, ("sha256", "fold"), "folds file", optional=("repeat",)):
@@ -78,8 +78,7 @@ def _refuse_no_division(folds: dict[str, str], path: str | Path) -> None:
 def write_folds(path: str | Path, table: FeatureTable, *folds: Sequence[str | int | None]) -> int:
     """Write the fold of each row, one sequence per repeat, and return the number of lines below the first.
 
-    Rows whose fold is None are left out; a content that is unknown (imported vectors), or would stand in two folds, is
-    refused. One repeat makes two columns, several make three.
+    Rows whose fold is None are left out; a content that is unknown, or would stand in two folds, is refused.
     """
     repeats = [_by_content(table, fold) for fold in folds]
     with whole_file(path) as partial, open(partial, "w", encoding="utf-8", newline="") as stream:
@@ -152,11 +151,10 @@ def folds_for(
 ) -> tuple[list[Fold], str]:
     """The folds that `compare` uses, checked, and how they were made, in words.
 
-    `folds` is ``"stratified"``: `cv` folds, `repeats` times, every label in the same proportions and groups together.
-    ``"leave-one-group-out"``: each given group is tested once by heads trained on all others. ``"predefined"``: heads
-    train on the training rows of the table's split and are tested on its validation rows. A path: a folds file; of
-    sides, it tests the validation side, or the testing side where there is no other. Or a scikit-learn splitter, which
-    is given the photos and their groups, or a list of (training rows, testing rows).
+    `folds` is ``"stratified"``: `cv` folds, `repeats` times. ``"leave-one-group-out"``. ``"predefined"``: the training
+    rows of the table's split, tested on its validation rows. A path: a folds file; of sides, it tests the validation
+    side, or the testing side where there is no other. Or a scikit-learn splitter, which is given the photos and their
+    groups, or a list of (training rows, testing rows).
     """
     if isinstance(folds, Path) or (isinstance(folds, str) and folds not in METHODS):
         found, method = _from_file(table, folds), f"as the folds file {Path(folds).name} says"
@@ -200,17 +198,12 @@ def check_folds(folds: Any, table: FeatureTable) -> list[Fold]:
 
     Examples
     --------
-    Two photos of one leaf on different sides:
-
     >>> table = FeatureTable.from_arrays({"x": [[0.0]] * 4}, label=["rust", "well"] * 2, group=["leaf", None] * 2)
-    >>> check_folds([([0, 1], [2, 3])], table)
-    Traceback (most recent call last):
-        ...
-    featurize.errors.UsageError: fold 0 leaks: 1 of its 2 test photos is in the same group as a training photo \
-(image-2 and image-0) (keep table.groups together: evaluate's own folds do, and \
-StratifiedGroupKFold does with groups=table.groups)
     >>> len(check_folds([([0, 2, 1], [3])], table))
     1
+    >>> check_folds([([0, 1], [2, 3])], table)
+    Traceback (most recent call last):
+    featurize.errors.UsageError: fold 0 leaks: 1 of its 2 test photos is in the same group as a training photo ...
     """
     given = _split_by(folds, table) if hasattr(folds, "split") else _pairs(folds)
     checked = [_checked(fold, number, table) for number, fold in enumerate(given)]

@@ -34,25 +34,23 @@ def split_table(
     table : FeatureTable
         Rows without a label stay without a split, except with ``"hash"``, which asks for none.
     method : str
-        ``"stratified"``: the asked number of images of every label, as closely as groups allow (exactly,
-        where no images belong together). ``"group"``: the asked share of all groups, whatever their
-        labels. ``"hash"``: by the name alone, as retrain.py did, so that an image never changes side as the
-        set grows; counts are then only about right, and images that belong together are separated unless
-        their names say so (``leaf7_nohash_1.jpg``) or `keep_together` is set. See `hash_split`.
+        ``"stratified"``: the asked number of images of every label, as closely as groups allow. ``"group"``: the asked
+        share of all groups, whatever their labels. ``"hash"``: by the name alone, as retrain.py did, so that an image
+        never changes side as the set grows; counts are then only about right, and images that belong together are
+        separated unless their names say so (``leaf7_nohash_1.jpg``) or `keep_together` is set.
     testing_percentage, validation_percentage : float
         The shares of the images, 0 to less than 100 together.
     seed : int
         Start of the shuffling; ``"hash"`` has none.
     name : str
-        What ``"hash"`` takes for the name: ``"image"``, the table's own (``roses/1.jpg``), which does not change
-        when the folder moves; ``"path"``, that name behind `folder` as it was typed (``flower_photos/roses/1.jpg``),
-        as retrain.py itself did; ``"file"``, the bare file name (``1.jpg``), as its descendants do.
+        What ``"hash"`` takes for the name: ``"image"``, the table's own (``roses/1.jpg``); ``"path"``, that name behind
+        `folder` as it was typed (``flower_photos/roses/1.jpg``), as retrain.py itself did; ``"file"``, the bare file
+        name (``1.jpg``), as its descendants do.
     folder : str, optional
         For ``name="path"``.
     keep_together : bool
-        With ``"hash"``, images that belong together go to one side all the same: to training if any of them
-        is hashed there, else to validation if any is. So an image may still move to training when one that
-        belongs with it is added, and never out of it. The other methods keep them together anyway.
+        With ``"hash"``, images that belong together go to one side all the same: to training if any of them is hashed
+        there, else to validation if any is. The other methods keep them together anyway.
 
     Returns
     -------
@@ -105,12 +103,7 @@ def split_table(
 def hash_split(image: str, testing_percentage: float, validation_percentage: float) -> str:
     """The side of one image by its name, exactly as TensorFlow's retrain.py assigned it.
 
-    From the name everything from ``_nohash_`` on is removed, so photos that share the text before it share the
-    side. `split_table` says which names there are: the same photos get another, equally stable, division by
-    another one.
-
-    >>> hash_split("roses/1.jpg", 10, 10), hash_split("roses/1_nohash_2.jpg", 10, 10)
-    ('training', 'training')
+    From the name everything from ``_nohash_`` on is removed, so photos that share the text before it share the side.
     """
     name = re.sub(r"_nohash_.*$", "", image, flags=re.DOTALL)
     number = int(
@@ -157,10 +150,7 @@ def _hashed(
 
 
 def crossing_images(table: FeatureTable) -> int:
-    """How many images have one on another side that belongs together with them; variants are not counted.
-
-    Images without a split are on no side.
-    """
+    """How many images have one on another side that belongs together with them; not variants, nor images on no side."""
     placed = (table.variant == 0) & np.array([side is not None for side in table.split], dtype=bool)
     groups = np.unique(table.groups[placed], return_inverse=True)[1]
     if len(groups) == 0:

@@ -48,10 +48,7 @@ class RopeProbabilities(Record):
 
 @dataclass(eq=False)
 class McNemar(Record):
-    """On how many images only one of two is right, and the two-sided p value, 1 where they never disagree.
-
-    `p_holm` is corrected for the number of comparisons, `family`.
-    """
+    """On how many images only one of two is right, and p values; `p_holm` is corrected for a `family` of so many."""
 
     only_one_right: int
     only_other_right: int
@@ -72,11 +69,10 @@ class PairName(Record):
 
 @dataclass(eq=False)
 class PairComparison(Record):
-    """One pair of features and head against another, on the same folds.
+    """One pair of features and head against another, on the same folds; `compares` is ``features`` or ``head``.
 
-    `compares` is ``features`` or ``head``. The difference and its interval go by photos; the p value and the
-    probabilities by folds, unless these have no spread: then photos are counted (`same_in_every_fold`). `rope` is the
-    region of practical equivalence in points, `p_holm` the p value corrected for a `family` of so many comparisons.
+    The difference and its interval go by photos; the p value and the probabilities by folds, unless these have no
+    spread: then photos are counted (`same_in_every_fold`). `rope` is the region of practical equivalence in points.
     """
 
     compares: str
@@ -111,17 +107,9 @@ def bayesian_comparison(
 ) -> RopeProbabilities:
     """How probable it is that one is worse, practically the same, or better, from accuracies on the same folds.
 
-    A p value cannot say that two heads are equally good; this can [1]_. With a flat prior, the true difference follows
-    a Student t distribution about the measured one, with the spread that `paired_difference` takes (the folds'
-    training sets overlap, so that they are correlated). A difference of up to `same_within`, either way, is
-    practically none: 0.01 is one accuracy point.
-
-    .. [1] G. Corani and A. Benavoli, "A Bayesian approach for comparing cross-validated algorithms on multiple
-       data sets", Machine Learning 100 (2015), https://doi.org/10.1007/s10994-015-5486-z
-
-    >>> found = bayesian_comparison([0.90, 0.91, 0.89], [0.90, 0.90, 0.90], [50] * 3, [100] * 3, same_within=0.05)
-    >>> round(found.worse, 2), round(found.same, 2), round(found.better, 2)
-    (0.02, 0.97, 0.02)
+    With a flat prior, the true difference follows a Student t distribution about the measured one, with the spread
+    that `paired_difference` takes (Corani and Benavoli, https://doi.org/10.1007/s10994-015-5486-z). A difference of up
+    to `same_within`, either way, is practically none: 0.01 is one accuracy point.
     """
     from scipy.stats import t
 
@@ -138,18 +126,9 @@ def bayesian_comparison(
 
 
 def mcnemar(one_right: np.ndarray, other_right: np.ndarray) -> McNemar:
-    """On which images only one of two is right, and whether the two counts differ by more than luck [1]_.
+    """On which images only one of two is right, and whether the counts differ by more than luck: the exact test.
 
-    The exact test: of the images that only one gets right, each should have it as likely as the other. It takes
-    images for independent and the trained heads for fixed, so it says less about a training on new images
-    than the tests over folds. Both arrays are of the same images in the same order.
-
-    .. [1] Q. McNemar, "Note on the sampling error of the difference between correlated proportions",
-       Psychometrika 12 (1947), https://doi.org/10.1007/BF02295996
-
-    >>> found = mcnemar(np.array([True, True, True, False]), np.array([False, False, True, False]))
-    >>> found.only_one_right, found.only_other_right, found.p_value
-    (2, 0, 0.5)
+    It takes images for independent and the trained heads for fixed. Both arrays are of the same images in one order.
     """
     from scipy.stats import binomtest
 
@@ -160,13 +139,7 @@ def mcnemar(one_right: np.ndarray, other_right: np.ndarray) -> McNemar:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P values corrected for asking several questions at once, in the same order [1]_.
-
-    Rejecting those below 0.05 makes one false alarm or more in at most 5 of 100 families, however the questions
-    depend on each other.
-
-    .. [1] S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics
-       6 (1979), https://www.jstor.org/stable/4615733
+    """P values corrected for asking several questions at once, in the same order: Holm's step-down procedure.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
@@ -182,24 +155,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def paired_interval(
     one: np.ndarray, other: np.ndarray, image: np.ndarray, groups: np.ndarray, n_folds: int
 ) -> Difference:
-    """The difference of two accuracies on the same photos, with an interval that is never empty.
+    """The difference of two accuracies on the same photos, an interval that is never empty, and McNemar's p value.
 
-    Repeats of a photo are averaged first. Half a photo that only one head gets right is added on either side, which
-    keeps the interval from being empty where the heads seldom disagree (Bonett and Price [1]_ add a whole one, and
-    hold the truth oftener than they promise): two heads that are both right on 54 photos may well differ by some
-    points. For heads of several folds it is made wider as `cross_validated_interval` is.
-
-    `one` and `other` are 1 where a head was right, of the same photos, named by `image`, in the same order; photos
-    with equal integers in `groups` weigh as one where they differ together. The p value is McNemar's exact one,
-    counting each group once.
-
-    .. [1] D. G. Bonett and R. M. Price, "Adjusted Wald confidence interval for a difference of binomial proportions
-       based on paired data", Journal of Educational and Behavioral Statistics 37 (2012),
-       https://doi.org/10.3102/1076998611411915
-
-    >>> found = paired_interval(np.ones(54), np.ones(54), np.arange(54), np.arange(54), n_folds=1)
-    >>> found.difference, round(found.low, 4), round(found.high, 4), found.p_value
-    (0.0, -0.0356, 0.0356, 1.0)
+    Repeats of a photo are averaged. Half a photo that only one head gets right is added on either side (Bonett and
+    Price, https://doi.org/10.3102/1076998611411915, add a whole one, and hold the truth oftener than they promise).
+    For heads of several folds it is made wider as `cross_validated_interval` is. `one` and `other` are 1 where a head
+    was right, of the same photos, named by `image`, in the same order; photos with equal `groups` weigh as one where
+    they differ together.
     """
     from scipy.stats import binomtest
 
@@ -217,10 +179,9 @@ def paired_interval(
 def sign_posterior(
     one: np.ndarray, other: np.ndarray, groups: np.ndarray, same_within: float
 ) -> RopeProbabilities:
-    """How probable it is that one is worse, practically the same, or better, from counts of photos.
+    """As `bayesian_comparison`, from the counts of photos that only one, only the other, and both or neither get right.
 
-    The posterior of the shares of photos that only one, only the other, and both or neither get right, with
-    Jeffreys' prior; by 100,000 draws from it, always the same ones.
+    With Jeffreys' prior; by 100,000 draws from the posterior, always the same ones.
     """
     only_one, only_other, alike = _counts(one, other, groups)
     shares = np.random.default_rng(0).dirichlet([only_one + 0.5, only_other + 0.5, alike + 0.5], N_DRAWS)
@@ -240,8 +201,8 @@ def _counts(one: np.ndarray, other: np.ndarray, groups: np.ndarray) -> tuple[flo
 def compare_pairs(results: Sequence[Named], predictions: Predictions, rope: float) -> list[PairComparison]:
     """The best of each features against the best of all, and on the best features each head against the best.
 
-    `results` are best first, `predictions` on the same folds for all; a difference of up to `rope` accuracy points is
-    practically none. A dummy, which ignores the vectors, stands for no features while there is another head.
+    `results` are best first, `predictions` on the same folds for all; `rope` is in accuracy points. A dummy, which
+    ignores the vectors, stands for no features while there is another head.
     """
     pairs = [_compared(*opponents, predictions, rope) for opponents in comparisons_to_make(results)]
     one_fold = len(predictions.times.groupby(["repeat", "fold"])) == 1
@@ -266,14 +227,9 @@ def compare_pairs(results: Sequence[Named], predictions: Predictions, rope: floa
 def verdict_of(low: float, high: float, p_holm: float, one_fold: bool = False) -> str:
     """``beats``, ``ahead`` or ``undecided``: what may be said of the first against the second.
 
-    One rule, so that the words, the interval and the test never contradict each other. *Undecided*: the 95 % interval
-    holds 0. *Ahead*: it does not, on these photos and with these heads; but heads trained on other photos may differ,
-    or among so many comparisons one like it is to be expected. *Beats*: the test over the folds, corrected for shared
-    training photos and for the number of comparisons, says so too (p < 0.05). One fold trains each head once and says
-    nothing of another training, so there *ahead* is the most.
-
-    >>> verdict_of(0.01, 0.05, p_holm=0.03), verdict_of(0.01, 0.05, p_holm=0.2)
-    ('beats', 'ahead')
+    *Undecided*: the 95 % interval holds 0. *Ahead*: it does not, on these photos and with these heads. *Beats*: the
+    test over the folds, corrected for shared training photos and for the number of comparisons, says so too (p <
+    0.05). One fold trains each head once and says nothing of another training, so there *ahead* is the most.
     """
     if low <= 0 <= high:
         return "undecided"
@@ -338,8 +294,8 @@ def _compared(kind: str, one: Named, other: Named, predictions: Predictions, rop
 def _samples(predictions: Predictions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Accuracies, testing and training photos per fold; with a single fold per group that it tests.
 
-    One fold has no spread. Its groups are independent samples for heads taken as they were trained, so nothing is
-    added for another training: as if the training set were without end.
+    One fold has no spread. Its groups are independent samples for heads taken as they were trained: as if the training
+    set were without end.
     """
     times = predictions.times
     if len(times) > 1:

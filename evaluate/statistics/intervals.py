@@ -45,10 +45,7 @@ class Difference(Record):
 
 
 def wilson_interval(n_right: float, n: float, confidence: float = 0.95) -> Interval:
-    """The Wilson score interval of a share, `n_right` of `n`, for one test set of independent images (Wilson 1927).
-
-    It stays between 0 and 1 and is honest near the ends, where the textbook interval shrinks to nothing. Fractions are
-    allowed.
+    """The Wilson score interval of a share, `n_right` of `n` (fractions allowed), for independent images.
 
     >>> interval = wilson_interval(20, 20)
     >>> round(interval.low, 3), interval.high
@@ -70,13 +67,9 @@ def _wilson(share: float, n: float, z: float) -> Interval:
 def grouped_interval(right: np.ndarray, groups: np.ndarray, confidence: float = 0.95) -> Interval:
     """Wilson's interval for images that partly belong together: those with equal integers in `groups`.
 
-    The number of images is replaced by the effective number, which comes from the variance between groups [1]_: ten
-    photos of one leaf that are right or wrong together weigh as one. Few groups tell little of how alike photos of a
-    group are: the interval is then wider, by Student's t and by ``1 + 3 / groups - 3 / images``, a figure chosen by
-    simulation.
-
-    .. [1] J. N. K. Rao and A. J. Scott, "A simple method for the analysis of clustered binary data",
-       Biometrics 48 (1992), https://doi.org/10.2307/2532311
+    The number of images is replaced by the effective number, from the variance between groups (Rao and Scott,
+    https://doi.org/10.2307/2532311). Few groups tell little of how alike photos of a group are: the interval is then
+    wider, by Student's t and by ``1 + 3 / groups - 3 / images``, a figure chosen by simulation.
     """
     right = np.asarray(right, dtype=np.float64)
     share, n_groups = float(right.mean()), len(np.unique(groups))
@@ -88,10 +81,8 @@ def grouped_interval(right: np.ndarray, groups: np.ndarray, confidence: float = 
 def effective_number(values: np.ndarray, groups: np.ndarray, variance: float) -> float:
     """How many independent values of this variance would have a mean as uncertain as the mean of `values`.
 
-    `values` are one per image, an average over repeats where there are several; images with equal integers in `groups`
-    belong together; `variance` is that of one value that is no average, such as ``share * (1 - share)``. Without
-    groups and averages it is the number of images; the number of groups where all values are equal, for then nothing
-    is known of how alike the images of a group are.
+    `values` are one per image, an average over repeats where there are several; `variance` is that of one value that
+    is no average. Where all values are equal it is the number of groups, for nothing is known of how alike a group is.
     """
     codes = np.unique(groups, return_inverse=True)[1]
     n_images, n_groups = len(values), int(codes.max()) + 1
@@ -118,23 +109,12 @@ def quantile(groups: np.ndarray, confidence: float = 0.95) -> float:
 def cross_validated_interval(
     right: np.ndarray, image: np.ndarray, groups: np.ndarray, n_folds: int, confidence: float = 0.95
 ) -> Interval:
-    """The interval of an accuracy measured by cross-validation, from one prediction per image.
+    """The interval of an accuracy measured by cross-validation, for new images like these and as many to train on.
 
-    Repeats of an image are averaged first. Wilson's interval on what remains takes the heads of all folds for one
-    and the same; it covers the accuracy of just these heads as the number of images grows [1]_, but they share
-    training images, and on a few hundred images it is too narrow. It is made wider by the factor `widening`. How often
-    it holds the truth is simulated in ``tests/benchmarks/statistics_simulation.py``: 92 to 98 times in 100.
-
-    `right`, `image` (which one it was) and `groups` are of each prediction; `n_folds` heads made them. The interval is
-    for a head trained on about as many images like these, and new images like these; other cameras or places are not
-    covered.
-
-    .. [1] P. Bayle, A. Bayle, L. Janson and L. Mackey, "Cross-validation confidence intervals for test error",
-       NeurIPS 33 (2020), https://doi.org/10.48550/arXiv.2007.12671
-
-    >>> found = cross_validated_interval(np.arange(200) < 180, np.arange(200), np.arange(200), n_folds=5)
-    >>> round(found.low, 3), found.mean, round(found.high, 3)
-    (0.844, 0.9, 0.937)
+    Repeats of an image are averaged. Wilson's interval on what remains takes the heads of all folds for one (Bayle et
+    al., https://doi.org/10.48550/arXiv.2007.12671), which is too narrow on a few hundred images: it is made wider by
+    `widening`. How often it holds the truth is simulated in ``tests/benchmarks/statistics_simulation.py``: 92 to 98
+    times in 100. `right`, `image` (which one it was) and `groups` are of each prediction; `n_folds` heads made them.
     """
     shares, group = per_image(np.asarray(right, dtype=np.float64), image, groups)
     share = float(shares.mean())
@@ -145,17 +125,13 @@ def cross_validated_interval(
 def widening(groups: np.ndarray, n_folds: int) -> float:
     """``1 + 1.5 / sqrt(groups)`` for the heads of several folds, which share training images; 1 for one alone.
 
-    The form is Bayle's: what is shared fades as images are added. The figure 1.5 was chosen by simulation.
+    The form is Bayle's; the figure 1.5 was chosen by simulation.
     """
     return 1.0 + WIDER / len(np.unique(groups)) ** 0.5 if n_folds > 1 else 1.0
 
 
 def per_image(values: np.ndarray, image: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mean of the values of each image over repeats, and the group of each image.
-
-    >>> per_image(np.array([1.0, 1.0, 0.0]), np.array([4, 7, 4]), np.array([0, 1, 0]))
-    (array([0.5, 1. ]), array([0, 1]))
-    """
+    """The mean of the values of each image over repeats, and the group of each image."""
     _, first, place = np.unique(image, return_index=True, return_inverse=True)
     return np.bincount(place, values) / np.bincount(place), np.asarray(groups)[first]
 
@@ -165,17 +141,9 @@ def paired_difference(
 ) -> Difference:
     """Whether one head (or features) is better than another, from their accuracies on the same folds.
 
-    The plain t-test takes the folds for independent, but their training sets overlap, and so it finds differences
-    where there are none. Nadeau and Bengio [1]_ widen the variance from ``s²/k`` to ``(1/k + n_testing/n_training)
-    s²``. Folds weigh by the number of images they test, so that the difference is that of the pooled accuracies. With
+    The training sets of folds overlap, so Nadeau and Bengio (https://doi.org/10.1023/A:1024068626366) widen the
+    variance from ``s²/k`` to ``(1/k + n_testing/n_training) s²``. Folds weigh by the number of images they test. With
     equal differences on all folds the variance is 0: the p value is then 1 for no difference and 0 for any other.
-
-    .. [1] C. Nadeau and Y. Bengio, "Inference for the generalization error", Machine Learning 52 (2003),
-       https://doi.org/10.1023/A:1024068626366
-
-    >>> found = paired_difference([0.9, 0.8], [0.7, 0.8], n_testing=[10, 10], n_training=[10, 10])
-    >>> round(found.difference, 3), round(found.p_value, 3)
-    (0.1, 0.667)
     """
     differences = np.asarray(one, dtype=np.float64) - np.asarray(other, dtype=np.float64)
     from scipy.stats import t

@@ -40,19 +40,11 @@ class Extrapolation(Record):
 
 
 def fit_power_law(images: Sequence[float], accuracy: Sequence[float]) -> PowerLaw | None:
-    """The power law that fits best [1]_; None with fewer than four sizes: three parameters fit any three points.
+    """The power law that fits best; None with fewer than four sizes: three parameters fit any three points.
 
-    For each of 120 rates from 0.05 to 3 the other two are a linear least squares problem, with the limit between 0
-    and 1 and a scale of 0 or more; the best is kept. That finds the same answer every time, which a search from a
-    starting point does not. As in [1]_ the j-th of m sizes weighs j / m: what lies ahead resembles the larger ones.
-
-    .. [1] R. L. Figueroa et al., "Predicting sample size required for classification performance", BMC Medical
-       Informatics and Decision Making 12 (2012), https://doi.org/10.1186/1472-6947-12-8
-
-    >>> n = np.array([5, 10, 20, 40, 80])
-    >>> found = fit_power_law(n, 0.95 - 0.8 * n**-0.5)
-    >>> round(found.limit, 2), round(found.rate, 2)
-    (0.95, 0.5)
+    For each of 120 rates the other two are a linear least squares problem, with the limit between 0 and 1 and a scale
+    of 0 or more; the best is kept. The j-th of m sizes weighs j / m (Figueroa et al.,
+    https://doi.org/10.1186/1472-6947-12-8).
     """
     if len(set(images)) < LEAST_SIZES:
         return None
@@ -67,13 +59,8 @@ def extrapolate(
 ) -> Extrapolation:
     """The guess of the fitted curve at `at` images per label, from at least four sizes.
 
-    ``low`` and ``high`` hold all guesses with one size left out and, with `drawn` (the same accuracies with other
-    draws of the tested images, from `drawn_again`), 95 % of those from the draws, fitted to all sizes and to the four
-    largest alone: an early bend that the law does not follow misleads the fit to all.
-
-    >>> found = extrapolate([5, 10, 20, 40], [0.5, 0.6, 0.65, 0.675], at=80)
-    >>> round(found.accuracy, 2)
-    0.69
+    ``low`` and ``high`` hold all guesses with one size left out and, with `drawn` (from `drawn_again`), 95 % of those
+    from the draws, fitted to all sizes and to the four largest alone: an early bend misleads the fit to all.
     """
     x, y = np.asarray(images, dtype=np.float64), np.asarray(accuracy, dtype=np.float64)
     guess = float(_guessed(x, y[None], at)[0])
@@ -85,10 +72,9 @@ def extrapolate(
 
 
 def drawn_again(right: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """The mean of each column for 1,000 draws of the rows, groups as a whole, with replacement: always the same draws.
+    """The mean of each column for 1,000 draws of the rows, groups as a whole, always the same: shape (1000, n_sizes).
 
-    `right` holds the share of right predictions of each image by size, shape (n_images, n_sizes); the result has shape
-    (1000, n_sizes).
+    `right` holds the share of right predictions of each image by size, shape (n_images, n_sizes).
     """
     codes = np.unique(groups, return_inverse=True)[1]
     n_groups = int(codes.max()) + 1

@@ -56,22 +56,18 @@ class Comparison(Reported, ComparisonRecord):
     Attributes
     ----------
     results : list of ResultRow
-        One per (features, head), best first: ``accuracy`` with its interval, the scores of
-        `evaluate.scores.metrics.all_scores`, seconds to fit and to predict, ``tuned`` (what a search chose per fold)
-        and ``model_bytes``, the size of one fitted head in a model file (None where it cannot be written).
+        One per (features, head), best first: ``accuracy`` with its interval, all scores, seconds to fit and to predict,
+        ``tuned`` (what a search chose per fold) and ``model_bytes`` (None where the head cannot be written).
     comparisons : list of PairComparison
-        Pairs on the same folds: the best of each features against the best of all, and on the best features
-        each head against the best one.
+        The best of each features against the best of all, and on the best features each head against the best one.
     best : BestPair
-        Of the first result: ``confusion``, ``confusion_percent``, ``per_label``, ``misclassified`` (the first
-        60 with ``nearest``, the training photos that they resemble most), ``label_suspects`` (worth a look, not a
-        verdict), ``superclasses`` (None when none were given), and on its features over all heads
-        ``wrong_every_time`` and ``hardest``.
+        Of the first result: ``confusion``, ``confusion_percent``, ``per_label``, ``misclassified`` (the first 60 with
+        ``nearest``, the training photos that they resemble most), ``label_suspects`` (worth a look, not a verdict),
+        ``superclasses``; and on its features over all heads ``wrong_every_time`` and ``hardest``.
     warnings : list of str
         What to know before believing the numbers.
-    data : DataFacts
-    features : dict
-    folds : FoldFacts
+    data, features, folds : DataFacts, dict, FoldFacts
+        What the numbers rest on.
     predictions : Predictions
         The tidy table that every number comes from.
     duplicates : NearDuplicates or None
@@ -113,17 +109,14 @@ def compare(
     table : FeatureTable
         Rows without a label or for testing are left out.
     features : sequence of str, optional
-        Columns, or several joined with ``+``. By default every column and, when there are several, all of
-        them together; ``nuisance`` only when named: it is there for the shortcut check.
+        Columns, or several joined with ``+``; by default every column but ``nuisance``, and all of them together.
     heads : sequence of str or estimator
         Registered names with parameters (``"svm:C=10"``), dotted paths, or scikit-learn classifiers.
-    cv : int
-        Number of folds. Groups and byte-identical images stay together.
-    repeats : int
-        How often to divide into folds anew.
+    cv, repeats : int
+        Number of folds, and how often to divide anew. Groups and byte-identical images stay together.
     seed : int
-        The same seed gives the same numbers on one machine, whatever `jobs` is; only a head given as an object has
-        a ``random_state`` of its own, and where that is None its numbers vary.
+        The same seed gives the same numbers on one machine, whatever `jobs` is; only a head given as an object has a
+        ``random_state`` of its own.
     relabel : mapping, optional
         New label by label; None or empty text drops the class.
     jobs : int, optional
@@ -136,18 +129,16 @@ def compare(
         Super-class by label: counts the errors that stay inside one and those that cross.
     folds : str, Path, splitter, or sequence
         ``"stratified"``, ``"leave-one-group-out"``, ``"predefined"`` (by the table's split), a folds file, a
-        scikit-learn splitter, or pairs of rows: see `evaluate.splits.checked_folds.folds_for`. None may part
-        what belongs together.
+        scikit-learn splitter, or pairs of rows (`evaluate.splits.checked_folds.folds_for`). None may part what belongs together.
     group_duplicates : bool
         Keep near-duplicates together as well. Either way the best pair is measured a second time the other way.
     tune : {"log-loss", "accuracy"}, optional
-        Search each head's parameters within each training side, by this score; see `tuned_heads`.
+        Search each head's parameters within each training side, by this score.
     curve : bool
         Also measure the best pair on ever fewer images of each label, and guess what more would bring.
     test : FeatureTable, optional
-        Train on `table` and test on the photos of this one (its testing rows, where it has a split), instead of
-        dividing `table` into folds: `folds`, `cv` and `repeats` then say nothing. Rows to train on that belong
-        together with a test photo are left out.
+        Train on `table` and test on this one (its testing rows, where it has a split) instead of on folds. Rows to
+        train on that belong together with a test photo are left out.
 
     Returns
     -------
@@ -264,10 +255,7 @@ def describe_best(
     table: FeatureTable,
     folds: Sequence[Fold],
 ) -> BestPair:
-    """What is told of the best pair alone: confusion, photos to inspect, errors across super-classes.
-
-    `predictions` are those of all pairs; `table` is what they and the folds speak of.
-    """
+    """What is told of the best pair alone, from the `predictions` of all pairs on the `folds` of `table`."""
     own = predictions.of(best.features, best.head)
     confusion, photos = metrics.confusion(own.label, own.predicted, own.labels), mean_over_repeats(own)
     predicted = metrics.most_probable(photos.probabilities, photos.labels)
@@ -298,18 +286,10 @@ def _complaints(predictions: Predictions) -> list[str]:
 
 
 def with_test_rows(table: FeatureTable, test: FeatureTable, features: Sequence[str]) -> FeatureTable:
-    """Both tables below each other; the split says ``training`` or ``testing``.
+    """Both tables below each other; the split says ``training`` or ``testing``. `features` are those that are used.
 
     Images of `test` get its folder (or ``test``, where that is not known) before their names unless both tables come
-    from one: two folders may use the same ones. `features` are the columns that are used, or several joined with
-    ``+``.
-
-    Raises
-    ------
-    TableError
-        If `test` lacks features, or they were made otherwise.
-    UsageError
-        If it has labels that `table` has not.
+    from one: two folders may use the same ones.
     """
     wanted = {part for name in features for part in table.parts(name)}
     for name in sorted(wanted):
@@ -338,11 +318,6 @@ def fold_of_test_rows(table: FeatureTable) -> tuple[list[Fold], str, list[str]]:
 
     Rows to train on that belong together with a test photo (the same bytes, or one group) are left out of the
     training and counted: the test photos stay as they were chosen.
-
-    Raises
-    ------
-    UsageError
-        If a label is then left without a row to train on.
     """
     groups, photos, testing = table.groups, table.variant == 0, table.split == "testing"
     shared = ~testing & np.isin(groups, groups[testing])

@@ -37,8 +37,8 @@ class LearningCurve(Reported, CurveRecord):
     Attributes
     ----------
     points : list of CurvePoint
-        By size: ``images_per_label`` (that trained a fold, the mean over labels and folds, rounded), ``n_training``
-        (mean number of training images), ``accuracy`` (mean, low, high) and ``recall``, the share found by label.
+        By size: ``images_per_label`` (that trained a fold, the mean over labels and folds), ``n_training`` (mean number
+        of training images), ``accuracy`` (mean, low, high) and ``recall``, the share found by label.
     fit : PowerLaw or None
         The curve ``accuracy = limit - scale * images ** -rate``; None with fewer than four sizes.
     guesses : list of Guess
@@ -49,6 +49,8 @@ class LearningCurve(Reported, CurveRecord):
         ``gain``, by which the fitted curve rises until then; None with fewer than four sizes.
     model : PairName
         ``features`` and ``head``.
+    warnings, data, features, folds, command
+        As in `Comparison`.
     """
 
 
@@ -75,10 +77,9 @@ def learning_curve(
     head : str or estimator
         Whatever `classify.heads.registry.make_head` takes.
     sizes : sequence of int, optional
-        Images per label; by default 5, 10, 20, ... doubled up to all there are. A label with fewer gives what it
-        has. Groups go in whole, at least two of each label, so a size is at least reached; the result says how many
-        images it came to, and sizes that come to the same are one. Larger sizes contain the smaller ones. A size too
-        small for the head is left out, with a warning.
+        Images per label; by default 5, 10, 20, ... doubled up to all there are. A label with fewer gives what it has.
+        Groups go in whole, at least two of each label; sizes that come to the same are one. Larger sizes contain the
+        smaller ones. A size too small for the head is left out, with a warning.
     cv, repeats, seed, relabel, jobs
         As in `evaluate.studies.compare.compare`.
 
@@ -90,10 +91,6 @@ def learning_curve(
     ------
     UsageError
         If a size is below 2 or beyond the images there are, or as `compare` does.
-
-    Notes
-    ----- In 12 trials on photos of flowers, from 30 to 60 images per label to up to three times as many, the range
-    held what was measured every time; nine of the guesses were too high, all together by 0.6 points on average.
 
     Examples
     --------
@@ -193,10 +190,7 @@ def _sizes(used: FeatureTable, folds: Sequence[Fold], sizes: Sequence[int] | Non
 def _divisions(
     used: FeatureTable, folds: Sequence[Fold], asked: Sequence[int], seed: int
 ) -> dict[int, list[Fold]]:
-    """By images per label, the mean over labels and folds: the folds with so few to train on.
-
-    Groups go in whole and some labels have few photos, so several sizes that were asked for may come to the same.
-    """
+    """By images per label, the mean over labels and folds: the folds with so few to train on."""
     found = {}
     for size in asked:
         smaller = [_at_most(fold, used, size, seed) for fold in folds]

@@ -38,20 +38,15 @@ class TestResult(Reported, TestRecord):
     Attributes
     ----------
     scores : TestScores
-        ``accuracy`` (a number), ``accuracy_interval`` (mean, low, high), the scores of
-        `evaluate.scores.metrics.all_scores`, ``predict_seconds_per_image``, ``seen`` (how many photos were in the
-        training set) of the ``comparable`` ones (whose bytes are known, where the model knows those of its training
-        set), ``near`` (how many others nearly are one of it), ``grouped`` (how many others share a group with one of
-        it; either is None where that could not be looked at) and ``unseen``: None, or ``images``, ``accuracy`` and
-        ``accuracy_interval`` of those that are none of the three.
+        ``accuracy``, ``accuracy_interval`` (mean, low, high), all scores, ``predict_seconds_per_image``, ``seen`` (how
+        many photos were in the training set) of the ``comparable`` ones (whose bytes are known), ``near`` (how many
+        others nearly are one of it), ``grouped`` (how many others share a group with one of it; either is None where
+        that could not be looked at) and ``unseen``: None, or the accuracy on those that are none of the three.
     details : TestDetails
         ``confusion``, ``confusion_percent``, ``misclassified`` (with the training table given, the first 60 with
         ``nearest``, the training photos that they resemble most) and ``superclasses`` (None when none were given).
-    warnings : list of str
-        What to know before believing the numbers.
-    data : DataFacts
-    features : dict
-        What they rest on.
+    warnings, data, features, command
+        As in `Comparison`.
     model : ModelFacts
         ``head``, ``features`` and ``labels`` of the model.
     training : FeatureTable or None
@@ -77,10 +72,8 @@ def test(
         From `classify.training.train.train` or `classify.model.modelfile.load_model`; its relabelling is applied.
     table : FeatureTable
         Must hold the model's features, made by the same extractors.
-    positive : str, optional
-        Of two labels the one to be found: adds sensitivity and specificity.
-    superclasses : mapping, optional
-        Super-class by label: counts the errors that stay inside one and those that cross.
+    positive, superclasses
+        As in `evaluate.studies.compare.compare`.
     training : FeatureTable, optional
         The table that the model was trained on: test photos that are nearly one of it are counted too. Without
         it the vectors that the model keeps are compared; see `evaluate.checks.leakage.find_contamination`.
