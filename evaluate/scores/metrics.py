@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import sklearn.metrics as scikit
 
 from evaluate.scores.record import Record
 from featurize.errors import UsageError
 
 if TYPE_CHECKING:
     from classify.model.model import OperatingPoint
+
+BINS = 15
+TOP = (2, 3, 5)
 
 
 @dataclass(eq=False)
@@ -116,25 +120,13 @@ def most_probable(probabilities: np.ndarray, labels: Sequence[str]) -> np.ndarra
 
 def accuracy(label: np.ndarray, predicted: np.ndarray) -> float:
     """The share of images whose predicted label is the true one, 0 to 1."""
-    from sklearn.metrics import accuracy_score
-
-    return float(accuracy_score(*_text(label, predicted)))
+    return float(scikit.accuracy_score(*_text(label, predicted)))
 
 
 def balanced_accuracy(label: np.ndarray, predicted: np.ndarray) -> float:
     """The mean, over the labels that occur, of the share of their images found again (macro recall)."""
-    from sklearn.metrics import recall_score
-
     true, found = _text(label, predicted)
-    return float(recall_score(true, found, labels=np.unique(true), average="macro", zero_division=0.0))
-
-
-def macro_f1(label: np.ndarray, predicted: np.ndarray) -> float:
-    """The mean of the F1 of all labels that occur or were predicted; every label counts the same."""
-    from sklearn.metrics import f1_score
-
-    true, found = _text(label, predicted)
-    return float(f1_score(true, found, average="macro", zero_division=0.0))
+    return float(scikit.recall_score(true, found, labels=np.unique(true), average="macro", zero_division=0.0))
 
 
 def log_loss(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> float:
@@ -142,8 +134,6 @@ def log_loss(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]
 
     A probability of 0 counts as the smallest one that the number format tells from 0: one such image costs about 36.
     """
-    from sklearn.metrics import log_loss as score
-
     # scikit-learn wants the labels in its own sorted order, and more than one of them.
     order = np.argsort(np.asarray(labels, dtype=str))
     names = np.asarray(labels, dtype=str)[order]
@@ -152,39 +142,34 @@ def log_loss(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]
     with warnings.catch_warnings():
         # scikit-learn 1.7 takes more than 20 names for targets, and wonders that all of them differ.
         warnings.filterwarnings("ignore", "The number of unique classes")
-        return float(score(true, columns, labels=names))
+        return float(scikit.log_loss(true, columns, labels=names))
 
 
 def per_label(label: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -> dict[str, LabelScores]:
     """The scores of each label, in the order of `labels`."""
-    from sklearn.metrics import precision_recall_fscore_support as scores
-
     names = [str(name) for name in labels]
-    columns = scores(*_text(label, predicted), labels=names, zero_division=0.0)
-    return {
-        name: LabelScores(float(p), float(r), float(f), int(n))
-        for name, p, r, f, n in zip(names, *columns, strict=True)
-    }
+    columns = scikit.precision_recall_fscore_support(
+        *_text(label, predicted), labels=names, zero_division=0.0
+    )
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return {name: LabelScores(*row) for name, row in zip(names, rows, strict=True)}
 
 
 def averages(label: np.ndarray, predicted: np.ndarray) -> dict[str, AverageScores]:
     """Over all labels that occur or were predicted: ``macro`` (labels count the same), ``weighted`` (images do)."""
-    from sklearn.metrics import precision_recall_fscore_support as scores
-
-    true, found = _text(label, predicted)
     rows = {}
     for average in ("macro", "weighted"):
-        precision, recall, f1, _ = scores(true, found, average=average, zero_division=0.0)
-        rows[average] = AverageScores(float(precision), float(recall), float(f1))
+        *scores, _ = scikit.precision_recall_fscore_support(
+            *_text(label, predicted), average=average, zero_division=0.0
+        )
+        rows[average] = AverageScores(*map(float, scores))
     return rows
 
 
 def confusion(label: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -> Confusion:
     """How often each true label was given each predicted label."""
-    from sklearn.metrics import confusion_matrix
-
     names = [str(name) for name in labels]
-    return Confusion(names, confusion_matrix(*_text(label, predicted), labels=names).tolist())
+    return Confusion(names, scikit.confusion_matrix(*_text(label, predicted), labels=names).tolist())
 
 
 def percent_of_rows(matrix: Sequence[Sequence[int]]) -> list[list[float]]:
@@ -197,18 +182,13 @@ def _text(*columns: Any) -> list[np.ndarray]:
     return [np.asarray(column, dtype=str) for column in columns]
 
 
-BINS = 15
-TOP = (2, 3, 5)
-
-
 def brier_score(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> float:
     """The mean squared distance between the probabilities and the truth (Brier 1950): 0 is perfect.
 
     As in scikit-learn it reaches 2 with three labels or more, and 1 with two, where it is halved.
     """
-    truth = _truth(label, labels)
-    distance = np.mean(np.sum((np.asarray(probabilities, dtype=np.float64) - truth) ** 2, axis=1))
-    return float(distance / (2 if len(labels) == 2 else 1))
+    distance = np.sum((np.asarray(probabilities, dtype=np.float64) - _truth(label, labels)) ** 2, axis=1)
+    return float(np.mean(distance) / (2 if len(labels) == 2 else 1))
 
 
 def calibration_error(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> float:
@@ -223,21 +203,16 @@ def calibration_error(label: np.ndarray, probabilities: np.ndarray, labels: Sequ
 
 def reliability(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> list[ReliabilityBin]:
     """The bins behind `calibration_error` that hold an image, ascending."""
-    chances = np.asarray(probabilities, dtype=np.float64)
-    confidence, place = chances.max(axis=1), chances.argmax(axis=1)
-    right = np.asarray(labels, dtype=str)[place] == np.asarray(label, dtype=str)
+    confidence = np.asarray(probabilities, dtype=np.float64).max(axis=1)
+    right = most_probable(probabilities, labels).astype(str) == np.asarray(label, dtype=str)
     # Bins are open below and closed above, so that a probability of 1 lies in the last one.
-    bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
-    return [
-        ReliabilityBin(
-            number / BINS,
-            (number + 1) / BINS,
-            int((bins == number).sum()),
-            float(confidence[bins == number].mean()),
-            float(right[bins == number].mean()),
-        )
-        for number in np.unique(bins).tolist()
-    ]
+    place = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    found = []
+    for number in np.unique(place).tolist():
+        inside = place == number
+        means = float(confidence[inside].mean()), float(right[inside].mean())
+        found.append(ReliabilityBin(number / BINS, (number + 1) / BINS, int(inside.sum()), *means))
+    return found
 
 
 def top_k(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
@@ -252,23 +227,20 @@ def top_k(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -
 
 def one_vs_rest(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> dict[str, Ranking]:
     """By label, how well its probability ranks its own images before all others; None where nothing can be ranked."""
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
-    truth, chances = _truth(label, labels), np.asarray(probabilities, dtype=np.float64)
     rankings = {}
-    for column, name in enumerate(labels):
-        is_so, chance = truth[:, column], chances[:, column]
+    chances = np.asarray(probabilities, dtype=np.float64).T
+    for name, is_so, chance in zip(labels, _truth(label, labels).T, chances, strict=True):
         known = is_so.any() and not is_so.all()
         rankings[str(name)] = Ranking(
-            float(roc_auc_score(is_so, chance)) if known else None,
-            float(average_precision_score(is_so, chance)) if known else None,
+            float(scikit.roc_auc_score(is_so, chance)) if known else None,
+            float(scikit.average_precision_score(is_so, chance)) if known else None,
         )
     return rankings
 
 
 def mean_over_labels(rankings: dict[str, Ranking], score: str) -> float | None:
     """The macro average of a score of `one_vs_rest`, over the labels that have one; None where none has."""
-    known = [value for value in (row[score] for row in rankings.values()) if value is not None]
+    known = [row[score] for row in rankings.values() if row[score] is not None]
     return float(np.mean(known)) if known else None
 
 
@@ -287,14 +259,18 @@ def all_scores(
 
     With `positive`, one of two labels, also how that one is found; `predicted` are the labels given, where something
     else than the highest probability decides. Probabilities of several folds are pooled as they are.
+
+    >>> found = all_scores(np.array(["cat", "dog"]), np.array([[0.9, 0.1], [0.2, 0.8]]), ["cat", "dog"], "dog")
+    >>> found.roc_auc, found.positive.sensitivity
+    (1.0, 1.0)
     """
-    if predicted is None:
-        predicted = most_probable(chances, labels)
-    rankings = one_vs_rest(label, chances, labels)
+    predicted = most_probable(chances, labels) if predicted is None else predicted
+    rankings, means = one_vs_rest(label, chances, labels), averages(label, predicted)
+    check_positive(labels, positive)
     return Scores(
         balanced_accuracy=balanced_accuracy(label, predicted),
-        macro_f1=macro_f1(label, predicted),
-        averages=averages(label, predicted),
+        macro_f1=means["macro"].f1,
+        averages=means,
         log_loss=log_loss(label, chances, labels),
         brier=brier_score(label, chances, labels),
         calibration_error=calibration_error(label, chances, labels),
@@ -304,20 +280,10 @@ def all_scores(
         average_precision=mean_over_labels(rankings, "average_precision"),
         one_vs_rest=rankings,
         per_label=per_label(label, predicted, labels),
-        positive=None if positive is None else two_class_scores(label, predicted, labels, positive, rankings),
+        positive=None
+        if positive is None
+        else PositiveScores(positive, *_shares(label, predicted, positive), **rankings[positive]),
     )
-
-
-def two_class_scores(
-    label: np.ndarray,
-    predicted: np.ndarray,
-    labels: Sequence[str],
-    positive: str,
-    rankings: dict[str, Ranking],
-) -> PositiveScores:
-    """Sensitivity and specificity of a question with two answers, as medicine asks it."""
-    check_positive(labels, positive)
-    return PositiveScores(positive, *_shares(label, predicted, positive), **rankings[positive])
 
 
 def scores_at(label: np.ndarray, predicted: np.ndarray, point: "OperatingPoint") -> OperatingScores:
@@ -326,29 +292,22 @@ def scores_at(label: np.ndarray, predicted: np.ndarray, point: "OperatingPoint")
     return OperatingScores(point.positive, point.threshold, point.rule, *shares)
 
 
-def _shares(
-    label: np.ndarray, predicted: np.ndarray, positive: str
-) -> tuple[float | None, float | None, float | None]:
-    """Sensitivity, specificity and precision."""
+def _shares(label: np.ndarray, predicted: np.ndarray, positive: str) -> list[float | None]:
+    """Sensitivity, specificity and precision; a share of nothing is None."""
     is_so, called_so = np.asarray(label) == positive, np.asarray(predicted) == positive
-    return _share(called_so[is_so]), _share(~called_so[~is_so]), _share(is_so[called_so])
+    shares = (called_so[is_so], ~called_so[~is_so], is_so[called_so])
+    return [float(which.mean()) if len(which) else None for which in shares]
 
 
 def check_positive(labels: Sequence[str], positive: str | None) -> None:
     """Refuse a positive label that is unknown, or that is one of more than two."""
-    if positive is None:
-        return
-    if positive not in labels:
+    if positive is not None and positive not in labels:
         raise UsageError(
             f"the positive label {positive!r} is none of the {len(labels)} labels",
             f"the labels are {', '.join(labels)}",
         )
-    if len(labels) != 2:
+    if positive is not None and len(labels) != 2:
         raise UsageError(
             f"sensitivity and specificity are of two labels, and here are {len(labels)}",
             "merge the others into one with a relabelling (--relabel), or read the recall of each label",
         )
-
-
-def _share(which: np.ndarray) -> float | None:
-    return float(which.mean()) if len(which) else None

@@ -129,7 +129,8 @@ def compare(
         Super-class by label: counts the errors that stay inside one and those that cross.
     folds : str, Path, splitter, or sequence
         ``"stratified"``, ``"leave-one-group-out"``, ``"predefined"`` (by the table's split), a folds file, a
-        scikit-learn splitter, or pairs of rows (`evaluate.splits.checked_folds.folds_for`). None may part what belongs together.
+        scikit-learn splitter, or pairs of rows: see `evaluate.splits.checked_folds.folds_for`. None may part what
+        belongs together.
     group_duplicates : bool
         Keep near-duplicates together as well. Either way the best pair is measured a second time the other way.
     tune : {"log-loss", "accuracy"}, optional

@@ -16,7 +16,7 @@ PREDICTED = ["cat", "cat", "cat", "dog", "dog", "cat", "owl", "owl"]
 def test_scores_by_hand():
     assert metrics.accuracy(LABEL, PREDICTED) == 6 / 8
     assert metrics.balanced_accuracy(LABEL, PREDICTED) == pytest.approx((3 / 4 + 1 / 2 + 2 / 2) / 3)
-    assert metrics.macro_f1(LABEL, PREDICTED) == pytest.approx((3 / 4 + 1 / 2 + 1) / 3)
+    assert metrics.averages(LABEL, PREDICTED)["macro"].f1 == pytest.approx((3 / 4 + 1 / 2 + 1) / 3)
     assert metrics.confusion(LABEL, PREDICTED, ["cat", "dog", "owl"]) == {
         "labels": ["cat", "dog", "owl"],
         "matrix": [[3, 1, 0], [1, 1, 0], [0, 0, 2]],
