@@ -1,7 +1,9 @@
 """How the numbers came about, as a paragraph that can be pasted into a paper, with its references."""
 
 import re
+import tomllib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from evaluate.report.sentences import agree, count, interval_in_words, known_in_words, listed, percent
@@ -18,127 +20,29 @@ from evaluate.results import (
     versions,
 )
 from evaluate.scores.record import plain
-from evaluate.statistics.differences import BAYES_METHOD, COUNTED_METHOD, FAMILY_METHOD, MCNEMAR_METHOD
-from evaluate.statistics.intervals import COMPARISON_METHOD, INTERVAL_METHOD, TEST_INTERVAL_METHOD
-from evaluate.statistics.power_law import METHOD as CURVE_METHOD
 
-# How the numbers of a comparison came about, one phrase each: over several folds, and where there is only one.
-SEVERAL_FOLDS = {
-    "interval": INTERVAL_METHOD,
-    "comparison": COMPARISON_METHOD,
-    "family": FAMILY_METHOD,
-    "probability": BAYES_METHOD,
-    "mcnemar": MCNEMAR_METHOD,
-    "counted": COUNTED_METHOD,
-}
-# What one fold tests are independent samples for heads taken as they are: no correction, and no word of other heads.
-ONE_FOLD = {
-    "interval": (
-        "95 %, Wilson's score interval; photos that stay together weigh as one where they err together; for the heads "
-        "as they were trained"
-    ),
-    "comparison": (
-        "paired t-test over the groups tested (photos, where each stands alone), two-sided, for the heads as they were "
-        "trained; 95 % interval from the paired predictions, one pair per photo (after Bonett and Price 2012)"
-    ),
-    "family": (
-        "'is ahead' means that the interval is above 0, for the heads as they were trained; heads trained on other "
-        "photos may differ; p values with Holm's correction over all comparisons shown (Holm 1979)"
-    ),
-    "probability": (
-        "posterior of the mean difference over the groups tested, Student's t with a flat prior; the probability that "
-        "the true difference is below, within or above the region of practical equivalence"
-    ),
-    "mcnemar": "McNemar's exact test on the predictions, one per photo (McNemar 1947)",
-    "counted": (
-        "where all groups tested show exactly the same difference, McNemar's exact test stands for the t-test; images "
-        "that stay together count as one"
-    ),
-}
-
-# The works that a paragraph cites, by the words that cite them.
-REFERENCES = {
-    "Bonett and Price 2012": "D. G. Bonett and R. M. Price, Adjusted Wald confidence interval for a difference of "
-    "binomial proportions based on paired data, Journal of Educational and Behavioral Statistics 37, 479-488 (2012), "
-    "https://doi.org/10.3102/1076998611411915",
-    "Brier 1950": "G. W. Brier, Verification of forecasts expressed in terms of probability, Monthly Weather Review "
-    "78, 1-3 (1950), https://doi.org/10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2",
-    "Corani and Benavoli 2015": "G. Corani and A. Benavoli, A Bayesian approach for comparing cross-validated "
-    "algorithms on multiple data sets, Machine Learning 100, 285-304 (2015), "
-    "https://doi.org/10.1007/s10994-015-5486-z",
-    "Figueroa et al. 2012": "R. L. Figueroa, Q. Zeng-Treitler, S. Kandula and L. H. Ngo, Predicting sample size "
-    "required for classification performance, BMC Medical Informatics and Decision Making 12, 8 (2012), "
-    "https://doi.org/10.1186/1472-6947-12-8",
-    "Guo et al. 2017": "C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, On calibration of modern neural networks, "
-    "ICML 2017, https://proceedings.mlr.press/v70/guo17a.html",
-    "Haralick et al. 1973": "R. M. Haralick, K. Shanmugam and I. Dinstein, Textural features for image "
-    "classification, IEEE Transactions on Systems, Man, and Cybernetics SMC-3(6), 610-621 (1973), "
-    "https://doi.org/10.1109/TSMC.1973.4309314",
-    "He et al. 2016": "K. He, X. Zhang, S. Ren and J. Sun, Deep residual learning for image recognition, CVPR 2016, "
-    "https://doi.org/10.1109/CVPR.2016.90",
-    "Holm 1979": "S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of "
-    "Statistics 6(2), 65-70 (1979), https://www.jstor.org/stable/4615733",
-    "Howard et al. 2017": "A. G. Howard et al., MobileNets: efficient convolutional neural networks for mobile "
-    "vision applications, arXiv:1704.04861 (2017), https://doi.org/10.48550/arXiv.1704.04861",
-    "McNemar 1947": "Q. McNemar, Note on the sampling error of the difference between correlated proportions or "
-    "percentages, Psychometrika 12, 153-157 (1947), https://doi.org/10.1007/BF02295996",
-    "Nadeau and Bengio 2003": "C. Nadeau and Y. Bengio, Inference for the generalization error, Machine Learning 52, "
-    "239-281 (2003), https://doi.org/10.1023/A:1024068626366",
-    "Northcutt et al. 2021": "C. G. Northcutt, L. Jiang and I. L. Chuang, Confident learning: estimating uncertainty "
-    "in dataset labels, Journal of Artificial Intelligence Research 70, 1373-1411 (2021), "
-    "https://doi.org/10.1613/jair.1.12125",
-    "Ojala et al. 2002": "T. Ojala, M. Pietikäinen and T. Mäenpää, Multiresolution gray-scale and rotation invariant "
-    "texture classification with local binary patterns, IEEE Transactions on Pattern Analysis and Machine "
-    "Intelligence 24(7), 971-987 (2002), https://doi.org/10.1109/TPAMI.2002.1017623",
-    "Pedregosa et al. 2011": "F. Pedregosa et al., Scikit-learn: machine learning in Python, Journal of Machine "
-    "Learning Research 12, 2825-2830 (2011), https://jmlr.org/papers/v12/pedregosa11a.html",
-    "Stricker and Orengo 1995": "M. A. Stricker and M. Orengo, Similarity of color images, Storage and Retrieval for "
-    "Image and Video Databases III, Proc. SPIE 2420, 381-392 (1995), https://doi.org/10.1117/12.205308",
-    "Szegedy et al. 2016": "C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, Rethinking the Inception "
-    "architecture for computer vision, CVPR 2016, https://doi.org/10.1109/CVPR.2016.308",
-    "Wilson 1927": "E. B. Wilson, Probable inference, the law of succession, and statistical inference, Journal of "
-    "the American Statistical Association 22, 209-212 (1927), https://doi.org/10.1080/01621459.1927.10502953",
-}
-
-# Families of extractors whose authors are cited; a name that ends with a dot stands for all that begin so.
-FAMILIES = {
-    "inception_v3": "Szegedy et al. 2016",
-    "mobilenet_0.": "Howard et al. 2017",
-    "mobilenet_1.": "Howard et al. 2017",
-    "resnet50": "He et al. 2016",
-    "resnet101": "He et al. 2016",
-    "resnet152": "He et al. 2016",
-    "glcm": "Haralick et al. 1973",
-    "lbp": "Ojala et al. 2002",
-    "color": "Stricker and Orengo 1995",
-}
-
-
+WORDS = tomllib.loads(Path(__file__).with_name("methods.toml").read_text(encoding="utf-8"))
+REFERENCES: dict[str, str] = WORDS["references"]
 LABELS_NAMED = 12
 DIGEST_SHOWN = 12
+# What the JSON holds of each kind of result, beyond what all have; of a test also its scores and details.
+KEYS = {
+    "comparison": "results comparisons best warnings data features folds duplicates shortcuts learning_curve "
+    "methods seed",
+    "test": "warnings data features model methods",
+    "curve": "model points fit guesses gains warnings data features folds methods seed",
+    "duplicates": "features threshold exact images counts pairs data described",
+}
 TUNED = " tuned"  # how `classify.heads.tuning.TunedHead` calls itself
 
 
 def as_json(found: Result) -> dict[str, Any]:
     """What ``to_dict`` of a result gives: everything but tables and predictions, ready for JSON."""
     content: dict[str, Any] = {"format_version": FORMAT_VERSION, "kind": found.kind}
-    keys: tuple[str, ...]
-    if isinstance(found, ComparisonRecord):
-        keys = ("results", "comparisons", "best", "warnings", "data", "features", "folds", "duplicates")
-        content |= {key: getattr(found, key) for key in (*keys, "shortcuts", "learning_curve")}
-        content |= {"methods": statistical_methods(found), "seed": found.seed}
-    elif isinstance(found, CurveRecord):
-        keys = ("model", "points", "fit", "guesses", "gains", "warnings", "data", "features", "folds")
-        content |= {key: getattr(found, key) for key in keys}
-        content |= {"methods": statistical_methods(found), "seed": found.seed}
-    elif isinstance(found, TestRecord):
+    if isinstance(found, TestRecord):
         content |= {**found.scores, **found.details}
-        content |= {key: getattr(found, key) for key in ("warnings", "data", "features", "model")}
-        content["methods"] = statistical_methods(found)
-    else:
-        content |= {key: getattr(found, key) for key in ("features", "threshold", "exact", "images")}
-        content |= {"counts": found.counts, "pairs": found.pairs}
-        content |= {"data": found.data, "described": found.described}
+    methods = {"methods": statistical_methods(found)}
+    content |= {key: methods.get(key) or getattr(found, key) for key in KEYS[found.kind].split()}
     content |= {"versions": versions(), "command": found.command}
     return plain(content | {"methods_paragraph": methods_paragraph(found)})
 
@@ -151,13 +55,13 @@ def features_of(found: Result) -> Features:
 def statistical_methods(found: Result) -> dict[str, str]:
     """How intervals, differences and guesses were computed, one phrase each, by what they are of."""
     if isinstance(found, ComparisonRecord):
-        methods = dict(ONE_FOLD if found.folds.one else SEVERAL_FOLDS)
+        methods = dict(WORDS["one_fold" if found.folds.one else "several_folds"])
         if found.shortcuts:
             methods["shortcuts"] = found.shortcuts.criterion
-        return methods | ({"curve": CURVE_METHOD} if found.learning_curve else {})
+        return methods | ({"curve": WORDS["others"]["curve"]} if found.learning_curve else {})
     if isinstance(found, CurveRecord):
-        return {"interval": INTERVAL_METHOD, "curve": CURVE_METHOD}
-    return {"interval": TEST_INTERVAL_METHOD} if isinstance(found, TestRecord) else {}
+        return {"interval": WORDS["several_folds"]["interval"], "curve": WORDS["others"]["curve"]}
+    return {"interval": WORDS["others"]["test"]} if isinstance(found, TestRecord) else {}
 
 
 def methods_paragraph(found: Result) -> dict[str, Any]:
@@ -178,7 +82,7 @@ def citation_of(family: str) -> str | None:
     >>> citation_of("mobilenet_0.50_224"), citation_of("resnet50_v2")
     ('Howard et al. 2017', None)
     """
-    for name, who in FAMILIES.items():
+    for name, who in WORDS["families"].items():
         if family == name or (name.endswith(".") and family.startswith(name)):
             return who
     return None
@@ -234,12 +138,9 @@ def _feature(name: str, entry: Mapping[str, Any] | None) -> str:
         facts.append(f"an untrained network with random weights, seed {weights.get('seed')}")
     elif weights.get("sha256"):
         facts.append(f"a frozen network, SHA-256 of the weights {weights['sha256'][:DIGEST_SHOWN]}")
-    fingerprint = str(entry.get("fingerprint") or "")
-    facts.append(
-        "imported, its making unknown"
-        if fingerprint == "imported"
-        else f"fingerprint of all settings {fingerprint[:DIGEST_SHOWN]}"
-    )
+    fingerprint = str(entry.get("fingerprint") or "")[:DIGEST_SHOWN]
+    imported = fingerprint == "imported"
+    facts.append("imported, its making unknown" if imported else f"fingerprint of all settings {fingerprint}")
     return f"{name} ({'; '.join([*facts, *filter(None, [citation_of(family)])])})"
 
 
@@ -371,10 +272,6 @@ def _registered(head: str) -> Any:
 
 def _software() -> str:
     found = versions()
-    others = ", ".join(
-        f"{name} {v}" for name, v in found.items() if name not in ("bottlehead", "scikit-learn")
-    )
-    return (
-        f"The work was done with bottlehead {found['bottlehead']} and scikit-learn {found['scikit-learn']} "
-        f"(Pedregosa et al. 2011); {others}."
-    )
+    ours, scikit = found.pop("bottlehead"), found.pop("scikit-learn")
+    others = ", ".join(f"{name} {version}" for name, version in found.items())
+    return f"The work was done with bottlehead {ours} and scikit-learn {scikit} (Pedregosa et al. 2011); {others}."

@@ -20,19 +20,6 @@ from evaluate.statistics.intervals import (
     widening,
 )
 
-BAYES_METHOD = (
-    "Bayesian correlated t-test over the folds (Corani and Benavoli 2015); the probability that the true difference "
-    "is below, within or above the region of practical equivalence"
-)
-FAMILY_METHOD = (
-    "'beats' means that the interval is above 0 and p < 0.05 after Holm's correction over all comparisons shown (Holm "
-    "1979); 'is ahead' that only the interval is, which is of that comparison alone"
-)
-MCNEMAR_METHOD = "McNemar's exact test on the out-of-fold predictions, one per photo (McNemar 1947)"
-COUNTED_METHOD = (
-    "where all folds show exactly the same difference, McNemar's exact test stands for the test over the folds; images "
-    "that stay together count as one"
-)
 ADDED = 0.5
 N_DRAWS = 100_000
 

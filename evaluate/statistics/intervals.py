@@ -11,18 +11,6 @@ Numbers = Sequence[float] | np.ndarray
 
 WIDER = 1.5
 FEW_GROUPS = 3.0
-INTERVAL_METHOD = (
-    "95 %, Wilson's score interval on the out-of-fold predictions, one per photo (repeats averaged; photos that stay "
-    "together weigh as one where they err together), wider by 1 + 1.5 / sqrt(photos or groups) where several folds "
-    "share training photos"
-)
-TEST_INTERVAL_METHOD = (
-    "95 %, Wilson's score interval; images that stay together count as one where they err together"
-)
-COMPARISON_METHOD = (
-    "corrected resampled t-test over the folds (Nadeau and Bengio 2003), two-sided; 95 % interval from the paired "
-    "out-of-fold predictions, one pair per photo (after Bonett and Price 2012), made wider in the same way"
-)
 
 
 @dataclass(eq=False)

@@ -7,11 +7,6 @@ import numpy as np
 
 from evaluate.scores.record import Record
 
-METHOD = (
-    "inverse power law, accuracy = limit - scale * images ** -rate, by least squares in which larger sizes weigh more "
-    "(Figueroa et al. 2012); beyond the largest size it is a guess, with the range of the guesses from 1,000 draws of "
-    "the tested photos, by all sizes and by the four largest, and with each size left out in turn"
-)
 LEAST_SIZES = 4
 RATES = np.geomspace(0.05, 3.0, 120)
 N_DRAWS = 1000
