@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+from evaluate.report import sentences
 from evaluate.report.methods import as_json
 from evaluate.report.sections import page_of
-from evaluate.report.sentences import percent
 from evaluate.report.text import as_text
 from evaluate.results import Result
 from featurize.pages import Thumbnails, page_templates, render_page
@@ -75,6 +75,7 @@ def _breakable(name: str) -> Any:
 @cache
 def _templates() -> Any:
     environment = page_templates(TEMPLATES)
-    environment.filters["percent"] = percent
-    environment.filters["breakable"] = _breakable
+    environment.filters |= {"breakable": _breakable, "interval": sentences.interval_in_words}
+    environment.filters |= {"number": sentences.number, "percent": sentences.percent}
+    environment.globals["words"] = sentences
     return environment

@@ -11,19 +11,13 @@ from evaluate.report.methods import features_of, methods_paragraph, statistical_
 from evaluate.report.sentences import (
     BYTES,
     agree,
-    count,
     curve_in_words,
     duplicates_in_words,
     interval_in_words,
     known_in_words,
     labels_in_words,
-    missing_thumbnails_in_words,
-    number,
-    operating_point_in_words,
     percent,
-    points_in_words,
     sentence,
-    superclasses_in_words,
     tuned_in_words,
 )
 from evaluate.results import (
@@ -32,20 +26,18 @@ from evaluate.results import (
     CurveMeasurements,
     CurveRecord,
     DataFacts,
-    DuplicatePair,
     DuplicatesRecord,
     NearDuplicates,
     Result,
     ResultRow,
-    Shortcuts,
+    TestDetails,
     TestRecord,
     TestScores,
     versions,
 )
-from evaluate.scores.metrics import Confusion, Scores
-from evaluate.scores.mistakes import Mistake, SuperclassErrors, non_dummy_heads
+from evaluate.scores.metrics import Confusion
+from evaluate.scores.mistakes import Mistake, non_dummy_heads
 from evaluate.scores.record import Record
-from evaluate.statistics.differences import PairComparison
 from evaluate.statistics.intervals import Interval
 from featurize.pages import SMALL_PX, Thumbnails
 
@@ -60,7 +52,6 @@ SHOWN_PAIRS = 12
 SHOWN_CONFLICTS = 40
 LISTED_PAIRS = 100
 NAMED_LABELS = 10
-TITLES = {"mcnemar": "McNemar", "comparison": "Differences", "family": "Words", "counted": "Without spread"}
 
 Figure3 = tuple[str, str, str]  # what is measured, its value, and how to read it
 
@@ -107,21 +98,17 @@ def _comparison_page(found: ComparisonRecord, photos: Thumbnails) -> Page:
         *labels_in_words(details.per_label, details.confusion),
         *(sentence(one.words) for one in found.comparisons),
     ]
+    differences = {"pairs": found.comparisons, "one_fold": found.folds.one}
     curve = found.learning_curve
     sections = [
         _summary(sentences),
         *_warnings(found.warnings),
         _comparison(found.results),
-        *_differences(found.comparisons, found.folds.one),
-        _confusion(best.name, details.confusion),
-        *_superclasses(best.name, details.superclasses),
-        _labels(best.name, best),
-        _scores(best.name, best),
-        _reliability(best.name, best),
-        _misclassified(best.name, details.misclassified, photos, photos),
+        *([Section("differences", "Differences", differences)] if found.comparisons else []),
+        *_of_one_head(best.name, best, details, photos, photos),
         *_looks(details, best.features, n_heads * found.folds.repeats, photos),
         _twice(found.data, found.duplicates, photos),
-        _shortcuts(found.shortcuts),
+        Section("shortcuts", "Shortcut check", {"found": found.shortcuts, "column": NUISANCE}),
         *(_curve_sections(curve, "Learning curve", curve_in_words(curve)) if curve else ()),
         *_origin(found),
     ]
@@ -130,8 +117,8 @@ def _comparison_page(found: ComparisonRecord, photos: Thumbnails) -> Page:
 
 
 def _test_page(found: TestRecord, photos: Thumbnails) -> Page:
-    model, scores, details, n_images = found.model, found.scores, found.details, found.data.images
-    pair = f"{model.head} on {model.features}"
+    scores, details, n_images = found.scores, found.details, found.data.images
+    pair = f"{found.model.head} on {found.model.features}"
     accuracy = scores.accuracy_interval
     sentences = [f"The model ({pair}) is right on {interval_in_words(accuracy)} of {n_images} test photos."]
     if scores.unseen:
@@ -143,12 +130,7 @@ def _test_page(found: TestRecord, photos: Thumbnails) -> Page:
     sections = [
         _summary([*sentences, *labels_in_words(scores.per_label, details.confusion)]),
         *_warnings(found.warnings),
-        _confusion(pair, details.confusion),
-        *_superclasses(pair, details.superclasses),
-        _labels(pair, scores),
-        _scores(pair, scores),
-        _reliability(pair, scores),
-        _misclassified(pair, details.misclassified, photos, training),
+        *_of_one_head(pair, scores, details, photos, training),
         _twice(found.data, None, photos),
         *_origin(found),
     ]
@@ -180,28 +162,22 @@ def _duplicates_page(found: DuplicatesRecord, photos: Thumbnails) -> Page:
     counts = found.counts
     same = "pairs in the same neighbourhood were compared"
     compared = "every pair was compared" if found.exact else same
-    content = {
-        "shown": _pairs(found.pairs[:LISTED_PAIRS], photos),
-        "total": len(found.pairs),
-        "features": found.features,
-        "threshold": found.threshold,
-    }
+    near = ("unknown", "no features of the table tell photos apart")
     if found.features:
         near = (str(counts.near), f"pairs with a similarity of {found.threshold:g} or more")
-    else:
-        near = ("unknown", "no features of the table tell photos apart")
     figures = [
         ("byte-identical", str(counts.identical), "pairs of files with the same bytes"),
         ("near-identical", *near),
         ("conflicting labels", str(counts.conflict), "pairs; at least one label is wrong"),
         ("photos", str(counts.images), "in any pair"),
     ]
-    subtitle = f"{found.images} photos by {found.features or BYTES}; {compared}"
+    content = {"found": found, "shown": found.pairs[:LISTED_PAIRS], "photos": photos}
     sections = [
         _summary(duplicates_in_words(found)),
         Section("duplicates", "Pairs", content),
         *_origin(found),
     ]
+    subtitle = f"{found.images} photos by {found.features or BYTES}; {compared}"
     return Page("Duplicates", subtitle, figures, sections)
 
 
@@ -221,12 +197,12 @@ def _figures(accuracy: Interval, scores: ResultRow | TestScores, n_images: int) 
     ]
 
 
-# -- In words ----------------------------------------------------------------------------------------------
+# -- The sections that are more than what a template shows of a record -------------------------------------
 
 
 def _list(key: str, title: str, **content: Any) -> Section:
-    """Sentences, and photos below them."""
-    empty = {"lead": "", "sentences": (), "style": "", "shown": (), "total": 0, "between": ""}
+    """Sentences, and photos below them: `shown` of a `total`, which shows of each its label and the `other` one."""
+    empty = {"lead": "", "sentences": (), "style": "sentences", "shown": (), "total": 0}
     return Section(key, title, empty | content, "lists")
 
 
@@ -237,9 +213,6 @@ def _summary(sentences: Sequence[str]) -> Section:
 def _warnings(warnings: Sequence[str]) -> list[Section]:
     found = _list("warnings", "Before you believe it", sentences=warnings, style="warnings")
     return [found] if warnings else []
-
-
-# -- Numbers -----------------------------------------------------------------------------------------------
 
 
 def _comparison(results: Sequence[ResultRow]) -> Section:
@@ -259,176 +232,68 @@ def _svg(figure: "Figure", name: str, label: str) -> Any:
     return Markup(as_svg(figure, name, f"{label}, the numbers are in the table"))
 
 
-def _differences(comparisons: Sequence[PairComparison], one_fold: bool) -> list[Section]:
-    """Every comparison in numbers; nothing where there was none."""
-    if not comparisons:
-        return []
-    rows = [
-        {
-            "one": f"{pair.one.head} on {pair.one.features}",
-            "other": f"{pair.other.head} on {pair.other.features}",
-            "difference": pair.difference,
-            "span": points_in_words(pair.difference, pair.low, pair.high).replace(" points", ""),
-            "p_value": pair.p_value,
-            "p_holm": pair.p_holm,
-            "chances": list(pair.probability.values()),
-            "mcnemar": pair.mcnemar,
-        }
-        for pair in comparisons
+def _of_one_head(
+    of: str,
+    scores: ResultRow | TestScores,
+    details: BestPair | TestDetails,
+    photos: Thumbnails,
+    training: Thumbnails | None,
+) -> list[Section]:
+    """What it took for what, its scores, and its mistakes; `training` finds the photos that these resemble."""
+    drawing = _svg(draw_reliability(scores.reliability), "reliability", "Accuracy against confidence")
+    point = scores.operating_point if isinstance(scores, TestScores) else None
+    across = {"of": of, "found": details.superclasses}
+    return [
+        _confusion(of, details.confusion),
+        *([Section("superclasses", "Super-classes", across)] if details.superclasses else []),
+        Section("labels", "Label by label", {"of": of, "scores": scores}),
+        Section("scores", "All scores", {"of": of, "scores": scores, "point": point}),
+        Section("reliability", "Reliability", {"of": of, "scores": scores, "drawing": drawing}),
+        _misclassified(of, details.misclassified, photos, training),
     ]
-    rope = comparisons[0].rope
-    content = {
-        "rows": rows,
-        "family": count(len(rows), "comparison"),
-        "rope": f"{rope:g} point{'s' * (rope != 1)}",
-        "test": "t-test over the groups tested" if one_fold else "corrected test over the folds",
-    }
-    return [Section("differences", "Differences", content)]
 
 
 def _confusion(of: str, confusion: Confusion) -> Section:
     """The confusion matrix; of more than 25 labels only the pairs that are confused most often."""
     names = confusion.labels
-    rows: list[dict[str, Any]] = []
-    for name, counts in zip(names, confusion.matrix, strict=True):
-        total = sum(counts)
-        cells = [{"count": n, "share": n / total if total else 0.0} for n in counts]
-        rows.append({"label": name, "cells": cells, "total": total})
-    mistaken = [
-        {"label": row["label"], "predicted": other, "total": row["total"], **cell}
-        for row in rows
-        for other, cell in zip(names, row["cells"], strict=True)
-        if other != row["label"] and cell["count"]
+    pairs: list[dict[str, Any]] = [
+        {"label": label, "predicted": other, "count": n, "share": n / sum(counts)}
+        for label, counts in zip(names, confusion.matrix, strict=True)
+        for other, n in zip(names, counts, strict=True)
+        if n and other != label
     ]
-    mistaken.sort(key=lambda one: (-one["count"], one["label"], one["predicted"]))
-    content = {
-        "of": of,
-        "labels": names,
-        "rows": rows if len(names) <= MATRIX_UP_TO else [],
-        "pairs": mistaken[:SHOWN_CONFUSIONS],
-        "total": len(mistaken),
-    }
+    pairs.sort(key=lambda one: (-one["count"], one["label"], one["predicted"]))
+    matrix = confusion.matrix if len(names) <= MATRIX_UP_TO else []
+    content: dict[str, Any] = {"of": of, "labels": names, "matrix": matrix}
+    content |= {"pairs": pairs[:SHOWN_CONFUSIONS], "total": len(pairs)}
     return Section("confusion", "Confusion", content)
-
-
-def _superclasses(of: str, found: SuperclassErrors | None) -> list[Section]:
-    """How many errors stay inside a super-class; nothing where none were given."""
-    if not found:
-        return []
-    names = found.confusion.labels
-    rows = [
-        {"label": name, "counts": [(n, names[place] == name) for place, n in enumerate(counts)]}
-        for name, counts in zip(names, found.confusion.matrix, strict=True)
-    ]
-    content = {"of": of, "words": superclasses_in_words(found), "accuracy": found.accuracy}
-    return [Section("superclasses", "Super-classes", {**content, "labels": names, "rows": rows})]
-
-
-def _labels(of: str, scores: Scores) -> Section:
-    """Precision, recall, F1 and ranking by label, and their averages."""
-    content = {"per_label": scores.per_label, "averages": scores.averages, "one_vs_rest": scores.one_vs_rest}
-    return Section("labels", "Label by label", {"of": of, **content})
-
-
-def _scores(of: str, scores: ResultRow | TestScores) -> Section:
-    """Every score of one head, with how to read it."""
-    rows = [
-        ("Balanced accuracy", f"{percent(scores.balanced_accuracy)} %", "mean recall of the labels"),
-        ("Macro F1", f"{percent(scores.macro_f1)} %", "every label counts the same"),
-        ("Log loss", f"{scores.log_loss:.3f}", "0 is perfect; being sure and wrong costs most"),
-        ("Brier score", f"{scores.brier:.3f}", "squared distance of the probabilities from the truth"),
-        (
-            "Expected calibration error",
-            f"{scores.calibration_error:.3f}",
-            "how far confidence and accuracy lie apart, in 15 bins",
-        ),
-        ("ROC AUC", number(scores.roc_auc), "one label against the rest, mean; 0.5 is guessing"),
-        ("Average precision", number(scores.average_precision), "one label against the rest, mean"),
-    ]
-    rows += [
-        (f"Top {k}", f"{percent(share)} %", f"the true label is among the {k} most probable")
-        for k, share in scores.top_k.items()
-    ]
-    if scores.positive:
-        found = scores.positive
-        for name, share, meaning in (
-            ("Sensitivity", found.sensitivity, f"of the photos that are {found.label}, found"),
-            ("Specificity", found.specificity, f"of the photos that are not {found.label}, left alone"),
-            ("Precision", found.precision, f"of the photos called {found.label}, rightly so"),
-        ):
-            rows.append((name, "unknown" if share is None else f"{percent(share)} %", meaning))
-    point = scores.operating_point if isinstance(scores, TestScores) else None
-    if point:
-        rows.append(("Operating point", f"{point.threshold:.4f}", operating_point_in_words(point)))
-    return Section("scores", "All scores", {"of": of, "rows": rows})
-
-
-def _reliability(of: str, scores: Scores) -> Section:
-    """Confidence against accuracy by bin, with how many photos each holds."""
-    drawing = _svg(draw_reliability(scores.reliability), "reliability", "Accuracy against confidence")
-    content = {"of": of, "error": scores.calibration_error, "bins": scores.reliability, "drawing": drawing}
-    return Section("reliability", "Reliability", content)
-
-
-def _curve_sections(
-    found: CurveMeasurements | CurveRecord, title: str, sentences: Sequence[str]
-) -> list[Section]:
-    """What was measured, drawn and in numbers, under the sentences."""
-    labels = list(found.points[-1].recall)
-    named = labels if len(labels) <= NAMED_LABELS else []
-    rows = [
-        {
-            "images_per_label": point.images_per_label,
-            "accuracy": point.accuracy,
-            "recall": [point.recall[name] for name in named],
-            "words": interval_in_words(point.accuracy),
-        }
-        for point in found.points
-    ]
-    content = {
-        "words": sentences,
-        "guesses": found.guesses,
-        "largest": found.points[-1].images_per_label,
-        "drawing": _svg(draw_curve(found), "curve", "Accuracy against images per label"),
-    }
-    return [
-        Section("curve", title, content),
-        Section("sizes", "The measurements of the curve", {"labels": named, "rows": rows}),
-    ]
-
-
-# -- Photos ------------------------------------------------------------------------------------------------
 
 
 def _misclassified(
     of: str, wrong: Sequence[Mistake], photos: Thumbnails, training: Thumbnails | None
 ) -> Section:
-    """The most confident mistakes, each with the training photos that it resembles most.
-
-    `training` finds those; None where the training photos are not known.
-    """
-    shown: list[dict[str, Any]] = []
-    for one in wrong[:SHOWN_PHOTOS]:
-        nearest = [
-            {**near, "thumbnail": training.thumbnail(near.image, SMALL_PX)}
-            for near in one.nearest or ()
-            if training
-        ]
-        shown.append({**one, "thumbnail": photos.thumbnail(one.image), "nearest": nearest})
-    n_missing = sum(one["thumbnail"] is None for one in shown)
+    """The most confident mistakes, each with the training photos that it resembles most, where these are known."""
+    shown = wrong[:SHOWN_PHOTOS]
     content = {
         "of": of,
         "shown": shown,
         "total": len(wrong),
-        "missing": missing_thumbnails_in_words(n_missing) if n_missing else "",
-        "folder": str(photos.folder) if photos.folder is not None else None,
-        "with_nearest": any(one["nearest"] for one in shown),
+        "missing": sum(photos.thumbnail(one.image) is None for one in shown),
+        "with_nearest": bool(training) and any(one.nearest for one in shown),
+        "photos": photos,
+        "training": training,
+        "small": SMALL_PX,
     }
     return Section("misclassified", "Misclassified", content)
 
 
 def _looks(best: BestPair, features: str, n_predictions: int, photos: Thumbnails) -> list[Section]:
     """The photos to inspect: wrong with every head, the hardest, and those whose labels may be wrong."""
+
+    def gallery(rows: Sequence[Record], other: str, share: str = "") -> dict[str, Any]:
+        shown = rows[:SHOWN_LOOKS]
+        return {"shown": shown, "total": len(rows), "other": other, "share": share, "photos": photos}
+
     found = []
     if n_predictions > 1:
         n = len(best.wrong_every_time)
@@ -438,14 +303,14 @@ def _looks(best: BestPair, features: str, n_predictions: int, photos: Thumbnails
                 f"On {features}, no head in any repeat got {_these(n)} right. Such a photo is unlike the others of its "
                 "label, or carries a wrong label."
             )
-        content = _gallery(best.wrong_every_time, "predicted", None, photos)
+        content = gallery(best.wrong_every_time, "predicted")
         found.append(_list("every", "Misclassified by every head", **content, lead=lead, between="taken for"))
     if best.misclassified:
         lead = (
             "The photos whose own label all heads and repeats together hold least probable, the hardest first; not all "
             "of them are misclassified."
         )
-        content = _gallery(best.hardest, "predicted", "probability", photos)
+        content = gallery(best.hardest, "predicted", "probability")
         found.append(_list("hardest", "Hardest", **content, lead=lead, between="most like"))
     n, lead = len(best.label_suspects), "None: no label is contradicted with confidence."
     if n:
@@ -453,7 +318,7 @@ def _looks(best: BestPair, features: str, n_predictions: int, photos: Thumbnails
             f"A head trained on the other photos contradicts the label of {_these(n)} with confidence (confident "
             "learning). Inspect each: odd photos are suspected as well as wrong labels."
         )
-    content = _gallery(best.label_suspects, "suggested", "probability", photos)
+    content = gallery(best.label_suspects, "suggested", "probability")
     return [*found, _list("suspects", "Labels worth a look", **content, lead=lead, between="or")]
 
 
@@ -461,103 +326,37 @@ def _these(n: int) -> str:
     return agree(n, "this photo", f"these {n} photos")
 
 
-def _gallery(rows: Sequence[Record], other: str, share: str | None, photos: Thumbnails) -> dict[str, Any]:
-    shown = [
-        {
-            "image": row["image"],
-            "label": row["label"],
-            "other": row[other],
-            "share": row[share] if share else None,
-            "thumbnail": photos.thumbnail(row["image"]),
-        }
-        for row in rows[:SHOWN_LOOKS]
-    ]
-    return {"shown": shown, "total": len(rows)}
-
-
-def _pairs(pairs: Sequence[DuplicatePair], photos: Thumbnails) -> list[dict[str, Any]]:
-    return [
-        {**pair, "thumbnail": photos.thumbnail(pair.image), "other_thumbnail": photos.thumbnail(pair.other)}
-        for pair in pairs
-    ]
-
-
-# -- What may flatter the numbers --------------------------------------------------------------------------
-
-
 def _twice(data: DataFacts, duplicates: NearDuplicates | None, photos: Thumbnails) -> Section:
     """Photos that are there twice: as far as was looked, and with conflicting labels first."""
-    conflicts = data.conflicting_labels
-    content: dict[str, Any] = {
-        "identical": data.identical_images,
-        "hashed": data.hashed_images,
-        "images": data.images,
-        "conflicts": conflicts[:SHOWN_CONFLICTS],
-        "total_conflicts": len(conflicts),
-        "conflicts_in_words": f"{count(len(conflicts), 'photo')} {agree(len(conflicts), 'stands', 'stand')}",
-        "searched": duplicates,
-        "shown": [],
-        "total": 0,
-    }
-    if duplicates:
-        near, parted = duplicates.counts.near, duplicates.parted
-        content |= {
-            "shown": _pairs(duplicates.pairs[:SHOWN_PAIRS], photos),
-            "total": duplicates.counts.identical + near,
-            "near": f"{count(near, 'pair')} {agree(near, 'is', 'are')}" if near else "No pair is",
-            "parted": f"{count(parted, 'photo')} {agree(parted, 'was', 'were')}" if parted else "None was",
-        }
-    return Section("twice", "Duplicates and conflicting labels", content)
+    shown = duplicates.pairs[:SHOWN_PAIRS] if duplicates else []
+    content = {"data": data, "found": duplicates, "conflicts": data.conflicting_labels[:SHOWN_CONFLICTS]}
+    return Section(
+        "twice", "Duplicates and conflicting labels", {**content, "shown": shown, "photos": photos}
+    )
 
 
-def _shortcuts(found: Shortcuts | None) -> Section:
-    """What camera, file and mean colours alone tell of the labels; or that nobody looked."""
-    return Section("shortcuts", "Shortcut check", {"found": found, "column": NUISANCE})
-
-
-# -- Where the numbers come from, and how to write so in a paper -------------------------------------------
+def _curve_sections(
+    found: CurveMeasurements | CurveRecord, title: str, sentences: Sequence[str]
+) -> list[Section]:
+    """What was measured, drawn and in numbers, under the sentences."""
+    labels = list(found.points[-1].recall)
+    named = labels if len(labels) <= NAMED_LABELS else []
+    drawing = _svg(draw_curve(found), "curve", "Accuracy against images per label")
+    return [
+        Section("curve", title, {"found": found, "sentences": sentences, "drawing": drawing}),
+        Section("sizes", "The measurements of the curve", {"found": found, "named": named}),
+    ]
 
 
 def _origin(found: Result) -> list[Section]:
     """The methods paragraph; data, folds, seed, methods, versions and command; and how the features were made."""
-    data = found.data
-    facts = [("Data digest (SHA-256)", data.digest)]
-    if data.source:
-        facts.append(("Photos", f"{data.source['path']} ({data.source['kind']})"))
-    if data.labels:
-        facts.append(("Images by label", ", ".join(f"{name} {n}" for name, n in data.labels.items())))
-    facts.append(("Groups that stay together", f"{data.groups} of {data.images} images"))
-    if data.distorted:
-        facts.append(("Distorted copies", f"{data.distorted}, in training only"))
-    if data.identical_images:
-        facts.append(("Byte-identical images", str(data.identical_images)))
-    if isinstance(found, ComparisonRecord | CurveRecord):
-        folds = found.folds
-        again = f", divided {folds.repeats} times" if folds.repeats > 1 else ""
-        facts += [("Folds", f"{folds.cv}{again}; {folds.method}"), ("Seed", str(found.seed))]
-    facts += [
-        (TITLES.get(name, name.capitalize()), text) for name, text in statistical_methods(found).items()
-    ]
-    facts.append(("Versions", ", ".join(f"{name} {version}" for name, version in versions().items())))
-    if found.command:
-        facts.append(("Command", found.command))
-    features = [(name, *_made(entry)) for name, entry in features_of(found).items()]
+    features = []
+    for name, made in features_of(found).items():
+        described = (made or {}).get("description")
+        text = json.dumps(described, indent=2, ensure_ascii=False, sort_keys=True) if described else ""
+        features.append((name, made, text))
+    content = {"found": found, "methods": statistical_methods(found), "versions": versions()}
     return [
         Section("methods", "Methods paragraph", methods_paragraph(found)),
-        Section("provenance", "Where the numbers come from", {"facts": facts, "features": features}),
+        Section("provenance", "Where the numbers come from", {**content, "features": features}),
     ]
-
-
-def _made(entry: Mapping[str, Any] | None) -> tuple[list[tuple[str, str]], str]:
-    """Of one column of vectors: the facts in short, and the whole description as JSON."""
-    if not entry:
-        return [("Origin", "not recorded in the table")], ""
-    facts = [("Width", str(entry.get("width", ""))), ("Fingerprint", str(entry.get("fingerprint", "")))]
-    weights, packages, description = (entry.get(key) or {} for key in ("weights", "versions", "description"))
-    if weights:
-        named = [str(weights[key]) for key in ("source", "file", "sha256") if weights.get(key)]
-        facts.append(("Weights", ", ".join(named)))
-    if packages:
-        facts.append(("Versions", ", ".join(f"{name} {version}" for name, version in packages.items())))
-    text = json.dumps(description, indent=2, ensure_ascii=False, sort_keys=True) if description else ""
-    return facts, text
