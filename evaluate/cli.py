@@ -5,7 +5,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,7 @@ def check_output_options(args: argparse.Namespace, *more: str | None) -> None:
 
     No two of them may be one file, nor one of the files that the command reads.
     """
+    refuse_foreign_evaluate()
     if args.images and not args.report:
         raise OptionsError(
             "--images was given without --report", "add --report FILE.html; only the report shows photos"
@@ -126,14 +127,11 @@ def _add_table(parser: argparse.ArgumentParser, what: str = "a .parquet or .npz 
     parser.add_argument("table", metavar="TABLE", help=what)
 
 
-def _add_division(parser: argparse.ArgumentParser) -> None:
+def _add_folds_and_labels(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cv", type=int, default=5, metavar="K", help="number of folds (default: 5)")
     parser.add_argument(
         "--repeats", type=int, default=1, metavar="N", help="divide anew N times (default: 1)"
     )
-
-
-def _add_relabel(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--relabel",
         metavar="MAP",
@@ -165,7 +163,7 @@ def _add_compare(commands: Any) -> None:
         metavar="SPEC",
         help="heads by name, such as svm or svm:C=10 (default: softmax svm mlp)",
     )
-    _add_division(compare)
+    _add_folds_and_labels(compare)
     compare.add_argument(
         "--folds",
         default="stratified",
@@ -201,7 +199,6 @@ def _add_compare(commands: Any) -> None:
         choices=("log-loss", "accuracy"),
         help="score to optimise: log-loss (default) or accuracy; implies --tune",
     )
-    _add_relabel(compare)
     compare.add_argument(
         "--rope",
         type=float,
@@ -252,7 +249,6 @@ def _compare(args: argparse.Namespace) -> int:
     from evaluate.studies.compare import compare
     from featurize.table import FeatureTable
 
-    refuse_foreign_evaluate()
     check_output_options(args)
     if args.test and args.folds != "stratified":
         raise OptionsError(
@@ -264,27 +260,29 @@ def _compare(args: argparse.Namespace) -> int:
             f"{what} was given with --cv or --repeats, which would have no effect",
             "leave them out: they are for stratified folds",
         )
-    relabel = read_relabel(args.relabel) if args.relabel else None
     balanced = {"class_weight": "balanced"} if args.balanced else {}
     found = compare(
         FeatureTable.read(args.table),
         args.features,
         [str(HeadSpec.parse(head).with_params(balanced)) for head in args.heads],
         tune=args.tune_by or ("log-loss" if args.tune else None),
-        cv=args.cv,
-        repeats=args.repeats,
-        seed=args.seed,
-        relabel=relabel,
-        jobs=args.jobs,
-        positive=args.positive,
-        rope=args.rope,
-        superclasses=read_superclasses(args.superclass) if args.superclass else None,
-        folds=args.folds,
-        group_duplicates=args.group_duplicates,
-        curve=args.curve,
-        test=FeatureTable.read(args.test) if args.test else None,
+        relabel=_if_given(read_relabel, args.relabel),
+        superclasses=_if_given(read_superclasses, args.superclass),
+        test=_if_given(FeatureTable.read, args.test),
+        **_named(
+            args, "cv", "repeats", "seed", "jobs", "positive", "rope", "folds", "group_duplicates", "curve"
+        ),
     )
     return write_outputs(found, args)
+
+
+def _if_given(read: Callable[[str], Any], path: str | None) -> Any:
+    return read(path) if path else None
+
+
+def _named(args: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """The options that a function takes under their own names."""
+    return {name: getattr(args, name) for name in names}
 
 
 def _test(args: argparse.Namespace) -> int:
@@ -295,15 +293,14 @@ def _test(args: argparse.Namespace) -> int:
     from evaluate.studies.testing import test
     from featurize.table import FeatureTable
 
-    refuse_foreign_evaluate()
     check_output_options(args)
     with threadpool_limits(args.jobs):
         found = test(
             load_model(args.model, trust=args.trust),
             FeatureTable.read(args.table),
             positive=args.positive,
-            superclasses=read_superclasses(args.superclass) if args.superclass else None,
-            training=FeatureTable.read(args.training) if args.training else None,
+            superclasses=_if_given(read_superclasses, args.superclass),
+            training=_if_given(FeatureTable.read, args.training),
         )
     return write_outputs(found, args)
 
@@ -332,8 +329,7 @@ def _add_curve(commands: Any) -> None:
         metavar="N",
         help="images per label (default: 5, 10, 20, ... up to all there are)",
     )
-    _add_division(curve)
-    _add_relabel(curve)
+    _add_folds_and_labels(curve)
     _add_outputs(curve)
 
 
@@ -342,18 +338,13 @@ def _curve(args: argparse.Namespace) -> int:
     from evaluate.studies.curve import learning_curve
     from featurize.table import FeatureTable
 
-    refuse_foreign_evaluate()
     check_output_options(args)
     found = learning_curve(
         FeatureTable.read(args.table),
         args.features,
         args.head,
-        sizes=args.sizes,
-        cv=args.cv,
-        repeats=args.repeats,
-        seed=args.seed,
-        relabel=read_relabel(args.relabel) if args.relabel else None,
-        jobs=args.jobs,
+        relabel=_if_given(read_relabel, args.relabel),
+        **_named(args, "sizes", "cv", "repeats", "seed", "jobs"),
     )
     return write_outputs(found, args)
 
@@ -397,7 +388,6 @@ def _duplicates(args: argparse.Namespace) -> int:
     from featurize.table import FeatureTable
     from featurize.tableformat import table_kind
 
-    refuse_foreign_evaluate()
     check_output_options(args, args.group_duplicates)
     if args.group_duplicates:
         table_kind(args.group_duplicates)

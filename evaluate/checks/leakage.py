@@ -85,8 +85,7 @@ def describe_duplicates(
 
     `at_random` or `together` is its accuracy without, or with, keeping them together, whichever was measured again.
     """
-    measured_again = (at_random, together) != (None, None)
-    counts = found.counts
+    measured_again, counts = (at_random, together) != (None, None), found.counts
     record = NearDuplicates(
         features=found.features,
         threshold=found.threshold,
@@ -114,30 +113,25 @@ def accuracy_with_and_without_grouping(
 ) -> NearDuplicates:
     """Measure the best pair a second time with (or without) near-duplicates grouped, and describe both.
 
-    `given` is the table before near-duplicates were joined, if they were, and `used` the one that `made` divides.
+    `given` is the table before near-duplicates were joined, if they were, and `used` the one that `made` divides. For
+    folds that are not ours, or where none can be made, nothing is measured again.
     """
+
+    def again(table: FeatureTable) -> float | None:
+        if not (isinstance(folds, str) and folds == "stratified"):
+            return None
+        try:
+            anew, _ = folds_for(table, **division)
+        except UsageError:
+            return None
+        found = cross_validate(table, [best.features], [head], anew, seed=division["seed"], jobs=jobs)
+        return float((found.label == found.predicted).mean())
+
     if len(set(used.groups)) < len(set(given.groups)):
-        at_random = refit_accuracy(given, best.features, head, folds, division, jobs)
-        return describe_duplicates(found, made, best.accuracy, at_random=at_random)
-    together = None
-    if n_split_across_folds(found.rows, made):
-        grouped = group_duplicates(given, found.rows)
-        together = refit_accuracy(grouped, best.features, head, folds, division, jobs)
+        return describe_duplicates(found, made, best.accuracy, at_random=again(given))
+    parted = n_split_across_folds(found.rows, made)
+    together = again(group_duplicates(given, found.rows)) if parted else None
     return describe_duplicates(found, made, best.accuracy, together=together)
-
-
-def refit_accuracy(
-    table: FeatureTable, features: str, head: Any, folds: Any, division: Mapping[str, int], jobs: int | None
-) -> float | None:
-    """The accuracy of a head on new folds of `table`; None for folds that are not ours, and where none can be made."""
-    if not (isinstance(folds, str) and folds == "stratified"):
-        return None
-    try:
-        made, _ = folds_for(table, **division)
-    except UsageError:
-        return None
-    again = cross_validate(table, [features], [head], made, seed=division["seed"], jobs=jobs)
-    return float((again.label == again.predicted).mean())
 
 
 # -- Test photos that a model knows already: by their bytes, as near-duplicates, or from others of their group ---
@@ -167,11 +161,9 @@ class Contamination:
         """One sentence with the counts; none when no photo is known."""
         if not self.known.any():
             return []
-        near, grouped = (0 if one is None else int(one.sum()) for one in (self.near, self.grouped))
-        n_images, seen = len(self.seen), int(self.seen.sum())
-        return [
-            contamination_in_words(n_images, seen, near, grouped, compared=self.compared, threshold=THRESHOLD)
-        ]
+        found = [0 if one is None else int(one.sum()) for one in (self.seen, self.near, self.grouped)]
+        words = contamination_in_words(len(self.seen), *found, compared=self.compared, threshold=THRESHOLD)
+        return [words]
 
 
 def find_contamination(
@@ -188,23 +180,15 @@ def find_contamination(
     known from the rows that trained it in `training` and in `table`, which the tested photos are rows of.
     """
     known = _near(model, tested, training)
-    groups = {
-        *_trained_groups(model, table),
-        *(training.group[trained_on(model, training)] if training is not None else ()),
-    }
+    groups = set(training.group[trained_on(model, training)] if training is not None else ())
+    if table is not None:
+        unknown = np.array([one is None for one in table.sha256]) | (len(model.hashes) == 0)
+        by_split = unknown & np.isin(table.split.astype(str), ["training", "validation"])
+        groups |= set(table.group[np.asarray(model.seen(table.sha256), dtype=bool) | by_split])
     if not any(groups) or not any(tested.group):
         return known
     shared = np.array([one is not None and one in groups for one in tested.group], dtype=bool)
     return replace(known, grouped=shared & ~known.known)
-
-
-def _trained_groups(model: "Model", table: FeatureTable | None) -> np.ndarray:
-    """The groups of the rows of a table to test that trained the model, as far as that can be known."""
-    if table is None:
-        return np.array([], dtype=object)
-    unknown = np.array([one is None for one in table.sha256]) | (len(model.hashes) == 0)
-    by_split = unknown & np.isin(table.split.astype(str), ["training", "validation"])
-    return table.group[np.asarray(model.seen(table.sha256), dtype=bool) | by_split]
 
 
 def _near(model: "Model", tested: FeatureTable, training: FeatureTable | None) -> Contamination:
@@ -240,11 +224,8 @@ def _near(model: "Model", tested: FeatureTable, training: FeatureTable | None) -
 
 def trained_on(model: "Model", training: FeatureTable) -> np.ndarray:
     """The photos of the table that were in the training set, by content; where no content is known, by the split."""
-    photos = training.variant == 0
-    if len(model.hashes):
-        rows = photos & np.asarray(model.seen(training.sha256), dtype=bool)
-    else:
-        rows = photos & (training.split != "testing")
+    photos, by_split = training.variant == 0, training.split != "testing"
+    rows = photos & (np.asarray(model.seen(training.sha256), dtype=bool) if len(model.hashes) else by_split)
     if not rows.any():
         raise UsageError(
             f"of the {photos.sum()} photos in the training table none was in the model's training set",

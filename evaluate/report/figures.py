@@ -36,10 +36,8 @@ def draw_accuracies(results: Sequence[ResultRow]) -> "Figure":
     figure, axes = _empty(7.6, height, (0.4, 0.3 / height, 0.4, 1 - 0.3 / height))
     for place, row in enumerate(rows):
         accuracy = row.accuracy
-        axes.plot(
-            [accuracy.low, accuracy.high], [place] * 2, color=ACCENT, lw=2, gid="interval", clip_on=False
-        )
-        axes.plot(accuracy.mean, place, "o", color=ACCENT, ms=7, mec=PAPER, gid="measured", clip_on=False)
+        _line(axes, [accuracy.low, accuracy.high], [place] * 2, "interval")
+        _dot(axes, accuracy.mean, place)
         text = {"va": "center", "color": SOFT, "parse_math": False}
         shown = row.name if len(row.name) <= NAME_LENGTH else f"{row.name[:NAME_LENGTH]}…"
         _beside(axes, -0.98, place, shown, ha="left", **text)
@@ -56,23 +54,19 @@ def draw_reliability(bins: Sequence[ReliabilityBin]) -> "Figure":
     """Confidence against accuracy by bin, and below how many photos each holds."""
     figure, axes = _empty(3.4, 4.1, (0.14, 0.3, 0.82, 0.66))
     most = max(one.images for one in bins)
-    axes.plot([0, 1], [0, 1], color=SOFT, lw=1, ls=(0, (5, 4)), gid="ideal", clip_on=False)
+    _line(axes, [0, 1], [0, 1], "ideal", color=SOFT, lw=1, ls=(0, (5, 4)))
     for one in bins:
         # The area tells how many photos stand behind a dot.
         size = 5 + 13 * math.sqrt(one.images / most)
-        axes.plot(
-            one.confidence, one.accuracy, "o", color=ACCENT, ms=size, mec=PAPER, gid="measured", clip_on=False
-        )
+        _dot(axes, one.confidence, one.accuracy, ms=size)
     axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="right %")
     _shares(axes.yaxis, 0, 0.2, "")
     axes.set_xticks([])
     below = figure.add_axes((0.14, 0.12, 0.82, 0.14))
     _plain(below)
+    bars: dict[str, Any] = {"color": ACCENT, "alpha": 0.4, "clip_on": False, "gid": "photos"}
     for one in bins:
-        bar = (one.high - one.low) * 0.9
-        below.bar(
-            (one.low + one.high) / 2, one.images, bar, color=ACCENT, alpha=0.4, clip_on=False, gid="photos"
-        )
+        below.bar((one.low + one.high) / 2, one.images, (one.high - one.low) * 0.9, **bars)
     below.set(xlim=(0, 1), ylim=(0, most), yticks=[], xlabel="confidence %; bars: photos")
     _shares(below.xaxis, 0, 0.2, "", grid=False)
     return figure
@@ -88,19 +82,15 @@ def draw_curve(found: CurveMeasurements | CurveRecord) -> "Figure":
     if found.fit:
         steps = [sizes[0] * (sizes[-1] / sizes[0]) ** (step / 60) for step in range(61)]
         law = [min(1.0, max(bottom, found.fit.at(size))) for size in steps]
-        axes.plot(steps, law, color=SOFT, lw=1.2, ls=(0, (5, 4)), gid="law", clip_on=False)
+        _line(axes, steps, law, "law", color=SOFT, lw=1.2, ls=(0, (5, 4)))
     for point in points:
         accuracy, size = point.accuracy, point.images_per_label
-        axes.plot(
-            [size] * 2, [accuracy.low, accuracy.high], color=ACCENT, lw=2, gid="interval", clip_on=False
-        )
-        axes.plot(size, accuracy.mean, "o", color=ACCENT, ms=7, mec=PAPER, gid="measured", clip_on=False)
+        _line(axes, [size] * 2, [accuracy.low, accuracy.high], "interval")
+        _dot(axes, size, accuracy.mean)
     for guess in guesses:
         size = guess.images_per_label
-        axes.plot(
-            [size] * 2, [guess.low, guess.high], color=SOFT, lw=1.5, ls=":", gid="interval", clip_on=False
-        )
-        axes.plot(size, guess.accuracy, "o", color=PAPER, ms=7, mec=SOFT, mew=2, gid="guess", clip_on=False)
+        _line(axes, [size] * 2, [guess.low, guess.high], "interval", color=SOFT, lw=1.5, ls=":")
+        _dot(axes, size, guess.accuracy, "guess", color=PAPER, mec=SOFT, mew=2)
     axes.set(ylim=(bottom, 1), xlabel="images per label")
     axes.set_xlim(sizes[0] * 0.97, max(sizes[-1], sizes[0] + 1) * 1.03)
     axes.set_xticks(sizes, [str(size) for size in sizes])
@@ -118,10 +108,8 @@ def as_svg(figure: "Figure", name: str, label: str) -> str:
     from markupsafe import escape
 
     stream, nothing = io.StringIO(), dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    with (
-        _quietly(),
-        matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none", "path.simplify": False}),
-    ):
+    style: dict[Any, Any] = {"svg.hashsalt": name, "svg.fonttype": "none", "path.simplify": False}
+    with _quietly(), matplotlib.rc_context(style):
         figure.savefig(stream, format="svg", transparent=True, metadata=nothing)
     drawn = stream.getvalue()
     (box,) = re.findall(r'viewBox="[^"]*"', drawn)
@@ -180,6 +168,14 @@ def _plain(axes: Any) -> None:
     axes.xaxis.label.set(color=SOFT, size=9)
     axes.yaxis.label.set(color=SOFT, size=9)
     axes.set_axisbelow(True)
+
+
+def _line(axes: Any, x: Sequence[float], y: Sequence[float], part: str, **how: Any) -> None:
+    axes.plot(x, y, gid=part, clip_on=False, **{"color": ACCENT, "lw": 2, **how})
+
+
+def _dot(axes: Any, x: float, y: float, part: str = "measured", **how: Any) -> None:
+    axes.plot(x, y, "o", gid=part, clip_on=False, **{"color": ACCENT, "ms": 7, "mec": PAPER, **how})
 
 
 def _beside(axes: Any, x: float, y: float, text: str, **how: Any) -> None:

@@ -19,6 +19,7 @@ from evaluate.report.sentences import (
     tuned_in_words,
 )
 from evaluate.results import (
+    BestPair,
     ComparisonRecord,
     CurveMeasurements,
     CurveRecord,
@@ -120,13 +121,10 @@ test_as_text.__test__ = False  # type: ignore[attr-defined]  # pytest collects f
 
 def labels_as_text(scores: Scores) -> str:
     """Precision, recall and F1 by label, and their averages."""
-    named = [
-        *((name, one, str(one.support)) for name, one in scores.per_label.items()),
-        *((f"{name} average", one, "") for name, one in scores.averages.items()),
-    ]
+    named = scores.per_label | {f"{name} average": one for name, one in scores.averages.items()}
     rows = [
-        [name, percent(one.precision), percent(one.recall), percent(one.f1), support]
-        for name, one, support in named
+        [name, percent(one.precision), percent(one.recall), percent(one.f1), str(one.get("support", ""))]
+        for name, one in named.items()
     ]
     return table_as_text(["label", "precision %", "recall %", "F1 %", "photos"], rows, left=1)
 
@@ -145,31 +143,23 @@ def confusion_as_text(confusion: Confusion, shares: Sequence[Sequence[float]]) -
 
 def mistakes_as_text(found: ComparisonRecord | TestRecord) -> str:
     """What `--misclassified` prints: every misclassified image, and for a comparison the other lists."""
-    columns = ("image", "label", "predicted", "confidence")
-    if isinstance(found, TestRecord):
-        return _listed("misclassified, most confident first", found.details.misclassified, columns)
-    best = found.best
-    return _paragraphs(
-        _listed("misclassified, most confident first", best.misclassified, columns),
-        _listed(
-            "misclassified by every head and repeat", best.wrong_every_time, ("image", "label", "predicted")
-        ),
-        _listed(
-            "hardest: the true label is least probable over all heads",
-            best.hardest,
-            ("image", "label", "predicted", "probability"),
-        ),
-        _listed(
-            "label suspects: inspect them, a label or the photo may be odd",
-            best.label_suspects,
-            ("image", "label", "suggested", "probability"),
-        ),
-    )
+    best = found.details if isinstance(found, TestRecord) else found.best
+    parts = [_listed("misclassified, most confident first", best.misclassified, "predicted confidence")]
+    if isinstance(best, BestPair):
+        hard = "hardest: the true label is least probable over all heads"
+        suspects = "label suspects: inspect them, a label or the photo may be odd"
+        parts += [
+            _listed("misclassified by every head and repeat", best.wrong_every_time, "predicted"),
+            _listed(hard, best.hardest, "predicted probability"),
+            _listed(suspects, best.label_suspects, "suggested probability"),
+        ]
+    return _paragraphs(*parts)
 
 
-def _listed(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+def _listed(title: str, rows: Sequence[Mapping[str, Any]], more: str) -> str:
     if not rows:
         return f"{title}: none"
+    columns = ["image", "label", *more.split()]
     shown = [
         [f"{row[name]:.3f}" if isinstance(row[name], float) else str(row[name]) for name in columns]
         for row in rows
@@ -188,14 +178,10 @@ def _measurements(found: CurveMeasurements | CurveRecord) -> str:
     """The head and the features, a table of the sizes, and the guesses."""
     labels = list(found.points[-1].recall)
     shown = labels if len(labels) <= SHOWN_LABELS else []
-    rows = [
-        [
-            str(point.images_per_label),
-            interval_in_words(point.accuracy),
-            *(percent(point.recall[name]) for name in shown),
-        ]
-        for point in found.points
-    ]
+    rows = []
+    for point in found.points:
+        recall = [percent(point.recall[name]) for name in shown]
+        rows.append([str(point.images_per_label), interval_in_words(point.accuracy), *recall])
     header = ["images per label (mean)", "accuracy (95 % interval)", *(f"{name} %" for name in shown)]
     title = f"{found.model.head} on {found.model.features} with ever more images per label"
     return _paragraphs(f"{title}\n{table_as_text(header, rows, left=0)}", "\n".join(curve_in_words(found)))

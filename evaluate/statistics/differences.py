@@ -1,10 +1,11 @@
 """Is it more than luck: three probabilities instead of a verdict, paired counts, and many questions at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
+from scipy.stats import binomtest, t
 
 from evaluate.scores.crossval import Predictions
 from evaluate.scores.mistakes import is_dummy, mean_over_repeats
@@ -98,8 +99,6 @@ def bayesian_comparison(
     that `paired_difference` takes (Corani and Benavoli, https://doi.org/10.1007/s10994-015-5486-z). A difference of up
     to `same_within`, either way, is practically none: 0.01 is one accuracy point.
     """
-    from scipy.stats import t
-
     differences = np.asarray(one, dtype=np.float64) - np.asarray(other, dtype=np.float64)
     mean, error = corrected_error(differences, n_testing, n_training)
     if error < 1e-12:
@@ -117,12 +116,14 @@ def mcnemar(one_right: np.ndarray, other_right: np.ndarray) -> McNemar:
 
     It takes images for independent and the trained heads for fixed. Both arrays are of the same images in one order.
     """
-    from scipy.stats import binomtest
-
     one, other = np.asarray(one_right, dtype=bool), np.asarray(other_right, dtype=bool)
     first, second = int((one & ~other).sum()), int((other & ~one).sum())
-    p_value = float(binomtest(first, first + second, 0.5).pvalue) if first + second else 1.0
-    return McNemar(first, second, p_value)
+    return McNemar(first, second, _exact_test(first, second))
+
+
+def _exact_test(first: int, second: int) -> float:
+    """The two-sided p value of two counts that should be equal; 1 where both are 0."""
+    return float(binomtest(first, first + second, 0.5).pvalue) if first + second else 1.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -150,8 +151,6 @@ def paired_interval(
     was right, of the same photos, named by `image`, in the same order; photos with equal `groups` weigh as one where
     they differ together.
     """
-    from scipy.stats import binomtest
-
     gain, group = per_image(np.asarray(one, dtype=np.float64) - np.asarray(other), image, groups)
     difference, ahead, behind = float(gain.mean()), gain.clip(0).mean(), (-gain).clip(0).mean()
     n = effective_number(gain, group, ahead + behind - difference**2) / widening(group, n_folds) ** 2
@@ -159,8 +158,8 @@ def paired_interval(
     middle = first - second
     half = quantile(group) * np.sqrt((first + second - middle**2) / (n + 2 * ADDED))
     only_one, only_other, _ = (round(count) for count in _counts(one, other, groups))
-    p_value = float(binomtest(only_one, only_one + only_other, 0.5).pvalue) if only_one + only_other else 1.0
-    return Difference(difference, float(max(-1.0, middle - half)), float(min(1.0, middle + half)), p_value)
+    low, high = float(max(-1.0, middle - half)), float(min(1.0, middle + half))
+    return Difference(difference, low, high, _exact_test(only_one, only_other))
 
 
 def sign_posterior(
@@ -193,22 +192,13 @@ def compare_pairs(results: Sequence[Named], predictions: Predictions, rope: floa
     """
     pairs = [_compared(*opponents, predictions, rope) for opponents in comparisons_to_make(results)]
     one_fold = len(predictions.times.groupby(["repeat", "fold"])) == 1
-    corrected = zip(
-        pairs,
-        holm([pair.p_value for pair in pairs]),
-        holm([pair.mcnemar.p_value for pair in pairs]),
-        strict=True,
-    )
-    return [
-        replace(
-            pair,
-            p_holm=p_holm,
-            family=len(pairs),
-            mcnemar=replace(pair.mcnemar, p_holm=of_mcnemar, family=len(pairs)),
-            verdict=verdict_of(pair.low, pair.high, p_holm, one_fold),
-        )
-        for pair, p_holm, of_mcnemar in corrected
-    ]
+    corrected = holm([pair.p_value for pair in pairs])
+    counted = holm([pair.mcnemar.p_value for pair in pairs])
+    for pair, p_holm, of_mcnemar in zip(pairs, corrected, counted, strict=True):
+        pair.p_holm, pair.mcnemar.p_holm = p_holm, of_mcnemar
+        pair.family = pair.mcnemar.family = len(pairs)
+        pair.verdict = verdict_of(pair.low, pair.high, p_holm, one_fold)
+    return pairs
 
 
 def verdict_of(low: float, high: float, p_holm: float, one_fold: bool = False) -> str:
@@ -233,15 +223,15 @@ def fold_accuracies(predictions: Predictions) -> np.ndarray:
 def comparisons_to_make(results: Sequence[Row]) -> list[tuple[str, Row, Row]]:
     """What is compared (``features`` or ``head``), and the two; whoever is better is named first."""
     best = _representative(results)
-    others = []
-    for name in dict.fromkeys(row.features for row in results):
-        if name != best.features:
-            others.append(("features", _representative([row for row in results if row.features == name])))
-    others += [("head", row) for row in results if row.features == best.features and row is not best]
+    by_features: dict[str, list[Row]] = {}
+    for row in results:
+        by_features.setdefault(row.features, []).append(row)
+    own = by_features.pop(best.features)
+    others = [("features", _representative(rows)) for rows in by_features.values()]
+    others += [("head", row) for row in own if row is not best]
     # Only a dummy can stand before the best.
-    places = {id(row): place for place, row in enumerate(results)}
-    pairs = [(kind, sorted((best, row), key=lambda one: places[id(one)])) for kind, row in others]
-    return [(kind, first, second) for kind, (first, second) in pairs]
+    before = results[: results.index(best)]
+    return [(kind, row, best) if row in before else (kind, best, row) for kind, row in others]
 
 
 def _representative(results: Sequence[Row]) -> Row:
@@ -264,17 +254,14 @@ def _compared(kind: str, one: Named, other: Named, predictions: Predictions, rop
     else:
         probability = bayesian_comparison(accuracies, others, n_testing, n_training, rope / 100)
     return PairComparison(
-        kind,
-        PairName(one.features, one.head),
-        PairName(other.features, other.head),
-        photos.difference,
-        photos.low,
-        photos.high,
-        photos.p_value if constant else over_folds.p_value,
-        constant,
-        probability,
-        rope,
-        mcnemar(mean_over_repeats(first).right, mean_over_repeats(second).right),
+        compares=kind,
+        one=PairName(one.features, one.head),
+        other=PairName(other.features, other.head),
+        **(photos if constant else {**photos, "p_value": over_folds.p_value}),
+        same_in_every_fold=constant,
+        probability=probability,
+        rope=rope,
+        mcnemar=mcnemar(mean_over_repeats(first).right, mean_over_repeats(second).right),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import norm, t
 
 from evaluate.scores.record import Record
 
@@ -39,8 +40,6 @@ def wilson_interval(n_right: float, n: float, confidence: float = 0.95) -> Inter
     >>> round(interval.low, 3), interval.high
     (0.839, 1.0)
     """
-    from scipy.stats import norm
-
     return _wilson(n_right / n, n, float(norm.ppf((1 + confidence) / 2)))
 
 
@@ -86,8 +85,6 @@ def effective_number(values: np.ndarray, groups: np.ndarray, variance: float) ->
 
 def quantile(groups: np.ndarray, confidence: float = 0.95) -> float:
     """How many standard errors reach to either end: 1.96, and Student's t where images come in groups."""
-    from scipy.stats import norm, t
-
     n_groups = len(np.unique(groups))
     if n_groups == len(groups):
         return float(norm.ppf((1 + confidence) / 2))
@@ -134,8 +131,6 @@ def paired_difference(
     equal differences on all folds the variance is 0: the p value is then 1 for no difference and 0 for any other.
     """
     differences = np.asarray(one, dtype=np.float64) - np.asarray(other, dtype=np.float64)
-    from scipy.stats import t
-
     n_folds = len(differences)
     mean, error = corrected_error(differences, n_testing, n_training)
     if error < 1e-12:
