@@ -115,11 +115,8 @@ def build_parser() -> argparse.ArgumentParser:
         "evaluate", DESCRIPTION, "evaluate compare flowers.parquet --heads softmax svm --report report.html"
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_split(commands)
-    _add_compare(commands)
-    _add_curve(commands)
-    _add_test(commands)
-    _add_duplicates(commands)
+    for add in (_add_split, _add_compare, _add_curve, _add_test, _add_duplicates):
+        add(commands)
     return parser
 
 

@@ -31,9 +31,6 @@ FORMAT_VERSION = 1  # of the JSON
 Features = dict[str, dict[str, Any] | None]  # by column, the table's own record of how it was made
 
 
-# -- What a result rests on ----------------------------------------------------------------------------
-
-
 @dataclass(eq=False)
 class LabelledImage(Record):
     """A photo and the label that it stands under."""
@@ -120,9 +117,6 @@ def describe_folds(folds: Sequence[Fold], method: str) -> FoldFacts:
     tested = np.unique(np.concatenate([fold.testing for fold in folds]))
     n_first = sum(fold.repeat == folds[0].repeat for fold in folds)
     return FoldFacts(n_first, len({fold.repeat for fold in folds}), len(tested), method)
-
-
-# -- A comparison ----------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False, kw_only=True)
@@ -220,9 +214,6 @@ class Shortcuts(Record):
     words: str = ""
 
 
-# -- A learning curve --------------------------------------------------------------------------------------
-
-
 @dataclass(eq=False)
 class CurvePoint(Record):
     """The measurement at one size, the mean over labels and folds; `recall` is the share found by label."""
@@ -260,9 +251,6 @@ class CurveMeasurements(Record):
     fit: PowerLaw | None
     guesses: list[Guess]
     gains: dict[str, Gain | None]
-
-
-# -- The four results --------------------------------------------------------------------------------------
 
 
 @dataclass

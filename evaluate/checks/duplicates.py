@@ -76,11 +76,14 @@ def find_duplicates(
     photos = np.flatnonzero(table.variant == 0)
     similarity: dict[tuple[int, int], float] = {}
     if name is None:
+        widths = [
+            f"{one} with {X.shape[1]} and {typical_similarity(X):.2f}" for one, X in table.vectors.items()
+        ]
         log.warning(
             "byte-identical photos alone are looked for: no features of the table tell photos apart, which takes %d "
             "numbers and a typical similarity of at most %g (it has %s); a trained network's vectors do "
             "(featurize extract --features inception_v3)",
-            LEAST_WIDTH, MOST_TYPICAL, _in_words(table) or "none",
+            LEAST_WIDTH, MOST_TYPICAL, ", ".join(widths) or "none",
         )  # fmt: skip
     else:
         near, cosine = similar_pairs(table.select(name)[photos], threshold)
@@ -125,12 +128,6 @@ def tells_apart(X: np.ndarray) -> bool:
     return X.shape[1] >= LEAST_WIDTH and typical_similarity(X) <= MOST_TYPICAL
 
 
-def _in_words(table: FeatureTable) -> str:
-    return ", ".join(
-        f"{name} with {X.shape[1]} and {typical_similarity(X):.2f}" for name, X in table.vectors.items()
-    )
-
-
 def group_duplicates(table: FeatureTable, rows: np.ndarray) -> FeatureTable:
     """The table with each of these pairs of rows in one group, and whatever either belonged with.
 
@@ -156,19 +153,19 @@ def group_duplicates(table: FeatureTable, rows: np.ndarray) -> FeatureTable:
     joined = _components(len(table), codes, rows)
     touched = np.isin(joined, joined[np.asarray(rows, dtype=np.int64).ravel()])
     names: dict[int, str] = {}
-    taken = {one for one in group if one is not None}
+    for code, given in zip(joined, group, strict=True):
+        if given is not None:
+            names.setdefault(code, given)
+    taken = set(group)
     for row in np.flatnonzero(touched):
-        if group[row] is not None:
-            names.setdefault(int(joined[row]), group[row])
-    for row in np.flatnonzero(touched):
-        if int(joined[row]) not in names:
+        if joined[row] not in names:
             name = f"near {table.image[row]}"
             while name in taken:
                 name = f"near {name}"
             taken.add(name)
-            names[int(joined[row])] = name
+            names[joined[row]] = name
     filled = [
-        names[int(code)] if near else given for code, near, given in zip(joined, touched, group, strict=True)
+        names[code] if near else given for code, near, given in zip(joined, touched, group, strict=True)
     ]
     return table.with_column("group", filled)
 

@@ -134,9 +134,6 @@ def accuracy_with_and_without_grouping(
     return describe_duplicates(found, made, best.accuracy, together=together)
 
 
-# -- Test photos that a model knows already: by their bytes, as near-duplicates, or from others of their group ---
-
-
 @dataclass(frozen=True)
 class Contamination:
     """Which test photos a model knows, as arrays of bool of shape (n_images,).

@@ -85,9 +85,6 @@ def page_of(found: Result, photos: Thumbnails) -> Page:
     return _curve_page(found) if isinstance(found, CurveRecord) else _duplicates_page(found, photos)
 
 
-# -- The four pages ----------------------------------------------------------------------------------------
-
-
 def _comparison_page(found: ComparisonRecord, photos: Thumbnails) -> Page:
     best, details, n_pairs = found.results[0], found.best, len(found.results)
     n_heads = len(non_dummy_heads(row.head for row in found.results if row.features == best.features))
@@ -195,9 +192,6 @@ def _figures(accuracy: Interval, scores: ResultRow | TestScores, n_images: int) 
         ("log loss", f"{scores.log_loss:.3f}", "0 is perfect"),
         ("photos", str(n_images), f"{1000 * scores.predict_seconds_per_image:.2g} ms each to predict"),
     ]
-
-
-# -- The sections that are more than what a template shows of a record -------------------------------------
 
 
 def _list(key: str, title: str, **content: Any) -> Section:

@@ -77,9 +77,6 @@ def sentence(words: str) -> str:
     return ("On" + words[2:] if words.startswith("on ") else words) + "."
 
 
-# -- The data ----------------------------------------------------------------------------------------------
-
-
 def data_in_words(data: DataFacts, folds: FoldFacts) -> str:
     """``750 photos, 5 labels; 5 folds, the same for all; 6 byte-identical photos kept together``."""
     text = f"{data.images} photos"
@@ -191,9 +188,6 @@ def labels_in_words(per_label: Mapping[str, LabelScores], confusion: Confusion) 
     return sentences
 
 
-# -- Comparisons -------------------------------------------------------------------------------------------
-
-
 def difference_in_words(pair: PairComparison, one_fold: bool = False) -> str:
     """Who beats whom by how many points, or that they cannot be told apart; and how probable it is.
 
@@ -252,9 +246,6 @@ def best_in_words(found: ComparisonRecord) -> list[str]:
     elif suspects:
         lines.append(f"Labels that the best head contradicts with confidence: {suspects}; inspect them.")
     return lines
-
-
-# -- Learning curves ---------------------------------------------------------------------------------------
 
 
 def curve_in_words(found: CurveMeasurements | CurveRecord) -> list[str]:

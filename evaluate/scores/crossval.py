@@ -129,12 +129,12 @@ def _complaints() -> Iterator[list[str]]:
     """What is warned of or logged inside the block, kept for the result instead of printed by every worker."""
     kept: list[str] = []
 
-    class Keeper(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            kept.append(record.getMessage())
+    def keep(record: logging.LogRecord) -> bool:
+        kept.append(record.getMessage())
+        return False
 
-    handlers, propagate, level = log.handlers, log.propagate, log.level
-    log.handlers, log.propagate = [Keeper(logging.WARNING)], False
+    level = log.level
+    log.addFilter(keep)
     log.setLevel(logging.WARNING)  # --quiet is about printing, and says nothing to worker processes
     try:
         with warnings.catch_warnings(record=True) as caught:
@@ -142,10 +142,11 @@ def _complaints() -> Iterator[list[str]]:
             yield kept
             kept += [" ".join(str(warning.message).split()) for warning in caught]
     finally:
-        log.handlers, log.propagate = handlers, propagate
+        log.removeFilter(keep)
         log.setLevel(level)
 
 
+@dataclass(eq=False, repr=False)
 class Predictions:
     """Out-of-fold predictions: one row per repeat, fold, features, head and tested image; from `cross_validate`.
 
@@ -162,13 +163,10 @@ class Predictions:
         cannot be written), ``tuned``, the spec that a search chose or None, and ``complaints``, the head's warnings.
     """
 
-    def __init__(
-        self, rows: "pd.DataFrame", probabilities: np.ndarray, labels: list[str], times: "pd.DataFrame"
-    ):
-        self.rows = rows
-        self.probabilities = probabilities
-        self.labels = labels
-        self.times = times
+    rows: "pd.DataFrame"
+    probabilities: np.ndarray
+    labels: list[str]
+    times: "pd.DataFrame"
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -259,7 +257,7 @@ def cross_validate(
     import pandas as pd
 
     samples, tasks = _tasks(table, features, heads, folds, seed)
-    results = []
+    results: list[Result] = []
     with progress(len(tasks), "cross-validating", unit="fit") as bar:
         for result in _run(tasks, samples, jobs):
             results.append(result)
@@ -273,18 +271,10 @@ def cross_validate(
         who = {"row": tested, "image": image[tested], "label": label[tested], "group": groups[tested]}
         rows.append(pd.DataFrame(key | who))
         sizes = {"n_training": int((variant[fold.training] == 0).sum()), "n_testing": len(tested)}
-        seconds = {
-            "fit_seconds": result.fit_seconds,
-            "predict_seconds": result.predict_seconds,
-            "model_bytes": result.model_bytes,
-            "tuned": result.tuned,
-            "complaints": sorted(set(result.complaints)),
-        }
-        times.append(key | sizes | seconds)
-    probabilities = np.concatenate([result.probabilities for result in results])
-    return Predictions(
-        pd.concat(rows, ignore_index=True), probabilities, sorted(set(label)), pd.DataFrame(times)
-    )
+        times.append(key | sizes | result._asdict() | {"complaints": sorted(set(result.complaints))})
+    probabilities = np.concatenate([time.pop("probabilities") for time in times])
+    every = pd.concat(rows, ignore_index=True)
+    return Predictions(every, probabilities, sorted(set(label)), pd.DataFrame(times))
 
 
 def _tasks(

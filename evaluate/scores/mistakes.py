@@ -203,16 +203,10 @@ def label_suspects(photos: ByImage) -> list[Suspect]:
     confident = np.where(chances >= thresholds, chances, -1.0)
     suggested = confident.argmax(axis=1)
     suspected = (confident.max(axis=1) >= 0) & (suggested != given)
-    suspects = [
-        Suspect(
-            str(photos.image[i]),
-            str(labels[given[i]]),
-            str(labels[suggested[i]]),
-            float(chances[i, given[i]]),
-            float(chances[i, suggested[i]]),
-        )
-        for i in np.flatnonzero(suspected)
-    ]
+    suspects = []
+    for i in np.flatnonzero(suspected):
+        names = (str(photos.image[i]), str(labels[given[i]]), str(labels[suggested[i]]))
+        suspects.append(Suspect(*names, float(chances[i, given[i]]), float(chances[i, suggested[i]])))
     return sorted(suspects, key=lambda one: (one.probability - one.suggested_probability, one.image))
 
 
@@ -296,10 +290,10 @@ def nearest_in_table(
     tested: FeatureTable, training: FeatureTable | None, features: str, wrong: Sequence[Mistake]
 ) -> list[Mistake]:
     """The same for a model: `training` is the table that it was trained on; None where that was not given."""
-    photos = {one.image for one in wrong[:N_WITH_NEAREST]} if training is not None else set()
     found = {}
-    if training is not None and photos:
-        shown = tested.filter(np.isin(tested.image, list(photos)) & (tested.variant == 0))
+    if training is not None and wrong:
+        photos = [one.image for one in wrong[:N_WITH_NEAREST]]
+        shown = tested.filter(np.isin(tested.image, photos) & (tested.variant == 0))
         found = _nearest(shown, training.filter(training.variant == 0), features)
     return [replace(one, nearest=found.get(one.image)) for one in wrong]
 

@@ -18,8 +18,6 @@ from featurize.terminal import log
 # The folds file: CSV in UTF-8, one line per content: the SHA-256 of the image's bytes in hex, and its fold, a number
 # from 0 or one of ``training``, ``validation`` and ``testing``. With several repeats, each dividing anew, the columns
 # are ``sha256,repeat,fold``. Renaming photos, moving them, or adding new ones changes no line.
-COLUMNS = ["sha256", "fold"]
-REPEATED = ["sha256", "repeat", "fold"]
 SIDES = ("training", "validation", "testing")
 
 
@@ -40,9 +38,8 @@ def read_folds(path: str | Path) -> list[dict[str, str]]:
             )
         folds[sha] = fold
     found = [repeats[number] for number in sorted(repeats)] or [{}]
-    for folds in found:
-        _refuse_no_division(folds, path)
     for number, folds in enumerate(found):
+        _refuse_no_division(folds, path)
         if folds.keys() != found[0].keys():
             raise UsageError(
                 f"{path} names {len(found[0])} images in one repeat and {len(folds)} in another (the {number + 1}.), "
@@ -83,7 +80,7 @@ def write_folds(path: str | Path, table: FeatureTable, *folds: Sequence[str | in
     repeats = [_by_content(table, fold) for fold in folds]
     with whole_file(path) as partial, open(partial, "w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS if len(repeats) == 1 else REPEATED)
+        writer.writerow(["sha256", "fold"] if len(repeats) == 1 else ["sha256", "repeat", "fold"])
         for number, lines in enumerate(repeats):
             for sha, fold in sorted(lines.items()):
                 writer.writerow([sha, fold] if len(repeats) == 1 else [sha, number, fold])
@@ -120,16 +117,10 @@ def fold_of_rows(folds: Sequence[Fold], n_rows: int, repeat: int = 0) -> list[in
 def side_of_rows(path: str | Path, table: FeatureTable) -> list[str | None]:
     """Per row of `table` the side that a folds file puts its content on; None where it names none."""
     folds, *more = read_folds(path)
-    if more:
-        raise UsageError(
-            f"{path} holds {1 + len(more)} repeats, and a split is one division",
-            f"use it with `evaluate compare TABLE --folds {path}`",
-        )
-    if "training" not in folds.values():
-        raise UsageError(
-            f"{path} holds {len(set(folds.values()))} numbered folds, and a split has sides",
-            f"use it with `evaluate compare TABLE --folds {path}`",
-        )
+    if more or "training" not in folds.values():
+        numbered = f"{len(set(folds.values()))} numbered folds, and a split has sides"
+        what = f"{1 + len(more)} repeats, and a split is one division" if more else numbered
+        raise UsageError(f"{path} holds {what}", f"use it with `evaluate compare TABLE --folds {path}`")
     missing = len(set(folds) - set(table.sha256))
     if missing:
         raise UsageError(
@@ -156,19 +147,15 @@ def folds_for(
     side, or the testing side where there is no other. Or a scikit-learn splitter, which is given the photos and their
     groups, or a list of (training rows, testing rows).
     """
-    if isinstance(folds, Path) or (isinstance(folds, str) and folds not in METHODS):
-        found, method = _from_file(table, folds), f"as the folds file {Path(folds).name} says"
-    elif isinstance(folds, str):
-        method = METHODS[folds]
-        if folds == "stratified":
-            found = make_folds(
-                table.label, table.groups, table.variant, n_folds=cv, repeats=repeats, seed=seed
-            )
-        else:
-            found = _leave_one_group_out(table) if folds == "leave-one-group-out" else _predefined(table)
+    if not isinstance(folds, str | Path):
+        return check_folds(folds, table), f"given by the caller: {type(folds).__name__}"
+    if folds == "stratified":
+        found = make_folds(table.label, table.groups, table.variant, n_folds=cv, repeats=repeats, seed=seed)
+    elif folds == "leave-one-group-out":
+        found = _leave_one_group_out(table)
     else:
-        found, method = folds, f"given by the caller: {type(folds).__name__}"
-    return check_folds(found, table), method
+        found = _predefined(table) if folds == "predefined" else _from_file(table, folds)
+    return check_folds(found, table), METHODS.get(folds, f"as the folds file {Path(folds).name} says")
 
 
 def check_folds(folds: Any, table: FeatureTable) -> list[Fold]:
@@ -303,16 +290,14 @@ def _crosses(
     groups, sha256, image = table.groups, table.sha256, table.image
     first = crossing[0]
     partner = training[groups[training] == groups[first]][0]
-    one = len(crossing) == 1
+    why = "in the same group as a training photo"
     if image[partner] == image[first]:
-        why = f"{'is' if one else 'are'} a training photo too, or a distorted copy of one"
+        why = "a training photo too, or a distorted copy of one"
     elif sha256[first] is not None and sha256[partner] == sha256[first]:
-        why = f"{'is' if one else 'are'} byte-identical with a training photo"
-    else:
-        why = f"{'is' if one else 'are'} in the same group as a training photo"
+        why = "byte-identical with a training photo"
     return UsageError(
-        f"fold {number} leaks: {len(crossing)} of its {len(testing)} test photos {why} "
-        f"({image[first]} and {image[partner]})",
+        f"fold {number} leaks: {len(crossing)} of its {len(testing)} test photos "
+        f"{'is' if len(crossing) == 1 else 'are'} {why} ({image[first]} and {image[partner]})",
         "keep table.groups together: evaluate's own folds do, and StratifiedGroupKFold does with groups=table.groups",
     )
 
@@ -380,12 +365,8 @@ def _of_repeat(table: FeatureTable, repeat: int, assigned: dict[str, str]) -> li
         tested = "validation" if "validation" in names else "testing"
         sides = (np.flatnonzero(fold == "training"), np.flatnonzero((fold == tested) & photos))
         return [Fold(repeat, 0, *sides)]
+    named = fold != ""
     return [
-        Fold(
-            repeat,
-            number,
-            np.flatnonzero((fold != "") & (fold != name)),
-            np.flatnonzero((fold == name) & photos),
-        )
+        Fold(repeat, number, np.flatnonzero(named & (fold != name)), np.flatnonzero(photos & (fold == name)))
         for number, name in enumerate(sorted(names, key=int))
     ]

@@ -84,20 +84,18 @@ def split_table(
             "no row of the table has a label",
             "extract from a folder of class folders, or use `--method hash`, which asks for none",
         )
-    groups = table.groups
-    photos = np.flatnonzero(labelled & (table.variant == 0))
+    groups, photos = table.groups, np.flatnonzero(labelled & (table.variant == 0))
     if len(photos) == 0:
         raise UsageError(
             f"the {len(table)} rows of the table are distorted copies; there is no photo with a label to divide",
             "keep the rows of variant 0 too",
         )
-    rng = np.random.default_rng(seed)
     divide = _stratified if method == "stratified" else _by_group
-    side_of = divide(table.label[photos].astype(str), groups[photos], shares, rng)
-    split = [
+    side_of = divide(table.label[photos].astype(str), groups[photos], shares, np.random.default_rng(seed))
+    sides = [
         side_of.get(int(group)) if known else None for group, known in zip(groups, labelled, strict=True)
     ]
-    return table.with_column("split", split)
+    return table.with_column("split", sides)
 
 
 def hash_split(image: str, testing_percentage: float, validation_percentage: float) -> str:
@@ -106,10 +104,8 @@ def hash_split(image: str, testing_percentage: float, validation_percentage: flo
     From the name everything from ``_nohash_`` on is removed, so photos that share the text before it share the side.
     """
     name = re.sub(r"_nohash_.*$", "", image, flags=re.DOTALL)
-    number = int(
-        hashlib.sha1(name.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest(), 16
-    ) % (MAX_NUM_IMAGES_PER_CLASS + 1)
-    percentage = number * (100.0 / MAX_NUM_IMAGES_PER_CLASS)
+    digest = hashlib.sha1(name.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
+    percentage = int(digest, 16) % (MAX_NUM_IMAGES_PER_CLASS + 1) * (100.0 / MAX_NUM_IMAGES_PER_CLASS)
     if percentage < validation_percentage:
         return "validation"
     if percentage < testing_percentage + validation_percentage:

@@ -283,9 +283,6 @@ def _complaints(predictions: Predictions) -> list[str]:
     return [f"{h} on {f}: {text} ({n} of {n_folds} fits)" for (h, f, text), n in sorted(counts.items())]
 
 
-# -- A separate test table: heads train on one table and are tested on another ----------------------------
-
-
 def with_test_rows(table: FeatureTable, test: FeatureTable, features: Sequence[str]) -> FeatureTable:
     """Both tables below each other; the split says ``training`` or ``testing``. `features` are those that are used.
 

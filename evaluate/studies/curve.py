@@ -1,5 +1,6 @@
 """The learning curve: accuracy against images per label, and whether more photos would help, and of what."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -110,14 +111,10 @@ def learning_curve(
     curve = measured_curve(used, folds, names, head, sizes, seed=seed, jobs=jobs)
     data, described = describe_data(used), describe_features(used, [names])
     return LearningCurve(
-        points=curve.points,
-        fit=curve.fit,
-        guesses=curve.guesses,
-        gains=curve.gains,
+        **curve,
         warnings=data_warnings(data, described),
         data=data,
         features=described,
-        model=curve.model,
         folds=describe_folds(folds, METHODS["stratified"]),
         seed=seed,
         table=used,
@@ -139,7 +136,7 @@ def measured_curve(
     All rows of `used` are labelled, and `folds` speak of them; `sizes` as in `learning_curve`.
     """
     divisions = _divisions(used, folds, _sizes(used, folds, sizes), seed)
-    points, rights, refused = [], [], []
+    points, rights = [], []
     for size, smaller in divisions.items():
         try:
             found = cross_validate(used, [features], [head], smaller, seed=seed, jobs=jobs)
@@ -147,12 +144,10 @@ def measured_curve(
             if size == max(divisions):
                 raise
             # So few photos may be too few to calibrate or to tune on; the larger sizes are worth having.
-            refused.append(f"{size} images per label are left out of the curve: {error.args[0]}")
+            log.warning("%d images per label are left out of the curve: %s", size, error.args[0])
             continue
         points.append(_point(found, size))
         rights.append(_per_image(found)[0])
-    for words in refused:
-        log.warning("%s", words)
     drawn = drawn_again(np.stack(rights, axis=1), _per_image(found)[1])
     counts = [point.n_training / len(set(used.label)) for point in points]
     accuracy = [point.accuracy.mean for point in points]
@@ -166,14 +161,9 @@ def measured_curve(
     return CurveMeasurements(PairName(features, head_name(head)), points, fit, guesses, gains)
 
 
-def _most(used: FeatureTable, fold: Fold) -> int:
-    """Images of the commonest label among those that train a fold."""
-    photos = fold.training[used.variant[fold.training] == 0]
-    return int(np.unique(used.label[photos].astype(str), return_counts=True)[1].max())
-
-
 def _sizes(used: FeatureTable, folds: Sequence[Fold], sizes: Sequence[int] | None) -> list[int]:
-    most = min(_most(used, fold) for fold in folds)
+    training = (fold.training[used.variant[fold.training] == 0] for fold in folds)
+    most = min(max(Counter(used.label[photos]).values()) for photos in training)
     if sizes is None:
         doubled = [5 * 2**step for step in range(30) if 5 * 2**step < most / 1.3]
         return [*doubled, most]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -53,8 +53,6 @@ class TestResult(Reported, TestRecord):
         The photos that it was trained on, where their table was given.
     """
 
-    __test__: ClassVar[bool] = False  # pytest collects classes by their name
-
 
 def test(
     model: "Model",
@@ -103,7 +101,10 @@ def test(
     predicted = np.asarray(labels, dtype=object)[given]
     right, known = predicted == label, find_contamination(model, used, training, table)
     interval = grouped_interval(right, used.groups)
-    trained = None if training is None else _trained(model, training)
+    trained = None
+    if training is not None:
+        trained, relabel = training.filter(trained_on(model, training)), model.relabel or {}
+        trained = trained.with_column("label", [relabel.get(one, one) for one in trained.label])
     wrong = wrong_rows(used.image, label, probabilities, labels, given)
     confusion, point = metrics.confusion(label, predicted, labels), model.operating_point
     scores = TestScores(
@@ -135,13 +136,6 @@ def test(
         table=used,
         training=trained,
     )
-
-
-def _trained(model: "Model", training: FeatureTable) -> FeatureTable:
-    """The photos of the table that the model was trained on, under the labels that it knows."""
-    kept = training.filter(trained_on(model, training))
-    relabel = model.relabel or {}
-    return kept.with_column("label", [relabel.get(one, one) for one in kept.label])
 
 
 def _relabelled(model: "Model", table: FeatureTable) -> FeatureTable:
