@@ -1,7 +1,6 @@
-"""What comparisons, tests, learning curves and searches for duplicates found: plain records, without text or HTML.
+"""What comparisons, tests, learning curves and searches for duplicates found: records, without text or HTML.
 
-The report and the printed text read nothing else. The public classes (`Comparison`, `TestResult`, `LearningCurve`,
-`Duplicates`) are these records with methods that call the report; they are defined in the file that makes them.
+The report reads nothing else. The public classes are these records, with methods that call the report.
 """
 
 import platform

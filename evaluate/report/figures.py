@@ -1,7 +1,6 @@
 """Every drawing: accuracies with their intervals, reliability, the learning curve.
 
-The `draw_…` functions make matplotlib figures, for a paper as they are (``figure.savefig("curve.pdf")``); `as_svg`
-puts one into a page, in the page's own font and colours, light or dark.
+The `draw_…` functions make matplotlib figures, for a paper as they are; `as_svg` puts one into a page, in its colours.
 """
 
 import io

@@ -122,9 +122,6 @@ def _doubt(entry: Mapping[str, Any] | None) -> str:
     return ""
 
 
-# -- Scores and mistakes -----------------------------------------------------------------------------------
-
-
 def scores_in_words(scores: Scores) -> list[str]:
     """The scores of all labels together, on two or three lines."""
     lines = [

@@ -204,6 +204,7 @@ def compare(
         for pair in compare_pairs(results, predictions, rope)
     ]
     data, features_made = describe_data(used), describe_features(used, names)
+    measured = measured_curve(used, made, best.features, head, seed=seed, jobs=jobs) if curve else None
     return Comparison(
         results=results,
         comparisons=pairs,
@@ -224,17 +225,14 @@ def compare(
         table=used,
         duplicates=leaks,
         shortcuts=shortcuts,
-        learning_curve=measured_curve(used, made, best.features, head, seed=seed, jobs=jobs)
-        if curve
-        else None,
+        learning_curve=measured,
     )
 
 
 def result_row(predictions: Predictions, features: str, head: str, positive: str | None) -> ResultRow:
     """One row of the results, from the predictions of one pair."""
     times, rows = predictions.times, predictions.rows
-    right = predictions.label == predictions.predicted
-    groups = rows["group"].to_numpy()
+    right, groups = predictions.label == predictions.predicted, rows["group"].to_numpy()
     sizes = times["model_bytes"].dropna()
     return ResultRow(
         features=features,
@@ -291,7 +289,17 @@ def with_test_rows(table: FeatureTable, test: FeatureTable, features: Sequence[s
     """
     wanted = {part for name in features for part in table.parts(name)}
     for name in sorted(wanted):
-        _refuse_made_otherwise(table, test, name)
+        if name not in test.vectors:
+            raise TableError(
+                f"the test table has no features named {name}; it has {', '.join(test.features) or 'none'}",
+                f"extract them with `featurize extract --features {name}`, or name the --features that both tables "
+                "have",
+            )
+        if differences := _differences(table, test, name):
+            raise TableError(
+                f"the features {name} of the two tables were made otherwise: {'; '.join(differences)}",
+                "extract both with the same settings",
+            )
     # Others serve the checks for near-duplicates and shortcuts, where both tables have them.
     columns = [name for name in table.features if name in wanted or not _differences(table, test, name)]
     strange = sorted(set(test.label) - set(table.label))
@@ -324,20 +332,6 @@ def fold_of_test_rows(table: FeatureTable) -> tuple[list[Fold], str, list[str]]:
     method = f"a separate test table: {(training & photos).sum()} photos to train on, {testing.sum()} to test"
     n_shared, n_all = int((shared & photos).sum()), int((~testing & photos).sum())
     return folds, method, [shared_with_test_in_words(n_shared, n_all)] if n_shared else []
-
-
-def _refuse_made_otherwise(table: FeatureTable, test: FeatureTable, name: str) -> None:
-    if name not in test.vectors:
-        raise TableError(
-            f"the test table has no features named {name}; it has {', '.join(test.features) or 'none'}",
-            f"extract them with `featurize extract --features {name}`, or name the --features that both tables have",
-        )
-    differences = _differences(table, test, name)
-    if differences:
-        raise TableError(
-            f"the features {name} of the two tables were made otherwise: {'; '.join(differences)}",
-            "extract both with the same settings",
-        )
 
 
 def _differences(table: FeatureTable, test: FeatureTable, name: str) -> list[str]:
