@@ -19,30 +19,21 @@ INPUTS = ("model", "table", "relabel", "superclass", "folds", "training", "test"
 
 def _add_outputs(parser: argparse.ArgumentParser) -> None:
     """The options of every command that makes a report."""
-    parser.add_argument(
-        "--report", metavar="FILE.html", help="write a report for people, one self-contained file"
-    )
+    text = "write a report for people, one self-contained file"
+    parser.add_argument("--report", metavar="FILE.html", help=text)
     parser.add_argument("--json", metavar="FILE.json", help="write the same content for programs")
-    parser.add_argument(
-        "--images", metavar="DIR", help="where the report finds the photos, if they have moved"
-    )
+    text = "where the report finds the photos, if they have moved"
+    parser.add_argument("--images", metavar="DIR", help=text)
 
 
 def _add_scores(parser: argparse.ArgumentParser) -> None:
     """The options of `compare` and `test` about what is scored and printed."""
-    parser.add_argument(
-        "--positive",
-        metavar="LABEL",
-        help="of two labels the one to be found: adds sensitivity and specificity",
-    )
-    parser.add_argument(
-        "--superclass",
-        metavar="MAP",
-        help="CSV with the columns label,superclass: counts the errors inside a super-class and across",
-    )
-    parser.add_argument(
-        "--misclassified", action="store_true", help="print every misclassified image, most confident first"
-    )
+    text = "of two labels the one to be found: adds sensitivity and specificity"
+    parser.add_argument("--positive", metavar="LABEL", help=text)
+    text = "CSV with the columns label,superclass: counts the errors inside a super-class and across"
+    parser.add_argument("--superclass", metavar="MAP", help=text)
+    text = "print every misclassified image, most confident first"
+    parser.add_argument("--misclassified", action="store_true", help=text)
 
 
 def write_outputs(found: Any, args: argparse.Namespace) -> int:
@@ -126,115 +117,69 @@ def _add_table(parser: argparse.ArgumentParser, what: str = "a .parquet or .npz 
 
 def _add_folds_and_labels(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cv", type=int, default=5, metavar="K", help="number of folds (default: 5)")
-    parser.add_argument(
-        "--repeats", type=int, default=1, metavar="N", help="divide anew N times (default: 1)"
-    )
-    parser.add_argument(
-        "--relabel",
-        metavar="MAP",
-        help="CSV with the columns label,new_label, a line for every label of the table; an empty new_label drops it",
-    )
+    text = "divide anew N times (default: 1)"
+    parser.add_argument("--repeats", type=int, default=1, metavar="N", help=text)
+    text = "CSV with the columns label,new_label, a line for every label of the table; an empty new_label drops it"
+    parser.add_argument("--relabel", metavar="MAP", help=text)
 
 
 def _add_compare(commands: Any) -> None:
-    compare = add_command(
-        commands,
-        "compare",
-        _compare,
-        "Cross-validate heads on features over the same folds, and say which is better by how much.",
+    summary = "Cross-validate heads on features over the same folds, and say which is better by how much."
+    example = (
         "evaluate compare flowers.parquet --features inception_v3 glcm inception_v3+glcm --heads softmax svm mlp "
-        "--cv 5 --report report.html --json report.json",
+        "--cv 5 --report report.html --json report.json"
     )
+    compare = add_command(commands, "compare", _compare, summary, example)
     _add_table(compare)
-    compare.add_argument(
-        "--features",
-        nargs="+",
-        metavar="SPEC",
-        help="columns of the table, or several joined with + (default: every column but nuisance, and all of them "
-        "together)",
+    text = (
+        "columns of the table, or several joined with + (default: every column but nuisance, and all of them "
+        "together)"
     )
-    compare.add_argument(
-        "--heads",
-        nargs="+",
-        default=["softmax", "svm", "mlp"],
-        metavar="SPEC",
-        help="heads by name, such as svm or svm:C=10 (default: softmax svm mlp)",
-    )
+    compare.add_argument("--features", nargs="+", metavar="SPEC", help=text)
+    text = "heads by name, such as svm or svm:C=10 (default: softmax svm mlp)"
+    compare.add_argument("--heads", nargs="+", default=["softmax", "svm", "mlp"], metavar="SPEC", help=text)
     _add_folds_and_labels(compare)
-    compare.add_argument(
-        "--folds",
-        default="stratified",
-        metavar="F",
-        help="stratified (default): --cv folds, --repeats times, every label in the same proportions and groups "
+    text = (
+        "stratified (default): --cv folds, --repeats times, every label in the same proportions and groups "
         "together; leave-one-group-out: every given group is tested once; predefined: train on the training rows "
         "of the table's split, test on its validation rows; or a file that `evaluate split -o FOLDS.csv` wrote, of "
-        "whose sides validation is tested",
+        "whose sides validation is tested"
     )
-    compare.add_argument(
-        "--group-duplicates",
-        action="store_true",
-        help="keep near-identical photos together too (the best accuracy is printed with and without that)",
+    compare.add_argument("--folds", default="stratified", metavar="F", help=text)
+    text = "keep near-identical photos together too (the best accuracy is printed with and without that)"
+    compare.add_argument("--group-duplicates", action="store_true", help=text)
+    text = (
+        "train on all of the first table and test on this one (its testing rows, where it has a split), instead "
+        "of folds"
     )
-    compare.add_argument(
-        "--test",
-        metavar="TABLE",
-        help="train on all of the first table and test on this one (its testing rows, where it has a split), instead "
-        "of folds",
-    )
-    compare.add_argument(
-        "--balanced",
-        action="store_true",
-        help="every label counts the same (class_weight=balanced for each head)",
-    )
-    compare.add_argument(
-        "--tune",
-        action="store_true",
-        help="search each head's parameters within each training side (`classify heads` lists the grids)",
-    )
-    compare.add_argument(
-        "--tune-by",
-        choices=("log-loss", "accuracy"),
-        help="score to optimise: log-loss (default) or accuracy; implies --tune",
-    )
-    compare.add_argument(
-        "--rope",
-        type=float,
-        default=1.0,
-        metavar="POINTS",
-        help="a difference of so many accuracy points is practically none (default: 1)",
-    )
-    compare.add_argument(
-        "--curve",
-        action="store_true",
-        help="also measure the best pair on ever fewer images per label, and guess what more would bring",
-    )
+    compare.add_argument("--test", metavar="TABLE", help=text)
+    text = "every label counts the same (class_weight=balanced for each head)"
+    compare.add_argument("--balanced", action="store_true", help=text)
+    text = "search each head's parameters within each training side (`classify heads` lists the grids)"
+    compare.add_argument("--tune", action="store_true", help=text)
+    text = "score to optimise: log-loss (default) or accuracy; implies --tune"
+    compare.add_argument("--tune-by", choices=("log-loss", "accuracy"), help=text)
+    text = "a difference of so many accuracy points is practically none (default: 1)"
+    compare.add_argument("--rope", type=float, default=1.0, metavar="POINTS", help=text)
+    text = "also measure the best pair on ever fewer images per label, and guess what more would bring"
+    compare.add_argument("--curve", action="store_true", help=text)
     _add_scores(compare)
     _add_outputs(compare)
 
 
 def _add_test(commands: Any) -> None:
-    test = add_command(
-        commands,
-        "test",
-        _test,
-        "Try a model on a test set: accuracy, confusion, scores by label, misclassified photos.",
-        "evaluate test flowers.model new-photos.parquet --report test.html",
-    )
+    summary = "Try a model on a test set: accuracy, confusion, scores by label, misclassified photos."
+    example = "evaluate test flowers.model new-photos.parquet --report test.html"
+    test = add_command(commands, "test", _test, summary, example)
     test.add_argument("model", metavar="MODEL", help="a model that `classify train` wrote")
     _add_table(test, "a .parquet or .npz table with the model's features")
-    test.add_argument(
-        "--trust",
-        action="append",
-        default=[],
-        metavar="TYPE",
-        help="a type that the model may hold beyond the known safe ones; may be repeated",
+    text = "a type that the model may hold beyond the known safe ones; may be repeated"
+    test.add_argument("--trust", action="append", default=[], metavar="TYPE", help=text)
+    text = (
+        "the table that the model was trained on: test photos that are nearly one of it are counted "
+        "(default: compare with the training vectors that the model keeps)"
     )
-    test.add_argument(
-        "--training",
-        metavar="TABLE",
-        help="the table that the model was trained on: test photos that are nearly one of it are counted "
-        "(default: compare with the training vectors that the model keeps)",
-    )
+    test.add_argument("--training", metavar="TABLE", help=text)
     _add_scores(test)
     _add_outputs(test)
 
@@ -303,29 +248,16 @@ def _test(args: argparse.Namespace) -> int:
 
 
 def _add_curve(commands: Any) -> None:
-    curve = add_command(
-        commands,
-        "curve",
-        _curve,
-        "Accuracy against images per label, overall and by label, and a guess of what more photos would bring.",
-        "evaluate curve flowers.parquet --features inception_v3 --head softmax --report curve.html",
-    )
+    summary = "Accuracy against images per label, overall and by label, and a guess of what more photos would bring."
+    example = "evaluate curve flowers.parquet --features inception_v3 --head softmax --report curve.html"
+    curve = add_command(commands, "curve", _curve, summary, example)
     _add_table(curve)
-    curve.add_argument(
-        "--features",
-        metavar="SPEC",
-        help="a column of the table, or several joined with + (default: all columns together)",
-    )
-    curve.add_argument(
-        "--head", default="softmax", metavar="SPEC", help="a head, such as svm:C=10 (default: softmax)"
-    )
-    curve.add_argument(
-        "--sizes",
-        type=int,
-        nargs="+",
-        metavar="N",
-        help="images per label (default: 5, 10, 20, ... up to all there are)",
-    )
+    text = "a column of the table, or several joined with + (default: all columns together)"
+    curve.add_argument("--features", metavar="SPEC", help=text)
+    text = "a head, such as svm:C=10 (default: softmax)"
+    curve.add_argument("--head", default="softmax", metavar="SPEC", help=text)
+    text = "images per label (default: 5, 10, 20, ... up to all there are)"
+    curve.add_argument("--sizes", type=int, nargs="+", metavar="N", help=text)
     _add_folds_and_labels(curve)
     _add_outputs(curve)
 
@@ -347,34 +279,23 @@ def _curve(args: argparse.Namespace) -> int:
 
 
 def _add_duplicates(commands: Any) -> None:
-    duplicates = add_command(
-        commands,
-        "duplicates",
-        _duplicates,
-        "Find byte-identical and near-identical photos, and those of them that carry different labels.",
+    summary = "Find byte-identical and near-identical photos, and those of them that carry different labels."
+    example = (
         "evaluate duplicates flowers.parquet --report duplicates.html\n"
-        "evaluate duplicates flowers.parquet --group-duplicates grouped.parquet",
+        "evaluate duplicates flowers.parquet --group-duplicates grouped.parquet"
     )
+    duplicates = add_command(commands, "duplicates", _duplicates, summary, example)
     _add_table(duplicates)
-    duplicates.add_argument(
-        "--features",
-        metavar="SPEC",
-        help="whose vectors are compared (default: the widest column that is not nuisance)",
-    )
-    duplicates.add_argument(
-        "--threshold",
-        type=float,
-        default=0.97,
-        metavar="S",
-        help="cosine similarity from which two photos count as the same picture: 0.97 (default) finds more "
+    text = "whose vectors are compared (default: the widest column that is not nuisance)"
+    duplicates.add_argument("--features", metavar="SPEC", help=text)
+    text = (
+        "cosine similarity from which two photos count as the same picture: 0.97 (default) finds more "
         "than 9 in 10 copies that were compressed, brightened or cropped by a tenth, and hardly ever joins "
-        "different photos; 0.95 also finds most halved copies, and joins one pair of different photos in 9000",
+        "different photos; 0.95 also finds most halved copies, and joins one pair of different photos in 9000"
     )
-    duplicates.add_argument(
-        "--group-duplicates",
-        metavar="TABLE",
-        help="write the table with the photos of every pair in one group, so that no split parts them",
-    )
+    duplicates.add_argument("--threshold", type=float, default=0.97, metavar="S", help=text)
+    text = "write the table with the photos of every pair in one group, so that no split parts them"
+    duplicates.add_argument("--group-duplicates", metavar="TABLE", help=text)
     _add_outputs(duplicates)
 
 
@@ -408,53 +329,40 @@ def _add_split(commands: Any) -> None:
         "evaluate split flowers.parquet --cv 5 -o folds.csv",
     )
     _add_table(split)
+    text = (
+        "stratified: every label in the same proportions, groups together (default); group: whole groups, "
+        "whatever their labels; hash: by the name, as retrain.py did, stable as the set grows; for a folds file "
+        "also leave-one-group-out, and predefined: the split that the table has"
+    )
     split.add_argument(
         "--method",
         choices=("stratified", "hash", "group", "leave-one-group-out", "predefined"),
         default="stratified",
-        help="stratified: every label in the same proportions, groups together (default); group: whole groups, "
-        "whatever their labels; hash: by the name, as retrain.py did, stable as the set grows; for a folds file "
-        "also leave-one-group-out, and predefined: the split that the table has",
+        help=text,
     )
     for side in ("testing", "validation"):
-        split.add_argument(
-            f"--{side}-percentage", type=float, metavar="P", help=f"share for {side} (default: 10)"
-        )
-    split.add_argument(
-        "--name",
-        choices=("image", "file", "path"),
-        default="image",
-        help="with hash: the name as the table has it (default), the bare file name, or the path as it was typed "
-        "to retrain.py, which needs --folder",
+        text = f"share for {side} (default: 10)"
+        split.add_argument(f"--{side}-percentage", type=float, metavar="P", help=text)
+    text = (
+        "with hash: the name as the table has it (default), the bare file name, or the path as it was typed "
+        "to retrain.py, which needs --folder"
     )
-    split.add_argument(
-        "--folder", metavar="DIR", help="with --name path: the folder of class folders as it was typed"
+    split.add_argument("--name", choices=("image", "file", "path"), default="image", help=text)
+    text = "with --name path: the folder of class folders as it was typed"
+    split.add_argument("--folder", metavar="DIR", help=text)
+    text = "with hash: images that belong together go to one side, training before validation before testing"
+    split.add_argument("--keep-together", action="store_true", help=text)
+    text = "divide into K folds (stratified, groups together) instead of sides; -o is then a folds file"
+    split.add_argument("--cv", type=int, metavar="K", help=text)
+    text = "with --cv: divide anew N times (default: 1)"
+    split.add_argument("--repeats", type=int, default=1, metavar="N", help=text)
+    text = "take the sides from this folds file instead of making them"
+    split.add_argument("--folds", metavar="FOLDS.csv", help=text)
+    text = (
+        "a table (.parquet or .npz), or a folds file (.csv with the columns sha256,fold, with --repeats "
+        "sha256,repeat,fold), by which others repeat the same division after photos were renamed or added"
     )
-    split.add_argument(
-        "--keep-together",
-        action="store_true",
-        help="with hash: images that belong together go to one side, training before validation before testing",
-    )
-    split.add_argument(
-        "--cv",
-        type=int,
-        metavar="K",
-        help="divide into K folds (stratified, groups together) instead of sides; -o is then a folds file",
-    )
-    split.add_argument(
-        "--repeats", type=int, default=1, metavar="N", help="with --cv: divide anew N times (default: 1)"
-    )
-    split.add_argument(
-        "--folds", metavar="FOLDS.csv", help="take the sides from this folds file instead of making them"
-    )
-    split.add_argument(
-        "-o",
-        "--output",
-        required=True,
-        metavar="FILE",
-        help="a table (.parquet or .npz), or a folds file (.csv with the columns sha256,fold, with --repeats "
-        "sha256,repeat,fold), by which others repeat the same division after photos were renamed or added",
-    )
+    split.add_argument("-o", "--output", required=True, metavar="FILE", help=text)
 
 
 def _split(args: argparse.Namespace) -> int:

@@ -27,9 +27,6 @@ NAMED_AT_MOST = 10
 BYTES = "their bytes alone"
 
 
-# -- Words and numbers -------------------------------------------------------------------------------------
-
-
 def count(number: int, noun: str, form: str = "") -> str:
     """``1 photo``, ``2 photos``; with `form` ``","`` also ``3,670 photos``."""
     return f"{number:{form}} {noun}{agree(number, '', 's')}"
@@ -263,9 +260,6 @@ def curve_in_words(found: CurveMeasurements | CurveRecord) -> list[str]:
         *sentences,
         f"A guess: twice as many photos of every label help {', then '.join(named)}; photograph more {order[0]}.",
     ]
-
-
-# -- What may flatter the numbers --------------------------------------------------------------------------
 
 
 def near_duplicates_in_words(found: NearDuplicates, interval: Interval, by_groups: bool) -> str:

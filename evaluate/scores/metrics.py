@@ -259,10 +259,6 @@ def all_scores(
 
     With `positive`, one of two labels, also how that one is found; `predicted` are the labels given, where something
     else than the highest probability decides. Probabilities of several folds are pooled as they are.
-
-    >>> found = all_scores(np.array(["cat", "dog"]), np.array([[0.9, 0.1], [0.2, 0.8]]), ["cat", "dog"], "dog")
-    >>> found.roc_auc, found.positive.sensitivity
-    (1.0, 1.0)
     """
     predicted = most_probable(chances, labels) if predicted is None else predicted
     rankings, means = one_vs_rest(label, chances, labels), averages(label, predicted)

@@ -127,11 +127,7 @@ def _exact_test(first: int, second: int) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P values corrected for asking several questions at once, in the same order: Holm's step-down procedure.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
+    """P values corrected for asking several questions at once, in the same order: Holm's step-down procedure."""
     given = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(given, kind="stable")
     scaled = given[order] * np.arange(len(given), 0, -1)
