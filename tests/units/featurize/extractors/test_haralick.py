@@ -1,16 +1,14 @@
-"""The 22 values: by hand, against slow loops written from the formulas, scikit-image and mahotas."""
+"""The 22 values of texture: by hand, and against slow loops written from the formulas."""
 
 from math import exp, log2, sqrt
 
 import numpy as np
 import pytest
 from PIL import Image
-from skimage.feature import graycomatrix, graycoprops
 
 from featurize import GLCM
 from featurize.extractors.base import golden_image
-from featurize.extractors.glcm import FIVE, FORMULAS, Pairs, grey_image
-from featurize.photos.photo import Photo
+from featurize.extractors.glcm import FIVE, FORMULAS
 
 # Haralick's own example; level k of 4 is grey 64 k. Pairs to the right, both ways:
 # rows (4 2 1 0), (2 4 0 0), (1 0 6 1), (0 0 1 2), 24 in all.
@@ -118,67 +116,14 @@ def slowly(q: np.ndarray, levels: int, down: int, across: int) -> dict[str, floa
     return v
 
 
-def photos(assets) -> list[np.ndarray]:
-    flowers = sorted((assets / "data" / "flowers").glob("*/*.jpg"))[::300]
-    return [np.asarray(Image.open(path).convert("RGB").resize((60, 45))) for path in flowers]
-
-
-def quantised(rgb: np.ndarray, levels: int) -> np.ndarray:
-    return (grey_image(Photo.from_array(rgb)).astype(int) * levels // 256).astype(np.uint8)
-
-
-def agrees_with_loops(rgb: np.ndarray, levels: int = 16) -> None:
-    q = quantised(rgb, levels)
+def test_slow_loops_agree_over_angles_and_distances():
+    rgb, levels = golden_image()[::2, ::2], 16
+    q = (np.asarray(Image.fromarray(rgb).convert("L")).astype(int) * levels // 256).astype(np.uint8)
     offsets = [(0, 1), (-1, 1), (-1, 0), (-1, -1), (0, 2), (-1, 1), (-2, 0), (-1, -1)]
     each = [slowly(q, levels, *offset) for offset in offsets]
     texture = GLCM("haralick", levels=levels, distances=(1, 2))
     got = dict(zip(FORMULAS, texture.transform([rgb])[0].tolist(), strict=True))
     assert got == pytest.approx({n: np.mean([v[n] for v in each]) for n in FORMULAS}, rel=1e-5, abs=1e-6)
-
-
-def test_slow_loops_on_a_made_up_picture():
-    agrees_with_loops(golden_image()[::2, ::2])
-
-
-def test_slow_loops_on_real_photos(assets):
-    for rgb in photos(assets):
-        agrees_with_loops(rgb)
-
-
-def test_scikit_image_agrees_where_it_has_the_value():
-    q = quantised(golden_image(), 32)
-    p = graycomatrix(q, (1, 3), np.deg2rad((0, 45, 90, 135)), 32, symmetric=True, normed=True)
-    pairs = Pairs(p.reshape(32, 32, -1))
-    names = ("contrast", "dissimilarity", "homogeneity", "energy", "correlation", "entropy")
-    for name in names:
-        np.testing.assert_allclose(
-            FORMULAS[name](pairs), graycoprops(p, name).ravel() / scale(name), rtol=1e-9
-        )
-    np.testing.assert_allclose(pairs.mean, graycoprops(p, "mean").ravel(), rtol=1e-9)
-    np.testing.assert_allclose(pairs.variance, graycoprops(p, "variance").ravel(), rtol=1e-9)
-
-
-def scale(name: str) -> float:
-    """scikit-image's entropy is in nats."""
-    return np.log(2) if name == "entropy" else 1.0
-
-
-def test_mahotas_agrees_on_its_thirteen(assets):
-    mahotas = pytest.importorskip("mahotas")
-    thirteen = (
-        "energy", "contrast", "correlation", "sum_of_squares_variance", "homogeneity", "sum_average",
-        "sum_variance", "sum_entropy", "entropy", "difference_variance", "difference_entropy",
-        "information_correlation_1", "information_correlation_2",
-    )  # fmt: skip
-    for rgb in photos(assets):
-        expected = mahotas.features.haralick(quantised(rgb, 32), use_x_minus_y_variance=True)
-        expected[:, 0] **= 0.5  # its angular second moment is the square of energy
-        texture = GLCM("haralick", average=False)
-        got = dict(zip(FORMULAS, texture.transform([rgb])[0].reshape(22, 4), strict=True))
-        for column, name in enumerate(thirteen):
-            np.testing.assert_allclose(
-                np.sort(got[name]), np.sort(expected[:, column]), rtol=1e-4, err_msg=name
-            )
 
 
 def test_a_constant_image_has_the_documented_values():
@@ -190,6 +135,7 @@ def test_a_constant_image_has_the_documented_values():
     expected = dict.fromkeys(FORMULAS, 0.0) | dict.fromkeys(ones, 1.0)
     expected |= {"autocorrelation": level**2, "sum_average": 2 * level}
     assert dict(zip(FORMULAS, values.tolist(), strict=True)) == pytest.approx(expected)
+    np.testing.assert_array_equal(GLCM().transform([np.full((20, 30, 3), 77, np.uint8)])[0], [0, 1, 1, 0, 1])
 
 
 def test_an_image_without_pairs_is_finite():
