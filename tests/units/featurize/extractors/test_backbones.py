@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from functools import partial
 
 import h5py
 import keras
@@ -25,6 +26,7 @@ from featurize.photos.photo import Photo
 
 pytestmark = pytest.mark.tensorflow
 SMALL = "mobilenet_0.25_128"
+HEADLESS = partial(keras.applications.MobileNet, include_top=False, weights=None, alpha=0.25)
 BLACK = np.zeros((9, 9, 3), np.uint8)
 
 
@@ -160,11 +162,8 @@ def test_a_seed_and_a_saved_file_with_or_without_its_head_give_the_same_vectors(
 
 
 def test_weights_of_this_network_that_keras_cannot_read_are_not_said_to_be_another_s(tmp_path):
-    network = keras.applications.MobileNet(
-        include_top=False, weights=None, input_shape=(128, 128, 3), alpha=0.25
-    )
     file = tmp_path / "renamed.weights.h5"
-    network.save_weights(file)
+    HEADLESS(input_shape=(128, 128, 3)).save_weights(file)
     with h5py.File(file, "r+") as content:
         content.move("layers", "elsewhere")
     with pytest.raises(BottleheadError, match="as many numbers, but Keras cannot read them"):
@@ -172,9 +171,7 @@ def test_weights_of_this_network_that_keras_cannot_read_are_not_said_to_be_anoth
 
 
 def test_weights_that_fit_another_network_are_named_without_pages_of_warnings(inception_weights, tmp_path):
-    strange = keras.applications.MobileNet(
-        include_top=False, weights=None, input_shape=(64, 64, 3), alpha=0.25
-    )
+    strange = HEADLESS(input_shape=(64, 64, 3))
     part = tmp_path / "part.weights.h5"
     keras.Model(strange.input, strange.layers[40].output).save_weights(part)
     with warnings.catch_warnings(record=True) as said:
@@ -209,23 +206,16 @@ def test_bfloat16_changes_vectors_a_little_and_not_with_the_batch(photos, networ
 
 # scikit-learn's parametrize_with_checks gives nothing for estimators whose input is no matrix of numbers: all
 # checks but these fit or transform such a matrix. These concern arguments, clones and tags, and hold.
-CHECKS = [
-    "check_estimator_cloneable",
-    "check_estimator_repr",
-    "check_estimator_tags_renamed",
-    "check_get_params_invariance",
-    "check_mixin_order",
-    "check_no_attributes_set_in_init",
-    "check_parameters_default_constructible",
-    "check_set_params",
-    "check_valid_tag_types",
-]
+CHECKS = (
+    "estimator_cloneable estimator_repr estimator_tags_renamed get_params_invariance mixin_order set_params "
+    "no_attributes_set_in_init parameters_default_constructible valid_tag_types"
+).split()
 
 
 @pytest.mark.parametrize("extractor", [Backbone(SMALL), InceptionV3(), FrozenGraph("g.pb"), GLCM()], ids=repr)
 def test_scikit_learn_common_checks(extractor):
     for check in CHECKS:
-        getattr(estimator_checks, check)(type(extractor).__name__, extractor)
+        getattr(estimator_checks, f"check_{check}")(type(extractor).__name__, extractor)
 
 
 def test_workers_get_arguments_and_no_network(photos, networks_store):
