@@ -1,6 +1,5 @@
 """The engines: what OpenVINO computes beside TensorFlow, and what is recorded about it."""
 
-import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -18,14 +17,6 @@ from featurize.registry import extractor_from_metadata
 
 pytestmark = pytest.mark.tensorflow
 SMALL = "mobilenet_0.25_128"
-
-
-@pytest.fixture
-def openvino():
-    if find_spec("openvino") is None:
-        if os.environ.get("REQUIRE_TEST_ASSETS"):
-            pytest.fail("the extra openvino is not installed")
-        pytest.skip("install the extra openvino")
 
 
 @pytest.fixture

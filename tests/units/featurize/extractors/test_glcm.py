@@ -125,10 +125,3 @@ def test_shares_are_those_of_scikit_image_to_the_bit(shape):
     distances, angles = (1, 2), (0, 45, 90, 135)
     expected = graycomatrix(image, distances, np.deg2rad(angles), 8, symmetric=True, normed=True)
     np.testing.assert_array_equal(co_occurrences(image, 8, distances, angles), expected.reshape(8, 8, -1))
-
-
-@pytest.mark.parametrize(
-    "options", [{}, {"properties": "haralick", "average": False, "distances": (1, 2)}, {"channels": "rgb"}]
-)
-def test_the_width_is_the_number_of_names(options):
-    assert GLCM(**options).width == len(GLCM(**options).value_names)

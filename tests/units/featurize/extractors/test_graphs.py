@@ -9,10 +9,9 @@ from tensorboardX.proto.graph_pb2 import GraphDef
 from tensorboardX.proto.node_def_pb2 import NodeDef
 from tolerances import ELSEWHERE, assert_near
 
-from featurize import BottleheadError, extract
+from featurize import BottleheadError
 from featurize.networks.graph_extractor import FrozenGraph
 from featurize.networks.graph_file import constant_values, node_shape, read_graph, recognise, trained_layer
-from featurize.registry import extractor_from_metadata
 
 TRAINED = "final_training_ops/Wx_plus_b/MatMul"
 
@@ -56,17 +55,6 @@ def test_inception_of_2015_is_recognised_and_its_reshape_to_one_row_takes_a_batc
     assert network.settings()["scaling"] == "(rgb - 128) / 128"
     photos = [np.full((9, 9, 3), level, np.uint8) for level in (0, 64, 255)]
     assert_near(network.transform(photos), (np.array([[0], [64], [255]]).repeat(3, 1) - 128) / 128, ELSEWHERE)
-
-
-@pytest.mark.tensorflow
-def test_a_graph_that_was_moved_is_the_one_of_the_table(assets, poets, tmp_path):
-    photo = min((assets / "data" / "flowers").glob("*/*.jpg"))
-    entry = extract([photo], [str(poets)], store=tmp_path).metadata["features"]["poets_retrained_graph"]
-    moved = tmp_path / "moved.pb"
-    moved.write_bytes(poets.read_bytes())
-    gone = entry | {"params": entry["params"] | {"file": "gone.pb"}}
-    for again in (extractor_from_metadata(entry), extractor_from_metadata(gone, moved)):
-        assert again.fingerprint() == entry["fingerprint"]
 
 
 def test_a_mean_that_differs_in_the_seventh_digit_is_another_fingerprint(poets):
