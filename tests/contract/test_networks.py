@@ -122,9 +122,7 @@ def test_saved_weights_give_what_keras_itself_gives(photos, tmp_path, command):
         assert f"{SMALL}: file weights, sha256 {digest[:12]}" in done.err
 
 
-def test_auto_takes_the_file_in_the_folder_of_the_variable_and_no_other_network_s(
-    photos, tmp_path, monkeypatch, command
-):
+def test_auto_takes_the_file_in_the_folder_of_the_variable(photos, tmp_path, monkeypatch, command):
     monkeypatch.setenv("FEATURIZE_WEIGHTS_DIR", str(tmp_path / "gone"))
     done, _ = command(photos, "--features", SMALL)
     assert done.status == 1 and "but that is not a folder" in done.error
@@ -139,9 +137,7 @@ def test_auto_takes_the_file_in_the_folder_of_the_variable_and_no_other_network_
     assert done.status == 1 and "100 bytes are missing" in done.error
 
 
-def test_weights_of_another_network_and_an_unknown_layer_are_refused_with_what_there_is(
-    photos, tmp_path, command
-):
+def test_weights_of_another_network_and_an_unknown_layer_are_refused(photos, tmp_path, command):
     import keras
 
     other = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2)])
@@ -161,7 +157,7 @@ def test_a_failed_download_names_address_and_place(photos, tmp_path, monkeypatch
 
 
 @pytest.mark.usefixtures("openvino")
-def test_openvino_gives_the_same_vectors_under_a_fingerprint_of_its_own(photos, command, place):
+def test_openvino_gives_the_same_vectors_under_a_fingerprint_of_its_own(photos, command):
     words = ["--features", SMALL, f"{SMALL}:conv_pw_6", "--weights", "random", "--seed", "3"]
     _, one = command(photos, *words)
     _, two = command(photos, *words, "--engine", "openvino")
@@ -187,9 +183,7 @@ def test_unknown_settings_are_refused(options, message):
 # -- real weights ------------------------------------------------------------------------------------
 
 
-def test_inception_with_real_weights_gives_what_keras_gives_at_two_layers_of_one_run(
-    assets, flowers, command
-):
+def test_real_inception_gives_what_keras_gives_at_two_layers_of_one_run(assets, flowers, command):
     import keras
 
     file = assets / "weights" / "inception_v3_2015_through_mixed8.weights.h5"
