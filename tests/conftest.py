@@ -48,6 +48,15 @@ def networks_store(tmp_path_factory) -> Path:
     return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "networks store"
 
 
+@pytest.fixture
+def openvino():
+    """Skip without the extra openvino, or fail where nothing may be missing."""
+    if importlib.util.find_spec("openvino") is None:
+        if os.environ.get("REQUIRE_TEST_ASSETS"):
+            pytest.fail("the extra openvino is not installed")
+        pytest.skip("install the extra openvino")
+
+
 CONVOLUTION = (
     "import tensorflow as tf; tf.nn.conv2d(tf.ones([1, 16, 16, 32]), tf.ones([3, 3, 32, 64]), 1, 'SAME')"
 )

@@ -9,213 +9,116 @@ import json
 
 import numpy as np
 import pytest
-from builders import run, write_photos
 
-from featurize import (
-    GLCM,
-    LBP,
-    BottleheadError,
-    Distortion,
-    FeatureTable,
-    FunctionExtractor,
-    InceptionV3,
-    make_extractor,
-)
+from featurize import GLCM, LBP, BottleheadError, Distortion, FunctionExtractor, make_extractor
 
 INCEPTION = "inception_v3_2015_through_mixed8.weights.h5"
 
+BY_NAME = [
+    ("glcm", {}, "209b8d5e2c4d2e3320a65911d542fd55e5c6dd223b04e816d784c443823fc422"),
+    ("glcm:haralick", {}, "b4b38bf4e339411fb0986b9cf07c442dd9a540e13db66ceb8615d591ba7ef3d5"),
+    ("lbp", {}, "bd4554452e6faefab5d36d233c7dd4086828026a46d8f66f82610ad00788d096"),
+    ("color", {}, "1f63c5bd155358a3a2161864d0c50d39c569acb3d300f618de3ee3bf6e06d896"),
+    ("shape", {}, "d76544ea71f0fe64cbeb1a6d9a79a51c4cbe610c7863e0b4a225726a36c02fbf"),
+    ("nuisance", {}, "d1aea887b407565bbc2593196b70419beb0ad82b01467fd0132bc305f35fcf91"),
+    ("inception_v3", {}, "36b1ddb052459607e1c01b1659f30dc7dc489d03dbf9ebe3246ee1368f653e05"),
+    ("inception_v3:mixed3", {}, "eddb928f519ebd3c5ead835240da218ffd4746b2c3b42764af6129207b9e9ad3"),
+    ("vgg16", {}, "8cef3440e4fe7e7b072ca895e5d99d4e8306eed0d2a48046d34e72e740f82b61"),
+    ("xception", {}, "c6e2d145e2aa3f66880db3b4000005d6c2fd0b10d935a3219ea0ea8293ac4221"),
+    ("resnet50", {}, "42ed804e63d43dfa6d68b1edf7e125497f6bd48e50a33ff2e23c06d978b255fd"),
+    ("mobilenet_v2", {}, "33d54f438fe095fcdc224dc9f841345e8eeb21e4c444f38dac4f642d0e3236d7"),
+    ("mobilenet_v3_small", {}, "64114557b5b3a25157adf66c5f93af706d47615b8a66d6ad3f16f41c8374efc1"),
+    ("mobilenet_0.25_128", {}, "743ad6d47c0887c4559596eaab937c7d30935a368d272d1c57f330eab9150f0c"),
+    ("densenet121", {}, "a7b136e128347893b4db8a0c821a95538c2d7a386642d0f04be4fde922461ed0"),
+    ("nasnet_mobile", {}, "eca2257e452ca57704f26496bf3865c6a548f9f4b885f652c931130855b01548"),
+    ("efficientnet_b0", {}, "810c3bce35125238ebee65baf20ee9f443e93035c7a835dd9557745cb9b04759"),
+    ("efficientnet_v2_b0", {}, "46d1023c1a7b488564448eae117fdd039d20a678e4bfb67e94676a6a4eedefdf"),
+    ("inception_v3", {"weights": "random:7"}, "e4dc78af6a4d298decda742fe96d7d9c99da33f991c5b87b46e1358c3c0723db"),
+    ("inception_v3", {"engine": "openvino"}, "f2486ba4902a9e8977ccdd57d191e900821ca4aaa0e8441e94ed6b280a5e21d3"),
+    ("inception_v3", {"parity": "retrain"}, "bebbc678643728678242f3e8852d8fb69ca433ed7aea1712a9baecc5b50f5f41"),
+    ("inception_v3", {"preprocess": ["grayscale"]},
+     "27b848e20fe242d93e87f9e21ae1970bfffa575ce5a2c0fa8dcb823ac7376912"),
+    ("inception_v3", {"precision": "bfloat16"}, "e5666a4334c4dccc7961fbf7aed74ebddbfa32b4b02f18fab00ed67cbf41b153"),
+    ("inception_v3", {"precision": "bfloat16", "engine": "openvino"},
+     "75a50c0db41ae3a80d1b57e0f9b6155c90a8bbebc3bbca42a647cb06b8a078df"),
+    ("glcm", {"preprocess": ["grayscale"]}, "b3bc7cf9bdb84382f74169c03d25aa6e7caa73dd6102413544c5521985ae631b"),
+    ("glcm", {"preprocess": ["crop:100"]}, "e8f08be16aa0249a198f7c1839921c124857f9c862d7f8689d7410e592068109"),
+    ("glcm", {"preprocess": ["resize:64x48"]}, "f7710b43ae8e004028780748185fad419607fa8ee0f262d182cfb59febaceec5"),
+    ("glcm", {"preprocess": ["median:3"]}, "f47fa15c0a04cdd80d191742a367210f837ec4b8a581a4cbcd5b7bec40a99dd7"),
+    ("glcm", {"preprocess": ["remove-hair"]}, "a29530252f9d765348a4a9ed551191a8f7f25995f28f84aab35ea78666a5aea0"),
+    ("glcm", {"preprocess": ["remove-hair:7"]}, "291113f678a44d237e8f7ea309e7ed9b0365700af4ed48c084de118bab7b3ba3"),
+    ("glcm", {"preprocess": ["segment-lesion"]}, "5e6f8cd3082d11a5408bd5125444518a9da29f2755d1ce7200fb82932853128e"),
+    ("glcm", {"preprocess": ["equalize"]}, "c9334e0caf57bb2153e45b1446d86d39ee8cd73565ad81a2c96759cc3abff0ab"),
+    ("glcm", {"preprocess": ["crop:100x80", "median:5", "equalize"]},
+     "afb61055c1ac875fba3d74cfd70b370a381284701a6de33344d8caaee48e3984"),
+]  # fmt: skip
+WITH_SETTINGS = [
+    (GLCM(levels=16), "e58e8fc0ea4a9059d3da51d5145b2e5c75d9145d67593a8403f41a6c4716cf4e"),
+    (GLCM(distances=(1, 3)), "8aad7dd8345740d761c6728259d56a3d7f073d03cad4b4b3590e95d426e7692c"),
+    (GLCM(angles=(0, 90)), "40b2e66dc598f70540c81585fafcd66c21a031eab75bd0c9ed6e000e76b4ecb2"),
+    (GLCM(average=False), "dc68c7533de1378ca3d2ede58ebecc350d0aec9ec5007becf4b68d97c92d0355"),
+    (GLCM(channels="rgb"), "4ead07da9fb780b9ab93adc7da3546f5929859e8186bcacec4c2c716518cfe63"),
+    (GLCM("haralick", levels=64, distances=[2], average=False, channels="rgb"),
+     "b6b6c7a20099d1ad469f78706b712835a2d06477c57bb673ec1315d047f0a279"),
+    (LBP(radii=(1, 4)), "2a339df8220cebaf85d093093182cc53663d2a527d4869308cc55ce229cfadf0"),
+    (FunctionExtractor(np.mean, "brightness", version=3),
+     "56ba6c6e1db35a18def0e246e6209b7f7eaa435f63b15d8e17cf2d0b9e600386"),
+]  # fmt: skip
+FROM_FILES = [
+    ("inception_v3:mixed8", {}, "13b5a7e96a7cf88cea37f62b47c1384eaa4934d61094347973005685bfd68108"),
+    ("inception_v3:avg_pool", {}, "c2ebe72c5ab28d63bd162933c21f679bd7d1aeded297d2aa1cfdd6f376152fef"),
+    ("inception_v3:mixed8", {"engine": "openvino"},
+     "29073b13eff58ca467c14e4e41cca5622d7296dfed3059963665f5bbb1659951"),
+    ("inception_v3:mixed8", {"parity": "retrain"},
+     "04fe2427e495d895adcf08a8d0904341a793687f3adc7179e9b04eacfc8d4c95"),
+    ("mobilenet_v1_0.25_128.pb", {}, "6ba0da539b9919865d825bb9ce250c29a461642f66b11abbdbfe59287abf48c7"),
+    ("mobilenet_v1_0.25_224.pb", {}, "55641ed1b7ff598251964e2e32a55b42619bcde03c499bd240b6924d3f67aca4"),
+    ("mobilenet_v1_0.25_224.pb:MobilenetV1/Predictions/Reshape:0", {},
+     "152b3f2db951d15d6a98e1a1e302559d469849a1d3739d16f7130273c9ddd9b3"),
+    ("mobilenet_v1_0.25_224.pb", {"engine": "openvino"},
+     "ac168432f148bf21028c13fa2aee05f33420b5151b9583068b43ecb85777300e"),
+    ("mobilenet_v1_0.25_224.pb", {"parity": "retrain"},
+     "e08cdbb175168a53be65383611c97ed1964d5f9f30dac461870173c571fd8e14"),
+    ("mobilenet_v1_0.25_224.pb", {"size": 160, "mean": 127.0, "std": 128.0},
+     "e51d056b49c10e8eb66a347bae09b9145502e9fe2e266600943badc33aeef729"),
+    ("poets_retrained_graph.pb", {}, "d615958e73ede64fa1aa937a83cabc3649dcb2c4f84f5ac78aae60ab449a227f"),
+]  # fmt: skip
 
-@pytest.mark.parametrize(
-    ("spec", "fingerprint"),
-    [
-        ("glcm", "209b8d5e2c4d2e3320a65911d542fd55e5c6dd223b04e816d784c443823fc422"),
-        ("glcm:haralick", "b4b38bf4e339411fb0986b9cf07c442dd9a540e13db66ceb8615d591ba7ef3d5"),
-        ("lbp", "bd4554452e6faefab5d36d233c7dd4086828026a46d8f66f82610ad00788d096"),
-        ("color", "1f63c5bd155358a3a2161864d0c50d39c569acb3d300f618de3ee3bf6e06d896"),
-        ("shape", "d76544ea71f0fe64cbeb1a6d9a79a51c4cbe610c7863e0b4a225726a36c02fbf"),
-        ("nuisance", "d1aea887b407565bbc2593196b70419beb0ad82b01467fd0132bc305f35fcf91"),
-    ],
-)
-def test_classical_features_keep_their_fingerprint(spec, fingerprint):
-    assert make_extractor(spec).fingerprint() == fingerprint
+
+@pytest.mark.parametrize(("spec", "options", "fingerprint"), BY_NAME)
+def test_families_steps_and_untrained_networks_keep_their_fingerprint(spec, options, fingerprint):
+    try:
+        found = make_extractor(spec, **{"weights": "random"} | options).fingerprint()
+    except BottleheadError as error:
+        assert "precision" in options and "this processor does not compute in bfloat16" in str(error)
+        pytest.skip("this processor does not compute in bfloat16")
+    assert found == fingerprint
 
 
-@pytest.mark.parametrize(
-    ("extractor", "fingerprint"),
-    [
-        (GLCM(levels=16), "e58e8fc0ea4a9059d3da51d5145b2e5c75d9145d67593a8403f41a6c4716cf4e"),
-        (GLCM(distances=(1, 3)), "8aad7dd8345740d761c6728259d56a3d7f073d03cad4b4b3590e95d426e7692c"),
-        (GLCM(angles=(0, 90)), "40b2e66dc598f70540c81585fafcd66c21a031eab75bd0c9ed6e000e76b4ecb2"),
-        (GLCM(average=False), "dc68c7533de1378ca3d2ede58ebecc350d0aec9ec5007becf4b68d97c92d0355"),
-        (GLCM(channels="rgb"), "4ead07da9fb780b9ab93adc7da3546f5929859e8186bcacec4c2c716518cfe63"),
-        (
-            GLCM("haralick", levels=64, distances=[2], average=False, channels="rgb"),
-            "b6b6c7a20099d1ad469f78706b712835a2d06477c57bb673ec1315d047f0a279",
-        ),
-        (LBP(radii=(1, 4)), "2a339df8220cebaf85d093093182cc53663d2a527d4869308cc55ce229cfadf0"),
-    ],
-    ids=repr,
-)
-def test_texture_with_other_settings_keeps_its_fingerprint(extractor, fingerprint):
+@pytest.mark.parametrize(("extractor", "fingerprint"), WITH_SETTINGS, ids=repr)
+def test_other_settings_and_a_function_keep_their_fingerprint(extractor, fingerprint):
     assert extractor.fingerprint() == fingerprint
 
 
-@pytest.mark.parametrize(
-    ("steps", "fingerprint"),
-    [
-        (["grayscale"], "b3bc7cf9bdb84382f74169c03d25aa6e7caa73dd6102413544c5521985ae631b"),
-        (["crop:100"], "e8f08be16aa0249a198f7c1839921c124857f9c862d7f8689d7410e592068109"),
-        (["resize:64x48"], "f7710b43ae8e004028780748185fad419607fa8ee0f262d182cfb59febaceec5"),
-        (["median:3"], "f47fa15c0a04cdd80d191742a367210f837ec4b8a581a4cbcd5b7bec40a99dd7"),
-        (["remove-hair"], "a29530252f9d765348a4a9ed551191a8f7f25995f28f84aab35ea78666a5aea0"),
-        (["remove-hair:7"], "291113f678a44d237e8f7ea309e7ed9b0365700af4ed48c084de118bab7b3ba3"),
-        (["segment-lesion"], "5e6f8cd3082d11a5408bd5125444518a9da29f2755d1ce7200fb82932853128e"),
-        (["equalize"], "c9334e0caf57bb2153e45b1446d86d39ee8cd73565ad81a2c96759cc3abff0ab"),
-        (
-            ["crop:100x80", "median:5", "equalize"],
-            "afb61055c1ac875fba3d74cfd70b370a381284701a6de33344d8caaee48e3984",
-        ),
-    ],
-    ids=str,
-)
-def test_steps_in_front_keep_their_fingerprint(steps, fingerprint):
-    assert make_extractor("glcm", preprocess=steps).fingerprint() == fingerprint
+@pytest.mark.parametrize(("spec", "options", "fingerprint"), FROM_FILES)
+def test_published_weights_and_graphs_keep_their_fingerprint(spec, options, fingerprint, assets):
+    if spec.startswith("inception"):
+        options = options | {"weights": assets / "weights" / INCEPTION}
+    else:
+        spec = f"{assets}/weights/{spec}"
+    assert make_extractor(spec, **options).fingerprint() == fingerprint
 
 
-def test_a_function_keeps_its_fingerprint():
-    brightness = FunctionExtractor(np.mean, "brightness", version=3)
-    assert brightness.fingerprint() == "56ba6c6e1db35a18def0e246e6209b7f7eaa435f63b15d8e17cf2d0b9e600386"
+DISTORTIONS = [
+    (Distortion(2, flip_left_right=True), [6392734154686268375, 2423763873595175438]),
+    (Distortion(1, random_crop=10, random_scale=5, random_brightness=20), [5854300765146613097]),
+    (Distortion(2, flip_left_right=True, random_brightness=12.5, seed=3), [6668196054138368243, 3394790719411592785]),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("spec", "fingerprint"),
-    [
-        ("inception_v3", "36b1ddb052459607e1c01b1659f30dc7dc489d03dbf9ebe3246ee1368f653e05"),
-        ("inception_v3:mixed3", "eddb928f519ebd3c5ead835240da218ffd4746b2c3b42764af6129207b9e9ad3"),
-        ("vgg16", "8cef3440e4fe7e7b072ca895e5d99d4e8306eed0d2a48046d34e72e740f82b61"),
-        ("xception", "c6e2d145e2aa3f66880db3b4000005d6c2fd0b10d935a3219ea0ea8293ac4221"),
-        ("resnet50", "42ed804e63d43dfa6d68b1edf7e125497f6bd48e50a33ff2e23c06d978b255fd"),
-        ("mobilenet_v2", "33d54f438fe095fcdc224dc9f841345e8eeb21e4c444f38dac4f642d0e3236d7"),
-        ("mobilenet_v3_small", "64114557b5b3a25157adf66c5f93af706d47615b8a66d6ad3f16f41c8374efc1"),
-        ("mobilenet_0.25_128", "743ad6d47c0887c4559596eaab937c7d30935a368d272d1c57f330eab9150f0c"),
-        ("densenet121", "a7b136e128347893b4db8a0c821a95538c2d7a386642d0f04be4fde922461ed0"),
-        ("nasnet_mobile", "eca2257e452ca57704f26496bf3865c6a548f9f4b885f652c931130855b01548"),
-        ("efficientnet_b0", "810c3bce35125238ebee65baf20ee9f443e93035c7a835dd9557745cb9b04759"),
-        ("efficientnet_v2_b0", "46d1023c1a7b488564448eae117fdd039d20a678e4bfb67e94676a6a4eedefdf"),
-    ],
-)
-def test_untrained_networks_keep_their_fingerprint(spec, fingerprint):
-    assert make_extractor(spec, weights="random").fingerprint() == fingerprint
-
-
-@pytest.mark.parametrize(
-    ("options", "fingerprint"),
-    [
-        ({"weights": "random:7"}, "e4dc78af6a4d298decda742fe96d7d9c99da33f991c5b87b46e1358c3c0723db"),
-        ({"engine": "openvino"}, "f2486ba4902a9e8977ccdd57d191e900821ca4aaa0e8441e94ed6b280a5e21d3"),
-        ({"parity": "retrain"}, "bebbc678643728678242f3e8852d8fb69ca433ed7aea1712a9baecc5b50f5f41"),
-        ({"preprocess": ["grayscale"]}, "27b848e20fe242d93e87f9e21ae1970bfffa575ce5a2c0fa8dcb823ac7376912"),
-    ],
-    ids=str,
-)
-def test_a_network_run_in_another_way_keeps_its_fingerprint(options, fingerprint):
-    assert InceptionV3(**({"weights": "random"} | options)).fingerprint() == fingerprint
-
-
-@pytest.mark.parametrize(
-    ("engine", "fingerprint"),
-    [
-        ("tensorflow", "e5666a4334c4dccc7961fbf7aed74ebddbfa32b4b02f18fab00ed67cbf41b153"),
-        ("openvino", "75a50c0db41ae3a80d1b57e0f9b6155c90a8bbebc3bbca42a647cb06b8a078df"),
-    ],
-)
-def test_a_network_in_bfloat16_keeps_its_fingerprint(engine, fingerprint):
-    network = InceptionV3("random", precision="bfloat16", engine=engine)
-    try:
-        assert network.fingerprint() == fingerprint
-    except BottleheadError as error:
-        assert "this processor does not compute in bfloat16" in str(error)
-        pytest.skip("this processor does not compute in bfloat16")
-
-
-@pytest.mark.parametrize(
-    ("layer", "options", "fingerprint"),
-    [
-        ("mixed8", {}, "13b5a7e96a7cf88cea37f62b47c1384eaa4934d61094347973005685bfd68108"),
-        ("avg_pool", {}, "c2ebe72c5ab28d63bd162933c21f679bd7d1aeded297d2aa1cfdd6f376152fef"),
-        (
-            "mixed8",
-            {"engine": "openvino"},
-            "29073b13eff58ca467c14e4e41cca5622d7296dfed3059963665f5bbb1659951",
-        ),
-        ("mixed8", {"parity": "retrain"}, "04fe2427e495d895adcf08a8d0904341a793687f3adc7179e9b04eacfc8d4c95"),
-    ],
-)
-def test_inception_with_published_weights_keeps_its_fingerprint(layer, options, fingerprint, assets):
-    network = InceptionV3(assets / "weights" / INCEPTION, layer=layer, **options)
-    assert network.fingerprint() == fingerprint
-
-
-@pytest.mark.parametrize(
-    ("file", "options", "fingerprint"),
-    [
-        ("mobilenet_v1_0.25_128.pb", {}, "6ba0da539b9919865d825bb9ce250c29a461642f66b11abbdbfe59287abf48c7"),
-        ("mobilenet_v1_0.25_224.pb", {}, "55641ed1b7ff598251964e2e32a55b42619bcde03c499bd240b6924d3f67aca4"),
-        (
-            "mobilenet_v1_0.25_224.pb:MobilenetV1/Predictions/Reshape:0",
-            {},
-            "152b3f2db951d15d6a98e1a1e302559d469849a1d3739d16f7130273c9ddd9b3",
-        ),
-        (
-            "mobilenet_v1_0.25_224.pb",
-            {"engine": "openvino"},
-            "ac168432f148bf21028c13fa2aee05f33420b5151b9583068b43ecb85777300e",
-        ),
-        (
-            "mobilenet_v1_0.25_224.pb",
-            {"parity": "retrain"},
-            "e08cdbb175168a53be65383611c97ed1964d5f9f30dac461870173c571fd8e14",
-        ),
-        (
-            "mobilenet_v1_0.25_224.pb",
-            {"size": 160, "mean": 127.0, "std": 128.0},
-            "e51d056b49c10e8eb66a347bae09b9145502e9fe2e266600943badc33aeef729",
-        ),
-        ("poets_retrained_graph.pb", {}, "d615958e73ede64fa1aa937a83cabc3649dcb2c4f84f5ac78aae60ab449a227f"),
-    ],
-)
-def test_frozen_graphs_keep_their_fingerprint(file, options, fingerprint, assets):
-    assert make_extractor(f"{assets}/weights/{file}", **options).fingerprint() == fingerprint
-
-
-@pytest.mark.parametrize(
-    ("distortion", "variants"),
-    [
-        (Distortion(2, flip_left_right=True), [6392734154686268375, 2423763873595175438]),
-        (Distortion(1, random_crop=10, random_scale=5, random_brightness=20), [5854300765146613097]),
-        (
-            Distortion(2, flip_left_right=True, random_brightness=12.5, seed=3),
-            [6668196054138368243, 3394790719411592785],
-        ),
-    ],
-    ids=repr,
-)
+@pytest.mark.parametrize(("distortion", "variants"), DISTORTIONS, ids=repr)
 def test_distorted_copies_keep_their_numbers(distortion, variants):
     assert list(distortion.variants) == variants
-
-
-def test_a_table_of_distorted_copies_holds_their_numbers_and_the_fingerprint(tmp_path):
-    write_photos(tmp_path / "photos", ["a/1.png", "b/2.png"])
-    words = "--features glcm --distort 2 --flip-left-right --random-brightness 12.5 --seed 3 --jobs 1"
-    outcome = run(
-        f"featurize extract {tmp_path}/photos -o {tmp_path}/t.parquet --store {tmp_path}/store {words}"
-    )
-    assert outcome.status == 0, outcome.err
-    table = FeatureTable.read(tmp_path / "t.parquet")
-    distortion = Distortion(2, flip_left_right=True, random_brightness=12.5, seed=3)
-    assert sorted(set(table.variant)) == sorted([0, *distortion.variants])
-    assert table.metadata["distortion"]["variants"] == list(distortion.variants)
-    assert table.metadata["features"]["glcm"]["fingerprint"] == make_extractor("glcm").fingerprint()
 
 
 def test_a_fingerprint_is_the_digest_of_the_description_as_canonical_json():

@@ -140,9 +140,8 @@ def test_photos_of_which_a_function_makes_no_numbers_are_left_out_and_logged(pho
             return [len(np.empty(1 << 55))]
         return [np.inf if first == firsts[1] else first]
 
-    firsts = [
-        int(np.asarray(Image.open(photos / name))[0, 0, 0]) for name in ("a/0.png", "a/1.png", "b/2.png")
-    ]
+    names = ["a/0.png", "a/1.png", "b/2.png"]
+    firsts = [int(np.asarray(Image.open(photos / name))[0, 0, 0]) for name in names]
     table = extract(photos, FunctionExtractor(hungry, "hungry", 1), store=tmp_path / "s")
     assert table.image.tolist() == ["b/2.png"] and table.select("hungry").tolist() == [[firsts[2]]]
     assert "left out a/0.png: too large for the memory of this machine" in caplog.text

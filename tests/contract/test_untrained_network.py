@@ -3,7 +3,7 @@
 import csv
 
 import pytest
-from builders import run_process, write_textures
+from builders import run, run_process, write_textures
 
 from featurize import FeatureTable
 
@@ -22,14 +22,12 @@ def test_an_untrained_network_extracts_and_its_model_predicts_with_no_line_of_te
     vectors = FeatureTable.read(table)
     assert vectors.widths("mobilenet_0.25_128+glcm") == [256, 5]
 
-    trained = run_process("classify", "train", table, "-o", model, "--features", "mobilenet_0.25_128+glcm")
+    trained = run("classify", "train", table, "-o", model, "--features", "mobilenet_0.25_128+glcm")
     assert trained.status == 0, trained.err
     new = write_textures(tmp_path / "new", 2, width=48)
-    predicted = run_process("classify", "predict", model, new, *store, "-o", tmp_path / "p.csv")
+    predicted = run("classify", "predict", model, new, *store, "-o", tmp_path / "p.csv")
     assert predicted.status == 0, predicted.err
     with open(tmp_path / "p.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert {row["image"].split("/")[-2]: row["label"] for row in rows} == {
-        "rough": "rough",
-        "smooth": "smooth",
-    }
+    assert [row["image"].split("/")[-2] for row in rows] == [row["label"] for row in rows]
+    assert len(rows) == 4

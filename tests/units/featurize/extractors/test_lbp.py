@@ -1,20 +1,13 @@
-"""Local binary patterns: shares that sum to one, a pattern by hand, and the invariances of the method."""
+"""Local binary patterns: by hand, against scikit-image, and the invariances of the method."""
 
 import numpy as np
 import pytest
 from skimage.feature import local_binary_pattern
 
-from featurize import LBP, BottleheadError
+from featurize import LBP
 from featurize.extractors.lbp import uniform_patterns
 
 NOISE = np.repeat(np.random.default_rng(0).integers(1, 200, (40, 50, 1), dtype=np.uint8), 3, axis=2)
-
-
-def test_each_radius_has_shares_that_sum_to_one():
-    patterns = LBP(radii=(1, 3))
-    values = patterns.transform([NOISE])[0]
-    assert patterns.width == len(values) == 10 + 26
-    np.testing.assert_allclose([values[:10].sum(), values[10:].sum()], 1, rtol=1e-6)
 
 
 def test_a_constant_photo_has_one_pattern_and_a_step_two():
@@ -34,12 +27,6 @@ def test_turning_by_a_right_angle_and_lightening_change_nothing():
     straight, turned, lighter = LBP((1,)).transform([NOISE, np.rot90(NOISE).copy(), NOISE + 50])
     np.testing.assert_allclose(turned, straight, atol=1e-6)
     np.testing.assert_allclose(lighter, straight, atol=1e-6)
-
-
-@pytest.mark.parametrize("radii", [(), (0,), (9,)])
-def test_impossible_radii_are_refused(radii):
-    with pytest.raises(BottleheadError, match="1 to 8 pixels"):
-        LBP(radii).fingerprint()
 
 
 @pytest.mark.parametrize("radius", [1, 2, 3, 6, 8])

@@ -11,7 +11,7 @@ from featurize.networks.catalogue import NETWORKS, find_network, scale_pixels
 from featurize.networks.keras_network import Backbone, layer_names
 
 pytestmark = pytest.mark.tensorflow
-SMALL = ["mobilenet_0.25_128", "mobilenet_0.50_160", "mobilenet_v3_small"]
+SMALL = ["mobilenet_0.25_128", "mobilenet_0.50_160", "mobilenet_v3_small", "inception_v3"]
 CHOSEN = list(NETWORKS) if os.environ.get("ALL_NETWORKS") else SMALL
 
 
@@ -34,9 +34,8 @@ def test_a_declaration_is_that_of_the_network_and_keras_downloads_the_declared_f
     monkeypatch.setattr(keras.Model, "load_weights", lambda model, path: None)
     make = getattr(keras.applications, network.keras_class)
     shape = (network.side, network.side, 3)
-    model = make(
-        include_top=False, weights="imagenet", input_shape=shape, pooling="avg", **dict(network.options)
-    )
+    options = {"include_top": False, "weights": "imagenet", "input_shape": shape, "pooling": "avg"}
+    model = make(**options, **dict(network.options))
     assert model.output.shape == (None, network.width)
     assert model.count_params() == network.parameters
     assert asked == [(network.download.file, network.download.url, network.download.digest)]
@@ -44,15 +43,16 @@ def test_a_declaration_is_that_of_the_network_and_keras_downloads_the_declared_f
     for layer, width in network.layers.items():
         if layer != "avg_pool":
             assert layers[layer].output.shape[-1] == width
+    if name == "inception_v3":  # the second of two in one process has other numbers in its names
+        assert layers["conv2d_93"].output.shape[-1] == 192
 
 
-@pytest.mark.parametrize("name", CHOSEN)
+@pytest.mark.parametrize("name", [name for name in CHOSEN if not NETWORKS[name].options])
 def test_the_declared_side_is_the_one_that_keras_chooses(name):
     network = NETWORKS[name]
-    if not network.options:
-        side = getattr(keras.applications, network.keras_class)(weights=None).input.shape[1]
-        # MobileNet v3 takes any; its published weights are called 224.
-        assert side == network.side or (side is None and f"_{network.side}_" in network.download.file)
+    side = getattr(keras.applications, network.keras_class)(weights=None).input.shape[1]
+    # MobileNet v3 takes any; its published weights are called 224.
+    assert side == network.side or (side is None and f"_{network.side}_" in network.download.file)
 
 
 @pytest.mark.parametrize(
@@ -68,18 +68,8 @@ def test_pixels_are_scaled_as_keras_does(module, scaling):
 def test_quantized_and_unknown_names_are_refused_with_the_way_out():
     with pytest.raises(BottleheadError, match=r"use mobilenet_0\.50_224, the same in float32"):
         find_network("mobilenet_0.50_224_quantized")
-    with pytest.raises(BottleheadError, match=r"no network named resnet51.*perhaps resnet50"):
-        find_network("resnet51")
     with pytest.raises(BottleheadError, match=r"or mobilenet_0\.50_224"):
         make_extractor("mobilenet_0.5_224")
-
-
-def test_specs_name_networks_and_layers():
-    extractor = make_extractor("resnet50:conv4_block6_out", weights="random")
-    assert (extractor.name, extractor.layer) == ("resnet50:conv4_block6_out", "conv4_block6_out")
-    assert make_extractor("inception_v3", weights="random").fingerprint() == (
-        make_extractor("inception_v3:avg_pool", weights="random").fingerprint()
-    )
 
 
 def test_a_layer_that_cannot_be_there_is_refused_before_the_network_is_built(monkeypatch):
@@ -94,3 +84,5 @@ def test_a_layer_that_cannot_be_there_is_refused_before_the_network_is_built(mon
     for layer in ("mixed9_0", "conv2d_7", "avg_pool", "mixed10"):
         Backbone("inception_v3", "random", layer).fingerprint()
     Backbone("resnet50", "random", "conv5_block3_out").fingerprint()
+    end = Backbone("inception_v3", "random", "avg_pool").fingerprint()
+    assert end == Backbone("inception_v3", "random").fingerprint()

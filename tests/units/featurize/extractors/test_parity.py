@@ -1,15 +1,12 @@
 """What retrain.py showed to a network, against the operations that it ran."""
 
-import io
-
 import numpy as np
 import pytest
+from builders import encoded, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from featurize import BottleheadError
-from featurize.networks.keras_network import Backbone
 from featurize.networks.retrain_pixels import resize_corners, retrain_pixels
 from featurize.networks.tensorflow_engine import decode_jpeg
 from featurize.photos.decode import ImageRejected
@@ -22,10 +19,9 @@ pytestmark = pytest.mark.tensorflow
 def tf_resized(rgb: np.ndarray, side: int) -> np.ndarray:
     import tensorflow as tf
 
+    corners = {"align_corners": False, "half_pixel_centers": False}
     batch = tf.constant(rgb[None].astype(np.float32))
-    return tf.compat.v1.image.resize_bilinear(
-        batch, [side, side], align_corners=False, half_pixel_centers=False
-    ).numpy()[0]
+    return tf.compat.v1.image.resize_bilinear(batch, [side, side], **corners).numpy()[0]
 
 
 @settings(deadline=None, max_examples=60)
@@ -40,10 +36,8 @@ def test_a_jpeg_is_decoded_and_resized_as_retrain_py_did(assets):
 
     for path in sorted((assets / "data" / "flowers").glob("*/*.jpg"))[::150]:
         with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-            decoded = tf.expand_dims(
-                tf.cast(tf.image.decode_jpeg(path.read_bytes(), channels=3), tf.float32), 0
-            )
-            expected = session.run(tf.compat.v1.image.resize_bilinear(decoded, [224, 224]))[0]
+            decoded = tf.cast(tf.image.decode_jpeg(path.read_bytes(), channels=3), tf.float32)
+            expected = session.run(tf.compat.v1.image.resize_bilinear(decoded[None], [224, 224]))[0]
         np.testing.assert_array_equal(retrain_pixels(Photo(path.read_bytes()), 224), expected)
 
 
@@ -52,9 +46,7 @@ def jpeg(orientation: int) -> bytes:
     rgb[:, :16] = 120
     exif = Image.Exif()
     exif[0x0112] = orientation
-    stream = io.BytesIO()
-    Image.fromarray(rgb).save(stream, "jpeg", exif=exif)
-    return stream.getvalue()
+    return encoded(Image.fromarray(rgb), "jpeg", exif=exif)
 
 
 def test_the_exif_orientation_is_ignored_as_retrain_py_ignored_it():
@@ -76,17 +68,4 @@ def test_a_distorted_copy_is_not_the_photo_and_lies_as_it_does(orientation):
 
 def test_a_jpeg_that_tensorflow_cannot_decode_is_rejected():
     with pytest.raises(ImageRejected, match="TensorFlow cannot decode it"):
-        stream = io.BytesIO()
-        Image.effect_noise((64, 64), 90).save(stream, "jpeg")
-        retrain_pixels(Photo(stream.getvalue()[:1500]), 8)
-
-
-def test_steps_and_unknown_parities_are_refused():
-    with pytest.raises(BottleheadError, match="had no such steps"):
-        Backbone("resnet50", "random", parity="retrain", preprocess=("grayscale",)).fingerprint()
-    with pytest.raises(BottleheadError, match="give 'retrain'"):
-        Backbone("resnet50", "random", parity="label_image").fingerprint()
-    assert (
-        Backbone("resnet50", "random", parity="retrain").fingerprint()
-        != Backbone("resnet50", "random").fingerprint()
-    )
+        retrain_pixels(Photo(encoded(noise(64, 64), "jpeg")[:1500]), 8)
