@@ -1,4 +1,7 @@
-"""Every number of a comparison's JSON against scikit-learn, scipy and formulas written out by hand."""
+"""Every number of a comparison's JSON against scikit-learn, scipy and formulas written out by hand.
+
+Over folds, and over one division, where nothing may be said of heads trained on other photos.
+"""
 
 import json
 
@@ -9,6 +12,9 @@ from builders import made_table, run, write_folds
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
+
+from evaluate import compare
+from featurize import FeatureTable
 
 HEADS = {
     "sklearn.linear_model.LogisticRegression": LogisticRegression,
@@ -29,12 +35,10 @@ def content(table, tmp_path_factory):
     folder = tmp_path_factory.mktemp("scores")
     table.write(folder / "t.parquet")
     write_folds(folder / "f.csv", FOLD.tolist())
-    done = run(
-        *f"evaluate compare {folder}/t.parquet --features good noise --heads".split(),
-        *HEADS,
-        *f"--folds {folder}/f.csv -j 1 --json {folder}/r.json".split(),
+    words = (
+        f"--features good noise --heads {' '.join(HEADS)} --folds {folder}/f.csv -j 1 --json {folder}/r.json"
     )
-    assert done.status == 0
+    assert run(f"evaluate compare {folder}/t.parquet {words}").status == 0
     return json.loads((folder / "r.json").read_text())
 
 
@@ -57,73 +61,55 @@ def given(chances):
 
 
 def test_every_row_has_the_scores_of_scikit_learn(content, chances, table):
-    y, labels = table.label.astype(str), ["ant", "bee", "cat"]
+    y, labels, theirs = table.label.astype(str), ["ant", "bee", "cat"], sklearn.metrics
     assert len(content["results"]) == 4
     for row in content["results"]:
         sure = chances[row["features"], row["head"]]
         right = given(sure) == y
-        report = sklearn.metrics.classification_report(y, given(sure), output_dict=True)
+        report = theirs.classification_report(y, given(sure), output_dict=True)
         assert row["accuracy"]["mean"] == pytest.approx(right.mean())
         assert row["balanced_accuracy"] == pytest.approx(report["macro avg"]["recall"])
         assert row["macro_f1"] == pytest.approx(report["macro avg"]["f1-score"])
-        assert row["log_loss"] == pytest.approx(sklearn.metrics.log_loss(y, sure), rel=1e-5)
-        assert row["brier"] == pytest.approx(
-            sklearn.metrics.brier_score_loss(y, sure, labels=labels), rel=1e-5
-        )
-        auc = sklearn.metrics.roc_auc_score(y, sure, multi_class="ovr")
-        assert row["roc_auc"] == pytest.approx(auc, abs=1e-4)
-        top = sklearn.metrics.top_k_accuracy_score(y, sure, k=2)
-        assert row["top_k"] == {"2": pytest.approx(top)}
+        assert row["log_loss"] == pytest.approx(theirs.log_loss(y, sure), rel=1e-5)
+        assert row["brier"] == pytest.approx(theirs.brier_score_loss(y, sure, labels=labels), rel=1e-5)
+        assert row["roc_auc"] == pytest.approx(theirs.roc_auc_score(y, sure, multi_class="ovr"), abs=1e-4)
+        assert row["top_k"] == {"2": pytest.approx(theirs.top_k_accuracy_score(y, sure, k=2))}
         for label in labels:
-            mine, theirs = row["per_label"][label], report[label]
-            assert mine == pytest.approx(
-                {
-                    "precision": theirs["precision"],
-                    "recall": theirs["recall"],
-                    "f1": theirs["f1-score"],
-                    "support": 30,
-                }
-            )
-        assert row["accuracy_per_fold"] == pytest.approx(
-            [right[fold == FOLD].mean() for fold in range(N_FOLDS)]
-        )
+            expected = {"f1" if key == "f1-score" else key: value for key, value in report[label].items()}
+            assert row["per_label"][label] == pytest.approx(expected)
+        of_fold = [right[fold == FOLD].mean() for fold in range(N_FOLDS)]
+        assert row["accuracy_per_fold"] == pytest.approx(of_fold)
         # Wilson's interval, as if of fewer photos: the heads of several folds share what they train on.
         z, n, p = 1.959964, N / (1 + 1.5 / N**0.5) ** 2, right.mean()
         centre, half = p + z**2 / (2 * n), z * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5
-        assert [row["accuracy"]["low"], row["accuracy"]["high"]] == pytest.approx(
-            [(centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)]
-        )
+        ends = [(centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)]
+        assert [row["accuracy"]["low"], row["accuracy"]["high"]] == pytest.approx(ends)
 
 
 def test_the_best_is_shown_with_its_confusion_and_its_mistakes(content, chances, table):
-    y, best = table.label.astype(str), content["results"][0]
-    assert best["accuracy"]["mean"] == max(row["accuracy"]["mean"] for row in content["results"])
-    sure = chances[best["features"], best["head"]]
-    assert content["best"]["confusion"] == {
-        "labels": ["ant", "bee", "cat"],
-        "matrix": sklearn.metrics.confusion_matrix(y, given(sure)).tolist(),
-    }
+    y, row, best = table.label.astype(str), content["results"][0], content["best"]
+    assert row["accuracy"]["mean"] == max(one["accuracy"]["mean"] for one in content["results"])
+    sure = chances[row["features"], row["head"]]
+    matrix = sklearn.metrics.confusion_matrix(y, given(sure)).tolist()
+    assert best["confusion"] == {"labels": ["ant", "bee", "cat"], "matrix": matrix}
     wrong = np.flatnonzero(given(sure) != y)
     wrong = wrong[np.argsort(-sure.max(axis=1)[wrong], kind="stable")]
-    assert [one["image"] for one in content["best"]["misclassified"]] == table.image[wrong].tolist()
-    assert [one["confidence"] for one in content["best"]["misclassified"]] == pytest.approx(
-        sure.max(axis=1)[wrong].tolist(), abs=1e-5
-    )
-    mean = np.mean([chances[best["features"], head] for head in HEADS], axis=0)
+    assert [one["image"] for one in best["misclassified"]] == table.image[wrong].tolist()
+    confidence = [one["confidence"] for one in best["misclassified"]]
+    assert confidence == pytest.approx(sure.max(axis=1)[wrong].tolist(), abs=1e-5)
+    mean = np.mean([chances[row["features"], head] for head in HEADS], axis=0)
     hardest = np.argsort(mean[np.arange(N), np.searchsorted(["ant", "bee", "cat"], y)], kind="stable")
-    shown = [one["image"] for one in content["best"]["hardest"]]
+    shown = [one["image"] for one in best["hardest"]]
     assert shown == table.image[hardest[: len(shown)]].tolist() and len(shown) > 5
-    every = np.all([given(chances[best["features"], head]) != y for head in HEADS], axis=0)
-    assert {one["image"] for one in content["best"]["wrong_every_time"]} == set(table.image[every])
+    every = np.all([given(chances[row["features"], head]) != y for head in HEADS], axis=0)
+    assert {one["image"] for one in best["wrong_every_time"]} == set(table.image[every])
 
 
 def test_every_pair_has_the_interval_and_the_tests_of_the_textbooks(content, chances, table):
     y, pairs = table.label.astype(str), content["comparisons"]
     assert [pair["compares"] for pair in pairs] == ["features", "head"]
     for pair in pairs:
-        one, other = (
-            given(chances[pair[side]["features"], pair[side]["head"]]) == y for side in ("one", "other")
-        )
+        one, other = (given(chances[tuple(pair[side].values())]) == y for side in ("one", "other"))
         n01, n10 = int((other & ~one).sum()), int((one & ~other).sum())
         assert pair["difference"] == pytest.approx(one.mean() - other.mean())
         # McNemar's exact test is the binomial test of the photos on which the two differ.
@@ -135,10 +121,46 @@ def test_every_pair_has_the_interval_and_the_tests_of_the_textbooks(content, cha
         assert pair["p_value"] == pytest.approx(2 * stats.t.sf(abs(folds.mean()) / error, N_FOLDS - 1))
         better = stats.t.sf((0.01 - folds.mean()) / error, N_FOLDS - 1)
         worse = stats.t.cdf((-0.01 - folds.mean()) / error, N_FOLDS - 1)
-        assert pair["probability"] == pytest.approx(
-            {"worse": worse, "same": 1 - worse - better, "better": better}
-        )
+        expected = {"worse": worse, "same": 1 - worse - better, "better": better}
+        assert pair["probability"] == pytest.approx(expected)
     for tests in (pairs, [pair["mcnemar"] for pair in pairs]):
         small, large = sorted(tests, key=lambda test: test["p_value"])
         assert small["p_holm"] == pytest.approx(min(1, 2 * small["p_value"]))
         assert large["p_holm"] == pytest.approx(max(small["p_holm"], large["p_value"]))
+
+
+def test_one_fold_gives_intervals_and_differences_of_a_test_set():
+    rng = np.random.default_rng(3)
+    label = np.array(["rust", "well"])[np.arange(200) % 2]
+    X = rng.normal(size=(200, 2)) + (label == "well")[:, None]
+    vectors, split = {"x": X, "noise": rng.normal(size=(200, 1))}, ["training"] * 120 + ["validation"] * 80
+    table = FeatureTable.from_arrays(vectors, label=label, split=split)
+    found = compare(table, ["x", "noise"], ["softmax"], folds="predefined", jobs=1)
+    mine = [found.predictions.of(features, "softmax") for features in ("x", "noise")]
+    right = [one.label == one.predicted for one in mine]
+    (pair,) = found.comparisons
+    assert pair["p_value"] == pytest.approx(stats.ttest_1samp(right[0].astype(float) - right[1], 0).pvalue)
+    # Wald's interval with half a photo and a photo more (Bonett and Price); one division widens nothing.
+    first, second = (((a & ~b).sum() + 0.5) / 81 for a, b in (right, right[::-1]))
+    half = 1.959964 * ((first + second - (first - second) ** 2) / 81) ** 0.5
+    assert (pair["low"], pair["high"]) == pytest.approx((first - second - half, first - second + half))
+    assert found.results[0]["accuracy"]["mean"] == right[0].mean()
+    assert "1 fold, the same for all, which test 80 photos" in str(found)
+    # However small p, one training says nothing of heads trained on other photos; nor is it said that it was folds.
+    assert pair["p_holm"] < 0.05 and pair["verdict"] == "ahead"
+    assert "is ahead of noise (softmax) on these photos" in pair["words"]
+    assert "not settled for other training photos" in pair["words"]
+    content, page = found.to_dict(), found.to_html()
+    for words in (*content["methods"].values(), content["methods_paragraph"]["text"], page):
+        assert "over the folds" not in words and "Nadeau" not in words
+    assert "paired t-test over the groups tested" in content["methods_paragraph"]["text"]
+    assert "the t-test over the groups tested, alone" in page
+
+
+def test_the_base_rate_is_that_of_the_photos_tested():
+    """60 to train on, mostly fern; 20 to test, of which 15 are moss."""
+    label = np.array(["fern"] * 50 + ["moss"] * 10 + ["fern"] * 5 + ["moss"] * 15)
+    X, split = np.random.default_rng(0).normal(size=(80, 2)), ["training"] * 60 + ["validation"] * 20
+    table = FeatureTable.from_arrays({"x": X}, label=label, split=split)
+    found = compare(table, ["x"], ["softmax"], folds="predefined", jobs=1)
+    assert "Always answering moss, the commonest label, would be right on 75.0 %." in found.to_html()

@@ -10,58 +10,62 @@ from builders import run
 from evaluate import compare, learning_curve
 from featurize import BottleheadError, FeatureTable
 
-
-@pytest.fixture(scope="module")
-def curve(confused):
-    return learning_curve(confused, "good", "softmax", sizes=[3, 5, 8, 15], cv=4, jobs=1)
+BAYES = "sklearn.naive_bayes.GaussianNB"
 
 
-def test_the_largest_size_is_what_compare_measures(confused):
-    curve = learning_curve(confused, "good", "softmax", cv=4, seed=3, jobs=1)
-    [row] = compare(confused, ["good"], ["softmax"], cv=4, seed=3, jobs=1).results
-    last = curve.points[-1]
+def test_compare_measures_the_curve_of_the_best_pair_on_its_own_folds(confused):
+    found = compare(confused, ["good", "noise"], ["softmax"], cv=4, seed=3, curve=True, jobs=1)
+    alone = learning_curve(confused, "good", "softmax", cv=4, seed=3, jobs=1)
+    content = alone.to_dict()
+    expected = {name: content[name] for name in ("model", "points", "fit", "guesses", "gains")}
+    assert found.learning_curve == expected
+    # The largest size is what compare measures.
+    last, row = alone.points[-1], found.results[0]
     assert last["images_per_label"] == last["n_training"] / 3 == 15
-    assert last["accuracy"] == pytest.approx(row["accuracy"])
+    assert last["accuracy"] == row["accuracy"]
     assert last["recall"] == {name: scores["recall"] for name, scores in row["per_label"].items()}
+    assert "softmax on good with ever more images per label" in str(found)
+    assert "curve" in found.to_dict()["methods"] and "Learning curve" in found.to_html()
+    assert compare(confused, ["good"], [BAYES], cv=2, jobs=1).learning_curve is None
 
 
 def test_a_label_with_fewer_images_gives_all_it_has(confused):
     few = confused.filter((confused.label != "cat") | (np.arange(60) < 48))
-    point = learning_curve(few, "good", "softmax", sizes=[15], cv=4, jobs=1).points[0]
+    point = learning_curve(few, "good", BAYES, sizes=[15], cv=4, jobs=1).points[0]
     assert point["n_training"] == 15 + 15 + 6 and point["images_per_label"] == 12
 
 
 def test_three_sizes_fit_anything_and_so_guess_nothing(confused):
-    curve = learning_curve(confused, "good", "softmax", sizes=[3, 6, 12], cv=4, jobs=1)
+    curve = learning_curve(confused, "good", BAYES, sizes=[3, 6, 12], cv=4, jobs=1)
     assert (curve.fit, curve.guesses, set(curve.gains.values())) == (None, [], {None})
     assert "Four sizes or more are needed" in str(curve)
 
 
-def test_guesses_are_called_guesses(curve):
+def test_guesses_are_called_guesses(confused):
+    curve = learning_curve(confused, "good", BAYES, sizes=[3, 5, 8, 15], cv=4, jobs=1)
     sentences = re.findall(r"A guess: .*", str(curve))
     assert len(sentences) == 3
     assert [guess["images_per_label"] for guess in curve.guesses] == [30, 60]
     assert sentences[0].startswith("A guess: with 30 images per label")
 
 
-@pytest.mark.parametrize("sizes", [[1, 5], [5, 16], []])
-def test_sizes_that_are_not_there_are_refused_with_both_numbers(confused, sizes):
-    with pytest.raises(BottleheadError, match="trains on at most 15 images of a label"):
-        learning_curve(confused, "good", sizes=sizes, cv=4, jobs=1)
-
-
-def test_unknown_features_and_one_label_are_refused(confused):
-    with pytest.raises(BottleheadError, match="no features named glcm"):
-        learning_curve(confused, "glcm", jobs=1)
-    with pytest.raises(BottleheadError, match="all 20 usable rows have the label ant"):
-        learning_curve(confused.filter(confused.label == "ant"), "good", jobs=1)
+@pytest.mark.parametrize(
+    ("features", "sizes", "message"),
+    [
+        *(("good", sizes, "trains on at most 15 images of a label") for sizes in ([1, 5], [5, 16], [])),
+        ("glcm", None, "no features named glcm"),
+    ],
+)
+def test_sizes_and_features_that_are_not_there_are_refused(confused, features, sizes, message):
+    with pytest.raises(BottleheadError, match=message):
+        learning_curve(confused, features, sizes=sizes, cv=4, jobs=1)
 
 
 def test_the_command_prints_and_writes_all(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     photos.write("table.parquet")
-    words = "evaluate curve table.parquet --features good --sizes 3 5 8 12 -j 1 --report c.html --json c.json --quiet"
-    out = run(words).out
+    words = "--features good --sizes 3 5 8 12 -j 1 --report c.html --json c.json --quiet"
+    out = run(f"evaluate curve table.parquet {words}").out
     content = json.loads((tmp_path / "c.json").read_text())
     assert content["kind"] == "curve" and [p["images_per_label"] for p in content["points"]] == [3, 5, 8, 12]
     assert content["model"] == {"features": "good", "head": "softmax"}
@@ -74,57 +78,31 @@ def test_the_command_prints_and_writes_all(photos, tmp_path, monkeypatch):
 
 def test_by_default_all_features_together_without_nuisance(confused):
     vectors = {**confused.vectors, "nuisance": confused.vectors["noise"]}
-    curve = learning_curve(FeatureTable(confused.ids, vectors), sizes=[5], cv=4, jobs=1)
+    curve = learning_curve(FeatureTable(confused.ids, vectors), sizes=[5], cv=2, jobs=1)
     assert curve.model["features"] == "good+noise"
     with pytest.raises(BottleheadError, match="the table has no features"):
-        learning_curve(FeatureTable(confused.ids, {}), sizes=[5], cv=4, jobs=1)
-
-
-def test_compare_measures_the_curve_of_the_best_pair_on_its_own_folds(confused, tmp_path):
-    found = compare(confused, ["good", "noise"], ["softmax"], cv=4, seed=3, curve=True, jobs=1)
-    alone = learning_curve(confused, "good", "softmax", cv=4, seed=3, jobs=1).to_dict()
-    assert found.learning_curve == {
-        name: alone[name] for name in ("model", "points", "fit", "guesses", "gains")
-    }
-    assert found.to_dict()["learning_curve"]["points"][-1]["accuracy"] == found.results[0]["accuracy"]
-    assert "softmax on good with ever more images per label" in str(found)
-    assert "curve" in found.to_dict()["methods"] and "Learning curve" in found.to_html()
-    assert compare(confused, ["good"], ["softmax"], cv=4, jobs=1).learning_curve is None
-
-
-def test_the_curve_of_a_tuned_head(confused):
-    found = compare(confused, ["good"], ["softmax"], cv=3, tune="accuracy", curve=True, jobs=1)
-    assert found.learning_curve["model"]["head"] == found.results[0]["head"]
+        learning_curve(FeatureTable(confused.ids, {}), sizes=[5], cv=2, jobs=1)
 
 
 def patients(n_patients: int, photos_each: int) -> FeatureTable:
     """So many patients of either label, with so many photos each."""
     n = 2 * n_patients * photos_each
     label = np.repeat(["rust", "well"], n // 2)
-    rng = np.random.default_rng(0)
-    return FeatureTable.from_arrays(
-        {"x": rng.normal(size=(n, 3)) + (label == "well")[:, None]},
-        label=label,
-        group=[f"patient {i // photos_each}" for i in range(n)],
-        sha256=[f"{i:064x}" for i in range(n)],
-    )
+    x = np.random.default_rng(0).normal(size=(n, 3)) + (label == "well")[:, None]
+    group, sha256 = [f"patient {i // photos_each}" for i in range(n)], [f"{i:064x}" for i in range(n)]
+    return FeatureTable.from_arrays({"x": x}, label=label, group=group, sha256=sha256)
 
 
 def test_sizes_that_come_to_the_same_photos_are_one_and_named_as_they_are():
     # Of 5 patients of a label 4 train a fold: 120 photos are two of them, and 240 all four.
-    curve = learning_curve(patients(5, 60), "x", "softmax", cv=5, jobs=1)
+    curve = learning_curve(patients(5, 60), "x", BAYES, cv=5, jobs=1)
     assert [point["images_per_label"] for point in curve.points] == [120, 180, 240]
     assert [point["n_training"] for point in curve.points] == [240, 360, 480]
-    assert (
-        "240" in str(curve)
-        and "120, 180 and 240 images per label" in curve.to_dict()["methods_paragraph"]["text"]
-    )
-
-
-def test_equal_sizes_leave_no_garbage_in_the_json():
-    curve = learning_curve(patients(5, 60), "x", "softmax", sizes=[2, 3, 4, 5, 6, 7], cv=5, jobs=1)
-    assert len(curve.points) == 1 and curve.fit is None
-    json.dumps(curve.to_dict(), allow_nan=False)
+    assert "240" in str(curve)
+    assert "120, 180 and 240 images per label" in curve.to_dict()["methods_paragraph"]["text"]
+    equal = learning_curve(patients(5, 60), "x", BAYES, sizes=[2, 3, 4, 5, 6, 7], cv=5, jobs=1)
+    assert len(equal.points) == 1 and equal.fit is None
+    json.dumps(equal.to_dict(), allow_nan=False)
 
 
 @pytest.mark.parametrize("head", ["svm", "knn", "lda"])
@@ -134,8 +112,9 @@ def test_heads_that_are_calibrated_have_two_groups_at_every_size(head):
     assert [point["images_per_label"] for point in found.learning_curve["points"]] == [10, 20, 30]
 
 
-def test_a_size_too_small_to_tune_on_is_left_out_and_said(caplog):
+def test_a_size_too_small_to_tune_on_is_left_out_of_the_curve_of_a_tuned_head_and_said(caplog):
     # Within two groups of a label each inner fold trains on one, and that cannot be calibrated.
     found = compare(patients(8, 5), ["x"], ["knn"], tune="accuracy", cv=4, curve=True, jobs=1)
     assert [point["images_per_label"] for point in found.learning_curve["points"]] == [20, 30]
+    assert found.learning_curve["model"]["head"] == found.results[0]["head"] == "knn tuned"
     assert "10 images per label are left out of the curve: the head knn tuned failed" in caplog.text

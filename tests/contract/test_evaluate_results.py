@@ -1,4 +1,4 @@
-"""Every command and option of ``evaluate`` that measures something: terminal, JSON and report say the same."""
+"""Every option of ``evaluate compare`` that measures something: terminal, JSON and report say the same."""
 
 import base64
 import hashlib
@@ -6,16 +6,13 @@ import html
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import burst_table, digest_of, made_table, run
+from builders import digest_of, made_table, run
 
-from classify import save_model, train_model
 from featurize import FeatureTable
-
-KINDS = "label,superclass\nant,insect\nbee,insect\ncat,pet\n"
-TWO = "label,new_label\nant,insect\nbee,insect\ncat,pet\n"
 
 
 def words(page: str) -> str:
@@ -38,8 +35,8 @@ def check_page(page: str) -> None:
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "kinds.csv").write_text(KINDS)
-    (tmp_path / "two.csv").write_text(TWO)
+    (tmp_path / "kinds.csv").write_text("label,superclass\nant,insect\nbee,insect\ncat,pet\n")
+    (tmp_path / "two.csv").write_text("label,new_label\nant,insect\nbee,insect\ncat,pet\n")
     return tmp_path
 
 
@@ -47,18 +44,14 @@ def measured(command: str) -> tuple[dict, str, str]:
     """The JSON, the terminal's text and the page's text of a command."""
     done = run(f"evaluate {command} --json r.json --report r.html")
     assert done.status == 0, done.err
-    with open("r.json", encoding="utf-8") as stream:
-        content = json.load(stream)
-    with open("r.html", encoding="utf-8") as stream:
-        page = stream.read()
+    content = json.loads(Path("r.json").read_text(encoding="utf-8"))
+    page = Path("r.html").read_text(encoding="utf-8")
     check_page(page)
     text = words(page)
-    assert (
-        content["format_version"] == 1
-        and content["command"] == f"evaluate {command} --json r.json --report r.html"
-    )
+    assert content["format_version"] == 1
+    assert content["command"] == f"evaluate {command} --json r.json --report r.html"
     assert content["data"]["digest"] in text and content["methods_paragraph"]["text"] in text
-    for warning in content["warnings"] if "warnings" in content else ():
+    for warning in content["warnings"]:
         assert warning in text and f"warning: {warning}" in done.out
     return content, done.out, text
 
@@ -74,9 +67,8 @@ def with_dummy(content, out, text):
     rows = {(row["features"], row["head"]): row for row in content["results"]}
     assert rows["good", "dummy"]["accuracy"]["mean"] == pytest.approx(32 / 48)
     assert content["results"][0]["head"] != "dummy"
-    assert {pair["other"]["head"] for pair in content["comparisons"] if pair["compares"] == "features"} == {
-        "softmax"
-    }
+    others = {pair["other"]["head"] for pair in content["comparisons"] if pair["compares"] == "features"}
+    assert others == {"softmax"}
 
 
 def with_superclasses(content, out, text):
@@ -167,119 +159,3 @@ def test_compare_warns_of_one_photo_under_two_labels_and_of_copies_on_both_sides
     assert "1 photo stands under several labels" in text and "cat/20.jpg bee/40.jpg" in text
     together, _, _ = measured("compare t.parquet --heads softmax --cv 3 -j 1 --group-duplicates")
     assert together["duplicates"]["parted"] == 0 and together["data"]["groups"] == 58
-
-
-def test_compare_measures_both_ways_where_near_duplicates_help(folder):
-    burst_table().write("t.parquet")
-    random, out, _ = measured("compare t.parquet --heads knn -j 1")
-    grouped, _, _ = measured("compare t.parquet --heads knn -j 1 --group-duplicates")
-    apart, together = (one["results"][0]["accuracy"]["mean"] for one in (random, grouped))
-    assert together < 0.75 < 0.95 < apart and grouped["data"]["groups"] == 40
-    assert random["duplicates"]["accuracy_together"] == together
-    assert grouped["duplicates"]["accuracy_at_random"] == apart
-    assert f"{100 * apart:.1f} % with random folds and {100 * together:.1f} % when near-duplicates" in out
-
-
-@pytest.mark.parametrize("told", [True, False])
-def test_compare_warns_of_a_shortcut_and_of_none_where_there_is_none(folder, told):
-    table = made_table(60, separation=1.2)
-    size = np.random.default_rng(0).normal(size=60) if not told else np.arange(60) % 3 * 100.0
-    FeatureTable(table.ids, {**table.vectors, "nuisance": size[:, None].astype(np.float32)}).write(
-        "t.parquet"
-    )
-    content, out, text = measured("compare t.parquet --features good --heads softmax --cv 3 -j 1")
-    found = content["shortcuts"]
-    assert found["found"] == told and found["chance"] == pytest.approx(1 / 3)
-    assert (found["balanced_accuracy"] > 0.95) == told
-    assert ("camera, file and mean colours alone" in out) == told
-    assert ("Shortcut check Found" in text) == told and content["methods"]["shortcuts"] in text
-
-
-def test_a_test_table_is_trained_on_the_one_and_tests_the_other(folder):
-    made_table(60).write("a.parquet")
-    made_table(45, seed=2, start=57).write("b.parquet")
-    content, _, _ = measured("compare a.parquet --test b.parquet --features good noise --heads softmax -j 1")
-    assert (
-        content["folds"]["tested"] == 45 and "57 photos to train on, 45 to test" in content["folds"]["method"]
-    )
-    assert any(one.startswith("3 of the 60 photos to train on are in") for one in content["warnings"])
-    (pair,) = content["comparisons"]
-    assert pair["verdict"] in ("ahead", "undecided") and "beats" not in pair["words"]
-
-
-@pytest.mark.parametrize("groups", [False, True])
-def test_the_curve_ends_at_what_compare_measures_and_grows_by_whole_groups(folder, groups):
-    table = made_table(60, ("ant", "bee"), separation=1.2)
-    if groups:
-        table = table.with_column("group", [f"leaf {row // 10 * 2 + row % 2}" for row in range(60)])
-    table.write("t.parquet")
-    content, out, text = measured("curve t.parquet --features good --head softmax --cv 3 -j 1")
-    whole, _, _ = measured("compare t.parquet --features good --heads softmax --cv 3 -j 1")
-    points = content["points"]
-    assert points[-1]["accuracy"] == whole["results"][0]["accuracy"]
-    assert [one["images_per_label"] for one in points][-1] == 20
-    if groups:  # six leaves of five photos to a label, of which four are trained on; two are half of them
-        assert [one["images_per_label"] for one in points] == [10, 20]
-        assert all(one["n_training"] % 10 == 0 for one in points)
-    assert all(str(one["images_per_label"]) in text for one in points) and "images per label" in out
-
-
-def test_test_counts_what_the_model_knew_by_bytes_by_vectors_and_by_group(folder):
-    rng = np.random.default_rng(0)
-    label = np.array(["rust", "well"] * 60)
-    vectors = np.abs(rng.normal(size=(120, 100)) + 0.15 * (label == "well")[:, None])
-    vectors[80:90] = vectors[:10] * rng.uniform(0.95, 1.05, size=(10, 100))
-    sha256 = [digest_of(n) for n in range(120)]
-    sha256[90:95] = sha256[10:15]
-    leaf = [None] * 120
-    leaf[20:24], leaf[100:106] = ["leaf 1"] * 4, ["leaf 1"] * 6
-    table = FeatureTable.from_arrays(
-        {"net": vectors},
-        label=label,
-        group=leaf,
-        sha256=sha256,
-        image=[f"{n}.jpg" for n in range(120)],
-        split=["training"] * 80 + ["testing"] * 40,
-    )
-    table.write("t.parquet")
-    # The model was trained before the copies were made, from its own table.
-    model = train_model(table, "softmax", "net", jobs=1)
-    save_model(model, "m.model")
-    content, out, text = measured("test m.model t.parquet --training t.parquet --misclassified")
-    tested = table.filter(np.arange(80, 120))
-    right = model.predict(tested.vectors["net"]) == tested.label
-    assert content["accuracy"] == pytest.approx(right.mean())
-    assert (content["seen"], content["near"], content["grouped"]) == (5, 10, 6)
-    unseen = np.r_[95 - 80 : 100 - 80, 106 - 80 : 120 - 80]
-    assert content["unseen"]["images"] == len(unseen) == 19
-    assert content["unseen"]["accuracy"] == pytest.approx(right[unseen].mean())
-    assert {one["image"] for one in content["misclassified"]} == set(tested.image[~right])
-    assert "on the 19 not seen in training" in out
-    assert "5 of them were in its training set, 10 nearly, and 6 share a group" in text
-
-
-def test_duplicates_are_listed_and_kept_together(folder):
-    """Photos 0 and 1 have the same bytes, 2 and 3 nearly the same vectors; the others are alike to none."""
-    wide = np.random.default_rng(0).normal(size=(6, 80))
-    wide[1], wide[3] = wide[0], wide[2] * 5 + 0.01
-    FeatureTable.from_arrays(
-        {"net": wide, "few": np.ones((6, 3))},
-        image=[f"{n}.jpg" for n in "abcdef"],
-        sha256=[digest_of(n) for n in (1, 1, 2, 3, 4, 5)],
-        label=["rust", "well", "rust", "rust", "well", None],
-    ).write("t.parquet")
-    content, out, text = measured("duplicates t.parquet --group-duplicates g.parquet")
-    pairs = content["pairs"]
-    assert [(one["image"], one["other"], one["identical"], one["conflict"]) for one in pairs] == [
-        ("a.jpg", "b.jpg", True, True),
-        ("c.jpg", "d.jpg", False, False),
-    ]
-    cosine = wide[2] @ wide[3] / np.linalg.norm(wide[2]) / np.linalg.norm(wide[3])
-    assert pairs[1]["similarity"] == pytest.approx(cosine, abs=1e-5)
-    assert content["counts"] == {"identical": 1, "near": 1, "conflict": 1, "images": 4}
-    assert (content["features"], content["threshold"]) == ("net", 0.97)
-    assert "rust or well?" in out and "2 pairs" in text and "c.jpg d.jpg" in text
-    group = FeatureTable.read("g.parquet").groups
-    assert group[0] == group[1] and group[2] == group[3] and len(set(group)) == 4
-    everything, _, _ = measured("duplicates t.parquet --features few --threshold 0.5")
-    assert len(everything["pairs"]) == 15

@@ -1,6 +1,7 @@
 """Folds files: what is refused, and which side of three a comparison tests."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,41 +9,6 @@ import pytest
 from builders import digest_of, made_table, run, write_folds
 
 from featurize import FeatureTable
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "has the columns none"),
-        ("image,fold\n", "has the columns image, fold"),
-        (f"sha256,fold\n{digest_of(1)},0\n", "puts 1 images into 1 folds: 0"),
-        (f"sha256,fold\n{digest_of(1)},0\n{digest_of(2)},testing\n", "into 2 folds: 0, testing"),
-        (f"sha256,fold\n{digest_of(1)},0\n{digest_of(1)},1\n", "twice, again in line 3"),
-        ("sha256,fold\nabc,0\n", "is 'abc,0'"),
-        (f"sha256,fold\n{digest_of(1)},-1\n", "line 2 of"),
-        (f"sha256,fold\n{digest_of(1)}\n", "line 2 of"),
-        (
-            f"sha256,repeat,fold\n{digest_of(1)},0,0\n{digest_of(1)},1,1\n{digest_of(1)},0,1\n",
-            "twice in repeat 0, again in line 4",
-        ),
-        (f"sha256,repeat,fold\n{digest_of(1)},x,0\n", "line 2 of"),
-        (f"sha256,repeat,fold\n{digest_of(1)},0\n", "line 2 of"),
-        (
-            f"sha256,repeat,fold\n{digest_of(1)},0,0\n{digest_of(2)},0,1\n{digest_of(1)},1,0\n",
-            "puts 1 images into 1 folds",
-        ),
-        (
-            f"sha256,repeat,fold\n{digest_of(1)},0,0\n{digest_of(2)},0,1\n{digest_of(1)},1,0\n{digest_of(3)},1,1\n{digest_of(2)},1,1\n",
-            "names 2 images in one repeat and 3 in another",
-        ),
-    ],
-)
-def test_a_damaged_folds_file_is_refused(tmp_path, monkeypatch, text, message):
-    monkeypatch.chdir(tmp_path)
-    made_table(12, ("rust", "well")).write("t.parquet")
-    (tmp_path / "f.csv").write_text(text)
-    done = run("evaluate compare t.parquet --features good --heads softmax --folds f.csv -j 1")
-    assert done.status == 1 and message in done.error and done.hint
 
 
 @pytest.fixture
@@ -56,6 +22,33 @@ def table(tmp_path, monkeypatch) -> FeatureTable:
 
 def compared(name: str = "t.parquet"):
     return run(f"evaluate compare {name} --features good --heads softmax --folds f.csv -j 1 --json r.json")
+
+
+FOLD, REPEAT = "sha256,fold", "sha256,repeat,fold"
+DAMAGED = [
+    ("", "has the columns none"),
+    ("image,fold", "has the columns image, fold"),
+    (f"{FOLD} 1,0", "puts 1 images into 1 folds: 0"),
+    (f"{FOLD} 1,0 2,testing", "into 2 folds: 0, testing"),
+    (f"{FOLD} 1,0 1,1", "twice, again in line 3"),
+    (f"{FOLD} abc,0", "is 'abc,0'"),
+    (f"{FOLD} 1,-1", "line 2 of"),
+    (f"{FOLD} 1", "line 2 of"),
+    (f"{REPEAT} 1,0,0 1,1,1 1,0,1", "twice in repeat 0, again in line 4"),
+    (f"{REPEAT} 1,x,0", "line 2 of"),
+    (f"{REPEAT} 1,0", "line 2 of"),
+    (f"{REPEAT} 1,0,0 2,0,1 1,1,0", "puts 1 images into 1 folds"),
+    (f"{REPEAT} 1,0,0 2,0,1 1,1,0 3,1,1 2,1,1", "names 2 images in one repeat and 3 in another"),
+]
+
+
+@pytest.mark.parametrize(("lines", "message"), DAMAGED)
+def test_a_damaged_folds_file_is_refused(table, lines, message):
+    """Words are lines here, and a number at the beginning of one stands for the digest of that photo."""
+    digests = re.sub(r" (\d+)", lambda number: "\n" + digest_of(int(number[1])), lines)
+    Path("f.csv").write_text(digests.replace(" ", "\n") + "\n" * bool(lines))
+    done = compared()
+    assert done.status == 1 and message in done.error and done.hint
 
 
 def test_heads_are_compared_on_validation_and_testing_is_left_for_the_one_that_is_chosen(table):

@@ -23,16 +23,21 @@ def model(halves):
     return train_model(halves[0], "softmax", "good", jobs=1)
 
 
+@pytest.fixture(scope="module")
+def dropping(halves):
+    """A model that drops cats."""
+    return train_model(halves[0], "softmax", "good", relabel={"ant": "ant", "bee": "bee", "cat": ""}, jobs=1)
+
+
 def test_scores_follow_from_the_models_predictions(model, halves):
     found = evaluate.test(model, halves[1]).to_dict()
     predicted, label = model.predict(halves[1].select("good")), halves[1].label
     n_right = int((predicted == label).sum())
     assert 15 < n_right < 30
     assert found["accuracy"] == pytest.approx(n_right / 30)
-    low, high = stats.binomtest(n_right, 30).proportion_ci(method="wilson")
-    assert (found["accuracy_interval"]["low"], found["accuracy_interval"]["high"]) == pytest.approx(
-        (low, high)
-    )
+    wilson = stats.binomtest(n_right, 30).proportion_ci(method="wilson")
+    interval = found["accuracy_interval"]
+    assert (interval["low"], interval["high"]) == pytest.approx((wilson.low, wilson.high))
     assert np.trace(found["confusion"]["matrix"]) == n_right
     assert found["confusion"]["labels"] == ["ant", "bee", "cat"]
     assert set(found["per_label"]["bee"]) == {"precision", "recall", "f1", "support"}
@@ -47,8 +52,7 @@ def test_photos_of_the_training_set_are_counted_and_both_accuracies_given(model,
     assert found["seen"] == 30 and found["unseen"]["images"] == 30
     assert found["unseen"]["accuracy"] == alone["accuracy"]
     assert "30 of the 60 test photos were in the model's training set" in found["warnings"][0]
-    text = str(result)
-    assert "on 60 photos" in text and "on the 30 not seen in training" in text
+    assert "on 60 photos" in str(result) and "on the 30 not seen in training" in str(result)
 
 
 def test_when_all_were_seen_nothing_is_left_to_believe(model, halves):
@@ -63,28 +67,23 @@ def test_only_testing_rows_are_used(model, confused):
 
 
 def test_the_relabelling_of_the_model_is_applied(halves):
-    merging = train_model(
-        halves[0], "softmax", "good", relabel={"ant": "insect", "bee": "insect", "cat": "cat"}, jobs=1
-    )
+    insects = {"ant": "insect", "bee": "insect", "cat": "cat"}
+    merging = train_model(halves[0], "softmax", "good", relabel=insects, jobs=1)
     found = evaluate.test(merging, halves[1])
     assert found.data["labels"] == {"cat": 10, "insect": 20}
-    renamed = halves[1].relabel({"ant": "insect", "bee": "insect", "cat": "cat"})
-    assert evaluate.test(merging, renamed).scores["accuracy"] == found.scores["accuracy"]
+    renamed = evaluate.test(merging, halves[1].relabel(insects))
+    assert renamed.scores["accuracy"] == found.scores["accuracy"]
 
 
-def test_a_class_that_the_relabelling_drops_is_not_tested(halves):
-    dropping = train_model(
-        halves[0], "softmax", "good", relabel={"ant": "ant", "bee": "bee", "cat": ""}, jobs=1
-    )
-    assert evaluate.test(dropping, halves[1]).data["labels"] == {"ant": 10, "bee": 10}
+def test_a_class_that_the_relabelling_drops_is_not_tested_but_counted(dropping, halves, caplog):
+    split = ["training"] * 3 + ["testing"] * 27
+    with caplog.at_level("INFO", logger="bottlehead"):
+        found = evaluate.test(dropping, halves[1].with_column("split", split))
+    assert found.data["labels"] == {"ant": 7, "bee": 10}
+    assert caplog.messages[0] == "the model's relabelling drops 10 photos of cat"
+    assert caplog.messages[1].endswith("17 photos, 2 labels")
     with pytest.raises(BottleheadError, match="drops every row"):
         evaluate.test(dropping, halves[1].filter(halves[1].label == "cat"))
-
-
-def test_unknown_labels_are_refused_with_both_lists(model, halves):
-    other = halves[1].relabel({"ant": "ant", "bee": "wasp", "cat": "cat"})
-    with pytest.raises(BottleheadError, match="does not know: wasp; the model knows ant, bee, cat"):
-        evaluate.test(model, other)
 
 
 def test_a_test_set_of_one_label_is_fine(model, halves):
@@ -92,24 +91,21 @@ def test_a_test_set_of_one_label_is_fine(model, halves):
     assert found["per_label"]["bee"]["support"] == 0 and found["balanced_accuracy"] == found["accuracy"]
 
 
-def test_a_table_without_the_features_is_refused(model, halves):
-    table = FeatureTable(halves[1].ids, {"noise": halves[1].vectors["noise"]})
-    with pytest.raises(BottleheadError, match="needs the features good"):
-        evaluate.test(model, table)
-
-
-def test_what_the_relabelling_drops_is_counted_before_the_rows_that_are_used(halves, caplog):
-    dropping = train_model(
-        halves[0], "softmax", "good", relabel={"ant": "ant", "bee": "bee", "cat": ""}, jobs=1
-    )
-    split = ["training"] * 3 + ["testing"] * 27
-    caplog.clear()
-    with caplog.at_level("INFO", logger="bottlehead"):
-        evaluate.test(dropping, halves[1].with_column("split", split))
-    assert caplog.messages[0] == "the model's relabelling drops 10 photos of cat"
-    assert caplog.messages[1].endswith("17 photos, 2 labels")
-
-
-def test_an_empty_table_is_not_blamed_on_the_relabelling(model, halves):
-    with pytest.raises(BottleheadError, match="no row is left to test: of 0 rows"):
-        evaluate.test(model, halves[1].filter(np.zeros(30, dtype=bool)))
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda table: table.relabel({"ant": "ant", "bee": "wasp", "cat": "cat"}),
+            "does not know: wasp; the model knows ant, bee, cat",
+        ),
+        (
+            lambda table: FeatureTable(table.ids, {"noise": table.vectors["noise"]}),
+            "needs the features good",
+        ),
+        (lambda table: table.filter(np.zeros(30, dtype=bool)), "no row is left to test: of 0 rows"),
+    ],
+    ids=["an unknown label", "without the features", "empty"],
+)
+def test_what_the_model_cannot_be_tested_on_is_refused(model, halves, change, message):
+    with pytest.raises(BottleheadError, match=message):
+        evaluate.test(model, change(halves[1]))

@@ -1,36 +1,14 @@
-"""Processes do not change what cross-validation gives."""
-
-import logging
+"""How many processes fit at once, and that a search within cross-validation sees the training side only."""
 
 import numpy as np
 import pytest
+from builders import twin_table
 
 from classify.folds import Fold, make_folds
+from classify.heads.fitting import fit_head
 from classify.heads.registry import make_head
-from classify.heads.tuning import TunedHead
+from classify.heads.tuning import TunedHead, tune_head
 from evaluate.scores import crossval
-from evaluate.scores.crossval import SMALL, cross_validate
-from featurize.table import FeatureTable
-from featurize.terminal import log
-
-
-def folds_of(table, **options):
-    return make_folds(table.label, table.groups, table.variant, **options)
-
-
-def worth_processes(table):
-    """The table with vectors large enough that processes map them from a file."""
-    wide = np.tile(table.vectors["good"], 1 + max(SMALL, 2**18) // table.vectors["good"].size)
-    return FeatureTable(table.ids, {"wide": wide})
-
-
-def test_processes_do_not_change_the_numbers(confused):
-    table = worth_processes(confused)
-    folds = folds_of(table, n_folds=3)
-    heads = ["softmax", "mlp:max_iter=5", "svm"]
-    one, two = (cross_validate(table, ["wide"], heads, folds, jobs=jobs) for jobs in (1, 2))
-    np.testing.assert_array_equal(one.probabilities, two.probabilities)
-    assert one.rows.equals(two.rows)
 
 
 @pytest.mark.parametrize(
@@ -50,14 +28,17 @@ def test_few_processes_hold_large_distances_at_once(monkeypatch, head, n_trainin
     assert min(100, crossval._most_processes([crossval.Task("x", "head", estimator, fold)])) == expected
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_complaints_do_not_depend_on_quiet_or_on_jobs(confused, jobs):
-    table = worth_processes(confused)
-    before = log.level
-    log.setLevel(logging.ERROR)  # as --quiet does
-    try:
-        found = cross_validate(table, ["wide"], ["mlp:max_iter=1"], folds_of(table, n_folds=3), jobs=jobs)
-        assert log.level == logging.ERROR
-    finally:
-        log.setLevel(before)
-    assert all(len(texts) == 1 and "converge" in texts[0] for texts in found.times["complaints"])
+def test_the_search_sees_the_training_side_only():
+    twins = twin_table()
+    X, y, groups = twins.select("x"), twins.label.astype(str), twins.groups
+    folds = make_folds(y, groups, n_folds=2, seed=2)
+    found = crossval.cross_validate(twins, ["x"], [TunedHead("softmax")], folds, seed=2, jobs=1)
+    for number, fold in enumerate(folds):
+        rows = fold.training
+        spec = tune_head("softmax", X[rows], y[rows], groups[rows], widths=[6], seed=2).head
+        assert found.times["tuned"][number] == spec
+        fitted = fit_head(make_head(spec, widths=[6], seed=2), X[rows], y[rows], groups[rows])
+        mine = (found.rows["fold"] == number).to_numpy()
+        np.testing.assert_allclose(
+            found.probabilities[mine], fitted.predict_proba(X[fold.testing]), rtol=1e-6
+        )
