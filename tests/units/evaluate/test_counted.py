@@ -99,10 +99,8 @@ def test_real_verdicts_follow_the_rule_and_the_words_the_verdict(comparison):
 @pytest.mark.parametrize("dummy", ["dummy", "dummy:strategy=uniform", "sklearn.dummy.DummyClassifier"])
 def test_a_dummy_stands_for_no_features(dummy):
     results = [PairName("a", "svm"), PairName("b", dummy), PairName("b", "svm"), PairName("a", dummy)]
-    assert comparisons_to_make(results) == [
-        ("features", results[0], results[2]),
-        ("head", results[0], results[3]),
-    ]
+    expected = [("features", results[0], results[2]), ("head", results[0], results[3])]
+    assert comparisons_to_make(results) == expected
 
 
 def test_a_dummy_that_wins_is_named_first_and_one_alone_stands_for_itself():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from builders import digest_of
 from scipy import optimize
 
 from classify.folds import make_folds
@@ -14,28 +15,17 @@ from featurize.table import FeatureTable
 
 
 def test_each_size_trains_so_many_of_each_label_and_contains_the_smaller(confused):
-    folds = make_folds(confused.label, confused.groups, n_folds=4, seed=0)
-    for fold in folds:
+    for fold in make_folds(confused.label, confused.groups, n_folds=4, seed=0):
         smaller, larger = (_at_most(fold, confused, size, 0) for size in (4, 9))
-        assert np.unique(confused.label[smaller.training].astype(str), return_counts=True)[1].tolist() == [
-            4,
-            4,
-            4,
-        ]
+        assert np.unique(confused.label[smaller.training], return_counts=True)[1].tolist() == [4, 4, 4]
         assert set(smaller.training) < set(larger.training) < set(fold.training)
         assert (smaller.testing == fold.testing).all()
 
 
 def test_groups_go_in_whole_and_bring_their_variants():
-    label, leaf = np.repeat(["a", "b"], 24), np.arange(48) // 4
-    variant = np.tile([0, 0, 0, 1], 12)
-    table = FeatureTable.from_arrays(
-        {"x": np.zeros((48, 1))},
-        label=label,
-        group=leaf.astype(str),
-        variant=variant,
-        sha256=[f"{i:064x}" for i in range(48)],
-    )
+    leaf = np.arange(48) // 4
+    ids = {"group": leaf.astype(str), "variant": [0, 0, 0, 1] * 12, "sha256": list(map(digest_of, range(48)))}
+    table = FeatureTable.from_arrays({"x": np.zeros((48, 1))}, label=np.repeat(["a", "b"], 24), **ids)
     [fold, *_] = make_folds(table.label, table.groups, table.variant, n_folds=3)
     found = _at_most(fold, table, 4, 0).training
     # Three photos a leaf: two leaves are needed for four photos of a label, and come with their copies.
@@ -51,26 +41,24 @@ def test_the_law_is_found_again_and_extrapolates_exactly():
     guess = extrapolate(images, accuracy, 320)
     assert guess["accuracy"] == pytest.approx(0.92 - 0.9 * 320**-0.7, abs=0.002)
     assert guess["low"] <= guess["accuracy"] <= guess["high"] < 0.93
+    beyond = fit_power_law([5, 10, 20, 40], [0.3, 0.55, 0.8, 0.99])
+    assert beyond["limit"] == 1.0 and beyond["scale"] > 0
+    assert fit_power_law([5, 10, 20], [0.5, 0.6, 0.7]) is None  # three sizes fit anything
 
 
 def test_the_law_is_the_weighted_least_squares_of_scipy():
     rng = np.random.default_rng(0)
-    images = np.array([5, 10, 20, 40, 80])
+    images, weights = np.array([5, 10, 20, 40, 80]), np.arange(1, 6) / 15
     for _ in range(5):
         accuracy = np.clip(0.9 - 0.6 * images**-0.5 + rng.normal(0, 0.02, 5), 0, 1)
-        found, weights = fit_power_law(images, accuracy), np.arange(1, 6) / 15
+        found = fit_power_law(images, accuracy)
 
-        def misfit(curve, images=images, accuracy=accuracy, weights=weights):
+        def misfit(curve, accuracy=accuracy):
             return np.sqrt(weights) * (accuracy - curve[0] + curve[1] * images ** -curve[2])
 
         mine = np.sum(misfit([found["limit"], found["scale"], found["rate"]]) ** 2)
         theirs = optimize.least_squares(misfit, [0.9, 0.5, 0.5], bounds=([0, 0, 0.05], [1, np.inf, 3]))
         assert mine <= 2 * theirs.cost * 1.02 + 1e-6  # the rates are a grid
-
-
-def test_a_limit_beyond_1_is_1():
-    found = fit_power_law([5, 10, 20, 40], [0.3, 0.55, 0.8, 0.99])
-    assert found["limit"] == 1.0 and found["scale"] > 0
 
 
 def test_draws_take_groups_as_a_whole_and_are_always_the_same():
@@ -85,23 +73,21 @@ def test_draws_take_groups_as_a_whole_and_are_always_the_same():
 
 
 def test_the_range_holds_the_truth_where_the_law_is_true():
-    """60 curves of 400 images whose rightness follows the law exactly, extrapolated to twice and four times."""
+    """30 curves of 400 images whose rightness follows the law exactly, extrapolated to twice and four times."""
     rng, sizes, held = np.random.default_rng(0), np.array([5, 10, 20, 40, 80]), []
-    for _ in range(60):
+    for _ in range(30):
         luck = 0.7 * rng.random((400, 1)) + 0.3 * rng.random((400, 5))  # an easy image is easy at all sizes
         right = luck < np.quantile(luck, 0.95 - 0.8 * sizes**-0.5)[None]
         drawn = drawn_again(right, np.arange(400))
         for factor in (2, 4):
             found = extrapolate(sizes, right.mean(axis=0), 80 * factor, drawn)
-            truth = 0.95 - 0.8 * (80 * factor) ** -0.5
-            held.append(found["low"] <= truth <= found["high"])
+            held.append(found["low"] <= 0.95 - 0.8 * (80 * factor) ** -0.5 <= found["high"])
             assert found["low"] <= found["accuracy"] <= found["high"]
     assert np.mean(held) > 0.85
 
 
 def test_guesses_stay_shares_and_never_fall():
-    rising = extrapolate([5, 10, 20, 40], [0.4, 0.6, 0.8, 1.0], 400)
-    assert rising["accuracy"] <= 1.0
+    assert extrapolate([5, 10, 20, 40], [0.4, 0.6, 0.8, 1.0], 400)["accuracy"] <= 1.0
     flat = extrapolate([5, 10, 20, 40], [0.9, 0.85, 0.8, 0.75], 400)
     assert flat["accuracy"] == pytest.approx((1 * 0.9 + 2 * 0.85 + 3 * 0.8 + 4 * 0.75) / 10)
 
@@ -110,15 +96,9 @@ def test_the_label_that_gains_most_is_the_one_to_photograph():
     def words_of(gains):
         return curve_in_words(CurveMeasurements(PairName("x", "svm"), [], PowerLaw(1, 1, 1), [], gains))
 
-    gains = {"ant": Gain(0.7, 0.8, 0.1), "bee": Gain(0.9, 0.9, 0.004), "cat": Gain(0.8, 0.82, 0.02)}
-    [words] = words_of(gains)
-    assert (
-        "help ant (+10.0 points of recall), then cat (+2.0 points of recall); photograph more ant." in words
-    )
-    assert "bee" not in words
-    [words] = words_of({"bee": gains["bee"], "cow": None})
+    bee, cat = Gain(0.9, 0.9, 0.004), Gain(0.8, 0.82, 0.02)
+    [words] = words_of({"ant": Gain(0.7, 0.8, 0.1), "bee": bee, "cat": cat})
+    most = "help ant (+10.0 points of recall), then cat (+2.0 points of recall); photograph more ant."
+    assert most in words and "bee" not in words
+    [words] = words_of({"bee": bee, "cow": None})
     assert words == "A guess: no label gains a point from twice as many photos."
-
-
-def test_three_sizes_fit_anything_and_so_are_not_fitted():
-    assert fit_power_law([5, 10, 20], [0.5, 0.6, 0.7]) is None

@@ -3,6 +3,7 @@
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from evaluate.report.figures import NAME_LENGTH, as_svg, draw_accuracies, draw_curve, draw_reliability
@@ -37,13 +38,8 @@ class Texts(HTMLParser):
 
 BINS = [ReliabilityBin(8 / 15, 9 / 15, 3, 0.55, 0.6), ReliabilityBin(14 / 15, 1.0, 90, 0.97, 1.0)]
 POINTS = [CurvePoint(n, 2.0 * n, Interval(1 - n**-0.5, 0.4, 1.0), {"a": 1.0}) for n in (5, 10, 20, 40)]
-CURVE = CurveMeasurements(
-    PairName("x", "svm"),
-    POINTS,
-    PowerLaw(1, 1, 0.5),
-    [Guess(images_per_label=80, accuracy=0.88, low=0.8, high=0.9)],
-    {"a": None},
-)
+GUESS = Guess(images_per_label=80, accuracy=0.88, low=0.8, high=0.9)
+CURVE = CurveMeasurements(PairName("x", "svm"), POINTS, PowerLaw(1, 1, 0.5), [GUESS], {"a": None})
 DRAWN = {
     "accuracies": lambda: draw_accuracies([Row("svm on glcm", 0.9), Row(HOSTILE)]),
     "reliability": lambda: draw_reliability(BINS),
@@ -74,13 +70,16 @@ def test_names_are_text_whatever_they_hold():
     assert short in Texts(as_svg(draw_accuracies([Row(short)]), "accuracies", "x")).found
 
 
-def test_dots_whiskers_and_guesses_stand_where_the_numbers_are():
+def test_dots_whiskers_law_and_guesses_stand_where_the_numbers_are():
     (axes,) = draw_curve(CURVE).axes
-    parts = {name: [one.get_xydata().tolist() for one in axes.lines if one.get_gid() == name]
-             for name in ("measured", "interval", "guess")}  # fmt: skip
+    parts = {}
+    for line in axes.lines:
+        parts.setdefault(line.get_gid(), []).append(line.get_xydata().tolist())
     assert parts["measured"] == [[[n, pytest.approx(1 - n**-0.5)]] for n in (5, 10, 20, 40)]
     assert parts["interval"][:4] == [[[n, 0.4], [n, 1.0]] for n in (5, 10, 20, 40)]
     assert parts["interval"][4:] == [[[80, 0.8], [80, 0.9]]] and parts["guess"] == [[[80, 0.88]]]
+    (law,) = map(np.transpose, parts["law"])
+    assert np.interp([5, 10, 20, 40], *law) == pytest.approx([1 - n**-0.5 for n in (5, 10, 20, 40)], abs=1e-3)
     assert axes.get_ylim() == (0.4, 1.0) and axes.get_xscale() == "log"
     dots, bars = draw_reliability(BINS).axes
     places = [one.get_xydata()[0].tolist() for one in dots.lines if one.get_gid() == "measured"]
@@ -89,7 +88,6 @@ def test_dots_whiskers_and_guesses_stand_where_the_numbers_are():
 
 
 def test_only_the_best_rows_are_drawn_and_the_scale_starts_below_the_lowest():
-    rows = [Row(f"{n}", 0.9 - 0.02 * n) for n in range(35)]
-    (axes,) = draw_accuracies(rows).axes
+    (axes,) = draw_accuracies([Row(f"{n}", 0.9 - 0.02 * n) for n in range(35)]).axes
     assert sum(one.get_gid() == "measured" for one in axes.lines) == 30
     assert axes.get_xlim() == (pytest.approx(0.1), 1.0)

@@ -12,11 +12,8 @@ CITATION = re.compile(r"\b([A-Z][A-Za-z]+(?: and [A-Z][A-Za-z]+| et al\.)? (?:19
 
 
 def test_every_citation_in_a_paragraph_has_its_reference(comparison, confused):
-    for result in (
-        comparison,
-        learning_curve(confused, "good", cv=3, jobs=1),
-        find_duplicates(confused, "good"),
-    ):
+    curve = learning_curve(confused, "good", cv=3, jobs=1)
+    for result in (comparison, curve, find_duplicates(confused, "good")):
         text, references = result.to_dict()["methods_paragraph"].values()
         cited = set(CITATION.findall(text))
         assert cited and {REFERENCES[words] for words in cited} <= set(references)

@@ -24,9 +24,8 @@ def test_a_result_answers_for_the_keys_of_its_json(comparison):
     positive = PositiveScores("ant", 0.5, None, 1.0, None, None)
     assert replace(row, positive=positive)["positive"]["specificity"] is None
     assert row != replace(row, head="other") and list(row)[:3] == ["features", "head", "accuracy"]
-    assert pd.DataFrame(comparison.results)["macro_f1"].tolist() == [
-        one.macro_f1 for one in comparison.results
-    ]
+    scores = [one.macro_f1 for one in comparison.results]
+    assert pd.DataFrame(comparison.results)["macro_f1"].tolist() == scores
 
 
 @pytest.mark.parametrize("part", ["best", "data", "folds", "comparisons", "results"])
@@ -38,7 +37,6 @@ def test_every_part_of_a_comparison_is_what_its_json_says(comparison, part):
 def test_editors_see_the_names_that_the_package_hands_out():
     tree = ast.parse(Path(evaluate.__file__).read_text(encoding="utf-8"))
     (block,) = [one for one in tree.body if isinstance(one, ast.If)]
-    seen = {
-        (name.name, line.module) for line in block.body for name in line.names if name.name == name.asname
-    }
+    names = [(name, line.module) for line in block.body for name in line.names]
+    seen = {(name.name, module) for name, module in names if name.name == name.asname}
     assert seen == set(evaluate._HOMES.items())

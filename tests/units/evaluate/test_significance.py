@@ -41,28 +41,27 @@ def test_swapping_the_sides_swaps_better_and_worse(pairs, width):
 def test_without_a_region_of_equivalence_it_is_the_one_sided_test(pairs):
     one, other = map(list, zip(*pairs, strict=True))
     sizes = [10] * len(one), [40] * len(one)
-    tested, verdict = (
-        paired_difference(one, other, *sizes),
-        bayesian_comparison(one, other, *sizes, same_within=0.0),
-    )
+    tested = paired_difference(one, other, *sizes)
+    verdict = bayesian_comparison(one, other, *sizes, same_within=0.0)
     if tested.low < tested.high:
         assert 2 * min(verdict.worse, verdict.better) == pytest.approx(tested.p_value, abs=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("other", "expected"), [(0.8, (0, 1, 0)), (0.795, (0, 1, 0)), (0.7, (0, 0, 1)), (0.9, (1, 0, 0))]
-)
-def test_folds_that_agree_exactly_leave_no_doubt(other, expected):
-    found = bayesian_comparison([0.8] * 3, [other] * 3, [10] * 3, [20] * 3)
-    assert (found.worse, found.same, found.better) == expected
+SAME, BETTER, WORSE = (0, 1, 0), (0, 0, 1), (1, 0, 0)
 
 
 @pytest.mark.parametrize(
-    ("one", "expected"), [(0.75, (0, 1, 0)), (0.25, (0, 1, 0)), (1.0, (0, 0, 1)), (0.0, (1, 0, 0))]
+    ("one", "other", "within", "expected"),
+    [
+        *((0.8, other, 0.01, SAME) for other in (0.8, 0.795)),
+        *((0.8, other, 0.01, expected) for other, expected in ((0.7, BETTER), (0.9, WORSE))),
+        # In numbers that floats hold exactly: 0.25 either way is still the same, 0.5 is not.
+        *((one, 0.5, 0.25, SAME) for one in (0.75, 0.25)),
+        *((one, 0.5, 0.25, expected) for one, expected in ((1.0, BETTER), (0.0, WORSE))),
+    ],
 )
-def test_folds_that_differ_exactly_by_the_region_of_equivalence_are_the_same(one, expected):
-    """In numbers that floats hold exactly: 0.25 either way is still the same, 0.5 is not."""
-    found = bayesian_comparison([one] * 3, [0.5] * 3, [10] * 3, [20] * 3, same_within=0.25)
+def test_folds_that_agree_exactly_leave_no_doubt(one, other, within, expected):
+    found = bayesian_comparison([one] * 3, [other] * 3, [10] * 3, [20] * 3, same_within=within)
     assert (found.worse, found.same, found.better) == expected
 
 
@@ -71,11 +70,9 @@ def test_mcnemar_by_hand():
     other = np.array([0] * 9 + [1] * 1 + [1] * 30, dtype=bool)
     # 9 against 1 in 10 throws of a coin, or worse, on either side.
     expected = 2 * (1 + 10) / 2**10
-    assert mcnemar(one, other) == {
-        "only_one_right": 9,
-        "only_other_right": 1,
-        "p_value": pytest.approx(expected),
-    }
+    found = mcnemar(one, other)
+    assert (found.only_one_right, found.only_other_right) == (9, 1)
+    assert found.p_value == pytest.approx(expected)
     assert mcnemar(other, one).p_value == pytest.approx(expected)
     assert mcnemar(one, one).p_value == 1.0
 
