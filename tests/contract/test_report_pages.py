@@ -1,8 +1,10 @@
-"""The report: everything is in it, nothing hostile works in it, and missing photos cost thumbnails only."""
+"""The report: all that the JSON holds is in it, nothing hostile works in it, missing photos cost thumbnails only."""
 
 import base64
 import hashlib
+import html
 import io
+import json
 import re
 from html.parser import HTMLParser
 
@@ -15,11 +17,16 @@ from evaluate import compare, write_report
 from featurize import FeatureTable
 
 VOID = {"meta", "img", "br", "link", "input", "hr", "wbr"}
-
+BAYES = "sklearn.naive_bayes.GaussianNB"
 SHOWN_PHOTOS, SHOWN_LOOKS = 60, 24
 LOOKS = ("hardest", "label_suspects")  # with one head there is no "every head"
-
+TIMES = ("fit_seconds", "predict_seconds_per_image")
+EVEN = np.arange(60) % 2 == 0
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}\u202e'
+SECTIONS = (
+    "summary warnings comparison differences confusion labels scores reliability misclassified every hardest suspects "
+    "twice shortcuts methods provenance"
+)
 
 
 class Outline(HTMLParser):
@@ -40,8 +47,7 @@ class Outline(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if not self.open or self.open[-1] not in ("style", "script"):
-            self.text.append(data)
+        self.text.append(data)
 
     def attributes(self, tag, name):
         return [attrs.get(name) for found, attrs in self.tags if found == tag]
@@ -59,43 +65,84 @@ def large(page):
 
 
 def words(page):
-    return " ".join(" ".join(Outline(page).text).split())
+    text = re.sub(r"<(style|script)>.*?</\1>", "", page, flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
 
 
-def test_the_comparison_is_all_there(comparison):
-    outline = Outline(comparison.to_html())
-    assert [attrs["id"] for tag, attrs in outline.tags if tag == "section"] == [
-        "summary",
-        "warnings",
-        "comparison",
-        "differences",
-        "confusion",
-        "labels",
-        "scores",
-        "reliability",
-        "misclassified",
-        "every",
-        "hardest",
-        "suspects",
-        "twice",
-        "shortcuts",
-        "methods",
-        "provenance",
-    ]
-    text = words(comparison.to_html())
-    best = comparison.results[0]
+def section(page, name):
+    return page.split(f'<section id="{name}">')[1].split("</section>")[0]
+
+
+def without_times(value):
+    if isinstance(value, dict):
+        return {key: without_times(one) for key, one in value.items() if key not in TIMES}
+    return [without_times(one) for one in value] if isinstance(value, list) else value
+
+
+def test_the_same_seed_gives_the_same_report(photos):
+    heads = [BAYES, "sklearn.ensemble.RandomForestClassifier:n_estimators=5"]
+    once, again, other = (
+        compare(photos, ["noise"], heads, cv=2, repeats=2, seed=s, jobs=1) for s in (4, 4, 5)
+    )
+    assert without_times(once.to_dict()) == without_times(again.to_dict()) != without_times(other.to_dict())
+    for mine, its in zip(once.results, again.results, strict=True):
+        for name in TIMES:
+            setattr(its, name, mine[name])
+    assert once.to_html() == again.to_html()
+
+
+def test_the_comparison_is_all_there(comparison, tmp_path):
+    page = comparison.to_html()
+    assert [attrs["id"] for tag, attrs in Outline(page).tags if tag == "section"] == SECTIONS.split()
+    text, best = words(page), comparison.results[0]
     assert f"{best['head']} on {best['features']} is the best" in text
-    assert comparison.data["digest"] in text
     assert all(pair["words"][2:] in text for pair in comparison.comparisons)
     for row in comparison.results:
         assert f"{100 * row['accuracy']['low']:.1f}–{100 * row['accuracy']['high']:.1f}" in text
+    counts = re.findall(r"<td class=\"(?:right|wrong)[^>]*>(\d+)<small>", section(page, "confusion"))
+    assert np.reshape([*map(int, counts)], (3, 3)).tolist() == comparison.best["confusion"]["matrix"]
+    every = words(section(page, "every"))
+    assert len(comparison.best["wrong_every_time"]) > 0
+    assert all(row["image"] in every for row in comparison.best["wrong_every_time"])
+    write_report(comparison, tmp_path / "r.html")
+    assert (tmp_path / "r.html").read_text(encoding="utf-8") == page
+    assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
 
 
-def test_the_confusion_table_adds_up(comparison):
-    page = comparison.to_html()
-    table = page[page.index('<table class="confusion">') :].split("</table>")[0]
-    counts = [int(n) for n in re.findall(r"<td class=\"(?:right|wrong)[^>]*>(\d+)<small>", table)]
-    assert np.reshape(counts, (3, 3)).tolist() == comparison.best["confusion"]["matrix"]
+def test_what_the_json_holds_is_in_the_page(photos):
+    maps = {"ant": "insect", "bee": "insect", "cat": "<pet>"}
+    found = compare(photos, ["good", "noise"], [BAYES, "softmax"], cv=3, superclasses=maps, jobs=1)
+    content, page = json.loads(json.dumps(found.to_dict(), allow_nan=False)), words(found.to_html())
+
+    def shares(*values):
+        return [f"{100 * one:.1f}" for one in values]
+
+    rows, best = content["results"], content["best"]
+    expected = [
+        content["data"]["digest"],
+        content["methods_paragraph"]["text"],
+        *content["versions"].values(),
+    ]
+    for row in rows:
+        expected += shares(row["accuracy"]["mean"], row["balanced_accuracy"], row["macro_f1"])
+        expected.append(f"{row['log_loss']:.3f}")
+    expected += [f"{rows[0][score]:.3f}" for score in ("roc_auc", "brier")]
+    for name, scores in rows[0]["per_label"].items():
+        expected.append(" ".join([name, *shares(*(scores[key] for key in ("precision", "recall", "f1")))]))
+    for one in rows[0]["reliability"]:
+        expected.append(" ".join([str(one["images"]), *shares(one["confidence"], one["accuracy"])]))
+    expected.append(f"macro average {100 * rows[0]['averages']['macro']['precision']:.1f}")
+    for row in best["misclassified"]:
+        nearest = [f"{one['label']} {one['similarity']:.2f}" for one in row["nearest"]]
+        sure = f"{row['label']} taken for {row['predicted']} {100 * row['confidence']:.0f} % sure · {row['image']}"
+        expected.append(" ".join([sure, *nearest]))
+    for row in best["label_suspects"]:
+        expected.append(f"{100 * row['probability']:.0f} % {row['label']} · {row['image']}")
+    crossing = best["superclasses"]
+    expected += [f"{crossing['crossing']} of {crossing['errors']} errors cross", "<pet>"]
+    expected.append(f"{100 * content['comparisons'][0]['probability']['better']:.0f}")
+    assert len(best["misclassified"]) > 3
+    assert [one for one in expected if one not in page] == []
 
 
 def test_nothing_is_loaded_and_nothing_runs_but_the_script_that_the_policy_names(comparison):
@@ -106,7 +153,7 @@ def test_nothing_is_loaded_and_nothing_runs_but_the_script_that_the_policy_names
     assert [attrs for tag, attrs in outline.tags if tag == "script"] == [{}]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     (policy,) = (
-        attrs["content"] for _, attrs in outline.tags if attrs.get("http-equiv") == "Content-Security-Policy"
+        one["content"] for _, one in outline.tags if one.get("http-equiv") == "Content-Security-Policy"
     )
     assert dict(one.split(" ", 1) for one in policy.split("; ")) == {
         "default-src": "'none'",
@@ -124,70 +171,47 @@ def test_nothing_is_loaded_and_nothing_runs_but_the_script_that_the_policy_names
 def test_hostile_names_are_only_text(confused):
     rename = {"ant": HOSTILE, "bee": "b&b", "cat": "</style></title>"}
     table = confused.relabel(rename).with_column("image", [f"{HOSTILE}/{i}.jpg" for i in range(60)])
-    doubtful = {
-        "noise": {"fingerprint": HOSTILE, "weights": {"file": HOSTILE}, "description": {HOSTILE: HOSTILE}}
-    }
-    table.metadata.update(source={"path": HOSTILE, "kind": "folder"}, features=doubtful)
-    found = compare(table, ["noise"], ["softmax"], cv=3, jobs=1)
+    noise = {"fingerprint": HOSTILE, "weights": {"file": HOSTILE}, "description": {HOSTILE: HOSTILE}}
+    table.metadata.update(source={"path": HOSTILE, "kind": "folder"}, features={"noise": noise})
+    found = compare(table, ["noise"], [BAYES], cv=2, jobs=1)
     found.command = HOSTILE
-    page = found.to_html()
-    outline = Outline(page)
-    assert [tag for tag, _ in outline.tags].count("script") == 1 and "49" not in outline.attributes(
-        "th", "title"
-    )
-    assert all(
-        (source or "").startswith("data:image/jpeg;base64,") for source in outline.attributes("img", "src")
-    )
+    outline = Outline(found.to_html())
+    assert [tag for tag, _ in outline.tags].count("script") == 1
+    assert "49" not in outline.attributes("th", "title")
+    sources = outline.attributes("img", "src")
+    assert all((source or "").startswith("data:image/jpeg;base64,") for source in sources)
     assert HOSTILE in outline.text and "b&b" in outline.text
 
 
-def test_thumbnails_travel_in_the_page(photos):
-    found = compare(photos, ["noise"], ["softmax"], cv=3, jobs=1)
+def test_thumbnails_travel_in_the_page_and_missing_or_changed_photos_cost_theirs(photos, tmp_path):
+    found = compare(photos, ["noise"], [BAYES], cv=3, jobs=1)
     sources = large(found.to_html())
     assert len(sources) == shown(found.best) > len(found.best["misclassified"]) > 0
     picture = Image.open(io.BytesIO(base64.b64decode(sources[0].removeprefix("data:image/jpeg;base64,"))))
     assert picture.format == "JPEG" and picture.size == (40, 20)
-
-
-def test_a_missing_or_changed_photo_costs_its_thumbnail(photos, tmp_path):
-    found = compare(photos, ["noise"], ["softmax"], cv=3, jobs=1)
-    gone, changed, broken = (tmp_path / "photos" / row["image"] for row in found.best["misclassified"][:3])
+    moved = (tmp_path / "photos").rename(tmp_path / "moved")
+    assert Outline(found.to_html()).attributes("img", "src") == []
+    assert len(large(found.to_html(images=moved))) == shown(found.best)
+    lost = [row["image"] for row in found.best["misclassified"][:3]]
+    gone, changed, broken = (moved / name for name in lost)
     gone.unlink()
     Image.new("RGB", (9, 9)).save(changed)
     broken.write_text("no image")
-    page = found.to_html()
-    lost = {row["image"] for row in found.best["misclassified"][:3]}
+    page = found.to_html(images=moved)
     assert len(large(page)) == shown(found.best, without=lost)
     assert "3 thumbnails are missing" in words(page)
 
 
-def test_photos_that_moved_are_found_with_images(photos, tmp_path):
-    found = compare(photos, ["noise"], ["softmax"], cv=3, jobs=1)
-    moved = (tmp_path / "photos").rename(tmp_path / "moved")
-    assert Outline(found.to_html()).attributes("img", "src") == []
-    assert len(large(found.to_html(images=moved))) == shown(found.best)
-
-
 def test_the_gallery_is_capped_and_says_so():
     rng = np.random.default_rng(0)
-    table = FeatureTable.from_arrays(
-        {"noise": rng.normal(size=(200, 2))}, label=rng.choice(["a", "b"], 200).tolist()
+    label = rng.choice(["a", "b"], 200).tolist()
+    found = compare(
+        FeatureTable.from_arrays({"noise": rng.normal(size=(200, 2))}, label=label), heads=[BAYES], jobs=1
     )
-    found = compare(table, heads=["softmax"], jobs=1)
-    n_wrong = len(found.best["misclassified"])
-    page = found.to_html()
+    n_wrong, page = len(found.best["misclassified"]), found.to_html()
     assert n_wrong > SHOWN_PHOTOS and page.count("<figure>") == SHOWN_PHOTOS + shown(found.best, lists=LOOKS)
-    assert f"{n_wrong} by softmax on noise" in words(page) and f"the first {SHOWN_PHOTOS} are shown" in words(
-        page
-    )
-
-
-def test_a_test_has_a_report_too(photos):
-    even = np.arange(60) % 2 == 0
-    found = evaluate.test(train_model(photos.filter(even), "softmax", "good", jobs=1), photos)
-    text = words(found.to_html())
-    assert "30 of them were in its training set" in text and "softmax on good" in text
-    assert len(Outline(found.to_html()).attributes("img", "src")) == len(found.details["misclassified"])
+    assert f"{n_wrong} by {BAYES} on noise" in words(page)
+    assert f"the first {SHOWN_PHOTOS} are shown" in words(page)
 
 
 def test_a_perfect_result_has_an_empty_gallery_and_no_hardest_label():
@@ -197,38 +221,87 @@ def test_a_perfect_result_has_an_empty_gallery_and_no_hardest_label():
     assert "None: softmax on x got every photo right." in text and "Hardest" not in text
 
 
-def test_the_file_is_written_whole_as_utf8(comparison, tmp_path):
-    write_report(comparison, tmp_path / "r.html")
-    assert (tmp_path / "r.html").read_text(encoding="utf-8") == comparison.to_html()
-    assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
+def test_a_label_that_conflicts_and_a_duplicate_are_shown(photos):
+    wide = np.abs(np.random.default_rng(0).normal(size=(60, 64)))
+    wide[41] = wide[2]
+    sha256 = [*photos.sha256[:59], photos.sha256[0]]  # an ant that stands among the cats as well
+    table = FeatureTable(photos.ids, {"wide": wide.astype(np.float32)}, photos.metadata)
+    page = compare(table.with_column("sha256", sha256), ["wide"], [BAYES], cv=3, jobs=1).to_html()
+    text = words(section(page, "twice"))
+    assert "1 photo stands under several labels" in text
+    assert "ant/0.jpg ( ant ), cat/59.jpg ( cat )" in text
+    assert "1 pair is nearly the same" in text
+    assert "ant/2.jpg cat/41.jpg" in text and "ant or cat ?" in text
 
 
-def test_differences_superclasses_and_scores_are_in_the_page(confused):
-    maps = {"ant": "insect", "bee": "insect", "cat": "<pet>"}
-    found = compare(confused, ["good", "noise"], ["softmax"], cv=4, superclasses=maps, jobs=1)
-    text = words(found.to_html())
-    counts = found.best["superclasses"]
-    assert f"{counts['crossing']} of {counts['errors']} errors cross" in text and "<pet>" in text
-    assert f"{found.results[0]['roc_auc']:.3f}" in text and f"{found.results[0]['brier']:.3f}" in text
-    assert f"{100 * found.comparisons[0]['probability']['better']:.0f}" in text
-    assert f"macro average {100 * found.results[0]['averages']['macro']['precision']:.1f}" in text
+def test_a_single_pair_is_not_called_the_best_of_others_and_nothing_is_claimed_of_unknown_bytes(confused):
+    some = [*confused.sha256[:20], *[None] * 40]
+    for sha256, sentence in (
+        (list(confused.sha256), "No two photos have the same bytes."),
+        (some, "No two of the 20 photos whose bytes are known have the same bytes."),
+        ([None] * 60, "Whether two photos have the same bytes is not known"),
+    ):
+        page = compare(confused.with_column("sha256", sha256), ["good"], [BAYES], cv=3, jobs=1).to_html()
+        assert sentence in words(page)
+        assert "Of 1 pair" not in words(page) and f"In words {BAYES} on good: " in words(page)
+        assert "sklearn.<wbr>naive_bayes.<wbr>GaussianNB" in page  # where a narrow column may break it
 
 
-def test_what_every_head_got_wrong_is_shown_with_names(comparison):
-    page = comparison.to_html()
-    section = words(page[page.index('<section id="every">') : page.index('<section id="hardest">')])
-    assert len(comparison.best["wrong_every_time"]) > 0
-    assert all(row["image"] in section for row in comparison.best["wrong_every_time"])
+def test_a_shortcut_is_told_with_what_it_was(photos):
+    size = np.where(photos.label == "ant", 640.0, 480.0) + np.where(photos.label == "bee", 9.0, 0.0)
+    vectors = {**photos.vectors, "nuisance": size[:, None].astype(np.float32)}
+    found = compare(FeatureTable(photos.ids, vectors, photos.metadata), ["good"], [BAYES], cv=2, jobs=1)
+    text = words(section(found.to_html(), "shortcuts"))
+    assert text.startswith("Shortcut check Found: camera, file and mean colours alone")
+    assert "camera, file and mean colours 100.0" in text and found.shortcuts["criterion"] in text
+    without = compare(photos, ["good"], [BAYES], cv=2, jobs=1)
+    assert "Not made: the table has no column nuisance" in words(without.to_html())
+
+
+def test_a_test_shows_training_photos_when_their_table_is_given(photos):
+    wide = np.random.default_rng(0).normal(size=(60, 64)).astype(np.float32)
+    table = FeatureTable(photos.ids, {"wide": wide}, photos.metadata)
+    model = train_model(table.filter(EVEN), BAYES, "wide", jobs=1)
+    alone = evaluate.test(model, table.filter(~EVEN)).to_html()
+    assert 'class="nearest"' not in alone and "--training TABLE" in alone
+    found = evaluate.test(model, table.filter(~EVEN), training=table)
+    small = re.findall(r'<ul class="nearest".*?</ul>', found.to_html(), re.DOTALL)
+    assert len(small) == len(found.details["misclassified"]) > 3
+    assert all(one.count("data:image/jpeg") == 3 for one in small)
+    seen = evaluate.test(model, table).to_html()
+    assert "30 of them were in its training set" in words(seen) and f"{BAYES} on wide" in words(seen)
+
+
+def test_photos_of_a_separate_test_table_are_found_where_they_were(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table, other = photos.filter(EVEN), photos.filter(~EVEN)
+    for name in table.image:  # the photos to train on lie elsewhere
+        path = tmp_path / "other" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).rename(path)
+    table.metadata["source"] = {"kind": "folder", "path": "other"}
+    other.metadata["source"] = {"kind": "folder", "path": "photos"}
+    found = compare(table, ["noise"], [BAYES], test=other, jobs=1)
+    wrong, gallery = found.best["misclassified"], section(found.to_html(), "misclassified")
+    assert wrong and gallery.count("data:image/jpeg") == 4 * len(wrong)  # each with three that trained
+
+
+def test_many_labels_get_their_commonest_confusions_instead_of_a_matrix():
+    X, label = np.random.default_rng(0).normal(size=(120, 2)), [f"kind {i % 30:02}" for i in range(120)]
+    found = compare(FeatureTable.from_arrays({"x": X}, label=label), heads=[BAYES], cv=2, jobs=1)
+    counts = np.array(found.best["confusion"]["matrix"])
+    np.fill_diagonal(counts, 0)
+    confusion = section(found.to_html(), "confusion")
+    shown = [int(n) for n in re.findall(r'<td class="number">(\d+)</td>', confusion)]
+    assert shown == sorted(counts.ravel().tolist(), reverse=True)[: len(shown)] and len(shown) == 40
+    assert f"of {(counts > 0).sum()} pairs that are confused" in words(confusion)
 
 
 def test_sensitivity_is_in_the_report_of_a_test(confused):
-    two = {"ant": "ant", "bee": "other", "cat": "other"}
-    table = confused.relabel(two)
-    even = np.arange(60) % 2 == 0
-    model = train_model(table.filter(even), "softmax", "good", jobs=1)
-    found = evaluate.test(
-        model, table.filter(~even), positive="other", superclasses={"ant": "a", "other": "b"}
-    )
+    table = confused.relabel({"ant": "ant", "bee": "other", "cat": "other"})
+    model = train_model(table.filter(EVEN), BAYES, "good", jobs=1)
+    kinds = {"ant": "a", "other": "b"}
+    found = evaluate.test(model, table.filter(~EVEN), positive="other", superclasses=kinds)
     share = found.scores["positive"]["sensitivity"]
     assert f"Sensitivity {100 * share:.1f} % of the photos that are other, found" in words(found.to_html())
     assert found.details["superclasses"]["inside"] == 0

@@ -7,23 +7,17 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from builders import made_table, run
+from builders import leaf_table, made_table, run
 
 from evaluate import split_table
-from featurize import BottleheadError, FeatureTable
+from featurize import FeatureTable
 
 
 @pytest.fixture
 def leaves(tmp_path, monkeypatch) -> FeatureTable:
     """60 photos of 20 leaves, in t.parquet."""
     monkeypatch.chdir(tmp_path)
-    table = FeatureTable.from_arrays(
-        {"x": np.random.default_rng(0).normal(size=(60, 2))},
-        label=np.repeat(["rust", "well"], 30),
-        group=[f"leaf {n // 3}" for n in range(60)],
-        image=[f"{n}.jpg" for n in range(60)],
-        sha256=[f"{n:064x}" for n in range(60)],
-    )
+    table = leaf_table(20, 3)
     table.write("t.parquet")
     return table
 
@@ -45,33 +39,33 @@ def retrain_side(name, testing, validation):
     return "validation" if place < validation else "testing" if place < validation + testing else "training"
 
 
-def test_stratified_takes_the_same_share_of_every_label(tmp_path, monkeypatch):
+def test_stratified_takes_the_same_share_of_every_label_and_test_uses_the_testing_rows(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made_table(60).write("t.parquet")
     done = run("evaluate split t.parquet --testing-percentage 20 --validation-percentage 0 -o d.parquet")
     assert done.status == 0 and "wrote d.parquet" in done.err
     assert [line.split() for line in done.out.splitlines()[-4:]] == [
-        ["ant", "16", "0", "4"],
-        ["bee", "16", "0", "4"],
-        ["cat", "16", "0", "4"],
+        *([label, "16", "0", "4"] for label in ("ant", "bee", "cat")),
         ["all", "48", "0", "12"],
     ]
     table = FeatureTable.read("d.parquet")
     counts = Counter(zip(table.label.tolist(), table.split.tolist(), strict=True))
-    assert counts == {
-        (name, side): n for name in ("ant", "bee", "cat") for side, n in (("training", 16), ("testing", 4))
-    }
+    sides = (("training", 16), ("testing", 4))
+    assert counts == {(name, side): n for name in ("ant", "bee", "cat") for side, n in sides}
     again = split_table(made_table(60), "stratified", 20, 0)
     assert again.split.tolist() == table.split.tolist()
     assert split_table(made_table(60), seed=1).split.tolist() != split_table(made_table(60)).split.tolist()
+    assert run("classify train d.parquet --features good --head softmax -o m.model -j 1").status == 0
+    tested = run("evaluate test m.model d.parquet").out
+    assert "on 12 photos" in tested and "training set" not in tested
 
 
 def test_hash_is_the_rule_of_retrain(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = [f"ant/{n // 2}_nohash_{n % 2}.jpg" for n in range(80)]
-    table = FeatureTable.from_arrays({"x": np.zeros((80, 1))}, label=["ant"] * 80, image=names)
+    names = [f"ant/{n}{f'_nohash_{n % 7}' if n % 3 == 0 else ''}.jpg" for n in range(2000)]
+    table = FeatureTable.from_arrays({"x": np.zeros((2000, 1))}, label=["ant"] * 2000, image=names)
     table.write("t.npz")
-    options = "--method hash --testing-percentage 20 --validation-percentage 20"
+    options = "--method hash --testing-percentage 10 --validation-percentage 15"
     for name, typed in (
         ("image", names),
         ("file", [one.removeprefix("ant/") for one in names]),
@@ -79,8 +73,9 @@ def test_hash_is_the_rule_of_retrain(tmp_path, monkeypatch):
     ):
         assert run(f"evaluate split t.npz {options} --name {name} -o d.npz").status == 0
         found = FeatureTable.read("d.npz").split.tolist()
-        assert found == [retrain_side(one, 20, 20) for one in typed]
-        assert set(found) == {"training", "validation", "testing"}
+        assert found == [retrain_side(one, 10, 15) for one in typed]
+        counts = Counter(found)
+        assert abs(counts["testing"] - 200) < 60 and abs(counts["validation"] - 300) < 60
 
 
 def test_groups_stay_together_by_every_method_but_hash_which_warns(leaves):
@@ -91,26 +86,10 @@ def test_groups_stay_together_by_every_method_but_hash_which_warns(leaves):
     for method in ("stratified", "group"):
         done = run(f"evaluate split t.parquet --method {method} -o d.parquet")
         assert done.status == 0 and "warning" not in done.err and parted("d.parquet") == 0
-    hashed = (
-        "evaluate split t.parquet --method hash --testing-percentage 40 --validation-percentage 30 -o h.npz"
-    )
+    percentages = "--testing-percentage 40 --validation-percentage 30"
+    hashed = f"evaluate split t.parquet --method hash {percentages} -o h.npz"
     assert "belong together with one on another side" in run(hashed).err and parted("h.npz") > 0
     assert "belong together" not in run(f"{hashed} --keep-together").err and parted("h.npz") == 0
-    leaves.with_column("sha256", ["ab" * 32] * 60).write("same.parquet")
-    done = run("evaluate split same.parquet --method hash -o same.npz")
-    assert "warning: 60 images belong together with one on another side" in done.err
-
-
-def test_split_then_test_uses_the_testing_rows(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    made_table(60).write("t.parquet")
-    for command in (
-        "evaluate split t.parquet --testing-percentage 20 --validation-percentage 0 -o d.parquet",
-        "classify train d.parquet --features good --head softmax -o m.model -j 1",
-    ):
-        assert run(command).status == 0
-    done = run("evaluate test m.model d.parquet")
-    assert done.status == 0 and "on 12 photos" in done.out and "training set" not in done.out
 
 
 def test_numbered_folds_are_written_and_compare_uses_them(leaves):
@@ -120,34 +99,33 @@ def test_numbered_folds_are_written_and_compare_uses_them(leaves):
     header, *rows = lines("f.csv")
     assert header == ["sha256", "fold"] and len(rows) == 60
     fold = dict(rows)
-    assert all(len({fold[f"{3 * leaf + k:064x}"] for k in range(3)}) == 1 for leaf in range(20))
+    assert all(len({fold[one] for one in leaves.sha256[3 * n : 3 * n + 3]}) == 1 for n in range(20))
     from_file = run("evaluate compare t.parquet --heads softmax --folds f.csv -j 1")
     # The same folds as compare makes by itself, so the same figures.
     assert best_row(from_file.out) == best_row(run("evaluate compare t.parquet --heads softmax -j 1").out)
 
 
 def test_repeats_are_written_and_compare_uses_them(leaves):
-    done = run("evaluate split t.parquet --cv 4 --repeats 3 -o f.csv --seed 7")
+    done = run("evaluate split t.parquet --cv 2 --repeats 3 -o f.csv --seed 7")
     assert "the first of 3 repeats" in done.err
     header, *rows = lines("f.csv")
     assert header == ["sha256", "repeat", "fold"] and len(rows) == 180
     figures = []
-    for folds in ("--folds f.csv", "--cv 4 --repeats 3 --seed 7"):
-        done = run(f"evaluate compare t.parquet --heads knn {folds} -j 1")
-        assert "4 folds, 3 times" in done.out
+    for folds in ("--folds f.csv", "--cv 2 --repeats 3 --seed 7"):
+        done = run(f"evaluate compare t.parquet --heads sklearn.naive_bayes.GaussianNB {folds} -j 1")
+        assert "2 folds, 3 times" in done.out
         figures.append(best_row(done.out))
     assert figures[0] == figures[1]
 
 
 def test_sides_travel_in_a_folds_file(leaves):
-    for command in ("split t.parquet --testing-percentage 20 -o sides.csv", "split t.parquet -o sides.csv"):
-        assert run(f"evaluate {command}").status == 0
-    assert run("evaluate split t.parquet -o a.parquet").status == 0
+    for name in ("sides.csv", "a.parquet"):
+        assert run(f"evaluate split t.parquet -o {name}").status == 0
     leaves.with_column("image", [f"new/{n}" for n in range(60)]).write("r.parquet")
     assert run("evaluate split r.parquet --folds sides.csv -o b.parquet").status == 0
     sides = FeatureTable.read("a.parquet").split.tolist()
     assert sides == FeatureTable.read("b.parquet").split.tolist()
-    assert lines("sides.csv")[1:] == [[f"{n:064x}", side] for n, side in enumerate(sides)]
+    assert dict(lines("sides.csv")[1:]) == dict(zip(leaves.sha256, sides, strict=True))
     assert run("evaluate split a.parquet --method predefined -o again.csv").status == 0
     assert lines("again.csv") == lines("sides.csv")
 
@@ -156,7 +134,7 @@ def test_leave_one_group_out_is_a_fold_per_leaf(leaves):
     assert run("evaluate split t.parquet --method leave-one-group-out -o f.csv").status == 0
     fold = dict(lines("f.csv")[1:])
     assert len(set(fold.values())) == 20
-    assert all(len({fold[f"{3 * leaf + k:064x}"] for k in range(3)}) == 1 for leaf in range(20))
+    assert all(len({fold[one] for one in leaves.sha256[3 * n : 3 * n + 3]}) == 1 for n in range(20))
 
 
 def test_a_split_that_is_replaced_is_counted_and_a_table_may_take_its_own(leaves):
@@ -164,7 +142,6 @@ def test_a_split_that_is_replaced_is_counted_and_a_table_may_take_its_own(leaves
     assert "replaces" not in first.err and "t.parquet is the table that was read" in first.err
     again = run("evaluate split t.parquet --testing-percentage 20 -o other.npz --seed 1")
     assert "warning: this replaces the split of 60 rows" in again.err and "that was read" not in again.err
-    assert sorted(set(FeatureTable.read("other.npz").split)) == ["testing", "training", "validation"]
 
 
 def test_a_table_without_labels_is_split_by_hash_only(leaves):
@@ -197,16 +174,3 @@ def test_a_table_without_labels_is_split_by_hash_only(leaves):
 def test_what_cannot_be_split_is_one_error_and_one_hint(leaves, words, status, message):
     done = run(f"evaluate split t.parquet {words}")
     assert done.status == status and message in done.error + done.hint
-
-
-@pytest.mark.parametrize(
-    ("label", "options", "message"),
-    [
-        (["a"] * 20, {"method": "random"}, "no split method is called 'random'"),
-        (["a"] * 20, {"testing_percentage": float("nan")}, "nan % testing"),
-        (["a"] * 20 + ["b"], {}, "b has 1 image in 1 group; 1 for testing"),
-    ],
-)
-def test_python_refuses_the_same(label, options, message):
-    with pytest.raises(BottleheadError, match=message):
-        split_table(FeatureTable.from_arrays({"x": np.zeros((len(label), 1))}, label=label), **options)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from builders import digest_of
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.preprocessing import StandardScaler
 
@@ -11,6 +12,8 @@ from evaluate.scores.mistakes import N_WITH_NEAREST, Mistake, nearest_in_folds, 
 from evaluate.studies import testing
 from evaluate.studies.compare import compare
 from featurize.table import FeatureTable
+
+BAYES = "sklearn.naive_bayes.GaussianNB"
 
 
 def test_a_block_of_few_numbers_is_what_scikit_learn_finds_after_standardising():
@@ -24,20 +27,19 @@ def test_a_block_of_few_numbers_is_what_scikit_learn_finds_after_standardising()
 
 
 def test_texture_is_heard_beside_a_network():
-    rng = np.random.default_rng(0)
+    rng, kind = np.random.default_rng(0), np.arange(30) // 10
     network = np.abs(rng.normal(size=(30, 200))) * 1000
-    texture = np.zeros((30, 2))
-    texture[10:20, 0] = texture[20:, 1] = 1
     network[1:] = network[0] + rng.normal(size=(29, 200))  # almost the same for all
+    texture = np.equal(kind[:, None], [1, 2])
     X = np.hstack([network, texture]).astype(np.float32)
-    kind = np.arange(30) // 10
 
     def of_the_same_texture(features, widths):
-        others = [np.flatnonzero(np.arange(30) != row) for row in range(30)]
-        found = [nearest_rows(features[[r]], features[o], widths, 9)[0][0] for r, o in enumerate(others)]
-        return np.mean(
-            [kind[o[rows]] == kind[r] for r, (o, rows) in enumerate(zip(others, found, strict=True))]
-        )
+        shares = []
+        for row in range(30):
+            others = np.flatnonzero(np.arange(30) != row)
+            nearest, _ = nearest_rows(features[[row]], features[others], widths, 9)
+            shares.append(kind[others[nearest[0]]] == kind[row])
+        return np.mean(shares)
 
     assert of_the_same_texture(X[:, :200], [200]) < 0.35  # by chance 9 of 29
     assert of_the_same_texture(X, [200, 2]) > 0.45
@@ -49,33 +51,25 @@ def test_fewer_training_photos_than_asked_for_are_all_given():
 
 
 def test_the_photo_comes_from_the_training_side_of_its_own_fold(confused):
-    def rows(*numbers):
-        return np.array(numbers)
-
-    folds = [Fold(0, 0, rows(1, 2, 21), rows(0, 20)), Fold(0, 1, rows(0, 20), rows(1, 2, 21))]
+    one, other = np.array([1, 2, 21]), np.array([0, 20])
     wrong = [Mistake(confused.image[row], "ant", "bee", 0.9) for row in (20, 2)]
-    first, second = nearest_in_folds(confused, "good", folds, wrong)
-    assert {one["image"] for one in first["nearest"]} == set(confused.image[[1, 2, 21]])
-    assert {(one["image"], one["label"]) for one in second["nearest"]} == {
-        (confused.image[row], confused.label[row]) for row in (0, 20)
-    }
-    assert [one["similarity"] for one in first["nearest"]] == sorted(
-        (one["similarity"] for one in first["nearest"]), reverse=True
-    )
+    found = nearest_in_folds(confused, "good", [Fold(0, 0, one, other), Fold(0, 1, other, one)], wrong)
+    for mistake, rows in zip(found, (one, other), strict=True):
+        nearest = {(near["image"], near["label"]) for near in mistake["nearest"]}
+        assert nearest == {(confused.image[row], confused.label[row]) for row in rows}
+        similarity = [near["similarity"] for near in mistake["nearest"]]
+        assert similarity == sorted(similarity, reverse=True)
+
+
+def noise(**columns) -> FeatureTable:
+    rng, image = np.random.default_rng(0), [f"{i}.jpg" for i in range(100)]
+    label, sha256 = rng.choice(["a", "b"], 100).tolist(), [digest_of(i) for i in range(100)]
+    ids = {"image": image * 2, "label": label * 2, "sha256": sha256 * 2} | columns
+    return FeatureTable.from_arrays({"noise": rng.normal(size=(200, 3))}, **ids)
 
 
 def test_in_a_comparison_no_photo_is_its_own_neighbour_nor_is_a_distorted_copy():
-    rng = np.random.default_rng(0)
-    label = rng.choice(["a", "b"], 200).tolist()
-    image = [f"{i}.jpg" for i in range(100)]
-    table = FeatureTable.from_arrays(
-        {"noise": rng.normal(size=(200, 3))},
-        label=label[:100] * 2,
-        image=image * 2,
-        variant=[0] * 100 + [7] * 100,
-        sha256=[f"{i:064x}" for i in range(100)] * 2,
-    )
-    wrong = compare(table, heads=["softmax"], jobs=1).best["misclassified"]
+    wrong = compare(noise(variant=[0] * 100 + [7] * 100), heads=[BAYES], jobs=1).best["misclassified"]
     assert 0 < len(wrong) <= N_WITH_NEAREST
     for one in wrong:
         names = [other["image"] for other in one["nearest"]]
@@ -83,34 +77,24 @@ def test_in_a_comparison_no_photo_is_its_own_neighbour_nor_is_a_distorted_copy()
 
 
 def test_only_the_photos_that_a_report_shows_are_looked_at():
-    rng = np.random.default_rng(0)
-    table = FeatureTable.from_arrays(
-        {"noise": rng.normal(size=(200, 2))}, label=rng.choice(["a", "b"], 200).tolist()
-    )
-    wrong = compare(table, heads=["softmax"], jobs=1).best["misclassified"]
-    assert [one["nearest"] is not None for one in wrong] == [
-        place < N_WITH_NEAREST for place in range(len(wrong))
-    ]
+    table = noise(image=[f"{i}.jpg" for i in range(200)], sha256=[digest_of(i) for i in range(200)])
+    wrong = compare(table, heads=[BAYES], jobs=1).best["misclassified"]
+    looked_at = [one["nearest"] is not None for one in wrong]
+    assert looked_at == [True] * N_WITH_NEAREST + [False] * (len(wrong) - N_WITH_NEAREST)
     assert len(wrong) > N_WITH_NEAREST
 
 
 @pytest.mark.parametrize("relabel", [None, {"ant": "insect", "bee": "insect", "cat": "cat"}])
 def test_a_model_needs_the_table_that_it_was_trained_on(relabel):
-    rng = np.random.default_rng(0)
-    table = FeatureTable.from_arrays(
-        {"wide": rng.normal(size=(60, 64))},
-        label=np.repeat(["ant", "bee", "cat"], 20),
-        sha256=[f"{i:064x}" for i in range(60)],
-    )
-    even = np.arange(60) % 2 == 0
-    model = train(table.filter(even), "softmax", "wide", relabel=relabel, jobs=1)
-    alone = testing.test(model, table.filter(~even))
-    wrong = alone.details["misclassified"]
+    wide, sha256 = np.random.default_rng(0).normal(size=(60, 64)), [digest_of(i) for i in range(60)]
+    table = FeatureTable.from_arrays({"wide": wide}, label=["ant", "bee", "cat"] * 20, sha256=sha256)
+    early = np.arange(60) < 30
+    model = train(table.filter(early), BAYES, "wide", relabel=relabel, jobs=1)
+    alone, given = (testing.test(model, table.filter(~early), training=one) for one in (None, table))
+    wrong, found = alone.details["misclassified"], given.details["misclassified"]
     assert wrong and {one["nearest"] is None for one in wrong} == {True}
-    given = testing.test(model, table.filter(~even), training=table)
-    known = dict(zip(table.image[even], table.label[even], strict=True))
-    for one in given.details["misclassified"]:
-        assert [other["label"] for other in one["nearest"]] == [
-            (relabel or {}).get(known[other["image"]], known[other["image"]]) for other in one["nearest"]
-        ]
-    assert [one["image"] for one in wrong] == [one["image"] for one in given.details["misclassified"]]
+    assert [one["image"] for one in wrong] == [one["image"] for one in found]
+    known = dict(zip(table.image[early], table.label[early], strict=True))
+    for near in (near for one in found for near in one["nearest"]):
+        label = known[near["image"]]
+        assert near["label"] == (relabel or {}).get(label, label)

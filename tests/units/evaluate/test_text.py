@@ -21,53 +21,61 @@ from evaluate.studies import testing
 from evaluate.studies.compare import compare
 from featurize.table import FeatureTable
 
-
-def words_of(
-    difference,
-    low,
-    high,
-    p_value,
-    p_holm,
-    *,
-    compares="features",
-    odds=(0.125, 0.5, 0.375),
-    family=4,
-    rope=1.0,
-):
-    one, other = PairName("inception_v3", "svm"), PairName("glcm", "mlp")
-    if compares == "head":
-        other = PairName("inception_v3", "softmax")
-    verdict, chances = verdict_of(low, high, p_holm), RopeProbabilities(*odds)
-    mcnemar = McNemar(1, 0, 1.0)
-    numbers = (difference, low, high, p_value, False, chances, rope, mcnemar, p_holm, family, verdict)
-    return difference_in_words(PairComparison(compares, one, other, *numbers))
-
-
-def test_a_clear_difference_of_features():
-    words = words_of(0.312, 0.268, 0.351, 1e-3, 2e-3, odds=(0.0, 0.0, 1.0))
-    assert words == "inception_v3 (svm) beats glcm (mlp) by 31 points (27 to 35)"
-
-
-def test_heads_that_cannot_be_told_apart():
-    assert words_of(0.004, -0.02, 0.028, 0.6, 0.6, compares="head") == (
-        "on inception_v3, svm and softmax cannot be told apart: the difference is 0.4 points (-2.0 to 2.8); "
-        "38 % better, 50 % practically the same (within 1 point), 12 % worse"
-    )
+ON_FEATURES, ON_HEADS = PairName("glcm", "mlp"), PairName("inception_v3", "softmax")
 
 
 @pytest.mark.parametrize(
-    ("p_value", "p_holm", "why"),
-    [(0.02, 0.08, "not settled among 4 comparisons"), (0.2, 0.2, "not settled for other training photos")],
+    ("other", "numbers", "odds", "rope", "words"),
+    [
+        (
+            ON_FEATURES,
+            (0.312, 0.268, 0.351, 1e-3, 2e-3),
+            (0.0, 0.0, 1.0),
+            1.0,
+            "inception_v3 (svm) beats glcm (mlp) by 31 points (27 to 35)",
+        ),
+        (
+            ON_HEADS,
+            (0.004, -0.02, 0.028, 0.6, 0.6),
+            (0.125, 0.5, 0.375),
+            1.0,
+            "on inception_v3, svm and softmax cannot be told apart: the difference is 0.4 points (-2.0 to 2.8); "
+            "38 % better, 50 % practically the same (within 1 point), 12 % worse",
+        ),
+        (
+            ON_HEADS,
+            (0.03, 0.01, 0.05, 0.02, 0.08),
+            (0.0, 0.5, 0.5),
+            2.0,
+            "on inception_v3, svm is ahead of softmax on these photos by 3.0 points (1.0 to 5.0), not settled among "
+            "4 comparisons; 50 % better, 50 % practically the same (within 2 points), 0 % worse",
+        ),
+        (
+            ON_HEADS,
+            (0.03, 0.01, 0.05, 0.2, 0.2),
+            (0.0, 0.5, 0.5),
+            2.0,
+            "on inception_v3, svm is ahead of softmax on these photos by 3.0 points (1.0 to 5.0), not settled for "
+            "other training photos; 50 % better, 50 % practically the same (within 2 points), 0 % worse",
+        ),
+        (
+            ON_HEADS,
+            (0.003, 0.001, 0.005, 0.01, 0.01),
+            (0.0, 1.0, 0.0),
+            1.0,
+            "on inception_v3, svm beats softmax by 0.3 points (0.1 to 0.5); 0 % better, 100 % practically the same "
+            "(within 1 point), 0 % worse",
+        ),
+    ],
+    ids=["clear", "undecided", "one among many", "on these photos alone", "sure and practically none"],
 )
-def test_a_difference_on_these_photos_alone_or_one_among_many_says_so(p_value, p_holm, why):
-    words = words_of(0.03, 0.01, 0.05, p_value, p_holm, compares="head", rope=2)
-    assert f"svm is ahead of softmax on these photos by 3.0 points (1.0 to 5.0), {why}; " in words
-    assert "(within 2 points)" in words
-
-
-def test_a_sure_difference_that_is_practically_none_says_so():
-    words = words_of(0.003, 0.001, 0.005, 0.01, 0.01, compares="head", odds=(0.0, 1.0, 0.0))
-    assert "svm beats softmax by 0.3 points (0.1 to 0.5); 0 % better, 100 % practically the same" in words
+def test_a_difference_in_words(other, numbers, odds, rope, words):
+    difference, low, high, p_value, p_holm = numbers
+    verdict, chances = verdict_of(low, high, p_holm), RopeProbabilities(*odds)
+    measured = (difference, low, high, p_value, False, chances, rope, McNemar(1, 0, 1.0), p_holm, 4, verdict)
+    compares = "head" if other == ON_HEADS else "features"
+    pair = PairComparison(compares, PairName("inception_v3", "svm"), other, *measured)
+    assert difference_in_words(pair) == words
 
 
 def test_counts_and_lists_in_words():
@@ -77,51 +85,39 @@ def test_counts_and_lists_in_words():
 
 
 def test_scores_in_words():
-    found = dict.fromkeys(("averages", "reliability", "one_vs_rest", "per_label")) | {
-        "balanced_accuracy": 0.9,
-        "macro_f1": 0.91,
-        "roc_auc": 0.9871,
-        "average_precision": None,
-        "log_loss": 0.2,
-        "brier": 0.05,
-        "calibration_error": 0.031,
-        "top_k": {"2": 0.99},
-        "positive": PositiveScores("ill", 0.75, None, 1.0, None, None),
-    }
-    assert scores_in_words(Scores(**found)) == [
+    found = dict.fromkeys(("averages", "reliability", "one_vs_rest", "per_label"))
+    found |= {"balanced_accuracy": 0.9, "macro_f1": 0.91, "roc_auc": 0.9871, "average_precision": None}
+    found |= {"log_loss": 0.2, "brier": 0.05, "calibration_error": 0.031, "top_k": {"2": 0.99}}
+    ill = PositiveScores("ill", 0.75, None, 1.0, None, None)
+    assert scores_in_words(Scores(**found, positive=ill)) == [
         "balanced accuracy 90.0 %, macro F1 91.0 %, ROC AUC 0.987, average precision unknown",
         "log loss 0.200, Brier score 0.050, calibration error 0.031, top 2 99.0 %",
         "ill: sensitivity 75.0 %, specificity unknown, precision 100.0 %",
     ]
-    assert len(scores_in_words(Scores(**found | {"positive": None}))) == 2
+    assert len(scores_in_words(Scores(**found, positive=None))) == 2
 
 
 def test_a_weak_head_does_not_send_people_to_look_at_most_photos(comparison):
-    suspects = comparison.best["label_suspects"]
-    n_few, n_many = (int(share * comparison.data["images"]) for share in (0.15, 0.16))
-    few, many = (
-        best_in_words(replace(comparison, best=replace(comparison.best, label_suspects=suspects[:1] * n)))[-1]
-        for n in (n_few, n_many + 1)
-    )
-    assert few == f"Labels that the best head contradicts with confidence: {n_few}; inspect them."
-    assert many.startswith(
-        f"The best head contradicts {n_many + 1} labels of {comparison.data['images']}: too many"
-    )
+    def words_of(n):
+        suspects = comparison.best["label_suspects"][:1] * n
+        return best_in_words(replace(comparison, best=replace(comparison.best, label_suspects=suspects)))[-1]
+
+    assert words_of(9) == "Labels that the best head contradicts with confidence: 9; inspect them."
+    assert words_of(10).startswith("The best head contradicts 10 labels of 60: too many")  # more than 15 %
 
 
 def test_the_confusion_is_in_counts_and_per_cent():
     confusion = Confusion(["ant", "bee"], [[3, 1], [0, 2]])
     lines = confusion_as_text(confusion, [[75.0, 25.0], [0.0, 100.0]]).splitlines()
     assert lines[1].split() == ["ant", "3", "(75", "%)", "1", "(25", "%)"]
-    wide = Confusion(list("abcdefghijklmn"), [])
-    assert "14 labels is too wide to print" in confusion_as_text(wide, [])
+    assert "14 labels is too wide to print" in confusion_as_text(Confusion(list("abcdefghijklmn"), []), [])
 
 
 def test_every_list_of_mistakes_is_printed_whole(comparison):
-    text = mistakes_as_text(comparison)
-    for row in comparison.best["misclassified"] + comparison.best["label_suspects"]:
+    text, best = mistakes_as_text(comparison), comparison.best
+    for row in best["misclassified"] + best["label_suspects"]:
         assert row["image"] in text
-    assert f"misclassified, most confident first ({len(comparison.best['misclassified'])}):" in text
+    assert f"misclassified, most confident first ({len(best['misclassified'])}):" in text
     assert "inspect them" in text and "remove" not in text
 
 
@@ -150,14 +146,10 @@ HOSTILE = "\x1b[2Jrot\n"  # clears the screen, and breaks a line
 
 def test_names_cannot_move_the_cursor_or_break_a_table(confused):
     assert table_as_text(["name", "n"], [[HOSTILE, "1"]], left=1) == "name          n\n\\x1b[2Jrot\\n  1"
-    sha256 = confused.sha256.copy()
-    sha256[21] = sha256[0]  # one photo under two labels, which is warned of
-    table = FeatureTable.from_arrays(
-        {"good": confused.select("good")},
-        label=[HOSTILE if name == "ant" else name for name in confused.label],
-        image=[HOSTILE + name for name in confused.image],
-        sha256=sha256,
-    )
+    table = confused.relabel({"ant": HOSTILE, "bee": "bee", "cat": "cat"})
+    table = table.with_column("image", [HOSTILE + name for name in confused.image])
+    sha256 = [*confused.sha256[:21], confused.sha256[0], *confused.sha256[22:]]  # one photo under two labels
+    table = table.with_column("sha256", sha256)
     compared = compare(table, ["good"], ["softmax"], cv=3, jobs=1)
     tested = testing.test(train(table.filter(np.arange(60) % 2 == 0), "softmax", "good", jobs=1), table)
     shown = [str(compared), str(tested), mistakes_as_text(compared), split_as_text(table)]
@@ -168,10 +160,8 @@ def test_names_cannot_move_the_cursor_or_break_a_table(confused):
 
 
 def test_the_split_is_counted_by_label_without_variants():
-    split = ["training", "testing", "training", None, "training"]
-    table = FeatureTable.from_arrays(
-        {}, label=["b", "b", "a", None, "a"], split=split, variant=[0, 0, 0, 0, 9]
-    )
+    label, split = ["b", "b", "a", None, "a"], ["training", "testing", "training", None, "training"]
+    table = FeatureTable.from_arrays({}, label=label, split=split, variant=[0, 0, 0, 0, 9])
     assert [line.split() for line in split_as_text(table).splitlines()] == [
         ["label", "training", "validation", "testing"],
         ["a", "1", "0", "0"],
