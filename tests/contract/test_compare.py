@@ -1,9 +1,11 @@
-"""`compare`: what decides the order, the doubts that are named, and what is refused."""
+"""`compare`: what decides the order, heads that are tuned, the doubts that are named, and what is refused."""
 
+import json
 import zipfile
 
 import numpy as np
 import pytest
+from builders import run, twin_table
 
 from classify import save_model, train_model
 from evaluate import compare
@@ -25,13 +27,6 @@ def test_best_first_and_good_features_beat_noise(comparison):
     assert against_noise["probability"]["better"] > 0.98
 
 
-def test_a_large_difference_is_said_plainly(confused):
-    [pair] = compare(confused, ["good", "noise"], ["softmax"], cv=10, jobs=1).comparisons
-    assert pair["p_holm"] == pair["p_value"] < 0.05
-    assert pair["words"].startswith("good (softmax) beats noise (softmax) by ")
-    assert "practically" not in pair["words"]
-
-
 def test_the_size_of_a_model_is_that_of_its_file(confused, tmp_path):
     found = compare(confused, ["good"], ["softmax", "random-forest:n_estimators=20"], cv=2, jobs=1)
     sizes = {row["head"]: row["model_bytes"] for row in found.results}
@@ -40,11 +35,6 @@ def test_the_size_of_a_model_is_that_of_its_file(confused, tmp_path):
         written = max(member.file_size for member in archive.infolist() if "json" not in member.filename)
     assert sizes["softmax"] == pytest.approx(written, rel=0.1)
     assert sizes["random-forest:n_estimators=20"] > 5 * sizes["softmax"]
-
-
-def test_one_feature_has_nothing_to_be_compared_with(confused):
-    alone = compare(FeatureTable(confused.ids, {"x": confused.vectors["good"]}), heads=["softmax"], jobs=1)
-    assert [row["features"] for row in alone.results] == ["x"] and alone.comparisons == []
 
 
 def test_testing_rows_are_left_out(confused):
@@ -129,3 +119,26 @@ def test_swapped_labels_are_suspected_first(separable):
     found = compare(separable.with_column("label", label), ["wide"], ["softmax"], jobs=1)
     suspects = {one["image"]: one["suggested"] for one in found.best["label_suspects"][:2]}
     assert suspects == {separable.image[3]: "ant", separable.image[25]: "bee"}
+
+
+@pytest.fixture(scope="module")
+def twins() -> FeatureTable:
+    return twin_table()
+
+
+def test_steps_are_compared_beside_what_is_tuned(twins):
+    found = compare(twins, ["x"], ["softmax:steps=10", "mlp:steps=10"], cv=2, tune="log-loss", jobs=1)
+    rows = {row["head"]: row for row in found.results}
+    # It has no C to search; the mlp has its alpha and its layer.
+    assert rows["softmax:steps=10"]["tuned"] is None
+    assert all("alpha=" in spec for spec in rows["mlp:steps=10 tuned"]["tuned"])
+
+
+def test_the_command_tunes_with_balanced_labels(twins, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    twins.write("t.parquet")
+    words = "--cv 3 -j 1 --tune-by accuracy --balanced --json r.json --report r.html"
+    assert run(f"evaluate compare t.parquet --heads softmax naive-bayes {words}").status == 0
+    for row in json.loads((tmp_path / "r.json").read_text())["results"]:
+        assert "class_weight=balanced" in row["head"] and len(row["tuned"]) == 3
+        assert all("class_weight=balanced" in spec for spec in row["tuned"])

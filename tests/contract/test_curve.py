@@ -35,13 +35,10 @@ def test_a_label_with_fewer_images_gives_all_it_has(confused):
     assert point["n_training"] == 15 + 15 + 6 and point["images_per_label"] == 12
 
 
-def test_three_sizes_fit_anything_and_so_guess_nothing(confused):
+def test_three_sizes_fit_anything_and_so_guess_nothing_and_guesses_are_called_guesses(confused):
     curve = learning_curve(confused, "good", BAYES, sizes=[3, 6, 12], cv=4, jobs=1)
     assert (curve.fit, curve.guesses, set(curve.gains.values())) == (None, [], {None})
     assert "Four sizes or more are needed" in str(curve)
-
-
-def test_guesses_are_called_guesses(confused):
     curve = learning_curve(confused, "good", BAYES, sizes=[3, 5, 8, 15], cv=4, jobs=1)
     sentences = re.findall(r"A guess: .*", str(curve))
     assert len(sentences) == 3

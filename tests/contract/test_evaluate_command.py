@@ -29,21 +29,6 @@ def files(confused, model, tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_compare_prints_the_table_and_writes_report_and_json(photos, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    photos.write("table.parquet")
-    words = "--features good noise --heads softmax --cv 3 -j 1 --report r.html --json r.json"
-    command = f"evaluate compare table.parquet {words}"
-    done = run(command)
-    assert "*  good " in done.out and "wrote" not in done.out
-    assert "wrote r.html" in done.err and "wrote r.json" in done.err
-    content = json.loads((tmp_path / "r.json").read_text())
-    assert [row["features"] for row in content["results"]] == ["good", "noise"]
-    assert set(content["results"][0]["accuracy"]) == {"mean", "low", "high"}
-    assert content["command"] == command
-    assert "data:image/jpeg" in (tmp_path / "r.html").read_text()
-
-
 def test_test_writes_the_keys_that_were_promised(files):
     done = run("evaluate test flowers.model table.parquet --json t.json --report t.html --quiet")
     assert (done.status, done.err) == (0, "") and "on the 30 not seen in training" in done.out
@@ -70,17 +55,12 @@ def test_misclassified_prints_the_list_of_compare_and_of_test(files, words):
     ("words", "message"),
     [
         ("compare missing.parquet", "there is no table missing.parquet"),
-        ("compare table.parquet --features glcm", "no features named glcm"),
-        ("compare table.parquet --heads suport", "no head named 'suport'"),
         ("compare table.parquet --heads svm:D=1", "no parameter D"),
-        ("compare table.parquet --cv 1", "1 folds were asked for"),
-        ("compare table.parquet --repeats 0", "0 repeats were asked for"),
         ("compare table.parquet --relabel missing.csv", "missing.csv cannot be read"),
         ("compare table.parquet --report no/r.html", "there is no folder no"),
         ("compare table.parquet --json folder", "folder is a folder"),
         ("compare table.parquet --images no --report r.html", "there is no folder no"),
         ("test missing.model table.parquet", "there is no model missing.model"),
-        ("split table.parquet --testing-percentage 95 -o d.parquet", "95 % testing and 10 % validation"),
         ("compare table.parquet --positive ant", "of two labels, and here are 3"),
         ("compare table.parquet --rope -1", "equivalence is -1.0 points"),
         ("compare table.parquet --superclass missing.csv", "super-classes missing.csv cannot be read"),
@@ -89,7 +69,6 @@ def test_misclassified_prints_the_list_of_compare_and_of_test(files, words):
         ("test flowers.model table.parquet --positive emu", "'emu' is none of the 3 labels"),
         ("split table.parquet -o d.txt", "cannot tell the format of d.txt"),
         ("compare ants.parquet", "all 20 usable rows have the label ant"),
-        ("curve table.parquet --sizes 99", "trains on at most 16 images of a label"),
         ("duplicates table.parquet --features good --threshold 1.5", "a threshold of 1.5"),
         ("duplicates table.parquet --group-duplicates g.csv", "cannot tell the format of g.csv"),
         # No output is an input or another output.

@@ -221,19 +221,6 @@ def test_a_perfect_result_has_an_empty_gallery_and_no_hardest_label():
     assert "None: softmax on x got every photo right." in text and "Hardest" not in text
 
 
-def test_a_label_that_conflicts_and_a_duplicate_are_shown(photos):
-    wide = np.abs(np.random.default_rng(0).normal(size=(60, 64)))
-    wide[41] = wide[2]
-    sha256 = [*photos.sha256[:59], photos.sha256[0]]  # an ant that stands among the cats as well
-    table = FeatureTable(photos.ids, {"wide": wide.astype(np.float32)}, photos.metadata)
-    page = compare(table.with_column("sha256", sha256), ["wide"], [BAYES], cv=3, jobs=1).to_html()
-    text = words(section(page, "twice"))
-    assert "1 photo stands under several labels" in text
-    assert "ant/0.jpg ( ant ), cat/59.jpg ( cat )" in text
-    assert "1 pair is nearly the same" in text
-    assert "ant/2.jpg cat/41.jpg" in text and "ant or cat ?" in text
-
-
 def test_a_single_pair_is_not_called_the_best_of_others_and_nothing_is_claimed_of_unknown_bytes(confused):
     some = [*confused.sha256[:20], *[None] * 40]
     for sha256, sentence in (
@@ -243,19 +230,9 @@ def test_a_single_pair_is_not_called_the_best_of_others_and_nothing_is_claimed_o
     ):
         page = compare(confused.with_column("sha256", sha256), ["good"], [BAYES], cv=3, jobs=1).to_html()
         assert sentence in words(page)
+        assert "Not made: the table has no column nuisance" in words(page)
         assert "Of 1 pair" not in words(page) and f"In words {BAYES} on good: " in words(page)
         assert "sklearn.<wbr>naive_bayes.<wbr>GaussianNB" in page  # where a narrow column may break it
-
-
-def test_a_shortcut_is_told_with_what_it_was(photos):
-    size = np.where(photos.label == "ant", 640.0, 480.0) + np.where(photos.label == "bee", 9.0, 0.0)
-    vectors = {**photos.vectors, "nuisance": size[:, None].astype(np.float32)}
-    found = compare(FeatureTable(photos.ids, vectors, photos.metadata), ["good"], [BAYES], cv=2, jobs=1)
-    text = words(section(found.to_html(), "shortcuts"))
-    assert text.startswith("Shortcut check Found: camera, file and mean colours alone")
-    assert "camera, file and mean colours 100.0" in text and found.shortcuts["criterion"] in text
-    without = compare(photos, ["good"], [BAYES], cv=2, jobs=1)
-    assert "Not made: the table has no column nuisance" in words(without.to_html())
 
 
 def test_a_test_shows_training_photos_when_their_table_is_given(photos):

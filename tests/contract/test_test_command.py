@@ -46,24 +46,9 @@ def test_scores_follow_from_the_models_predictions(model, halves):
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
-def test_photos_of_the_training_set_are_counted_and_both_accuracies_given(model, halves, confused):
-    result = evaluate.test(model, confused)
-    found, alone = result.to_dict(), evaluate.test(model, halves[1]).to_dict()
-    assert found["seen"] == 30 and found["unseen"]["images"] == 30
-    assert found["unseen"]["accuracy"] == alone["accuracy"]
-    assert "30 of the 60 test photos were in the model's training set" in found["warnings"][0]
-    assert "on 60 photos" in str(result) and "on the 30 not seen in training" in str(result)
-
-
 def test_when_all_were_seen_nothing_is_left_to_believe(model, halves):
     found = evaluate.test(model, halves[0]).to_dict()
     assert found["unseen"] is None and found["warnings"][0].startswith("all of the 30 test photos")
-
-
-def test_only_testing_rows_are_used(model, confused):
-    split = ["testing" if row % 2 else "training" for row in range(60)]
-    found = evaluate.test(model, confused.with_column("split", split))
-    assert found.data["images"] == 30 and found.scores["seen"] == 0
 
 
 def test_the_relabelling_of_the_model_is_applied(halves):

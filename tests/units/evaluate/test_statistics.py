@@ -1,4 +1,4 @@
-"""Intervals and the paired comparison: degenerate cases first, then numbers worked out by hand."""
+"""Intervals, paired comparisons and families of questions: by hand, against scipy, and their symmetries."""
 
 import math
 
@@ -8,17 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from evaluate.statistics.differences import (
+    PairName,
+    bayesian_comparison,
+    comparisons_to_make,
+    holm,
+    mcnemar,
+    paired_interval,
+    sign_posterior,
+    verdict_of,
+)
 from evaluate.statistics.intervals import cross_validated_interval as interval_of
 from evaluate.statistics.intervals import grouped_interval, paired_difference, wilson_interval
-
-Z = 1.959963984540054
-
-
-def test_wilson_by_hand():
-    found = wilson_interval(8, 10)
-    centre = (0.8 + Z**2 / 20) / (1 + Z**2 / 10)
-    half = Z / (1 + Z**2 / 10) * math.sqrt(0.8 * 0.2 / 10 + Z**2 / 400)
-    assert (found.mean, found.low, found.high) == pytest.approx((0.8, centre - half, centre + half))
 
 
 @pytest.mark.parametrize(("right", "end"), [(0, "low"), (12, "high")])
@@ -165,3 +166,165 @@ def test_under_no_difference_the_corrected_test_cries_wolf_seldom():
     guesses = rng.binomial(20, 0.5, size=(200, 2, 5)) / 20
     found = [paired_difference(one, other, [20] * 5, [80] * 5).p_value < 0.05 for one, other in guesses]
     assert np.mean(found) <= 0.05
+
+
+FOLDS = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=10)
+
+
+@settings(deadline=None)
+@given(FOLDS, st.floats(0.001, 0.2))
+def test_swapping_the_sides_swaps_better_and_worse(pairs, width):
+    one, other = map(list, zip(*pairs, strict=True))
+    sizes = [10] * len(one), [40] * len(one)
+    there = bayesian_comparison(one, other, *sizes, width)
+    back = bayesian_comparison(other, one, *sizes, width)
+    assert there.worse + there.same + there.better == pytest.approx(1)
+    assert (there.worse, there.same) == pytest.approx((back.better, back.same), abs=1e-9)
+
+
+@settings(deadline=None)
+@given(FOLDS)
+def test_without_a_region_of_equivalence_it_is_the_one_sided_test(pairs):
+    one, other = map(list, zip(*pairs, strict=True))
+    sizes = [10] * len(one), [40] * len(one)
+    tested = paired_difference(one, other, *sizes)
+    verdict = bayesian_comparison(one, other, *sizes, same_within=0.0)
+    if tested.low < tested.high:
+        assert 2 * min(verdict.worse, verdict.better) == pytest.approx(tested.p_value, abs=1e-9)
+
+
+SAME, BETTER, WORSE = (0, 1, 0), (0, 0, 1), (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "within", "expected"),
+    [
+        *((0.8, other, 0.01, SAME) for other in (0.8, 0.795)),
+        *((0.8, other, 0.01, expected) for other, expected in ((0.7, BETTER), (0.9, WORSE))),
+        # In numbers that floats hold exactly: 0.25 either way is still the same, 0.5 is not.
+        *((one, 0.5, 0.25, SAME) for one in (0.75, 0.25)),
+        *((one, 0.5, 0.25, expected) for one, expected in ((1.0, BETTER), (0.0, WORSE))),
+    ],
+)
+def test_folds_that_agree_exactly_leave_no_doubt(one, other, within, expected):
+    found = bayesian_comparison([one] * 3, [other] * 3, [10] * 3, [20] * 3, same_within=within)
+    assert (found.worse, found.same, found.better) == expected
+
+
+def test_mcnemar_by_hand():
+    one = np.array([1] * 9 + [0] * 1 + [1] * 30, dtype=bool)
+    other = np.array([0] * 9 + [1] * 1 + [1] * 30, dtype=bool)
+    # 9 against 1 in 10 throws of a coin, or worse, on either side.
+    expected = 2 * (1 + 10) / 2**10
+    found = mcnemar(one, other)
+    assert (found.only_one_right, found.only_other_right) == (9, 1)
+    assert found.p_value == pytest.approx(expected)
+    assert mcnemar(other, one).p_value == pytest.approx(expected)
+    assert mcnemar(one, one).p_value == 1.0
+
+
+def test_holm_by_hand():
+    # Sorted: 0.005*4, 0.01*3, 0.03*2, 0.04*1; the last may not fall below the one before.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == [] and holm([0.04]) == [0.04]
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_rejects_what_the_textbook_loop_rejects(p_values):
+    rejected = set()
+    for step, place in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        if p_values[place] * (len(p_values) - step) > 0.05:
+            break
+        rejected.add(place)
+    corrected = holm(p_values)
+    assert {place for place, p in enumerate(corrected) if p <= 0.05} == rejected
+    assert all(0 <= given <= p <= 1 for given, p in zip(p_values, corrected, strict=True))
+
+
+def rights(both: int, only_one: int, only_other: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
+    counts = [both, only_one, only_other, neither]
+    return np.repeat([1, 1, 0, 0], counts), np.repeat([1, 0, 1, 0], counts)
+
+
+def difference(one, other, repeats: int = 1, group_size: int = 1, n_folds: int = 1):
+    image = np.tile(np.arange(len(one)), repeats)
+    return paired_interval(
+        np.tile(one, repeats), np.tile(other, repeats), image, image // group_size, n_folds
+    )
+
+
+@pytest.mark.parametrize("n_folds", [1, 5])
+def test_the_interval_by_hand(n_folds):
+    one, other = rights(36, 12, 2, 0)
+    n = 50 / (1 + 1.5 / 50**0.5) ** 2 if n_folds > 1 else 50
+    first, second = (12 / 50 * n + 0.5) / (n + 1), (2 / 50 * n + 0.5) / (n + 1)
+    half = 1.959964 * ((first + second - (first - second) ** 2) / (n + 1)) ** 0.5
+    found = difference(one, other, n_folds=n_folds)
+    assert found.difference == pytest.approx(10 / 50)
+    assert (found.low, found.high) == pytest.approx((first - second - half, first - second + half))
+    assert found.p_value == pytest.approx(mcnemar(one.astype(bool), other.astype(bool)).p_value)
+
+
+def test_swapping_the_sides_flips_everything():
+    one, other = rights(20, 7, 3, 10)
+    there, back = difference(one, other), difference(other, one)
+    assert (there.low, there.high) == pytest.approx((-back.high, -back.low))
+    verdict = sign_posterior(one, other, np.arange(40), 0.01)
+    assert verdict.better > 0.8 > 0.2 > verdict.worse
+    assert sum(verdict.to_dict().values()) == pytest.approx(1.0)
+
+
+def test_repeats_of_a_photo_are_no_new_photos():
+    one, other = rights(20, 7, 3, 10)
+    once, thrice = difference(one, other), difference(one, other, repeats=3)
+    assert (thrice.low, thrice.high, thrice.p_value) == pytest.approx((once.low, once.high, once.p_value))
+
+
+def test_photos_of_a_group_that_differ_together_weigh_as_one():
+    one, other = rights(2000, 700, 300, 1000)
+    alone, together = difference(one, other), difference(one, other, group_size=10)
+    assert together.difference == alone.difference
+    assert together.high - together.low == pytest.approx(10**0.5 * (alone.high - alone.low), rel=0.02)
+
+
+def test_a_large_group_counts_once_among_single_photos():
+    # Of 200 photos alone and 5 groups of 10 the groups are won by the one head: 5 of 5, p = 2 / 2 ** 5.
+    groups = np.r_[np.arange(200), 200 + np.repeat(np.arange(5), 10)]
+    one, other = np.ones(250), groups < 200
+    found = paired_interval(one, other, np.arange(250), groups, n_folds=5)
+    assert found.p_value == pytest.approx(2 / 2**5)
+    # Jeffreys' prior on 5, 0 and 200 groups: the mean difference is (5.5 - 0.5) / 206.5.
+    verdict = sign_posterior(one, other, groups, same_within=5 / 206.5)
+    assert 0.4 < verdict.better < 0.6
+
+
+def test_the_interval_is_never_empty_nor_beyond_1():
+    for counts in ((10, 0, 0, 0), (0, 10, 0, 0), (0, 0, 0, 10), (0, 1, 0, 0)):
+        found = difference(*rights(*counts))
+        assert -1 <= found.low < found.high <= 1
+        assert found.low <= found.difference <= found.high
+
+
+@settings(deadline=None)
+@given(st.floats(-0.2, 0.3), st.floats(0, 0.2), st.floats(0, 1))
+def test_words_interval_and_test_never_contradict_each_other(low, width, p_holm):
+    verdict = verdict_of(low, low + width, p_holm)
+    if verdict == "beats":
+        assert p_holm < 0.05 and not low <= 0 <= low + width
+    assert (verdict == "undecided") == (low <= 0 <= low + width)
+
+
+@pytest.mark.parametrize("dummy", ["dummy", "dummy:strategy=uniform", "sklearn.dummy.DummyClassifier"])
+def test_a_dummy_stands_for_no_features(dummy):
+    results = [PairName("a", "svm"), PairName("b", dummy), PairName("b", "svm"), PairName("a", dummy)]
+    expected = [("features", results[0], results[2]), ("head", results[0], results[3])]
+    assert comparisons_to_make(results) == expected
+
+
+def test_a_dummy_that_wins_is_named_first_and_one_alone_stands_for_itself():
+    results = [PairName("a", "dummy"), PairName("a", "svm")]
+    assert comparisons_to_make(results) == [("head", *results)]
+    alone = [PairName("a", "dummy"), PairName("b", "dummy")]
+    assert comparisons_to_make(alone) == [("features", *alone)]
