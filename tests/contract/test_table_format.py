@@ -1,6 +1,7 @@
 """Tables as files keep every value, name and null, other programs read them, and damage is noticed."""
 
 import json
+import re
 import zipfile
 
 import duckdb
@@ -105,38 +106,33 @@ def test_tables_of_a_view_are_written_as_the_view(tmp_path, table):
 # -- read by other programs, without our help ----------------------------------------------------
 
 
-def test_the_parquet_schema_is_the_documented_one(tmp_path, table):
+@pytest.fixture
+def parquet(tmp_path, table) -> str:
     table.write(tmp_path / "t.parquet")
-    schema = pq.read_schema(tmp_path / "t.parquet")
+    return str(tmp_path / "t.parquet")
+
+
+def test_the_parquet_schema_is_the_documented_one(parquet):
+    schema = pq.read_schema(parquet)
     assert schema.names == [*COLUMNS, "inception_v3:mixed8", "file"]
     assert schema.field("inception_v3:mixed8").type == pa.list_(pa.float32(), 6)
     metadata = json.loads(schema.metadata[b"featurize"])
     assert metadata["format_version"] == 1 and metadata["source"]["path"] == "/photos"
 
 
-def test_pandas_reads_it(tmp_path, table):
-    table.write(tmp_path / "t.parquet")
-    frame = pd.read_parquet(tmp_path / "t.parquet")
+def test_pandas_polars_and_duckdb_read_it(parquet, table):
+    frame, wide = pd.read_parquet(parquet), table.select("inception_v3:mixed8")
     assert frame["label"].isna().sum() == 3
-    np.testing.assert_array_equal(np.stack(frame["inception_v3:mixed8"]), table.select("inception_v3:mixed8"))
-
-
-def test_polars_reads_it(tmp_path, table):
-    table.write(tmp_path / "t.parquet")
-    frame = pl.read_parquet(tmp_path / "t.parquet")
-    assert frame.schema["file"] == pl.Array(pl.Float32, 2)
-    assert frame["label"].to_list() == table.label.tolist()
+    np.testing.assert_array_equal(np.stack(frame["inception_v3:mixed8"]), wide)
+    frame = pl.read_parquet(parquet)
+    assert (
+        frame.schema["file"] == pl.Array(pl.Float32, 2) and frame["label"].to_list() == table.label.tolist()
+    )
     np.testing.assert_array_equal(frame["file"].to_numpy(), table.select("file"))
-
-
-def test_duckdb_reads_it(tmp_path, table):
-    table.write(tmp_path / "t.parquet")
-    rows = duckdb.sql(
-        f"SELECT image, label, \"inception_v3:mixed8\"[2] FROM '{tmp_path}/t.parquet' WHERE label IS NOT NULL"
-    ).fetchall()
-    known = table.filter(table.label != None)  # noqa: E711
-    assert [row[:2] for row in rows] == list(zip(known.image, known.label, strict=True))
-    np.testing.assert_array_equal([row[2] for row in rows], known.select("inception_v3:mixed8")[:, 1])
+    query = f"SELECT image, label, \"inception_v3:mixed8\"[2] FROM '{parquet}' WHERE label IS NOT NULL"
+    known = [row for row in range(9) if table.label[row]]
+    expected = [(table.image[row], table.label[row], wide[row, 1]) for row in known]
+    assert duckdb.sql(query).fetchall() == expected
 
 
 def test_numpy_reads_the_npz_without_us_and_without_pickle(tmp_path, table):
@@ -151,44 +147,42 @@ def test_numpy_reads_the_npz_without_us_and_without_pickle(tmp_path, table):
 # -- refused --------------------------------------------------------------------------------------
 
 
-def with_metadata(path, change) -> None:
-    """Rewrite the metadata of a table file."""
+def write_with(path, table, metadata: str) -> None:
+    """Write a table whose metadata are another text."""
+    table.write(path)
     if path.suffix == ".parquet":
-        content = pq.read_table(path)
-        metadata = change(json.loads(content.schema.metadata[b"featurize"]))
-        pq.write_table(content.replace_schema_metadata({"featurize": json.dumps(metadata)}), path)
+        pq.write_table(pq.read_table(path).replace_schema_metadata({"featurize": metadata}), path)
     else:
-        with np.load(path) as arrays:
-            kept = dict(arrays)
-        metadata = change(json.loads(str(kept.pop("featurize"))))
-        kept.pop("file", None)
-        metadata["features"].pop("file", None)
-        np.savez(path, featurize=np.array(json.dumps(metadata)), **kept)
+        np.savez(path, featurize=np.array(metadata), image=np.array(["a"]))
+
+
+NEWER = json.dumps({"format_version": 2, "written_by": "3.4.5", "source": None, "features": {}})
 
 
 @BOTH
-def test_a_newer_format_is_refused_with_the_version_it_needs(tmp_path, table, ending):
-    path = tmp_path / f"t{ending}"
-    table.write(path)
-    with_metadata(path, lambda metadata: {**metadata, "format_version": 2, "written_by": "3.4.5"})
-    with pytest.raises(BottleheadError, match=r"table format 2, written by bottlehead 3\.4\.5") as caught:
-        FeatureTable.read(path)
-    assert "bottlehead>=3.4.5" in caught.value.hint
+@pytest.mark.parametrize(
+    ("content", "message", "hint"),
+    [
+        (NEWER, r"table format 2, written by bottlehead 3\.4\.5", "bottlehead>=3.4.5"),
+        ("[]", ".", ""),
+        ('{"format_version": 1}', ".", ""),
+        ("{}", ".", ""),
+    ],
+)
+def test_metadata_of_a_newer_format_or_another_shape_are_refused(
+    tmp_path, table, ending, content, message, hint
+):
+    write_with(tmp_path / f"t{ending}", table, content)
+    with pytest.raises(BottleheadError, match=message) as caught:
+        FeatureTable.read(tmp_path / f"t{ending}")
+    assert caught.value.hint and hint in caught.value.hint
 
 
-@BOTH
-@pytest.mark.parametrize("change", [lambda m: [], lambda m: {"format_version": 1}, lambda m: {}])
-def test_metadata_of_another_shape_is_refused(tmp_path, table, ending, change):
-    path = tmp_path / f"t{ending}"
-    table.write(path)
-    content = json.dumps(change({}))
-    if ending == ".parquet":
-        pq.write_table(pq.read_table(path).replace_schema_metadata({"featurize": content}), path)
-    else:
-        np.savez(path, featurize=np.array(content), image=np.array(["a"]))
-    with pytest.raises(BottleheadError) as caught:
-        FeatureTable.read(path)
-    assert caught.value.hint
+def test_a_table_of_a_newer_version_is_one_error_and_one_hint_of_every_command(tmp_path, table):
+    write_with(tmp_path / "t.parquet", table, NEWER)
+    for command in ("evaluate compare", "classify train -o m.model"):
+        done = run(*command.split(), tmp_path / "t.parquet")
+        assert done.status == 1 and "table format 2, written by bottlehead 3.4.5" in done.error
 
 
 def test_a_parquet_or_npz_of_something_else_is_refused(tmp_path):
@@ -276,14 +270,14 @@ def test_a_flipped_bit_never_changes_a_vector_unnoticed(tmp_path_factory, whole,
 
 
 def test_other_endings_and_missing_places_are_refused(tmp_path, table):
-    with pytest.raises(BottleheadError, match="is a folder, and a table is wanted"):
-        FeatureTable.read(tmp_path)
-    with pytest.raises(BottleheadError, match="cannot tell the format of"):
-        table.write(tmp_path / "t.csv")
-    with pytest.raises(BottleheadError, match="there is no folder"):
-        table.write(tmp_path / "gone" / "t.npz")
-    with pytest.raises(BottleheadError, match="there is no table"):
-        FeatureTable.read(tmp_path / "gone.npz")
+    for act, place, message in [
+        (FeatureTable.read, tmp_path, "is a folder, and a table is wanted"),
+        (table.write, tmp_path / "t.csv", "cannot tell the format of"),
+        (table.write, tmp_path / "gone" / "t.npz", "there is no folder"),
+        (FeatureTable.read, tmp_path / "gone.npz", "there is no table"),
+    ]:
+        with pytest.raises(BottleheadError, match=message):
+            act(place)
 
 
 def test_npz_refuses_what_it_cannot_hold(tmp_path):
@@ -317,58 +311,143 @@ def test_equal_tables_are_equal_files(tmp_path, table):
 # -- a table in memory ----------------------------------------------------------------------------
 
 
-def test_rows_columns_and_labels_change_in_a_new_table(table):
-    flowers = table.with_column("split", ["training"] * 8 + [None]).filter(np.arange(9) % 3 != 1)
-    renamed = flowers.relabel({"daisy": "aster", "rose": None})
-    assert renamed.label.tolist() == ["aster"] * 3 and renamed.split.tolist() == ["training"] * 3
-    np.testing.assert_array_equal(renamed.select("file"), table.vectors["file"][[0, 3, 6]])
-    assert table.label.tolist() == ["daisy", None, "rose"] * 3 and set(table.split) == {None}
-    with pytest.raises(BottleheadError, match="no new label for rose"):
-        flowers.relabel({"daisy": "aster"})
-    with pytest.raises(BottleheadError, match="no id column is called colour"):
-        table.with_column("colour", [1] * 9)
-
-
-def test_features_are_joined_by_image_and_variant(table):
-    vectors = {"y": np.arange(9.0)[:, None]}
-    backwards = FeatureTable.from_arrays(vectors, image=table.image[::-1].tolist())
-    both = table.join(backwards)
-    assert both.widths("file+y") == [2, 1] and both.parts("file+y") == ["file", "y"]
-    np.testing.assert_array_equal(
-        both.select("file+y"), np.hstack([table.vectors["file"], vectors["y"][::-1]])
+@pytest.fixture
+def five() -> FeatureTable:
+    """Five rows; row i of ``wide`` is 10 i, 10 i + 1, 10 i + 2, and of ``thin`` −i."""
+    rows = np.arange(5)
+    made = FeatureTable.from_arrays(
+        {"wide": rows[:, None] * 10 + np.arange(3), "thin": -rows[:, None]},
+        image=list("abcde"),
+        label=["cat", "dog", None, "cat", "eel"],
+        sha256=["1", "2", "3", "4", "1"],
+        split=["training", "testing", None, "training", "training"],
     )
-    assert both.value_names("y+file") == ["y_0000", "file_0000", "file_0001"]
-    assert both.to_frame().shape == (9, 10 + 6 + 2 + 1)
-    assert both.to_frame()["y_0000"].tolist() == list(range(8, -1, -1))
-    for wrong, message in [
-        (table, "both tables have features named"),
-        (backwards.filter([0]), "8 of 9 images are not in the other table"),
-    ]:
-        with pytest.raises(BottleheadError, match=message):
-            (both if wrong is table else table).join(wrong)
-    for name, message in [("z", "no features named z"), ("y+y", "the same features twice")]:
-        with pytest.raises(BottleheadError, match=message):
-            both.select(name)
+    made.metadata["features"]["thin"] = {"value_names": ["minus"]}
+    return made
+
+
+def test_select_gives_one_column_or_several_side_by_side(five):
+    both = five.select("thin+wide")
+    assert both.dtype == np.float32 and both[3].tolist() == [-3, 30, 31, 32]
+    assert five.widths("thin+wide") == [1, 3] and five.parts("thin+wide") == ["thin", "wide"]
+    assert five.value_names("thin+wide") == ["minus", "wide_0000", "wide_0001", "wide_0002"]
+    view = five.select("wide")
+    assert np.shares_memory(view, five.vectors["wide"])
+    with pytest.raises(ValueError, match="read-only"):
+        view[0, 0] = 1
+    made = FeatureTable.from_arrays({"a+b": [[1.0]], "a": [[2.0]]})
+    assert made.select("a+b").tolist() == [[1.0]]
+
+
+def test_filter_takes_a_mask_or_row_numbers_in_that_order(five):
+    assert five.filter(five.label == "cat").image.tolist() == ["a", "d"]
+    picked = five.filter(np.array([4, 0, 0, -1]))
+    assert picked.image.tolist() == ["e", "a", "a", "e"]
+    assert picked.select("thin")[:, 0].tolist() == [-4, 0, 0, -4]
+    assert len(five.filter([])) == len(five.filter(np.zeros(5, dtype=bool))) == 0
+    with pytest.raises(IndexError):
+        five.filter([5])
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_every_id_column_can_be_replaced_and_no_other_changes(five, name):
+    """Also the first and the last one."""
+    whole = name in ("variant", "width", "height", "bytes")
+    values = list(range(1, 6)) if whole else list("vwxyz")
+    changed = five.with_column(name, values)
+    assert changed.ids.column(name).to_pylist() == values and changed.ids.column_names == COLUMNS
+    for other in set(COLUMNS) - {name}:
+        assert changed.ids.column(other).equals(five.ids.column(other))
+
+
+def test_relabel_renames_drops_and_keeps_what_has_no_label(five):
+    new = five.relabel({"cat": "pet", "dog": "pet", "eel": ""})
+    assert new.image.tolist() == list("abcd") and new.label.tolist() == ["pet", "pet", None, "pet"]
+    assert new.select("thin")[:, 0].tolist() == [0, -1, -2, -3]
+    assert five.label.tolist() == ["cat", "dog", None, "cat", "eel"]
+
+
+def test_join_matches_by_content_and_variant_and_by_name_where_the_bytes_are_unknown(five):
+    other = FeatureTable.from_arrays(
+        {"new": [[4], [3], [2], [1], [9]]}, image=list("vwxyz"), sha256=list("43219")
+    )
+    joined = five.join(other)
+    assert joined.features == ["wide", "thin", "new"] and five.features == ["wide", "thin"]
+    assert joined.select("new")[:, 0].tolist() == [1, 2, 3, 4, 1] and joined.image.tolist() == list("abcde")
+    one = FeatureTable.from_arrays({"x": [[0], [0], [0]]}, image=["a", "a", "b"], variant=[0, 7, 0])
+    two = FeatureTable.from_arrays({"y": [[1], [2], [3]]}, image=["b", "a", "a"], variant=[0, 7, 0])
+    assert one.join(two).select("y")[:, 0].tolist() == [3, 2, 1]
+
+
+def test_to_frame_has_ids_and_named_float32_columns(five):
+    frame = five.to_frame()
+    assert list(frame.columns) == [*COLUMNS, "wide_0000", "wide_0001", "wide_0002", "minus"]
+    assert (frame.dtypes.iloc[-4:] == np.float32).all()
+    assert frame.loc[3, "wide_0002"] == 32 and frame.loc[3, "image"] == "d"
+    assert pd.isna(frame.loc[2, "label"])
+
+
+def test_groups_join_equal_bytes_and_variants(five):
+    assert five.groups.tolist() == [0, 1, 2, 3, 0]
+    assert five.with_column("group", ["p", None, "q", "q", None]).groups.tolist() == [0, 1, 2, 2, 0]
+    twice = FeatureTable.from_arrays({}, image=["a", "b", "a"], sha256=["1", "2", "1"], variant=[0, 0, 5])
+    assert twice.groups.tolist() == [0, 1, 0]
+
+
+def test_the_digest_follows_every_number_and_every_name(five):
+    rows = np.arange(5)
+    vectors = {**five.vectors, "thin": np.nextafter(five.vectors["thin"], np.float32(9))}
+    others = [
+        five.filter(rows[::-1]),
+        five.with_column("label", ["cat", "dog", None, "cat", "cow"]),
+        FeatureTable(five.ids, vectors),
+    ]
+    assert five.digest() == five.filter(rows).digest()
+    assert len({five.digest(), *(other.digest() for other in others)}) == 4
+
+
+def test_integer_columns_with_nulls_hold_none_and_the_repr_says_what_is_there(five):
+    made = FeatureTable.from_arrays({}, image=["a", "b"], width=[3, None], bytes=[1, 2])
+    assert made.column("width").tolist() == [3, None] and made.column("bytes").dtype == np.int64
+    assert repr(five) == "FeatureTable: 5 rows; features wide (3), thin (1); 3 labels cat, dog, eel"
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda t: t.select("wide+glcm"), r"no features named glcm \(it has wide, thin"),
+        (lambda t: t.select("wide+wide"), "names the same features twice"),
+        (lambda t: t.filter(np.array([True, False, True])), "3 values for 5 rows"),
+        (lambda t: t.with_column("colour", list("vwxyz")), "no id column is called colour .*image, sha256, label"),
+        (lambda t: t.relabel({"cat": "x"}), "no new label for dog, eel"),
+        (lambda t: t.join(FeatureTable.from_arrays({"y": np.zeros((3, 1))}, sha256=["2", "3", "4"])),
+         "2 of 5 images are not in the other table, the first is a"),
+        (lambda t: t.join(t), "both tables have features named thin, wide"),
+        # Vectors are never converted behind the caller's back.
+        (lambda t: FeatureTable(t.ids, {"x": np.zeros((5, 2))}), "float64"),
+    ],
+)  # fmt: skip
+def test_what_a_table_cannot_do_is_refused(five, act, message):
+    with pytest.raises(BottleheadError) as caught:
+        act(five)
+    assert re.search(message, f"{caught.value} ({caught.value.hint}") and caught.value.hint
 
 
 @pytest.mark.parametrize(
     ("vectors", "columns", "message"),
     [
-        ({"x": [[1.0]]}, {"image": ["a", "b"]}, "different lengths|1 vectors for 2 rows"),
-        ({}, {"image": ["a"], "colour": ["red"]}, "no such columns: colour"),
-        ({}, {"image": ["a"], "width": ["wide"]}, "width cannot be int64"),
-        ({"label": [[1.0]]}, {}, "features cannot be named"),
+        ({"x": [[1.0]]}, {"image": ["a", "b"]}, "1 vectors for 2 rows"),
         ({"x": [1.0]}, {}, "of shape"),
+        ({"label": [[1.0]]}, {}, "cannot be named 'label'"),
+        ({"": [[1.0]]}, {}, "cannot be named ''"),
+        ({}, {"image": ["a"], "colour": ["red"]}, "no such columns: colour"),
+        ({}, {"image": ["a"], "label": ["x", "y"]}, "different lengths"),
+        ({}, {"image": ["a"], "width": ["wide"]}, "width cannot be int64"),
+        ({}, {"image": ["\ud800"]}, "image cannot be string"),
+        ({}, {"image": ["1", "2"], "label": ["a", "a\0"]}, "label holds a NUL"),
     ],
 )
 def test_arrays_that_make_no_table_are_refused(vectors, columns, message):
-    with pytest.raises(BottleheadError, match=message):
+    with pytest.raises(BottleheadError, match=message) as caught:
         FeatureTable.from_arrays(vectors, **columns)
-
-
-def test_a_table_of_a_newer_version_is_one_error_and_one_hint_of_every_command(tmp_path, table):
-    table.write(tmp_path / "t.parquet")
-    with_metadata(tmp_path / "t.parquet", lambda m: {**m, "format_version": 2, "written_by": "9.0"})
-    for command in ("evaluate compare", "classify train -o m.model"):
-        done = run(*command.split(), tmp_path / "t.parquet")
-        assert done.status == 1 and "table format 2, written by bottlehead 9.0" in done.error
+    assert caught.value.hint

@@ -1,0 +1,338 @@
+"""One file becomes the pixels that a viewer shows, decoded once, or a reason, within little memory."""
+
+import hashlib
+import struct
+import threading
+import tracemalloc
+import zlib
+
+import numpy as np
+import pytest
+from builders import encoded, png, png_chunk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, PngImagePlugin
+
+from featurize.extractors.base import golden_image
+from featurize.extractors.nuisance import Nuisance
+from featurize.photos.decode import MAX_PIXELS, ImageRejected
+from featurize.photos.distort import DistortedPhoto, Distortion
+from featurize.photos.photo import Photo, decode_policy, resize
+from featurize.registry import make_extractor
+
+F_SHAPE = np.array([[9, 9, 9], [9, 0, 0], [9, 9, 0], [9, 0, 0], [9, 0, 0]], dtype=np.uint8) * 28
+# What a viewer shows when the stored rows and columns run as EXIF 2.32, table 6, says for each value.
+TURNED = {
+    1: F_SHAPE, 2: F_SHAPE[:, ::-1], 3: F_SHAPE[::-1, ::-1], 4: F_SHAPE[::-1],
+    5: F_SHAPE.T, 6: F_SHAPE.T[:, ::-1], 7: F_SHAPE[::-1, ::-1].T, 8: F_SHAPE.T[::-1],
+}  # fmt: skip
+TURNED_BY_8 = b"II*\0\x08\0\0\0" + struct.pack("<HHHIII", 1, 0x0112, 3, 1, 8, 0)
+
+
+def picture(width: int = 37, height: int = 23) -> Image.Image:
+    return Image.fromarray(resize(golden_image(), width, height))
+
+
+def tiff(width: int, height: int, bits: int, photometric: int, data: bytes, sample_format: int = 1) -> bytes:
+    """An uncompressed grey TIFF written by hand."""
+    tags = {
+        256: width, 257: height, 258: bits, 259: 1, 262: photometric,
+        273: 8, 277: 1, 278: height, 279: len(data), 339: sample_format,
+    }  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items()))
+    begin = b"II*\0" + struct.pack("<I", 8 + len(data)) + data
+    return begin + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_turned_upright_in_pixels_and_in_size(orientation, kind):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(F_SHAPE.repeat(16, axis=0).repeat(16, axis=1)).convert("RGB")
+    lossless = {"JPEG": {"quality": 95}, "WEBP": {"lossless": True}}.get(kind, {})
+    photo = Photo(encoded(stored, kind, exif=exif, **lossless))
+    shown = TURNED[orientation].repeat(16, axis=0).repeat(16, axis=1)
+    assert (photo.height, photo.width) == shown.shape
+    np.testing.assert_allclose(photo.rgb()[:, :, 1], shown, atol=40 if kind == "JPEG" else 0)
+    assert np.abs(photo.rgb()[:, :, 1].astype(int) - shown).mean() < 4
+
+
+def with_chunk(data: bytes, kind: bytes, content: bytes) -> bytes:
+    """A PNG with one more chunk between the pixels and the end, where Pillow never writes one."""
+    return data[:-12] + png_chunk(kind, content) + data[-12:]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        (b"eXIf", TURNED_BY_8),
+        (b"tEXt", b"Raw profile type exif\0\nexif\n26\n" + TURNED_BY_8.hex().encode() + b"\n"),
+        (b"iTXt", b'XML:com.adobe.xmp\0\0\0\0\0<rdf tiff:Orientation="8"/>'),
+        (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(b'<rdf tiff:Orientation="8"/>')),
+    ],
+)
+def test_the_orientation_of_a_png_is_found_behind_its_pixels_however_it_is_written(kind, content):
+    photo = Photo(with_chunk(encoded(picture(), "PNG"), kind, content))
+    assert (photo.height, photo.width) == (37, 23)
+    np.testing.assert_array_equal(photo.rgb(), np.rot90(np.asarray(picture())))
+
+
+def test_damaged_exif_and_orientations_that_do_not_exist_leave_the_picture_as_it_lies():
+    damaged = b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\x01\x12\x00\x03" * 9
+    assert Photo(encoded(picture(), "JPEG", exif=damaged)).rgb().shape == (23, 37, 3)
+    for orientation in (0, 9, 65535):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        photo = Photo(encoded(picture(), "PNG", exif=exif))
+        np.testing.assert_array_equal(photo.rgb(), np.asarray(picture()))
+
+
+def test_the_header_of_a_png_is_read_without_its_pixels(monkeypatch):
+    loaded = []
+    load = PngImagePlugin.PngImageFile.load_prepare
+    monkeypatch.setattr(
+        PngImagePlugin.PngImageFile, "load_prepare", lambda image: (loaded.append(image), load(image))[1]
+    )
+    photo = Photo(encoded(picture(), "PNG"))
+    assert (photo.width, photo.height, len(loaded)) == (37, 23, 0)
+    Nuisance().prepare(photo)
+    assert len(loaded) == 1
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "RGB"])
+def test_every_mode_of_png_becomes_rgb(mode):
+    grey = picture().convert("L").point(lambda value: 255 * (value > 99))
+    source = grey.convert("RGB").convert("RGBA" if mode == "LA" else mode)
+    image = source.convert("LA") if mode == "LA" else source
+    rgb = Photo(encoded(image, "PNG")).rgb()
+    assert rgb.dtype == np.uint8
+    np.testing.assert_array_equal(rgb, np.asarray(grey.convert("RGB")))
+
+
+def test_twelve_bits_fill_the_whole_range():
+    packed = bytes([0x00, 0x0F, 0xFF, 0x80, 0x00, 0x00])  # 0, 4095, 2048, 0
+    assert Photo(tiff(4, 1, 12, 1, packed)).rgb()[0, :, 0].tolist() == [0, 255, 128, 0]
+
+
+@pytest.mark.parametrize("bits, values", [(8, [0, 255, 100]), (16, [0, 65535, 25700])])
+def test_white_is_zero_is_turned_round(bits, values):
+    data = np.array(values, dtype=f"<u{bits // 8}").tobytes()
+    assert Photo(tiff(3, 1, bits, 0, data)).rgb()[0, :, 0].tolist() == [255, 0, 155]
+
+
+@pytest.mark.parametrize("bits, sample_format", [(32, 3), (32, 1), (16, 2)])
+def test_values_without_a_fixed_range_are_rejected(bits, sample_format):
+    photo = Photo(tiff(2, 1, bits, 1, bytes(bits // 4), sample_format))
+    with pytest.raises(ImageRejected, match="no fixed range"):
+        photo.rgb()
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "MPO", "TIFF"])
+def test_the_first_frame_of_many_is_shown(kind):
+    first, second = Image.new("RGB", (32, 24), (255, 0, 0)), Image.new("RGB", (32, 24), (0, 0, 255))
+    options = {"lossless": True} if kind == "WEBP" else {}
+    photo = Photo(encoded(first, kind, save_all=True, append_images=[second], **options))
+    assert (photo.width, photo.height, photo.format) == (32, 24, kind)
+    np.testing.assert_allclose(photo.rgb()[12, 16].astype(int), (255, 0, 0), atol=3)
+
+
+# -- refused ---
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP"])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.95])
+def test_a_truncated_file_is_rejected(kind, share):
+    data = encoded(picture(200, 150), kind)
+    with pytest.raises(ImageRejected):
+        Photo(data[: int(len(data) * share)]).rgb()
+
+
+@settings(max_examples=60, deadline=None)
+@given(share=st.floats(0, 1), progressive=st.booleans())
+def test_a_truncated_jpeg_is_rejected_at_every_scale_alike(share, progressive):
+    data = encoded(picture(320, 240), "JPEG", progressive=progressive)
+    data = data[: int(len(data) * share)]
+
+    def outcome(**limit) -> str:
+        try:
+            return str(Photo(data).rgb(**limit).dtype)
+        except ImageRejected:
+            return "rejected"
+
+    assert outcome() == outcome(shorter=1) == outcome(longer=100)
+
+
+@pytest.mark.parametrize("size", [(2**31 - 1, 2**31 - 1), (MAX_PIXELS + 1, 1)])
+def test_a_bomb_is_refused_before_it_is_unpacked(size):
+    with pytest.raises(ImageRejected, match=r"pixels|damaged header"):
+        Photo(png(*size, 8, 2, bytes(100)))
+
+
+def test_a_bomb_is_refused_within_little_memory():
+    bomb = png(14_000, 14_000, 1, 0, bytes(14_000 * 1751))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ImageRejected, match="pixels"):
+            Photo(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 4), (4,), (0, 4, 3), (2, 2, 2, 3)])
+def test_arrays_of_other_shapes_are_refused(shape):
+    with pytest.raises(ImageRejected, match="shape"):
+        Photo.from_array(np.zeros(shape, dtype=np.uint8))
+
+
+def test_a_grey_array_is_repeated_and_floats_are_refused():
+    grey = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    np.testing.assert_array_equal(Photo.from_array(grey).rgb(), np.dstack([grey] * 3))
+    with pytest.raises(ImageRejected, match="float64"):
+        Photo.from_array(grey / 2)
+
+
+# -- fuzzed ---------------------------------------------------------------------------------------
+
+SEEDS = [
+    encoded(picture(), "JPEG", exif=Image.Exif()),
+    encoded(picture().convert("CMYK"), "JPEG"),
+    encoded(picture(), "JPEG", progressive=True),
+    encoded(picture(), "PNG"),
+    encoded(picture().quantize(9), "PNG", transparency=3),
+    encoded(picture().quantize(9), "GIF", transparency=2),
+    encoded(picture(), "GIF", save_all=True, append_images=[picture().rotate(180)]),
+    encoded(picture(), "TIFF"),
+    encoded(picture().convert("1"), "TIFF", compression="group4"),
+    encoded(picture(), "WEBP"),
+    encoded(picture(), "MPO", save_all=True, append_images=[picture()]),
+    encoded(picture(), "BMP"),
+    encoded(picture(), "PPM"),
+]
+
+
+@settings(max_examples=1000, deadline=None)
+@given(
+    data=st.sampled_from(SEEDS),
+    flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),
+    cut=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    rest=st.binary(max_size=8),
+)
+def test_mutated_files_give_pixels_of_the_stated_size_or_a_reason(data, flips, cut, rest):
+    mutated = bytearray(data)
+    for place, value in flips:
+        # Headers are short; look there twice as often.
+        mutated[int(place**2 * len(mutated))] = value
+    start, end = sorted(int(share * len(mutated)) for share in cut)
+    if (end - start) * 2 < len(mutated):
+        mutated[start:end] = rest
+    try:
+        photo = Photo(bytes(mutated))
+        if photo.width * photo.height < 4_000_000:
+            assert photo.rgb().shape == (photo.height, photo.width, 3)
+    except ImageRejected as rejected:
+        assert str(rejected).isprintable() and str(rejected)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_give_an_array_or_a_reason(data):
+    try:
+        assert Photo(data).rgb().dtype == np.uint8
+    except ImageRejected as rejected:
+        assert str(rejected)
+
+
+# -- decoded once, and large JPEGs smaller ---
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_a_scaled_jpeg_is_turned_too(scale):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo = Photo(encoded(picture(640, 320), "JPEG", exif=exif))
+    assert photo.scale(shorter=320 // scale) == scale
+    assert photo.rgb(shorter=320 // scale).shape == (640 // scale, 320 // scale, 3)
+
+
+def large_photos(assets) -> list[Image.Image]:
+    flowers = sorted((assets / "data/flowers").glob("*/*.jpg"))[::150]
+    large = [
+        Image.open(path).convert("RGB").resize((2600, 1950), Image.Resampling.BICUBIC) for path in flowers
+    ]
+    y, x = np.mgrid[0:1950, 0:2600]
+    rings = 127 + 120 * np.sin(((x - 1300) ** 2 + (y - 975) ** 2) / 20_000)
+    return [*large, Image.fromarray(np.dstack([rings, rings[::-1], 255 - rings]).astype(np.uint8))]
+
+
+def test_scaled_decoding_is_close_to_full_decoding(assets):
+    limit = make_extractor("inception_v3", weights="random").description()["decode"]["shorter"]
+    assert limit >= 299
+    for image in large_photos(assets):
+        photo = Photo(encoded(image, "JPEG", quality=92))
+        assert photo.scale(shorter=limit) > 1
+        full = resize(photo.rgb(), 299, 299).astype(int)
+        scaled = resize(photo.rgb(shorter=limit), 299, 299).astype(int)
+        # In grey levels; seen: mean 0.11 to 0.33, largest 3. Neighbouring pixels differ by 4 to 39 on average.
+        assert np.abs(full - scaled).mean() < 0.5
+        assert np.abs(full - scaled).max() <= 6
+
+
+@settings(max_examples=50, deadline=None)
+@given(width=st.integers(1, 300), height=st.integers(1, 300), limit=st.integers(1, 300))
+def test_scaling_keeps_the_wanted_pixels(width, height, limit):
+    photo = Photo(encoded(Image.new("RGB", (width, height)), "JPEG"))
+    scale = photo.scale(shorter=limit)
+    decoded = photo.rgb(shorter=limit)
+    assert decoded.shape == (-(-height // scale), -(-width // scale), 3)
+    assert min(decoded.shape[:2]) >= min(limit, width, height)
+    assert scale == 8 or scale * 2 > min(width, height) // limit or scale == 1 == min(width, height) // limit
+
+
+def test_the_policy_tells_scaled_from_full_decoding_and_stands_in_the_fingerprint():
+    assert decode_policy(shorter=299) != decode_policy() != decode_policy(longer=512)
+    assert decode_policy()["jpeg"] == "full"
+    assert "1/8" in decode_policy(longer=512)["jpeg"]
+    for spec in ("inception_v3", "glcm"):
+        assert "1/8" in make_extractor(spec, weights="random").description()["decode"]["jpeg"]
+
+
+@pytest.mark.parametrize("limit", [{}, {"shorter": 100}, {"longer": 100}])
+def test_the_picture_and_the_array_are_the_same_pixels(limit):
+    of_a_file = Photo(encoded(picture(640, 480), "JPEG"))
+    of_an_array = Photo.from_array(golden_image())
+    distortion = Distortion(1, flip_left_right=True, random_crop=20)
+    copy = DistortedPhoto(of_a_file, distortion, distortion.variants[0], "ab" * 32)
+    for photo in (of_a_file, of_an_array, copy):
+        np.testing.assert_array_equal(np.asarray(photo.image(**limit)), photo.rgb(**limit))
+    assert copy.image(**limit).size == of_a_file.image(**limit).size
+    assert not np.array_equal(copy.rgb(**limit), of_a_file.rgb(**limit))
+
+
+def test_nobody_can_write_into_pixels_that_others_will_see():
+    mine = golden_image()
+    photo = Photo.from_array(mine)
+    for shared in (photo, photo.view("copy", np.copy), photo.view("crop", lambda rgb: rgb[:9, :9])):
+        with pytest.raises(ValueError, match="read-only"):
+            shared.rgb()[0] = 0
+    mine[0] = 0  # still belongs to the caller
+
+
+def test_threads_share_one_decoding():
+    photo = Photo(encoded(picture(400, 300), "JPEG"))
+    seen: list[int] = []
+    threads = [threading.Thread(target=lambda: seen.append(id(photo.rgb()))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 8 and len(set(seen)) == 1
+
+
+def test_the_golden_image_never_changes():
+    image = golden_image()
+    assert image.shape == (96, 128, 3) and image.dtype == np.uint8
+    assert hashlib.sha256(image.tobytes()).hexdigest() == GOLDEN
+
+
+GOLDEN = "4021b1dff00e3265f3523b96e926f9c47cd96c1f836316fa936a6795d50786bb"
