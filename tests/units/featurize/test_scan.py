@@ -1,18 +1,13 @@
 """What scan says is what extract does; every file is in one of three places."""
 
-import io
 import os
 import shutil
-import struct
-import subprocess
-import sys
-import zlib
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from builders import encoded, png
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -45,33 +40,23 @@ class MeanColor(Extractor):
         return np.stack(prepared)
 
 
-def encoded(kind: str, shade: int = 0, **options) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(golden_image() // 2 + np.uint8(shade)).save(stream, kind, **options)
-    return stream.getvalue()
-
-
-def bomb() -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(99)))
+def photo(kind: str, shade: int = 0) -> bytes:
+    return encoded(Image.fromarray(golden_image() // 2 + np.uint8(shade)), kind)
 
 
 CONTENTS = {
-    "jpeg": encoded("JPEG"),
-    "jpeg-2": encoded("JPEG", 9),
-    "png": encoded("PNG", 20),
-    "gif": encoded("GIF"),
-    "webp": encoded("WEBP", 30),
-    "tiff": encoded("TIFF", 40),
-    "truncated": encoded("JPEG")[:900],
-    "truncated-png": encoded("PNG")[:900],
+    "jpeg": photo("JPEG"),
+    "jpeg-2": photo("JPEG", 9),
+    "png": photo("PNG", 20),
+    "gif": photo("GIF"),
+    "webp": photo("WEBP", 30),
+    "tiff": photo("TIFF", 40),
+    "truncated": photo("JPEG")[:900],
+    "truncated-png": photo("PNG")[:900],
     "empty": b"",
     "text": b"not a photo",
     "appledouble": b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        ",
-    "bomb": bomb(),
+    "bomb": png(60_000, 60_000, 8, 2, bytes(99)),
 }
 BAD = {"truncated", "truncated-png", "empty", "text", "appledouble", "bomb"}
 
@@ -113,10 +98,7 @@ def test_any_tree_adds_up_and_is_extracted_as_scanned(tmp_path_factory, tree):
     try:
         found = scan_source(root / "photos", jobs=2)
     except SourceError:
-        visible = [
-            name for folder, name in tree if folder != ".hidden" and not name.startswith(("._", "T", "x"))
-        ]
-        assert not visible
+        assert not [n for folder, n in tree if folder != ".hidden" and not n.startswith(("._", "T", "x"))]
         return
     assert len(found.usable) + len(found.rejects) + found.ignored.total() == len(tree)
     for image, _ in found.usable:
@@ -156,12 +138,6 @@ def test_real_photos_oddities_and_junk_are_extracted_as_scanned(assets, tmp_path
     assert_extract_does_what_scan_says(photos, found, tmp_path / "store")
 
 
-def test_labels_that_differ_in_unicode_form_collide(tmp_path):
-    put(tmp_path / "caf\u00e9/1.jpg", "jpeg")
-    put(tmp_path / "cafe\u0301/2.jpg", "jpeg-2")
-    assert scan_source(tmp_path).colliding_labels == [["cafe\u0301", "caf\u00e9"]]
-
-
 def test_a_scan_queues_few_photos_however_many_there_are(tmp_path, monkeypatch):
     lengths = []
 
@@ -180,23 +156,6 @@ def test_a_scan_queues_few_photos_however_many_there_are(tmp_path, monkeypatch):
 # -- while it runs --------------------------------------------------------------------------------
 
 
-class Meddler(MeanColor):
-    """Does something to the folder when it sees its first photo."""
-
-    meddle: Callable[[], object]
-
-    def prepare(self, photo):
-        self.meddle()
-        return super().prepare(photo)
-
-
-def run_with_files_known(photos: Path, extractor: Extractor, folder: Path):
-    """A run that knows from an earlier one what every file holds, and so reads none before it is decoded."""
-    source, store = list_source(photos), Store(folder, young_seconds=-1.0)
-    list(store.file_index().read([image.path for image in source.images]))
-    return run_extraction(source, extractor, store=store, jobs=1)
-
-
 @pytest.mark.parametrize(
     "meddle, reason",
     [
@@ -206,43 +165,18 @@ def run_with_files_known(photos: Path, extractor: Extractor, folder: Path):
     ],
 )
 def test_a_photo_that_vanishes_or_changes_costs_only_itself(tmp_path, meddle, reason):
+    photos, store = tmp_path / "photos", Store(tmp_path / "store", young_seconds=-1.0)
     for name, content in {"a": "jpeg", "b": "jpeg-2", "z": "webp"}.items():
-        put(tmp_path / "photos" / f"{name}.jpg", content)
-    extractor = Meddler()
-    extractor.meddle = lambda: meddle(tmp_path / "photos/z.jpg")
-    result = run_with_files_known(tmp_path / "photos", extractor, tmp_path / "store")
+        put(photos / f"{name}.jpg", content)
+
+    class Meddler(MeanColor):
+        def prepare(self, photo):
+            meddle(photos / "z.jpg")
+            return super().prepare(photo)
+
+    # An earlier run knows what every file holds, so that none is read before it is decoded.
+    source = list_source(photos)
+    list(store.file_index().read([image.path for image in source.images]))
+    result = run_extraction(source, Meddler(), store=store, jobs=1)
     assert result.table.image.tolist() == ["a.jpg", "b.jpg"]
     assert result.rejects == [("z.jpg", reason)]
-
-
-def test_a_photo_whose_twin_vanishes_keeps_its_row(tmp_path):
-    for name, content in {"a": "jpeg", "y": "webp", "z": "webp"}.items():
-        put(tmp_path / "photos" / f"{name}.jpg", content)
-    extractor = Meddler()
-    extractor.meddle = lambda: (tmp_path / "photos/y.jpg").unlink(missing_ok=True)
-    result = run_with_files_known(tmp_path / "photos", extractor, tmp_path / "store")
-    # Its content was read before it went, and stands in its twin.
-    assert result.table.image.tolist() == ["a.jpg", "y.jpg", "z.jpg"] and result.rejects == []
-    np.testing.assert_array_equal(
-        result.table.vectors["mean-color"][1], result.table.vectors["mean-color"][2]
-    )
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="drops root's rights")
-def test_a_photo_without_permission_is_rejected(tmp_path):
-    put(tmp_path / "ok.jpg", "jpeg")
-    put(tmp_path / "secret.jpg", "jpeg-2").chmod(0)
-    for folder in [tmp_path, *tmp_path.parents]:
-        if folder.stat().st_uid == os.getuid() and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o055)
-    code = (
-        "import os\n"
-        "from featurize.photos.scan import scan_source\n"
-        "scan_source(os.curdir)  # so that nothing is left to import without rights\n"
-        "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"
-        "print(scan_source(os.curdir).rejects)"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert result.stdout.strip() == "[('secret.jpg', 'cannot be read: Permission denied')]"
