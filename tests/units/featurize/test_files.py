@@ -1,12 +1,13 @@
 """Whole-file writes, and file names as text and back."""
 
+import contextlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurize.errors import UsageError
@@ -21,13 +22,16 @@ from featurize.files import (
 )
 
 
-def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path):
+@pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt])
+def test_readers_see_the_old_file_until_the_new_one_is_whole_also_when_the_write_fails(tmp_path, error):
     path = tmp_path / "table.parquet"
     path.write_text("old")
-    with whole_file(path) as partial:
+    with pytest.raises(error) if error else contextlib.nullcontext(), whole_file(path) as partial:
         partial.write_text("new")
         assert path.read_text() == "old" and partial.parent == path.parent and partial.suffix == ".parquet"
-    assert path.read_text() == "new" and os.listdir(tmp_path) == ["table.parquet"]
+        if error:
+            raise error
+    assert path.read_text() == ("old" if error else "new") and os.listdir(tmp_path) == ["table.parquet"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="where a folder is known that cannot be flushed")
@@ -40,40 +44,28 @@ def test_a_folder_that_cannot_be_flushed_is_no_error():
     sync_folder(Path("/proc"))
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, error):
-    path = tmp_path / "table.parquet"
-    path.write_text("old")
-    with pytest.raises(error), whole_file(path) as partial:
-        partial.write_text("half")
-        raise error
-    assert path.read_text() == "old" and os.listdir(tmp_path) == ["table.parquet"]
+NAMES = st.binary(max_size=30).filter(lambda name: b"\0" not in name).map(os.fsdecode)
 
 
-@given(st.binary(min_size=1, max_size=30).filter(lambda name: b"\0" not in name))
-def test_every_file_name_becomes_clean_text_and_comes_back(name):
-    text = name_as_text(os.fsdecode(name))
-    assert text.encode() and os.fsencode(text_as_name(text)) == name
-
-
-@given(st.lists(st.binary(max_size=8), min_size=2, max_size=2, unique=True))
-def test_different_names_are_different_texts(names):
-    one, other = (name_as_text(os.fsdecode(name)) for name in names)
-    assert one != other
+@settings(max_examples=300)
+@given(NAMES | st.text(st.characters(exclude_characters="\0")), NAMES)
+def test_every_file_name_becomes_clean_text_of_its_own_and_comes_back(name, other):
+    text = name_as_text(name)
+    text.encode()
+    assert text_as_name(text) == name
+    assert (text == name_as_text(other)) == (name == other)
 
 
 def test_identity_changes_with_content_time_and_file(tmp_path):
-    path = tmp_path / "a"
-    path.write_text("1")
-    seen = {identity(path.stat())}
-    path.write_text("22")
-    seen.add(identity(path.stat()))
-    os.utime(path, (1, 1))
-    seen.add(identity(path.stat()))
-    (tmp_path / "b").write_text("22")
-    os.utime(tmp_path / "b", (1, 1))
-    os.replace(tmp_path / "b", path)
-    seen.add(identity(path.stat()))
+    path, other, seen = tmp_path / "a", tmp_path / "b", set()
+    for change in (
+        lambda: path.write_text("1"),
+        lambda: path.write_text("22"),
+        lambda: os.utime(path, (1, 1)),
+        lambda: (other.write_text("22"), os.utime(other, (1, 1)), os.replace(other, path)),
+    ):
+        change()
+        seen.add(identity(path.stat()))
     assert len(seen) == 4
 
 

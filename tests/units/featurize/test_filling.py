@@ -1,4 +1,4 @@
-"""Vectors are computed while further files are still being read; nothing is computed twice, and nothing lost."""
+"""Vectors are computed while further files are still being read and batches stacked; nothing twice, nothing lost."""
 
 import os
 import threading
@@ -10,6 +10,7 @@ from PIL import Image
 
 from featurize.extraction.run import run_extraction
 from featurize.extractors.base import Extractor
+from featurize.extractors.batches import BatchRunner
 from featurize.photos.fileindex import Content, FileIndex
 from featurize.photos.source import list_source
 from featurize.store.store import Store
@@ -64,15 +65,11 @@ def expected(result) -> np.ndarray:
     return np.array([shade(int(image[:3])) for image in result.table.image], np.float32)
 
 
-class StoreWithIndex(Store):
+def store_with(index: type[FileIndex], url: Path) -> Store:
     """A store whose index of files is of another class."""
-
-    def __init__(self, url, index: type[FileIndex]):
-        super().__init__(url)
-        self.index = index
-
-    def file_index(self):
-        return self.index(self.local_path("files.sqlite"))
+    store = Store(url)
+    store.file_index = lambda: index(store.local_path("files.sqlite"))
+    return store
 
 
 def test_the_first_vectors_do_not_wait_for_the_last_file(photos, tmp_path):
@@ -87,20 +84,10 @@ def test_the_first_vectors_do_not_wait_for_the_last_file(photos, tmp_path):
                 assert extractor.first_batch.wait(60), "no batch ran while a file was still to be read"
             return path
 
-    store = StoreWithIndex(tmp_path / "store", Waiting)
+    store = store_with(Waiting, tmp_path / "store")
     result = run_extraction(list_source(photos), extractor, store=store, jobs=2)
     np.testing.assert_array_equal(result.table.vectors["center"], expected(result))
     assert (len(result.table), result.n_read, result.n_computed) == (N_PHOTOS, N_PHOTOS, N_PHOTOS)
-
-
-def test_files_of_which_the_store_has_all_are_read_and_not_computed(photos, tmp_path):
-    first = run(photos, tmp_path / "store")
-    os.rename(photos, tmp_path / "elsewhere")
-    extractor = Center()
-    again = run(tmp_path / "elsewhere", tmp_path / "store", extractor)
-    assert extractor.n_prepared == 0
-    assert (again.n_read, again.n_computed, again.n_reused) == (N_PHOTOS, 0, N_PHOTOS)
-    np.testing.assert_array_equal(again.table.vectors["center"], first.table.vectors["center"])
 
 
 def test_equal_photos_are_computed_once_however_far_apart(photos, tmp_path):
@@ -126,7 +113,7 @@ def test_a_photo_that_vanishes_is_computed_from_its_twin_that_was_found_later(ph
                     os.unlink(path)
                 yield content
 
-    store = StoreWithIndex(tmp_path / "store", Vanishing)
+    store = store_with(Vanishing, tmp_path / "store")
     result = run_extraction(list_source(photos), Center(), store=store, jobs=2)
     assert not (photos / "000.png").exists()
     assert result.rejects == [] and len(result.table) == N_PHOTOS
@@ -154,3 +141,53 @@ def test_what_was_read_is_remembered_when_the_run_is_interrupted(photos, tmp_pat
         run(photos, tmp_path / "store", Interrupted(), young_seconds=-1.0)
     known = Store(tmp_path / "store").file_index().known([str(photos / f"{n:03d}.png") for n in range(64)])
     assert all(isinstance(content, Content) for content in known)
+
+
+# -- the thread that runs the extractors -----------------------------------------------------------
+
+
+class Slow(Extractor):
+    """Waits in `vectors` until the next batch was stacked, while there is one to come."""
+
+    family, version, value_names = "slow", 1, ("sum",)
+
+    def __init__(self, n_batches=0):
+        self.n_batches = n_batches
+        self.stacked = threading.Semaphore(0)  # once per batch but the first
+        self.threads, self.begun = set(), False
+
+    def stack(self, prepared):
+        self.threads.add(threading.current_thread().name)
+        if self.begun:
+            self.stacked.release()
+        self.begun = True
+        return prepared
+
+    def vectors(self, prepared):
+        if self.n_batches > 1:
+            assert self.stacked.acquire(timeout=20)
+        self.n_batches -= 1
+        return np.array([[sum(prepared)]] * len(prepared), dtype=np.float32)
+
+
+def test_a_batch_is_stacked_while_the_one_before_runs_and_results_keep_their_order():
+    extractor = Slow(n_batches=4)
+    with BatchRunner([extractor]) as runner:
+        batches = []
+        for number in range(4):
+            batches += runner.run((0,), [(f"{number}a", number), (f"{number}b", 10)])
+        batches += runner.finish()
+    assert [(batch.keys[0], float(batch.matrix[0, 0])) for batch in batches] == [
+        ("0a", 10), ("1a", 11), ("2a", 12), ("3a", 13),
+    ]  # fmt: skip
+    assert extractor.threads == {"MainThread"}
+
+
+def test_what_fails_in_the_thread_is_raised_outside():
+    class Broken(Slow):
+        def vectors(self, prepared):
+            raise ValueError("no weights")
+
+    with pytest.raises(ValueError, match="no weights"), BatchRunner([Broken()]) as runner:
+        list(runner.run((0,), [("a", 1)]))
+        list(runner.finish())

@@ -7,7 +7,7 @@ from PIL import Image
 from featurize import GLCM, BottleheadError, Store, extract
 from featurize.errors import WeightsError
 from featurize.extraction.run import golden_vectors, run_extraction
-from featurize.extractors.base import GOLDEN_SHA256, Extractor
+from featurize.extractors.base import GOLDEN_SHA256, Extractor, golden_image, relative_drift
 from featurize.extractors.function import FunctionExtractor
 from featurize.photos.source import list_source
 from featurize.store.shard import image_keys
@@ -36,11 +36,11 @@ class Brightness(Extractor):
 
 @pytest.fixture
 def photos(tmp_path):
-    folder = tmp_path / "photos"
-    folder.mkdir()
     for value in (0, 50, 100, 200):
-        Image.new("RGB", (40, 40), (value, value, value)).save(folder / f"{value}.png")
-    return folder
+        path = tmp_path / "photos" / f"{value}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (40, 40), (value, value, value)).save(path)
+    return path.parent
 
 
 def stored(extractor, store):
@@ -81,9 +81,8 @@ def test_transform_names_the_photo(photos):
 def test_an_extractor_that_fails_on_the_test_image_is_refused_before_any_photo(photos, tmp_path):
     """1e300 is finite until it becomes a float32."""
     store, extractor = Store(tmp_path / "store"), Brightness(scale=1e300)
-    with pytest.raises(
-        WeightsError, match=r"brightness gives numbers that are not finite.* for the test image"
-    ):
+    message = r"brightness gives numbers that are not finite.* for the test image"
+    with pytest.raises(WeightsError, match=message):
         extract(photos, extractor, store=store)
     assert len(store.section_of(extractor).keys()) == 0
 
@@ -103,18 +102,22 @@ def test_an_extractor_that_makes_nothing_of_the_test_image_is_no_traceback(
 
 
 def test_the_vectors_are_computed_once_and_are_those_of_transform(tmp_path):
-    from featurize.extractors.base import golden_image
+    runs = []
 
     class Counted(Brightness):
-        runs = 0
-
         def vectors(self, prepared):
-            Counted.runs += 1
+            runs.append(len(prepared))
             return super().vectors(prepared)
 
     store, extractor = Store(tmp_path / "store"), Counted()
-    sections = [store.section_of(extractor)]
-    (first,), (again,) = (golden_vectors([extractor], sections) for _ in range(2))
+    (first,), (again,) = (golden_vectors([extractor], [store.section_of(extractor)]) for _ in range(2))
+    assert runs == [1]
     np.testing.assert_array_equal(first, again)
-    assert Counted.runs == 1
     np.testing.assert_array_equal(first, extractor.transform([golden_image()])[0])
+
+
+def test_drift_is_relative_and_never_hides_a_nan():
+    zero = np.zeros(2)
+    assert relative_drift(zero, zero) == 0 and relative_drift(np.ones(2), zero) == np.inf
+    assert relative_drift(np.array([np.nan, 1]), np.ones(2)) == np.inf
+    assert relative_drift(np.array([0.0, 1.1]), np.array([0.0, 1.0])) == pytest.approx(0.1)
