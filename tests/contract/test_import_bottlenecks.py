@@ -74,30 +74,22 @@ def test_a_malformed_file_is_a_reject_with_its_reason(folder, text, reason):
     assert "ignored 3 files: vectors of inception_v3" in done.err
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are not files here")
-def test_what_is_named_like_vectors_and_is_no_file_is_a_reject(folder):
+def test_what_is_no_file_or_has_not_all_networks_is_a_reject_and_other_files_are_counted(folder):
     os.mkfifo(folder / "rose" / "2.jpg.txt")
     (folder / "rose" / "3.jpg.txt").mkdir()
     (folder / "rose" / "4.jpg.txt").symlink_to("nowhere")
-    table, rejects, _ = imported(folder)
-    assert len(table) == 3
+    (folder / "rose" / "1.jpeg_inception_v3.txt").unlink()
+    (folder / "rose" / "notes.md").write_text("hm")
+    (folder / "daisy" / "1.jpg_inception_v3.txt").write_text("1,2")
+    table, rejects, done = imported(folder)
+    assert len(table) == 2 and "ignored 1 files: .md" in done.err
     assert rejects == [
+        ["daisy/1.jpg_inception_v3.txt", "a second vector of inception_v3 for this image"],
+        ["rose/1.jpeg", "no vector of inception_v3"],
         ["rose/2.jpg.txt", "not a regular file"],
         ["rose/3.jpg.txt", "a folder, not a file of numbers"],
         ["rose/4.jpg.txt", "a link that leads nowhere"],
     ]
-
-
-def test_an_image_without_all_networks_is_a_reject_and_other_files_are_counted(folder):
-    (folder / "rose" / "1.jpeg_inception_v3.txt").unlink()
-    (folder / "rose" / "notes.md").write_text("hm")
-    (folder / "daisy" / "1.jpg_inception_v3.txt").write_text("1,2")
-    _, rejects, done = imported(folder)
-    assert rejects == [
-        ["daisy/1.jpg_inception_v3.txt", "a second vector of inception_v3 for this image"],
-        ["rose/1.jpeg", "no vector of inception_v3"],
-    ]
-    assert "ignored 1 files: .md" in done.err
 
 
 def test_imported_vectors_cannot_pretend_to_come_from_photos(folder, tmp_path):
@@ -109,18 +101,14 @@ def test_imported_vectors_cannot_pretend_to_come_from_photos(folder, tmp_path):
     assert done.status == 1 and "cannot be computed from photos" in done.error
 
 
-def test_a_folder_without_vectors_is_refused(tmp_path):
-    done = run("featurize", "import-bottlenecks", tmp_path, "-o", tmp_path / "t.npz")
-    assert done.status == 1 and "has a vector" in done.error and "PHOTO.jpg_NETWORK.txt" in done.hint
-    done = run("featurize", "import-bottlenecks", tmp_path / "nowhere", "-o", tmp_path / "t.npz")
-    assert done.status == 1 and "there is no folder" in done.error
-
-
-def test_what_the_command_could_not_write_is_refused_before_the_import(folder, tmp_path):
+def test_what_could_not_be_read_or_written_is_refused_before_the_import(folder, tmp_path):
+    (tmp_path / "empty").mkdir()
     table = tmp_path / "t.parquet"
-    for rejects, message in [
-        (table, "another output and would be overwritten"),
-        (tmp_path / "gone" / "r.csv", "there is no folder"),
+    for source, rejects, message in [
+        (tmp_path / "empty", tmp_path / "r.csv", "has a vector"),
+        (tmp_path / "nowhere", tmp_path / "r.csv", "there is no folder"),
+        (folder, table, "another output and would be overwritten"),
+        (folder, tmp_path / "gone" / "r.csv", "there is no folder"),
     ]:
-        done = run("featurize", "import-bottlenecks", folder, "-o", table, "--rejects", rejects)
+        done = run("featurize", "import-bottlenecks", source, "-o", table, "--rejects", rejects)
         assert done.status == 1 and message in done.error and not table.exists()

@@ -162,21 +162,12 @@ def test_two_at_once_on_overlapping_folders(photos, whole, tmp_path):
 @pytest.fixture
 def small_disk(tmp_path):
     """A disk of 300 kB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = (
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(disk)], capture_output=True, text=True
-        )
-        if sys.platform == "linux"
-        else None
-    )
-    if mounted is None or mounted.returncode:
-        pytest.skip(
-            f"no small disk can be mounted here: {mounted.stderr.strip() if mounted else sys.platform}"
-        )
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+    (tmp_path / "disk").mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(tmp_path / "disk")]
+    if sys.platform != "linux" or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("no small disk can be mounted here")
+    yield tmp_path / "disk"
+    subprocess.run(["umount", str(tmp_path / "disk")], check=True)
 
 
 @pytest.mark.parametrize("free", [4096, 12_288, 40_960, 131_072])
