@@ -21,9 +21,8 @@ LOST = 256  # images that a kill may cost at most
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory) -> Path:
     """400 small photos, all different, in two class folders."""
-    return write_photos(
-        tmp_path_factory.mktemp("photos"), [f"{'ab'[i % 2]}/{i}.png" for i in range(N_PHOTOS)]
-    )
+    names = [f"{'ab'[i % 2]}/{i}.png" for i in range(N_PHOTOS)]
+    return write_photos(tmp_path_factory.mktemp("photos"), names)
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +35,6 @@ def start(photos: Path, store: Path, output: Path) -> subprocess.Popen:
     command = [sys.executable, "-m", "featurize", "extract", str(photos), "--features", "glcm", "--quiet"]
     command += ["--store", str(store), "-o", str(output), "--jobs", "1"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
-
-
-def finish(process: subprocess.Popen) -> str:
-    messages = process.communicate(timeout=300)[1].decode()
-    assert process.returncode == 0, messages
-    return messages
 
 
 def n_stored(store: Path) -> int:
@@ -150,7 +143,8 @@ def test_two_at_once_on_overlapping_folders(photos, whole, tmp_path):
         os.link(path, half / "a" / path.name)
     processes = [start(photos, store, tmp_path / "1.parquet"), start(half, store, tmp_path / "2.parquet")]
     for process in processes:
-        finish(process)
+        messages = process.communicate(timeout=300)[1].decode()
+        assert process.returncode == 0, messages
     first, second = (FeatureTable.read(tmp_path / f"{n}.parquet") for n in (1, 2))
     assert first.digest() == whole.digest()
     assert second.digest() == whole.filter(whole.label == "a").digest()

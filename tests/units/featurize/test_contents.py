@@ -108,10 +108,8 @@ def test_a_journal_that_a_killed_writer_left_is_rolled_back(photos, index_file, 
         database.execute("PRAGMA cache_size = 1")
         database.execute("PRAGMA cache_spill = 1")
         database.execute("BEGIN")
-        database.executemany(
-            "INSERT INTO contents VALUES (?,0,0,0,0,'',0,0,'',0)",
-            [(b"x" * 500 + b"%d" % i,) for i in range(2000)],
-        )
+        keys = [(b"x" * 500 + b"%d" % i,) for i in range(2000)]
+        database.executemany("INSERT INTO contents VALUES (?,0,0,0,0,'',0,0,'',0)", keys)
         database.execute("UPDATE contents SET size = -1")
         left = tmp_path / "left"
         left.mkdir()

@@ -1,6 +1,5 @@
 """Editors and mypy see through the lazy face of the package."""
 
-import ast
 import os
 import subprocess
 import sys
@@ -9,16 +8,6 @@ from pathlib import Path
 import pytest
 
 import featurize
-
-
-def test_mypy_and_python_find_every_public_name_in_the_same_module():
-    tree = ast.parse(Path(featurize.__file__).read_text(encoding="utf-8"))
-    (block,) = [n for n in tree.body if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
-    declared = {alias.asname: line.module for line in block.body for alias in line.names}
-    assert declared == featurize._HOMES
-    for name, module in declared.items():
-        assert getattr(featurize, name).__module__ == module
-
 
 USER = """\
 from featurize import GLCM, FeatureTable, InceptionV3, Store, extract
