@@ -174,14 +174,15 @@ def test_every_kind_of_bad_photo_is_a_reject_whose_reason_says_what_it_is(photos
         (photos / "rose" / name).write_bytes(content)
     (photos / "rose" / "loose.jpg").symlink_to("nowhere")
     (photos / "rose" / "folder.jpg").mkdir()
+    (photos / "rose" / "zero.jpg").symlink_to("/dev/zero")
     os.mkfifo(photos / "rose" / "pipe.jpg")
     assert command(photos, "-o", tmp_path / "t.npz").status == 0
     rejects = read_rejects(tmp_path / "t.rejects.csv")
     for name, (_, reason) in REJECTED.items():
         told = rejects.pop(f"rose/{name}")
         assert told == reason if reason else told
-    assert set(rejects) == {"rose/loose.jpg", "rose/pipe.jpg"}
-    assert rejects["rose/pipe.jpg"] == "not a regular file"
+    assert set(rejects) == {"rose/loose.jpg", "rose/pipe.jpg", "rose/zero.jpg"}
+    assert rejects["rose/pipe.jpg"] == rejects["rose/zero.jpg"] == "not a regular file"
     assert FeatureTable.read(tmp_path / "t.npz").image.tolist()[2:] == ["rose/p2_a.png"]
 
 
@@ -275,6 +276,8 @@ def test_no_output_overwrites_another_or_an_input(photos, command, tmp_path):
     assert manifest.read_text().startswith("image")
 
 
-def test_verbose_says_how_long_each_part_took(photos, command, tmp_path):
-    last = command(photos, "-o", tmp_path / "t.parquet", "--verbose").err.splitlines()[-1]
+def test_verbose_says_how_long_each_part_took_and_a_pattern_groups(photos, command, tmp_path):
+    words = ["--verbose", "--group-by", r"/(p\d)_"]
+    last = command(photos, "-o", tmp_path / "t.parquet", *words).err.splitlines()[-1]
+    assert FeatureTable.read(tmp_path / "t.parquet").group.tolist() == ["p1", "p1", "p2"]
     assert re.fullmatch(r"listing [\d.]+ s, reading and featurizing [\d.]+ s, writing [\d.]+ s", last)

@@ -1,20 +1,29 @@
-"""Every file of a source is counted once, however its folders are nested and linked; what is known of its images."""
+"""Every file of a source is counted once, what is known of its images, and what scan says extract does."""
 
 import os
 import re
-import socket
+import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from builders import encoded, noise, png
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurize.errors import SourceError
+from featurize.extraction.run import run_extraction
+from featurize.extractors.base import Extractor
+from featurize.photos import scan as scan_module
 from featurize.photos.folders import is_hidden, walk
+from featurize.photos.manifest import read_manifest
+from featurize.photos.scan import Scan, scan_source
 from featurize.photos.source import list_source
+from featurize.store.store import Store
 
 
 def touch(path: Path) -> Path:
@@ -241,25 +250,6 @@ def test_a_class_folder_may_be_a_link_to_elsewhere(tmp_path):
     assert walk(tmp_path / "train").names == [os.path.join("cat", "1.jpg")]
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes as files are a POSIX matter")
-def test_pipes_sockets_and_devices_are_unusable_and_never_opened(tmp_path):
-    os.mkfifo(tmp_path / "pipe.jpg")
-    (tmp_path / "zero.jpg").symlink_to("/dev/zero")
-    short = socket.socket(socket.AF_UNIX)
-    here = os.getcwd()
-    try:
-        os.chdir(tmp_path)  # the address of a socket is short
-        short.bind("socket.jpg")
-    finally:
-        os.chdir(here)
-        short.close()
-    found = walk(tmp_path)
-    assert found.names == []
-    assert sorted(found.unusable) == [
-        (name, "not a regular file") for name in ("pipe.jpg", "socket.jpg", "zero.jpg")
-    ]
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="drops root's rights")
 def test_folders_and_photos_without_permission_are_left_out_with_a_reason(tmp_path):
     touch(tmp_path / "daisy/1.jpg")
@@ -284,3 +274,242 @@ def test_folders_and_photos_without_permission_are_left_out_with_a_reason(tmp_pa
         "['daisy/1.jpg', 'daisy/2.jpg'] [('secret', 'unreadable folder: Permission denied')]",
         "['cannot be read: Permission denied']",
     ]
+
+
+# -- manifests -------------------------------------------------------------------------------------
+
+
+def rows(path: Path, content: bytes | str | pd.DataFrame | None = None) -> list[tuple]:
+    """What is read of a file, after writing it."""
+    if isinstance(content, pd.DataFrame):
+        content.to_parquet(path)
+    elif content is not None:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return list(read_manifest(path))
+
+
+CSV = {
+    "other columns and empty lines are left out, empty values are none": (
+        "image,label,note\na.jpg,daisy,nice\n\nb.jpg,,\n",
+        [("line 2", {"image": "a.jpg", "label": "daisy"}), ("line 4", {"image": "b.jpg", "label": None})],
+    ),
+    "a byte order mark and Windows line ends do not matter": (
+        "\ufeffimage,label\r\nä b.jpg,x\r\n", [("line 2", {"image": "ä b.jpg", "label": "x"})]),
+    "quoted names may hold commas, quotes and newlines": (
+        'image,label\n"a, ""b""\nc.jpg",x\n', [("line 3", {"image": 'a, "b"\nc.jpg', "label": "x"})]),
+    "an unquoted comma costs no other line": (
+        "image,label\na, b.jpg,x\nc.jpg,y\nd.jpg\n",
+        [("line 2", "3 values for 2 columns; quote what holds commas"),
+         ("line 3", {"image": "c.jpg", "label": "y"}),
+         ("line 4", "1 values for 2 columns; quote what holds commas")],
+    ),
+    "a label that no table can hold": (
+        "image,label\na.jpg,x\0y\nb.jpg,z\n",
+        [("line 2", "its label holds a NUL character"), ("line 3", {"image": "b.jpg", "label": "z"})],
+    ),
+    "a group that no table can hold": ("image,group\na.jpg,x\0y\n", [("line 2", "its group holds a NUL character")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CSV)
+def test_a_csv_is_read_as_people_and_programs_write_it(tmp_path, case):
+    content, expected = CSV[case]
+    assert rows(tmp_path / "m.csv", content) == expected
+
+
+def test_parquet_numbers_become_text_nan_becomes_none_and_categories_are_read(tmp_path):
+    label = pd.Categorical(["daisy", "daisy"])
+    frame = pd.DataFrame({"image": ["a.jpg", "b.jpg"], "label": label, "group": [2.5, float("nan")]})
+    assert rows(tmp_path / "m.parquet", frame) == [
+        ("row 1", {"image": "a.jpg", "label": "daisy", "group": "2.5"}),
+        ("row 2", {"image": "b.jpg", "label": "daisy", "group": None}),
+    ]
+    assert rows(tmp_path / "m.parquet", frame.assign(label=[1, 2]))[0][1]["label"] == "1"
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "columns none, and no column image"),
+        (b"file,label\na,b\n", "columns 'file', 'label', and no column image"),
+        (b"image,image\na,b\n", "two columns named image"),
+        (b"image, label,group\na.jpg,x,p1\n", "has a column ' label'"),
+        (b"image,label,Group\na.jpg,x,p1\n", "has a column 'Group'"),
+        (b"Image,label\na.jpg,x\n", "has a column 'Image'"),
+        (b"image,split\na.jpg,train\n", "line 2: split is 'train'"),
+        (b"image\n\xff\xfe\n", "not UTF-8"),
+        (b'image\n"a.jpg\n', "no readable CSV"),
+        (b"image\na\0b.jpg\n" + b"x" * 200_000, "no readable CSV"),
+    ],
+)
+def test_an_unreadable_csv_is_one_clear_error(tmp_path, content, message):
+    with pytest.raises(SourceError, match=message) as caught:
+        rows(tmp_path / "m.csv", content)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"PAR1 nonsense PAR1", "no readable Parquet"),
+        (pd.DataFrame({"image": [1, 2]}), r"image column .* holds int64"),
+        (pd.DataFrame({"image": ["a.jpg"], "GROUP ": ["p1"]}), "has a column 'GROUP '"),
+    ],
+)
+def test_an_unreadable_parquet_is_one_clear_error(tmp_path, content, message):
+    with pytest.raises(SourceError, match=message):
+        rows(tmp_path / "m.parquet", content)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize("name", [b"run:3.parquet", b"caf\xe9.parquet"])
+def test_a_parquet_manifest_may_be_called_anything(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    content = pd.DataFrame({"image": ["a.jpg"]}).to_parquet()
+    assert rows(Path(os.fsdecode(name)), content) == [("row 1", {"image": "a.jpg"})]
+
+
+# -- scanned and extracted -------------------------------------------------------------------------
+
+
+class MeanColor(Extractor):
+    """The quickest extractor that decodes every photo."""
+
+    family, version = "mean-color", 1
+    value_names = ("red", "green", "blue")
+
+    def __init__(self, store=None):
+        self.store = store
+
+    def settings(self):
+        return {}
+
+    def prepare(self, photo):
+        return photo.rgb(shorter=1).mean(axis=(0, 1), dtype=np.float32)
+
+    def vectors(self, prepared):
+        return np.stack(prepared)
+
+
+KINDS = ["JPEG", "PNG", "GIF", "WEBP", "TIFF"]
+CONTENTS = {kind.lower(): encoded(noise(seed=number), kind) for number, kind in enumerate(KINDS)} | {
+    "jpeg-2": encoded(noise(seed=9), "JPEG"),
+    "truncated": encoded(noise(), "JPEG")[:900],
+    "truncated-png": encoded(noise(), "PNG")[:900],
+    "empty": b"",
+    "text": b"not a photo",
+    "appledouble": b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        ",
+    "bomb": png(60_000, 60_000, 8, 2, bytes(99)),
+}
+BAD = {"truncated", "truncated-png", "empty", "text", "appledouble", "bomb"}
+
+
+def put(path: Path, content: str | bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(CONTENTS[content] if isinstance(content, str) else content)
+    return path
+
+
+def assert_extract_does_what_scan_says(source, found: Scan, store: Path) -> None:
+    listed = list_source(source)
+    if not found.usable:
+        with pytest.raises(SourceError, match="not one of"):
+            run_extraction(listed, MeanColor(), store=Store(store), jobs=2)
+        return
+    result = run_extraction(listed, MeanColor(), store=Store(store), jobs=2)
+    table = result.table
+    assert table.image.tolist() == [image.image for image, _ in found.usable]
+    assert table.label.tolist() == [image.label for image, _ in found.usable]
+    for name in ("sha256", "width", "height", "bytes", "format"):
+        assert table.column(name).tolist() == [getattr(content, name) for _, content in found.usable]
+    assert table.groups.tolist() == found.groups.tolist()
+    assert result.rejects == found.rejects
+    assert result.ignored == found.ignored
+
+
+FOLDERS = st.sampled_from(["", "daisy", "rose", "rose/deep", ".hidden"])
+NAMES = st.sampled_from(["1.jpg", "2.JPG", "3.png", "4.gif", "x.txt", "._1.jpg", "Thumbs.db"])
+TREES = st.dictionaries(st.tuples(FOLDERS, NAMES), st.sampled_from(sorted(CONTENTS)), min_size=1, max_size=14)
+
+
+@settings(max_examples=40, deadline=None)
+@given(tree=TREES)
+def test_any_tree_adds_up_and_is_extracted_as_scanned(tmp_path_factory, tree):
+    root = tmp_path_factory.mktemp("tree")
+    for (folder, name), content in tree.items():
+        put(root / "photos" / folder / name, content)
+    try:
+        found = scan_source(root / "photos", jobs=2)
+    except SourceError:
+        assert not [n for folder, n in tree if folder != ".hidden" and not n.startswith(("._", "T", "x"))]
+        return
+    assert len(found.usable) + len(found.rejects) + found.ignored.total() == len(tree)
+    for image, _ in found.usable:
+        folder, _, name = image.image.rpartition("/")
+        assert tree[folder, name] not in BAD
+    for name, reason in found.rejects:
+        folder, _, file = name.rpartition("/")
+        assert tree[folder, file] in BAD and reason
+    assert_extract_does_what_scan_says(root / "photos", found, root / "store")
+
+
+def test_real_photos_and_oddities_are_extracted_as_scanned(assets, tmp_path):
+    photos = tmp_path / "photos"
+    shutil.copytree(assets / "data/flowers", photos)
+    shutil.copytree(assets / "data/oddities", photos, dirs_exist_ok=True)
+    (photos / "roses/broken.jpg").symlink_to("gone")
+    (photos / "roses/loop").symlink_to(photos)
+    found = scan_source(photos)
+    n_files = sum(len(files) + ("loop" in folders) for _, folders, files in os.walk(photos))
+    assert len(found.usable) + len(found.rejects) + found.ignored.total() == n_files
+    flowers = dict.fromkeys(["daisy", "dandelion", "roses", "sunflowers", "tulips"], 150)
+    counts = {label: len(rows) for label, rows in found.classes.items()}
+    assert counts == {**flowers, "mpo_named_jpg": 1, "png_palette": 1, "png_rgba": 3}
+    assert found.n_groups("sunflowers") == 148 and len(found.rejects) == 2 and len(found.identical) == 3
+    same = [sorted(image.image for image in images) for images in found.conflicts]
+    assert same == [["roses/15922772266_1167a06620.jpg", "tulips/15922772266_1167a06620.jpg"]]
+    assert_extract_does_what_scan_says(photos, found, tmp_path / "store")
+
+
+def test_a_scan_queues_few_photos_however_many_there_are(tmp_path, monkeypatch):
+    lengths = []
+
+    class Watched(ThreadPoolExecutor):
+        def submit(self, *args, **options):
+            lengths.append(self._work_queue.qsize())
+            return super().submit(*args, **options)
+
+    monkeypatch.setattr(scan_module, "ThreadPoolExecutor", Watched)
+    for number in range(300):
+        put(tmp_path / f"{number}.jpg", "empty")
+    assert len(scan_source(tmp_path, jobs=2).rejects) == len(lengths) == 300
+    assert max(lengths) < 8
+
+
+# -- while it runs --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "meddle, reason",
+    [
+        (lambda path: path.unlink(missing_ok=True), "cannot be read: No such file or directory"),
+        (lambda path: path.write_bytes(CONTENTS["png"]), "changed while it was being featurized; run again"),
+        (lambda path: path.write_bytes(b""), "changed while it was being featurized; run again"),
+    ],
+)
+def test_a_photo_that_vanishes_or_changes_costs_only_itself(tmp_path, meddle, reason):
+    photos, store = tmp_path / "photos", Store(tmp_path / "store", young_seconds=-1.0)
+    for name, content in {"a": "jpeg", "b": "jpeg-2", "z": "webp"}.items():
+        put(photos / f"{name}.jpg", content)
+
+    class Meddler(MeanColor):
+        def prepare(self, photo):
+            meddle(photos / "z.jpg")
+            return super().prepare(photo)
+
+    # An earlier run knows what every file holds, so that none is read before it is decoded.
+    source = list_source(photos)
+    list(store.file_index().read([image.path for image in source.images]))
+    result = run_extraction(source, Meddler(), store=store, jobs=1)
+    assert result.table.image.tolist() == ["a.jpg", "b.jpg"]
+    assert result.rejects == [("z.jpg", reason)]
