@@ -387,13 +387,6 @@ def test_to_frame_has_ids_and_named_float32_columns(five):
     assert pd.isna(frame.loc[2, "label"])
 
 
-def test_groups_join_equal_bytes_and_variants(five):
-    assert five.groups.tolist() == [0, 1, 2, 3, 0]
-    assert five.with_column("group", ["p", None, "q", "q", None]).groups.tolist() == [0, 1, 2, 2, 0]
-    twice = FeatureTable.from_arrays({}, image=["a", "b", "a"], sha256=["1", "2", "1"], variant=[0, 0, 5])
-    assert twice.groups.tolist() == [0, 1, 0]
-
-
 def test_the_digest_follows_every_number_and_every_name(five):
     rows = np.arange(5)
     vectors = {**five.vectors, "thin": np.nextafter(five.vectors["thin"], np.float32(9))}

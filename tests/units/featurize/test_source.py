@@ -1,11 +1,9 @@
 """Every file of a source is counted once, what is known of its images, and what scan says extract does."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,6 @@ from hypothesis import strategies as st
 from featurize.errors import SourceError
 from featurize.extraction.run import run_extraction
 from featurize.extractors.base import Extractor
-from featurize.photos import scan as scan_module
 from featurize.photos.folders import is_hidden, walk
 from featurize.photos.manifest import read_manifest
 from featurize.photos.scan import Scan, scan_source
@@ -26,17 +23,14 @@ from featurize.photos.source import list_source
 from featurize.store.store import Store
 
 
-def touch(path: Path) -> Path:
+def touch(path: Path, content: bytes = b"x") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"x")
+    path.write_bytes(content)
     return path
 
 
 def listed(source, **options) -> list[tuple]:
-    return [
-        (image.image, image.label, image.group, image.split)
-        for image in list_source(source, **options).images
-    ]
+    return [(one.image, one.label, one.group, one.split) for one in list_source(source, **options).images]
 
 
 # -- folders --------------------------------------------------------------------------------------
@@ -147,17 +141,13 @@ def test_files_folders_and_patterns_keep_their_order_and_come_once(tmp_path, mon
     for name in ["z.jpg", "dir/b.png", "dir/a.png", "dir/.hidden/c.png", "odd[1].jpg", "noending"]:
         touch(tmp_path / name)
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "dir/loop").symlink_to(tmp_path / "dir")
     found = list_source(["z.jpg", "dir", "*.jpg", "odd[1].jpg", "gone.jpg", Path("noending"), "none*.gif"])
     assert [i.image for i in found.images] == ["z.jpg", "dir/a.png", "dir/b.png", "odd[1].jpg", "noending"]
-    assert found.rejects == [("gone.jpg", "no such file"), ("none*.gif", "no such file")]
+    rejects = dict(found.rejects)
+    assert "already" in rejects.pop("dir/loop")
+    assert rejects == {"gone.jpg": "no such file", "none*.gif": "no such file"}
     assert found.ignored == {"files in hidden folders": 1}
-
-
-def test_a_folder_that_cannot_be_entered_is_named_as_it_was_given(tmp_path):
-    touch(tmp_path / "d/1.jpg")
-    (tmp_path / "d/loop").symlink_to(tmp_path / "d")
-    ((name, reason),) = list_source([tmp_path / "d"]).rejects
-    assert re.fullmatch(r".*/d/loop", name) and "already" in reason
 
 
 def test_an_empty_folder_among_listed_ones_is_named_as_it_was_given(tmp_path, monkeypatch):
@@ -241,13 +231,6 @@ def test_folders_that_all_link_to_each_other_end_in_bounded_time(tmp_path):
     found = walk(tmp_path / "source")
     assert len(found.names) == 12
     assert len(found.closed) == 12 * 12 - 11
-
-
-def test_a_class_folder_may_be_a_link_to_elsewhere(tmp_path):
-    touch(tmp_path / "all/cats/1.jpg")
-    (tmp_path / "train").mkdir()
-    (tmp_path / "train/cat").symlink_to(tmp_path / "all/cats")
-    assert walk(tmp_path / "train").names == [os.path.join("cat", "1.jpg")]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="drops root's rights")
@@ -404,12 +387,6 @@ CONTENTS = {kind.lower(): encoded(noise(seed=number), kind) for number, kind in 
 BAD = {"truncated", "truncated-png", "empty", "text", "appledouble", "bomb"}
 
 
-def put(path: Path, content: str | bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(CONTENTS[content] if isinstance(content, str) else content)
-    return path
-
-
 def assert_extract_does_what_scan_says(source, found: Scan, store: Path) -> None:
     listed = list_source(source)
     if not found.usable:
@@ -427,9 +404,11 @@ def assert_extract_does_what_scan_says(source, found: Scan, store: Path) -> None
     assert result.ignored == found.ignored
 
 
-FOLDERS = st.sampled_from(["", "daisy", "rose", "rose/deep", ".hidden"])
-NAMES = st.sampled_from(["1.jpg", "2.JPG", "3.png", "4.gif", "x.txt", "._1.jpg", "Thumbs.db"])
-TREES = st.dictionaries(st.tuples(FOLDERS, NAMES), st.sampled_from(sorted(CONTENTS)), min_size=1, max_size=14)
+PLACES = st.tuples(
+    st.sampled_from(["", "daisy", "rose", "rose/deep", ".hidden"]),
+    st.sampled_from(["1.jpg", "2.JPG", "3.png", "4.gif", "x.txt", "._1.jpg", "Thumbs.db"]),
+)
+TREES = st.dictionaries(PLACES, st.sampled_from(sorted(CONTENTS)), min_size=1, max_size=14)
 
 
 @settings(max_examples=40, deadline=None)
@@ -437,7 +416,7 @@ TREES = st.dictionaries(st.tuples(FOLDERS, NAMES), st.sampled_from(sorted(CONTEN
 def test_any_tree_adds_up_and_is_extracted_as_scanned(tmp_path_factory, tree):
     root = tmp_path_factory.mktemp("tree")
     for (folder, name), content in tree.items():
-        put(root / "photos" / folder / name, content)
+        touch(root / "photos" / folder / name, CONTENTS[content])
     try:
         found = scan_source(root / "photos", jobs=2)
     except SourceError:
@@ -471,21 +450,6 @@ def test_real_photos_and_oddities_are_extracted_as_scanned(assets, tmp_path):
     assert_extract_does_what_scan_says(photos, found, tmp_path / "store")
 
 
-def test_a_scan_queues_few_photos_however_many_there_are(tmp_path, monkeypatch):
-    lengths = []
-
-    class Watched(ThreadPoolExecutor):
-        def submit(self, *args, **options):
-            lengths.append(self._work_queue.qsize())
-            return super().submit(*args, **options)
-
-    monkeypatch.setattr(scan_module, "ThreadPoolExecutor", Watched)
-    for number in range(300):
-        put(tmp_path / f"{number}.jpg", "empty")
-    assert len(scan_source(tmp_path, jobs=2).rejects) == len(lengths) == 300
-    assert max(lengths) < 8
-
-
 # -- while it runs --------------------------------------------------------------------------------
 
 
@@ -500,7 +464,7 @@ def test_a_scan_queues_few_photos_however_many_there_are(tmp_path, monkeypatch):
 def test_a_photo_that_vanishes_or_changes_costs_only_itself(tmp_path, meddle, reason):
     photos, store = tmp_path / "photos", Store(tmp_path / "store", young_seconds=-1.0)
     for name, content in {"a": "jpeg", "b": "jpeg-2", "z": "webp"}.items():
-        put(photos / f"{name}.jpg", content)
+        touch(photos / f"{name}.jpg", CONTENTS[content])
 
     class Meddler(MeanColor):
         def prepare(self, photo):

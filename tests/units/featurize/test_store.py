@@ -36,12 +36,6 @@ def test_keys_keep_every_byte_also_zeros_at_the_end(pairs):
     assert (back, numbers.tolist()) == (contents, variants)
 
 
-@given(st.binary(min_size=32, max_size=32), st.integers(0, 2**63 - 1))
-def test_a_short_key_is_the_begin_of_the_digest_plus_the_variant(content, variant):
-    (short,) = shard.short_keys(image_keys([content.hex()], [variant]))
-    assert int(short) == (int.from_bytes(content[:8], "big") + variant) % 2**64
-
-
 @given(st.integers(1, 5), st.integers(0, 9), st.data())
 @settings(max_examples=30, deadline=None)
 def test_what_is_written_comes_back_bit_by_bit(width, n_rows, data):
@@ -129,14 +123,6 @@ def test_load_agrees_with_a_dict(tmp_path_factory, data):
     assert found.tolist() == [n in truth for n in wanted]
     for n, row in zip(wanted, matrix, strict=True):
         assert row.tolist() == (truth[n].tolist() if n in truth else [-1, -1, -1])
-
-
-def test_only_shards_that_hold_something_wanted_are_read_whole(tmp_path, monkeypatch):
-    filled(tmp_path, 5)
-    read_whole, read = [], Folder.read
-    monkeypatch.setattr(Folder, "read", lambda self, name: (read_whole.append(name), read(self, name))[1])
-    assert load(again(tmp_path), contents(2, 4))[0].all()
-    assert sum(name.endswith(".parquet") for name in read_whole) == 1
 
 
 # -- damage -------------------------------------------------------------------------------------

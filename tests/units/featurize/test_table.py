@@ -64,16 +64,6 @@ def test_groups_agree_with_repeated_merging(rows):
     assert merged(image, sha256, group) == [order.setdefault(number, len(order)) for number in wanted]
 
 
-@given(st.data())
-def test_filter_keeps_ids_and_numbers_together(data):
-    n_rows = data.draw(st.integers(1, 30))
-    numbers = np.arange(n_rows)
-    made = FeatureTable.from_arrays({"x": numbers[:, None]}, image=[str(n) for n in numbers])
-    rows = data.draw(st.lists(st.integers(0, n_rows - 1)))
-    picked = made.filter(rows)
-    assert [int(name) for name in picked.image] == picked.vectors["x"][:, 0].astype(int).tolist() == rows
-
-
 @pytest.mark.parametrize("n_rows", [0, 1, 9000])
 def test_the_digest_is_that_of_the_json_of_all_ids_and_the_bytes_of_all_vectors(n_rows):
     rng = np.random.default_rng(0)
