@@ -1,4 +1,4 @@
-"""Vectors are computed while further files are still being read and batches stacked; nothing twice, nothing lost."""
+"""Vectors are computed while further files are read; nothing twice, nothing lost, and nothing that is not finite."""
 
 import os
 import threading
@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featurize.extraction.run import run_extraction
-from featurize.extractors.base import Extractor
+from featurize import GLCM, BottleheadError, Store, extract
+from featurize.errors import WeightsError
+from featurize.extraction.run import golden_vectors, run_extraction
+from featurize.extractors.base import GOLDEN_SHA256, Extractor, golden_image, relative_drift
 from featurize.extractors.batches import BatchRunner
+from featurize.extractors.function import FunctionExtractor
 from featurize.photos.fileindex import Content, FileIndex
 from featurize.photos.source import list_source
-from featurize.store.store import Store
+from featurize.store.shard import image_keys
 
 N_PHOTOS = 300
 
@@ -25,8 +28,7 @@ class Center(Extractor):
     value_names = ("red", "green", "blue")
 
     def __init__(self, store=None):
-        self.store = store
-        self.n_prepared = 0
+        self.store, self.n_prepared = store, 0
         self.first_batch = threading.Event()
 
     def settings(self):
@@ -49,11 +51,10 @@ def shade(number: int) -> tuple[int, int, int]:
 
 @pytest.fixture
 def photos(tmp_path) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
+    (tmp_path / "photos").mkdir()
     for number in range(N_PHOTOS):
-        Image.new("RGB", (3, 3), shade(number)).save(folder / f"{number:03d}.png")
-    return folder
+        Image.new("RGB", (3, 3), shade(number)).save(tmp_path / "photos" / f"{number:03d}.png")
+    return tmp_path / "photos"
 
 
 def run(folder: Path, store: Path, extractor: Extractor | None = None, **options):
@@ -191,3 +192,115 @@ def test_what_fails_in_the_thread_is_raised_outside():
     with pytest.raises(ValueError, match="no weights"), BatchRunner([Broken()]) as runner:
         list(runner.run((0,), [("a", 1)]))
         list(runner.finish())
+
+
+# -- numbers that are not finite, and the vectors of the golden image ------------------------------
+
+
+class Brightness(Extractor):
+    """(mean, 1 / mean) of the photo: not finite for a black one."""
+
+    family, version, value_names = "brightness", 1, ("mean", "inverse")
+
+    def __init__(self, scale=1.0, store=None):
+        self.scale = scale
+        self.store = store
+
+    def settings(self):
+        return {"scale": self.scale}
+
+    def prepare(self, photo):
+        return np.float64(photo.rgb().mean())
+
+    def vectors(self, prepared):
+        means = np.array(prepared)
+        with np.errstate(divide="ignore"):
+            return np.stack([means * self.scale, 1 / means], axis=1)
+
+
+@pytest.fixture
+def greys(tmp_path):
+    (tmp_path / "greys").mkdir()
+    for value in (0, 50, 100, 200):
+        Image.new("RGB", (40, 40), (value, value, value)).save(tmp_path / "greys" / f"{value}.png")
+    return tmp_path / "greys"
+
+
+def stored(extractor, store):
+    section = store.section_of(extractor)
+    matrix = np.empty((len(keys := section.keys()), extractor.width), np.float32)
+    assert section.load(keys, matrix).all()
+    return matrix
+
+
+def test_a_photo_without_finite_numbers_is_a_reject_and_the_others_go_on(greys, tmp_path):
+    store, extractor = Store(tmp_path / "store"), Brightness()
+    for n_computed in (3, 0):
+        result = run_extraction(list_source(greys), [extractor, GLCM()], store=store)
+        assert list(result.table.image) == ["100.png", "200.png", "50.png"]
+        ((image, reason),) = result.rejects
+        assert image == "0.png" and reason.startswith("brightness gave numbers that are not finite")
+        assert result.n_computed == n_computed
+        np.testing.assert_array_equal(result.table.vectors["brightness"][:, 0], [100, 200, 50])
+    assert len(stored(extractor, store)) == 3 + 1 and np.isfinite(stored(extractor, store)).all()
+    # The texture of the black photo is as good as any.
+    assert len(stored(GLCM(), store)) == 4 + 1
+
+
+def test_what_an_earlier_version_stored_is_not_believed(greys, tmp_path):
+    store, extractor = Store(tmp_path / "store"), Brightness()
+    extract(greys, extractor, store=store)
+    section = store.section_of(extractor)
+    section.write(image_keys(["a" * 64]), np.array([[1, np.inf]], np.float32))
+    matrix = np.zeros((2, 2), np.float32)
+    np.testing.assert_array_equal(section.load(image_keys([GOLDEN_SHA256, "a" * 64]), matrix), [True, False])
+
+
+def test_transform_names_the_photo(greys):
+    with pytest.raises(BottleheadError, match=r"0\.png: brightness gave numbers that are not finite"):
+        Brightness().transform([greys / "50.png", greys / "0.png"])
+
+
+def test_an_extractor_that_fails_on_the_test_image_is_refused_before_any_photo(greys, tmp_path):
+    """1e300 is finite until it becomes a float32."""
+    store, extractor = Store(tmp_path / "store"), Brightness(scale=1e300)
+    message = r"brightness gives numbers that are not finite.* for the test image"
+    with pytest.raises(WeightsError, match=message):
+        extract(greys, extractor, store=store)
+    assert len(store.section_of(extractor).keys()) == 0
+
+
+@pytest.mark.parametrize(
+    ("extractor", "reason"),
+    [
+        (FunctionExtractor(lambda rgb: [np.nan], "nothing", 1), "nothing gives numbers that are not finite"),
+        (GLCM(preprocess=("resize:30000",)), "glcm makes no vector of the test image: .* pixels"),
+    ],
+)
+def test_an_extractor_that_makes_nothing_of_the_test_image_is_no_traceback(
+    extractor, reason, greys, tmp_path
+):
+    with pytest.raises(WeightsError, match=reason):
+        extract(greys, extractor, store=tmp_path / "store")
+
+
+def test_the_vectors_are_computed_once_and_are_those_of_transform(tmp_path):
+    runs = []
+
+    class Counted(Brightness):
+        def vectors(self, prepared):
+            runs.append(len(prepared))
+            return super().vectors(prepared)
+
+    store, extractor = Store(tmp_path / "store"), Counted()
+    (first,), (again,) = (golden_vectors([extractor], [store.section_of(extractor)]) for _ in range(2))
+    assert runs == [1]
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first, extractor.transform([golden_image()])[0])
+
+
+def test_drift_is_relative_and_never_hides_a_nan():
+    zero = np.zeros(2)
+    assert relative_drift(zero, zero) == 0 and relative_drift(np.ones(2), zero) == np.inf
+    assert relative_drift(np.array([np.nan, 1]), np.ones(2)) == np.inf
+    assert relative_drift(np.array([0.0, 1.1]), np.array([0.0, 1.0])) == pytest.approx(0.1)
