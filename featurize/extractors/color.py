@@ -1,13 +1,12 @@
 """Colour moments and an HSV histogram of the whole photo."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from featurize.extractors.base import LONGER_SIDE, Extractor, small_image
-from featurize.photos.photo import Photo, decode_policy
+from featurize.extractors.base import Extractor, small_image, small_settings
+from featurize.photos.photo import Photo
 
 HUES, SATURATIONS, VALUES = 8, 3, 3
 FIRST_ORDER = ("mean", "sd", "skewness", "kurtosis", "energy", "entropy")
@@ -27,10 +26,8 @@ class Color(Extractor):
 
     Parameters
     ----------
-    preprocess : sequence of str, default ()
-        Steps that change the photo first; see `featurize.photos.preprocess`.
-    store : Store or path, optional
-        Where `transform` keeps and finds the vectors of files.
+    preprocess, store
+        As in `Extractor`.
 
     References
     ----------
@@ -46,10 +43,6 @@ class Color(Extractor):
 
     family, version = "color", 1
 
-    def __init__(self, preprocess: Sequence[str] = (), store: Any = None):
-        self.preprocess = preprocess
-        self.store = store
-
     @property
     def value_names(self) -> list[str]:
         moments = [f"{c}_{m}" for c in ("red", "green", "blue") for m in ("mean", "sd", "skew")]
@@ -60,8 +53,7 @@ class Color(Extractor):
     def settings(self) -> dict[str, Any]:
         return {
             "histogram": [HUES, SATURATIONS, VALUES],
-            "decode": decode_policy(longer=LONGER_SIDE),
-            "resize": f"longer side at most {LONGER_SIDE}, bilinear with antialiasing",
+            **small_settings(),
         }
 
     def prepare(self, photo: Photo) -> np.ndarray:

@@ -32,10 +32,8 @@ class FunctionExtractor(Extractor):
         By default the function's attribute ``version``.
     names : sequence of str, optional
         A name for each number; by default the function's attribute ``value_names``, else numbered.
-    preprocess : sequence of str, default ()
-        Steps that change the photo first; see `featurize.photos.preprocess`.
-    store : Store or path, optional
-        Where `transform` keeps and finds the vectors of files.
+    preprocess, store
+        As in `Extractor`.
 
     Examples
     --------
@@ -55,12 +53,11 @@ class FunctionExtractor(Extractor):
         preprocess: Sequence[str] = (),
         store: Any = None,
     ):
+        super().__init__(preprocess, store)
         self.function = function
         self.name = name
         self.version = version
         self.names = names
-        self.preprocess = preprocess
-        self.store = store
 
     @property
     def family(self) -> str:  # type: ignore[override]

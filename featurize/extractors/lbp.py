@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import UsageError
-from featurize.extractors.base import LONGER_SIDE, Extractor
+from featurize.extractors.base import Extractor, small_settings
 from featurize.extractors.glcm import grey_image
-from featurize.photos.photo import Photo, decode_policy
+from featurize.photos.photo import Photo
 
 ROWS_AT_ONCE = 32  # so few that they stay in the processor's cache
 
@@ -27,10 +27,8 @@ class LBP(Extractor):
     ----------
     radii : sequence of int, default (1, 2, 3)
         In pixels, 1 to 8.
-    preprocess : sequence of str, default ()
-        Steps that change the photo first; see `featurize.photos.preprocess`.
-    store : Store or path, optional
-        Where `transform` keeps and finds the vectors of files.
+    preprocess, store
+        As in `Extractor`.
 
     References
     ----------
@@ -49,9 +47,8 @@ class LBP(Extractor):
     family, version = "lbp", 1
 
     def __init__(self, radii: Sequence[int] = (1, 2, 3), preprocess: Sequence[str] = (), store: Any = None):
+        super().__init__(preprocess, store)
         self.radii = radii
-        self.preprocess = preprocess
-        self.store = store
 
     @property
     def value_names(self) -> list[str]:
@@ -68,8 +65,7 @@ class LBP(Extractor):
             "radii": [int(radius) for radius in self.radii],
             "points": "8 per pixel of radius",
             "border": "edge repeated",
-            "decode": decode_policy(longer=LONGER_SIDE),
-            "resize": f"longer side at most {LONGER_SIDE}, bilinear with antialiasing",
+            **small_settings(),
         }
 
     def libraries(self) -> tuple[str, ...]:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from featurize.extractors.base import LONGER_SIDE, Extractor, small_image
+from featurize.extractors.base import Extractor, small_image, small_settings
 from featurize.photos.decode import READERS, read_exif
-from featurize.photos.photo import Photo, decode_policy
+from featurize.photos.photo import Photo
 
 CAMERAS = 8
 MAKE, MODEL = 0x010F, 0x0110
@@ -41,10 +41,8 @@ class Nuisance(Extractor):
 
     Parameters
     ----------
-    preprocess : sequence of str, default ()
-        Steps that change the photo first; see `featurize.photos.preprocess`.
-    store : Store or path, optional
-        Where `transform` keeps and finds the vectors of files.
+    preprocess, store
+        As in `Extractor`.
 
     Examples
     --------
@@ -54,10 +52,6 @@ class Nuisance(Extractor):
     """
 
     family, version = "nuisance", 1
-
-    def __init__(self, preprocess: Sequence[str] = (), store: Any = None):
-        self.preprocess = preprocess
-        self.store = store
 
     @property
     def value_names(self) -> list[str]:
@@ -70,8 +64,7 @@ class Nuisance(Extractor):
         return {
             "cameras": CAMERAS,
             "border": BORDER,
-            "decode": decode_policy(longer=LONGER_SIDE),
-            "resize": f"longer side at most {LONGER_SIDE}, bilinear with antialiasing",
+            **small_settings(),
         }
 
     def prepare(self, photo: Photo) -> np.ndarray:

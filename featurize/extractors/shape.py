@@ -1,12 +1,11 @@
 """Shape of the largest dark region: the ABCD rule of dermatology as numbers."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from featurize.extractors.base import LONGER_SIDE, Extractor, small_image
-from featurize.photos.photo import Photo, decode_policy
+from featurize.extractors.base import Extractor, small_image, small_settings
+from featurize.photos.photo import Photo
 from featurize.photos.preprocess import lesion_mask
 
 NAMES = (
@@ -37,10 +36,8 @@ class Shape(Extractor):
 
     Parameters
     ----------
-    preprocess : sequence of str, default ()
-        Steps that change the photo first, such as ``("remove-hair",)``; see `featurize.photos.preprocess`.
-    store : Store or path, optional
-        Where `transform` keeps and finds the vectors of files.
+    preprocess, store
+        As in `Extractor`.
 
     References
     ----------
@@ -59,10 +56,6 @@ class Shape(Extractor):
 
     family, version = "shape", 1
 
-    def __init__(self, preprocess: Sequence[str] = (), store: Any = None):
-        self.preprocess = preprocess
-        self.store = store
-
     @property
     def value_names(self) -> list[str]:
         return [f"shape_{name}" for name in NAMES]
@@ -70,8 +63,7 @@ class Shape(Extractor):
     def settings(self) -> dict[str, Any]:
         return {
             "segmentation": "Otsu of smoothed luma, largest dark region, holes filled",
-            "decode": decode_policy(longer=LONGER_SIDE),
-            "resize": f"longer side at most {LONGER_SIDE}, bilinear with antialiasing",
+            **small_settings(),
         }
 
     def libraries(self) -> tuple[str, ...]:
