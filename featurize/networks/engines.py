@@ -3,6 +3,7 @@
 All of them run the same frozen weights; their vectors differ in the last digits, and so have different fingerprints.
 """
 
+import importlib
 import os
 import re
 import sys
@@ -10,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -82,34 +84,22 @@ class Function(Protocol):
         ...
 
 
-class Engine(Protocol):
-    """What an engine's file defines.
+@dataclass(frozen=True)
+class Engine:
+    """What runs frozen networks: a library, whose name is also that of its distribution and of our extra.
 
-    Attributes
-    ----------
-    described : str
-        The engine in fingerprints; changes whenever its vectors do.
-    module : str
-        What Python has to find.
-    libraries : tuple of str
-        Distributions whose versions are recorded beside the vectors.
-    extra : str
-        ``pip install 'bottlehead[EXTRA]'`` brings the libraries; empty when they are always there.
+    `file` defines ``load``, as below; `lowers` says that it makes bfloat16 of a float32 graph itself.
     """
 
-    described: str
-    module: str
-    libraries: tuple[str, ...]
-    extra: str
+    name: str
+    file: str
+    lowers: bool = False
 
-    def start(self) -> None:
-        """Import the libraries."""
-        ...
-
-    def frozen_in(self, precision: str) -> str:
-        """The precision in which the graph for `load` is frozen."""
-        ...
+    @property
+    def described(self) -> str:
+        """The engine in fingerprints."""
+        return f"{self.name}, frozen"
 
     def load(self, graph: bytes, n_outputs: int, precision: str) -> Function:
         """A frozen GraphDef as a function; UsageError if the engine cannot run it."""
-        ...
+        return importlib.import_module(self.file).load(graph, n_outputs, precision)

@@ -12,7 +12,7 @@ import numpy as np
 from featurize.errors import UsageError, WeightsError
 from featurize.networks.graph_file import KnownGraph, candidates, read_graph, recognise
 from featurize.networks.network_extractor import FrozenExtractor
-from featurize.networks.weights import what_it_is
+from featurize.networks.weights import Weights, what_it_is
 
 # Published networks take up to 800 pixels; a batch of 32 photos of this side is 400 MB of numbers, before the first
 # layer.
@@ -70,18 +70,13 @@ class FrozenGraph(FrozenExtractor):
         parity: str | None = None,
         engine: str = "tensorflow",
     ):
+        super().__init__(precision, preprocess, batch_size, store, parity, engine)
         self.file = file
         self.input = input
         self.output = output
         self.size = size
         self.mean = mean
         self.std = std
-        self.precision = precision
-        self.preprocess = preprocess
-        self.batch_size = batch_size
-        self.store = store
-        self.parity = parity
-        self.engine = engine
 
     @property
     def name(self) -> str:
@@ -96,9 +91,7 @@ class FrozenGraph(FrozenExtractor):
 
     @property
     def side(self) -> int:
-        size = self.resolved().size
-        assert size is not None
-        return size
+        return int(self.resolved().size or 0)
 
     @property
     def end(self) -> str:
@@ -120,14 +113,8 @@ class FrozenGraph(FrozenExtractor):
         return pixels
 
     def weights_record(self) -> dict[str, Any]:
-        what = self.resolved().what
-        return {
-            "source": "file",
-            "file": str(self._path()),
-            "sha256": self._sha256(),
-            "seed": None,
-            "what": what,
-        }
+        found = Weights("file", str(self._path()), self._sha256())
+        return {**found.record(), "what": self.resolved().what}
 
     def kept_params(self) -> dict[str, Any]:
         return {**super().kept_params(), "file": str(self._path())}
@@ -142,19 +129,15 @@ class FrozenGraph(FrozenExtractor):
     def resolved(self) -> KnownGraph:
         """The arguments, with what is known about the graph in the place of those that were not given.
 
-        Raises
-        ------
-        UsageError
-            If something is neither given nor known, or not in the graph.
+        UsageError if something is neither given nor known, not in the graph, or out of range.
         """
         graph = self.graph()
-        given = {name: getattr(self, name) for name in ("input", "output", "size", "mean", "std")}
-        for name in ("input", "output"):
-            given[name] = f"{given[name]}:0" if given[name] and ":" not in given[name] else given[name]
-        found = replace(
-            recognise(graph), **{name: value for name, value in given.items() if value is not None}
-        )
-        missing = [name for name in given if getattr(found, name) is None]
+        arguments = ("input", "output", "size", "mean", "std")
+        given = {name: value for name in arguments if (value := getattr(self, name)) is not None}
+        for name in {"input", "output"} & given.keys():
+            given[name] = given[name] if ":" in given[name] else f"{given[name]}:0"
+        found = replace(recognise(graph), **given)
+        missing = [name for name in arguments if getattr(found, name) is None]
         foreign = [t for t in (found.input, found.output) if t and t.partition(":")[0] not in graph]
         if missing or foreign:
             inputs, outputs = candidates(graph)
@@ -165,16 +148,25 @@ class FrozenGraph(FrozenExtractor):
                 "give FILE.pb:TENSOR (the output), --graph-input, --graph-size, --graph-mean and --graph-std; in "
                 "Python output=, input=, size=, mean= and std= (pixels enter as (RGB - mean) / std)",
             )
-        _check_numbers(found)
+        size, mean, std = found.size, found.mean, found.std
+        if not isinstance(size, int) or not 1 <= size <= LARGEST_SIDE:
+            raise UsageError(
+                f"graph size {size!r}", f"give the side of the square input, 1 to {LARGEST_SIDE:,} pixels"
+            )
+        if not (abs(mean or 0) <= LARGEST_SCALE and 1 / LARGEST_SCALE <= (std or 0) <= LARGEST_SCALE):
+            raise UsageError(
+                f"graph mean {mean!r}, std {std!r}",
+                "pixels enter as (RGB - mean) / std: give a mean of at most a million, and a std above 0, from a "
+                "millionth to a million",
+            )
         return found
 
     def freeze(self, group: Sequence[Any], precision: str) -> bytes:
         from featurize.networks.tensorflow_engine import freeze_graph
 
-        data, found = self._path().read_bytes(), self.resolved()
+        data, entry, ends = self._path().read_bytes(), str(self.resolved().input), [one.end for one in group]
         try:
-            ends = [extractor.end for extractor in group]
-            return freeze_graph(data, str(found.input), ends, self.side, precision)
+            return freeze_graph(data, entry, ends, self.side, precision)
         except WeightsError as error:
             raise WeightsError(f"{self.file} is not used: {error.args[0]}", error.hint) from None
         except Exception as error:
@@ -196,27 +188,8 @@ class FrozenGraph(FrozenExtractor):
     def _sha256(self) -> str:
         path = self._path()
         if getattr(self, "_digested", None) != path:
-            self._digest, self._digested = self._digest_of(path), path
+            self._digest, self._digested = self._file_index().digest(path), path
         return self._digest
-
-
-def _check_numbers(found: KnownGraph) -> None:
-    """Refuse a size, mean or std with which no photo can enter a network."""
-    size, mean, std = found.size, found.mean, found.std
-    if not isinstance(size, int) or not 1 <= size <= LARGEST_SIDE:
-        raise UsageError(
-            f"graph size {size!r}", f"give the side of the square input, 1 to {LARGEST_SIDE:,} pixels"
-        )
-    if (
-        mean is None
-        or std is None
-        or not (abs(mean) <= LARGEST_SCALE and 1 / LARGEST_SCALE <= std <= LARGEST_SCALE)
-    ):
-        raise UsageError(
-            f"graph mean {mean!r}, std {std!r}",
-            "pixels enter as (RGB - mean) / std: give a mean of at most a million, and a std above 0, from a millionth "
-            "to a million",
-        )
 
 
 def _exactly(number: float | None) -> str:

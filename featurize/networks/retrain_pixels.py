@@ -7,24 +7,8 @@ brought to size by a bilinear sampling of the corners of pixels, which skips mos
 
 import numpy as np
 
-from featurize.errors import UsageError
 from featurize.photos.decode import ImageRejected
 from featurize.photos.photo import Photo
-
-PARITIES = (None, "retrain")
-
-
-def check_parity(parity: str | None, preprocess: object) -> None:
-    """Refuse an unknown parity, and steps that no retrain.py had."""
-    if parity not in PARITIES:
-        raise UsageError(
-            f"parity {parity!r} is not known", "give 'retrain' for what retrain.py did, or leave it out"
-        )
-    if parity and preprocess:
-        raise UsageError(
-            "parity='retrain' and preprocess were both given",
-            "retrain.py had no such steps: give one of them",
-        )
 
 
 def retrain_pixels(photo: Photo, side: int) -> np.ndarray:

@@ -22,38 +22,18 @@ PARTS = 2
 WHOLE = 8  # images that are not worth parting
 
 
-class TensorFlow:
-    """The default engine. bfloat16 is a property of its graphs."""
-
-    described = "tensorflow, frozen"
-    module = "tensorflow"
-    libraries = ("tensorflow",)
-    extra = ""
-
-    def start(self) -> None:
-        """Import TensorFlow, without its chatter."""
-        import_tensorflow()
-
-    def frozen_in(self, precision: str) -> str:
-        """The precision asked for."""
-        return precision
-
-    def load(self, graph: bytes, n_outputs: int, precision: str) -> Function:
-        """The graph as a function.
-
-        UsageError if TensorFlow cannot run it; WeightsError if running it would do more than compute.
-        """
-        try:
-            return FrozenFunction(graph, n_outputs, precision)
-        except WeightsError:
-            raise
-        except Exception as error:
-            # protobuf and TensorFlow have kinds of their own for each thing that they cannot read.
-            reason = " ".join(str(error).split())[:200]
-            raise UsageError(
-                f"TensorFlow cannot run this network: {reason}",
-                "read another tensor of it, or use another network",
-            ) from error
+def load(graph: bytes, n_outputs: int, precision: str) -> Function:
+    """The graph as a function; UsageError if TensorFlow cannot run it, WeightsError if it does more than compute."""
+    try:
+        return FrozenFunction(graph, n_outputs, precision)
+    except WeightsError:
+        raise
+    except Exception as error:
+        # protobuf and TensorFlow have kinds of their own for each thing that they cannot read.
+        raise UsageError(
+            f"TensorFlow cannot run this network: {' '.join(str(error).split())[:200]}",
+            "read another tensor of it, or use another network",
+        ) from error
 
 
 class FrozenFunction:
