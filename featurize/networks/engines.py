@@ -1,7 +1,4 @@
-"""What an engine is, which runs frozen networks, and what all of them share.
-
-All of them run the same frozen weights; their vectors differ in the last digits, and so have different fingerprints.
-"""
+"""What an engine is, which runs frozen networks; vectors of different engines differ in their last digits."""
 
 import importlib
 import os
@@ -50,8 +47,7 @@ def import_tensorflow() -> Any:
 def silent_stderr(chatter: re.Pattern[bytes] = LOG_LINES) -> Iterator[None]:
     """Hold back what is written to the terminal, and then show what is not `chatter`; show all when the block fails.
 
-    TensorFlow's libraries write some lines before they read their own log level, or without reading it. Other threads
-    may have a message of their own meanwhile.
+    TensorFlow's libraries write some lines whatever their log level is; other threads may have a message meanwhile.
     """
     # Two at a time would restore each other's file instead of the terminal.
     with _silencing, tempfile.TemporaryFile() as held:
@@ -71,11 +67,7 @@ def silent_stderr(chatter: re.Pattern[bytes] = LOG_LINES) -> Iterator[None]:
 
 
 class Function(Protocol):
-    """A network that is ready to run; each vector depends on its own image alone.
-
-    A library adds up a batch of another size in another order, which costs a few millionths of a vector's length, or
-    up to 1e-5 with networks other than MobileNet and Inception. `check_frozen_network` refuses ten times as much.
-    """
+    """A network that is ready to run; each vector depends on its own image alone, to 1e-5 of its length."""
 
     widths: list[int]
 

@@ -120,7 +120,7 @@ class FrozenGraph(FrozenExtractor):
         return {**super().kept_params(), "file": str(self._path())}
 
     def libraries(self) -> tuple[str, ...]:
-        return ("numpy", "pillow", "tensorflow", *self._engine_libraries())
+        return tuple(name for name in super().libraries() if name != "keras")
 
     def graph(self) -> dict[str, Any]:
         """The nodes of the graph by name."""

@@ -186,11 +186,7 @@ class FrozenExtractor(Extractor):
             )
 
     def libraries(self) -> tuple[str, ...]:
-        return ("numpy", "pillow", "tensorflow", "keras", *self._engine_libraries())
-
-    def _engine_libraries(self) -> tuple[str, ...]:
-        """What the engine needs beyond TensorFlow, which froze the graph."""
-        return () if self.engine == "tensorflow" else (self.engine,)
+        return tuple(dict.fromkeys(["numpy", "pillow", "tensorflow", "keras", self.engine]))
 
     def attach(self, store: Any) -> None:
         self._kept = store

@@ -28,10 +28,9 @@ def load(graph: bytes, n_outputs: int, precision: str) -> Function:
 
 
 class OpenVINOFunction:
-    """Batches of pixels in, vectors out, like `featurize.networks.tensorflow_engine.FrozenFunction`.
+    """A `Function` of a frozen graph: every image is a request of its own, and each processor works on one.
 
-    Every image is a request of its own, and each processor works on one request: as quick as batches of 32 are here,
-    and no vector can depend on the others.
+    That is as quick as batches of 32 are here, and no vector can depend on the others.
     """
 
     def __init__(self, graph: bytes, n_outputs: int, precision: str):
@@ -53,7 +52,6 @@ class OpenVINOFunction:
         self._one_at_a_time = threading.Lock()
 
     def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
-        """float32 (n_images, height, width, 3), scaled as the network wants it, to float32 (n_images, width)."""
         pixels = np.ascontiguousarray(pixels)
         matrices = [np.empty((len(pixels), width), np.float32) for width in self.widths]
 

@@ -64,9 +64,8 @@ def find_weights(
             digest = index.digest(path)
             if sha256 in (None, digest):
                 _check_file(path)
-                return Weights(
-                    "imagenet" if _is_cached_download(path, download) else "file", str(path), digest
-                )
+                cached = download is not None and path == keras_cache() / download.file
+                return Weights("imagenet" if cached else "file", str(path), digest)
     if text in ("auto", "imagenet"):
         path = download_weights(backbone, download)
         return Weights("imagenet", str(path), index.digest(path))
@@ -86,26 +85,20 @@ def weights_at_hand(backbone: str, download: Download | None) -> Path | None:
 
 
 def _at_hand(backbone: str, download: Download | None) -> list[Path]:
-    found = []
-    folder = os.environ.get("FEATURIZE_WEIGHTS_DIR")
-    if folder:
-        if not Path(folder).is_dir():
+    places, found = [keras_cache()], []
+    if named := os.environ.get("FEATURIZE_WEIGHTS_DIR"):
+        folder = Path(named)
+        if not folder.is_dir():
             raise WeightsError(
                 f"FEATURIZE_WEIGHTS_DIR is {folder}, but that is not a folder", "correct or unset it"
             )
         # Those of resnet50_v2 begin with resnet50 too.
         others = tuple(name for name in NETWORKS if name != backbone and name.startswith(backbone))
-        files = sorted(Path(folder).glob(f"{backbone}*.weights.h5"))
-        found += [file for file in files if not file.name.startswith(others)]
-        if download:
-            found += [path for path in [Path(folder) / download.file] if path.is_file()]
-    if download and (cached := keras_cache() / download.file).is_file():
-        found.append(cached)
-    return found
-
-
-def _is_cached_download(path: Path, download: Download | None) -> bool:
-    return download is not None and path == keras_cache() / download.file
+        files = sorted(folder.glob(f"{backbone}*.weights.h5"))
+        found, places = [file for file in files if not file.name.startswith(others)], [folder, *places]
+    if download:
+        found += [place / download.file for place in places]
+    return [path for path in found if path.is_file()]
 
 
 def keras_cache() -> Path:
