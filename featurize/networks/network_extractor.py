@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import UsageError, WeightsError
-from featurize.extractors.base import Extractor, golden_image
+from featurize.extractors.base import Extractor, golden_image, relative_drift
 from featurize.extractors.batches import NOT_FINITE
 from featurize.files import whole_file
 from featurize.networks.engines import Engine, Function
@@ -61,13 +61,11 @@ def check_frozen_network(group: Sequence[Any], function: Function) -> None:
                 f"{extractor.name} gives {NOT_FINITE} for the test image",
                 "the weights are damaged, or pixels enter the network with another mean and std than it was made for",
             )
-        length = np.linalg.norm(single.astype(np.float64))
-        distance = np.linalg.norm(several[1].astype(np.float64) - single[0])
-        if distance > TOLERANCE[extractor.precision] * length:
-            share = f"{distance / length:.2g} of its length" if length else f"{distance:.2g}"
+        drift = relative_drift(several[1], single[0])
+        if drift > TOLERANCE[extractor.precision]:
             raise WeightsError(
-                f"{extractor.name} mixes the photos of a batch: the vector of the test image changes by {share} when "
-                "others are beside it",
+                f"{extractor.name} mixes the photos of a batch: the vector of the test image changes by {drift:.2g} of "
+                "its length when others are beside it",
                 "a vector must depend on its photo alone: freeze the network for inference (batch norm with its stored "
                 "mean and variance), or read an earlier tensor",
             )
@@ -89,10 +87,8 @@ def find_engine(name: str) -> Engine:
     if name not in ENGINES:
         raise UsageError(f"there is no engine {name!r}", f"choose {' or '.join(ENGINES)}")
     if find_spec(name) is None:
-        raise UsageError(
-            f"the engine {name} is not installed",
-            f"pip install 'bottlehead[{name}]', or use engine tensorflow",
-        )
+        hint = f"pip install 'bottlehead[{name}]', or use engine tensorflow"
+        raise UsageError(f"the engine {name} is not installed", hint)
     return ENGINES[name]
 
 
@@ -108,7 +104,7 @@ class FrozenExtractor(Extractor):
     def __init__(
         self,
         precision: str,
-        preprocess: Sequence[str],
+        preprocess: Sequence,
         batch_size: int,
         store: Any,
         parity: str | None,
