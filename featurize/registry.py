@@ -43,8 +43,7 @@ def make_extractor(spec: str | Extractor, **options: Any) -> Extractor:
     Parameters
     ----------
     spec : str or Extractor
-        ``family[:option]``, a network's name with or without ``:LAYER``, or ``FILE.pb`` with or without
-        ``:TENSOR``; an extractor is returned as it is.
+        ``family[:option]``, ``NETWORK[:LAYER]`` or ``FILE.pb[:TENSOR]``; an extractor is returned as it is.
     **options
         Arguments of the extractor's class, such as ``weights``; those it does not have are left out.
 

@@ -20,10 +20,9 @@ from featurize.store.store import ShardWriter, Store
 
 
 def golden_image() -> np.ndarray:
-    """The small synthetic picture whose vector proves that an extractor still computes the same.
+    """The small picture whose vector proves that an extractor still computes the same; uint8, shape (96, 128, 3).
 
-    Smooth ramps, a disc and a fine texture in colour, from integer arithmetic alone, so that it is the same
-    on every machine. uint8, shape (96, 128, 3).
+    Smooth ramps, a disc and a fine texture, from integer arithmetic alone: the same on every machine.
     """
     y, x = np.mgrid[0:96, 0:128]
     red, green = x * 2, y * 255 // 95
@@ -160,8 +159,7 @@ class Extractor(TransformerMixin, BaseEstimator):
     def view(self, photo: Photo) -> Photo:
         """The photo after the steps in ``preprocess``; `photo` itself where there are none.
 
-        Steps work on all pixels of the photo, never on a smaller decoding. Extractors with the same steps
-        share the result.
+        Steps work on all pixels, never on a smaller decoding; extractors with the same steps share the result.
         """
         if not self.preprocess:
             return photo
@@ -202,7 +200,7 @@ class Extractor(TransformerMixin, BaseEstimator):
         return {
             "spec": self.name,
             "family": self.family,
-            "params": json.loads(json.dumps(self.kept_params(), default=_plain)),
+            "params": json.loads(json.dumps(self.kept_params(), default=plain)),
             "description": self.description(),
             "fingerprint": self.fingerprint(),
             "width": self.width,
@@ -251,8 +249,7 @@ class Extractor(TransformerMixin, BaseEstimator):
         Raises
         ------
         SourceError
-            If an image cannot be read, or its vector is not finite; `featurize.extract` instead rejects it and
-            goes on.
+            If an image cannot be read, or its vector is not finite; `featurize.extract` rejects it and goes on.
         """
         images = self._images(X)
         if self.store is not None and images and not any(isinstance(image, np.ndarray) for image in images):
@@ -338,7 +335,7 @@ def _open(image: Any) -> Photo:
     return Photo(read_image(os.fspath(image)))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """An argument as JSON holds it: numbers and arrays of numpy, a range, a path."""
     if hasattr(value, "tolist"):
         return value.tolist()

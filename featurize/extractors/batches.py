@@ -21,6 +21,9 @@ AHEAD = 64  # images read and decoded before they are needed; bounds the memory,
 NOT_FINITE = "numbers that are not finite (NaN or infinity)"
 
 ExtractorGroup = tuple[int, ...]  # the numbers of extractors that share one run, as layers of one network do
+StackedBatch = tuple[
+    ExtractorGroup, list[Any], Any
+]  # with the keys of its images, and what the group runs on
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def compute(
     warm: set[ExtractorGroup] = set()
     failed: list[Failed] = []
 
-    def batches() -> Iterator[tuple[ExtractorGroup, list[Any], Any]]:
+    def batches() -> Iterator[StackedBatch]:
         """Each group with the keys of some images and what it runs on, stacked while the batch before runs."""
         waiting: dict[ExtractorGroup, list[tuple[Any, np.ndarray]]] = {}
         for task, prepared in map_ahead(pool, tasks, lambda task: _prepare(task, extractors, groups), AHEAD):
@@ -78,12 +81,10 @@ def compute(
         for group, queue in waiting.items():
             yield stacked(group, queue)
 
-    def stacked(
-        group: ExtractorGroup, queue: list[tuple[Any, np.ndarray]]
-    ) -> tuple[ExtractorGroup, list[Any], Any]:
+    def stacked(group: ExtractorGroup, queue: list[tuple[Any, np.ndarray]]) -> StackedBatch:
         return group, [key for key, _ in queue], extractors[group[0]].stack([ready for _, ready in queue])
 
-    def run(batch: tuple[ExtractorGroup, list[Any], Any]) -> list[np.ndarray]:
+    def run(batch: StackedBatch) -> list[np.ndarray]:
         begun = time.perf_counter()
         members = [extractors[number] for number in batch[0]]
         matrices = members[0].run_together(members, batch[2])

@@ -1,8 +1,7 @@
-"""The networks by name, declared: everything there is to know about one before TensorFlow is imported.
+"""The networks by name, as ``networks.csv`` declares them: what there is to know before TensorFlow is imported.
 
-``networks.csv`` has a line for each: names are those of `keras.applications` in snake case, MobileNet v1 has the names
-of TensorFlow for Poets, ``mobilenet_WIDTH_SIZE``. All weights were trained on ImageNet (ILSVRC 2012) and are published
-with Keras; file, address and digest are as `keras.applications` fetches them.
+Names are those of `keras.applications` in snake case, of MobileNet v1 ``mobilenet_WIDTH_SIZE``; all weights were
+trained on ImageNet (ILSVRC 2012) and are published with Keras.
 """
 
 import csv
@@ -44,7 +43,6 @@ class Network:
 
     @property
     def width(self) -> int:
-        """How many numbers the pooled vector has."""
         return self.layers["avg_pool"]
 
     def check_layer(self, layer: str) -> None:
@@ -72,9 +70,8 @@ SCALINGS = {
 def scale_pixels(pixels: np.ndarray, scaling: str) -> np.ndarray:
     """RGB pixels (float32, 0 to 255; changed in place where that is possible) as a network wants them.
 
-    ``"efficientnet"``: the published EfficientNets (the first version) want their input divided by the standard
-    deviation and its square root; Keras does the second only when it fetches the weights itself, so it is done
-    here, around the mean that the network then takes off.
+    The first EfficientNets want their input divided by the standard deviation and its square root; Keras does the
+    second only when it fetches the weights itself, so it is done here, around the mean that the network takes off.
 
     >>> scale_pixels(np.array([0.0, 127.5, 255.0], np.float32), "tf")
     array([-1.,  0.,  1.], dtype=float32)

@@ -23,9 +23,8 @@ LARGEST_SCALE = 1e6
 class FrozenGraph(FrozenExtractor):
     """A vector read in a frozen TensorFlow graph that you own.
 
-    Google's Inception v3 of 2015 and MobileNets, and what retrain.py made of them, are recognised and need no
-    further arguments: the first two give their pooled vector, a retrained graph the tensor that its trained
-    layer takes (for a MobileNet those are 1,001 numbers).
+    Google's Inception v3 of 2015 and MobileNets, and what retrain.py made of them, need no further arguments: the
+    first two give their pooled vector, a retrained graph what its trained layer takes (1,001 numbers of a MobileNet).
 
     Parameters
     ----------
@@ -54,6 +53,8 @@ class FrozenGraph(FrozenExtractor):
     """
 
     family = "FILE.pb"
+    _known_as: str | None = None  # the name in a table or a model, whatever the file is called now
+    _digested: Path | None = None
 
     def __init__(
         self,
@@ -80,14 +81,10 @@ class FrozenGraph(FrozenExtractor):
 
     @property
     def name(self) -> str:
-        if known_as := getattr(self, "_known_as", None):
-            return known_as
+        if self._known_as:
+            return self._known_as
         stem = Path(self.file).name.removesuffix(".pb")
         return f"{stem}:{self.output}" if self.output else stem
-
-    @property
-    def width(self) -> int:
-        return self._width()
 
     @property
     def side(self) -> int:
@@ -187,8 +184,8 @@ class FrozenGraph(FrozenExtractor):
 
     def _sha256(self) -> str:
         path = self._path()
-        if getattr(self, "_digested", None) != path:
-            self._digest, self._digested = self._file_index().digest(path), path
+        if self._digested != path:
+            self._digest, self._digested = self._index.digest(path), path
         return self._digest
 
 
@@ -200,7 +197,6 @@ def _exactly(number: float | None) -> str:
 
 @lru_cache(maxsize=4)
 def _graph(path: str, sha256: str) -> dict[str, Any]:
-    """The nodes of the file with this content."""
     data = Path(path).read_bytes()
     try:
         return read_graph(data)

@@ -19,10 +19,7 @@ IMAGENET_LABELS = 1000
 
 
 def build_model(network: Network, weights: Weights) -> Any:
-    """The Keras model of a network up to its pooled vector, with its weights.
-
-    WeightsError if the weights are those of another network, or damaged.
-    """
+    """The Keras model of a network with its weights; WeightsError if they are another network's, or damaged."""
     if weights.file is not None:
         return _loaded_model(network, weights.file)
     model = _keras_model(network)
@@ -41,10 +38,7 @@ def _keras_model(network: Network, **head: Any) -> Any:
 
 
 def output_of(model: Any, layer: str) -> Any:
-    """The output of a layer; ``"avg_pool"`` is the pooled end of the model.
-
-    UsageError if there is no such layer; the message lists those there are.
-    """
+    """The output of a layer, ``"avg_pool"`` at the end; UsageError, with those there are, if there is none."""
     if layer == "avg_pool":
         return model.output
     layers = layer_names(model)
@@ -78,7 +72,7 @@ def layer_names(model: Any) -> dict[str, Any]:
 
 
 def _snake_case(name: str) -> str:
-    """As Keras makes layer names of class names: ``conv2d``, ``re_lu``, ``global_average_pooling2d``."""
+    """As Keras makes layer names of class names: ``conv2d``, ``re_lu``."""
     return re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)).lower()
 
 
@@ -212,6 +206,10 @@ class Backbone(FrozenExtractor):
     ('mobilenet_0.25_128', 256)
     """
 
+    # The digest of the weights that a table or a model was made with, and whose weights `_found` are.
+    _wanted_sha256: str | None = None
+    _found_for: tuple[str, str] | None = None
+
     def __init__(
         self,
         backbone: str,
@@ -244,7 +242,7 @@ class Backbone(FrozenExtractor):
 
     @property
     def width(self) -> int:
-        return self.network.layers.get(self.layer) or self._width()
+        return self.network.layers.get(self.layer) or super().width
 
     @property
     def side(self) -> int:
@@ -264,10 +262,8 @@ class Backbone(FrozenExtractor):
     def found_weights(self) -> Weights:
         """The weights that ``weights`` stands for, looked up once."""
         key = (self.backbone, os.fspath(self.weights))
-        if getattr(self, "_found_for", None) != key:
-            wanted = getattr(self, "_wanted_sha256", None)
-            download = self.network.download
-            self._found = find_weights(self.backbone, self.weights, download, self._file_index(), wanted)
+        if self._found_for != key:
+            self._found = find_weights(*key, self.network.download, self._index, self._wanted_sha256)
             self._found_for = key
         return self._found
 

@@ -100,6 +100,10 @@ class FrozenExtractor(Extractor):
     """An extractor whose vectors are read in a frozen network; a subclass defines what is not implemented here."""
 
     version = 1
+    # Set by `attach`, and at first use.
+    _kept: Store | None = None
+    _index = FileIndex(None)
+    _loaded_for: str | None = None
 
     def __init__(
         self,
@@ -188,9 +192,6 @@ class FrozenExtractor(Extractor):
         self._kept = store
         self._index = store.file_index()
 
-    def _file_index(self) -> FileIndex:
-        return getattr(self, "_index", None) or FileIndex(None)
-
     def prepare(self, photo: Photo) -> np.ndarray:
         if self.parity:
             return retrain_pixels(photo, self.side)
@@ -215,16 +216,16 @@ class FrozenExtractor(Extractor):
     def run_together(self, group: Sequence[Extractor], stacked: np.ndarray) -> list[np.ndarray]:
         return run(self.name, self._function(group), stacked)
 
-    def _width(self) -> int:
-        """The width where it is not declared: from an earlier run, or from the network itself."""
-        store = getattr(self, "_kept", None)
-        stored = store.stored_width(self.name, self.fingerprint()) if store is not None else None
+    @property
+    def width(self) -> int:
+        """From an earlier run, or from the network itself."""
+        stored = self._kept.stored_width(self.name, self.fingerprint()) if self._kept is not None else None
         return stored or self._function([self]).widths[0]
 
     def _function(self, group: Sequence[Any]) -> Function:
         """The frozen network with the outputs of `group`, loaded at first use."""
         key = _graph_key(group)
-        if getattr(self, "_loaded_for", None) != key:
+        if self._loaded_for != key:
             names = ", ".join(extractor.name for extractor in group)
             log.info("loading %s", names)
             start = time.perf_counter()
@@ -238,7 +239,7 @@ class FrozenExtractor(Extractor):
 
     def _load(self, group: Sequence[Any], key: str) -> Function:
         """The network of `group`: the one that the store keeps, or one that is frozen, tried and kept now."""
-        engine, store = find_engine(self.engine), getattr(self, "_kept", None)
+        engine, store = find_engine(self.engine), self._kept
         kept = load_frozen_graph(store, key) if store is not None else None
         if kept is not None:
             try:

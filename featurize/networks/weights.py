@@ -19,10 +19,7 @@ RANDOM_SCHEME = "he-normal-1"  # see `random_weights`; change the number when it
 
 @dataclass(frozen=True)
 class Weights:
-    """The weights of one network, found: their `source` is ``"file"``, ``"imagenet"`` or ``"random"``.
-
-    Random weights have a seed, the others a file with its digest.
-    """
+    """Weights, found: `source` is ``"file"`` or ``"imagenet"``, with a file and its digest, or ``"random"``."""
 
     source: str
     file: str | None = None
@@ -110,8 +107,7 @@ def keras_cache() -> Path:
 def download_weights(backbone: str, download: Download | None) -> Path:
     """Published ImageNet weights, from Keras' cache or through Keras' own download, checked by digest.
 
-    A download takes its place in the cache when it is complete and checked; one that was cut off starts again. The
-    WeightsError names address, size and the place to put the file by hand.
+    The WeightsError names address, size and the place to put the file by hand.
     """
     if download is None:
         raise WeightsError(
@@ -131,14 +127,9 @@ def download_weights(backbone: str, download: Download | None) -> Path:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         # Keras prints its progress on stdout, which belongs to our data.
+        cache = {"cache_dir": str(place.parent.parent), "cache_subdir": place.parent.name}
         with whole_file(place) as partial, contextlib.redirect_stdout(sys.stderr):
-            keras.utils.get_file(
-                partial.name,
-                download.url,
-                cache_dir=str(place.parent.parent),
-                cache_subdir=place.parent.name,
-                file_hash=download.digest,
-            )
+            keras.utils.get_file(partial.name, download.url, file_hash=download.digest, **cache)
             _check_file(partial)
     except Exception as error:
         # Keras turns every failed download into a bare Exception.
@@ -157,14 +148,13 @@ def _check_file(path: Path) -> None:
     """Name the usual things that are found in place of a weights file."""
     with open(path, "rb") as stream:
         head = stream.read(512)
-    if head.startswith(HDF5):
-        missing = _hdf5_size(head) - path.stat().st_size
-        if missing > 0:
-            raise WeightsError(
-                f"{path} is incomplete: {missing:,} bytes are missing", "delete it and fetch it again"
-            )
-        return
-    raise WeightsError(f"{path} is {what_it_is(head)}", "give a Keras .weights.h5 or .h5 file of weights")
+    if not head.startswith(HDF5):
+        raise WeightsError(f"{path} is {what_it_is(head)}", "give a Keras .weights.h5 or .h5 file of weights")
+    missing = _hdf5_size(head) - path.stat().st_size
+    if missing > 0:
+        raise WeightsError(
+            f"{path} is incomplete: {missing:,} bytes are missing", "delete it and fetch it again"
+        )
 
 
 def _hdf5_size(head: bytes) -> int:
