@@ -75,10 +75,9 @@ LEAVE_OUT = "leave it out, or use featurize.extract, which sets such images asid
 class Extractor(TransformerMixin, BaseEstimator):
     """Turns images into vectors, each of which depends on its image and the extractor's settings alone.
 
-    A new family is a subclass in a file of its own and one line in `featurize.registry`; in another package it
-    is an entry point of the group ``featurize.extractors``, named as the family. It defines ``family`` (its name
-    in specs), ``version`` (a number to raise whenever its vectors change), `value_names`, `settings` and `prepare`;
-    where it has further arguments, it stores them in ``__init__``.
+    A new family is a subclass and one line in `featurize.registry`; in another package, an entry point of the group
+    ``featurize.extractors``, named as the family. It defines ``family`` (its name in specs), ``version`` (to raise
+    whenever its vectors change), `value_names`, `settings` and `prepare`; further arguments it stores in ``__init__``.
 
     Parameters
     ----------

@@ -27,8 +27,7 @@ STANDARD = np.array([
 class Nuisance(Extractor):
     """Size, compression, camera and mean colours: what no head should be able to learn from.
 
-    Where a head predicts the labels from these alone, a network may be reading the camera or the file instead of
-    the subject.
+    Where a head predicts the labels from these alone, a network may read the camera or the file, not the subject.
 
     - width and height in pixels, bytes of the file, bits per pixel
     - JPEG: 1 or 0; its quality, 1 to 100, from the luminance quantisation table by libjpeg's rule (0 for other

@@ -28,9 +28,8 @@ class Shape(Extractor):
       area of the convex hull; standard deviation by mean of the distance of the border from the centroid.
     - **Colour**: standard deviations of red, green and blue inside, and the distance of the mean colours inside
       and outside, all divided by 255.
-    - **Diameter**: longest distance between two border pixels, and diameter of the disc of equal area, both by
-      the diagonal of the photo, because a photo does not say how large its pixels are on the skin; area as a
-      share of the photo.
+    - **Diameter**: longest distance between two border pixels, and diameter of the disc of equal area, both by the
+      diagonal of the photo (it does not say how large its pixels are on the skin); area as a share of the photo.
 
     Where no region is darker than the rest (a constant image), all values are 0.
 

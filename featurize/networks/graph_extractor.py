@@ -48,8 +48,7 @@ class FrozenGraph(FrozenExtractor):
         If the file is missing or no frozen graph, or the graph does more than compute (it is not run then),
         mixes the photos of a batch, or gives numbers that are not finite; raised at first use, not here.
     UsageError
-        If the graph is unknown and an argument is missing or out of range, or it has no such tensor; the message
-        lists those that come into question.
+        If an argument is missing (of an unknown graph) or out of range, or names no tensor; the message lists some.
     """
 
     family = "FILE.pb"

@@ -172,8 +172,7 @@ class Backbone(FrozenExtractor):
     Parameters
     ----------
     backbone : str
-        ``"mobilenet_0.50_224"``, ``"resnet50"``, …; `featurize.networks.catalogue` declares them, and
-        ``featurize backbones`` lists them.
+        ``"mobilenet_0.50_224"``, ``"resnet50"``, …; ``featurize backbones`` lists them.
     weights : str or path, default "auto"
         ``"auto"`` (a file in ``FEATURIZE_WEIGHTS_DIR``, else ImageNet's), ``"imagenet"``, a Keras ``.h5`` file,
         or ``"random"`` / ``"random:SEED"`` for an untrained network.
@@ -189,8 +188,7 @@ class Backbone(FrozenExtractor):
     parity : {None, "retrain"}, default None
         ``"retrain"`` decodes and resizes as TensorFlow's retrain.py did; see `featurize.networks.retrain_pixels`.
     engine : {"tensorflow", "openvino"}, default "tensorflow"
-        What runs the frozen network; ``"openvino"`` needs the extra of that name. The vectors differ in their last
-        digits (by less than 1e-5 of their length, in float32), and so do the fingerprints.
+        What runs the frozen network; ``"openvino"`` needs the extra of that name, and has other fingerprints.
 
     Raises
     ------
@@ -278,9 +276,7 @@ class Backbone(FrozenExtractor):
 
 
 class InceptionV3(Backbone):
-    """The pooled last layer of a frozen Inception v3: 2,048 numbers per image.
-
-    The same as ``Backbone("inception_v3")``.
+    """The pooled last layer of a frozen Inception v3, 2,048 numbers per image: ``Backbone("inception_v3")``.
 
     Parameters
     ----------

@@ -168,18 +168,17 @@ def _hdf5_size(head: bytes) -> int:
 def what_it_is(head: bytes) -> str:
     """What a file that is not what it should be is, by its first 512 bytes."""
     text = head.lstrip().lower()
-    if not head:
-        return "an empty file"
-    if head.startswith(HDF5):
-        return "an HDF5 file, such as Keras' weights"
-    if text.startswith((b"<!doctype", b"<html")):
-        return "an HTML page, probably the error page of a failed download"
-    if text.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer, not the file itself (run git lfs pull)"
-    if head.startswith(b"PK"):
-        return "a zip archive, perhaps a whole .keras model"
-    if head.startswith(b"\x1f\x8b"):
-        return "a gzip archive; unpack it first"
-    if head[4:8] == b"TFL3":
-        return "a TensorFlow Lite model"
-    return "something else (its beginning is no HDF5)"
+    marks = {
+        "an empty file": not head,
+        "an HDF5 file, such as Keras' weights": head.startswith(HDF5),
+        "an HTML page, probably the error page of a failed download": text.startswith(
+            (b"<!doctype", b"<html")
+        ),
+        "a Git LFS pointer, not the file itself (run git lfs pull)": text.startswith(
+            b"version https://git-lfs"
+        ),
+        "a zip archive, perhaps a whole .keras model": head.startswith(b"PK"),
+        "a gzip archive; unpack it first": head.startswith(b"\x1f\x8b"),
+        "a TensorFlow Lite model": head[4:8] == b"TFL3",
+    }
+    return next((what for what, holds in marks.items() if holds), "something else (its beginning is no HDF5)")
