@@ -1,6 +1,5 @@
 """The registry: from a features spec to the extractor that makes them. A new family is one line here."""
 
-import importlib
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -11,16 +10,26 @@ from typing import Any
 
 from featurize.errors import ModelError, UsageError
 from featurize.extractors.base import Extractor
+from featurize.extractors.color import Color
+from featurize.extractors.function import FunctionExtractor
+from featurize.extractors.glcm import GLCM
+from featurize.extractors.lbp import LBP
+from featurize.extractors.nuisance import Nuisance
+from featurize.extractors.shape import Shape
+from featurize.networks.catalogue import NETWORKS, find_network
+from featurize.networks.graph_extractor import FrozenGraph
+from featurize.networks.keras_network import Backbone, InceptionV3
 
-# family: module, class, the argument that the text after ":" in a spec sets
-FAMILIES: dict[str, tuple[str, str, str | None]] = {
-    "inception_v3": ("featurize.networks.keras_network", "InceptionV3", "layer"),
-    "glcm": ("featurize.extractors.glcm", "GLCM", "properties"),
-    "lbp": ("featurize.extractors.lbp", "LBP", None),
-    "color": ("featurize.extractors.color", "Color", None),
-    "shape": ("featurize.extractors.shape", "Shape", None),
-    "nuisance": ("featurize.extractors.nuisance", "Nuisance", None),
-    "FILE.pb": ("featurize.networks.graph_extractor", "FrozenGraph", "output"),
+# What makes extractors of a family, and the argument that the text after ":" in a spec sets.
+Family = tuple[Callable[..., Extractor], str | None]
+FAMILIES: dict[str, Family] = {
+    "inception_v3": (InceptionV3, "layer"),
+    "glcm": (GLCM, "properties"),
+    "lbp": (LBP, None),
+    "color": (Color, None),
+    "shape": (Shape, None),
+    "nuisance": (Nuisance, None),
+    "FILE.pb": (FrozenGraph, "output"),
 }
 # FILE.pb or FILE.pb:TENSOR; a tensor has a colon of its own.
 GRAPH_SPEC = re.compile(r"(.+?\.pb)(?::(.*))?", re.IGNORECASE)
@@ -34,8 +43,7 @@ def make_extractor(spec: str | Extractor, **options: Any) -> Extractor:
     Parameters
     ----------
     spec : str or Extractor
-        ``family[:option]``, a network's name with or without ``:LAYER``, or ``FILE.pb`` with or without
-        ``:TENSOR``; an extractor is returned as it is.
+        ``family[:option]``, ``NETWORK[:LAYER]`` or ``FILE.pb[:TENSOR]``; an extractor is returned as it is.
     **options
         Arguments of the extractor's class, such as ``weights``; those it does not have are left out.
 
@@ -52,17 +60,18 @@ def make_extractor(spec: str | Extractor, **options: Any) -> Extractor:
     if isinstance(spec, Extractor):
         return spec
     family, colon, option = spec.partition(":")
-    make, argument = _family(family)
     if graph := GRAPH_SPEC.fullmatch(spec):
         family, option, colon = graph.group(1), graph.group(2) or "", ":" * (graph.group(2) is not None)
-        module, cls, argument = FAMILIES["FILE.pb"]
-        make = partial(getattr(importlib.import_module(module), cls), family)
-    if make is None:
-        known_families = ", ".join([*FAMILIES, *sorted(_entry_points())])
+    found: Family | None = (partial(FrozenGraph, family), "output") if graph else _find_family(family)
+    if found is None:
+        close = get_close_matches(family, dict.fromkeys([*FAMILIES, *NETWORKS]), n=3)
+        perhaps = f"; perhaps {' or '.join(close)} is meant" if close else ""
+        families = ", ".join([*FAMILIES, *sorted(_entry_points())])
         raise UsageError(
-            f"there are no features named {spec}{_perhaps(family)}",
-            f"the families are {known_families}; `featurize backbones` lists further networks",
+            f"there are no features named {spec}{perhaps}",
+            f"the families are {families}; `featurize backbones` lists further networks",
         )
+    make, argument = found
     if "," in option:
         raise UsageError(f"{spec!r} is no features spec", "separate several features with spaces, not commas")
     if colon and (argument is None or not option):
@@ -78,14 +87,12 @@ def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike
     """The extractor that made the features which ``table.metadata["features"][name]`` or a model describes.
 
     `weights` say where the network's weights are now; by default where they were, else wherever ``"auto"`` finds
-    the file with the same digest. ModelError if this version of the package cannot make it, WeightsError if the
-    weights are nowhere to be found.
+    the file with the same digest. ModelError if it cannot be made here, WeightsError if the weights are not found.
     """
-    family = entry.get("family")
-    make, _ = _family(str(family))
-    if make is None:
+    family = _find_family(str(entry.get("family")))
+    if family is None:
         raise ModelError(
-            f"the features {entry.get('spec')} cannot be computed from photos here (family {family})",
+            f"the features {entry.get('spec')} cannot be computed from photos here (family {entry.get('family')})",
             "use a table that holds them, or install the package that registers them "
             f"(entry point {ENTRY_POINTS})",
         )
@@ -100,7 +107,7 @@ def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike
     elif record:
         params["weights"] = f"random:{record.get('seed')}"
     try:
-        extractor = make(**params)
+        extractor = family[0](**params)
     except TypeError as error:  # somebody edited them
         raise ModelError(
             f"the features {entry.get('spec')} cannot be made as they are described: {error}",
@@ -113,39 +120,18 @@ def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike
     return extractor
 
 
-def _family(family: str) -> tuple[Callable[..., Extractor] | None, str | None]:
-    """What makes extractors of a family, and the argument that its specs can set; None for an unknown family."""
-    if family in FAMILIES:
-        module, name, argument = FAMILIES[family]
-        return getattr(importlib.import_module(module), name), argument
-    found = _entry_points().get(family)
-    if found is None:
-        return _backbone(family)
-    loaded = found.load()
-    if isinstance(loaded, type) and issubclass(loaded, Extractor):
-        return loaded, None
-    from featurize.extractors.function import FunctionExtractor
-
-    # A class is a transformer's; its defaults are the settings.
-    function = loaded() if isinstance(loaded, type) else loaded
-    return partial(FunctionExtractor, function, family), None
-
-
-def _backbone(name: str) -> tuple[Callable[..., Extractor] | None, str | None]:
-    from featurize.networks.catalogue import NETWORKS, find_network
-
-    if name not in NETWORKS and not name.endswith("_quantized"):
-        return None, None
-    from featurize.networks.keras_network import Backbone
-
-    return partial(Backbone, backbone=find_network(name).name), "layer"
-
-
-def _perhaps(family: str) -> str:
-    from featurize.networks.catalogue import NETWORKS
-
-    close = get_close_matches(family, dict.fromkeys([*FAMILIES, *NETWORKS]), n=3)
-    return f"; perhaps {' or '.join(close)} is meant" if close else ""
+def _find_family(name: str) -> Family | None:
+    if name in FAMILIES:
+        return FAMILIES[name]
+    if entry_point := _entry_points().get(name):
+        loaded = entry_point.load()
+        if isinstance(loaded, type) and issubclass(loaded, Extractor):
+            return loaded, None
+        # A class is a transformer's; its defaults are the settings.
+        return partial(FunctionExtractor, loaded() if isinstance(loaded, type) else loaded, name), None
+    if name in NETWORKS or name.endswith("_quantized"):
+        return partial(Backbone, backbone=find_network(name).name), "layer"
+    return None
 
 
 def _entry_points() -> dict[str, EntryPoint]:

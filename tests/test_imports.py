@@ -57,9 +57,11 @@ def test_every_command_prints_help_as_a_module(package):
     assert result.stdout.startswith(f"usage: {package} ")
 
 
-@pytest.mark.parametrize("package", ["classify"])
+@pytest.mark.parametrize("package", ROOMS)
 def test_editors_see_the_names_that_a_package_hands_on(package):
     tree = ast.parse(Path(__import__(package).__file__).read_text(encoding="utf-8"))
-    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
-    shown = {alias.asname: node.module for node in block.body for alias in node.names}
+    blocks = [
+        node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
+    shown = {alias.asname: node.module for node in blocks[0].body for alias in node.names}
     assert shown == __import__(package)._HOMES

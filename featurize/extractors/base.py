@@ -13,17 +13,16 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from featurize.errors import SourceError, UsageError
 from featurize.extractors.batches import Failed, Task, compute, max_images_in_flight, read_photo
 from featurize.photos.decode import ImageRejected, read_image
-from featurize.photos.photo import Photo, resize
+from featurize.photos.photo import Photo, decode_policy, resize
 from featurize.photos.preprocess import apply_steps, describe_steps
 from featurize.store.shard import image_keys
 from featurize.store.store import ShardWriter, Store
 
 
 def golden_image() -> np.ndarray:
-    """The small synthetic picture whose vector proves that an extractor still computes the same.
+    """The small picture whose vector proves that an extractor still computes the same; uint8, shape (96, 128, 3).
 
-    Smooth ramps, a disc and a fine texture in colour, from integer arithmetic alone, so that it is the same
-    on every machine. uint8, shape (96, 128, 3).
+    Smooth ramps, a disc and a fine texture, from integer arithmetic alone: the same on every machine.
     """
     y, x = np.mgrid[0:96, 0:128]
     red, green = x * 2, y * 255 // 95
@@ -56,6 +55,14 @@ def small_image(photo: Photo) -> np.ndarray:
     return resize(photo.rgb(longer=LONGER_SIDE), *small_size(photo))
 
 
+def small_settings() -> dict[str, Any]:
+    """How photos become small, for the fingerprint."""
+    return {
+        "decode": decode_policy(longer=LONGER_SIDE),
+        "resize": f"longer side at most {LONGER_SIDE}, bilinear with antialiasing",
+    }
+
+
 def small_size(photo: Photo) -> tuple[int, int]:
     factor = min(1.0, LONGER_SIDE / max(photo.width, photo.height))
     return max(1, round(photo.width * factor)), max(1, round(photo.height * factor))
@@ -68,29 +75,22 @@ LEAVE_OUT = "leave it out, or use featurize.extract, which sets such images asid
 class Extractor(TransformerMixin, BaseEstimator):
     """Turns images into vectors, each of which depends on its image and the extractor's settings alone.
 
-    A new family is a subclass in a file of its own and one line in `featurize.registry`; in another package it
-    is an entry point of the group ``featurize.extractors``, named as the family. It stores its arguments in
-    ``__init__`` and defines:
+    A new family is a subclass and one line in `featurize.registry`; in another package, an entry point of the group
+    ``featurize.extractors``, named as the family. It defines ``family`` (its name in specs), ``version`` (to raise
+    whenever its vectors change), `value_names`, `settings` and `prepare`; further arguments it stores in ``__init__``.
 
-    ``family``, ``version``
-        Its name in specs, and a number to raise whenever its vectors change.
-    ``value_names``
-        A name for each number of a vector; their count is the width.
-    ``settings()``
-        A dict of everything that can change a number, for the fingerprint.
-    ``prepare(photo)``
-        The work on one photo, on the pixels of ``self.view(photo)``; called in several threads at once.
-    ``vectors(prepared)``
-        A list of what `prepare` returned, as float32 of shape (n_images, width); by default its arrays stacked.
+    Parameters
+    ----------
+    preprocess : sequence of str, default ()
+        Steps that change the photo first, such as ``("remove-hair",)``; see `featurize.photos.preprocess`.
+    store : Store or path, optional
+        Where `transform` keeps and finds the vectors of files.
 
     Examples
     --------
     >>> class MeanColor(Extractor):
     ...     family, version = "mean-color", 1
     ...     value_names = ("red", "green", "blue")
-    ...     def __init__(self, preprocess=(), store=None):
-    ...         self.preprocess = preprocess
-    ...         self.store = store
     ...     def settings(self):
     ...         return {}
     ...     def prepare(self, photo):
@@ -105,11 +105,13 @@ class Extractor(TransformerMixin, BaseEstimator):
     batch_size: int = 32
     store: Any = None
 
-    # -- what a family defines ---
+    def __init__(self, preprocess: Sequence[str] = (), store: Any = None):
+        self.preprocess = preprocess
+        self.store = store
 
     @property
     def value_names(self) -> Sequence[str]:
-        """A name for each number of a vector."""
+        """A name for each number of a vector; their count is the width."""
         raise NotImplementedError
 
     @property
@@ -122,11 +124,11 @@ class Extractor(TransformerMixin, BaseEstimator):
         raise NotImplementedError
 
     def prepare(self, photo: Photo) -> np.ndarray:
-        """The part of the work that concerns one photo; must be safe to run in several threads at once."""
+        """The work on one photo, on the pixels of ``self.view(photo)``; called in several threads at once."""
         raise NotImplementedError
 
     def vectors(self, prepared: list[np.ndarray]) -> np.ndarray:
-        """What `prepare` returned for some images, as float32 of shape (n_images, width)."""
+        """What `prepare` returned for some images, as float32 of shape (n_images, width); here, stacked."""
         return np.stack(prepared).astype(np.float32)
 
     def run_key(self) -> str | None:
@@ -156,8 +158,7 @@ class Extractor(TransformerMixin, BaseEstimator):
     def view(self, photo: Photo) -> Photo:
         """The photo after the steps in ``preprocess``; `photo` itself where there are none.
 
-        Steps work on all pixels of the photo, never on a smaller decoding. Extractors with the same steps
-        share the result.
+        Steps work on all pixels, never on a smaller decoding; extractors with the same steps share the result.
         """
         if not self.preprocess:
             return photo
@@ -174,8 +175,6 @@ class Extractor(TransformerMixin, BaseEstimator):
 
     def attach(self, store: Any) -> None:
         """Use `store` for what can be kept beside the vectors, such as a frozen network."""
-
-    # -- identity ---
 
     @property
     def width(self) -> int:
@@ -200,7 +199,7 @@ class Extractor(TransformerMixin, BaseEstimator):
         return {
             "spec": self.name,
             "family": self.family,
-            "params": json.loads(json.dumps(self.kept_params(), default=_plain)),
+            "params": json.loads(json.dumps(self.kept_params(), default=plain)),
             "description": self.description(),
             "fingerprint": self.fingerprint(),
             "width": self.width,
@@ -213,8 +212,6 @@ class Extractor(TransformerMixin, BaseEstimator):
     def kept_params(self) -> dict[str, Any]:
         """The arguments that a table keeps, from which the registry makes this extractor again."""
         return {k: v for k, v in self.get_params(deep=False).items() if k not in ("store", "batch_size")}
-
-    # -- what scikit-learn calls ---
 
     def set_params(self, **params) -> Self:
         """Change arguments of ``__init__``; UsageError, with those there are, for a name that it does not have."""
@@ -251,14 +248,13 @@ class Extractor(TransformerMixin, BaseEstimator):
         Raises
         ------
         SourceError
-            If an image cannot be read, or its vector is not finite; `featurize.extract` instead rejects it and
-            goes on.
+            If an image cannot be read, or its vector is not finite; `featurize.extract` rejects it and goes on.
         """
         images = self._images(X)
         if self.store is not None and images and not any(isinstance(image, np.ndarray) for image in images):
             return self._from_store(images)
         matrix = np.empty((len(images), self.width), dtype=np.float32)
-        self._compute([(i, partial(_open, image), image) for i, image in enumerate(images)], matrix)
+        self._compute([Task(i, partial(_open, image)) for i, image in enumerate(images)], images, matrix)
         return matrix
 
     def _images(self, X) -> list:
@@ -278,44 +274,36 @@ class Extractor(TransformerMixin, BaseEstimator):
         """The vectors of files, those that the store has not computed and kept."""
         store = self.store if isinstance(self.store, Store) else Store(self.store)
         self.attach(store)
-        names, index = [os.fsdecode(path) for path in paths], store.file_index()
+        names, index, jobs = [os.fsdecode(path) for path in paths], store.file_index(), os.cpu_count() or 1
         contents: list = index.known(names)
         unread = [i for i, content in enumerate(contents) if content is None]
-        read = index.read([names[i] for i in unread], jobs=os.cpu_count() or 1)
-        for i, content in zip(unread, read, strict=True):
+        for i, content in zip(unread, index.read([names[i] for i in unread], jobs=jobs), strict=True):
             contents[i] = content
-        sha256 = []
         for name, content in zip(names, contents, strict=True):
             if isinstance(content, ImageRejected):
                 raise SourceError(f"{name}: {content}", LEAVE_OUT)
-            sha256.append(content.sha256)
+        sha256 = [content.sha256 for content in contents]
         section, keys = store.section_of(self), image_keys(sha256)
         matrix = np.empty((len(names), self.width), dtype=np.float32)
-        stored = section.load(keys, matrix)
+        missing = np.flatnonzero(~section.load(keys, matrix)).tolist()
         first: dict[str, int] = {}
-        for i in np.flatnonzero(~stored).tolist():
+        for i in missing:
             first.setdefault(sha256[i], i)
-        missing = [(i, partial(read_photo, one, [names[i]]), names[i]) for one, i in first.items()]
+        tasks = [Task(i, partial(read_photo, digest, [names[i]])) for digest, i in first.items()]
         with ShardWriter(section, begun=max_images_in_flight([self])) as writer:
-            self._compute(missing, matrix, lambda rows, vectors: writer.add(keys[rows], vectors))
-        rows = np.flatnonzero(~stored)
-        matrix[rows] = matrix[[first[sha256[i]] for i in rows]]
+            self._compute(tasks, names, matrix, lambda rows, vectors: writer.add(keys[rows], vectors))
+        matrix[missing] = matrix[[first[sha256[i]] for i in missing]]
         if missing:
             section.compact()
         return matrix
 
     def _compute(
-        self,
-        images: Sequence[tuple[int, Callable[[], Photo], Any]],
-        matrix: np.ndarray,
-        keep: Callable[[list[int], np.ndarray], object] | None = None,
+        self, tasks: Sequence[Task], images: list, matrix: np.ndarray, keep: Callable | None = None
     ) -> None:
-        """Fill the row of each (row, how to read it, image) in; `keep` is told of each batch."""
-        shown = {row: image for row, _, image in images}
-        tasks = (Task(row, read) for row, read, _ in images)
+        """Fill in the row of `matrix` that is each task's key; `keep` is told the rows and vectors of each batch."""
         for result in compute(tasks, [self], jobs=os.cpu_count() or 1):
             if isinstance(result, Failed):
-                image = shown[result.key]
+                image = images[result.key]
                 name = "an image" if isinstance(image, np.ndarray) else image
                 raise SourceError(f"{name}: {result.reason}", LEAVE_OUT)
             matrix[result.keys] = result.matrix
@@ -346,7 +334,7 @@ def _open(image: Any) -> Photo:
     return Photo(read_image(os.fspath(image)))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """An argument as JSON holds it: numbers and arrays of numpy, a range, a path."""
     if hasattr(value, "tolist"):
         return value.tolist()

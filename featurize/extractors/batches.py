@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,9 @@ AHEAD = 64  # images read and decoded before they are needed; bounds the memory,
 NOT_FINITE = "numbers that are not finite (NaN or infinity)"
 
 ExtractorGroup = tuple[int, ...]  # the numbers of extractors that share one run, as layers of one network do
+StackedBatch = tuple[
+    ExtractorGroup, list[Any], Any
+]  # with the keys of its images, and what the group runs on
 
 
 @dataclass(frozen=True)
@@ -54,24 +57,56 @@ def compute(
 ) -> Iterator[Batch | Failed]:
     """Compute every task; what is ready is yielded as it comes, and tasks are taken as they are needed.
 
-    An image that cannot be read fails before any of its vectors would be yielded. One for which an extractor gives
-    numbers that are not finite may have had vectors of others before, and may have some after.
+    An image that cannot be read fails and gives no vectors. One for which an extractor gives numbers that are not
+    finite may have had vectors of others before, and may have some after. On a slow machine batches become smaller,
+    so that what is ready is handed over, and kept, every few seconds.
     """
     groups = group_extractors(extractors)
-    waiting: dict[ExtractorGroup, list[tuple[Any, np.ndarray]]] = {}
-    with ThreadPoolExecutor(jobs, thread_name_prefix="decode") as pool, BatchRunner(extractors) as runner:
+    sizes: dict[ExtractorGroup, int] = {}
+    warm: set[ExtractorGroup] = set()
+    failed: list[Failed] = []
+
+    def batches() -> Iterator[StackedBatch]:
+        """Each group with the keys of some images and what it runs on, stacked while the batch before runs."""
+        waiting: dict[ExtractorGroup, list[tuple[Any, np.ndarray]]] = {}
         for task, prepared in map_ahead(pool, tasks, lambda task: _prepare(task, extractors, groups), AHEAD):
             if isinstance(prepared, ImageRejected):
-                yield Failed(task.key, str(prepared))
+                failed.append(Failed(task.key, str(prepared)))
                 continue
             for group, ready in prepared:
                 queue = waiting.setdefault(group, [])
                 queue.append((task.key, ready))
-                if len(queue) >= runner.size(group):
-                    yield from runner.run(group, waiting.pop(group))
+                if len(queue) >= sizes.setdefault(group, extractors[group[0]].batch_size):
+                    yield stacked(group, waiting.pop(group))
         for group, queue in waiting.items():
-            yield from runner.run(group, queue)
-        yield from runner.finish()
+            yield stacked(group, queue)
+
+    def stacked(group: ExtractorGroup, queue: list[tuple[Any, np.ndarray]]) -> StackedBatch:
+        return group, [key for key, _ in queue], extractors[group[0]].stack([ready for _, ready in queue])
+
+    def run(batch: StackedBatch) -> list[np.ndarray]:
+        begun = time.perf_counter()
+        members = [extractors[number] for number in batch[0]]
+        matrices = members[0].run_together(members, batch[2])
+        # The first batch also loads the network, which says nothing about the batch size.
+        if batch[0] in warm and time.perf_counter() - begun > BATCH_SECONDS:
+            sizes[batch[0]] = max(1, sizes[batch[0]] // 2)
+        warm.add(batch[0])
+        return matrices
+
+    with ThreadPoolExecutor(jobs, "decode") as pool, ThreadPoolExecutor(1, "extract") as runner:
+        for (group, keys, _), matrices in map_ahead(runner, batches(), run, n_ahead=2):
+            yield from failed
+            failed.clear()
+            # Each vector is looked at: this is the one way into the store and into a table.
+            for number, values in zip(group, matrices, strict=True):
+                matrix, finite = finite_rows(values)
+                for i in np.flatnonzero(~finite):
+                    yield Failed(keys[i], f"{extractors[number].name} gave {NOT_FINITE}")
+                if finite.any():
+                    kept = [key for key, good in zip(keys, finite, strict=True) if good]
+                    yield Batch(number, kept, matrix if finite.all() else matrix[finite])
+        yield from failed
 
 
 def max_images_in_flight(extractors: Sequence["Extractor"]) -> int:
@@ -129,64 +164,3 @@ def _prepare(
         return rejected
     except MemoryError:
         return ImageRejected(NO_MEMORY)
-
-
-class BatchRunner:
-    """Runs batches one after another in a thread of its own; use it as a context.
-
-    While one batch runs, the next is stacked and waits, and the vectors of the one before are stored. On a slow
-    machine batches become smaller, so that what is ready is handed over, and kept, every few seconds.
-    """
-
-    def __init__(self, extractors: Sequence["Extractor"]):
-        self._extractors = extractors
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="extract")
-        self._running: tuple[ExtractorGroup, list[Any], Future] | None = None
-        self._sizes: dict[ExtractorGroup, int] = {}
-        self._warm: set[ExtractorGroup] = set()
-
-    def __enter__(self) -> "BatchRunner":
-        return self
-
-    def __exit__(self, *exception) -> None:
-        self._thread.shutdown(cancel_futures=True)
-
-    def size(self, group: ExtractorGroup) -> int:
-        """How many images the next batch should have."""
-        return self._sizes.setdefault(group, self._extractors[group[0]].batch_size)
-
-    def run(self, group: ExtractorGroup, queue: list[tuple[Any, np.ndarray]]) -> Iterator[Batch | Failed]:
-        """Begin with a batch of (key, prepared photo); yields the vectors of the one before."""
-        stacked = self._extractors[group[0]].stack([prepared for _, prepared in queue])
-        before = self._running
-        future = self._thread.submit(self._vectors, group, stacked)
-        self._running = group, [key for key, _ in queue], future
-        yield from self._results(before)
-
-    def finish(self) -> Iterator[Batch | Failed]:
-        """The vectors of the last batch."""
-        before, self._running = self._running, None
-        yield from self._results(before)
-
-    def _vectors(self, group: ExtractorGroup, stacked: Any) -> list[np.ndarray]:
-        begun = time.perf_counter()
-        members = [self._extractors[number] for number in group]
-        matrices = members[0].run_together(members, stacked)
-        # The first batch also loads the network, which says nothing about the batch size.
-        if group in self._warm and time.perf_counter() - begun > BATCH_SECONDS:
-            self._sizes[group] = max(1, self.size(group) // 2)
-        self._warm.add(group)
-        return matrices
-
-    def _results(self, batch: tuple[ExtractorGroup, list[Any], Future] | None) -> Iterator[Batch | Failed]:
-        """What came back, each vector looked at: the one way into the store and into a table."""
-        if batch is None:
-            return
-        group, keys, future = batch
-        for number, values in zip(group, future.result(), strict=True):
-            matrix, finite = finite_rows(values)
-            for i in np.flatnonzero(~finite):
-                yield Failed(keys[i], f"{self._extractors[number].name} gave {NOT_FINITE}")
-            if finite.any():
-                kept = [key for key, good in zip(keys, finite, strict=True) if good]
-                yield Batch(number, kept, matrix if finite.all() else matrix[finite])

@@ -1,13 +1,12 @@
 """Colour moments and an HSV histogram of the whole photo."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from featurize.extractors.base import LONGER_SIDE, Extractor, small_image
-from featurize.photos.photo import Photo, decode_policy
+from featurize.extractors.base import Extractor, small_image, small_settings
+from featurize.photos.photo import Photo
 
 HUES, SATURATIONS, VALUES = 8, 3, 3
 FIRST_ORDER = ("mean", "sd", "skewness", "kurtosis", "energy", "entropy")
@@ -27,10 +26,8 @@ class Color(Extractor):
 
     Parameters
     ----------
-    preprocess : sequence of str, default ()
-        Steps that change the photo first; see `featurize.photos.preprocess`.
-    store : Store or path, optional
-        Where `transform` keeps and finds the vectors of files.
+    preprocess, store
+        As in `Extractor`.
 
     References
     ----------
@@ -46,10 +43,6 @@ class Color(Extractor):
 
     family, version = "color", 1
 
-    def __init__(self, preprocess: Sequence[str] = (), store: Any = None):
-        self.preprocess = preprocess
-        self.store = store
-
     @property
     def value_names(self) -> list[str]:
         moments = [f"{c}_{m}" for c in ("red", "green", "blue") for m in ("mean", "sd", "skew")]
@@ -60,16 +53,14 @@ class Color(Extractor):
     def settings(self) -> dict[str, Any]:
         return {
             "histogram": [HUES, SATURATIONS, VALUES],
-            "decode": decode_policy(longer=LONGER_SIDE),
-            "resize": f"longer side at most {LONGER_SIDE}, bilinear with antialiasing",
+            **small_settings(),
         }
 
     def prepare(self, photo: Photo) -> np.ndarray:
         rgb = small_image(self.view(photo))
         image = Image.fromarray(rgb)
-        return np.concatenate(
-            [_moments(rgb), _first_order(np.asarray(image.convert("L"))), _histogram(image)]
-        )
+        grey = np.asarray(image.convert("L"))
+        return np.concatenate([_moments(rgb), _first_order(grey), _histogram(image)])
 
 
 def _moments(rgb: np.ndarray) -> np.ndarray:
@@ -91,7 +82,7 @@ def _first_order(grey: np.ndarray) -> np.ndarray:
 
 
 def _shares(values: np.ndarray) -> np.ndarray:
-    """How often each of the 256 levels occurs; moments from it are exact, and quicker than from the pixels."""
+    """How often each of the 256 levels occurs."""
     return np.bincount(values.ravel(), minlength=256) / values.size
 
 
@@ -104,10 +95,6 @@ def _central_moments(share: np.ndarray) -> tuple[float, float, float, float]:
 
 def _histogram(image: Image.Image) -> np.ndarray:
     counts = (HUES, SATURATIONS, VALUES)
-    planes = [
-        plane.point([level * n // 256 for level in range(256)])
-        for plane, n in zip(image.convert("HSV").split(), counts, strict=True)
-    ]
-    h, s, v = (np.asarray(plane) for plane in planes)
-    bins = (h * SATURATIONS + s) * VALUES + v
+    hsv = np.asarray(image.convert("HSV")).astype(np.uint16) * np.array(counts, np.uint16) // 256
+    bins = np.ravel_multi_index(tuple(np.moveaxis(hsv, 2, 0)), counts)
     return np.bincount(bins.ravel(), minlength=HUES * SATURATIONS * VALUES) / bins.size

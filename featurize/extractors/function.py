@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import UsageError
-from featurize.extractors.base import Extractor, golden_image
+from featurize.extractors.base import Extractor, golden_image, plain
 from featurize.photos.photo import Photo, decode_policy
 
 
 class FunctionExtractor(Extractor):
     """The vectors that a function, or a transformer of scikit-learn's kind, makes of RGB arrays.
 
-    Vectors are kept under name, version and parameters: raise `version` whenever the function changes, because
-    nothing else can tell that it did. For the command line and for models that are used later, register the
-    function under the entry point ``featurize.extractors``; see ``examples/own_extractor.py``.
+    Raise `version` whenever the function changes, because nothing else can tell that it did. For the command line and
+    for models, register it under the entry point ``featurize.extractors``; see ``examples/own_extractor.py``.
 
     Parameters
     ----------
@@ -32,10 +31,8 @@ class FunctionExtractor(Extractor):
         By default the function's attribute ``version``.
     names : sequence of str, optional
         A name for each number; by default the function's attribute ``value_names``, else numbered.
-    preprocess : sequence of str, default ()
-        Steps that change the photo first; see `featurize.photos.preprocess`.
-    store : Store or path, optional
-        Where `transform` keeps and finds the vectors of files.
+    preprocess, store
+        As in `Extractor`.
 
     Examples
     --------
@@ -55,12 +52,11 @@ class FunctionExtractor(Extractor):
         preprocess: Sequence[str] = (),
         store: Any = None,
     ):
+        super().__init__(preprocess, store)
         self.function = function
         self.name = name
         self.version = version
         self.names = names
-        self.preprocess = preprocess
-        self.store = store
 
     @property
     def family(self) -> str:  # type: ignore[override]
@@ -111,12 +107,10 @@ class FunctionExtractor(Extractor):
         """A parameter as plain JSON values, the same in every process."""
         if hasattr(value, "get_params"):
             return {type(value).__qualname__: value.get_params(deep=False)}
-        if hasattr(value, "tolist"):
-            return value.tolist()
         if hasattr(value, "__qualname__"):
             return f"{value.__module__}.{value.__qualname__}"
-        if isinstance(value, os.PathLike):
-            return os.fspath(value)
+        if hasattr(value, "tolist") or isinstance(value, os.PathLike):
+            return plain(value)
         raise UsageError(
             f"a parameter of {self.name} is a {type(value).__name__}, which a fingerprint cannot hold",
             "use numbers, text, arrays or estimators as parameters",

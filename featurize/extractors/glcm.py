@@ -1,15 +1,15 @@
 """Texture: how often grey levels lie side by side (grey-level co-occurrence matrices)."""
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from featurize.errors import UsageError
-from featurize.extractors.base import LONGER_SIDE, Extractor, small_image, small_size
-from featurize.photos.photo import Photo, decode_policy
+from featurize.extractors.base import LONGER_SIDE, Extractor, small_image, small_settings, small_size
+from featurize.photos.photo import Photo
 
 # -- The 22 co-occurrence statistics: one formula each, with its source ---
 
@@ -31,60 +31,26 @@ class Pairs:
     def __init__(self, p: np.ndarray):
         self.levels: int = p.shape[0]
         self.p: np.ndarray = p.reshape(self.levels**2, -1)
-        sums: np.ndarray = _margins(self.levels) @ self.p
+        sums = _margins(self.levels) @ self.p
         self.x: np.ndarray = sums[: self.levels]
         self.plus: np.ndarray = sums[self.levels : 3 * self.levels - 1]
         self.minus: np.ndarray = sums[3 * self.levels - 1 :]
         self.level: np.ndarray = np.arange(self.levels, dtype=np.float64)
         self.sum: np.ndarray = np.arange(2 * self.levels - 1, dtype=np.float64)
-
-    @cached_property
-    def mean(self) -> np.ndarray:
-        """μ, the mean level; the same for i and j."""
-        return self.level @ self.x
-
-    @cached_property
-    def variance(self) -> np.ndarray:
-        """σ² of the levels; the same for i and j."""
-        return (self.x * (self.level[:, None] - self.mean) ** 2).sum(axis=0)
-
-    @cached_property
-    def off_sum(self) -> np.ndarray:
-        """i + j − 2μ for each sum."""
-        return self.sum[:, None] - self.sum @ self.plus
-
-    @cached_property
-    def spread_sum(self) -> np.ndarray:
-        """p_{x+y} (i + j − 2μ)² for each sum."""
-        return self.plus * self.off_sum**2
-
-    @cached_property
-    def variance_sum(self) -> np.ndarray:
-        """Of i + j."""
-        return self.spread_sum.sum(axis=0)
-
-    @cached_property
-    def product(self) -> np.ndarray:
-        """Σ i j p, by i j = ((i + j)² − (i − j)²) / 4."""
-        return (self.sum**2 @ self.plus - self.level**2 @ self.minus) / 4
-
-    @cached_property
-    def entropy_x(self) -> np.ndarray:
-        """Of the levels."""
-        return bits(self.x)
-
-    @cached_property
-    def entropy(self) -> np.ndarray:
-        """Of the pairs."""
-        return bits(self.p)
-
-    @cached_property
-    def shared_information(self) -> np.ndarray:
-        """What one level of a pair says about the other, in bits.
-
-        −Σ p log(p_x p_y) and −ΣΣ p_x p_y log(p_x p_y), Haralick's HXY1 and HXY2, are both HX + HY.
-        """
-        return np.maximum(2 * self.entropy_x - self.entropy, 0.0)
+        # μ and σ² of the levels, the same for i and j
+        self.mean: np.ndarray = self.level @ self.x
+        self.variance: np.ndarray = (self.x * (self.level[:, None] - self.mean) ** 2).sum(axis=0)
+        # i + j − 2μ, and p_{x+y} (i + j − 2μ)², for each sum
+        self.off_sum: np.ndarray = self.sum[:, None] - self.sum @ self.plus
+        self.spread_sum: np.ndarray = self.plus * self.off_sum**2
+        self.variance_sum: np.ndarray = self.spread_sum.sum(axis=0)
+        # Σ i j p, by i j = ((i + j)² − (i − j)²) / 4
+        self.product: np.ndarray = (self.sum**2 @ self.plus - self.level**2 @ self.minus) / 4
+        self.entropy_x: np.ndarray = bits(self.x)
+        self.entropy: np.ndarray = bits(self.p)
+        # What one level of a pair says about the other, in bits: −Σ p log(p_x p_y) and −ΣΣ p_x p_y log(p_x p_y),
+        # Haralick's HXY1 and HXY2, are both HX + HY.
+        self.shared_information: np.ndarray = np.maximum(2 * self.entropy_x - self.entropy, 0.0)
 
 
 def bits(p: np.ndarray) -> np.ndarray:
@@ -105,18 +71,13 @@ def _margins(levels: int):
     return csr_array((np.ones(len(rows)), (rows, columns)), shape=(4 * levels - 1, levels**2))
 
 
-def _correlation(covariance: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    flat = variance < FLAT
-    return np.where(flat, 1.0, covariance / np.where(flat, 1.0, variance))
+def _ratio(value: np.ndarray, by: np.ndarray, of_constant: float) -> np.ndarray:
+    flat = by < FLAT
+    return np.where(flat, of_constant, value / np.where(flat, 1.0, by))
 
 
 def _difference_variance(m: Pairs) -> np.ndarray:
     return (m.minus * (m.level[:, None] - m.level @ m.minus) ** 2).sum(axis=0)
-
-
-def _imc1(m: Pairs) -> np.ndarray:
-    flat = m.entropy_x < FLAT
-    return np.where(flat, 0.0, -m.shared_information / np.where(flat, 1.0, m.entropy_x))
 
 
 # H: Haralick, Shanmugam and Dinstein (1973), https://doi.org/10.1109/TSMC.1973.4309314
@@ -124,46 +85,35 @@ def _imc1(m: Pairs) -> np.ndarray:
 # C: Clausi (2002), https://doi.org/10.5589/m02-004
 # [..] is the value for a constant image of level g.
 FORMULAS: dict[str, Callable[[Pairs], np.ndarray]] = {
-    # Σ i j p; S. [g²]
-    "autocorrelation": lambda m: m.product,
-    # Σ (i − j)² p; H f2. [0]
-    "contrast": lambda m: m.level**2 @ m.minus,
+    "autocorrelation": lambda m: m.product,  # Σ i j p; S. [g²]
+    "contrast": lambda m: m.level**2 @ m.minus,  # Σ (i − j)² p; H f2. [0]
     # Σ (i − μ)(j − μ) p / σ²; H f3, as MATLAB and scikit-image write it. [1, as in scikit-image]
     # The covariance follows from Var(i + j) = 2σ² + 2 cov.
-    "correlation": lambda m: _correlation(m.variance_sum / 2 - m.variance, m.variance),
+    "correlation": lambda m: _ratio(m.variance_sum / 2 - m.variance, m.variance, 1.0),
     # (Σ i j p − μ²) / σ²; H f3 as printed. The same number by another way; kept because the published set of
     # 22 has both. [1]
-    "correlation_product": lambda m: _correlation(m.product - m.mean**2, m.variance),
-    # Σ (i + j − 2μ)⁴ p; S. [0]
-    "cluster_prominence": lambda m: (m.spread_sum * m.off_sum**2).sum(axis=0),
-    # Σ (i + j − 2μ)³ p; S. [0]
-    "cluster_shade": lambda m: (m.spread_sum * m.off_sum).sum(axis=0),
-    # Σ |i − j| p; S. [0]
-    "dissimilarity": lambda m: m.level @ m.minus,
+    "correlation_product": lambda m: _ratio(m.product - m.mean**2, m.variance, 1.0),
+    "cluster_prominence": lambda m: (m.spread_sum * m.off_sum**2).sum(axis=0),  # Σ (i + j − 2μ)⁴ p; S. [0]
+    "cluster_shade": lambda m: (m.spread_sum * m.off_sum).sum(axis=0),  # Σ (i + j − 2μ)³ p; S. [0]
+    "dissimilarity": lambda m: m.level @ m.minus,  # Σ |i − j| p; S. [0]
     # √Σ p²; the root of H f1 (angular second moment), as in scikit-image. [1]
     "energy": lambda m: np.sqrt(np.einsum("km,km->m", m.p, m.p)),
-    # −Σ p log₂ p; H f9. [0]
-    "entropy": lambda m: m.entropy,
+    "entropy": lambda m: m.entropy,  # −Σ p log₂ p; H f9. [0]
     # Σ p / (1 + (i − j)²); H f5 (inverse difference moment). [1]
     "homogeneity": lambda m: (1 / (1 + m.level**2)) @ m.minus,
     # Σ p / (1 + |i − j|); MATLAB's form, C (inverse difference). [1]
     "homogeneity_absolute": lambda m: (1 / (1 + m.level)) @ m.minus,
     # max p; S. [1]
     "maximum_probability": lambda m: m.p.reshape(m.levels, -1).max(axis=0).reshape(m.levels, -1).max(axis=0),
-    # Σ (i − μ)² p; H f4. [0]
-    "sum_of_squares_variance": lambda m: m.variance,
-    # Σ k p_{x+y}(k); H f6. [2 g]
-    "sum_average": lambda m: m.sum @ m.plus,
+    "sum_of_squares_variance": lambda m: m.variance,  # Σ (i − μ)² p; H f4. [0]
+    "sum_average": lambda m: m.sum @ m.plus,  # Σ k p_{x+y}(k); H f6. [2 g]
     # Σ (k − sum average)² p_{x+y}(k); H f7, where the print has the sum entropy for the average. [0]
     "sum_variance": lambda m: m.variance_sum,
-    # −Σ p_{x+y} log₂ p_{x+y}; H f8. [0]
-    "sum_entropy": lambda m: bits(m.plus),
-    # Σ (k − Σ k p_{|x−y|})² p_{|x−y|}(k); H f10. [0]
-    "difference_variance": _difference_variance,
-    # −Σ p_{|x−y|} log₂ p_{|x−y|}; H f11. [0]
-    "difference_entropy": lambda m: bits(m.minus),
+    "sum_entropy": lambda m: bits(m.plus),  # −Σ p_{x+y} log₂ p_{x+y}; H f8. [0]
+    "difference_variance": _difference_variance,  # Σ (k − Σ k p_{|x−y|})² p_{|x−y|}(k); H f10. [0]
+    "difference_entropy": lambda m: bits(m.minus),  # −Σ p_{|x−y|} log₂ p_{|x−y|}; H f11. [0]
     # (HXY − HXY1) / max(HX, HY); H f12. [0]
-    "information_correlation_1": _imc1,
+    "information_correlation_1": lambda m: _ratio(-m.shared_information, m.entropy_x, 0.0),
     # √(1 − exp(−2 (HXY2 − HXY))); H f13, with entropies in bits as in mahotas and pyradiomics. [0]
     "information_correlation_2": lambda m: np.sqrt(-np.expm1(-2 * m.shared_information)),
     # Σ p / (1 + |i − j| / levels); C. [1]
@@ -173,8 +123,6 @@ FORMULAS: dict[str, Callable[[Pairs], np.ndarray]] = {
 }
 FIVE = ("contrast", "correlation", "energy", "entropy", "homogeneity")
 PROPERTIES = {"five": FIVE, "haralick": tuple(FORMULAS)}
-
-
 CHANNELS = {"grey": ("",), "rgb": ("red_", "green_", "blue_")}
 
 
@@ -203,10 +151,8 @@ class GLCM(Extractor):
         False gives one value per property, distance and angle.
     channels : {"grey", "rgb"}, default "grey"
         ``"rgb"`` does the same for the red, the green and the blue values, side by side.
-    preprocess : sequence of str, default ()
-        Steps that change the photo first, such as ``("median:3",)``; see `featurize.photos.preprocess`.
-    store : Store or path, optional
-        Where `transform` keeps and finds the vectors of files.
+    preprocess, store
+        As in `Extractor`.
 
     References
     ----------
@@ -218,18 +164,8 @@ class GLCM(Extractor):
     >>> stripes = np.zeros((8, 8, 3), dtype=np.uint8)
     >>> stripes[:, ::2] = 255
     >>> texture = GLCM(levels=2, angles=(0, 90), average=False)
-    >>> for name, value in zip(texture.get_feature_names_out(), texture.transform([stripes])[0]):
-    ...     print(f"{name:25} {value:5.2f}")
-    glcm_contrast_d1_a000      1.00
-    glcm_contrast_d1_a090      0.00
-    glcm_correlation_d1_a000  -1.00
-    glcm_correlation_d1_a090   1.00
-    glcm_energy_d1_a000        0.71
-    glcm_energy_d1_a090        0.71
-    glcm_entropy_d1_a000       1.00
-    glcm_entropy_d1_a090       1.00
-    glcm_homogeneity_d1_a000   0.50
-    glcm_homogeneity_d1_a090   1.00
+    >>> dict(zip(texture.value_names, texture.transform([stripes])[0].tolist()))["glcm_contrast_d1_a000"]
+    1.0
     """
 
     family, version = "glcm", 2
@@ -245,14 +181,13 @@ class GLCM(Extractor):
         preprocess: Sequence[str] = (),
         store: Any = None,
     ):
+        super().__init__(preprocess, store)
         self.properties = properties
         self.levels = levels
         self.distances = distances
         self.angles = angles
         self.average = average
         self.channels = channels
-        self.preprocess = preprocess
-        self.store = store
 
     @property
     def name(self) -> str:
@@ -265,12 +200,6 @@ class GLCM(Extractor):
             return names
         offsets = [f"d{distance}_a{angle:03g}" for distance in self.distances for angle in self.angles]
         return [f"{name}_{offset}" for name in names for offset in offsets]
-
-    @property
-    def width(self) -> int:
-        # Asked for with every batch: counting is quicker than making up the names.
-        n_offsets = 1 if self.average else len(self.distances) * len(self.angles)
-        return len(self._channels()) * len(self._formulas()) * n_offsets
 
     def settings(self) -> dict[str, Any]:
         if not 2 <= self.levels <= 256:
@@ -287,8 +216,7 @@ class GLCM(Extractor):
             "average": bool(self.average),
             "properties": list(self._formulas()),
             "channels": self.channels,
-            "decode": decode_policy(longer=LONGER_SIDE),
-            "resize": f"longer side at most {LONGER_SIDE}, bilinear with antialiasing",
+            **small_settings(),
         }
 
     def libraries(self) -> tuple[str, ...]:
@@ -321,8 +249,7 @@ def co_occurrences(
 ) -> np.ndarray:
     """How often each two levels lie side by side, as shares; shape (levels, levels, distances * angles), float64.
 
-    What scikit-image gives for ``symmetric=True, normed=True``, to the bit: its counts are whole numbers, and adding
-    them up before they become fractions is quicker.
+    What scikit-image gives for ``symmetric=True, normed=True``, to the bit, and quicker.
     """
     from skimage.feature import graycomatrix
 

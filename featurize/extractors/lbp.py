@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import UsageError
-from featurize.extractors.base import LONGER_SIDE, Extractor
+from featurize.extractors.base import Extractor, small_settings
 from featurize.extractors.glcm import grey_image
-from featurize.photos.photo import Photo, decode_policy
+from featurize.photos.photo import Photo
 
 ROWS_AT_ONCE = 32  # so few that they stay in the processor's cache
 
@@ -27,10 +27,8 @@ class LBP(Extractor):
     ----------
     radii : sequence of int, default (1, 2, 3)
         In pixels, 1 to 8.
-    preprocess : sequence of str, default ()
-        Steps that change the photo first; see `featurize.photos.preprocess`.
-    store : Store or path, optional
-        Where `transform` keeps and finds the vectors of files.
+    preprocess, store
+        As in `Extractor`.
 
     References
     ----------
@@ -49,9 +47,8 @@ class LBP(Extractor):
     family, version = "lbp", 1
 
     def __init__(self, radii: Sequence[int] = (1, 2, 3), preprocess: Sequence[str] = (), store: Any = None):
+        super().__init__(preprocess, store)
         self.radii = radii
-        self.preprocess = preprocess
-        self.store = store
 
     @property
     def value_names(self) -> list[str]:
@@ -68,8 +65,7 @@ class LBP(Extractor):
             "radii": [int(radius) for radius in self.radii],
             "points": "8 per pixel of radius",
             "border": "edge repeated",
-            "decode": decode_policy(longer=LONGER_SIDE),
-            "resize": f"longer side at most {LONGER_SIDE}, bilinear with antialiasing",
+            **small_settings(),
         }
 
     def libraries(self) -> tuple[str, ...]:
@@ -84,11 +80,9 @@ class LBP(Extractor):
 def uniform_patterns(grey: np.ndarray, radius: int) -> np.ndarray:
     """How many pixels have each pattern of 8 `radius` neighbours, shape (8 * radius + 2,), int64.
 
-    The same counts as those of ``skimage.feature.local_binary_pattern(..., method="uniform")`` (0.26) on the image
-    with its edge repeated. scikit-image goes from pixel to pixel and from neighbour to neighbour; here each neighbour
-    is one pass over a few rows, which takes a third of the time. So that equal pixels compare alike in both, the
-    arithmetic is scikit-image's, step by step: neighbours at coordinates of five decimals, interpolated along rows
-    first.
+    The same counts, in a third of the time, as those of scikit-image's ``local_binary_pattern(..., method="uniform")``
+    on the image with its edge repeated. So that equal pixels compare alike in both, the arithmetic is the same step by
+    step: neighbours at coordinates of five decimals, interpolated along rows first.
     """
     points = 8 * radius
     angle = 2 * np.pi * np.arange(points) / points

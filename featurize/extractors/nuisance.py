@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from featurize.extractors.base import LONGER_SIDE, Extractor, small_image
+from featurize.extractors.base import Extractor, small_image, small_settings
 from featurize.photos.decode import READERS, read_exif
-from featurize.photos.photo import Photo, decode_policy
+from featurize.photos.photo import Photo
 
 CAMERAS = 8
 MAKE, MODEL = 0x010F, 0x0110
@@ -27,8 +27,7 @@ STANDARD = np.array([
 class Nuisance(Extractor):
     """Size, compression, camera and mean colours: what no head should be able to learn from.
 
-    Where a head predicts the labels from these alone, a network may be reading the camera or the file instead of
-    the subject.
+    Where a head predicts the labels from these alone, a network may read the camera or the file, not the subject.
 
     - width and height in pixels, bytes of the file, bits per pixel
     - JPEG: 1 or 0; its quality, 1 to 100, from the luminance quantisation table by libjpeg's rule (0 for other
@@ -41,10 +40,8 @@ class Nuisance(Extractor):
 
     Parameters
     ----------
-    preprocess : sequence of str, default ()
-        Steps that change the photo first; see `featurize.photos.preprocess`.
-    store : Store or path, optional
-        Where `transform` keeps and finds the vectors of files.
+    preprocess, store
+        As in `Extractor`.
 
     Examples
     --------
@@ -54,10 +51,6 @@ class Nuisance(Extractor):
     """
 
     family, version = "nuisance", 1
-
-    def __init__(self, preprocess: Sequence[str] = (), store: Any = None):
-        self.preprocess = preprocess
-        self.store = store
 
     @property
     def value_names(self) -> list[str]:
@@ -70,8 +63,7 @@ class Nuisance(Extractor):
         return {
             "cameras": CAMERAS,
             "border": BORDER,
-            "decode": decode_policy(longer=LONGER_SIDE),
-            "resize": f"longer side at most {LONGER_SIDE}, bilinear with antialiasing",
+            **small_settings(),
         }
 
     def prepare(self, photo: Photo) -> np.ndarray:

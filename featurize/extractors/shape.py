@@ -1,12 +1,11 @@
 """Shape of the largest dark region: the ABCD rule of dermatology as numbers."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from featurize.extractors.base import LONGER_SIDE, Extractor, small_image
-from featurize.photos.photo import Photo, decode_policy
+from featurize.extractors.base import Extractor, small_image, small_settings
+from featurize.photos.photo import Photo
 from featurize.photos.preprocess import lesion_mask
 
 NAMES = (
@@ -29,18 +28,15 @@ class Shape(Extractor):
       area of the convex hull; standard deviation by mean of the distance of the border from the centroid.
     - **Colour**: standard deviations of red, green and blue inside, and the distance of the mean colours inside
       and outside, all divided by 255.
-    - **Diameter**: longest distance between two border pixels, and diameter of the disc of equal area, both by
-      the diagonal of the photo, because a photo does not say how large its pixels are on the skin; area as a
-      share of the photo.
+    - **Diameter**: longest distance between two border pixels, and diameter of the disc of equal area, both by the
+      diagonal of the photo (it does not say how large its pixels are on the skin); area as a share of the photo.
 
     Where no region is darker than the rest (a constant image), all values are 0.
 
     Parameters
     ----------
-    preprocess : sequence of str, default ()
-        Steps that change the photo first, such as ``("remove-hair",)``; see `featurize.photos.preprocess`.
-    store : Store or path, optional
-        Where `transform` keeps and finds the vectors of files.
+    preprocess, store
+        As in `Extractor`.
 
     References
     ----------
@@ -59,10 +55,6 @@ class Shape(Extractor):
 
     family, version = "shape", 1
 
-    def __init__(self, preprocess: Sequence[str] = (), store: Any = None):
-        self.preprocess = preprocess
-        self.store = store
-
     @property
     def value_names(self) -> list[str]:
         return [f"shape_{name}" for name in NAMES]
@@ -70,8 +62,7 @@ class Shape(Extractor):
     def settings(self) -> dict[str, Any]:
         return {
             "segmentation": "Otsu of smoothed luma, largest dark region, holes filled",
-            "decode": decode_policy(longer=LONGER_SIDE),
-            "resize": f"longer side at most {LONGER_SIDE}, bilinear with antialiasing",
+            **small_settings(),
         }
 
     def libraries(self) -> tuple[str, ...]:

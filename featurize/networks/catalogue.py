@@ -1,8 +1,7 @@
-"""The networks by name, declared: everything there is to know about one before TensorFlow is imported.
+"""The networks by name, as ``networks.csv`` declares them: what there is to know before TensorFlow is imported.
 
-``networks.csv`` has a line for each: names are those of `keras.applications` in snake case, MobileNet v1 has the names
-of TensorFlow for Poets, ``mobilenet_WIDTH_SIZE``. All weights were trained on ImageNet (ILSVRC 2012) and are published
-with Keras; file, address and digest are as `keras.applications` fetches them.
+Names are those of `keras.applications` in snake case, of MobileNet v1 ``mobilenet_WIDTH_SIZE``; all weights were
+trained on ImageNet (ILSVRC 2012) and are published with Keras.
 """
 
 import csv
@@ -19,11 +18,7 @@ from featurize.errors import UsageError
 
 @dataclass(frozen=True)
 class Download:
-    """Published weights, without the ImageNet head.
-
-    `file` is Keras' own name for it, in its cache; `digest` an MD5 (32 digits) or SHA-256 (64), None where Keras
-    declares none.
-    """
+    """Published weights, without the ImageNet head; `digest` is an MD5 (32 digits) or SHA-256 (64), or unknown."""
 
     file: str
     url: str
@@ -33,11 +28,8 @@ class Download:
 
 @dataclass(frozen=True)
 class Network:
-    """A network, declared.
-
-    `side` is that of the square input in pixels; `layers` has the widths that are known without building it, of
-    ``"avg_pool"`` always; `scaling` is a key of `SCALINGS`; `parameters` counts those without the ImageNet head;
-    `options` are further arguments of the class in `keras.applications`.
+    """A network, declared: `layers` has the widths that are known without building it, of ``"avg_pool"`` always;
+    `parameters` counts those without the ImageNet head; `options` are further arguments of the Keras class.
     """
 
     name: str
@@ -51,14 +43,10 @@ class Network:
 
     @property
     def width(self) -> int:
-        """How many numbers the pooled vector has."""
         return self.layers["avg_pool"]
 
     def check_layer(self, layer: str) -> None:
-        """Refuse what is certainly no layer, before anything is built: a number that a declared series lacks.
-
-        UsageError, such as for mixed99 of Inception v3, which has mixed0 to mixed10.
-        """
+        """Refuse what is certainly no layer before anything is built: mixed99, where there is mixed0 to mixed10."""
         series = {name.rstrip(DIGITS) for name in self.layers} - set(self.layers)
         if layer not in self.layers and layer.rstrip(DIGITS) in series:
             raise UsageError(
@@ -82,9 +70,8 @@ SCALINGS = {
 def scale_pixels(pixels: np.ndarray, scaling: str) -> np.ndarray:
     """RGB pixels (float32, 0 to 255; changed in place where that is possible) as a network wants them.
 
-    ``"efficientnet"``: the published EfficientNets (the first version) want their input divided by the standard
-    deviation and its square root; Keras does the second only when it fetches the weights itself, so it is done
-    here, around the mean that the network then takes off.
+    The first EfficientNets want their input divided by the standard deviation and its square root; Keras does the
+    second only when it fetches the weights itself, so it is done here, around the mean that the network takes off.
 
     >>> scale_pixels(np.array([0.0, 127.5, 255.0], np.float32), "tf")
     array([-1.,  0.,  1.], dtype=float32)
@@ -105,10 +92,7 @@ def scale_pixels(pixels: np.ndarray, scaling: str) -> np.ndarray:
 
 
 def find_network(name: str) -> Network:
-    """The declaration of a network.
-
-    UsageError if there is none of this name; the message lists those that are meant most probably.
-    """
+    """The declaration of a network; UsageError, with those that are probably meant, if there is none."""
     if name in NETWORKS:
         return NETWORKS[name]
     plain = name.removesuffix("_quantized")
@@ -124,15 +108,8 @@ def find_network(name: str) -> Network:
     )
 
 
-_INCEPTION_LAYERS = {
-    "mixed0": 256,
-    "mixed1": 288,
-    "mixed2": 288,
-    **{f"mixed{i}": 768 for i in range(3, 8)},
-    "mixed8": 1280,
-    "mixed9": 2048,
-    "mixed10": 2048,
-}
+_INCEPTION_WIDTHS = [256, 288, 288, 768, 768, 768, 768, 768, 1280, 2048, 2048]
+_LAYERS = {"inception_v3": {f"mixed{i}": width for i, width in enumerate(_INCEPTION_WIDTHS)}}
 
 
 def _declared() -> dict[str, Network]:
@@ -145,10 +122,7 @@ def _declared() -> dict[str, Network]:
                 name=name,
                 keras_class=row["keras_class"],
                 side=int(row["side"]),
-                layers={
-                    "avg_pool": int(row["width"]),
-                    **(_INCEPTION_LAYERS if name == "inception_v3" else {}),
-                },
+                layers={"avg_pool": int(row["width"]), **_LAYERS.get(name, {})},
                 scaling=row["scaling"],
                 parameters=parameters,
                 download=Download(row["file"], row["url"], row["digest"] or None, megabytes),

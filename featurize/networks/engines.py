@@ -1,8 +1,6 @@
-"""What an engine is, which runs frozen networks, and what all of them share.
+"""What an engine is, which runs frozen networks; vectors of different engines differ in their last digits."""
 
-All of them run the same frozen weights; their vectors differ in the last digits, and so have different fingerprints.
-"""
-
+import importlib
 import os
 import re
 import sys
@@ -10,6 +8,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -48,8 +47,7 @@ def import_tensorflow() -> Any:
 def silent_stderr(chatter: re.Pattern[bytes] = LOG_LINES) -> Iterator[None]:
     """Hold back what is written to the terminal, and then show what is not `chatter`; show all when the block fails.
 
-    TensorFlow's libraries write some lines before they read their own log level, or without reading it. Other threads
-    may have a message of their own meanwhile.
+    TensorFlow's libraries write some lines whatever their log level is; other threads may have a message meanwhile.
     """
     # Two at a time would restore each other's file instead of the terminal.
     with _silencing, tempfile.TemporaryFile() as held:
@@ -69,11 +67,7 @@ def silent_stderr(chatter: re.Pattern[bytes] = LOG_LINES) -> Iterator[None]:
 
 
 class Function(Protocol):
-    """A network that is ready to run; each vector depends on its own image alone.
-
-    A library adds up a batch of another size in another order, which costs a few millionths of a vector's length, or
-    up to 1e-5 with networks other than MobileNet and Inception. `check_frozen_network` refuses ten times as much.
-    """
+    """A network that is ready to run; each vector depends on its own image alone, to 1e-5 of its length."""
 
     widths: list[int]
 
@@ -82,34 +76,22 @@ class Function(Protocol):
         ...
 
 
-class Engine(Protocol):
-    """What an engine's file defines.
+@dataclass(frozen=True)
+class Engine:
+    """What runs frozen networks: a library, whose name is also that of its distribution and of our extra.
 
-    Attributes
-    ----------
-    described : str
-        The engine in fingerprints; changes whenever its vectors do.
-    module : str
-        What Python has to find.
-    libraries : tuple of str
-        Distributions whose versions are recorded beside the vectors.
-    extra : str
-        ``pip install 'bottlehead[EXTRA]'`` brings the libraries; empty when they are always there.
+    `file` defines ``load``, as below; `lowers` says that it makes bfloat16 of a float32 graph itself.
     """
 
-    described: str
-    module: str
-    libraries: tuple[str, ...]
-    extra: str
+    name: str
+    file: str
+    lowers: bool = False
 
-    def start(self) -> None:
-        """Import the libraries."""
-        ...
-
-    def frozen_in(self, precision: str) -> str:
-        """The precision in which the graph for `load` is frozen."""
-        ...
+    @property
+    def described(self) -> str:
+        """The engine in fingerprints."""
+        return f"{self.name}, frozen"
 
     def load(self, graph: bytes, n_outputs: int, precision: str) -> Function:
         """A frozen GraphDef as a function; UsageError if the engine cannot run it."""
-        ...
+        return importlib.import_module(self.file).load(graph, n_outputs, precision)

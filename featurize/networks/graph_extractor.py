@@ -12,7 +12,7 @@ import numpy as np
 from featurize.errors import UsageError, WeightsError
 from featurize.networks.graph_file import KnownGraph, candidates, read_graph, recognise
 from featurize.networks.network_extractor import FrozenExtractor
-from featurize.networks.weights import what_it_is
+from featurize.networks.weights import Weights, what_it_is
 
 # Published networks take up to 800 pixels; a batch of 32 photos of this side is 400 MB of numbers, before the first
 # layer.
@@ -23,9 +23,8 @@ LARGEST_SCALE = 1e6
 class FrozenGraph(FrozenExtractor):
     """A vector read in a frozen TensorFlow graph that you own.
 
-    Google's Inception v3 of 2015 and MobileNets, and what retrain.py made of them, are recognised and need no
-    further arguments: the first two give their pooled vector, a retrained graph the tensor that its trained
-    layer takes (for a MobileNet those are 1,001 numbers).
+    Google's Inception v3 of 2015 and MobileNets, and what retrain.py made of them, need no further arguments: the
+    first two give their pooled vector, a retrained graph what its trained layer takes (1,001 numbers of a MobileNet).
 
     Parameters
     ----------
@@ -49,11 +48,12 @@ class FrozenGraph(FrozenExtractor):
         If the file is missing or no frozen graph, or the graph does more than compute (it is not run then),
         mixes the photos of a batch, or gives numbers that are not finite; raised at first use, not here.
     UsageError
-        If the graph is unknown and an argument is missing or out of range, or it has no such tensor; the message
-        lists those that come into question.
+        If an argument is missing (of an unknown graph) or out of range, or names no tensor; the message lists some.
     """
 
     family = "FILE.pb"
+    _known_as: str | None = None  # the name in a table or a model, whatever the file is called now
+    _digested: Path | None = None
 
     def __init__(
         self,
@@ -70,35 +70,24 @@ class FrozenGraph(FrozenExtractor):
         parity: str | None = None,
         engine: str = "tensorflow",
     ):
+        super().__init__(precision, preprocess, batch_size, store, parity, engine)
         self.file = file
         self.input = input
         self.output = output
         self.size = size
         self.mean = mean
         self.std = std
-        self.precision = precision
-        self.preprocess = preprocess
-        self.batch_size = batch_size
-        self.store = store
-        self.parity = parity
-        self.engine = engine
 
     @property
     def name(self) -> str:
-        if known_as := getattr(self, "_known_as", None):
-            return known_as
+        if self._known_as:
+            return self._known_as
         stem = Path(self.file).name.removesuffix(".pb")
         return f"{stem}:{self.output}" if self.output else stem
 
     @property
-    def width(self) -> int:
-        return self._width()
-
-    @property
     def side(self) -> int:
-        size = self.resolved().size
-        assert size is not None
-        return size
+        return int(self.resolved().size or 0)
 
     @property
     def end(self) -> str:
@@ -120,20 +109,14 @@ class FrozenGraph(FrozenExtractor):
         return pixels
 
     def weights_record(self) -> dict[str, Any]:
-        what = self.resolved().what
-        return {
-            "source": "file",
-            "file": str(self._path()),
-            "sha256": self._sha256(),
-            "seed": None,
-            "what": what,
-        }
+        found = Weights("file", str(self._path()), self._sha256())
+        return {**found.record(), "what": self.resolved().what}
 
     def kept_params(self) -> dict[str, Any]:
         return {**super().kept_params(), "file": str(self._path())}
 
     def libraries(self) -> tuple[str, ...]:
-        return ("numpy", "pillow", "tensorflow", *self._engine_libraries())
+        return tuple(name for name in super().libraries() if name != "keras")
 
     def graph(self) -> dict[str, Any]:
         """The nodes of the graph by name."""
@@ -142,19 +125,15 @@ class FrozenGraph(FrozenExtractor):
     def resolved(self) -> KnownGraph:
         """The arguments, with what is known about the graph in the place of those that were not given.
 
-        Raises
-        ------
-        UsageError
-            If something is neither given nor known, or not in the graph.
+        UsageError if something is neither given nor known, not in the graph, or out of range.
         """
         graph = self.graph()
-        given = {name: getattr(self, name) for name in ("input", "output", "size", "mean", "std")}
-        for name in ("input", "output"):
-            given[name] = f"{given[name]}:0" if given[name] and ":" not in given[name] else given[name]
-        found = replace(
-            recognise(graph), **{name: value for name, value in given.items() if value is not None}
-        )
-        missing = [name for name in given if getattr(found, name) is None]
+        arguments = ("input", "output", "size", "mean", "std")
+        given = {name: value for name in arguments if (value := getattr(self, name)) is not None}
+        for name in {"input", "output"} & given.keys():
+            given[name] = given[name] if ":" in given[name] else f"{given[name]}:0"
+        found = replace(recognise(graph), **given)
+        missing = [name for name in arguments if getattr(found, name) is None]
         foreign = [t for t in (found.input, found.output) if t and t.partition(":")[0] not in graph]
         if missing or foreign:
             inputs, outputs = candidates(graph)
@@ -165,16 +144,25 @@ class FrozenGraph(FrozenExtractor):
                 "give FILE.pb:TENSOR (the output), --graph-input, --graph-size, --graph-mean and --graph-std; in "
                 "Python output=, input=, size=, mean= and std= (pixels enter as (RGB - mean) / std)",
             )
-        _check_numbers(found)
+        size, mean, std = found.size, found.mean, found.std
+        if not isinstance(size, int) or not 1 <= size <= LARGEST_SIDE:
+            raise UsageError(
+                f"graph size {size!r}", f"give the side of the square input, 1 to {LARGEST_SIDE:,} pixels"
+            )
+        if not (abs(mean or 0) <= LARGEST_SCALE and 1 / LARGEST_SCALE <= (std or 0) <= LARGEST_SCALE):
+            raise UsageError(
+                f"graph mean {mean!r}, std {std!r}",
+                "pixels enter as (RGB - mean) / std: give a mean of at most a million, and a std above 0, from a "
+                "millionth to a million",
+            )
         return found
 
     def freeze(self, group: Sequence[Any], precision: str) -> bytes:
         from featurize.networks.tensorflow_engine import freeze_graph
 
-        data, found = self._path().read_bytes(), self.resolved()
+        data, entry, ends = self._path().read_bytes(), str(self.resolved().input), [one.end for one in group]
         try:
-            ends = [extractor.end for extractor in group]
-            return freeze_graph(data, str(found.input), ends, self.side, precision)
+            return freeze_graph(data, entry, ends, self.side, precision)
         except WeightsError as error:
             raise WeightsError(f"{self.file} is not used: {error.args[0]}", error.hint) from None
         except Exception as error:
@@ -195,28 +183,9 @@ class FrozenGraph(FrozenExtractor):
 
     def _sha256(self) -> str:
         path = self._path()
-        if getattr(self, "_digested", None) != path:
-            self._digest, self._digested = self._digest_of(path), path
+        if self._digested != path:
+            self._digest, self._digested = self._index.digest(path), path
         return self._digest
-
-
-def _check_numbers(found: KnownGraph) -> None:
-    """Refuse a size, mean or std with which no photo can enter a network."""
-    size, mean, std = found.size, found.mean, found.std
-    if not isinstance(size, int) or not 1 <= size <= LARGEST_SIDE:
-        raise UsageError(
-            f"graph size {size!r}", f"give the side of the square input, 1 to {LARGEST_SIDE:,} pixels"
-        )
-    if (
-        mean is None
-        or std is None
-        or not (abs(mean) <= LARGEST_SCALE and 1 / LARGEST_SCALE <= std <= LARGEST_SCALE)
-    ):
-        raise UsageError(
-            f"graph mean {mean!r}, std {std!r}",
-            "pixels enter as (RGB - mean) / std: give a mean of at most a million, and a std above 0, from a millionth "
-            "to a million",
-        )
 
 
 def _exactly(number: float | None) -> str:
@@ -227,7 +196,6 @@ def _exactly(number: float | None) -> str:
 
 @lru_cache(maxsize=4)
 def _graph(path: str, sha256: str) -> dict[str, Any]:
-    """The nodes of the file with this content."""
     data = Path(path).read_bytes()
     try:
         return read_graph(data)

@@ -17,10 +17,7 @@ Graph = Mapping[str, Any]  # NodeDef messages by name
 
 
 def read_graph(data: bytes) -> dict[str, Any]:
-    """The nodes (NodeDef messages) of a GraphDef by name, in the order of the file, read without TensorFlow.
-
-    ValueError if `data` is no GraphDef.
-    """
+    """The nodes of a GraphDef by name, in the order of the file, read without TensorFlow; ValueError if it is none."""
     from google.protobuf.message import DecodeError
     from tensorboardX.proto.graph_pb2 import GraphDef
 
@@ -61,7 +58,6 @@ def constant_values(node: Any) -> np.ndarray:
 
 
 # -- What a graph does besides computing, found before anything runs ---
-
 # A graph is a program, and the one in a ``.pb`` file is somebody else's. Between pixels and a vector it has nothing to
 # do but arithmetic; an operation that touches files, starts Python, prints, draws random numbers or keeps a state is
 # refused, also where it only has to run *before* another one (a control input), or sits in a function of the graph.
@@ -79,20 +75,16 @@ REACHING_OUT = re.compile(
 
 
 def refuse_side_effects(definition: Any, outputs: Sequence[str], entry: str | None = None) -> None:
-    """Refuse a GraphDef of which running the way to `outputs` (tensors or nodes) would do more than compute.
-
-    The tensor `entry` is given from outside; nothing behind it runs. The WeightsError names the first operation
-    that is refused.
-    """
+    """WeightsError if running a GraphDef from the tensor `entry` to `outputs` would do more than compute."""
     from tensorflow.python.framework import op_def_registry
 
     for node in _running(definition, outputs, entry):
-        described = op_def_registry.get(node.op)
         if VARIABLES.fullmatch(node.op):
             raise WeightsError(
                 f"its variables are not frozen, such as {node.name} ({node.op}): their values are not in the file",
                 "give a graph whose variables were made constants, as freeze_graph or retrain.py writes it",
             )
+        described = op_def_registry.get(node.op)
         stateful = described is not None and described.is_stateful and not HARMLESS.fullmatch(node.op)
         if stateful or REACHING_OUT.fullmatch(node.op):
             raise WeightsError(
@@ -111,20 +103,19 @@ def _running(definition: Any, outputs: Sequence[str], entry: str | None) -> Iter
     while pending:
         tensor = pending.pop()
         name = tensor.removeprefix("^").partition(":")[0]
-        if name in seen or name not in nodes or (entry is not None and _same(tensor, entry)):
+        # ``name`` is ``name:0``; ``^name`` orders nodes and is no tensor.
+        if name in seen or name not in nodes or entry in (tensor, f"{tensor}:0"):
             continue
         seen.add(name)
         pending += nodes[name].input
         called += _functions_of(nodes[name])
         yield nodes[name]
-    entered = set()
     while called:
-        name = called.pop()
-        if name in functions and name not in entered:
-            entered.add(name)
-            for node in functions[name].node_def:
-                called += _functions_of(node)
-                yield node
+        # Each function once: `pop` takes it out of those that are left.
+        function = functions.pop(called.pop(), None)
+        for node in function.node_def if function is not None else []:
+            called += _functions_of(node)
+            yield node
 
 
 def _functions_of(node: Any) -> list[str]:
@@ -135,23 +126,15 @@ def _functions_of(node: Any) -> list[str]:
     return names
 
 
-def _same(tensor: str, other: str) -> bool:
-    """``name`` is ``name:0``; ``^name`` orders nodes and is no tensor."""
-    return tensor == other or f"{tensor}:0" == other
-
-
 # retrain.py put the layer that it trained under this name, and later under the other.
 TRAINED = ("final_training_ops/", "final_retrain_ops/")
+ADDING = ("Add", "AddV2", "BiasAdd")
 PASSING = ("Identity", "PlaceholderWithDefault", "StopGradient", "CheckNumerics")
 
 
 @dataclass(frozen=True)
 class KnownGraph:
-    """Where pixels enter a graph and where its vector is read (``name:number``); None where that is not known.
-
-    `what` the graph is, for people; `size` is the side of the square input in pixels, which enter as
-    (RGB - mean) / std.
-    """
+    """What is known about a graph: what it is, in words, and the arguments of `FrozenGraph`."""
 
     what: str
     input: str | None = None
@@ -162,21 +145,14 @@ class KnownGraph:
 
 
 # The operation that gives a graph away, and what is then known.
+INCEPTION, MOBILENET = "pool_3/_reshape", "MobilenetV1/Logits/AvgPool_1a/AvgPool"
+SLIM = "InceptionV3/Logits/AvgPool_1a_8x8/AvgPool"
 MARKS = {
-    "pool_3/_reshape": KnownGraph(
-        "Google's Inception v3 of 2015-12-05", "Mul:0", "pool_3/_reshape:0", 299, 128.0, 128.0
+    INCEPTION: KnownGraph(
+        "Google's Inception v3 of 2015-12-05", "Mul:0", f"{INCEPTION}:0", 299, 128.0, 128.0
     ),
-    "MobilenetV1/Logits/AvgPool_1a/AvgPool": KnownGraph(
-        "MobileNet v1", "input:0", "MobilenetV1/Logits/AvgPool_1a/AvgPool:0", None, 127.5, 127.5
-    ),
-    "InceptionV3/Logits/AvgPool_1a_8x8/AvgPool": KnownGraph(
-        "Inception v3 of TensorFlow-Slim",
-        "input:0",
-        "InceptionV3/Logits/AvgPool_1a_8x8/AvgPool:0",
-        299,
-        127.5,
-        127.5,
-    ),
+    MOBILENET: KnownGraph("MobileNet v1", "input:0", f"{MOBILENET}:0", None, 127.5, 127.5),
+    SLIM: KnownGraph("Inception v3 of TensorFlow-Slim", "input:0", f"{SLIM}:0", 299, 127.5, 127.5),
 }
 
 
@@ -192,10 +168,9 @@ class TrainedLayer:
 def recognise(graph: Graph) -> KnownGraph:
     """What is known about a graph; the size of its input from the graph itself."""
     known = next((known for mark, known in MARKS.items() if mark in graph), KnownGraph("a frozen graph"))
-    if known.input and known.input.partition(":")[0] not in graph:
-        known = replace(known, input=None)
-    if known.input is None:
-        known = replace(known, input=_only_placeholder(graph))
+    if known.input is None or known.input.partition(":")[0] not in graph:
+        images = [n.name for n in graph.values() if n.op == "Placeholder" and len(node_shape(n) or []) == 4]
+        known = replace(known, input=f"{images[0]}:0" if len(images) == 1 else None)
     if known.input and known.size is None:
         known = replace(known, size=_side(graph, known.input))
     layer = trained_layer(graph)
@@ -208,10 +183,7 @@ def trained_layer(graph: Graph) -> TrainedLayer | None:
     """The layer that retrain.py trained; None if there is none."""
     for node in graph.values():
         if node.op == "MatMul" and node.name.startswith(TRAINED) and len(node.input) > 1:
-            add = next(
-                (n for n in graph.values() if n.op in ("Add", "AddV2", "BiasAdd") and node.name in n.input),
-                None,
-            )
+            add = next((n for n in graph.values() if n.op in ADDING and node.name in n.input), None)
             weights = _constant(graph, node.input[1])
             biases = _constant(graph, next((t for t in add.input if t != node.name), "")) if add else None
             if weights and biases:
@@ -240,11 +212,6 @@ def _source(graph: Graph, tensor: str) -> str:
 def _constant(graph: Graph, tensor: str) -> str | None:
     name = _source(graph, tensor).partition(":")[0]
     return name if name in graph and graph[name].op == "Const" else None
-
-
-def _only_placeholder(graph: Graph) -> str | None:
-    images = [n.name for n in graph.values() if n.op == "Placeholder" and len(node_shape(n) or []) == 4]
-    return f"{images[0]}:0" if len(images) == 1 else None
 
 
 def _side(graph: Graph, tensor: str) -> int | None:

@@ -1,9 +1,10 @@
 """Networks of keras.applications as extractors, by name."""
 
+import math
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,23 +15,15 @@ from featurize.networks.engines import import_tensorflow
 from featurize.networks.network_extractor import FrozenExtractor
 from featurize.networks.weights import Weights, find_weights
 
-# -- A declared network as a Keras model: built, filled with its weights, its layers found by name -------
-
 IMAGENET_LABELS = 1000
 
 
 def build_model(network: Network, weights: Weights) -> Any:
-    """The Keras model of a network up to its pooled vector, with its weights.
-
-    WeightsError if the weights are those of another network, or damaged.
-    """
+    """The Keras model of a network with its weights; WeightsError if they are another network's, or damaged."""
     if weights.file is not None:
-        _check_network(network, weights.file)
+        return _loaded_model(network, weights.file)
     model = _keras_model(network)
-    if weights.file is None:
-        random_weights(model, weights.seed or 0)
-    else:
-        load_weights(model, network, weights.file)
+    random_weights(model, weights.seed or 0)
     return model
 
 
@@ -45,18 +38,13 @@ def _keras_model(network: Network, **head: Any) -> Any:
 
 
 def output_of(model: Any, layer: str) -> Any:
-    """The output of a layer; ``"avg_pool"`` is the pooled end of the model.
-
-    UsageError if there is no such layer; the message lists those there are.
-    """
+    """The output of a layer, ``"avg_pool"`` at the end; UsageError, with those there are, if there is none."""
     if layer == "avg_pool":
         return model.output
     layers = layer_names(model)
     if layer not in layers:
-        ends = [
-            name for name in layers if re.match(r"mixed|.*_(out|add|concat|block\w*)$|conv_pw_\d+_relu", name)
-        ]
-        shown = (ends or list(layers))[-24:]
+        ends = re.compile(r"mixed|.*_(out|add|concat|block\w*)$|conv_pw_\d+_relu")
+        shown = (list(filter(ends.match, layers)) or list(layers))[-24:]
         raise UsageError(
             f"{model.name} has no layer {layer}",
             f"it has avg_pool, {', '.join(shown)} and others, {len(layers)} in all, named as in keras.applications",
@@ -84,7 +72,7 @@ def layer_names(model: Any) -> dict[str, Any]:
 
 
 def _snake_case(name: str) -> str:
-    """As Keras makes layer names of class names: ``conv2d``, ``re_lu``, ``global_average_pooling2d``."""
+    """As Keras makes layer names of class names: ``conv2d``, ``re_lu``."""
     return re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)).lower()
 
 
@@ -108,30 +96,47 @@ def random_weights(model: Any, seed: int) -> None:
     model.set_weights(values)
 
 
-def load_weights(model: Any, network: Network, path: str) -> None:
-    """Read a weights file into the model of a network; one with the ImageNet head gives all but the head.
+def _loaded_model(network: Network, path: str) -> Any:
+    """A network with the weights of a file; of one with the ImageNet head, all but the head."""
 
-    WeightsError if the file belongs to another network, or is damaged.
-    """
+    def refused(instead: str) -> WeightsError:
+        return WeightsError(
+            f"{path} does not hold the weights of {network.name}: {instead}",
+            "give the weights of this network as a Keras .weights.h5 or .h5 file",
+        )
+
+    def complaint(error: Exception) -> str:
+        return " ".join(str(error).split())[:120]
+
     try:
-        shapes = list(_shapes(path))
+        shapes = _shapes(path)
+    except Exception as error:
+        # h5py raises OSError, KeyError, RuntimeError, … for a damaged file.
+        raise refused(f"it is damaged ({complaint(error)})") from error
+    count = sum(math.prod(shape) for shape in shapes)
+    sizes = {
+        n.name: (n.parameters, n.parameters + IMAGENET_LABELS * (n.width + 1)) for n in NETWORKS.values()
+    }
+    fitting = [name for name, counts in sizes.items() if count in counts]
+    if fitting and network.name not in fitting:  # said before seconds are spent on building this network
+        raise refused(f"it holds those of {' or '.join(fitting[:4])}")
+    try:
+        model = _keras_model(network)
         if any(shape[-1:] == (IMAGENET_LABELS,) and len(shape) > 1 for shape in shapes):
-            _load_without_head(model, network, path)
+            whole = _keras_model(network, include_top=True, classes=IMAGENET_LABELS)
+            _load(whole, path)
+            # The head comes last in every network of keras.applications.
+            model.set_weights(whole.get_weights()[: len(model.weights)])
         else:
             _load(model, path)
     except Exception as error:
         # Keras and h5py raise ValueError, OSError, KeyError, … with pages of text for a file that does not fit.
-        raise _does_not_hold(network, path, _what_it_holds(network, path, error)) from error
-
-
-def _check_network(network: Network, path: str) -> None:
-    """Refuse a file that is certainly another network's, before seconds are spent on building this one."""
-    try:
-        others = _networks_of(path)
-    except Exception:
-        return  # a damaged file; what is wrong with it is said when it is loaded
-    if others and network.name not in others:
-        raise _does_not_hold(network, path, f"it holds those of {' or '.join(others[:4])}")
+        if fitting:
+            raise refused(
+                f"it holds as many numbers, but Keras cannot read them ({complaint(error)})"
+            ) from error
+        raise refused(f"it holds {count:,} numbers, which fit none of the networks known here") from error
+    return model
 
 
 def _load(model: Any, path: str) -> None:
@@ -141,60 +146,19 @@ def _load(model: Any, path: str) -> None:
         model.load_weights(path)
 
 
-def _load_without_head(model: Any, network: Network, path: str) -> None:
-    whole = _keras_model(network, include_top=True, classes=IMAGENET_LABELS)
-    _load(whole, path)
-    values = whole.get_weights()
-    # The head comes last in every network of keras.applications.
-    model.set_weights(values[: len(model.weights)])
-
-
-def _shapes(path: str) -> Iterator[tuple[int, ...]]:
+def _shapes(path: str) -> list[tuple[int, ...]]:
     """The shapes of the weights in an HDF5 file, without those of a training state."""
     import h5py
 
-    found: list[tuple[int, ...]] = []
+    shapes: list[tuple[int, ...]] = []
 
     def note(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and not name.startswith("optimizer"):
-            found.append(tuple(item.shape))
+            shapes.append(tuple(item.shape))
 
     with h5py.File(path) as file:
         file.visititems(note)
-    yield from found
-
-
-def _does_not_hold(network: Network, path: str, instead: str) -> WeightsError:
-    return WeightsError(
-        f"{path} does not hold the weights of {network.name}: {instead}",
-        "give the weights of this network as a Keras .weights.h5 or .h5 file",
-    )
-
-
-def _networks_of(path: str) -> list[str]:
-    """The networks that have as many numbers as a file holds, with or without the ImageNet head."""
-    count = _count(path)
-    head = IMAGENET_LABELS
-    return [n.name for n in NETWORKS.values() if count in (n.parameters, n.parameters + head * (n.width + 1))]
-
-
-def _count(path: str) -> int:
-    return sum(int(np.prod(shape)) for shape in _shapes(path))
-
-
-def _what_it_holds(network: Network, path: str, error: Exception) -> str:
-    """The network that a file belongs to, by how many numbers it holds; else what Keras complained about."""
-    complaint = " ".join(str(error).split())[:120]
-    try:
-        names, count = _networks_of(path), _count(path)
-    except Exception:
-        # Whatever h5py raises here, it has raised before.
-        return f"it is damaged ({complaint})"
-    if network.name in names:
-        return f"it holds as many numbers, but Keras cannot read them ({complaint})"
-    if names:
-        return f"it holds those of {' or '.join(names[:4])}"
-    return f"it holds {count:,} numbers, which fit none of the networks known here"
+    return shapes
 
 
 class Backbone(FrozenExtractor):
@@ -202,34 +166,29 @@ class Backbone(FrozenExtractor):
 
     The whole photo is brought to the network's input size (bilinear, antialiased) and scaled as the network was
     trained. A vector depends on the image and these settings alone: not on the order, the extractors beside it, or
-    the store. Nor does it on the batch it travelled in, but for the order in which TensorFlow adds up: in any batch it
-    is equal to a few millionths of its length for MobileNet and Inception, to 1e-5 for other networks. On another
-    processor, and to Keras' own ``predict``, it is equal to 1e-5; bit for bit only with one engine, batch size and
-    machine.
+    the store. Bit for bit it is equal with one engine, batch size and machine; otherwise, and to Keras' own
+    ``predict``, to 1e-5 of its length.
 
     Parameters
     ----------
     backbone : str
-        ``"mobilenet_0.50_224"``, ``"resnet50"``, …; `featurize.networks.catalogue` declares them, and
-        ``featurize backbones`` lists them.
+        ``"mobilenet_0.50_224"``, ``"resnet50"``, …; ``featurize backbones`` lists them.
     weights : str or path, default "auto"
         ``"auto"`` (a file in ``FEATURIZE_WEIGHTS_DIR``, else ImageNet's), ``"imagenet"``, a Keras ``.h5`` file,
         or ``"random"`` / ``"random:SEED"`` for an untrained network.
     layer : str, default "avg_pool"
         Where the vector is read; any layer of the Keras model, averaged over its area.
     precision : {"float32", "bfloat16"}, default "float32"
-        bfloat16 is about twice as fast on processors that have it, and refused on others. See Notes.
-    preprocess : sequence of str, default ()
-        Steps that change the photo first, such as ``("remove-hair",)``; see `featurize.photos.preprocess`.
+        bfloat16 is about twice as fast on processors that have it, and refused on others. It changes vectors by
+        about 1 % of their length; they have another fingerprint and are never mixed with those of float32.
+    preprocess, store
+        As in `Extractor`.
     batch_size : int, default 32
         Images per call of the network; changes vectors in their last digits at most.
-    store : Store or path, optional
-        Where `transform` keeps and finds the vectors of files.
     parity : {None, "retrain"}, default None
         ``"retrain"`` decodes and resizes as TensorFlow's retrain.py did; see `featurize.networks.retrain_pixels`.
     engine : {"tensorflow", "openvino"}, default "tensorflow"
-        What runs the frozen network; ``"openvino"`` needs the extra of that name. The vectors differ in their last
-        digits (by less than 1e-5 of their length, in float32), and so do the fingerprints.
+        What runs the frozen network; ``"openvino"`` needs the extra of that name, and has other fingerprints.
 
     Raises
     ------
@@ -238,18 +197,16 @@ class Backbone(FrozenExtractor):
     WeightsError
         If the weights are missing or belong to another network.
 
-    Notes
-    -----
-    With Inception v3, layer mixed8, bfloat16 changes each vector by 1.1 % of its length (2.1 % at most), and the
-    accuracy of 5 grouped folds by less than the folds themselves do. Vectors of the two precisions have different
-    fingerprints and are never mixed.
-
     Examples
     --------
     >>> extractor = Backbone("mobilenet_0.25_128", weights="random")
     >>> extractor.name, extractor.width
     ('mobilenet_0.25_128', 256)
     """
+
+    # The digest of the weights that a table or a model was made with, and whose weights `_found` are.
+    _wanted_sha256: str | None = None
+    _found_for: tuple[str, str] | None = None
 
     def __init__(
         self,
@@ -263,15 +220,10 @@ class Backbone(FrozenExtractor):
         parity: str | None = None,
         engine: str = "tensorflow",
     ):
+        super().__init__(precision, preprocess, batch_size, store, parity, engine)
         self.backbone = backbone
         self.weights = weights
         self.layer = layer
-        self.precision = precision
-        self.preprocess = preprocess
-        self.batch_size = batch_size
-        self.store = store
-        self.parity = parity
-        self.engine = engine
 
     @property
     def network(self) -> Network:
@@ -288,7 +240,7 @@ class Backbone(FrozenExtractor):
 
     @property
     def width(self) -> int:
-        return self.network.layers.get(self.layer) or self._width()
+        return self.network.layers.get(self.layer) or super().width
 
     @property
     def side(self) -> int:
@@ -308,12 +260,8 @@ class Backbone(FrozenExtractor):
     def found_weights(self) -> Weights:
         """The weights that ``weights`` stands for, looked up once."""
         key = (self.backbone, os.fspath(self.weights))
-        if getattr(self, "_found_for", None) != key:
-            wanted = getattr(self, "_wanted_sha256", None)
-            network = self.network
-            self._found = find_weights(
-                network.name, self.weights, network.download, self._file_index(), wanted
-            )
+        if self._found_for != key:
+            self._found = find_weights(*key, self.network.download, self._index, self._wanted_sha256)
             self._found_for = key
         return self._found
 
@@ -328,9 +276,7 @@ class Backbone(FrozenExtractor):
 
 
 class InceptionV3(Backbone):
-    """The pooled last layer of a frozen Inception v3: 2,048 numbers per image.
-
-    The same as ``Backbone("inception_v3")``.
+    """The pooled last layer of a frozen Inception v3, 2,048 numbers per image: ``Backbone("inception_v3")``.
 
     Parameters
     ----------

@@ -1,8 +1,6 @@
 """What all extractors with a frozen network share: pixels in, a function loaded once, several outputs in one run."""
 
-import importlib
 import json
-import os
 import time
 from collections.abc import Sequence
 from hashlib import sha256
@@ -12,17 +10,15 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import UsageError, WeightsError
-from featurize.extractors.base import Extractor, golden_image
+from featurize.extractors.base import Extractor, golden_image, relative_drift
 from featurize.extractors.batches import NOT_FINITE
 from featurize.files import whole_file
 from featurize.networks.engines import Engine, Function
-from featurize.networks.retrain_pixels import check_parity, retrain_pixels
+from featurize.networks.retrain_pixels import retrain_pixels
 from featurize.photos.fileindex import FileIndex
 from featurize.photos.photo import Photo, decode_policy, resize
 from featurize.store.store import Store
 from featurize.terminal import log
-
-# -- A network that was just frozen is tried before its vectors are believed -----------------------------
 
 # Relative, by precision: a library adds up batches of another size in another order, which costs up to 1e-5 in float32.
 # A network that looks at the whole batch (batch norm as in training) is far off.
@@ -54,86 +50,75 @@ def check_frozen_network(group: Sequence[Any], function: Function) -> None:
     alone = run(first.name, function, first.stack(prepared[1:2]))
     beside = run(first.name, function, first.stack(prepared))
     for extractor, single, several in zip(group, alone, beside, strict=True):
-        _check(extractor.name, extractor.precision, single, several, len(photos))
-
-
-def _check(name: str, precision: str, single: np.ndarray, several: np.ndarray, n_photos: int) -> None:
-    for matrix, count in ((single, 1), (several, n_photos)):
-        if len(matrix) != count:
+        for matrix, count in ((single, 1), (several, len(photos))):
+            if len(matrix) != count:
+                raise WeightsError(
+                    f"{extractor.name} gives {len(matrix)} vectors for a batch of {count}",
+                    "read a tensor that has one row per photo",
+                )
+        if not (np.isfinite(single).all() and np.isfinite(several[1]).all()):
             raise WeightsError(
-                f"{name} gives {len(matrix)} vectors for a batch of {count}",
-                "read a tensor that has one row per photo",
+                f"{extractor.name} gives {NOT_FINITE} for the test image",
+                "the weights are damaged, or pixels enter the network with another mean and std than it was made for",
             )
-    if not (np.isfinite(single).all() and np.isfinite(several[1]).all()):
-        raise WeightsError(
-            f"{name} gives {NOT_FINITE} for the test image",
-            "the weights are damaged, or pixels enter the network with another mean and std than it was made for",
-        )
-    length = np.linalg.norm(single.astype(np.float64))
-    distance = np.linalg.norm(several[1].astype(np.float64) - single[0])
-    if distance > TOLERANCE[precision] * length:
-        share = f"{distance / length:.2g} of its length" if length else f"{distance:.2g}"
-        raise WeightsError(
-            f"{name} mixes the photos of a batch: the vector of the test image changes by {share} when others are "
-            "beside it",
-            "a vector must depend on its photo alone: freeze the network for inference (batch norm with its stored "
-            "mean and variance), or read an earlier tensor",
-        )
+        drift = relative_drift(several[1], single[0])
+        if drift > TOLERANCE[extractor.precision]:
+            raise WeightsError(
+                f"{extractor.name} mixes the photos of a batch: the vector of the test image changes by {drift:.2g} of "
+                "its length when others are beside it",
+                "a vector must depend on its photo alone: freeze the network for inference (batch norm with its stored "
+                "mean and variance), or read an earlier tensor",
+            )
 
 
-# What can run a frozen network: module, class. A further engine is one file and one line here.
+# A further engine is one file and one line here.
 ENGINES = {
-    "tensorflow": ("featurize.networks.tensorflow_engine", "TensorFlow"),
-    "openvino": ("featurize.networks.openvino_engine", "OpenVINO"),
+    "tensorflow": Engine("tensorflow", "featurize.networks.tensorflow_engine"),
+    "openvino": Engine("openvino", "featurize.networks.openvino_engine", lowers=True),
 }
 
 
 def find_engine(name: str) -> Engine:
-    """The engine of this name, ready to load networks.
-
-    UsageError if there is none, or its libraries are not installed.
+    """The engine of this name; UsageError if there is none, or its library is not installed.
 
     >>> find_engine("tensorflow").described
     'tensorflow, frozen'
     """
     if name not in ENGINES:
         raise UsageError(f"there is no engine {name!r}", f"choose {' or '.join(ENGINES)}")
-    module, cls = ENGINES[name]
-    engine: Engine = getattr(importlib.import_module(module), cls)()
-    if find_spec(engine.module) is None:
-        raise UsageError(
-            f"the engine {name} is not installed",
-            f"pip install 'bottlehead[{engine.extra}]', or use engine tensorflow",
-        )
-    return engine
+    if find_spec(name) is None:
+        hint = f"pip install 'bottlehead[{name}]', or use engine tensorflow"
+        raise UsageError(f"the engine {name} is not installed", hint)
+    return ENGINES[name]
 
 
-PRECISIONS = ("float32", "bfloat16")
 # A JPEG may be scaled while decoding as long as this many pixels are left per pixel of the input.
 DECODE_MARGIN = 2
 
 
 class FrozenExtractor(Extractor):
-    """An extractor whose vectors are read in a frozen network.
-
-    A subclass stores ``precision``, ``parity`` and ``engine`` beside the arguments of every extractor, and defines:
-
-    ``side``
-        Of the square input, in pixels.
-    ``end``
-        Where in the network the vector is read.
-    ``network_settings()``
-        What can change a number, but for the pixels that go in, the precision and ``end``.
-    ``scaled(pixels)``
-        float32 pixels of 0 to 255 as the network wants them.
-    ``freeze(group, precision)``
-        One GraphDef with an output for each extractor in `group`, which differ in ``end`` alone.
-    """
+    """An extractor whose vectors are read in a frozen network; a subclass defines what is not implemented here."""
 
     version = 1
-    precision: str
-    parity: str | None
-    engine: str
+    # Set by `attach`, and at first use.
+    _kept: Store | None = None
+    _index = FileIndex(None)
+    _loaded_for: str | None = None
+
+    def __init__(
+        self,
+        precision: str,
+        preprocess: Sequence,
+        batch_size: int,
+        store: Any,
+        parity: str | None,
+        engine: str,
+    ):
+        super().__init__(preprocess, store)
+        self.precision = precision
+        self.batch_size = batch_size
+        self.parity = parity
+        self.engine = engine
 
     @property
     def side(self) -> int:
@@ -146,7 +131,7 @@ class FrozenExtractor(Extractor):
         raise NotImplementedError
 
     def network_settings(self) -> dict[str, Any]:
-        """Which network, with which weights and scaling, as plain JSON values."""
+        """What can change a number, but for the pixels that go in, the precision and `end`, as plain JSON values."""
         raise NotImplementedError
 
     def scaled(self, pixels: np.ndarray) -> np.ndarray:
@@ -154,37 +139,33 @@ class FrozenExtractor(Extractor):
         raise NotImplementedError
 
     def freeze(self, group: Sequence[Any], precision: str) -> bytes:
-        """The optimised GraphDef with an output for each extractor of a group, frozen in `precision`."""
+        """One optimised GraphDef with an output for each extractor of `group`, which differ in `end` alone."""
         raise NotImplementedError
-
-    # -- the contract of an extractor -------------------------------------------------------------
 
     @property
     def value_names(self) -> Sequence[str]:
         return [f"{self.name}_{i:04d}" for i in range(self.width)]
 
     def settings(self) -> dict[str, Any]:
-        self._check()
+        self._check_arguments()
+        decode: Any = decode_policy(shorter=self.side * DECODE_MARGIN)
+        resized = "bilinear with antialiasing"
         if self.parity:
-            pixels: dict[str, Any] = {
-                "decode": "all pixels, as TensorFlow's decode_jpeg; EXIF orientation ignored",
-                "resize": f"{self.side}x{self.side}, bilinear as in TensorFlow 1",
-            }
-        else:
-            pixels = {
-                "decode": decode_policy(shorter=self.side * DECODE_MARGIN),
-                "resize": f"{self.side}x{self.side}, bilinear with antialiasing",
-            }
-        shared = {
+            decode = "all pixels, as TensorFlow's decode_jpeg; EXIF orientation ignored"
+            resized = "bilinear as in TensorFlow 1"
+        return {
+            "layer": self.end,
+            "decode": decode,
+            "resize": f"{self.side}x{self.side}, {resized}",
             "pooling": "mean over the area",
             "engine": find_engine(self.engine).described,
             "precision": self.precision,
+            **self.network_settings(),
         }
-        return {"layer": self.end, **pixels, **shared, **self.network_settings()}
 
-    def _check(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise UsageError(f"precision {self.precision!r}", f"choose {' or '.join(PRECISIONS)}")
+    def _check_arguments(self) -> None:
+        if self.precision not in TOLERANCE:
+            raise UsageError(f"precision {self.precision!r}", f"choose {' or '.join(TOLERANCE)}")
         if self.precision == "bfloat16":
             from featurize.networks.tensorflow_engine import has_bfloat16
 
@@ -193,24 +174,23 @@ class FrozenExtractor(Extractor):
                     "this processor does not compute in bfloat16 (it has neither avx512_bf16 nor amx_bf16)",
                     "use precision float32",
                 )
-        check_parity(self.parity, self.preprocess)
+        if self.parity not in (None, "retrain"):
+            raise UsageError(
+                f"parity {self.parity!r} is not known",
+                "give 'retrain' for what retrain.py did, or leave it out",
+            )
+        if self.parity and self.preprocess:
+            raise UsageError(
+                "parity='retrain' and preprocess were both given",
+                "retrain.py had no such steps: give one of them",
+            )
 
     def libraries(self) -> tuple[str, ...]:
-        return ("numpy", "pillow", "tensorflow", "keras", *self._engine_libraries())
-
-    def _engine_libraries(self) -> tuple[str, ...]:
-        """What the engine needs beyond TensorFlow, which froze the graph."""
-        return tuple(name for name in find_engine(self.engine).libraries if name != "tensorflow")
+        return tuple(dict.fromkeys(["numpy", "pillow", "tensorflow", "keras", self.engine]))
 
     def attach(self, store: Any) -> None:
         self._kept = store
         self._index = store.file_index()
-
-    def _digest_of(self, path: str | os.PathLike) -> str:
-        return self._file_index().digest(os.fspath(path))
-
-    def _file_index(self) -> FileIndex:
-        return getattr(self, "_index", None) or FileIndex(None)
 
     def prepare(self, photo: Photo) -> np.ndarray:
         if self.parity:
@@ -236,35 +216,30 @@ class FrozenExtractor(Extractor):
     def run_together(self, group: Sequence[Extractor], stacked: np.ndarray) -> list[np.ndarray]:
         return run(self.name, self._function(group), stacked)
 
-    # -- the network ------------------------------------------------------------------------------
-
-    def _width(self) -> int:
-        """The width where it is not declared: from an earlier run, or from the network itself."""
-        store = getattr(self, "_kept", None)
-        stored = store.stored_width(self.name, self.fingerprint()) if store is not None else None
+    @property
+    def width(self) -> int:
+        """From an earlier run, or from the network itself."""
+        stored = self._kept.stored_width(self.name, self.fingerprint()) if self._kept is not None else None
         return stored or self._function([self]).widths[0]
 
     def _function(self, group: Sequence[Any]) -> Function:
         """The frozen network with the outputs of `group`, loaded at first use."""
         key = _graph_key(group)
-        if getattr(self, "_loaded_for", None) != key:
+        if self._loaded_for != key:
             names = ", ".join(extractor.name for extractor in group)
             log.info("loading %s", names)
             start = time.perf_counter()
-            find_engine(self.engine).start()
-            imported = time.perf_counter()
             loaded = self._load(group, key)
             for extractor in group:
                 # Loaded for its width alone; from now on it is an output of this one.
                 extractor._loaded = extractor._loaded_for = None
             self._loaded, self._loaded_for = loaded, key
-            log.debug("importing %s took %.2f s", self.engine, imported - start)
-            log.debug("loading %s took %.2f s", names, time.perf_counter() - imported)
+            log.debug("loading %s took %.2f s", names, time.perf_counter() - start)
         return self._loaded
 
     def _load(self, group: Sequence[Any], key: str) -> Function:
         """The network of `group`: the one that the store keeps, or one that is frozen, tried and kept now."""
-        engine, store = find_engine(self.engine), getattr(self, "_kept", None)
+        engine, store = find_engine(self.engine), self._kept
         kept = load_frozen_graph(store, key) if store is not None else None
         if kept is not None:
             try:
@@ -272,7 +247,7 @@ class FrozenExtractor(Extractor):
             except UsageError as error:
                 # What a newer version of the engine kept, an older one may not know.
                 log.info("the kept network of %s is frozen anew: %s", self.name, error)
-        graph = self.freeze(group, engine.frozen_in(self.precision))
+        graph = self.freeze(group, "float32" if engine.lowers else self.precision)
         function = engine.load(graph, len(group), self.precision)
         check_frozen_network(group, function)
         if store is not None:
@@ -284,32 +259,33 @@ def _graph_key(group: Sequence[Any]) -> str:
     """What the frozen network of a group is kept under: by the first fingerprint, as `store prune` looks for it."""
     fingerprints = [extractor.fingerprint() for extractor in group]
     several = "+" + sha256("+".join(fingerprints).encode()).hexdigest()[:16] if len(group) > 1 else ""
-    return fingerprints[0][:32] + several
+    return fingerprints[0] + several
+
+
+def _kept_under(key: str) -> str:
+    """How the names of kept networks begin: half the fingerprint, and what else the key has."""
+    return f"graphs/{key[:32]}{key[64:]}-"
 
 
 def save_frozen_graph(store: Store, key: str, data: bytes) -> None:
     """Keep a frozen network beside the store, by fingerprint and its own digest, for a quick start next time."""
-    name = key if "+" in key else key[:32]
-    path = store.local_path(f"graphs/{name}-{sha256(data).hexdigest()}.pb")
-    if path is not None:
+    begin = store.local_path(_kept_under(key))
+    if begin is not None:
+        path = begin.with_name(f"{begin.name}{sha256(data).hexdigest()}.pb")
         try:
             with whole_file(path) as partial:
                 partial.write_bytes(data)
             # One that another version of TensorFlow made, which could not be loaded here.
-            for other in path.parent.glob(f"{name}-*.pb"):
-                if other != path:
-                    other.unlink(missing_ok=True)
+            for other in set(path.parent.glob(f"{begin.name}*.pb")) - {path}:
+                other.unlink(missing_ok=True)
         except OSError as error:
             log.debug("the frozen network was not kept: %s", error)
 
 
 def load_frozen_graph(store: Store, key: str) -> bytes | None:
     """A frozen network that `save_frozen_graph` kept, if its bytes are still those that were written."""
-    folder = store.local_path("graphs/x")
-    if folder is None:
-        return None
-    name = key if "+" in key else key[:32]
-    for path in sorted(folder.parent.glob(f"{name}-*.pb")):
+    begin = store.local_path(_kept_under(key))
+    for path in sorted(begin.parent.glob(f"{begin.name}*.pb")) if begin is not None else []:
         try:
             data = path.read_bytes()
         except OSError:

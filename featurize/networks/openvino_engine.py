@@ -3,7 +3,6 @@
 A kept network needs no TensorFlow at all then, whose import is the larger part of a start.
 """
 
-import importlib
 import os
 import tempfile
 import threading
@@ -18,39 +17,20 @@ from featurize.networks.engines import Function, output_names
 HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
-class OpenVINO:
-    """The engine of the extra ``openvino``. It lowers a float32 graph to bfloat16 itself."""
-
-    described = "openvino, frozen"
-    module = "openvino"
-    libraries = ("openvino",)
-    extra = "openvino"
-
-    def start(self) -> None:
-        """Import OpenVINO."""
-        importlib.import_module(self.module)
-
-    def frozen_in(self, precision: str) -> str:
-        """float32, whatever is asked for."""
-        return "float32"
-
-    def load(self, graph: bytes, n_outputs: int, precision: str) -> Function:
-        """The graph as a function; UsageError if OpenVINO cannot run it."""
-        try:
-            return OpenVINOFunction(graph, n_outputs, precision)
-        except RuntimeError as error:
-            # OpenVINO raises RuntimeError for whatever it cannot read or compile, with pages of text.
-            reason = " ".join(str(error).split())[:200]
-            raise UsageError(
-                f"OpenVINO cannot run this network: {reason}", "use engine tensorflow"
-            ) from error
+def load(graph: bytes, n_outputs: int, precision: str) -> Function:
+    """The graph as a function; UsageError if OpenVINO cannot run it."""
+    try:
+        return OpenVINOFunction(graph, n_outputs, precision)
+    except RuntimeError as error:
+        # OpenVINO raises RuntimeError for whatever it cannot read or compile, with pages of text.
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(f"OpenVINO cannot run this network: {reason}", "use engine tensorflow") from error
 
 
 class OpenVINOFunction:
-    """Batches of pixels in, vectors out, like `featurize.networks.tensorflow_engine.FrozenFunction`.
+    """A `Function` of a frozen graph: every image is a request of its own, and each processor works on one.
 
-    Every image is a request of its own, and each processor works on one request: as quick as batches of 32 are here,
-    and no vector can depend on the others.
+    That is as quick as batches of 32 are here, and no vector can depend on the others.
     """
 
     def __init__(self, graph: bytes, n_outputs: int, precision: str):
@@ -63,23 +43,15 @@ class OpenVINOFunction:
             file.write_bytes(graph)
             model = core.read_model(file)
         model.reshape([1, *model.input().partial_shape[1:]])
-        n_requests = os.cpu_count() or 1
-        self._compiled = core.compile_model(
-            model,
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": HINTS[precision],
-                "NUM_STREAMS": n_requests,
-                "INFERENCE_NUM_THREADS": n_requests,
-            },
-        )
-        self._outputs = [self._compiled.output(f"{name}:0") for name in output_names(n_outputs)]
+        jobs = os.cpu_count() or 1
+        options = {"NUM_STREAMS": jobs, "INFERENCE_NUM_THREADS": jobs}
+        compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": HINTS[precision], **options})
+        self._outputs = [compiled.output(f"{name}:0") for name in output_names(n_outputs)]
         self.widths = [int(output.shape[-1]) for output in self._outputs]
-        self._queue = openvino.AsyncInferQueue(self._compiled, n_requests)
+        self._queue = openvino.AsyncInferQueue(compiled, jobs)
         self._one_at_a_time = threading.Lock()
 
     def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
-        """float32 (n_images, height, width, 3), scaled as the network wants it, to float32 (n_images, width)."""
         pixels = np.ascontiguousarray(pixels)
         matrices = [np.empty((len(pixels), width), np.float32) for width in self.widths]
 

@@ -1,37 +1,19 @@
 """The pixels that TensorFlow's retrain.py and label_image.py showed to a network, to the last bit.
 
-They differ from what an extractor does by default in three ways: the whole photo is decoded, however large, by
-TensorFlow's own JPEG decoder (its quick and slightly coarser transform), lying as the camera wrote it; and it is
-brought to size by a bilinear sampling of the corners of pixels, which skips most of a large photo.
+The whole photo is decoded by TensorFlow's own JPEG decoder, lying as the camera wrote it, and brought to size by a
+bilinear sampling of the corners of pixels, which skips most of a large photo.
 """
 
 import numpy as np
 
-from featurize.errors import UsageError
 from featurize.photos.decode import ImageRejected
 from featurize.photos.photo import Photo
-
-PARITIES = (None, "retrain")
-
-
-def check_parity(parity: str | None, preprocess: object) -> None:
-    """Refuse an unknown parity, and steps that no retrain.py had."""
-    if parity not in PARITIES:
-        raise UsageError(
-            f"parity {parity!r} is not known", "give 'retrain' for what retrain.py did, or leave it out"
-        )
-    if parity and preprocess:
-        raise UsageError(
-            "parity='retrain' and preprocess were both given",
-            "retrain.py had no such steps: give one of them",
-        )
 
 
 def retrain_pixels(photo: Photo, side: int) -> np.ndarray:
     """A photo as retrain.py read and resized it: float32 of shape (side, side, 3), 0 to 255, not rounded.
 
-    A JPEG is decoded as TensorFlow does, without its EXIF orientation, before it is distorted if it is a distorted
-    copy; any other image, which retrain.py did not read, as everywhere here.
+    A JPEG is decoded before it is distorted; any other image, which retrain.py did not read, as everywhere here.
 
     >>> retrain_pixels(Photo.from_array(np.arange(4, dtype=np.uint8).reshape(2, 2)), 4)[0, :, 0]
     array([0. , 0.5, 1. , 1. ], dtype=float32)
@@ -51,8 +33,7 @@ def retrain_pixels(photo: Photo, side: int) -> np.ndarray:
 def resize_corners(rgb: np.ndarray, side: int) -> np.ndarray:
     """Bilinear as TensorFlow 1 resized: pixel i of n is read at i * size / n, whatever lies between is skipped.
 
-    The same float32 arithmetic, in the same order, as ``tf.compat.v1.image.resize_bilinear`` without
-    ``align_corners`` and ``half_pixel_centers``; float32 of shape (side, side, 3).
+    The same arithmetic as ``tf.compat.v1.image.resize_bilinear`` by default; float32 of shape (side, side, 3).
     """
     top, bottom, down = _samples(rgb.shape[0], side)
     left, right, across = _samples(rgb.shape[1], side)

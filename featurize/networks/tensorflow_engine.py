@@ -1,7 +1,6 @@
 """TensorFlow freezes networks, and is the engine that is always there.
 
 Variables become constants, batch norm is folded into the convolutions, everything behind the outputs is cut off.
-The result is plain bytes (a GraphDef) that load in a second, where building from Keras takes six.
 """
 
 from collections.abc import Sequence
@@ -22,46 +21,22 @@ PARTS = 2
 WHOLE = 8  # images that are not worth parting
 
 
-class TensorFlow:
-    """The default engine. bfloat16 is a property of its graphs."""
-
-    described = "tensorflow, frozen"
-    module = "tensorflow"
-    libraries = ("tensorflow",)
-    extra = ""
-
-    def start(self) -> None:
-        """Import TensorFlow, without its chatter."""
-        import_tensorflow()
-
-    def frozen_in(self, precision: str) -> str:
-        """The precision asked for."""
-        return precision
-
-    def load(self, graph: bytes, n_outputs: int, precision: str) -> Function:
-        """The graph as a function.
-
-        UsageError if TensorFlow cannot run it; WeightsError if running it would do more than compute.
-        """
-        try:
-            return FrozenFunction(graph, n_outputs, precision)
-        except WeightsError:
-            raise
-        except Exception as error:
-            # protobuf and TensorFlow have kinds of their own for each thing that they cannot read.
-            reason = " ".join(str(error).split())[:200]
-            raise UsageError(
-                f"TensorFlow cannot run this network: {reason}",
-                "read another tensor of it, or use another network",
-            ) from error
+def load(graph: bytes, n_outputs: int, precision: str) -> Function:
+    """The graph as a function; UsageError if TensorFlow cannot run it, WeightsError if it does more than compute."""
+    try:
+        return FrozenFunction(graph, n_outputs, precision)
+    except WeightsError:
+        raise
+    except Exception as error:
+        # protobuf and TensorFlow have kinds of their own for each thing that they cannot read.
+        raise UsageError(
+            f"TensorFlow cannot run this network: {' '.join(str(error).split())[:200]}",
+            "read another tensor of it, or use another network",
+        ) from error
 
 
 class FrozenFunction:
-    """Batches of pixels in, vectors out; several outputs of one network come out of one run.
-
-    `graph` was frozen by `freeze_model` or `freeze_graph` in `precision`; `widths` says how many numbers each output
-    has per image.
-    """
+    """A `Function` of a graph that `freeze_model` or `freeze_graph` has frozen."""
 
     def __init__(self, graph: bytes, n_outputs: int, precision: str):
         tf = import_tensorflow()
@@ -81,7 +56,6 @@ class FrozenFunction:
         self._pool = ThreadPoolExecutor(PARTS, thread_name_prefix="network")
 
     def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
-        """float32 (n_images, height, width, 3), scaled as the network wants it, to float32 (n_images, width)."""
         if len(pixels) <= WHOLE:
             return self._run(pixels)
         parts = np.array_split(pixels, PARTS)
@@ -89,10 +63,7 @@ class FrozenFunction:
 
 
 def freeze_model(model: Any, tensors: Sequence[Any], precision: str) -> bytes:
-    """A Keras model, with its weights, up to some of its tensors, pooled over their area, as one optimised GraphDef.
-
-    In bfloat16 the optimiser runs convolutions and products in 16 bits.
-    """
+    """A Keras model, with its weights, up to some of its tensors, pooled over their area, as one optimised GraphDef."""
     tf = import_tensorflow()
     import keras
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -103,7 +74,14 @@ def freeze_model(model: Any, tensors: Sequence[Any], precision: str) -> bytes:
         return tensor if len(tensor.shape) == 2 else keras.layers.Flatten()(tensor)
 
     cut = keras.Model(model.input, [pooled(tensor) for tensor in tensors])
-    _warn_of_gaps(cut)
+    # Weights on the way to the outputs that were never filled in would make the vectors too poor.
+    empty = [v.path for v in cut.weights if len(v.shape) > 1 and not np.any(v.numpy())]
+    if empty:
+        log.warning(
+            "%d of the kernels in these weights hold nothing but zeros (the first is %s): the file is incomplete for "
+            "this layer; read an earlier layer, such as inception_v3:mixed8, or use other weights",
+            len(empty), empty[0],
+        )  # fmt: skip
     spec = tf.TensorSpec([None, *model.input.shape[1:]], tf.float32, name=INPUT)
     # The names INPUT, OUTPUT, OUTPUT_1, … follow from this line.
     traced = tf.function(lambda x: cut(x, training=False), input_signature=[spec]).get_concrete_function()
@@ -112,24 +90,10 @@ def freeze_model(model: Any, tensors: Sequence[Any], precision: str) -> bytes:
     return _optimised(frozen.graph.as_graph_def(), len(tensors), precision)
 
 
-def _warn_of_gaps(model: Any) -> None:
-    """Say so when weights on the way to the outputs were never filled in: the vectors would be too poor."""
-    empty = [v.path for v in model.weights if len(v.shape) > 1 and not np.any(v.numpy())]
-    if empty:
-        log.warning(
-            "%d of the kernels in these weights hold nothing but zeros (the first is %s): the file is incomplete for "
-            "this layer; read an earlier layer, such as inception_v3:mixed8, or use other weights",
-            len(empty), empty[0],
-        )  # fmt: skip
-
-
 def freeze_graph(data: bytes, entry: str, ends: Sequence[str], side: int, precision: str) -> bytes:
-    """A frozen graph from the tensor `entry` (a square of `side` pixels) to `ends`, as one optimised GraphDef.
+    """A GraphDef from the tensor `entry` (a square of `side` pixels) to `ends`, pooled, as one optimised GraphDef.
 
-    `data` is a GraphDef, tensors are ``name:number``; each end is pooled over its area.
-
-    ValueError if TensorFlow cannot run the graph, or an end is no vector; WeightsError if running it would do more
-    than compute.
+    ValueError if TensorFlow cannot run it or an end is no vector, WeightsError if running it does more than compute.
     """
     tf = import_tensorflow()
     definition = tf.compat.v1.GraphDef.FromString(data)
@@ -149,12 +113,11 @@ def freeze_graph(data: bytes, entry: str, ends: Sequence[str], side: int, precis
                 y = tf.reduce_mean(y, axis=[1, 2])
             tf.identity(tf.reshape(y, [-1, int(np.prod(y.shape.as_list()[1:]))]), name=output)
         whole = graph.as_graph_def()
-        for end, output in zip(ends, outputs, strict=True):
-            needed = tf.compat.v1.graph_util.extract_sub_graph(whole, [output])
-            if not any(node.name == INPUT for node in needed.node):
-                raise ValueError(f"the tensor {end} does not depend on {entry}")
-        needed = tf.compat.v1.graph_util.extract_sub_graph(whole, outputs)
-    return _optimised(needed, len(ends), precision)
+    extract = tf.compat.v1.graph_util.extract_sub_graph
+    for end, output in zip(ends, outputs, strict=True):
+        if not any(node.name == INPUT for node in extract(whole, [output]).node):
+            raise ValueError(f"the tensor {end} does not depend on {entry}")
+    return _optimised(extract(whole, outputs), len(ends), precision)
 
 
 def _free_the_batch(definition: Any) -> None:
@@ -171,7 +134,7 @@ def _free_the_batch(definition: Any) -> None:
 
 
 def _optimised(definition: Any, n_outputs: int, precision: str) -> bytes:
-    """`definition` after TensorFlow's own graph optimiser: folded, fused, and in bfloat16 where asked."""
+    """`definition` after TensorFlow's own graph optimiser: folded, fused, convolutions in bfloat16 where asked."""
     tf = import_tensorflow()
     from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
     from tensorflow.python.grappler import tf_optimizer
@@ -192,10 +155,7 @@ def _optimised(definition: Any, n_outputs: int, precision: str) -> bytes:
 
 
 def has_bfloat16() -> bool:
-    """Whether this processor computes in bfloat16; without it, TensorFlow would only imitate it, slowly.
-
-    Known on Linux alone, for processors of the x86 family: Intel since Cooper Lake, AMD since Zen 4.
-    """
+    """Whether this processor is known to compute in bfloat16: on Linux, Intel since Cooper Lake, AMD since Zen 4."""
     try:
         flags = PROCESSOR.read_text().split()
     except OSError:
@@ -204,10 +164,7 @@ def has_bfloat16() -> bool:
 
 
 def decode_jpeg(data: bytes) -> np.ndarray:
-    """A JPEG as TensorFlow 1 decoded it by default, uint8 of shape (height, width, 3).
-
-    ValueError if TensorFlow cannot decode it.
-    """
+    """A JPEG as TensorFlow 1 decoded it by default, uint8 of shape (height, width, 3); ValueError if it cannot."""
     tf = import_tensorflow()
     try:
         return tf.io.decode_jpeg(data, channels=3).numpy()

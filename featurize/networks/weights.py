@@ -19,10 +19,7 @@ RANDOM_SCHEME = "he-normal-1"  # see `random_weights`; change the number when it
 
 @dataclass(frozen=True)
 class Weights:
-    """The weights of one network, found: their `source` is ``"file"``, ``"imagenet"`` or ``"random"``.
-
-    Random weights have a seed, the others a file with its digest.
-    """
+    """Weights, found: `source` is ``"file"`` or ``"imagenet"``, with a file and its digest, or ``"random"``."""
 
     source: str
     file: str | None = None
@@ -64,9 +61,8 @@ def find_weights(
             digest = index.digest(path)
             if sha256 in (None, digest):
                 _check_file(path)
-                return Weights(
-                    "imagenet" if _is_cached_download(path, download) else "file", str(path), digest
-                )
+                cached = download is not None and path == keras_cache() / download.file
+                return Weights("imagenet" if cached else "file", str(path), digest)
     if text in ("auto", "imagenet"):
         path = download_weights(backbone, download)
         return Weights("imagenet", str(path), index.digest(path))
@@ -86,26 +82,20 @@ def weights_at_hand(backbone: str, download: Download | None) -> Path | None:
 
 
 def _at_hand(backbone: str, download: Download | None) -> list[Path]:
-    found = []
-    folder = os.environ.get("FEATURIZE_WEIGHTS_DIR")
-    if folder:
-        if not Path(folder).is_dir():
+    places, found = [keras_cache()], []
+    if named := os.environ.get("FEATURIZE_WEIGHTS_DIR"):
+        folder = Path(named)
+        if not folder.is_dir():
             raise WeightsError(
                 f"FEATURIZE_WEIGHTS_DIR is {folder}, but that is not a folder", "correct or unset it"
             )
         # Those of resnet50_v2 begin with resnet50 too.
         others = tuple(name for name in NETWORKS if name != backbone and name.startswith(backbone))
-        files = sorted(Path(folder).glob(f"{backbone}*.weights.h5"))
-        found += [file for file in files if not file.name.startswith(others)]
-        if download:
-            found += [path for path in [Path(folder) / download.file] if path.is_file()]
-    if download and (cached := keras_cache() / download.file).is_file():
-        found.append(cached)
-    return found
-
-
-def _is_cached_download(path: Path, download: Download | None) -> bool:
-    return download is not None and path == keras_cache() / download.file
+        files = sorted(folder.glob(f"{backbone}*.weights.h5"))
+        found, places = [file for file in files if not file.name.startswith(others)], [folder, *places]
+    if download:
+        found += [place / download.file for place in places]
+    return [path for path in found if path.is_file()]
 
 
 def keras_cache() -> Path:
@@ -117,8 +107,7 @@ def keras_cache() -> Path:
 def download_weights(backbone: str, download: Download | None) -> Path:
     """Published ImageNet weights, from Keras' cache or through Keras' own download, checked by digest.
 
-    A download takes its place in the cache when it is complete and checked; one that was cut off starts again. The
-    WeightsError names address, size and the place to put the file by hand.
+    The WeightsError names address, size and the place to put the file by hand.
     """
     if download is None:
         raise WeightsError(
@@ -138,14 +127,9 @@ def download_weights(backbone: str, download: Download | None) -> Path:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         # Keras prints its progress on stdout, which belongs to our data.
+        cache = {"cache_dir": str(place.parent.parent), "cache_subdir": place.parent.name}
         with whole_file(place) as partial, contextlib.redirect_stdout(sys.stderr):
-            keras.utils.get_file(
-                partial.name,
-                download.url,
-                cache_dir=str(place.parent.parent),
-                cache_subdir=place.parent.name,
-                file_hash=download.digest,
-            )
+            keras.utils.get_file(partial.name, download.url, file_hash=download.digest, **cache)
             _check_file(partial)
     except Exception as error:
         # Keras turns every failed download into a bare Exception.
@@ -164,14 +148,13 @@ def _check_file(path: Path) -> None:
     """Name the usual things that are found in place of a weights file."""
     with open(path, "rb") as stream:
         head = stream.read(512)
-    if head.startswith(HDF5):
-        missing = _hdf5_size(head) - path.stat().st_size
-        if missing > 0:
-            raise WeightsError(
-                f"{path} is incomplete: {missing:,} bytes are missing", "delete it and fetch it again"
-            )
-        return
-    raise WeightsError(f"{path} is {what_it_is(head)}", "give a Keras .weights.h5 or .h5 file of weights")
+    if not head.startswith(HDF5):
+        raise WeightsError(f"{path} is {what_it_is(head)}", "give a Keras .weights.h5 or .h5 file of weights")
+    missing = _hdf5_size(head) - path.stat().st_size
+    if missing > 0:
+        raise WeightsError(
+            f"{path} is incomplete: {missing:,} bytes are missing", "delete it and fetch it again"
+        )
 
 
 def _hdf5_size(head: bytes) -> int:
@@ -185,18 +168,17 @@ def _hdf5_size(head: bytes) -> int:
 def what_it_is(head: bytes) -> str:
     """What a file that is not what it should be is, by its first 512 bytes."""
     text = head.lstrip().lower()
-    if not head:
-        return "an empty file"
-    if head.startswith(HDF5):
-        return "an HDF5 file, such as Keras' weights"
-    if text.startswith((b"<!doctype", b"<html")):
-        return "an HTML page, probably the error page of a failed download"
-    if text.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer, not the file itself (run git lfs pull)"
-    if head.startswith(b"PK"):
-        return "a zip archive, perhaps a whole .keras model"
-    if head.startswith(b"\x1f\x8b"):
-        return "a gzip archive; unpack it first"
-    if head[4:8] == b"TFL3":
-        return "a TensorFlow Lite model"
-    return "something else (its beginning is no HDF5)"
+    marks = {
+        "an empty file": not head,
+        "an HDF5 file, such as Keras' weights": head.startswith(HDF5),
+        "an HTML page, probably the error page of a failed download": text.startswith(
+            (b"<!doctype", b"<html")
+        ),
+        "a Git LFS pointer, not the file itself (run git lfs pull)": text.startswith(
+            b"version https://git-lfs"
+        ),
+        "a zip archive, perhaps a whole .keras model": head.startswith(b"PK"),
+        "a gzip archive; unpack it first": head.startswith(b"\x1f\x8b"),
+        "a TensorFlow Lite model": head[4:8] == b"TFL3",
+    }
+    return next((what for what, holds in marks.items() if holds), "something else (its beginning is no HDF5)")

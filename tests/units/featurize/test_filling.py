@@ -12,7 +12,7 @@ from featurize import GLCM, BottleheadError, Store, extract
 from featurize.errors import WeightsError
 from featurize.extraction.run import golden_vectors, run_extraction
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, golden_image, relative_drift
-from featurize.extractors.batches import BatchRunner
+from featurize.extractors.batches import Task, compute
 from featurize.extractors.function import FunctionExtractor
 from featurize.photos.fileindex import Content, FileIndex
 from featurize.photos.source import list_source
@@ -151,11 +151,15 @@ class Slow(Extractor):
     """Waits in `vectors` until the next batch was stacked, while there is one to come."""
 
     family, version, value_names = "slow", 1, ("sum",)
+    batch_size = 2
 
     def __init__(self, n_batches=0):
         self.n_batches = n_batches
         self.stacked = threading.Semaphore(0)  # once per batch but the first
         self.threads, self.begun = set(), False
+
+    def prepare(self, photo):
+        return photo
 
     def stack(self, prepared):
         self.threads.add(threading.current_thread().name)
@@ -173,14 +177,11 @@ class Slow(Extractor):
 
 def test_a_batch_is_stacked_while_the_one_before_runs_and_results_keep_their_order():
     extractor = Slow(n_batches=4)
-    with BatchRunner([extractor]) as runner:
-        batches = []
-        for number in range(4):
-            batches += runner.run((0,), [(f"{number}a", number), (f"{number}b", 10)])
-        batches += runner.finish()
-    assert [(batch.keys[0], float(batch.matrix[0, 0])) for batch in batches] == [
-        ("0a", 10), ("1a", 11), ("2a", 12), ("3a", 13),
-    ]  # fmt: skip
+    numbers = [number for i in range(4) for number in (i, 10)]
+    tasks = [Task(key, lambda number=number: number) for key, number in enumerate(numbers)]
+    batches = list(compute(tasks, [extractor], jobs=2))
+    sums = [(batch.keys[0], float(batch.matrix[0, 0])) for batch in batches]
+    assert sums == [(0, 10), (2, 11), (4, 12), (6, 13)]
     assert extractor.threads == {"MainThread"}
 
 
@@ -189,9 +190,8 @@ def test_what_fails_in_the_thread_is_raised_outside():
         def vectors(self, prepared):
             raise ValueError("no weights")
 
-    with pytest.raises(ValueError, match="no weights"), BatchRunner([Broken()]) as runner:
-        list(runner.run((0,), [("a", 1)]))
-        list(runner.finish())
+    with pytest.raises(ValueError, match="no weights"):
+        list(compute([Task("a", lambda: 1)], [Broken()], jobs=1))
 
 
 # -- numbers that are not finite, and the vectors of the golden image ------------------------------
