@@ -28,8 +28,7 @@ def crosses(table, training, testing):
 
 @settings(max_examples=80, deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 30)), min_size=12, max_size=30),
-    st.integers(0, 1000),
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 30)), min_size=12, max_size=30), st.integers(0, 1000)
 )
 def test_accepted_folds_part_nothing(rows, seed):
     groups = [f"g{group}" if group < 5 else None for group, _ in rows]

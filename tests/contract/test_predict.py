@@ -15,14 +15,7 @@ from builders import described, made_table, noise, run, write_textures
 from PIL import Image
 from sklearn.neighbors import NearestNeighbors
 
-from classify import (
-    load_model,
-    predict_batches,
-    predict_images,
-    predict_table,
-    save_model,
-    train_model,
-)
+from classify import load_model, predict_batches, predict_images, predict_table, save_model, train_model
 from featurize import BottleheadError, FeatureTable, extract
 
 
