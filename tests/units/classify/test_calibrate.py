@@ -11,7 +11,6 @@ from sklearn.svm import SVC
 from classify.folds import make_folds
 from classify.heads import calibrate
 from classify.heads.calibrate import Calibrated, _coupled, _Distances, _log_probabilities, squared_distances
-from featurize.errors import UsageError
 
 
 def _blobs(n_labels: int, n: int = 240):
@@ -111,15 +110,6 @@ def test_five_folds_of_seed_0_are_the_default():
 def test_fewer_folds_for_a_rare_label():
     X, y = _blobs(2, 20)[0], ["rare"] * 2 + ["common"] * 18
     assert Calibrated(SVC()).fit(X, y).held_out_["folds"] == 2
-
-
-def test_labels_that_a_fold_would_not_train_are_named():
-    """Of three large groups a fold tests two, and with them all that one half of the labels has."""
-    one, other, both = ["rust", "a", "b", "c"], ["rust", "d", "e", "f"], list("abcdef")
-    y = np.array(2 * (one + other + both))
-    groups = np.tile(np.repeat([0, 1, 2], [4, 4, 6]), 2)
-    with pytest.raises(UsageError, match="leaves no d, e, f, because"):
-        Calibrated(SVC()).fit(np.zeros((28, 2)), y, groups=groups)
 
 
 @pytest.mark.parametrize(
