@@ -7,7 +7,6 @@ import json
 import math
 import os
 import pickle
-import re
 import struct
 import sys
 import zipfile
@@ -88,25 +87,6 @@ def test_the_file_is_a_plain_zip_of_three_members(good, saved, model):
     np.testing.assert_allclose(np.sort(kept, axis=0), np.sort(scaled, axis=0), atol=2e-3)
     schema = json.loads(members_of(io.BytesIO(saved["head.skops"]))["schema.json"])
     assert (schema["__module__"], schema["__class__"]) == ("sklearn.pipeline", "Pipeline")
-
-
-@pytest.mark.parametrize(
-    ("head", "ours"),
-    [
-        ("softmax", []),
-        ("knn", ["classify.calibrate.Calibrated"]),
-        ("mlp:class_weight=balanced,max_iter=40", ["classify.weighting.Weighted"]),
-    ],
-)
-def test_addresses_in_files_are_those_of_the_first_version(head, ours, tmp_path):
-    """They are format: where the classes live now is another matter."""
-    save_model(train_model(made_table(), head, "good", jobs=1), tmp_path / "m")
-    members = members_of(tmp_path / "m")
-    schema = members_of(io.BytesIO(members["head.skops"]))["schema.json"].decode()
-    found = re.findall(r'"__class__": "(\w+)",\s*"__module__": "(classify[\w.]*)"', schema)
-    assert {f"{module}.{name}" for name, module in found} == {"classify.scaling.BlockScaler", *ours}
-    definitions = json.loads(members["model.json"])["definitions"]
-    assert definitions.items() >= dict.fromkeys(["classify.scaling.BlockScaler", *ours], 1).items()
 
 
 def test_a_model_is_written_whole_or_not_at_all(model, tmp_path):

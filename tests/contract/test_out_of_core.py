@@ -31,6 +31,7 @@ def both(table: FeatureTable, path, head="softmax", features=None, *options, **a
         ("ab", "net+glcm", "softmax:C=10,class_weight=balanced"),
         ("abcde", "net", "softmax:C=10,class_weight=balanced"),
         ("abcde", "net+glcm", "softmax"),
+        ("abc", "glcm", "softmax:class_weight={'a':1,'b':9}"),
     ],
 )
 def test_it_is_the_softmax_that_training_in_memory_gives(tmp_path, labels, features, head):
@@ -45,13 +46,8 @@ def test_it_is_the_softmax_that_training_in_memory_gives(tmp_path, labels, featu
     np.testing.assert_allclose(found.outliers.threshold, known.outliers.threshold, rtol=1e-6)
 
 
-def test_labels_are_weighed_by_name_and_names_that_are_none_are_refused(tmp_path):
-    table = network_table(300, "abc")
-    known, found = both(table, tmp_path / "t.parquet", "softmax:class_weight={'a':1,'b':9}", "glcm")
-    X = table.select("glcm")
-    np.testing.assert_allclose(found.predict_proba(X), known.predict_proba(X), rtol=0, atol=1e-3)
-    plain, _ = both(table, tmp_path / "t.parquet", features="glcm")
-    assert found.predict_proba(X)[:, 1].mean() > plain.predict_proba(X)[:, 1].mean() + 0.2
+def test_labels_weighed_by_names_that_are_none_are_refused(tmp_path):
+    network_table(60, "abc").write(tmp_path / "t.parquet")
     words = ["classify", "train", tmp_path / "t.parquet", "-o", tmp_path / "n", "--out-of-core"]
     outcome = run(*words, "--head", "softmax:class_weight={'x':2}")
     assert outcome.status == 1 and "class_weight={'x':2} cannot be fitted" in outcome.error
