@@ -1,13 +1,8 @@
-"""The command `classify` as a whole: what it lists, how it answers mistakes, and what importing it costs."""
-
-import subprocess
-import sys
-import types
+"""The command `classify` as a whole: what it lists, and how it answers mistakes."""
 
 import pytest
-from builders import run, run_process
+from builders import run
 
-import classify
 from classify import head_names
 from classify.cli import build_parser
 from featurize import FeatureTable
@@ -82,32 +77,3 @@ def test_heads_are_listed_with_their_classifiers_and_grids():
     assert [line.split()[0] for line in lines if not line.startswith(" ")] == head_names()
     for text in ("sklearn.svm.SVC: C=10.0", "--tune tries n_neighbors 3, 5, 10, 20, 40"):
         assert text in [line.strip() for line in lines]
-
-
-PARSER = "import classify, classify.cli; classify.cli.build_parser()"
-ALL = f"from classify import {', '.join(classify.__all__)}"
-
-
-@pytest.mark.parametrize(
-    ("imports", "heavy"),
-    [(PARSER, "sklearn numpy pandas tensorflow skops scipy"), (ALL, "tensorflow keras")],
-    ids=["parser", "all"],
-)
-def test_importing_loads_nothing_heavy_before_it_is_needed(imports, heavy):
-    code = f"import sys; {imports}; print(set({heavy.split()!r}) & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"
-
-
-def test_public_names_are_what_they_say_and_no_submodules():
-    for name in classify.__all__:
-        public = getattr(classify, name)
-        assert public.__doc__ and not isinstance(public, types.ModuleType)
-    assert set(classify.__all__) <= set(dir(classify))
-    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        classify.nonsense  # noqa: B018
-
-
-def test_the_module_is_the_command():
-    outcome = run_process("classify heads")
-    assert outcome.status == 0 and outcome.out == run("classify heads").out

@@ -63,10 +63,8 @@ def test_accepted_folds_part_nothing(rows, seed):
     ],
 )  # fmt: skip
 def test_each_kind_of_crossing_is_named_and_counted(columns, why):
-    table = leaf_table(**columns)
-    pairs = [(np.arange(1, 24), [0])]
     with pytest.raises(BottleheadError, match=f"fold 0 leaks: 1 of its 1 test photos {why}"):
-        check_folds(pairs, table)
+        check_folds([(np.arange(1, 24), [0])], leaf_table(**columns))
 
 
 def test_crossing_through_a_third_photo_is_refused():
@@ -119,24 +117,11 @@ def test_distorted_copies_follow_their_photos_and_are_never_tested():
 
 
 def test_repeats_of_a_splitter_are_told_apart():
-    table = leaf_table(group=[None] * 24)
-    found = check_folds(RepeatedKFold(n_splits=3, n_repeats=2, random_state=0), table)
+    found = check_folds(RepeatedKFold(n_splits=3, n_repeats=2, random_state=0), leaf_table(group=[None] * 24))
     assert [(fold.repeat, fold.fold) for fold in found] == [(r, f) for r in (0, 1) for f in (0, 1, 2)]
 
 
-def test_compare_uses_the_file_and_refuses_leaking_folds(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    table = leaf_table()
-    table.write("t.parquet")
-    compare_with = "evaluate compare t.parquet --heads softmax -j 1 --folds"
-    write_folds("f.csv", [row // 6 for row in range(24)])
-    assert "4 folds" in run(f"{compare_with} f.csv").out
-    write_folds("f.csv", [row % 2 for row in range(24)])
-    assert "in the same group as a training photo" in run(f"{compare_with} f.csv").error
-    assert "the folds file leave-one-out cannot be read" in run(f"{compare_with} leave-one-out").error
-
-
-def test_compare_takes_pairs_folds_and_a_splitter():
+def test_compare_takes_pairs_folds_and_a_splitter_and_refuses_a_file_that_leaks(tmp_path):
     table = leaf_table()
     ours = make_folds(table.label, table.groups, n_folds=4)
     for one, other in zip(ours, check_folds(ours, table), strict=True):
@@ -150,3 +135,7 @@ def test_compare_takes_pairs_folds_and_a_splitter():
     )  # fmt: skip
     assert found.folds["cv"] == same.folds["cv"] == 4
     assert found.results[0]["log_loss"] == own.results[0]["log_loss"]
+    table.write(tmp_path / "t.parquet")
+    write_folds(tmp_path / "f.csv", [row % 2 for row in range(24)])
+    outcome = run(f"evaluate compare {tmp_path}/t.parquet --heads dummy -j 1 --folds {tmp_path}/f.csv")
+    assert "in the same group as a training photo" in outcome.error

@@ -46,13 +46,6 @@ def test_it_is_the_softmax_that_training_in_memory_gives(tmp_path, labels, featu
     np.testing.assert_allclose(found.outliers.threshold, known.outliers.threshold, rtol=1e-6)
 
 
-def test_labels_weighed_by_names_that_are_none_are_refused(tmp_path):
-    network_table(60, "abc").write(tmp_path / "t.parquet")
-    words = ["classify", "train", tmp_path / "t.parquet", "-o", tmp_path / "n", "--out-of-core"]
-    outcome = run(*words, "--head", "softmax:class_weight={'x':2}")
-    assert outcome.status == 1 and "class_weight={'x':2} cannot be fitted" in outcome.error
-
-
 def test_new_photos_are_told_as_well_from_many_parts_of_a_file(tmp_path):
     # Three parts, each with other labels.
     table = network_table(11_000, group=np.repeat(np.arange(2750), 4).astype(str))
@@ -102,6 +95,10 @@ def test_memory_does_not_hold_the_vectors(tmp_path):
 
 def test_other_heads_other_parameters_and_gaps_are_refused(tmp_path):
     table = network_table(60, "abc")
+    table.write(tmp_path / "whole.parquet")
+    words = f"classify train {tmp_path}/whole.parquet -o {tmp_path}/m --out-of-core"
+    outcome = run(*words.split(), "--head", "softmax:class_weight={'x':2}")
+    assert outcome.status == 1 and "class_weight={'x':2} cannot be fitted" in outcome.error
     table.vectors["net"][7, 3] = np.nan
     table.write(tmp_path / "t.parquet")
     words = f"classify train {tmp_path}/t.parquet -o {tmp_path}/m --out-of-core"

@@ -35,13 +35,6 @@ def test_coupling_by_hand():
     np.testing.assert_allclose(np.exp(_log_probabilities(scores, 3, True))[0], raw / raw.sum())
 
 
-def test_coupling_of_consistent_pairs_gives_the_probabilities_back():
-    p = np.array([0.1, 0.2, 0.3, 0.4])
-    one, other = np.triu_indices(4, k=1)
-    scores = np.log(p[one] / p[other])[None]
-    np.testing.assert_allclose(np.exp(_log_probabilities(scores, 4, True))[0], p)
-
-
 def test_the_slope_is_the_best_one():
     """An independent search with another method, over the scores that the folds give."""
     X, y = _blobs(2)
@@ -96,15 +89,6 @@ def test_groups_and_copies_are_respected():
         assert (variant[fitted] == 1).any()
         asked += scored.tolist()
     assert sorted(asked) == np.flatnonzero(variant == 0).tolist()
-
-
-def test_five_folds_of_seed_0_are_the_default():
-    """Another number of folds or another seed gives another slope."""
-    X, y = _blobs(3, 60)
-    slope = Calibrated(SVC()).fit(X, y).slope_
-    assert slope == Calibrated(SVC(), n_folds=5, seed=0).fit(X, y).slope_
-    for other in ({"n_folds": 4}, {"n_folds": 6}, {"seed": 1}):
-        assert slope != Calibrated(SVC(), **{"n_folds": 5, "seed": 0} | other).fit(X, y).slope_
 
 
 def test_fewer_folds_for_a_rare_label():

@@ -23,16 +23,10 @@ def test_the_split_decides_which_rows_are_used(purpose, rows):
     assert usable_rows(SPLIT, purpose).select("x")[:, 0].tolist() == rows
 
 
-@pytest.mark.parametrize("purpose", ["train", "compare", "test"])
-def test_all_labelled_rows_are_used_when_there_is_no_split(purpose):
-    table = _table(label=["a", None, "b"])
-    assert usable_rows(table, purpose).select("x")[:, 0].tolist() == [0, 2]
-
-
-def test_copies_train_and_are_not_tested():
-    table = _table(label=["a", "b", "a"], variant=[0, 0, 5])
-    assert len(usable_rows(table, "train")) == 3
-    assert len(usable_rows(table, "test")) == 2
+def test_all_labelled_rows_are_used_when_there_is_no_split_and_copies_are_not_tested():
+    table = _table(label=["a", None, "b", "b"], variant=[0, 0, 0, 5])
+    for purpose, rows in {"train": [0, 2, 3], "compare": [0, 2, 3], "test": [0, 2]}.items():
+        assert usable_rows(table, purpose).select("x")[:, 0].tolist() == rows
 
 
 @pytest.mark.parametrize(
@@ -47,10 +41,7 @@ def test_copies_train_and_are_not_tested():
 def test_rows_that_are_none_or_all_alike_are_refused(columns, purpose, message):
     with pytest.raises(UsageError, match=message):
         usable_rows(_table(**columns), purpose)
-
-
-def test_one_label_can_be_tested():
-    assert len(usable_rows(_table(label=["a", "a"]), "test")) == 2
+    assert len(usable_rows(_table(label=["a", "a"]), "test")) == 2  # one label can be tested
 
 
 def test_only_identical_bytes_under_different_labels_conflict_and_copies_are_named_once():
