@@ -96,6 +96,8 @@ def test_a_relabelling_is_applied_kept_and_shown(table):
         ("", "has the columns none"),
         ("old,new\na,b\n", "has the columns old, new"),
         ("label,new_label\nant\n", "line 2 .* is 'ant'"),
+        ("label,new_label\nant,b\nbee,d,e\n", "line 3 .* is 'bee,d,e'"),
+        ("label,new_label\n\udcff,a\n", "cannot be read"),
         ("label,new_label\nant,b\nant,c\n", "names ant twice, again in line 3"),
         ("label,new_label\nant,\n", "keeps no class"),
         ("label,new_label\nant,a\nbee,a\ncat,\n", "all 40 usable rows have the label a"),
@@ -103,7 +105,7 @@ def test_a_relabelling_is_applied_kept_and_shown(table):
     ],
 )
 def test_a_relabelling_that_does_not_fit_is_refused(text, message, table):
-    (table.parent / "map.csv").write_text(text)
+    (table.parent / "map.csv").write_bytes(text.encode(errors="surrogateescape"))
     outcome = run("classify", "train", table, "-o", table.parent / "m", "--relabel", table.parent / "map.csv")
     assert outcome.status == 1 and re.search(message, outcome.error)
 
@@ -194,9 +196,8 @@ def test_photos_that_conflict_are_named_a_few_of_many_and_names_cannot_move_the_
 )
 def test_tables_that_cannot_be_trained_on_are_refused(columns, options, message):
     with pytest.raises(BottleheadError, match=message):
-        train_model(
-            FeatureTable.from_arrays({"x": [[0.0], [1.0]]}, **{"label": ["a", "b"]} | columns), **options
-        )
+        table = FeatureTable.from_arrays({"x": [[0.0], [1.0]]}, **{"label": ["a", "b"]} | columns)
+        train_model(table, **options)
 
 
 def test_tables_without_features_and_heads_that_could_not_be_loaded_are_refused(separable):
