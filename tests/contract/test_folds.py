@@ -28,14 +28,13 @@ def crosses(table, training, testing):
 
 @settings(max_examples=80, deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 30)), min_size=12, max_size=30),
-    st.integers(0, 1000),
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 30)), min_size=12, max_size=30), st.integers(0, 1000)
 )
 def test_accepted_folds_part_nothing(rows, seed):
     groups = [f"g{group}" if group < 5 else None for group, _ in rows]
     table = FeatureTable.from_arrays(
         {"x": np.zeros((len(rows), 1))},
-        label=["a", "b"] * (len(rows) // 2) + ["a"] * (len(rows) % 2),
+        label=np.resize(["a", "b"], len(rows)),
         group=groups,
         sha256=[digest_of(content) for _, content in rows],
     )
@@ -43,14 +42,12 @@ def test_accepted_folds_part_nothing(rows, seed):
     try:
         accepted = check_folds(pairs, table)
     except BottleheadError as error:
-        message = str(error)
-        if "leaks" in message:
-            # Direct ties are enough to refuse; ties through a third photo are refused too.
-            number = int(message.split()[1])
-            training, testing = pairs[number]
-            assert set(table.groups[training]) & set(table.groups[testing])
-        else:
-            assert "none of them is" in message
+        if "leaks" not in str(error):
+            assert "none of them is" in str(error)
+            return
+        # Direct ties are enough to refuse; ties through a third photo are refused too.
+        training, testing = pairs[int(str(error).split()[1])]
+        assert set(table.groups[training]) & set(table.groups[testing])
         return
     assert not any(crosses(table, fold.training, fold.testing) for fold in accepted)
 
@@ -66,21 +63,16 @@ def test_accepted_folds_part_nothing(rows, seed):
     ],
 )  # fmt: skip
 def test_each_kind_of_crossing_is_named_and_counted(columns, why):
-    table = leaf_table(**columns)
-    pairs = [(np.arange(1, 24), [0])]
     with pytest.raises(BottleheadError, match=f"fold 0 leaks: 1 of its 1 test photos {why}"):
-        check_folds(pairs, table)
+        check_folds([(np.arange(1, 24), [0])], leaf_table(**columns))
 
 
 def test_crossing_through_a_third_photo_is_refused():
     # 0 and 1 share bytes, 1 and 2 a leaf: 0 and 2 belong together though they have nothing in common.
     table = leaf_table(
-        4,
-        2,
-        label=["rust", "well"] * 4,
-        group=[None, "a", "a", None, None, None, None, None],
-        sha256=[digest_of(n) for n in (0, 0, 1, 2, 3, 4, 5, 6)],
-    )
+        label=["rust", "well"] * 4, group=[None, "a", "a", *[None] * 5],
+        sha256=[digest_of(n) for n in (0, 0, 1, 2, 3, 4, 5, 6)], n_leaves=4, per_leaf=2
+    )  # fmt: skip
     with pytest.raises(BottleheadError, match="fold 0 leaks"):
         check_folds([([0, 3, 4], [2, 5])], table)
 
@@ -125,38 +117,25 @@ def test_distorted_copies_follow_their_photos_and_are_never_tested():
 
 
 def test_repeats_of_a_splitter_are_told_apart():
-    table = leaf_table(group=[None] * 24)
-    found = check_folds(RepeatedKFold(n_splits=3, n_repeats=2, random_state=0), table)
+    found = check_folds(RepeatedKFold(n_splits=3, n_repeats=2, random_state=0), leaf_table(group=[None] * 24))
     assert [(fold.repeat, fold.fold) for fold in found] == [(r, f) for r in (0, 1) for f in (0, 1, 2)]
 
 
-def test_our_folds_pass_unchanged():
+def test_compare_takes_pairs_folds_and_a_splitter_and_refuses_a_file_that_leaks(tmp_path):
     table = leaf_table()
-    ours = make_folds(table.label, table.groups, n_folds=3, repeats=2)
+    ours = make_folds(table.label, table.groups, n_folds=4)
     for one, other in zip(ours, check_folds(ours, table), strict=True):
-        assert (one.repeat, one.fold) == (other.repeat, other.fold)
+        assert isinstance(other, Fold) and (one.repeat, one.fold) == (other.repeat, other.fold)
         assert np.array_equal(one.training, other.training) and np.array_equal(one.testing, other.testing)
-
-
-def test_compare_uses_the_file_and_refuses_leaking_folds(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    table = leaf_table()
-    table.write("t.parquet")
-    compare_with = "evaluate compare t.parquet --heads softmax -j 1 --folds"
-    write_folds("f.csv", [row // 6 for row in range(24)])
-    assert "4 folds" in run(f"{compare_with} f.csv").out
-    write_folds("f.csv", [row % 2 for row in range(24)])
-    assert "in the same group as a training photo" in run(f"{compare_with} f.csv").error
-    assert "the folds file leave-one-out cannot be read" in run(f"{compare_with} leave-one-out").error
-
-
-def test_compare_takes_pairs_and_folds():
-    table = leaf_table()
-    pairs = [(f.training, f.testing) for f in make_folds(table.label, table.groups, n_folds=4)]
-    found = compare(table, heads=["softmax"], folds=pairs, jobs=1)
-    same = compare(table, heads=["softmax"], folds=StratifiedGroupKFold(4), jobs=1)
+    found, same, own = (
+        compare(table, heads=["softmax"], jobs=1, **options)
+        for options in (
+            {"folds": [(one.training, one.testing) for one in ours]}, {"folds": StratifiedGroupKFold(4)}, {"cv": 4}
+        )
+    )  # fmt: skip
     assert found.folds["cv"] == same.folds["cv"] == 4
-    assert (
-        found.results[0]["accuracy"] == compare(table, heads=["softmax"], cv=4, jobs=1).results[0]["accuracy"]
-    )
-    assert isinstance(check_folds(pairs, table)[0], Fold)
+    assert found.results[0]["log_loss"] == own.results[0]["log_loss"]
+    table.write(tmp_path / "t.parquet")
+    write_folds(tmp_path / "f.csv", [row % 2 for row in range(24)])
+    outcome = run(f"evaluate compare {tmp_path}/t.parquet --heads dummy -j 1 --folds {tmp_path}/f.csv")
+    assert "in the same group as a training photo" in outcome.error

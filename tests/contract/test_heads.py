@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
@@ -25,23 +25,12 @@ QUICK = {
 }
 
 
-@pytest.fixture(scope="module")
-def corners() -> FeatureTable:
-    """Three labels in three corners, so that one line can part each of them from the rest."""
-    rng = np.random.default_rng(0)
-    wide = rng.exponential(size=(60, 40)) * 0.3
-    for code in range(3):
-        wide[code * 20 : code * 20 + 20, code::3] += 3
-    label = np.repeat(["ant", "bee", "cat"], 20)
-    return FeatureTable.from_arrays({"wide": wide, "noise": rng.normal(size=(60, 3))}, label=label)
-
-
 @pytest.mark.parametrize("name", head_names())
-def test_every_registered_head_learns_and_repeats_itself_also_with_two_labels(name, corners):
-    head = make_head(QUICK.get(name, name), widths=corners.widths("wide+noise"), seed=3)
+def test_every_registered_head_learns_and_repeats_itself_also_with_two_labels(name, separable):
+    head = make_head(QUICK.get(name, name), widths=separable.widths("wide+noise"), seed=3)
     assert isinstance(head.named_steps["scaling"], BlockScaler)
     assert repr(clone(make_head(name))) == repr(make_head(name))
-    for table in (corners, corners.filter(corners.label != "cat")):
+    for table in (separable, separable.filter(separable.label != "cat")):
         X, y = table.select("wide+noise"), table.label
         fitted = fit_head(head, X, y, table.groups, table.variant)
         proba = fitted.predict_proba(X)
@@ -85,11 +74,10 @@ def test_dotted_paths_and_objects_are_used_as_given():
 @pytest.mark.parametrize(
     "head", [SVC(), make_pipeline(StandardScaler(), SVC()), "sklearn.linear_model.Perceptron"]
 )
-def test_whatever_has_no_probabilities_is_calibrated(head, corners):
+def test_whatever_has_no_probabilities_is_calibrated(head, separable):
+    X, y = separable.select("wide"), separable.label
     made = make_head(head)
-    assert isinstance(made, Calibrated)
-    fitted = fit_head(made, corners.select("wide"), corners.label)
-    assert (fitted.predict(corners.select("wide")) == corners.label).all()
+    assert isinstance(made, Calibrated) and (fit_head(made, X, y).predict(X) == y).all()
 
 
 def test_calibrated_probabilities_are_right_as_often_as_they_say():
@@ -104,15 +92,12 @@ def test_calibrated_probabilities_are_right_as_often_as_they_say():
         assert fitted.predict_proba(X[1000:]).max(axis=1).mean() == pytest.approx(right, abs=0.05), head
 
 
-def test_heads_work_in_a_grid_search(separable):
-    search = GridSearchCV(make_head("svm"), {"classifier__estimator__C": [0.1, 1]}, cv=3)
+def test_heads_work_in_a_grid_search_and_are_left_unfitted(separable):
+    head = make_head("svm")
+    search = GridSearchCV(head, {"classifier__estimator__C": [0.1, 1]}, cv=3)
     assert search.fit(separable.select("wide"), separable.label.astype(str)).best_score_ == 1
-
-
-def test_fit_head_leaves_the_head_unfitted(separable):
-    head = make_head("softmax")
     fit_head(head, separable.select("wide"), separable.label)
-    assert not hasattr(head.named_steps["classifier"], "coef_")
+    assert not hasattr(head.named_steps["classifier"], "estimator_")
 
 
 def test_groups_reach_the_calibration_at_any_depth(separable):
@@ -171,8 +156,6 @@ def test_other_heads_are_refused(head, message):
 
 
 class Spying(LogisticRegression):
-    """Notes how many threads linear algebra has while it is fitted."""
-
     def fit(self, X, y, sample_weight=None):
         self.threads_ = {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
         return super().fit(X, y, sample_weight)
@@ -198,7 +181,7 @@ def test_ctrl_c_ends_a_fit_that_would_not_end(head):
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, ctrl_c)
-    signal.setitimer(signal.ITIMER_REAL, 0.8)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
     try:
         with pytest.raises(KeyboardInterrupt):
             fit_head(unfitted, X, y)
@@ -211,15 +194,7 @@ def test_ctrl_c_ends_a_fit_that_would_not_end(head):
 
 
 @pytest.mark.parametrize(
-    "head",
-    [
-        "softmax",
-        "linear-svm",
-        "mlp:max_iter=300",
-        "naive-bayes",
-        "random-forest:max_depth=2,n_estimators=40",
-        "svm",
-    ],
+    "head", ["softmax", "svm", "mlp:max_iter=200", "naive-bayes", "random-forest:max_depth=2,n_estimators=10"]
 )
 def test_balanced_heads_find_more_of_the_rare_label(head):
     rng = np.random.default_rng(0)
@@ -236,9 +211,8 @@ def test_balanced_heads_find_more_of_the_rare_label(head):
 @pytest.mark.parametrize("weights", ["balanced", "{'fern':1,'moss':3}"])
 def test_weighing_is_fitting_on_copies(weights):
     """With three ferns to each moss, balancing is having each moss three times, up to a common factor."""
-    rng = np.random.default_rng(1)
     y = np.repeat(["fern", "moss"], [30, 10])
-    X = rng.normal(size=(40, 2)) + (y == "moss")[:, None]
+    X = np.random.default_rng(1).normal(size=(40, 2)) + (y == "moss")[:, None]
     copies = np.r_[0:30, np.repeat(np.arange(30, 40), 3)]
     found = make_head(f"sklearn.naive_bayes.GaussianNB:class_weight={weights}").fit(X, y)
     expected = GaussianNB().fit(X[copies], y[copies])
@@ -246,9 +220,7 @@ def test_weighing_is_fitting_on_copies(weights):
 
 
 def test_weights_of_labels_that_are_not_there_are_refused(separable):
-    with pytest.raises(
-        BottleheadError, match=r"head softmax.* cannot be fitted: .*'cat'\], are not in class_weight"
-    ):
+    with pytest.raises(BottleheadError, match=r"softmax.* cannot be fitted: .*'cat'\], are not in class_w"):
         train_model(separable, "softmax:class_weight={'dog':2}", "wide")
 
 
@@ -262,18 +234,11 @@ def tiny(n_per_label: int) -> FeatureTable:
     return FeatureTable.from_arrays({"x": X}, label=label, image=[f"{i}.jpg" for i in range(len(label))])
 
 
-@pytest.mark.parametrize("head", head_names())
-def test_every_head_learns_from_twelve_photos(head):
-    table = tiny(6)
-    model = train_model(table, QUICK.get(head, head), jobs=1)
-    if head not in ("dummy", "gradient-boosting"):  # which needs 20 photos in a leaf
-        assert (model.predict(table.select("x")) == table.label).all()
-
-
 @pytest.mark.parametrize(
     ("head", "reason", "hint"),
     [
         ("knn:n_neighbors=30", "n_neighbors = 30", "fewer neighbours vote: knn:n_neighbors=3"),
+        ("lda", "number of samples", "use head softmax"),
         ("lda:solver=svd", "shrinkage not supported", "leave out solver=svd"),
         ("svm:kernel=precomputed", "must be a square matrix", "leave out kernel=precomputed"),
         ("dummy:strategy=constant", "Constant target value has to be", "leave out strategy=constant"),
@@ -285,15 +250,10 @@ def test_every_head_learns_from_twelve_photos(head):
 @pytest.mark.filterwarnings("ignore")
 def test_a_failing_fit_is_one_error_with_a_hint_that_fits(head, reason, hint):
     with pytest.raises(BottleheadError) as caught:
-        train_model(tiny(10), head, jobs=1)
+        train_model(tiny(2 if head == "lda" else 10), head, jobs=1)
     assert caught.value.args[0].startswith(f"the head {head} cannot be fitted: ")
     assert reason in caught.value.args[0] and "\n" not in caught.value.args[0]
     assert hint in caught.value.hint
-
-
-def test_three_photos_are_too_few_for_lda_and_softmax_is_recommended():
-    with pytest.raises(BottleheadError, match=r"number of samples .* use head softmax"):
-        train_model(tiny(2), "lda", jobs=1)
 
 
 def test_a_fold_with_fewer_photos_than_neighbours_lets_all_of_them_vote():
@@ -306,28 +266,19 @@ def test_a_fold_with_fewer_photos_than_neighbours_lets_all_of_them_vote():
 def test_gaps_in_vectors_are_refused_with_the_name_of_the_image(value):
     table, other = tiny(6), tiny(6)
     model = train_model(table, jobs=1)
-    other.vectors["x"] = other.vectors["x"].copy()
-    other.vectors["x"][[7, 9], 2] = value
+    other.vectors["x"] = np.where(np.isin(np.arange(12), [7, 9])[:, None], value, other.vectors["x"])
     for use in (lambda: train_model(other, jobs=1), lambda: predict_table(model, other)):
-        with pytest.raises(
-            BottleheadError, match=r"the features x of 7\.jpg, and of 1 more hold NaN or infinity"
-        ):
+        with pytest.raises(BottleheadError, match=r"the features x of 7\.jpg, and of 1 more hold NaN or inf"):
             use()
 
 
-class Odd(ClassifierMixin, BaseEstimator):
-    """Fits, and then gives no numbers."""
-
-    def fit(self, X, y):
-        self.classes_ = np.unique(y)
-        return self
-
+class Odd(GaussianNB):
     def predict_proba(self, X):
-        return np.full((len(X), len(self.classes_)), np.nan)
+        return np.full((len(X), 2), np.nan)
 
 
 def test_a_model_never_gives_probabilities_that_are_no_numbers():
     model = train_model(tiny(6), jobs=1)
-    model.head = Odd().fit(None, ["fern", "moss"])
+    model.head = Odd().fit(np.eye(2, 6), ["fern", "moss"])
     with pytest.raises(BottleheadError, match="gives no probabilities for these vectors"):
         model.predict(np.zeros((1, 6)))

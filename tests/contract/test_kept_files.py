@@ -68,8 +68,13 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def ids_of(table: FeatureTable) -> dict[str, list]:
-    return {name: table.column(name).tolist() for name in table.ids.column_names}
+def same_table(found: FeatureTable, expected: FeatureTable, tolerance: float = 0) -> bool:
+    """Identifying columns are equal, and vectors within the tolerance of their size."""
+    assert found.ids.equals(expected.ids) and found.features == expected.features
+    for name in expected.features:
+        numbers = found.select(name), expected.select(name)
+        np.testing.assert_allclose(*numbers, rtol=tolerance, atol=tolerance, err_msg=name)
+    return True
 
 
 # -- tables ------------------------------------------------------------------------------------------
@@ -79,28 +84,17 @@ def test_the_kept_files_take_at_most_500_kb():
     assert sum(path.stat().st_size for path in FILES.iterdir() if path.is_file()) < 500_000
 
 
-@pytest.mark.parametrize("ending", ["parquet", "npz"])
-def test_a_kept_table_holds_what_was_written(ending, kept):
-    table = FeatureTable.read(kept / f"kept.{ending}")
+def test_a_kept_table_holds_what_was_written_in_both_formats(kept):
+    table, other = FeatureTable.read(kept / "kept.parquet"), FeatureTable.read(kept / "kept.npz")
     made = json.loads((kept / "made.json").read_text())
     assert sorted(table.features) == sorted(FEATURES)
-    assert len(table) == made["rows"] == 48
-    assert table.digest() == made["digest"]
-    assert sum(table.variant == 0) == 30
+    assert len(table) == made["rows"] == 48 and sum(table.variant == 0) == 30
+    assert table.digest() == other.digest() == made["digest"]
     for row, values in made["some"].items():
         for name, value in values.items():
-            if name in FEATURES:
-                assert table.select(name)[int(row)].tolist() == value
-            else:
-                assert table.column(name)[int(row)] == value
-
-
-def test_both_formats_of_the_kept_table_hold_the_same(kept):
-    one, other = FeatureTable.read(kept / "kept.parquet"), FeatureTable.read(kept / "kept.npz")
-    assert ids_of(one) == ids_of(other)
-    assert one.metadata == other.metadata
-    for name in FEATURES:
-        np.testing.assert_array_equal(one.select(name), other.select(name))
+            found = table.select(name).tolist() if name in FEATURES else table.column(name)
+            assert found[int(row)] == value
+    assert same_table(other, table) and table.metadata == other.metadata
 
 
 def test_a_table_written_anew_has_the_kept_columns_types_and_metadata(kept, tmp_path):
@@ -119,48 +113,35 @@ def test_a_table_written_anew_has_the_kept_columns_types_and_metadata(kept, tmp_
 def test_a_bottleneck_folder_gives_the_kept_table(kept, tmp_path):
     done(f"featurize import-bottlenecks bottlenecks -o {tmp_path}/again.parquet")
     before = FeatureTable.read(kept / "imported.parquet")
-    again = FeatureTable.read(tmp_path / "again.parquet")
-    assert ids_of(again) == ids_of(before)
     assert before.select("inception_v3")[0].tolist() == [0.5, 0.25, -1, 0.0625]
-    np.testing.assert_array_equal(again.select("inception_v3"), before.select("inception_v3"))
+    assert same_table(FeatureTable.read(tmp_path / "again.parquet"), before)
 
 
 # -- store -------------------------------------------------------------------------------------------
 
 
-def extracted(store: Path, output: Path) -> str:
-    features = " ".join(FEATURES)
-    words = (
-        f"featurize extract photos.csv --store {store} --features {features} {make.DISTORTION} -o {output}"
-    )
-    return done(words).err
+def extracted(store: Path, output: Path) -> tuple[str, FeatureTable]:
+    """What `featurize extract` says of the kept photos, and the table."""
+    words = f"--store {store} --features {' '.join(FEATURES)} {make.DISTORTION} -o {output}"
+    return done(f"featurize extract photos.csv {words}").err, FeatureTable.read(output)
 
 
-def test_a_kept_store_spares_every_computation(kept, tmp_path):
+def test_a_kept_store_is_whole_and_spares_every_computation(kept, tmp_path):
     shutil.copytree(kept / "store", tmp_path / "store")
-    said = extracted(tmp_path / "store", tmp_path / "again.parquet")
+    said, again = extracted(tmp_path / "store", tmp_path / "again.parquet")
     assert "nothing was computed, all vectors came from the store" in said
-    before, again = FeatureTable.read(kept / "kept.parquet"), FeatureTable.read(tmp_path / "again.parquet")
-    assert ids_of(again) == ids_of(before)
-    for name in FEATURES:
-        np.testing.assert_array_equal(again.select(name), before.select(name))
-
-
-def test_a_kept_store_is_whole(kept, tmp_path):
-    shutil.copytree(kept / "store", tmp_path / "store")
+    assert same_table(again, FeatureTable.read(kept / "kept.parquet"))
     outcome = done(f"featurize store verify --store {tmp_path}/store")
     # features, fingerprint, whole shards, damaged ones
-    counts = [line.split()[-2:] for line in outcome.out.splitlines()[1:5]]
-    assert counts == [["2", "0"]] * 4
+    assert [line.split()[-2:] for line in outcome.out.splitlines()[1:5]] == [["2", "0"]] * 4
 
 
 def test_vectors_computed_anew_are_the_kept_ones(kept, tmp_path):
-    said = extracted(tmp_path / "store", tmp_path / "again.parquet")
+    said, again = extracted(tmp_path / "store", tmp_path / "again.parquet")
     assert "all were computed" in said
-    before, again = FeatureTable.read(kept / "kept.parquet"), FeatureTable.read(tmp_path / "again.parquet")
-    assert ids_of(again) == ids_of(before)
+    before = FeatureTable.read(kept / "kept.parquet")
+    assert same_table(again, before, VECTORS)
     for name in FEATURES:
-        np.testing.assert_allclose(again.select(name), before.select(name), rtol=VECTORS, atol=VECTORS)
         entry, entry_before = (t.metadata["features"][name] for t in (again, before))
         assert entry["fingerprint"] == entry_before["fingerprint"]
         assert entry["description"] == entry_before["description"]
@@ -193,33 +174,20 @@ def test_a_kept_model_predicts_as_it_did(name, source, folder, kept, tmp_path):
     if folder == ".":
         skip_where_newer_heads_do_not_load(name)
     photos = {"table": "kept.parquet", "new": "new"}[source]
-    done(
-        f"classify predict {folder}/{name}.model {photos} --top 0 --store {tmp_path}/store -o {tmp_path}/again.csv"
-    )
+    words = f"{photos} --top 0 --store {tmp_path}/store -o {tmp_path}/again.csv"
+    done(f"classify predict {folder}/{name}.model {words}")
+    shown = done(f"classify show {folder}/{name}.model").out
+    labels = {"moss": 8, "other": 16} if name == "threshold" else {"bark": 8, "moss": 8, "sand": 8}
+    for label, count in labels.items():
+        assert re.search(rf"^  {label} +{count} training photos$", shown, re.MULTILINE)
     # The operating point stands on the model's card: "moss from probability 0.2285 on".
-    found = re.search(r"from probability ([\d.]+)", done(f"classify show {folder}/{name}.model").out)
+    found = re.search(r"from probability ([\d.]+)", shown)
     assert bool(found) == (name == "threshold")
     rows, kept_rows = rows_of(tmp_path / "again.csv"), rows_of(kept / folder / f"{name}.{source}.csv")
     assert len(kept_rows) == {"table": 30, "new": 9}[source]
     compare_predictions(kept_rows, rows, float(found.group(1)) if found else None)
     differ = sum(one["outlier"] != other["outlier"] for one, other in zip(rows, kept_rows, strict=True))
     assert differ <= {"table": 1, "new": 0}[source]  # a training photo may lie on the border itself
-
-
-@each_model
-def test_a_kept_model_shows_its_card(name, kept):
-    skip_where_newer_heads_do_not_load(name)
-    shown = done(f"classify show {name}.model").out
-    table = FeatureTable.read(kept / "kept.parquet")
-    features = re.search(r"--features (\S+)", make.MODELS[name]).group(1)
-    head = re.search(r"--head (\S+)", make.MODELS[name]).group(1)
-    assert re.search(rf"^head +{head}\b", shown, re.MULTILINE)
-    assert re.search(rf"^features +{re.escape(features)}$", shown, re.MULTILINE)
-    for part in features.split("+"):
-        assert table.metadata["features"][part]["fingerprint"] in shown
-    labels = {"moss": 8, "other": 16} if name == "threshold" else {"bark": 8, "moss": 8, "sand": 8}
-    for label, count in labels.items():
-        assert re.search(rf"^  {label} +{count} training photos$", shown, re.MULTILINE)
 
 
 def parts_of(model: Path) -> tuple[list[str], dict, set[str]]:
@@ -242,7 +210,7 @@ def test_a_model_trained_anew_is_written_as_the_kept_one(name, kept, tmp_path):
     assert "classify.scaling" in own
     assert list(again) == list(described)
     for key in ("definitions", "described", "features", "labels", "protocol", "relabel", "seen", "widths"):
-        assert normal(again.get(key)) == approximately(normal(described.get(key)), VECTORS), key
+        assert differences(again.get(key), described.get(key), VECTORS) == [], key
     assert again["training"].keys() == described["training"].keys()
     assert again["outliers"].keys() == described["outliers"].keys()
 
@@ -261,34 +229,26 @@ def normal(value):
     return value
 
 
-class approximately:
-    """Equal to what has the same keys, lengths, types and words, and numbers within a tolerance."""
+def leaves(value, where: str = "") -> list[tuple[str, object]]:
+    """Everything in a nested value that is neither a dict nor a list, with its place."""
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        inner = [leaf for key, one in items for leaf in leaves(one, f"{where}.{key}")]
+        return [*inner, (f"{where}, {type(value).__name__}", len(value))]
+    return [(where, value)]
 
-    def __init__(self, expected, tolerance: float):
-        self.expected, self.tolerance = expected, tolerance
 
-    def __repr__(self) -> str:
-        return f"about {self.expected!r}"
-
-    def __eq__(self, found) -> bool:
-        return not self.differences(found, self.expected)
-
-    def differences(self, found, expected, where: str = "") -> list[str]:
-        if isinstance(expected, dict) and isinstance(found, dict):
-            if list(found) != list(expected):
-                return [f"{where}: keys {list(found)} for {list(expected)}"]
-            pairs = [(f"{where}.{key}", found[key], expected[key]) for key in expected]
-        elif isinstance(expected, list) and isinstance(found, list):
-            if len(found) != len(expected):
-                return [f"{where}: {len(found)} values for {len(expected)}"]
-            pairs = [(f"{where}[{i}]", *both) for i, both in enumerate(zip(found, expected, strict=True))]
-        else:
-            if isinstance(expected, float) and isinstance(found, float):
-                equal = found == pytest.approx(expected, rel=self.tolerance, abs=self.tolerance)
-            else:
-                equal = type(found) is type(expected) and found == expected
-            return [] if equal else [f"{where}: {found!r} for {expected!r}"]
-        return [line for place, *both in pairs for line in self.differences(*both, where=place)]
+def differences(found, expected, tolerance: float) -> list[str]:
+    """Where two values have other keys, lengths, types or words, or numbers beyond the tolerance."""
+    found, expected = leaves(normal(found)), leaves(normal(expected))
+    if [place for place, _ in found] != [place for place, _ in expected]:
+        return sorted({place for place, _ in found} ^ {place for place, _ in expected}) or ["another order"]
+    return [
+        f"{place}: {one!r} for {other!r}"
+        for (place, one), (_, other) in zip(found, expected, strict=True)
+        if type(one) is not type(other)
+        or one != (pytest.approx(other, tolerance, tolerance) if isinstance(other, float) else other)
+    ]
 
 
 def skip_where_groups_are_dealt_otherwise() -> None:
@@ -301,31 +261,25 @@ def skip_where_groups_are_dealt_otherwise() -> None:
         pytest.skip("this scikit-learn deals groups to folds in another way than the one of the kept files")
 
 
-def check_result(name: str, kept: Path) -> None:
+@pytest.mark.parametrize("name", ["compare", "test"])
+def test_a_result_made_anew_has_the_keys_and_numbers_of_the_kept_one(name, kept):
+    if name == "compare":
+        skip_where_groups_are_dealt_otherwise()
     before = json.loads((kept / f"{name}.json").read_text(encoding="utf-8"))
     words = before["command"].replace(f"{name}.json", f"{name}-again.json")
     assert f"--json {name}-again.json" in words
     done(words)
     again = json.loads((kept / f"{name}-again.json").read_text(encoding="utf-8"))
-    assert list(again) == list(before)
     assert again["command"] == words
-    assert approximately(None, SCORE).differences(normal(again), normal(before)) == []
+    assert differences(again, before, SCORE) == []
 
 
-def test_a_comparison_made_anew_has_the_keys_and_numbers_of_the_kept_one(kept):
-    skip_where_groups_are_dealt_otherwise()
-    check_result("compare", kept)
-
-
-def test_a_test_made_anew_has_the_keys_and_numbers_of_the_kept_one(kept):
-    check_result("test", kept)
-
-
-def test_a_result_with_another_key_type_number_or_word_is_seen_as_different():
-    same = approximately({"n": 1, "x": 0.5, "words": ["a b"]}, SCORE)
-    assert same == {"n": 1, "x": 0.501, "words": ["a b"]}
-    assert same != {"n": 1, "x": 0.51, "words": ["a b"]}
-    assert same != {"n": 1.0, "x": 0.5, "words": ["a b"]}
-    assert same != {"n": 1, "x": 0.5, "words": ["a c"]}
-    assert same != {"n": 1, "x": 0.5, "words": ["a b"], "more": None}
-    assert same != {"n": 1, "x": 0.5, "words": []}
+@pytest.mark.parametrize(
+    "other",
+    [{"x": 0.51}, {"n": 1.0}, {"words": ["a c"]}, {"more": None}, {"words": []}, {"words": {}}],
+    ids=str,
+)
+def test_a_result_with_another_key_type_number_or_word_is_seen_as_different(other):
+    known = {"n": 1, "x": 0.5, "words": ["a b"]}
+    assert differences(known | {"x": 0.501}, known, SCORE) == []
+    assert len(differences(known | other, known, SCORE)) > 0

@@ -26,29 +26,17 @@ def test_vectors_of_another_width_are_refused_with_both_shapes(model):
         model.predict_proba(np.zeros((2, 39)))
 
 
-def test_parts_of_joined_features(described):
+def test_parts_of_joined_features_and_of_a_name_that_holds_a_plus(described):
     model = train_model(described, "softmax", "wide+noise")
     assert (model.parts, model.widths) == (["wide", "noise"], [40, 3])
     assert sorted(model.described) == ["noise", "wide"]
-
-
-def test_a_column_whose_name_holds_a_plus_is_one_part():
+    model.check_table(described)
     table = FeatureTable.from_arrays({"a+b": [[0.0], [0.1], [5.0], [5.1]]}, label=["x", "x", "y", "y"])
     model = train_model(table)
     assert model.parts == ["a+b"]
     model.check_table(table)
-
-
-def test_the_table_of_the_training_fits(model, described):
-    model.check_table(described)
-
-
-def test_missing_features_are_refused_with_what_there_is(model):
-    table = FeatureTable.from_arrays({"tall": [[0.0]]})
-    with pytest.raises(
-        BottleheadError, match=r"needs the features wide; the table has tall \(extract them with"
-    ):
-        model.check_table(table)
+    with pytest.raises(BottleheadError, match="width 1 in the model, 2 in the table"):
+        model.check_table(FeatureTable.from_arrays({"a+b": [[0.0, 1.0]]}))
 
 
 def test_other_vectors_are_refused_with_the_differences(model, described):
@@ -56,17 +44,18 @@ def test_other_vectors_are_refused_with_the_differences(model, described):
     entry["fingerprint"] = "f" * 64
     entry["description"]["layer"] = "mixed7"
     entry["description"]["resize"]["size"] = 224
-    other = FeatureTable(described.ids, described.vectors, {"features": {"wide": entry}})
-    with pytest.raises(
-        BottleheadError, match=r"layer was mixed8, is now mixed7; resize\.size was 299, is now 224"
+    changed = FeatureTable(described.ids, described.vectors, {"features": {"wide": entry}})
+    unknown = FeatureTable(described.ids, described.vectors)
+    for table, message in (
+        (changed, r"layer was mixed8, is now mixed7; resize\.size was 299, is now 224"),
+        (unknown, "layer was mixed8, is now not set"),
+        (
+            FeatureTable.from_arrays({"tall": [[0.0]]}),
+            r"needs the features wide; the table has tall \(extract",
+        ),
     ):
-        model.check_table(other)
-
-
-def test_vectors_of_unknown_make_do_not_pass_for_known_ones(model, described):
-    bare = FeatureTable(described.ids, described.vectors)
-    with pytest.raises(BottleheadError, match="layer was mixed8, is now not set"):
-        model.check_table(bare)
+        with pytest.raises(BottleheadError, match=message):
+            model.check_table(table)
 
 
 @pytest.mark.parametrize("levels", ["x", None])
@@ -75,13 +64,6 @@ def test_an_extractor_whose_parameters_were_edited_is_refused(levels):
     model = train_model(table, "softmax")
     with pytest.raises(BottleheadError, match="glcm cannot be made as the model describes them"):
         model.check_extractor("glcm", GLCM(levels=levels))
-
-
-def test_another_width_is_refused_with_both_numbers():
-    label = ["x", "x", "y", "y"]
-    model = train_model(FeatureTable.from_arrays({"a": [[0.0], [0.1], [5.0], [5.1]]}, label=label))
-    with pytest.raises(BottleheadError, match="width 1 in the model, 2 in the table"):
-        model.check_table(FeatureTable.from_arrays({"a": [[0.0, 1.0]]}))
 
 
 def test_seen_knows_the_training_images_and_no_others(separable):

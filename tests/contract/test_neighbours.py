@@ -11,14 +11,14 @@ from featurize import BottleheadError, extract
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    """Twelve photos of each of two labels."""
-    return write_textures(tmp_path_factory.mktemp("textures") / "photos", n=12)
+def store(tmp_path_factory):
+    return tmp_path_factory.mktemp("store")
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return tmp_path_factory.mktemp("store")
+def photos(store):
+    """Twelve photos of each of two labels."""
+    return write_textures(store / "photos", n=12)
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +34,7 @@ def model(table):
 def test_the_nearest_by_the_scaled_distance(model, photos, store, table):
     found = nearest_images(model, photos / "rough" / "3.png", table, top=24, store=store)
     scaled = BlockScaler(model.widths).fit_transform(table.select(model.features)).astype(np.float64)
-    (row,) = np.flatnonzero(table.image == "rough/3.png")
-    expected = np.linalg.norm(scaled - scaled[row], axis=1)
+    expected = np.linalg.norm(scaled - scaled[table.image == "rough/3.png"], axis=1)
     np.testing.assert_allclose([one.distance for one in found], np.sort(expected), atol=1e-5)
     assert (found[0].image, found[0].label, found[0].distance) == ("rough/3.png", "rough", 0.0)
     assert [one.image for one in found] == table.image[np.argsort(expected)].tolist()
@@ -53,15 +52,15 @@ def test_copies_are_left_out_and_labels_are_those_of_the_model(photos, store, ta
 
 def test_what_cannot_be_compared_is_refused(model, photos, store, table, tmp_path):
     (tmp_path / "text.jpg").write_text("not a photo")
-    with pytest.raises(BottleheadError, match=r"the first is .*text\.jpg"):
-        nearest_images(model, tmp_path / "text.jpg", table, store=store)
-    with pytest.raises(BottleheadError, match="is 24 photos"):
-        nearest_images(model, photos, table, store=store)
-    with pytest.raises(BottleheadError, match="needs the features lbp"):
-        photo = photos / "smooth" / "1.png"
-        nearest_images(model, photo, extract(photos, ["glcm"], store=store), store=store)
-    with pytest.raises(BottleheadError, match="holds no photo"):
-        nearest_images(model, photos / "smooth" / "1.png", table.filter(np.zeros(24, bool)), store=store)
+    photo = photos / "smooth" / "1.png"
+    for source, known, message in (
+        (tmp_path / "text.jpg", table, r"the first is .*text\.jpg"),
+        (photos, table, "is 24 photos"),
+        (photo, extract(photos, ["glcm"], store=store), "needs the features lbp"),
+        (photo, table.filter(np.zeros(24, bool)), "holds no photo"),
+    ):
+        with pytest.raises(BottleheadError, match=message):
+            nearest_images(model, source, known, store=store)
 
 
 def test_the_command_tells_the_same_in_every_form(model, photos, store, table, tmp_path):

@@ -1,5 +1,6 @@
 """A model with an operating point: which label it gives, and what `test` says of it."""
 
+import itertools
 import json
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from builders import run
 
 import evaluate
-from classify import train_model
+from classify import load_model, train_model
 from featurize import FeatureTable
 
 
@@ -19,54 +20,39 @@ def divided():
     return FeatureTable.from_arrays({"x": X}, label=y, split=["training", "training", "testing"] * 60)
 
 
-def test_the_operating_point_decides(divided):
-    model = train_model(divided, "softmax", positive="fire", threshold="recall=0.95")
-    found = evaluate.test(model, divided)
+@pytest.mark.parametrize(
+    ("option", "rule"), [("--threshold recall=0.95", "recall=0.95"), ("--costs costs.csv", "costs")]
+)
+def test_the_operating_point_decides_and_stands_in_every_result(divided, tmp_path, monkeypatch, option, rule):
+    monkeypatch.chdir(tmp_path)
+    divided.write("t.parquet")
+    pairs = itertools.permutations(["fire", "fog", "none"], 2)
+    costs = [f"{one},{other},{20 if one == 'fire' else 1}" for one, other in pairs]  # a fire missed costs 20
+    (tmp_path / "costs.csv").write_text("\n".join(["label,predicted,cost", *costs]))
+    assert run(f"classify train t.parquet --positive fire {option} -j 1 -o m.model").status == 0
+    done = run("evaluate test m.model t.parquet --json r.json --report r.html")
+    found, model = json.loads((tmp_path / "r.json").read_text()), load_model("m.model")
     tested = divided.filter(divided.split == "testing")
     chances, y = model.predict_proba(tested.select("x")), tested.label
     called = chances[:, 0] >= model.operating_point.threshold
-    point = found.scores["operating_point"]
-    assert point["sensitivity"] == called[y == "fire"].mean()
-    assert point["specificity"] == (~called[y != "fire"]).mean()
-    assert point["precision"] == (y[called] == "fire").mean()
+    point = found["operating_point"]
+    assert (point["rule"], point["threshold"]) == (rule, model.operating_point.threshold)
+    assert point["sensitivity"] == pytest.approx(called[y == "fire"].mean())
+    assert point["specificity"] == pytest.approx((~called[y != "fire"]).mean())
+    assert point["precision"] == pytest.approx((y[called] == "fire").mean())
     given = np.where(called, "fire", np.where(chances[:, 1] >= chances[:, 2], "fog", "none"))
-    assert found.scores["accuracy"] == (given == y).mean()
     assert (given != np.array(model.labels)[chances.argmax(axis=1)]).any()
-    assert found.scores["per_label"]["fire"]["recall"] == point["sensitivity"]
-    assert found.details["confusion"]["matrix"][0][0] == called[y == "fire"].sum()
-    wrong = {row["image"]: row["predicted"] for row in found.details["misclassified"]}
+    assert found["accuracy"] == pytest.approx((given == y).mean())
+    assert found["confusion"]["matrix"][0][0] == called[y == "fire"].sum()
+    wrong = {row["image"]: row["predicted"] for row in found["misclassified"]}
     assert wrong == {i: g for i, g, t in zip(tested.image, given, y, strict=True) if g != t}
-    assert f"(recall=0.95): sensitivity {100 * point['sensitivity']:.1f} %" in str(found)
-
-
-def test_without_one_the_most_probable_label_is_given(divided):
-    found = evaluate.test(train_model(divided, "softmax"), divided)
-    assert found.scores["operating_point"] is None
-    assert "is predicted at probability" not in str(found)
-
-
-@pytest.mark.parametrize(
-    ("option", "rule"), [("--threshold specificity=0.9", "specificity=0.9"), ("--costs costs.csv", "costs")]
-)
-def test_the_commands_pass_the_operating_point_on(divided, tmp_path, monkeypatch, option, rule):
-    monkeypatch.chdir(tmp_path)
-    divided.write("t.parquet")
-    pairs = [
-        (one, other) for one in ("fire", "fog", "none") for other in ("fire", "fog", "none") if one != other
-    ]
-    costs = [f"{one},{other},{20 if one == 'fire' else 1}" for one, other in pairs]  # a fire missed costs 20
-    (tmp_path / "costs.csv").write_text("\n".join(["label,predicted,cost", *costs]))
-    assert (
-        run(f"classify train t.parquet --head softmax --positive fire {option} -j 1 -o m.model").status == 0
-    )
-    done = run("evaluate test m.model t.parquet --json r.json --report r.html")
-    content = json.loads((tmp_path / "r.json").read_text())
-    point, matrix = content["operating_point"], np.array(content["confusion"]["matrix"])
-    assert point["rule"] == rule and content["confusion"]["labels"][0] == "fire"
-    assert point["sensitivity"] == pytest.approx(matrix[0, 0] / matrix[0].sum())
-    assert point["specificity"] == pytest.approx(1 - matrix[1:, 0].sum() / matrix[1:].sum())
-    assert point["precision"] == pytest.approx(matrix[0, 0] / matrix[:, 0].sum())
     if rule == "costs":  # so dear that no fire may be missed for want of certainty
         assert point["threshold"] < 1 / 3 and point["sensitivity"] > 0.9
     assert f"({rule}): sensitivity {100 * point['sensitivity']:.1f} %" in done.out
     assert f"{100 * point['sensitivity']:.1f}" in (tmp_path / "r.html").read_text()
+
+
+def test_without_one_nothing_is_said_of_it(divided):
+    found = evaluate.test(train_model(divided, "softmax"), divided)
+    assert found.scores["operating_point"] is None
+    assert "is predicted at probability" not in str(found)

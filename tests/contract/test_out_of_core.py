@@ -19,49 +19,36 @@ def both(table: FeatureTable, path, head="softmax", features=None, *options, **a
     chosen = ["--features", features] if features else []
     model = path.with_name("m.model")
     outcome = run("classify", "train", path, "-o", model, "--out-of-core", "--head", head, *chosen, *options)
-    assert outcome.status == 0 and f"passes over {outcome_rows(table)} rows" in outcome.err, outcome.err
+    n_rows = int((table.split != "testing").sum())
+    assert outcome.status == 0 and f"passes over {n_rows} rows" in outcome.err, outcome.err
     return train_model(table, head, features, **alike), load_model(model)
 
 
-def outcome_rows(table: FeatureTable) -> int:
-    """How many of its rows are trained on."""
-    return int((table.split != "testing").sum())
-
-
-@pytest.mark.parametrize("labels", ["ab", "abcde"])
-@pytest.mark.parametrize("features", ["net", "net+glcm"])
-@pytest.mark.parametrize("head", ["softmax", "softmax:C=10,class_weight=balanced"])
+@pytest.mark.parametrize(
+    ("labels", "features", "head"),
+    [
+        ("ab", "net", "softmax"),
+        ("ab", "net+glcm", "softmax:C=10,class_weight=balanced"),
+        ("abcde", "net", "softmax:C=10,class_weight=balanced"),
+        ("abcde", "net+glcm", "softmax"),
+        ("abc", "glcm", "softmax:class_weight={'a':1,'b':9}"),
+    ],
+)
 def test_it_is_the_softmax_that_training_in_memory_gives(tmp_path, labels, features, head):
     table = network_table(500, labels).filter(np.r_[0:300, 350:500])  # labels are not equally many
     known, found = both(table, tmp_path / "t.parquet", head, features)
     X = table.select(features)
     np.testing.assert_allclose(found.predict_proba(X), known.predict_proba(X), rtol=0, atol=1e-3)
-    assert (
-        abs(accuracy_score(table.label, found.predict(X)) - accuracy_score(table.label, known.predict(X)))
-        <= 0.01
-    )
+    assert (found.predict(X) == known.predict(X)).mean() >= 0.99
     assert found.training["data_digest"] == known.training["data_digest"]
     assert found.training.keys() == known.training.keys()
     np.testing.assert_array_equal(found.hashes, known.hashes)
     np.testing.assert_allclose(found.outliers.threshold, known.outliers.threshold, rtol=1e-6)
 
 
-def test_labels_are_weighed_by_name_and_names_that_are_none_are_refused(tmp_path):
-    table = network_table(300, "abc")
-    known, found = both(table, tmp_path / "t.parquet", "softmax:class_weight={'a':1,'b':9}", "glcm")
-    X = table.select("glcm")
-    np.testing.assert_allclose(found.predict_proba(X), known.predict_proba(X), rtol=0, atol=1e-3)
-    plain, _ = both(table, tmp_path / "t.parquet", features="glcm")
-    assert found.predict_proba(X)[:, 1].mean() > plain.predict_proba(X)[:, 1].mean() + 0.2
-    words = ["classify", "train", tmp_path / "t.parquet", "-o", tmp_path / "n", "--out-of-core"]
-    outcome = run(*words, "--head", "softmax:class_weight={'x':2}")
-    assert outcome.status == 1 and "class_weight={'x':2} cannot be fitted" in outcome.error
-
-
 def test_new_photos_are_told_as_well_from_many_parts_of_a_file(tmp_path):
-    table = network_table(
-        11_000, group=np.repeat(np.arange(2750), 4).astype(str)
-    )  # three parts, each with other labels
+    # Three parts, each with other labels.
+    table = network_table(11_000, group=np.repeat(np.arange(2750), 4).astype(str))
     held_out = np.arange(len(table)) % 4 == 0
     split = np.where(held_out, "testing", np.where(np.arange(len(table)) % 5, "training", "validation"))
     table = table.with_column("split", split)
@@ -99,18 +86,19 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * (1 if sys.
 
 @pytest.mark.skipif(os.name == "nt", reason="peak memory is asked for as POSIX has it")
 def test_memory_does_not_hold_the_vectors(tmp_path):
-    rng = np.random.default_rng(0)
-    X = rng.random((30_000, 1024), dtype=np.float32)
-    label = np.repeat(["ash", "elm"], 15_000)
-    table = FeatureTable.from_arrays({"x": X}, label=label)
-    table.write(tmp_path / "t.parquet")
+    X = np.random.default_rng(0).random((20_000, 1024), dtype=np.float32)
+    FeatureTable.from_arrays({"x": X}, label=np.repeat(["ash", "elm"], 10_000)).write(tmp_path / "t.parquet")
     command = [sys.executable, "-c", MEMORY, str(tmp_path / "t.parquet")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 0.5 * X.nbytes  # of 123 MB; in memory it takes more than twice as much
+    assert int(done.stdout) < 0.7 * X.nbytes  # of 82 MB; in memory it takes more than twice as much
 
 
 def test_other_heads_other_parameters_and_gaps_are_refused(tmp_path):
     table = network_table(60, "abc")
+    table.write(tmp_path / "whole.parquet")
+    words = f"classify train {tmp_path}/whole.parquet -o {tmp_path}/m --out-of-core"
+    outcome = run(*words.split(), "--head", "softmax:class_weight={'x':2}")
+    assert outcome.status == 1 and "class_weight={'x':2} cannot be fitted" in outcome.error
     table.vectors["net"][7, 3] = np.nan
     table.write(tmp_path / "t.parquet")
     words = f"classify train {tmp_path}/t.parquet -o {tmp_path}/m --out-of-core"

@@ -15,14 +15,7 @@ from builders import described, made_table, noise, run, write_textures
 from PIL import Image
 from sklearn.neighbors import NearestNeighbors
 
-from classify import (
-    load_model,
-    predict_batches,
-    predict_images,
-    predict_table,
-    save_model,
-    train_model,
-)
+from classify import load_model, predict_batches, predict_images, predict_table, save_model, train_model
 from featurize import BottleheadError, FeatureTable, extract
 
 
@@ -65,9 +58,6 @@ def test_an_outlier_is_far_from_its_fifth_nearest_training_photo(model, table):
     assert unknown.outlier == [None] * 60 and np.isnan(unknown.distance).all()
 
 
-FORMS = ["text", "csv", "jsonl", "parquet"]
-
-
 @pytest.fixture(scope="module")
 def files(table, model, tmp_path_factory):
     """A folder with the model ``m``, its table as ``t.parquet`` and ``t.npz``, and an outlier as ``far.npz``."""
@@ -75,59 +65,54 @@ def files(table, model, tmp_path_factory):
     save_model(model, folder / "m")
     table.write(folder / "t.parquet")
     table.write(folder / "t.npz")
-    one = FeatureTable.from_arrays(
-        {"good": [[30.0, 1.0, 2.0, 3.0]]}, image=['far,\n "away"\x1b[2J.jpg'], sha256=["00" * 32]
-    )
+    vectors, name = {"good": [[30.0, 1.0, 2.0, 3.0]]}, 'far,\n "away"\x1b[2J.jpg'
+    one = FeatureTable.from_arrays(vectors, image=[name], sha256=["00" * 32])
     one.metadata["features"]["good"] = table.metadata["features"]["good"]
     one.write(folder / "far.npz")
     return folder
 
 
-@pytest.mark.parametrize("top", [None, 0, 2, 99])
-def test_every_form_tells_the_same(top, files, model, table, tmp_path):
+@pytest.mark.parametrize(
+    ("top", "further"),
+    [
+        (None, []),
+        (0, ["ant", "bee", "cat"]),
+        (2, ["label_2", "confidence_2"]),
+        (99, ["label_2", "confidence_2", "label_3", "confidence_3"]),
+    ],
+)
+def test_every_form_tells_the_same(top, further, files, model, tmp_path):
     words = ["classify", "predict", files / "m", files / "t.parquet", files / "far.npz"]
     words += [] if top is None else ["--top", str(top)]
     known = predict_images(model, [files / "t.parquet", files / "far.npz"])
-    outputs = {form: tmp_path / f"p.{form}" for form in FORMS}
-    for output in outputs.values():
+    outputs = {form: tmp_path / f"p.{form}" for form in ("text", "csv", "jsonl", "parquet")}
+    for form, output in outputs.items():
         outcome = run(*words, "-o", output)
         assert outcome.status == 0 and outcome.out == ""
         assert f"wrote {output}: 61 predictions, {sum(known.outlier)} of them outliers" in outcome.err
-    lines = list(csv.reader(io.StringIO(outputs["csv"].read_text(encoding="utf-8"), newline="")))
-    header = ["image", "label", "confidence", "outlier"]
-    further = {
-        None: [],
-        0: ["ant", "bee", "cat"],
-        2: ["label_2", "confidence_2"],
-        99: ["label_2", "confidence_2", "label_3", "confidence_3"],
-    }
-    assert lines[0] == header + further[top] and len(lines) == 62
+        if form != "parquet":
+            assert run(*words, "--format", form).out == output.read_text(encoding="utf-8")
+    header, *lines = csv.reader(io.StringIO(outputs["csv"].read_text(encoding="utf-8"), newline=""))
+    assert header == ["image", "label", "confidence", "outlier", *further]
     objects = [json.loads(line) for line in outputs["jsonl"].read_text(encoding="utf-8").splitlines()]
     kept = pq.read_table(outputs["parquet"])
-    assert kept.column_names == lines[0]
-    for row, (line, one, again) in enumerate(zip(lines[1:], objects, kept.to_pylist(), strict=True)):
-        assert line[:4] == [
-            known.image[row],
-            known.label[row],
-            str(round(known.confidence[row], 6)),
-            "yes" if known.outlier[row] else "no",
-        ]
-        assert one["outlier"] is known.outlier[row] is again["outlier"]
-        best = sorted(zip(known.probabilities[row], known.labels, strict=True), reverse=True)
-        shown = best[: {None: 1, 0: 3}.get(top, top)]
-        assert list(one["probabilities"].items()) == [(label, round(p, 6)) for p, label in shown]
-        if top == 0:
-            assert line[4:] == [str(round(p, 6)) for p in known.probabilities[row]]
-        else:
-            assert line[4:] == [str(cell) for p, label in shown[1:] for cell in (label, round(p, 6))]
-        cells = [str(value) for name, value in again.items() if name != "outlier"]
-        assert cells == line[:3] + line[4:]
+    assert kept.column_names == header
     text = outputs["text"].read_text(encoding="utf-8").splitlines()
     assert len(text) == 61
-    named = ", ".join(f"{label} {p:.4f}" for p, label in best[: {None: 1, 0: 3}.get(top, top)])
-    assert text[-1] == f'far,\\n "away"\\x1b[2J.jpg: {named} (outlier)'
-    for form in ("text", "csv", "jsonl"):  # as on standard output
-        assert run(*words, "--format", form).out == outputs[form].read_text(encoding="utf-8")
+    for row, (line, one, again) in enumerate(zip(lines, objects, kept.to_pylist(), strict=True)):
+        best = sorted(zip(known.probabilities[row], known.labels, strict=True), reverse=True)
+        shown = best[: {None: 1, 0: 3}.get(top, top)]
+        cells = [str(cell) for p, label in shown[1:] for cell in (label, round(p, 6))]
+        if top == 0:
+            cells = [str(round(p, 6)) for p in known.probabilities[row]]
+        confidence, flag = round(known.confidence[row], 6), known.outlier[row]
+        assert line == [known.image[row], known.label[row], str(confidence), "yes" if flag else "no", *cells]
+        assert one.pop("outlier") is flag is again.pop("outlier")
+        assert [str(value) for value in again.values()] == line[:3] + line[4:]
+        assert list(one["probabilities"].items()) == [(label, round(p, 6)) for p, label in shown]
+        named = ", ".join(f"{label} {p:.4f}" for p, label in shown)
+        assert text[row].endswith(f": {named}{' (outlier)' if flag else ''}")
+    assert text[-1].startswith('far,\\n "away"\\x1b[2J.jpg: ')
 
 
 def test_text_of_one_image_is_labels_best_first(files, model):
@@ -135,16 +120,13 @@ def test_text_of_one_image_is_labels_best_first(files, model):
     outcome = run("classify", "predict", files / "m", files / "far.npz")
     assert outcome.out == "".join(f"{label} {p:.4f}\n" for label, p in known.best(0))
     assert "this photo looks like nothing that the model was trained on" in outcome.err
-    assert run("classify", "predict", files / "m", files / "far.npz", "--top", "2").out == "".join(
-        outcome.out.splitlines(keepends=True)[:2]
-    )
+    two = run("classify", "predict", files / "m", files / "far.npz", "--top", "2")
+    assert two.out.splitlines() == outcome.out.splitlines()[:2]
 
 
 def test_table_files_of_both_kinds_and_a_batch_that_looks_strange(files, model, table, tmp_path):
-    assert (
-        predict_images(model, [files / "t.parquet", files / "t.npz"]).label
-        == 2 * predict_table(model, table).label
-    )
+    twice = predict_images(model, [files / "t.parquet", files / "t.npz"])
+    assert twice.label == 2 * predict_table(model, table).label
     outcome = run("classify", "predict", files / "m", files / "t.npz")
     assert "60 of the 60 photos were in the model's training set; confidences flatter there" in outcome.err
     assert "do not look like" not in outcome.err
@@ -203,65 +185,37 @@ def there(photos, store, texture, tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_photos_are_predicted_as_their_table_is_one_by_one_and_in_batches(photos, texture, store):
+def test_photos_are_predicted_as_their_table_is_also_one_by_one_and_in_batches(photos, texture, store):
     table = extract(photos, ["glcm", "color"], store=store)
     by_table = predict_table(texture, table)
     many = predict_images(texture, photos, store=store)
     np.testing.assert_array_equal(many.probabilities, by_table.probabilities)
     assert many.label == table.label.tolist()
-    assert many.image == [os.path.join(photos, name) for name in by_table.image]
+    assert many.image == [os.path.join(photos, name) for name in by_table.image] == sorted(many.image)
     for row in (0, 9):
         one = predict_images(texture, many.image[row], store=store)
         np.testing.assert_allclose(one.probabilities[0], many.probabilities[row], rtol=1e-5)
-    batches = list(predict_batches(texture, [photos / "smooth", photos / "rough" / "1.png"], store=store))
-    assert [image for batch in batches for image in batch.image] == [*many.image[8:], many.image[1]]
-    assert [label for batch in batches for label in batch.label] == ["smooth"] * 8 + ["rough"]
+    batches = list(predict_batches(texture, photos, store=store, batch_sizes=(1, 4)))
+    assert [len(batch) for batch in batches] == [1, 2, 4, 4, 4, 1]
+    assert [image for batch in batches for image in batch.image] == many.image
+    divided = np.concatenate([batch.probabilities for batch in batches])
+    np.testing.assert_allclose(divided, many.probabilities, rtol=1e-5)  # sums of float32, in another order
 
 
 def test_files_folders_globs_manifests_tables_and_standard_input_in_one_call(there, store, monkeypatch):
     (there / "list.csv").write_text("image\nphotos/smooth/3.png\n")
     (there / "empty").mkdir()
     (there / "text.jpg").write_text("not a photo")
-    lines = [
-        "photos/smooth/0.png",
-        "",
-        "no such file.png",
-        "empty",
-        "photos/rough/5.png",
-        "photos/rough/5.png",
-    ]
+    lines = ["photos/smooth/0.png", "", "no such file.png", "empty", *["photos/rough/5.png"] * 2]
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\r\n".join(lines).encode())))
-    sources = [
-        "photos/rough/1.png",
-        "photos/rough/[23].png",
-        "list.csv",
-        "-",
-        "t.parquet",
-        "photos/smooth",
-        "text.jpg",
-    ]
-    outcome = run("classify", "predict", "m", *sources, "--store", store, "--format", "csv")
+    sources = "photos/rough/1.png photos/rough/[23].png list.csv - t.parquet photos/smooth text.jpg"
+    outcome = run(f"classify predict m {sources} --store {store} --format csv")
     assert outcome.status == 0
     found = [line.split(",")[1] for line in outcome.out.splitlines()[1:]]
-    assert found == (
-        ["rough"] * 3
-        + ["smooth"]
-        + ["smooth", "rough", "rough"]
-        + ["rough"] * 8
-        + ["smooth"] * 8
-        + ["smooth"] * 8
-    )
+    listed = ["rough"] * 3 + ["smooth"] + ["smooth", "rough", "rough"]
+    assert found == listed + ["rough"] * 8 + ["smooth"] * 8 + ["smooth"] * 8
     left_out = dict(re.findall(r"left out (.+?): (.+)", outcome.err))
     assert sorted(os.path.basename(name) for name in left_out) == ["empty", "no such file.png", "text.jpg"]
-
-
-def test_bad_files_are_told_and_the_others_are_predicted(photos, texture, store, tmp_path):
-    shutil.copy(photos / "rough" / "1.png", tmp_path / "good.png")
-    (tmp_path / "text.jpg").write_text("not a photo")
-    result = predict_images(texture, [tmp_path, tmp_path / "missing.jpg"], store=store)
-    assert [os.path.basename(name) for name in result.image] == ["good.png"]
-    assert sorted(os.path.basename(name) for name, _ in result.rejects) == ["missing.jpg", "text.jpg"]
-    assert all(reason for _, reason in result.rejects)
 
 
 def test_batches_of_bad_files_stop_nothing(photos, texture, store, tmp_path):
@@ -276,16 +230,6 @@ def test_batches_of_bad_files_stop_nothing(photos, texture, store, tmp_path):
     assert [label for batch in batches for label in batch.label] == ["rough", "smooth"]
 
 
-def test_batches_give_what_one_run_gives(photos, texture, store):
-    whole = predict_images(texture, photos, store=store)
-    assert whole.image == sorted(whole.image)
-    batches = list(predict_batches(texture, photos, store=store, batch_sizes=(1, 4)))
-    assert [len(batch) for batch in batches] == [1, 2, 4, 4, 4, 1]
-    assert [image for batch in batches for image in batch.image] == whole.image
-    divided = np.concatenate([batch.probabilities for batch in batches])
-    np.testing.assert_allclose(divided, whole.probabilities, rtol=1e-5)  # sums of float32, in another order
-
-
 @pytest.mark.parametrize(
     ("words", "error"),
     [
@@ -294,7 +238,6 @@ def test_batches_give_what_one_run_gives(photos, texture, store):
         ("broken.jpg nowhere.jpg", "not one of the 2 images can be read; the first is"),
         ("photos -o photos/rough/1.png", "photos/rough/1.png is a photo and would be overwritten"),
         ("photos/*/*.png -o photos/smooth/0.png --format csv", "is a photo and would be overwritten"),
-        ("photos/rough/1.png -o photos/rough/1.png", "is an input and would be overwritten"),
         ("t.parquet -o t.parquet", "is an input and would be overwritten"),
         ("t.parquet -o m", "m is an input and would be overwritten"),
         ("t.parquet -o no/p.csv", "there is no folder no"),
@@ -310,14 +253,13 @@ def test_what_cannot_be_predicted_or_written_changes_no_file_and_prints_nothing(
 
 
 def test_earlier_predictions_may_be_overwritten_and_the_ending_says_their_form(there, store):
+    first = {}
     for words in ("p.csv", "p.csv", "p.jsonl", "p.txt", "q.csv --format text"):
         assert run(f"classify predict m photos --store {store} -o {words}").status == 0
-    first = {
-        name: (there / name).read_text().splitlines()[0] for name in ("p.csv", "p.jsonl", "p.txt", "q.csv")
-    }
+        first[words] = (there / words.split()[0]).read_text().splitlines()[0]
     assert first["p.csv"] == "image,label,confidence,outlier"
     assert json.loads(first["p.jsonl"])["label"] == "rough"
-    assert first["p.txt"] == first["q.csv"] and ": rough 0." in first["p.txt"]
+    assert first["p.txt"] == first["q.csv --format text"] and ": rough 0." in first["p.txt"]
 
 
 def test_photos_of_the_training_set_are_counted_once(there, store):
@@ -340,9 +282,8 @@ def test_features_that_would_be_others_now_are_refused_before_work(photos, textu
         predict_images(model, photos, store=store)
     drifted = {"golden": [1.01 * number for number in entry["golden"]], "versions": {"numpy": "0.1"}}
     model = dataclasses.replace(texture, described=texture.described | {"glcm": entry | drifted})
-    with pytest.raises(
-        BottleheadError, match=r"does not make the vectors of the training here.* 0\.99 % off.*numpy was 0\.1"
-    ):
+    drift = r"does not make the vectors of the training here.* 0\.99 % off.*numpy was 0\.1"
+    with pytest.raises(BottleheadError, match=drift):
         predict_images(model, photos, store=store)
 
 

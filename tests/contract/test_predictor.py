@@ -24,67 +24,63 @@ def store(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(photos, store):
-    return train_model(extract(photos, ["glcm", "color"], store=store))
+def table(photos, store):
+    return extract(photos, ["glcm", "color"], store=store)
 
 
-@pytest.fixture
-def predictor(model, store) -> Predictor:
-    return Predictor(model, store=store)
+@pytest.fixture(scope="module")
+def predictor(table, store) -> Predictor:
+    return Predictor(train_model(table, jobs=1), store=store)
 
 
-def as_everything(path: Path) -> list:
-    """One photo as a path in two ways, as bytes in two ways, as a Pillow image and as an array."""
-    image = Image.open(path)
-    data = path.read_bytes()
-    return [path, data, str(path), bytearray(data), image, np.asarray(image.convert("RGB"))]
+def assert_alike(probabilities):
+    np.testing.assert_allclose(probabilities, probabilities[[0] * len(probabilities)], rtol=0, atol=1e-6)
 
 
-def test_a_photo_gets_the_same_answer_however_it_is_given(predictor, photos):
-    given = as_everything(photos / "rough" / "3.png")
+def test_a_photo_gets_the_same_answer_however_it_is_given(predictor, photos, store, table):
+    """As a path in two ways, as bytes in two ways, as a Pillow image and as an array."""
+    path = photos / "rough" / "3.png"
+    image, data = Image.open(path), path.read_bytes()
+    given = [path, data, str(path), bytearray(data), image, np.asarray(image.convert("RGB"))]
     together = predictor.predict(given)
     assert together.label == ["rough"] * 6
-    np.testing.assert_allclose(together.probabilities, together.probabilities[[0] * 6], rtol=0, atol=1e-6)
+    assert_alike(together.probabilities)
     assert together.image[1::2] == ["photo 2", "photo 4", "photo 6"]
-    vectors = predictor.vectors(given[0]).select("glcm+color")
+    vectors = predictor.vectors(path).select("glcm+color")
+    neighbours = nearest_images(predictor.model, path, table, top=3, store=store)
+    assert (neighbours[0].image, neighbours[0].distance) == ("rough/3.png", 0)
     for one in given:
         np.testing.assert_array_equal(predictor.vectors(one).select("glcm+color"), vectors)
         alone = predictor.predict(one)
         np.testing.assert_allclose(alone.probabilities, together.probabilities[:1], rtol=0, atol=1e-6)
         assert alone.distance == pytest.approx(together.distance[0], abs=1e-5, nan_ok=True)
+        assert nearest_images(predictor.model, one, table, top=3, store=store) == neighbours
 
 
 def test_a_large_jpeg_is_the_same_photo_as_bytes_and_as_a_path(predictor, tmp_path):
     data = encoded(noise(1600, 1300, seed=5), "JPEG", quality=60)
     (tmp_path / "large.jpg").write_bytes(data)
-    found = predictor.predict([tmp_path / "large.jpg", data])
-    np.testing.assert_allclose(*found.probabilities[:2], rtol=0, atol=1e-6)
+    assert_alike(predictor.predict([tmp_path / "large.jpg", data]).probabilities)
 
 
-@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "1", "CMYK"])
-def test_a_pillow_image_is_turned_into_rgb_as_its_file_is(predictor, mode):
-    image = noise(40, 30, seed=2).convert(mode)
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "1", "CMYK", "turned"])
+def test_a_pillow_image_is_turned_upright_and_into_rgb_as_its_file_is(predictor, mode):
+    image, exif = noise(40, 30, seed=2), Image.Exif()
+    if mode == "turned":
+        exif[0x0112] = 6
+    else:
+        image = image.convert(mode)
     if mode == "RGBA":
         image.putalpha(noise(40, 30, seed=3).convert("L"))
-    data = encoded(image, "TIFF" if mode == "CMYK" else "PNG")
-    found = predictor.predict([image, data])
-    np.testing.assert_allclose(*found.probabilities[:2], rtol=0, atol=1e-6)
+    data = encoded(image, "TIFF" if mode == "CMYK" else "PNG", exif=exif)
+    opened = Image.open(io.BytesIO(data)) if mode == "turned" else image
+    assert_alike(predictor.predict([opened, data]).probabilities)
 
 
-def test_a_pillow_image_is_turned_upright_as_its_file_is(predictor):
-    image = noise(40, 30, seed=2)
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    data = encoded(image, "PNG", exif=exif)
-    opened = Image.open(io.BytesIO(data))
-    found = predictor.predict([opened, data])
-    np.testing.assert_allclose(*found.probabilities[:2], rtol=0, atol=1e-6)
-
-
-def test_ten_threads_at_once_get_what_one_gets(model, store, photos):
+def test_ten_threads_at_once_get_what_one_gets(predictor, store, photos):
     given = [one for path in sorted(photos.rglob("*.png"))[:5] for one in (path, path.read_bytes())]
-    expected = [Predictor(model, store=store).predict(one).probabilities for one in given]
-    shared = Predictor(model, store=store)
+    expected = [predictor.predict(one).probabilities for one in given]
+    shared = Predictor(predictor.model, store=store)
     with ThreadPoolExecutor(10) as pool:
         for _ in range(3):
             found = pool.map(lambda one: shared.predict(one).probabilities, given)
@@ -98,14 +94,15 @@ def test_the_training_photos_are_known_by_their_bytes(predictor, photos, caplog)
 
 
 def test_order_is_kept_across_paths_tables_and_photos(predictor, photos, store, tmp_path):
-    table = extract(photos / "smooth", ["glcm", "color"], store=store)
-    table.write(tmp_path / "smooth.parquet")
+    extract(photos / "smooth", ["glcm", "color"], store=store).write(tmp_path / "smooth.parquet")
     rough = photos / "rough"
-    given = [noise(), rough / "1.png", tmp_path / "smooth.parquet", rough, np.asarray(noise())]
-    images = predictor.predict(given).image
-    names = [Path(name).name for name in images]
+    found = predictor.predict(
+        [noise(), rough / "1.png", tmp_path / "smooth.parquet", rough, np.asarray(noise())]
+    )
     every = [f"{number}.png" for number in range(10)]
-    assert names == ["photo 1", "1.png", *every, *every, "photo 5"]
+    assert [Path(name).name for name in found.image] == ["photo 1", "1.png", *every, *every, "photo 5"]
+    expected = predict_images(predictor.model, rough, store=store).probabilities
+    np.testing.assert_array_equal(found.probabilities[12:22], expected)
 
 
 def test_what_is_no_photo_is_a_reject_beside_others_and_an_error_alone(predictor, photos, tmp_path):
@@ -121,42 +118,20 @@ def test_what_is_no_photo_is_a_reject_beside_others_and_an_error_alone(predictor
     ]
     found = predictor.predict([whole, *bad])
     assert len(found) == 1
-    assert [Path(name).name for name, _ in found.rejects] == [
-        "no.jpg", "photo 3", "photo 4", "photo 5", "photo 6", "gone.jpg"
-    ]  # fmt: skip
+    names = [Path(name).name for name, _ in found.rejects]
+    assert names == ["no.jpg", "photo 3", "photo 4", "photo 5", "photo 6", "gone.jpg"]
     assert "text, not an image" in found.rejects[1][1]
     assert "give uint8 of shape (height, width, 3)" in found.rejects[4][1]
-    for one in bad:
+    for one in [*bad, [], [None]]:
         with pytest.raises(BottleheadError):
             predictor.predict(one)
-
-
-@pytest.mark.parametrize("given", [[], 42, [None]])
-def test_what_can_be_no_photo_is_refused(predictor, given):
-    with pytest.raises(TypeError if given == 42 else BottleheadError):
-        predictor.predict(given)
-
-
-def test_it_predicts_what_predict_images_predicts(predictor, model, store, photos):
-    np.testing.assert_array_equal(
-        predictor.predict(photos).probabilities, predict_images(model, photos, store=store).probabilities
-    )
-
-
-def test_neighbours_are_found_for_photos_without_a_path(model, store, photos):
-    table = extract(photos, ["glcm", "color"], store=store)
-    path = photos / "smooth" / "4.png"
-    by_path, by_bytes = (
-        nearest_images(model, one, table, top=3, store=store) for one in (path, path.read_bytes())
-    )
-    assert by_path == by_bytes
-    assert (by_path[0].image, by_path[0].distance) == ("smooth/4.png", 0)
+    with pytest.raises(TypeError):
+        predictor.predict(42)
 
 
 @pytest.mark.tensorflow
 def test_a_network_is_loaded_once_for_all_threads(assets, photos, store, caplog):
-    file = str(assets / "weights" / "mobilenet_v1_0.25_128.pb")
-    table = extract(photos, [file], store=store)
+    table = extract(photos, [str(assets / "weights" / "mobilenet_v1_0.25_128.pb")], store=store)
     paths = sorted(photos.rglob("*.png"))
     fresh = Predictor(train_model(table), store=store / "fresh")
     with caplog.at_level("INFO", "bottlehead"), ThreadPoolExecutor(4) as pool:

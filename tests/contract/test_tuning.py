@@ -27,37 +27,25 @@ def blurred():
 
 @pytest.mark.parametrize(
     ("head", "searched", "by"),
-    [
-        ("softmax", ["C"], "log-loss"),
-        ("svm:gamma=0.1", ["C"], "accuracy"),
-        ("lda", ["shrinkage"], "log-loss"),
-    ],
+    [("svm:gamma=0.1", "C", "accuracy"), ("lda", "shrinkage", "log-loss")],
 )
 def test_the_trail_is_what_fitting_by_hand_gives(head, searched, by, blurred):
     X, y, groups = blurred
-    found = tune_head(head, X, y, groups, widths=[40, 3], seed=2, by=by)
-    folds = make_folds(y, groups, n_folds=5, seed=2)
+    found = tune_head(head, X, y, groups, widths=[40, 3], seed=2, n_folds=3, by=by)
+    folds = make_folds(y, groups, n_folds=3, seed=2)
     for one in found.trail:
-        assert list(one["params"]) == searched
-        spec = (
-            head
-            + ("," if ":" in head else ":")
-            + ",".join(f"{key}={value}" for key, value in one["params"].items())
-        )
-        proba, truth = [], []
+        assert list(one["params"]) == [searched]
+        spec = f"{head}{',' if ':' in head else ':'}{searched}={one['params'][searched]}"
+        proba, truth = [], np.concatenate([y[fold.testing] for fold in folds])
         for fold in folds:
-            unfitted = make_head(spec, widths=[40, 3], seed=2)
-            rows = fold.training
+            rows, unfitted = fold.training, make_head(spec, widths=[40, 3], seed=2)
             proba.append(fit_head(unfitted, X[rows], y[rows], groups[rows]).predict_proba(X[fold.testing]))
-            truth.append(y[fold.testing])
-        proba, truth = np.concatenate(proba), np.concatenate(truth)
+        proba = np.concatenate(proba)
         assert one["log_loss"] == pytest.approx(log_loss(truth, proba), abs=1e-5)
         assert one["accuracy"] == np.mean(np.array(["ant", "bee", "cat"])[proba.argmax(axis=1)] == truth)
-    order = (
-        (lambda one: one["log_loss"]) if by == "log-loss" else lambda one: (-one["accuracy"], one["log_loss"])
-    )
-    assert found.best == min(found.trail, key=order)
-    assert str(found.best["params"][searched[0]]) in found.head
+    trail = sorted(found.trail, key=lambda one: one["log_loss"])  # stable: of equals the first
+    assert found.best == (trail[0] if by == "log-loss" else max(trail, key=lambda one: one["accuracy"]))
+    assert str(found.best["params"][searched]) in found.head
 
 
 def test_the_command_keeps_the_trail_in_model_json_and_the_model_is_the_chosen_head(tmp_path):
@@ -85,10 +73,13 @@ def test_the_command_keeps_the_trail_in_model_json_and_the_model_is_the_chosen_h
     best = min(tuning["trail"], key=lambda one: one["log_loss"])
     card = run(f"classify show {tmp_path}/m").out
     assert f"tuned     by log-loss on 5 folds: {tuning['head']}" in card
+    scores = f"log loss {best['log_loss']:.4f}, accuracy {best['accuracy']:.4f}"
+    assert f"C={best['params']['C']}: {scores}" in card
     assert (
-        f"C={best['params']['C']}: log loss {best['log_loss']:.4f}, accuracy {best['accuracy']:.4f}" in card
+        f"accuracy {best['accuracy']:.3f}, log loss {best['log_loss']:.3f} on photos not trained on (5"
+        in card
     )
-    assert "they chose its parameters too, so a little too good" in card
+    assert "(5 folds); they chose its parameters too, so a little too good" in card
 
 
 def test_groups_and_variants_are_respected():
@@ -119,11 +110,7 @@ def test_a_candidate_that_fails_is_kept_in_the_trail(blurred):
         ("softmax:steps=10", "log-loss", "softmax:steps=10 has no search grid"),
         ("softmax:C=1", "log-loss", "sets all that would be searched"),
         ("softmax", "f1", "unknown tuning score"),
-        (
-            "knn:metric=haversine",
-            "log-loss",
-            "no candidate of the search for knn:metric=haversine could be fitted",
-        ),
+        ("knn:metric=haversine", "log-loss", "no candidate of the search for .*=haversine could be fitted"),
     ],
 )
 def test_nothing_to_search_is_refused(head, by, message):

@@ -1,25 +1,21 @@
-"""Makes ``kept.zip`` and ``kept-oldest.zip``, which no test does.
-
-Their files are kept as the program of that day wrote them.
+"""Makes ``kept.zip`` and ``kept-oldest.zip``, which no test does: their files are those of the program of that day.
 
     mkdir /tmp/kept && cp tests/contract/files/make.py /tmp/kept && cd /tmp/kept
     PYTHONPATH=FOLDER-OF-THE-PROJECT/tests python make.py
 
 That folder also stands in the files, as the place where the photos were. In the archive, all made by commands:
 
-- ``photos/``, ``photos.csv``: 30 small photos with labels, groups and splits; ``new/``: 9 that no model has seen;
+- ``photos/``, ``photos.csv``: 30 photos with labels, groups and splits; ``new/``: 9 that no model has seen;
 - ``store/``: the vectors of ``photos/``, kept by the digests of the files;
 - ``kept.parquet``, ``kept.npz``: the same table twice, with one distorted copy of each training photo;
 - ``bottlenecks/``, ``imported.parquet``: a folder as retrain.py leaves it, and the table of it;
-- ``NAME.model`` for each name in ``MODELS``, ``NAME.table.csv`` and ``NAME.new.csv``: what it said of the table and
-  of ``new/``;
+- ``NAME.model`` for each of ``MODELS``, with ``NAME.table.csv`` and ``NAME.new.csv``: what it said of both;
 - ``compare.json``, ``test.json``: results of ``evaluate compare`` and ``evaluate test``;
 - ``made.json``: versions of the libraries, the table's digest, and a few of its rows.
 
 ``kept-oldest.zip`` holds models and predictions alone, made from the table and the photos in ``kept.zip`` with the
-oldest libraries that are supported (scikit-learn 1.7.0, skops 0.13.0, numpy 1.26.0):
+oldest libraries that are supported (scikit-learn 1.7.0, skops 0.13.0, numpy 1.26.0): there, after unpacking,
 
-    cp tests/contract/files/kept.zip /tmp/kept && cd /tmp/kept && unzip kept.zip
     PYTHONPATH=FOLDER-OF-THE-PROJECT:FOLDER-OF-THE-PROJECT/tests python make.py models
 
 Do not make them anew because a test fails: people have such files. Where a format grows, add a second archive.
@@ -34,6 +30,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+from builders import run
 from PIL import Image
 
 from featurize import FeatureTable
@@ -97,8 +94,6 @@ def write_bottlenecks() -> None:
 
 
 def do(words: str) -> None:
-    from builders import run
-
     outcome = run(words)
     print(outcome.out, outcome.err)
     if outcome.status:

@@ -1,12 +1,55 @@
+"""Heads by name: their specs, their grids, and the trained layer of a graph as a head."""
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.linear_model import Perceptron
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from classify.heads.fitting import fit_head, head_name
+from classify.heads.fitting import head_name
 from classify.heads.registry import HEADS, head_names, make_head
+from classify.heads.spec import HeadSpec
+from classify.heads.tuning import GRIDS, candidate_params, has_grid
+from classify.model.import_graph import _head
+from featurize.errors import UsageError
+
+VALUES = st.one_of(
+    st.integers(), st.booleans(), st.none(), st.floats(allow_nan=False, allow_infinity=False),
+    st.tuples(st.integers(), st.integers()), st.lists(st.integers(), max_size=3),
+)  # fmt: skip
+
+
+@given(st.dictionaries(st.from_regex("[a-z_]+", fullmatch=True), VALUES, max_size=4))
+def test_what_is_written_is_read_and_what_is_set_is_written(params):
+    spec = "svm:" + ",".join(f"{key}={value!r}" for key, value in params.items())
+    assert (HeadSpec.parse(spec).name, HeadSpec.parse(spec).params) == ("svm", params)
+    assert str(HeadSpec.parse(spec)) == spec.removesuffix(":")
+    one_by_one = HeadSpec("svm")
+    for key, value in params.items():
+        one_by_one = one_by_one.with_params({key: value})
+    assert one_by_one == HeadSpec("svm", params) == HeadSpec.parse(spec)
+
+
+def test_words_stay_words():
+    spec = HeadSpec.parse("mlp:solver=lbfgs, activation = tanh ")
+    assert spec.params == {"solver": "lbfgs", "activation": "tanh"}
+    assert str(spec) == "mlp:solver=lbfgs,activation=tanh"
+
+
+def test_text_is_data_not_code(tmp_path):
+    mark = tmp_path / "mark"
+    value = HeadSpec.parse(f"svm:C=open({str(mark)!r},'w')").params["C"]
+    assert isinstance(value, str)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("spec", ["svm:=1", "svm:C="])
+def test_half_parameters_are_refused(spec):
+    with pytest.raises(UsageError, match="no parameter with a value"):
+        HeadSpec.parse(spec)
 
 
 @pytest.mark.parametrize("name", head_names())
@@ -19,12 +62,29 @@ def test_names():
     assert head_name("svm:C=1") == "svm:C=1"
     assert head_name(make_head(Perceptron())) == "Perceptron"
     assert head_name(make_pipeline(StandardScaler(), SVC())) == "SVC"
+    assert head_name(make_head("mlp:class_weight=balanced")) == "MLPClassifier"
 
 
-def test_gradient_boosting_sets_no_rows_aside_however_many_there_are():
-    """A head that divides rows by chance would have photos of one group on both sides."""
-    X = np.random.default_rng(0).normal(size=(10_200, 2)).astype(np.float32)
-    y = np.where(X[:, 0] > 0, "fern", "moss")
-    head = make_head("gradient-boosting:max_iter=3")
-    fitted = fit_head(head, X, y)[-1]
-    assert fitted.n_iter_ == 3 and len(fitted.validation_score_) == 0
+def test_every_registered_head_has_a_grid_of_valid_values():
+    assert list(GRIDS) == list(HEADS)
+    for name in filter(has_grid, GRIDS):
+        for params in candidate_params(name):
+            make_head(f"{name}:" + ",".join(f"{key}={value}" for key, value in params.items()))
+
+
+def test_what_the_spec_sets_is_not_searched():
+    assert list(candidate_params("mlp:alpha=3")) == [{"hidden_layer_sizes": (n,)} for n in (100, 300)]
+    assert not has_grid("softmax:C=1")
+
+
+@pytest.mark.parametrize("names", [["rose", "daisy"], ["c", "a", "b"]])
+def test_labels_of_a_graph_are_sorted_with_their_weights_also_when_there_are_two(names):
+    rng = np.random.default_rng(0)
+    weights, biases = rng.normal(size=(4, len(names))), rng.normal(size=len(names))
+    x = rng.normal(size=(5, 4))
+    scores = np.exp(x @ weights + biases)
+    expected = scores / scores.sum(axis=1, keepdims=True)
+    head = _head(weights, biases, names)
+    assert list(head.classes_) == sorted(names)
+    np.testing.assert_allclose(head.predict_proba(x), expected[:, np.argsort(names)], rtol=1e-12)
+    assert list(head.predict(x)) == [names[i] for i in expected.argmax(axis=1)]

@@ -1,9 +1,9 @@
 """What decides whether to train out of core, and scaling learnt in parts."""
 
 import numpy as np
-from builders import network_table
+import pytest
+from builders import network_table, run
 
-from classify.cli import main
 from classify.heads.scaling import BlockScaler
 from classify.training.out_of_core import exceeds_memory, streamed_scaling
 from featurize.files import total_memory
@@ -33,18 +33,21 @@ def test_a_table_exceeds_memory_from_an_eighth_on(tmp_path):
     assert not exceeds_memory(path, memory=1)
 
 
-def test_where_memory_is_short_the_command_trains_out_of_core_when_it_can(tmp_path, capsys, monkeypatch):
-    table, output = tmp_path / "t.parquet", tmp_path / "m.model"
-    network_table(100).write(table)
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        ("", 0, "again and again"),
+        ("--head knn", 0, "only a plain softmax"),
+        ("--threshold recall=0.9", 1, "a threshold was given alone"),  # in memory it could have one
+    ],
+)
+def test_where_memory_is_short_the_command_trains_out_of_core_when_it_can(
+    tmp_path, monkeypatch, options, status, said
+):
+    network_table(100).write(tmp_path / "t.parquet")
     monkeypatch.setattr("classify.training.out_of_core.total_memory", lambda: 1000)
-    assert main(["train", str(table), "-o", str(output)]) == 0
-    assert "again and again" in capsys.readouterr().err
-    assert main(["train", str(table), "-o", str(output), "--head", "knn"]) == 0
-    assert "only a plain softmax" in capsys.readouterr().err
-    assert main(["train", str(table), "-o", str(output), "--threshold", "recall=0.9"]) == 1
-    assert (
-        "a threshold was given alone" in capsys.readouterr().err
-    )  # by training in memory, which can have one
+    outcome = run(f"classify train {tmp_path}/t.parquet -o {tmp_path}/m {options}")
+    assert outcome.status == status and said in outcome.err
 
 
 def test_memory_is_a_number_of_bytes_and_a_container_may_limit_it(tmp_path):
