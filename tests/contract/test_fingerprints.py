@@ -95,7 +95,7 @@ def test_families_steps_and_untrained_networks_keep_their_fingerprint(spec, opti
     assert found == fingerprint
 
 
-@pytest.mark.parametrize(("extractor", "fingerprint"), WITH_SETTINGS, ids=repr)
+@pytest.mark.parametrize(("extractor", "fingerprint"), WITH_SETTINGS, ids=lambda value: type(value).__name__)
 def test_other_settings_and_a_function_keep_their_fingerprint(extractor, fingerprint):
     assert extractor.fingerprint() == fingerprint
 
