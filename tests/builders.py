@@ -5,9 +5,11 @@
 
 import contextlib
 import hashlib
+import html
 import importlib
 import io
 import os
+import re
 import shlex
 import signal
 import struct
@@ -207,6 +209,12 @@ def write_members(
     with zipfile.ZipFile(path, "w", compression) as archive:
         for name, data in members.items() if isinstance(members, Mapping) else members:
             archive.writestr(name, data)
+
+
+def words_of_page(page: str) -> str:
+    """What a page says, without its tags, style and script, with one space between words."""
+    text = re.sub(r"<(style|script)>.*?</\1>", "", page, flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
 
 
 def tensorboard_scalars(path: Path) -> list[tuple[int, dict[str, float]]]:

@@ -51,11 +51,6 @@ def test_groups_that_are_in_both_and_copies_of_their_photos_are_not_trained_on()
     assert found.predictions.times["n_training"].tolist() == [52]
 
 
-def test_only_the_testing_rows_of_a_test_table_with_a_split():
-    test = numbered(45, 1, start=60, split=["testing"] * 30 + ["training"] * 15)
-    assert compare(numbered(60, 0), ["x"], [HEAD], test=test, jobs=1).folds["tested"] == 30
-
-
 def test_the_same_name_in_another_folder_is_another_photo():
     table, test = numbered(30, 0, sha256=[None] * 30), numbered(30, 1, sha256=[None] * 30)
     table.metadata["source"] = {"path": "/data/a", "kind": "folder"}
@@ -64,13 +59,11 @@ def test_the_same_name_in_another_folder_is_another_photo():
     assert table.image[0] == test.image[0] and found.predictions.times["n_training"].tolist() == [30]
     assert found.predictions.rows["image"].tolist() == [f"/data/b/{i}.jpg" for i in range(30)]
 
-
-def test_tables_without_a_source_share_no_photo_by_their_made_up_names():
-    both = numbered(60, 0), numbered(45, 1)
-    table, test = (FeatureTable.from_arrays({"x": one.vectors["x"]}, label=one.label) for one in both)
-    assert table.image[0] == test.image[0]
-    found = compare(table, ["x"], [HEAD], test=test, jobs=1)
-    assert found.predictions.times["n_training"].tolist() == [60]
+    # Nor do tables without a source share a photo by their made-up names.
+    unnamed = [FeatureTable.from_arrays({"x": one.vectors["x"]}, label=one.label) for one in (table, test)]
+    assert unnamed[0].image[0] == unnamed[1].image[0]
+    found = compare(unnamed[0], ["x"], [HEAD], test=unnamed[1], jobs=1)
+    assert found.predictions.times["n_training"].tolist() == [30]
     assert not any("in the test table" in one for one in found.warnings)
 
 
@@ -84,7 +77,7 @@ OTHER = FeatureTable(TESTED.ids, TESTED.vectors, {"features": {"x": {"fingerprin
     [
         (WASPS, "ant, bee, cat", TESTED.with_column("label", ["wasp"] * 9 + list(TESTED.label[9:]))),
         (
-            "the test table has no features named x; it has y",
+            "no features named x; it has y",
             "--features x",
             FeatureTable(TESTED.ids, {"y": TESTED.vectors["y"]}),
         ),
@@ -100,10 +93,10 @@ def test_bad_pairs_of_tables_are_refused_with_the_way_out(message, hint, test):
     assert hint in caught.value.hint
 
 
-def test_the_command(tmp_path, monkeypatch):
+def test_the_command_tests_the_testing_rows_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     numbered(60, 0).write("a.parquet")
-    numbered(45, 1, start=57).write("b.parquet")
+    numbered(60, 1, start=42, split=["training"] * 15 + ["testing"] * 45).write("b.parquet")
     command = "evaluate compare a.parquet --test b.parquet --features x y --heads softmax -j 1"
     done = run(f"{command} --json r.json --report r.html")
     assert done.status == 0 and "which test 45 photos" in done.out

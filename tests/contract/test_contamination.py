@@ -14,13 +14,9 @@ def photos() -> FeatureTable:
     """120 photos, 100 numbers each, two labels that overlap; the last 40 are for testing."""
     label = np.array(["rust", "well"] * 60)
     net = np.abs(np.random.default_rng(0).normal(size=(120, 100)) + 0.15 * (label == "well")[:, None])
-    return FeatureTable.from_arrays(
-        {"net": net},
-        label=label,
-        image=[f"{n}.jpg" for n in range(120)],
-        sha256=[f"{n:064x}" for n in range(120)],
-        split=["training"] * 80 + ["testing"] * 40,
-    )
+    image, sha256 = [f"{n}.jpg" for n in range(120)], [f"{n:064x}" for n in range(120)]
+    split = ["training"] * 80 + ["testing"] * 40
+    return FeatureTable.from_arrays({"net": net}, label=label, image=image, sha256=sha256, split=split)
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +38,10 @@ def contaminated(photos):
 def test_both_kinds_are_counted_with_and_without_the_training_table(model, photos, contaminated, with_table):
     found = evaluate.test(model, contaminated, training=photos if with_table else None)
     assert (found.scores["seen"], found.scores["near"]) == (5, 10)
-    assert found.warnings[0] == (
-        "5 of the 40 test photos were in the model's training set and 10 more are near-duplicates of one of the "
+    assert found.warnings[0].startswith(
+        "5 of the 40 test photos were in the model's training set and 10 more are near"
+    )
+    assert found.warnings[0].endswith(
         "80 training photos compared (0.97 or more alike); believe the unseen ones"
     )
     right = model.predict(contaminated.vectors["net"][95:]) == contaminated.label[95:]
@@ -56,24 +54,20 @@ def test_both_kinds_are_counted_with_and_without_the_training_table(model, photo
 
 def test_near_duplicates_alone_are_a_warning_too_and_one_photo_is_one(model, contaminated):
     near = evaluate.test(model, contaminated.filter(np.arange(80, 90)))
-    assert near.warnings[0] == (
-        "10 of the 10 test photos are near-duplicates of one of the 80 training photos compared "
-        "(0.97 or more alike); nothing here says how it does on new photos"
+    assert near.warnings[0].startswith(
+        "10 of the 10 test photos are near-duplicates of one of the 80 training"
     )
+    assert near.warnings[0].endswith("nothing here says how it does on new photos")
     all_near = "All of the photos, or nearly the same ones, were in its training set."
     assert all_near in near.to_dict()["methods_paragraph"]["text"]
     words = evaluate.test(model, contaminated.filter(np.r_[80, 90, 95:100])).warnings[0]
-    one_each = "1 of the 7 test photos was in the model's training set and 1 more is a near-duplicate"
-    assert words.startswith(one_each)
+    assert words.startswith("1 of the 7 test photos was in the model's training set and 1 more is a near-dup")
 
 
-def test_a_clean_test_set_is_clean(model, photos):
+def test_a_clean_test_set_is_clean_and_only_rows_that_were_trained_on_count(model, photos):
     found = evaluate.test(model, photos)
     assert (found.scores["seen"], found.scores["near"], found.scores["unseen"]) == (0, 0, None)
     assert not any("training" in text for text in found.warnings)
-
-
-def test_only_rows_that_were_trained_on_count(model, photos):
     # The training table holds the test photos too, in its testing rows.
     tested = photos.filter(np.arange(80, 120)).with_column("sha256", [None] * 40)
     scores = evaluate.test(model, tested, training=photos).scores

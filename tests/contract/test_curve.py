@@ -17,8 +17,8 @@ def test_compare_measures_the_curve_of_the_best_pair_on_its_own_folds(confused):
     found = compare(confused, ["good", "noise"], ["softmax"], cv=4, seed=3, curve=True, jobs=1)
     alone = learning_curve(confused, "good", "softmax", cv=4, seed=3, jobs=1)
     content = alone.to_dict()
-    expected = {name: content[name] for name in ("model", "points", "fit", "guesses", "gains")}
-    assert found.learning_curve == expected
+    names = ("model", "points", "fit", "guesses", "gains")
+    assert found.learning_curve == {name: content[name] for name in names}
     # The largest size is what compare measures.
     last, row = alone.points[-1], found.results[0]
     assert last["images_per_label"] == last["n_training"] / 3 == 15
@@ -27,9 +27,7 @@ def test_compare_measures_the_curve_of_the_best_pair_on_its_own_folds(confused):
     assert "softmax on good with ever more images per label" in str(found)
     assert "curve" in found.to_dict()["methods"] and "Learning curve" in found.to_html()
     assert compare(confused, ["good"], [BAYES], cv=2, jobs=1).learning_curve is None
-
-
-def test_a_label_with_fewer_images_gives_all_it_has(confused):
+    # A label with fewer images gives all it has.
     few = confused.filter((confused.label != "cat") | (np.arange(60) < 48))
     point = learning_curve(few, "good", BAYES, sizes=[15], cv=4, jobs=1).points[0]
     assert point["n_training"] == 15 + 15 + 6 and point["images_per_label"] == 12
@@ -41,21 +39,21 @@ def test_three_sizes_fit_anything_and_so_guess_nothing_and_guesses_are_called_gu
     assert "Four sizes or more are needed" in str(curve)
     curve = learning_curve(confused, "good", BAYES, sizes=[3, 5, 8, 15], cv=4, jobs=1)
     sentences = re.findall(r"A guess: .*", str(curve))
-    assert len(sentences) == 3
+    assert len(sentences) == 3 and sentences[0].startswith("A guess: with 30 images per label")
     assert [guess["images_per_label"] for guess in curve.guesses] == [30, 60]
-    assert sentences[0].startswith("A guess: with 30 images per label")
 
 
-@pytest.mark.parametrize(
-    ("features", "sizes", "message"),
-    [
-        *(("good", sizes, "trains on at most 15 images of a label") for sizes in ([1, 5], [5, 16], [])),
-        ("glcm", None, "no features named glcm"),
-    ],
-)
-def test_sizes_and_features_that_are_not_there_are_refused(confused, features, sizes, message):
-    with pytest.raises(BottleheadError, match=message):
-        learning_curve(confused, features, sizes=sizes, cv=4, jobs=1)
+def test_sizes_and_features_that_are_not_there_are_refused(confused):
+    vectors = {**confused.vectors, "nuisance": confused.vectors["noise"]}
+    everything = learning_curve(FeatureTable(confused.ids, vectors), sizes=[5], cv=2, jobs=1)
+    assert everything.model["features"] == "good+noise"  # by default, and never the nuisance
+    for sizes in ([1, 5], [5, 16], []):
+        with pytest.raises(BottleheadError, match="trains on at most 15 images of a label"):
+            learning_curve(confused, "good", sizes=sizes, cv=4, jobs=1)
+    with pytest.raises(BottleheadError, match="no features named glcm"):
+        learning_curve(confused, "glcm", cv=4, jobs=1)
+    with pytest.raises(BottleheadError, match="the table has no features"):
+        learning_curve(FeatureTable(confused.ids, {}), sizes=[5], cv=2, jobs=1)
 
 
 def test_the_command_prints_and_writes_all(photos, tmp_path, monkeypatch):
@@ -73,16 +71,7 @@ def test_the_command_prints_and_writes_all(photos, tmp_path, monkeypatch):
     assert "give sizes from 2 to 16" in run("evaluate curve table.parquet --sizes 99").hint
 
 
-def test_by_default_all_features_together_without_nuisance(confused):
-    vectors = {**confused.vectors, "nuisance": confused.vectors["noise"]}
-    curve = learning_curve(FeatureTable(confused.ids, vectors), sizes=[5], cv=2, jobs=1)
-    assert curve.model["features"] == "good+noise"
-    with pytest.raises(BottleheadError, match="the table has no features"):
-        learning_curve(FeatureTable(confused.ids, {}), sizes=[5], cv=2, jobs=1)
-
-
 def patients(n_patients: int, photos_each: int) -> FeatureTable:
-    """So many patients of either label, with so many photos each."""
     n = 2 * n_patients * photos_each
     label = np.repeat(["rust", "well"], n // 2)
     x = np.random.default_rng(0).normal(size=(n, 3)) + (label == "well")[:, None]

@@ -29,13 +29,10 @@ def files(confused, model, tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_test_writes_the_keys_that_were_promised(files):
+def test_quiet_writes_files_and_says_nothing_but_the_result(files):
     done = run("evaluate test flowers.model table.parquet --json t.json --report t.html --quiet")
     assert (done.status, done.err) == (0, "") and "on the 30 not seen in training" in done.out
-    content = json.loads((files / "t.json").read_text())
-    assert isinstance(content["accuracy"], float)
-    assert set(content["confusion"]) == {"labels", "matrix"}
-    assert set(content["misclassified"][0]) == {"image", "label", "predicted", "confidence", "nearest"}
+    assert json.loads((files / "t.json").read_text())["seen"] == 30 and (files / "t.html").exists()
 
 
 @pytest.mark.parametrize(
@@ -49,75 +46,64 @@ def test_misclassified_prints_the_list_of_compare_and_of_test(files, words):
     listed = done.out[done.out.index("misclassified, most confident first") :].splitlines()
     assert [line.split()[0] for line in listed[2 : 2 + len(wrong)]] == [row["image"] for row in wrong]
     assert len(wrong) > 1 and "from one super-class to another" in done.out
+    suspects = content.get("best", {}).get("label_suspects", [])
+    assert all(row["image"] in done.out for row in suspects) and "remove" not in done.out
+
+
+BAD = """
+compare missing.parquet: there is no table missing.parquet
+compare table.parquet --heads svm:D=1: no parameter D
+compare table.parquet --relabel missing.csv: missing.csv cannot be read
+compare table.parquet --report no/r.html: there is no folder no
+compare table.parquet --json folder: folder is a folder
+compare table.parquet --images no --report r.html: there is no folder no
+test missing.model table.parquet: there is no model missing.model
+compare table.parquet --positive ant: of two labels, and here are 3
+compare table.parquet --rope -1: equivalence is -1.0 points
+compare table.parquet --superclass missing.csv: super-classes missing.csv cannot be read
+compare table.parquet --superclass map.csv: have the columns label, new_label
+compare table.parquet --group-duplicates: tell photos apart
+test flowers.model table.parquet --positive emu: 'emu' is none of the 3 labels
+split table.parquet -o d.txt: cannot tell the format of d.txt
+compare ants.parquet: all 20 usable rows have the label ant
+duplicates table.parquet --features good --threshold 1.5: a threshold of 1.5
+duplicates table.parquet --group-duplicates g.csv: cannot tell the format of g.csv
+compare table.parquet --json x --report x: x is another output and would be overwritten
+compare table.parquet --json ./table.parquet: table.parquet is an input
+compare table.parquet --relabel map.csv --report map.csv: map.csv is an input
+test flowers.model table.parquet --report flowers.model: flowers.model is an input
+curve table.parquet --json table.parquet: table.parquet is an input
+duplicates table.parquet --group-duplicates table.parquet: table.parquet is an input
+duplicates table.parquet --json g.npz --group-duplicates g.npz: g.npz is another output
+compare table.parquet --json /dev/null: /dev/null is a device or a pipe
+"""
+USELESS = """
+compare table.parquet --images photos: --images was given without --report
+compare table.parquet --test table.parquet --cv 3: --test was given with --cv
+compare table.parquet --test table.parquet --folds predefined: --test was given with --folds
+compare table.parquet --folds predefined --repeats 2: --folds predefined was given with --cv or
+split table.parquet --repeats 3 -o f.parquet: --repeats without --cv was given
+"""
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ("compare missing.parquet", "there is no table missing.parquet"),
-        ("compare table.parquet --heads svm:D=1", "no parameter D"),
-        ("compare table.parquet --relabel missing.csv", "missing.csv cannot be read"),
-        ("compare table.parquet --report no/r.html", "there is no folder no"),
-        ("compare table.parquet --json folder", "folder is a folder"),
-        ("compare table.parquet --images no --report r.html", "there is no folder no"),
-        ("test missing.model table.parquet", "there is no model missing.model"),
-        ("compare table.parquet --positive ant", "of two labels, and here are 3"),
-        ("compare table.parquet --rope -1", "equivalence is -1.0 points"),
-        ("compare table.parquet --superclass missing.csv", "super-classes missing.csv cannot be read"),
-        ("compare table.parquet --superclass map.csv", "have the columns label, new_label"),
-        ("compare table.parquet --group-duplicates", "tell photos apart"),
-        ("test flowers.model table.parquet --positive emu", "'emu' is none of the 3 labels"),
-        ("split table.parquet -o d.txt", "cannot tell the format of d.txt"),
-        ("compare ants.parquet", "all 20 usable rows have the label ant"),
-        ("duplicates table.parquet --features good --threshold 1.5", "a threshold of 1.5"),
-        ("duplicates table.parquet --group-duplicates g.csv", "cannot tell the format of g.csv"),
-        # No output is an input or another output.
-        ("compare table.parquet --json x --report x", "x is another output and would be overwritten"),
-        ("compare table.parquet --json ./table.parquet", "table.parquet is an input"),
-        ("compare table.parquet --relabel map.csv --report map.csv", "map.csv is an input"),
-        ("test flowers.model table.parquet --report flowers.model", "flowers.model is an input"),
-        ("curve table.parquet --json table.parquet", "table.parquet is an input"),
-        ("duplicates table.parquet --group-duplicates table.parquet", "table.parquet is an input"),
-        ("duplicates table.parquet --json g.npz --group-duplicates g.npz", "g.npz is another output"),
-        ("compare table.parquet --json /dev/null", "/dev/null is a device or a pipe"),
-    ],
+    ("status", "case"),
+    [(status, case) for status, cases in ((1, BAD), (2, USELESS)) for case in cases.strip().splitlines()],
 )
-def test_bad_input_is_one_error_and_one_hint_and_changes_no_file(files, confused, words, message):
+def test_bad_input_is_one_error_and_one_hint_and_changes_no_file(files, confused, status, case):
+    words, message = case.split(": ", 1)
     (files / "folder").mkdir()
     confused.filter(confused.label == "ant").write("ants.parquet")
     before = {path.name: path.read_bytes() for path in files.iterdir() if path.is_file()}
     done = run(f"evaluate {words}")
-    assert done.status == 1 and message in done.error and done.hint and done.out == ""
+    assert done.status == status and message in done.error and done.hint and done.out == ""
     assert {path.name: path.read_bytes() for path in files.iterdir() if path.is_file()} == before
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ("compare table.parquet --images photos", "--images was given without --report"),
-        ("compare table.parquet --test table.parquet --cv 3", "--test was given with --cv"),
-        ("compare table.parquet --test table.parquet --folds predefined", "--test was given with --folds"),
-        ("compare table.parquet --folds predefined --repeats 2", "--folds predefined was given with --cv or"),
-        ("split table.parquet --repeats 3 -o f.parquet", "--repeats without --cv was given"),
-    ],
-)
-def test_options_without_effect_are_wrong_usage(files, words, message):
-    done = run(f"evaluate {words}")
-    assert done.status == 2 and message in done.error and done.hint
-
-
-@pytest.mark.parametrize(
-    "words", ["", "compar t.parquet", "compare t.parquet --tunes", "split t.parquet", "test m"]
-)
+@pytest.mark.parametrize("words", ["", "compar t.npz", "compare t.npz --tunes", "split t.npz", "test m"])
 def test_wrong_usage_exits_with_2(words):
     done = run(f"evaluate {words}")
     assert done.status == 2 and "usage: evaluate" in done.err
-
-
-@pytest.mark.parametrize("command", ["", "split", "compare", "curve", "test", "duplicates"])
-def test_help_ends_with_an_example(command):
-    done = run(f"evaluate {command} --help")
-    assert done.status == 0 and "\nexample:\n  evaluate " in done.out
 
 
 def test_a_foreign_evaluate_is_recognised(files, monkeypatch):
@@ -128,19 +114,10 @@ def test_a_foreign_evaluate_is_recognised(files, monkeypatch):
     assert "is not bottlehead's; Hugging Face's evaluate has the same name" in done.error
 
 
-IMPORTS = """
-import sys
-def here(*names): return set(names) & set(sys.modules)
-import evaluate.cli
-assert not here("tensorflow", "keras", "sklearn", "pandas", "jinja2", "PIL", "numpy")
-from evaluate import compare, test, write_report, split_table
-assert not here("tensorflow", "keras")
-"""
-
-
-def test_importing_costs_nothing_that_is_not_needed():
-    done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+def test_importing_what_compares_costs_no_tensorflow():
+    code = "import sys; from evaluate import compare, test, write_report; print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a pipe is given up otherwise there")

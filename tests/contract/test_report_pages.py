@@ -2,25 +2,24 @@
 
 import base64
 import hashlib
-import html
 import io
 import json
 import re
 from html.parser import HTMLParser
 
 import numpy as np
+from builders import words_of_page as words
 from PIL import Image
 
 import evaluate
 from classify import train_model
-from evaluate import compare, write_report
+from evaluate import compare
 from featurize import FeatureTable
 
 VOID = {"meta", "img", "br", "link", "input", "hr", "wbr"}
 BAYES = "sklearn.naive_bayes.GaussianNB"
 SHOWN_PHOTOS, SHOWN_LOOKS = 60, 24
 LOOKS = ("hardest", "label_suspects")  # with one head there is no "every head"
-TIMES = ("fit_seconds", "predict_seconds_per_image")
 EVEN = np.arange(60) % 2 == 0
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}\u202e'
 SECTIONS = (
@@ -64,19 +63,8 @@ def large(page):
     return Outline(re.sub(r'<ul class="nearest".*?</ul>', "", page, flags=re.DOTALL)).attributes("img", "src")
 
 
-def words(page):
-    text = re.sub(r"<(style|script)>.*?</\1>", "", page, flags=re.DOTALL)
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
-
-
 def section(page, name):
     return page.split(f'<section id="{name}">')[1].split("</section>")[0]
-
-
-def without_times(value):
-    if isinstance(value, dict):
-        return {key: without_times(one) for key, one in value.items() if key not in TIMES}
-    return [without_times(one) for one in value] if isinstance(value, list) else value
 
 
 def test_the_same_seed_gives_the_same_report(photos):
@@ -84,14 +72,13 @@ def test_the_same_seed_gives_the_same_report(photos):
     once, again, other = (
         compare(photos, ["noise"], heads, cv=2, repeats=2, seed=s, jobs=1) for s in (4, 4, 5)
     )
-    assert without_times(once.to_dict()) == without_times(again.to_dict()) != without_times(other.to_dict())
-    for mine, its in zip(once.results, again.results, strict=True):
-        for name in TIMES:
-            setattr(its, name, mine[name])
+    for row in (*once.results, *again.results, *other.results):
+        row.fit_seconds = row.predict_seconds_per_image = 0.1
+    assert once.to_dict() == again.to_dict() != other.to_dict()
     assert once.to_html() == again.to_html()
 
 
-def test_the_comparison_is_all_there(comparison, tmp_path):
+def test_the_comparison_is_all_there(comparison):
     page = comparison.to_html()
     assert [attrs["id"] for tag, attrs in Outline(page).tags if tag == "section"] == SECTIONS.split()
     text, best = words(page), comparison.results[0]
@@ -104,9 +91,6 @@ def test_the_comparison_is_all_there(comparison, tmp_path):
     every = words(section(page, "every"))
     assert len(comparison.best["wrong_every_time"]) > 0
     assert all(row["image"] in every for row in comparison.best["wrong_every_time"])
-    write_report(comparison, tmp_path / "r.html")
-    assert (tmp_path / "r.html").read_text(encoding="utf-8") == page
-    assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
 
 
 def test_what_the_json_holds_is_in_the_page(photos):
@@ -134,8 +118,8 @@ def test_what_the_json_holds_is_in_the_page(photos):
     expected.append(f"macro average {100 * rows[0]['averages']['macro']['precision']:.1f}")
     for row in best["misclassified"]:
         nearest = [f"{one['label']} {one['similarity']:.2f}" for one in row["nearest"]]
-        sure = f"{row['label']} taken for {row['predicted']} {100 * row['confidence']:.0f} % sure · {row['image']}"
-        expected.append(" ".join([sure, *nearest]))
+        taken = f"{row['label']} taken for {row['predicted']} {100 * row['confidence']:.0f} % sure · {row['image']}"
+        expected.append(" ".join([taken, *nearest]))
     for row in best["label_suspects"]:
         expected.append(f"{100 * row['probability']:.0f} % {row['label']} · {row['image']}")
     crossing = best["superclasses"]
@@ -153,16 +137,11 @@ def test_nothing_is_loaded_and_nothing_runs_but_the_script_that_the_policy_names
     assert [attrs for tag, attrs in outline.tags if tag == "script"] == [{}]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     (policy,) = (
-        one["content"] for _, one in outline.tags if one.get("http-equiv") == "Content-Security-Policy"
+        one["content"] for _, one in outline.tags if one.get("http-equiv", "").startswith("Content-S")
     )
-    assert dict(one.split(" ", 1) for one in policy.split("; ")) == {
-        "default-src": "'none'",
-        "style-src": "'unsafe-inline'",
-        "img-src": "data:",
-        "script-src": f"'sha256-{digest}'",
-        "base-uri": "'none'",
-        "form-action": "'none'",
-    }
+    none = {f"{source} 'none'" for source in ("default-src", "base-uri", "form-action")}
+    allowed = {"style-src 'unsafe-inline'", "img-src data:", f"script-src 'sha256-{digest}'"}
+    assert set(policy.split("; ")) == none | allowed
     assert "url(" not in page and "@import" not in page
     assert not any(name.startswith("on") for _, attrs in outline.tags for name in attrs)
     assert all(link.startswith("#") for link in outline.attributes("a", "href"))
@@ -205,16 +184,13 @@ def test_thumbnails_travel_in_the_page_and_missing_or_changed_photos_cost_theirs
 def test_the_gallery_is_capped_and_says_so():
     rng = np.random.default_rng(0)
     label = rng.choice(["a", "b"], 200).tolist()
-    found = compare(
-        FeatureTable.from_arrays({"noise": rng.normal(size=(200, 2))}, label=label), heads=[BAYES], jobs=1
-    )
+    table = FeatureTable.from_arrays({"noise": rng.normal(size=(200, 2))}, label=label)
+    found = compare(table, heads=[BAYES], jobs=1)
     n_wrong, page = len(found.best["misclassified"]), found.to_html()
     assert n_wrong > SHOWN_PHOTOS and page.count("<figure>") == SHOWN_PHOTOS + shown(found.best, lists=LOOKS)
     assert f"{n_wrong} by {BAYES} on noise" in words(page)
     assert f"the first {SHOWN_PHOTOS} are shown" in words(page)
-
-
-def test_a_perfect_result_has_an_empty_gallery_and_no_hardest_label():
+    # A perfect result has an empty one, and no hardest label.
     y = np.repeat(["a", "b"], 10)
     table = FeatureTable.from_arrays({"x": np.eye(2)[(y == "b").astype(int)] + 0.01}, label=y)
     text = words(compare(table, heads=["softmax"], jobs=1).to_html())

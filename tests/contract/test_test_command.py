@@ -1,7 +1,5 @@
 """`test`: a trained model on a test set, and what it says about photos it has seen."""
 
-import json
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -23,12 +21,6 @@ def model(halves):
     return train_model(halves[0], "softmax", "good", jobs=1)
 
 
-@pytest.fixture(scope="module")
-def dropping(halves):
-    """A model that drops cats."""
-    return train_model(halves[0], "softmax", "good", relabel={"ant": "ant", "bee": "bee", "cat": ""}, jobs=1)
-
-
 def test_scores_follow_from_the_models_predictions(model, halves):
     found = evaluate.test(model, halves[1]).to_dict()
     predicted, label = model.predict(halves[1].select("good")), halves[1].label
@@ -40,15 +32,11 @@ def test_scores_follow_from_the_models_predictions(model, halves):
     assert (interval["low"], interval["high"]) == pytest.approx((wilson.low, wilson.high))
     assert np.trace(found["confusion"]["matrix"]) == n_right
     assert found["confusion"]["labels"] == ["ant", "bee", "cat"]
-    assert set(found["per_label"]["bee"]) == {"precision", "recall", "f1", "support"}
     assert {row["image"] for row in found["misclassified"]} == set(halves[1].image[predicted != label])
     assert (found["seen"], found["unseen"]) == (0, None)
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-
-
-def test_when_all_were_seen_nothing_is_left_to_believe(model, halves):
-    found = evaluate.test(model, halves[0]).to_dict()
-    assert found["unseen"] is None and found["warnings"][0].startswith("all of the 30 test photos")
+    # When all were seen nothing is left to believe.
+    seen = evaluate.test(model, halves[0]).to_dict()
+    assert seen["unseen"] is None and seen["warnings"][0].startswith("all of the 30 test photos")
 
 
 def test_the_relabelling_of_the_model_is_applied(halves):
@@ -60,7 +48,9 @@ def test_the_relabelling_of_the_model_is_applied(halves):
     assert renamed.scores["accuracy"] == found.scores["accuracy"]
 
 
-def test_a_class_that_the_relabelling_drops_is_not_tested_but_counted(dropping, halves, caplog):
+def test_a_class_that_the_relabelling_drops_is_not_tested_but_counted(halves, caplog):
+    no_cats = {"ant": "ant", "bee": "bee", "cat": ""}
+    dropping = train_model(halves[0], "softmax", "good", relabel=no_cats, jobs=1)
     split = ["testing"] * 27 + ["training"] * 3  # three cats
     with caplog.at_level("INFO", logger="bottlehead"):
         found = evaluate.test(dropping, halves[1].with_column("split", split))
@@ -71,26 +61,15 @@ def test_a_class_that_the_relabelling_drops_is_not_tested_but_counted(dropping, 
         evaluate.test(dropping, halves[1].filter(halves[1].label == "cat"))
 
 
-def test_a_test_set_of_one_label_is_fine(model, halves):
-    found = evaluate.test(model, halves[1].filter(halves[1].label == "ant")).to_dict()
+def test_a_test_set_of_one_label_is_fine_and_what_the_model_cannot_be_tested_on_is_refused(model, halves):
+    table = halves[1]
+    found = evaluate.test(model, table.filter(table.label == "ant")).to_dict()
     assert found["per_label"]["bee"]["support"] == 0 and found["balanced_accuracy"] == found["accuracy"]
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (
-            lambda table: table.relabel({"ant": "ant", "bee": "wasp", "cat": "cat"}),
-            "does not know: wasp; the model knows ant, bee, cat",
-        ),
-        (
-            lambda table: FeatureTable(table.ids, {"noise": table.vectors["noise"]}),
-            "needs the features good",
-        ),
-        (lambda table: table.filter(np.zeros(30, dtype=bool)), "no row is left to test: of 0 rows"),
-    ],
-    ids=["an unknown label", "without the features", "empty"],
-)
-def test_what_the_model_cannot_be_tested_on_is_refused(model, halves, change, message):
-    with pytest.raises(BottleheadError, match=message):
-        evaluate.test(model, change(halves[1]))
+    wasps = table.relabel({"ant": "ant", "bee": "wasp", "cat": "cat"})
+    for wrong, message in (
+        (wasps, "does not know: wasp; the model knows ant, bee, cat"),
+        (FeatureTable(table.ids, {"noise": table.vectors["noise"]}), "needs the features good"),
+        (table.filter(np.zeros(30, dtype=bool)), "no row is left to test: of 0 rows"),
+    ):
+        with pytest.raises(BottleheadError, match=message):
+            evaluate.test(model, wrong)

@@ -44,6 +44,10 @@ def test_the_law_is_found_again_and_extrapolates_exactly():
     beyond = fit_power_law([5, 10, 20, 40], [0.3, 0.55, 0.8, 0.99])
     assert beyond["limit"] == 1.0 and beyond["scale"] > 0
     assert fit_power_law([5, 10, 20], [0.5, 0.6, 0.7]) is None  # three sizes fit anything
+    # Guesses stay shares and never fall.
+    assert extrapolate([5, 10, 20, 40], [0.4, 0.6, 0.8, 1.0], 400)["accuracy"] <= 1.0
+    flat = extrapolate([5, 10, 20, 40], [0.9, 0.85, 0.8, 0.75], 400)
+    assert flat["accuracy"] == pytest.approx((1 * 0.9 + 2 * 0.85 + 3 * 0.8 + 4 * 0.75) / 10)
 
 
 def test_the_law_is_the_weighted_least_squares_of_scipy():
@@ -84,12 +88,6 @@ def test_the_range_holds_the_truth_where_the_law_is_true():
             held.append(found["low"] <= 0.95 - 0.8 * (80 * factor) ** -0.5 <= found["high"])
             assert found["low"] <= found["accuracy"] <= found["high"]
     assert np.mean(held) > 0.85
-
-
-def test_guesses_stay_shares_and_never_fall():
-    assert extrapolate([5, 10, 20, 40], [0.4, 0.6, 0.8, 1.0], 400)["accuracy"] <= 1.0
-    flat = extrapolate([5, 10, 20, 40], [0.9, 0.85, 0.8, 0.75], 400)
-    assert flat["accuracy"] == pytest.approx((1 * 0.9 + 2 * 0.85 + 3 * 0.8 + 4 * 0.75) / 10)
 
 
 def test_the_label_that_gains_most_is_the_one_to_photograph():

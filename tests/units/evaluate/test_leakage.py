@@ -12,20 +12,14 @@ from evaluate.checks.leakage import (
 )
 from evaluate.statistics.intervals import Interval
 
-INTERVAL = Interval(0.8, 0.7, 0.9)
 
-
-def test_the_same_figure_either_way_is_said_once():
-    duplicates, _, _ = find_near_duplicates(burst_table(), True)
+def test_equal_figures_are_said_once_and_a_difference_within_the_interval_is_not_oversold():
+    duplicates, interval = find_near_duplicates(burst_table(), True)[0], Interval(0.8, 0.7, 0.9)
     folds = [Fold(0, 0, np.array([1]), np.array([0]))]
-    words = describe_duplicates(duplicates, folds, INTERVAL, together=0.8)["words"]
+    words = describe_duplicates(duplicates, folds, interval, together=0.8)["words"]
     assert words.startswith("1 photo was tested by heads trained on a near-duplicate")
     assert words.endswith("keeps them together (80.0 % either way)")
-
-
-def test_a_difference_within_the_interval_is_not_oversold():
-    duplicates, _, _ = find_near_duplicates(burst_table(), True)
-    near, far = (describe_duplicates(duplicates, [], INTERVAL, at_random=p)["words"] for p in (0.85, 0.95))
+    near, far = (describe_duplicates(duplicates, [], interval, at_random=p)["words"] for p in (0.85, 0.95))
     assert "85.0 % with random folds and 80.0 % when near-duplicates stay in one fold" in near
     assert "new folds alone can explain that much" in near
     assert "95.0 % with random folds" in far and "alone" not in far

@@ -19,10 +19,7 @@ def test_every_citation_in_a_paragraph_has_its_reference(comparison, confused):
         assert cited and {REFERENCES[words] for words in cited} <= set(references)
         assert len(references) == len(set(references))
     assert all(re.search(r"https://\S+$", one) for one in REFERENCES.values())
-
-
-def test_a_name_inside_another_word_is_no_citation():
-    assert cited_in("Holmium and Wilsonia") == []
+    assert cited_in("Holmium and Wilsonia") == []  # names inside other words
 
 
 def test_many_labels_are_not_all_named():

@@ -1,6 +1,5 @@
-"""Splits and folds files: where the limits of the hash lie, exact counts, and groups that never part."""
+"""Splits and folds files: exact counts, and groups that never part."""
 
-import hashlib
 from collections import Counter
 
 import numpy as np
@@ -15,31 +14,16 @@ from evaluate.splits.split import crossing_images, split_table
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 
-SIDES = ("training", "validation", "testing")
+SIDES, SEEDS = ("training", "validation", "testing"), st.integers(0, 5)
 
 
 def table_of(label, **columns):
     return FeatureTable.from_arrays({"x": np.zeros((len(label), 1))}, label=label, **columns)
 
 
-def percentage(name: bytes) -> float:
-    return int(hashlib.sha1(name).hexdigest(), 16) % 2**27 / (2**27 - 1) * 100
-
-
-def test_hash_reads_odd_names_as_the_file_system_has_them():
-    table = table_of(["a"] * 40, image=[r"a\\b.jpg", r"caf\xE9.jpg", *(f"{i}.jpg" for i in range(38))])
-    found = split_table(table, "hash", 40, 40, name="file").split
-    for side, name in zip(found, (b"a\\b.jpg", b"caf\xe9.jpg"), strict=False):
-        digest = percentage(name)
-        assert side == ("validation" if digest < 40 else "testing" if digest < 80 else "training")
-
-
 def test_keep_together_moves_whole_groups_and_nothing_else():
-    images, contents = (
-        [f"{i}.jpg" for i in range(300)],
-        [f"{i // 3 if i < 90 else i:064x}" for i in range(300)],
-    )
-    table = table_of(["a"] * 300, image=images, sha256=contents)
+    contents = [f"{i // 3 if i < 90 else i:064x}" for i in range(300)]
+    table = table_of(["a"] * 300, image=[f"{i}.jpg" for i in range(300)], sha256=contents)
     plain, kept = split_table(table, "hash", 30, 30), split_table(table, "hash", 30, 30, keep_together=True)
     assert crossing_images(plain) > 0 == crossing_images(kept)
     assert plain.split[90:].tolist() == kept.split[90:].tolist()
@@ -47,6 +31,8 @@ def test_keep_together_moves_whole_groups_and_nothing_else():
         sides = set(plain.split[start : start + 3])
         expected = next(side for side in SIDES if side in sides)
         assert set(kept.split[start : start + 3]) == {expected}
+    split = ["training", "testing", "testing", None]
+    assert crossing_images(table_of(["a"] * 4, sha256=["aa", "aa", "bb", "cc"], split=split)) == 2
 
 
 def test_a_photo_in_training_stays_there_when_its_twin_is_added():
@@ -60,25 +46,21 @@ def test_a_photo_in_training_stays_there_when_its_twin_is_added():
 @pytest.mark.parametrize(
     ("testing", "validation", "expected"), [(10, 10, (16, 2, 2)), (25, 0, (15, 0, 5)), (1, 1, (18, 1, 1))]
 )
-def test_stratified_has_exact_counts_in_every_label(testing, validation, expected):
-    found = split_table(table_of(["a"] * 20 + ["b"] * 20), "stratified", testing, validation).split
+def test_stratified_has_exact_counts_takes_variants_along_and_no_row_without_label(
+    testing, validation, expected
+):
+    label, names = ["a"] * 20 + ["b"] * 20 + [None], [f"{i}.jpg" for i in range(41)]
+    table = table_of(label * 2, image=names * 2, variant=[0] * 41 + [7] * 41)
+    found = split_table(table, "stratified", testing, validation).split
     for rows in (slice(0, 20), slice(20, 40)):
         counts = Counter(found[rows].tolist())
         assert tuple(counts[side] for side in SIDES) == expected
-
-
-def test_stratified_leaves_rows_without_label_out_and_takes_variants_along():
-    label, names = ["a"] * 10 + ["b"] * 10 + [None], [f"{i}.jpg" for i in range(21)]
-    found = split_table(table_of(label * 2, image=names * 2, variant=[0] * 21 + [7] * 21)).split
-    assert found[:21].tolist() == found[21:].tolist()
-    assert found[20] is None and Counter(found[:21].tolist())["testing"] == 2
+    assert found[:41].tolist() == found[41:].tolist() and found[40] is None
 
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.lists(st.integers(0, 11), min_size=40, max_size=80),
-    st.sampled_from(["stratified", "group"]),
-    st.integers(0, 5),
+    st.lists(st.integers(0, 11), min_size=40, max_size=80), st.sampled_from(["stratified", "group"]), SEEDS
 )
 def test_groups_never_part_and_no_side_is_empty(groups, method, seed):
     label = ["a" if group % 2 else "b" for group in groups]
@@ -98,11 +80,6 @@ def test_no_side_is_empty_beside_a_giant_group():
         assert set(found.split) == set(SIDES) and crossing_images(found) == 0
 
 
-def test_crossing_images_are_counted():
-    split = ["training", "testing", "testing", None]
-    assert crossing_images(table_of(["a"] * 4, sha256=["aa", "aa", "bb", "cc"], split=split)) == 2
-
-
 TWENTY = table_of(["a"] * 20)
 
 
@@ -110,17 +87,12 @@ TWENTY = table_of(["a"] * 20)
     ("table", "options", "message"),
     [
         (TWENTY, {"method": "random"}, "no split method is called 'random'"),
-        (TWENTY, {"testing_percentage": 60, "validation_percentage": 40}, "60 % testing and 40 %"),
         (TWENTY, {"testing_percentage": -1}, "-1 % testing"),
         (TWENTY, {"testing_percentage": float("nan")}, "nan % testing"),
         (TWENTY, {"method": "hash", "folder": "x"}, "'image' was asked for, with 'x'"),
         (TWENTY, {"keep_together": True}, "stratified has no use for a name"),
         (table_of(["a"] * 3), {"method": "hash"}, "divides 3 photos into .* 0 for"),
-        (
-            table_of(["a"] * 20 + ["b"] * 2),
-            {},
-            "b has 2 images in 2 groups; 1 for testing and 1 for validation",
-        ),
+        (table_of(["a"] * 20 + ["b"] * 2), {}, "b has 2 images in 2 groups; 1 for testing and 1 for val"),
         (table_of(["a"] * 20 + ["b"]), {}, "b has 1 image in 1 group; 1 for testing"),
         (TWENTY.with_column("variant", np.arange(1, 21)), {}, "20 rows of the table are distorted copies"),
         (table_of(["a"] * 2, group=["1", "2"]), {"method": "group"}, "the table has 2 groups"),
@@ -175,9 +147,7 @@ def test_the_folds_file_repeats_the_folds_after_renaming_and_shuffling(tmp_path)
         assert set(table.sha256[one.training]) == set(renamed.sha256[other.training])
     with pytest.raises(UsageError, match="holds 2 repeats, and a split is one division"):
         side_of_rows(tmp_path / "f.csv", table)
-
-
-def test_a_folds_file_needs_contents_and_one_fold_for_each(tmp_path):
+    # A file needs contents, one fold for each, and sides where a split is asked for.
     with pytest.raises(UsageError, match=r"the content of 0\.jpg is not known"):
         write_folds(tmp_path / "f.csv", leaf_table(sha256=[None] * 24), [0] * 24)
     with pytest.raises(UsageError, match="same bytes as a photo in fold 0, and would be in fold 1"):

@@ -22,23 +22,14 @@ from evaluate.statistics.intervals import cross_validated_interval as interval_o
 from evaluate.statistics.intervals import grouped_interval, paired_difference, wilson_interval
 
 
-@pytest.mark.parametrize(("right", "end"), [(0, "low"), (12, "high")])
-def test_wilson_at_the_ends_is_closed_there_and_open_on_the_other_side(right, end):
-    found = wilson_interval(right, 12)
-    assert getattr(found, end) == right / 12
-    assert 0.2 < found.high - found.low < 0.3
-
-
 @settings(deadline=None)
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_holds_its_mean_and_stays_between_0_and_1(case):
     found = wilson_interval(*case)
     assert 0 <= found.low <= found.mean <= found.high <= 1
-
-
-def test_images_that_stand_alone_get_wilsons_interval():
-    right = np.array([1, 1, 0, 1, 1, 1, 0, 1])
-    assert grouped_interval(right, np.arange(8)) == wilson_interval(6, 8)
+    # At the ends it is closed there, and open on the other side.
+    none, all_right = wilson_interval(0, 12), wilson_interval(12, 12)
+    assert none.low == 0 < 0.2 < none.high < 0.3 and 0.7 < all_right.low < 0.8 < all_right.high == 1
 
 
 def test_ten_photos_of_each_leaf_right_or_wrong_together_weigh_as_one():
@@ -72,9 +63,10 @@ def test_the_cross_validated_interval_is_wilsons_made_wider():
     found = interval_of(right, image, image, n_folds=5)
     expected = wilson_interval(90 / 1.15**2, 100 / 1.15**2)
     assert (found.mean, found.low, found.high) == pytest.approx((0.9, expected.low, expected.high))
-    # One fold is a test set.
-    found, expected = interval_of(right, image, image, n_folds=1), grouped_interval(right, image)
+    # One fold is a test set, and images that stand alone are Wilson's.
+    found, expected = interval_of(right, image, image, n_folds=1), wilson_interval(90, 100)
     assert (found.mean, found.low, found.high) == pytest.approx((0.9, expected.low, expected.high))
+    assert grouped_interval(right, image) == expected
 
 
 def test_the_same_repeat_twice_says_nothing_new_and_one_that_disagrees_says_more():
@@ -136,11 +128,9 @@ def test_paired_difference_by_hand():
     assert found.difference == pytest.approx(0.2)
     assert (found.low, found.high) == pytest.approx((0.2 - half, 0.2 + half))
     assert found.p_value == pytest.approx(2 * stats.t.sf(0.2 / error, 2))
-
-
-def test_unequal_folds_weigh_by_their_images():
-    found = paired_difference([1.0, 0.5], [0.5, 0.5], [30, 10], [10, 30])
-    assert found.difference == pytest.approx((30 * 0.5 + 10 * 0.0) / 40)
+    # Unequal folds weigh by their images.
+    unequal = paired_difference([1.0, 0.5], [0.5, 0.5], [30, 10], [10, 30])
+    assert unequal.difference == pytest.approx((30 * 0.5 + 10 * 0.0) / 40)
 
 
 def test_no_difference_anywhere_has_p_1_and_a_constant_one_p_0():
@@ -150,14 +140,20 @@ def test_no_difference_anywhere_has_p_1_and_a_constant_one_p_0():
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=10))
-def test_swapping_the_sides_flips_the_difference(pairs):
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=10), st.floats(0.001, 0.2))
+def test_swapping_the_sides_flips_the_difference_and_the_probabilities(pairs, width):
     one, other = map(list, zip(*pairs, strict=True))
     sizes = [10] * len(one), [40] * len(one)
     there, back = paired_difference(one, other, *sizes), paired_difference(other, one, *sizes)
     assert there.difference == pytest.approx(-back.difference)
     assert (there.low, there.high) == pytest.approx((-back.high, -back.low))
     assert there.p_value == pytest.approx(back.p_value)
+    forth, reverse = (bayesian_comparison(*two, *sizes, width) for two in ((one, other), (other, one)))
+    assert forth.worse + forth.same + forth.better == pytest.approx(1)
+    assert (forth.worse, forth.same) == pytest.approx((reverse.better, reverse.same), abs=1e-9)
+    if there.low < there.high:  # without a region of equivalence it is the one-sided test
+        verdict = bayesian_comparison(one, other, *sizes, same_within=0.0)
+        assert 2 * min(verdict.worse, verdict.better) == pytest.approx(there.p_value, abs=1e-9)
 
 
 def test_under_no_difference_the_corrected_test_cries_wolf_seldom():
@@ -168,66 +164,19 @@ def test_under_no_difference_the_corrected_test_cries_wolf_seldom():
     assert np.mean(found) <= 0.05
 
 
-FOLDS = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=10)
-
-
-@settings(deadline=None)
-@given(FOLDS, st.floats(0.001, 0.2))
-def test_swapping_the_sides_swaps_better_and_worse(pairs, width):
-    one, other = map(list, zip(*pairs, strict=True))
-    sizes = [10] * len(one), [40] * len(one)
-    there = bayesian_comparison(one, other, *sizes, width)
-    back = bayesian_comparison(other, one, *sizes, width)
-    assert there.worse + there.same + there.better == pytest.approx(1)
-    assert (there.worse, there.same) == pytest.approx((back.better, back.same), abs=1e-9)
-
-
-@settings(deadline=None)
-@given(FOLDS)
-def test_without_a_region_of_equivalence_it_is_the_one_sided_test(pairs):
-    one, other = map(list, zip(*pairs, strict=True))
-    sizes = [10] * len(one), [40] * len(one)
-    tested = paired_difference(one, other, *sizes)
-    verdict = bayesian_comparison(one, other, *sizes, same_within=0.0)
-    if tested.low < tested.high:
-        assert 2 * min(verdict.worse, verdict.better) == pytest.approx(tested.p_value, abs=1e-9)
-
-
-SAME, BETTER, WORSE = (0, 1, 0), (0, 0, 1), (1, 0, 0)
-
-
 @pytest.mark.parametrize(
-    ("one", "other", "within", "expected"),
-    [
-        *((0.8, other, 0.01, SAME) for other in (0.8, 0.795)),
-        *((0.8, other, 0.01, expected) for other, expected in ((0.7, BETTER), (0.9, WORSE))),
-        # In numbers that floats hold exactly: 0.25 either way is still the same, 0.5 is not.
-        *((one, 0.5, 0.25, SAME) for one in (0.75, 0.25)),
-        *((one, 0.5, 0.25, expected) for one, expected in ((1.0, BETTER), (0.0, WORSE))),
-    ],
+    ("one", "certain"), [(0.75, "same"), (0.25, "same"), (1.0, "better"), (0.0, "worse")]
 )
-def test_folds_that_agree_exactly_leave_no_doubt(one, other, within, expected):
-    found = bayesian_comparison([one] * 3, [other] * 3, [10] * 3, [20] * 3, same_within=within)
-    assert (found.worse, found.same, found.better) == expected
-
-
-def test_mcnemar_by_hand():
-    one = np.array([1] * 9 + [0] * 1 + [1] * 30, dtype=bool)
-    other = np.array([0] * 9 + [1] * 1 + [1] * 30, dtype=bool)
-    # 9 against 1 in 10 throws of a coin, or worse, on either side.
-    expected = 2 * (1 + 10) / 2**10
-    found = mcnemar(one, other)
-    assert (found.only_one_right, found.only_other_right) == (9, 1)
-    assert found.p_value == pytest.approx(expected)
-    assert mcnemar(other, one).p_value == pytest.approx(expected)
-    assert mcnemar(one, one).p_value == 1.0
+def test_folds_that_agree_exactly_leave_no_doubt(one, certain):
+    # In numbers that floats hold exactly: 0.25 either way is still the same, 0.5 is not.
+    found = bayesian_comparison([one] * 3, [0.5] * 3, [10] * 3, [20] * 3, same_within=0.25)
+    assert found == {"worse": 0, "same": 0, "better": 0} | {certain: 1}
 
 
 def test_holm_by_hand():
     # Sorted: 0.005*4, 0.01*3, 0.03*2, 0.04*1; the last may not fall below the one before.
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
-    assert holm([]) == [] and holm([0.04]) == [0.04]
+    assert (holm([]), holm([0.04]), holm([0.9, 0.8])) == ([], [0.04], [1.0, 1.0])
 
 
 @settings(deadline=None)
@@ -248,38 +197,19 @@ def rights(both: int, only_one: int, only_other: int, neither: int) -> tuple[np.
     return np.repeat([1, 1, 0, 0], counts), np.repeat([1, 0, 1, 0], counts)
 
 
-def difference(one, other, repeats: int = 1, group_size: int = 1, n_folds: int = 1):
+def difference(one, other, repeats: int = 1, group_size: int = 1):
     image = np.tile(np.arange(len(one)), repeats)
-    return paired_interval(
-        np.tile(one, repeats), np.tile(other, repeats), image, image // group_size, n_folds
-    )
+    return paired_interval(np.tile(one, repeats), np.tile(other, repeats), image, image // group_size, 1)
 
 
-@pytest.mark.parametrize("n_folds", [1, 5])
-def test_the_interval_by_hand(n_folds):
-    one, other = rights(36, 12, 2, 0)
-    n = 50 / (1 + 1.5 / 50**0.5) ** 2 if n_folds > 1 else 50
-    first, second = (12 / 50 * n + 0.5) / (n + 1), (2 / 50 * n + 0.5) / (n + 1)
-    half = 1.959964 * ((first + second - (first - second) ** 2) / (n + 1)) ** 0.5
-    found = difference(one, other, n_folds=n_folds)
-    assert found.difference == pytest.approx(10 / 50)
-    assert (found.low, found.high) == pytest.approx((first - second - half, first - second + half))
-    assert found.p_value == pytest.approx(mcnemar(one.astype(bool), other.astype(bool)).p_value)
-
-
-def test_swapping_the_sides_flips_everything():
+def test_swapping_the_sides_flips_everything_and_repeats_of_a_photo_are_no_new_photos():
     one, other = rights(20, 7, 3, 10)
-    there, back = difference(one, other), difference(other, one)
+    there, back, thrice = difference(one, other), difference(other, one), difference(one, other, repeats=3)
     assert (there.low, there.high) == pytest.approx((-back.high, -back.low))
+    assert (thrice.low, thrice.high, thrice.p_value) == pytest.approx((there.low, there.high, there.p_value))
     verdict = sign_posterior(one, other, np.arange(40), 0.01)
     assert verdict.better > 0.8 > 0.2 > verdict.worse
     assert sum(verdict.to_dict().values()) == pytest.approx(1.0)
-
-
-def test_repeats_of_a_photo_are_no_new_photos():
-    one, other = rights(20, 7, 3, 10)
-    once, thrice = difference(one, other), difference(one, other, repeats=3)
-    assert (thrice.low, thrice.high, thrice.p_value) == pytest.approx((once.low, once.high, once.p_value))
 
 
 def test_photos_of_a_group_that_differ_together_weigh_as_one():
@@ -295,6 +225,7 @@ def test_a_large_group_counts_once_among_single_photos():
     one, other = np.ones(250), groups < 200
     found = paired_interval(one, other, np.arange(250), groups, n_folds=5)
     assert found.p_value == pytest.approx(2 / 2**5)
+    assert mcnemar(one, one).p_value == 1.0
     # Jeffreys' prior on 5, 0 and 200 groups: the mean difference is (5.5 - 0.5) / 206.5.
     verdict = sign_posterior(one, other, groups, same_within=5 / 206.5)
     assert 0.4 < verdict.better < 0.6
@@ -321,9 +252,7 @@ def test_a_dummy_stands_for_no_features(dummy):
     results = [PairName("a", "svm"), PairName("b", dummy), PairName("b", "svm"), PairName("a", dummy)]
     expected = [("features", results[0], results[2]), ("head", results[0], results[3])]
     assert comparisons_to_make(results) == expected
-
-
-def test_a_dummy_that_wins_is_named_first_and_one_alone_stands_for_itself():
+    # One that wins is named first, and one alone stands for itself.
     results = [PairName("a", "dummy"), PairName("a", "svm")]
     assert comparisons_to_make(results) == [("head", *results)]
     alone = [PairName("a", "dummy"), PairName("b", "dummy")]
