@@ -43,18 +43,13 @@ def test_the_size_of_a_model_is_that_of_its_file(confused, tmp_path):
     assert sizes["random-forest:n_estimators=20"] > 5 * sizes["softmax"]
 
 
-def test_testing_rows_are_left_out(confused):
-    split = ["testing" if row % 4 == 0 else "training" for row in range(60)]
-    found = compare(confused.with_column("split", split), ["good"], [BAYES], cv=3, jobs=1)
-    assert found.data["images"] == 45
-    assert set(found.predictions.rows["image"]) == set(confused.image[np.array(split) == "training"])
-
-
-def test_identical_photos_stay_together_and_conflicting_labels_are_named(confused):
-    sha256 = confused.sha256.copy()
+def test_identical_photos_stay_together_conflicting_labels_are_named_and_testing_rows_left_out(confused):
+    sha256, split = confused.sha256.copy(), ["testing" if row % 4 == 3 else "training" for row in range(60)]
     sha256[1], sha256[21], sha256[40] = sha256[0], sha256[20], sha256[2]
-    found = compare(confused.with_column("sha256", sha256), ["good"], [BAYES], cv=3, jobs=1)
-    assert found.data["identical_images"] == 6
+    table = confused.with_column("sha256", sha256).with_column("split", split)
+    found = compare(table, ["good"], [BAYES], cv=3, jobs=1)
+    assert set(found.predictions.rows["image"]) == set(confused.image[np.arange(60) % 4 < 3])
+    assert (found.data["images"], found.data["identical_images"]) == (45, 6)
     fold = found.predictions.rows.set_index("image")["fold"]
     assert fold["ant/0.jpg"] == fold["ant/1.jpg"] and fold["ant/2.jpg"] == fold["cat/40.jpg"]
     [warning] = [text for text in found.warnings if "byte-identical" in text]
@@ -87,6 +82,7 @@ def test_heads_that_did_not_converge_are_named_once_with_a_count(confused):
     ("options", "message"),
     [
         ({"heads": "svm"}, "features and heads are lists"),
+        ({"features": "good"}, "features and heads are lists"),
         ({"cv": 21}, "21 folds cannot be made: ant has 20 images"),
         ({"superclasses": {"ant": "insect", "cat": "pet"}}, "1 of 3 labels have no super-class: bee"),
         ({"relabel": {"ant": "x"}}, "names no new label for bee, cat"),

@@ -58,7 +58,6 @@ def test_the_same_name_in_another_folder_is_another_photo():
     found = compare(table, ["x"], [HEAD], test=test, jobs=1)
     assert table.image[0] == test.image[0] and found.predictions.times["n_training"].tolist() == [30]
     assert found.predictions.rows["image"].tolist() == [f"/data/b/{i}.jpg" for i in range(30)]
-
     # Nor do tables without a source share a photo by their made-up names.
     unnamed = [FeatureTable.from_arrays({"x": one.vectors["x"]}, label=one.label) for one in (table, test)]
     assert unnamed[0].image[0] == unnamed[1].image[0]
@@ -69,6 +68,7 @@ def test_the_same_name_in_another_folder_is_another_photo():
 
 TRAINING, TESTED = numbered(60, 0), numbered(45, 1, start=60)
 WASPS = "9 of 45 photos of the test table have labels that no row.*: wasp"
+ONLY_Y = FeatureTable(TESTED.ids, {"y": TESTED.vectors["y"]})
 OTHER = FeatureTable(TESTED.ids, TESTED.vectors, {"features": {"x": {"fingerprint": "b" * 64}}})
 
 
@@ -76,11 +76,7 @@ OTHER = FeatureTable(TESTED.ids, TESTED.vectors, {"features": {"x": {"fingerprin
     ("message", "hint", "test"),
     [
         (WASPS, "ant, bee, cat", TESTED.with_column("label", ["wasp"] * 9 + list(TESTED.label[9:]))),
-        (
-            "no features named x; it has y",
-            "--features x",
-            FeatureTable(TESTED.ids, {"y": TESTED.vectors["y"]}),
-        ),
+        ("no features named x; it has y", "--features x", ONLY_Y),
         ("made otherwise: width 4 and 6", "same settings", numbered(45, 1, width=6, start=60)),
         ("made otherwise: other fingerprints", "same settings", OTHER),
         ("none of them is ant", "", TRAINING.filter(TRAINING.label == "ant")),  # all of ant is in both

@@ -5,12 +5,10 @@ import json
 import numpy as np
 import pytest
 from builders import leaf_table, made_table
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
 
 import evaluate
 from classify import train_model
-from evaluate import check_folds, compare, cross_validate, find_duplicates, learning_curve, split_table
+from evaluate import check_folds, compare, find_duplicates, learning_curve, split_table
 from featurize import BottleheadError
 
 PUBLIC = (
@@ -78,21 +76,6 @@ def test_every_result_has_a_text_a_page_and_a_json_that_keeps_its_numbers(tmp_pa
         evaluate.write_report(result, tmp_path / "r.html")
         assert (tmp_path / "r.html").read_text(encoding="utf-8") == result.to_html()
         assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
-
-
-def test_predictions_are_those_of_plain_scikit_learn_by_photo():
-    table = made_table(60, ("ant", "bee"), separation=1.5)
-    folds = check_folds(StratifiedGroupKFold(3), table)
-    found = cross_validate(table, ["good"], [LogisticRegression()], folds, jobs=1)
-    assert isinstance(found, evaluate.Predictions) and len(found) == 60 and found.labels == ["ant", "bee"]
-    frame = found.to_frame().set_index("row").sort_index()
-    X, y, expected = table.select("good"), table.label.astype(str), np.empty(60)
-    for fold in folds:
-        head = LogisticRegression().fit(X[fold.training], y[fold.training])
-        expected[fold.testing] = head.predict_proba(X[fold.testing])[:, 1]
-    assert frame["probability:bee"].to_numpy() == pytest.approx(expected, abs=1e-6)
-    assert (frame["predicted"] == np.where(expected > 0.5, "bee", "ant")).all()
-    assert frame["image"].tolist() == table.image.tolist()
 
 
 def test_splits_and_folds_are_made_and_checked_from_python():

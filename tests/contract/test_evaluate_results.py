@@ -1,7 +1,6 @@
 """Every option of ``evaluate compare`` that measures something: terminal, JSON and report say the same."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -84,7 +83,6 @@ COMPARED = "compare t.parquet --features good --heads softmax --cv 3 -j 1"
         (f"{COMPARED} --tune", tuned),
         ("compare t.parquet --features good --heads softmax --folds predefined -j 1", predefined),
     ],
-    ids=lambda value: value.__name__ if isinstance(value, Callable) else "",
 )
 def test_compare_tells_what_its_options_ask_for(tmp_path, monkeypatch, command, check):
     monkeypatch.chdir(tmp_path)

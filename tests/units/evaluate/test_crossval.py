@@ -34,6 +34,5 @@ def test_the_search_sees_the_training_side_only():
         assert found.times["tuned"][number] == spec
         fitted = fit_head(make_head(spec, widths=[6], seed=2), X[rows], y[rows], groups[rows])
         mine = (found.rows["fold"] == number).to_numpy()
-        np.testing.assert_allclose(
-            found.probabilities[mine], fitted.predict_proba(X[fold.testing]), rtol=1e-6
-        )
+        expected = fitted.predict_proba(X[fold.testing])
+        np.testing.assert_allclose(found.probabilities[mine], expected, rtol=1e-6)

@@ -44,11 +44,7 @@ def test_every_head_and_repeat_on_the_features_is_asked():
     assert every == {"image": "c1", "label": "cat", "predicted": "dog", "times": 3}
     assert [one["image"] for one in misclassified_by_all(MADE, "glcm")] == ["c0", "d2"]
     found = hardest(MADE, "net")
-    assert [(one["image"], one["predicted"]) for one in found] == [
-        ("c1", "dog"),
-        ("d2", "cat"),
-        ("c0", "cat"),
-    ]
+    assert [f"{one['image']} {one['predicted']}" for one in found] == ["c1 dog", "d2 cat", "c0 cat"]
     assert found[0]["probability"] == pytest.approx((0.2 + 0.4 + 0.1) / 3)
     mean = mean_over_repeats(MADE.of("net", "svm"))
     assert mean.probabilities[:, 0] == pytest.approx([0.85, 0.3, 0.5])
@@ -96,9 +92,7 @@ def test_superclasses_by_hand():
     assert (found["errors"], found["inside"], found["crossing"]) == (3, 1, 2)
     assert found["accuracy"] == pytest.approx(4 / 6)
     assert found["confusion"] == {"labels": ["insect", "pet"], "matrix": [[3, 1], [1, 1]]}
-    assert superclasses_in_words(found).startswith(
-        "2 of 3 errors cross from one super-class to another, 1 stays"
-    )
+    assert superclasses_in_words(found).startswith("2 of 3 errors cross from one super-class to another, 1")
 
 
 def test_a_file_of_superclasses_is_read_or_refused_by_its_line(tmp_path):
@@ -107,11 +101,7 @@ def test_a_file_of_superclasses_is_read_or_refused_by_its_line(tmp_path):
     assert check_superclasses(read_superclasses(path), ["ant", "bee", "cat"]) == ANIMALS
     with pytest.raises(UsageError, match="all 2 labels have the super-class insect"):
         check_superclasses(ANIMALS, ["ant", "bee"])
-    for row, message in (
-        ("ant", "line 2 .* 'ant'"),
-        ("ant,", "line 2 .* 'ant,'"),
-        ("a,b\na,c", "line 3 .* 'a,c'"),
-    ):
-        path.write_text(f"label,superclass\n{row}\n")
-        with pytest.raises(UsageError, match=message):
+    for rows, line in (("ant", 2), ("ant,", 2), ("a,b\na,c", 3)):
+        path.write_text(f"label,superclass\n{rows}\n")
+        with pytest.raises(UsageError, match=f"line {line} .* is '{rows.splitlines()[-1]}'"):
             read_superclasses(path)

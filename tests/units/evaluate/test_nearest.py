@@ -8,14 +8,10 @@ from sklearn.preprocessing import StandardScaler
 
 from classify.folds import Fold
 from classify.similar import most_similar, similar_pairs, typical_similarity
-from classify.training.train import train
 from evaluate.scores.mistakes import N_WITH_NEAREST, Mistake, nearest_in_folds, nearest_rows
-from evaluate.studies import testing
 from evaluate.studies.compare import compare
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
-
-BAYES = "sklearn.naive_bayes.GaussianNB"
 
 
 def test_a_block_of_few_numbers_is_what_scikit_learn_finds_after_standardising():
@@ -60,41 +56,16 @@ def test_the_photo_comes_from_the_training_side_of_its_own_fold(confused):
         assert similarity == sorted(similarity, reverse=True)
 
 
-def noise(**columns) -> FeatureTable:
+def test_in_a_comparison_no_photo_is_its_own_neighbour_nor_is_a_distorted_copy():
     rng, image = np.random.default_rng(0), [f"{i}.jpg" for i in range(100)]
     label, sha256 = rng.choice(["a", "b"], 100).tolist(), [digest_of(i) for i in range(100)]
-    ids = {"image": image * 2, "label": label * 2, "sha256": sha256 * 2} | columns
-    return FeatureTable.from_arrays({"noise": rng.normal(size=(200, 3))}, **ids)
-
-
-def test_in_a_comparison_no_photo_is_its_own_neighbour_nor_is_a_distorted_copy():
-    wrong = compare(noise(variant=[0] * 100 + [7] * 100), heads=[BAYES], jobs=1).best["misclassified"]
+    ids = {"image": image * 2, "label": label * 2, "sha256": sha256 * 2, "variant": [0] * 100 + [7] * 100}
+    table = FeatureTable.from_arrays({"noise": rng.normal(size=(200, 3))}, **ids)
+    wrong = compare(table, heads=["sklearn.naive_bayes.GaussianNB"], jobs=1).best["misclassified"]
     assert 0 < len(wrong) <= N_WITH_NEAREST
     for one in wrong:
         names = [other["image"] for other in one["nearest"]]
         assert one["image"] not in names and len(set(names)) == 3
-
-
-def test_only_the_photos_that_a_report_shows_are_looked_at():
-    table = noise(image=[f"{i}.jpg" for i in range(200)], sha256=[digest_of(i) for i in range(200)])
-    wrong = compare(table, heads=[BAYES], jobs=1).best["misclassified"]
-    looked_at = [one["nearest"] is not None for one in wrong]
-    assert looked_at == [True] * N_WITH_NEAREST + [False] * (len(wrong) - N_WITH_NEAREST)
-    assert len(wrong) > N_WITH_NEAREST
-
-
-def test_a_model_needs_the_table_that_it_was_trained_on():
-    relabel = {"ant": "insect", "bee": "insect", "cat": "cat"}
-    wide, sha256 = np.random.default_rng(0).normal(size=(60, 64)), [digest_of(i) for i in range(60)]
-    table = FeatureTable.from_arrays({"wide": wide}, label=["ant", "bee", "cat"] * 20, sha256=sha256)
-    early = np.arange(60) < 30
-    model = train(table.filter(early), BAYES, "wide", relabel=relabel, jobs=1)
-    alone, given = (testing.test(model, table.filter(~early), training=one) for one in (None, table))
-    wrong, found = alone.details["misclassified"], given.details["misclassified"]
-    assert wrong and {one["nearest"] is None for one in wrong} == {True}
-    assert [one["image"] for one in wrong] == [one["image"] for one in found]
-    known = dict(zip(table.image[early], table.label[early], strict=True))
-    assert all(near["label"] == relabel[known[near["image"]]] for one in found for near in one["nearest"])
 
 
 def clustered(n_clusters, width, seed=0):

@@ -86,14 +86,11 @@ def test_every_score_is_scikit_learns(n_labels, seed):
     assert found["one_vs_rest"][labels[0]]["roc_auc"] == pytest.approx(first)
 
 
-def test_calibration_error_by_hand():
+def test_the_calibration_error_by_hand_and_of_a_head_that_says_what_it_does():
     # Bins of 1/15: 0.55 and 0.6 share (8/15, 9/15], with one of two right; 1.0 lies in the last and is right.
     chances = np.array([[0.55, 0.45], [0.6, 0.4], [0.0, 1.0]])
     found = metrics.calibration_error(["cat", "dog", "dog"], chances, ["cat", "dog"])
     assert found == pytest.approx((abs(0.55 + 0.6 - 1) + 0.0) / 3)
-
-
-def test_a_head_that_says_what_it_does_is_calibrated():
     rng = np.random.default_rng(0)
     sure = rng.uniform(0.5, 1, 20_000)
     label = np.where(rng.random(20_000) < sure, "yes", "no")
