@@ -70,12 +70,12 @@ def confident_joint(label, chances, labels):
 
 
 def test_suspects_are_those_of_the_definition(comparison):
-    found = mean_over_repeats(comparison.predictions.of("good", "softmax"))
+    found = mean_over_repeats(comparison.predictions.of("noise", "softmax"))
     expected = list(confident_joint(found.label, found.probabilities, found.labels))
     suspects = label_suspects(found)
     named = {image: name for image, name in zip(found.image, expected, strict=True) if name}
     assert {one["image"]: one["suggested"] for one in suspects} == named
-    assert 0 < len(suspects) < 20
+    assert 20 < len(suspects) < 50
     gaps = [one["suggested_probability"] - one["probability"] for one in suspects]
     assert gaps == sorted(gaps, reverse=True)
 
