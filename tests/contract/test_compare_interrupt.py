@@ -2,9 +2,9 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
-from subprocess import PIPE, Popen
 
 import numpy as np
 import pytest
@@ -29,17 +29,15 @@ def test_ctrl_c_ends_a_comparison_at_once(confused, tmp_path, jobs):
     (tmp_path / "slow.py").write_text(SLOW)
     wide = np.tile(confused.vectors["good"], 1 + 100_000 // confused.vectors["good"].size)  # worth processes
     FeatureTable(confused.ids, {"good": wide}).write(tmp_path / "t.npz")
-    words = ["compare", "t.npz", "--features", "good", "--heads", "slow.Slow", "--jobs", jobs]
-    command = [sys.executable, "-m", "evaluate", *words]
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    command = ["compare", "t.npz", "--features", "good", "--heads", "slow.Slow", "--jobs", jobs]
     with hears_sigint():
-        running = Popen(
-            command,
-            stdout=PIPE,
-            stderr=PIPE,
-            text=True,
+        running = subprocess.Popen(
+            [sys.executable, "-m", "evaluate", *command],
             cwd=tmp_path,
-            env=environment,
+            env=os.environ | {"PYTHONPATH": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
             start_new_session=True,
         )
     try:
