@@ -194,6 +194,13 @@ def described(table: FeatureTable) -> FeatureTable:
 # -- files -------------------------------------------------------------------------------------------
 
 
+def flip_bit(path: Path, place: int | float = 0.5, bit: int = 0) -> None:
+    """Damage a file: flip one bit of the byte at a number, or at a share of its length."""
+    data = bytearray(Path(path).read_bytes())
+    data[int(place * len(data)) if isinstance(place, float) else place] ^= 1 << bit
+    Path(path).write_bytes(data)
+
+
 def members_of(path: Path) -> dict[str, bytes]:
     """The members of a zip file, such as a model, by name."""
     with zipfile.ZipFile(path) as archive:

@@ -20,14 +20,12 @@ LOST = 256  # images that a kill may cost at most
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory) -> Path:
-    """400 small photos, all different, in two class folders."""
     names = [f"{'ab'[i % 2]}/{i}.png" for i in range(N_PHOTOS)]
     return write_photos(tmp_path_factory.mktemp("photos"), names)
 
 
 @pytest.fixture(scope="module")
 def whole(photos, tmp_path_factory) -> FeatureTable:
-    """The table made in one go."""
     return extract(photos, "glcm", store=tmp_path_factory.mktemp("fresh"))
 
 
@@ -157,7 +155,7 @@ def test_two_at_once_on_overlapping_folders(photos, whole, tmp_path):
 def small_disk(tmp_path):
     """A disk of 300 kB."""
     (tmp_path / "disk").mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(tmp_path / "disk")]
+    command = [*"mount -t tmpfs -o size=300k tmpfs".split(), str(tmp_path / "disk")]
     if sys.platform != "linux" or subprocess.run(command, capture_output=True).returncode:
         pytest.skip("no small disk can be mounted here")
     yield tmp_path / "disk"

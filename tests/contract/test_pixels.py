@@ -16,14 +16,10 @@ GREY_RAMP = np.arange(16, dtype=np.uint8).reshape(4, 4) * 17
 
 def seen(image, *steps: str) -> np.ndarray:
     """The pixels that a function is given of a photo, after these steps."""
-    shapes = []
-
-    def look(rgb):
-        shapes.append(rgb.copy())
-        return [0]
-
-    FunctionExtractor(look, "look", 1, names=["nothing"], preprocess=steps).transform([image])
-    return shapes[-1]
+    shown = []
+    look = FunctionExtractor(lambda rgb: shown.append(rgb.copy()) or [0], "look", 1, preprocess=steps)
+    look.transform([image])
+    return shown[-1]
 
 
 def written(tmp_path: Path, data: bytes, name: str = "photo.img") -> Path:
@@ -31,26 +27,11 @@ def written(tmp_path: Path, data: bytes, name: str = "photo.img") -> Path:
     return tmp_path / name
 
 
-# -- files ------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "BMP", "PPM", "GIF"])
 def test_lossless_formats_give_the_exact_pixels(tmp_path, kind):
     picture = Image.fromarray(GREY_RAMP).convert("RGB") if kind == "GIF" else noise(7, 5)
     path = written(tmp_path, encoded(picture, kind, **({"lossless": True} if kind == "WEBP" else {})))
     np.testing.assert_array_equal(seen(path), np.asarray(picture))
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
-def test_a_photo_is_turned_as_its_camera_was_held(tmp_path, kind):
-    upright = np.zeros((32, 48, 3), np.uint8)
-    upright[:16, :16] = 255
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera wrote what a viewer turns by 90 degrees to the right
-    data = encoded(Image.fromarray(np.ascontiguousarray(np.rot90(upright))), kind, exif=exif)
-    got = seen(written(tmp_path, data, f"photo.{kind.lower()}"))
-    assert got.shape == upright.shape and np.abs(got.astype(int) - upright).max() < 40
-    assert "sizes: 48 × 32 to 48 × 32" in run("featurize", "scan", tmp_path, "--quiet").out
 
 
 def grey16(kind: str) -> bytes:
@@ -85,8 +66,9 @@ KINDS = {
     "transparent grey of 16 bits": (
         png(2, 1, 16, 0, b"\0\3\xe8\7\xd0", (b"tRNS", b"\3\xe8")), [[WHITE, (8, 8, 8)]]),
     "one bit": (png(1, 1, 1, 0, b"\0\x80"), [[WHITE]]),
-    "first frame": (encoded(Image.new("RGB", (2, 2), BLUE), "GIF", save_all=True,
-                            append_images=[Image.new("RGB", (2, 2), GREEN)]), [[BLUE, BLUE]] * 2),
+    # Pillow keeps the upper byte, which is at most one level from the nearest.
+    "sixteen bits of colour": (
+        png(2, 1, 16, 2, b"\0\0\0\1\1\x13\x88\x80\0\xea\x60\xff\xff"), [[(0, 1, 19), (128, 234, 255)]]),
 }  # fmt: skip
 
 
@@ -96,20 +78,8 @@ def test_every_kind_of_file_becomes_red_green_and_blue(tmp_path, kind):
     np.testing.assert_array_equal(seen(written(tmp_path, data)), expected)
 
 
-def test_sixteen_bits_of_colour_are_scaled_to_eight(tmp_path):
-    values = np.array([0, 257, 5000, 32768, 60000, 65535], dtype=">u2")
-    rgb = seen(written(tmp_path, png(2, 1, 16, 2, b"\0" + values.tobytes())))
-    # Pillow keeps the upper byte, which is at most one level from the nearest.
-    np.testing.assert_allclose(rgb.reshape(-1), values.astype(float) / 257, atol=1)
-    assert rgb.min() == 0 and rgb.max() == 255
-
-
-INKS = {
-    (0, 0, 0, 0): WHITE,
-    (255, 0, 0, 0): (0, 255, 255),
-    (0, 0, 0, 255): (0, 0, 0),
-    (0, 255, 255, 0): (255, 0, 0),
-}
+BLACK, CYAN, RED = (0, 0, 0), (0, 255, 255), (255, 0, 0)
+INKS = {(0, 0, 0, 0): WHITE, (255, 0, 0, 0): CYAN, (0, 0, 0, 255): BLACK, (0, 255, 255, 0): RED}
 
 
 @pytest.mark.parametrize("ink", INKS)
@@ -123,17 +93,6 @@ def test_cmyk_shows_its_inks_and_is_inverted_only_where_adobe_says_so(tmp_path, 
         np.testing.assert_allclose(seen(written(tmp_path, data))[8, 8].astype(int), INKS[ink], atol=2)
 
 
-def test_real_oddities_are_read_or_named(assets, tmp_path):
-    folder = assets / "data" / "oddities"
-    words = ["-o", tmp_path / "t.npz", "--features", "color", "--store", tmp_path / "s"]
-    done = run("featurize", "extract", folder, *words)
-    table = FeatureTable.read(tmp_path / "t.npz")
-    assert done.status == 0 and {"mpo_named_jpg", "png_palette", "png_rgba"} == set(table.label)
-    assert (tmp_path / "t.rejects.csv").read_text() == "image,reason\n" and "ignored hidden files" in done.err
-
-
-# -- steps ------------------------------------------------------------------------------------------
-
 RGB = np.asarray(noise(60, 40, seed=7))
 
 
@@ -145,21 +104,21 @@ def spread(rgb: np.ndarray) -> np.ndarray:
     return np.rint((cdf[levels] - first) / (levels.size - first) * 255)
 
 
-@pytest.mark.parametrize(
-    ("steps", "expected"),
-    [
-        (["grayscale"], np.repeat(np.asarray(Image.fromarray(RGB).convert("L"))[:, :, None], 3, axis=2)),
-        (["crop:20"], RGB[10:30, 20:40]),
-        (["crop:100x10"], RGB[15:25]),
-        (["resize:20"], np.asarray(Image.fromarray(RGB).resize((30, 20), Image.Resampling.BILINEAR))),
-        (["resize:13x17"], np.asarray(Image.fromarray(RGB).resize((13, 17), Image.Resampling.BILINEAR))),
-        (["median:3"], ndimage.median_filter(RGB, size=(3, 3, 1), mode="nearest")),
-        (["crop:20", "median:5"], ndimage.median_filter(RGB[10:30, 20:40], size=(5, 5, 1), mode="nearest")),
-    ],
-    ids=str,
-)  # fmt: skip
-def test_a_step_does_what_another_program_does(steps, expected):
-    np.testing.assert_array_equal(seen(RGB, *steps), expected)
+PHOTO = Image.fromarray(RGB)
+STEPS = {
+    "grayscale": PHOTO.convert("L").convert("RGB"),
+    "crop:20": RGB[10:30, 20:40],
+    "crop:100x10": RGB[15:25],
+    "resize:20": PHOTO.resize((30, 20), Image.Resampling.BILINEAR),
+    "resize:13x17": PHOTO.resize((13, 17), Image.Resampling.BILINEAR),
+    "median:3": ndimage.median_filter(RGB, size=(3, 3, 1), mode="nearest"),
+    "crop:20 median:5": ndimage.median_filter(RGB[10:30, 20:40], size=(5, 5, 1), mode="nearest"),
+}
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_a_step_does_what_another_program_does(steps):
+    np.testing.assert_array_equal(seen(RGB, *steps.split()), np.asarray(STEPS[steps]))
 
 
 def test_equalize_spreads_brightness_and_keeps_grey_grey():
@@ -227,15 +186,6 @@ def test_a_photo_that_would_become_too_large_is_a_reject(tmp_path):
     assert 'strip.png,"would be resized to 224 × 4480000' in (tmp_path / "t.rejects.csv").read_text()
 
 
-# -- distorted copies -------------------------------------------------------------------------------
-
-
-def ramp(along: int) -> np.ndarray:
-    values = np.rint(np.linspace(0, 240, 121)).astype(np.uint8)
-    plane = np.broadcast_to(values[None] if along == 1 else values[:, None], (121, 121))
-    return np.repeat(plane[:, :, None], 3, axis=2)
-
-
 def copies(tmp_path: Path, rgb: np.ndarray, distortion: Distortion) -> np.ndarray:
     """The pixels of each distorted copy of one photo, by way of a function that returns them."""
     Image.fromarray(rgb).save(tmp_path / "photo.png")
@@ -257,26 +207,6 @@ def test_a_flip_mirrors_half_of_the_copies_and_changes_nothing_else(tmp_path):
     assert abs(sum(mirrored) - 150) < 43  # 300 fair coins: five standard deviations
 
 
-@pytest.mark.parametrize("along", [0, 1])
-@pytest.mark.parametrize(
-    ("settings", "smallest", "largest"),
-    [({"random_crop": 50}, 1.5, 1.5), ({"random_crop": 100, "random_scale": 50}, 2.0, 3.0)],
-)
-def test_crop_and_scale_enlarge_by_their_percentage_at_any_place(
-    tmp_path, along, settings, smallest, largest
-):
-    factors, places = [], []
-    for copy in copies(tmp_path, ramp(along), Distortion(60, **settings)):
-        line = copy[60, 10:-10, 0] if along == 1 else copy[10:-10, 60, 0]
-        slope = np.polyfit(np.arange(len(line)), line, 1)[0]
-        factors.append(2 / slope)
-        places.append((line.mean() - 120) / (240 * (1 - slope / 2)))
-    assert min(factors) > smallest * 0.97 and max(factors) < largest * 1.03
-    assert np.ptp(factors) > 0.6 * (largest - smallest)
-    # From one edge of the photo to the other.
-    assert -0.55 < min(places) < -0.35 and 0.35 < max(places) < 0.55
-
-
 def test_brightness_multiplies_and_clips(tmp_path):
     grey = np.full((2, 2, 3), 100, np.uint8)
     values = copies(tmp_path, grey, Distortion(200, random_brightness=20))[:, 0, 0, 0]
@@ -294,8 +224,7 @@ def test_the_command_adds_copies_of_training_photos_alone_and_keeps_them(tmp_pat
     words = ["--features", "color", "nuisance", "--store", tmp_path / "store", "--seed", "3"]
     command = ["featurize", "extract", tmp_path / "m.csv", "-o", tmp_path / "t.parquet", *words]
     run(*command)
-    more = ["--distort", "2", "--flip-left-right", "--random-crop", "20", "--random-scale", "5"]
-    more += ["--random-brightness", "20"]
+    more = "--distort 2 --flip-left-right --random-crop 20 --random-scale 5 --random-brightness 20".split()
     done = run(*command, *more)
     assert "4 images (4 distinct) and 4 distorted copies: 2 computed, 2 from the store" in done.err
     table = FeatureTable.read(tmp_path / "t.parquet")
@@ -309,8 +238,6 @@ def test_the_command_adds_copies_of_training_photos_alone_and_keeps_them(tmp_pat
     np.testing.assert_array_equal(nuisance[0, :-6], nuisance[1, :-6])
     assert (nuisance[0, -6:] != nuisance[1, -6:]).any()
     assert "nothing was computed" in run(*command, *more).err
-    # Another seed draws other copies.
-    assert not set(Distortion(2, True, 20, 5, 20, seed=4).variants) & set(variants)
 
 
 @pytest.mark.parametrize(

@@ -66,9 +66,8 @@ def test_the_account_is_complete_and_the_json_holds_it_photo_by_photo(troubled, 
     assert about["small_classes"] == {"rose": 2}
     assert len(about["images"]) == 12
     assert about["images"][0]["image"] == "Rose/0.jpg" and len(about["images"][0]["sha256"]) == 64
-    assert about["conflicts"] == [
-        [{"image": "Rose/3.jpg", "label": "Rose"}, {"image": "rose/same.jpg", "label": "rose"}]
-    ]
+    one, other = {"image": "Rose/3.jpg", "label": "Rose"}, {"image": "rose/same.jpg", "label": "rose"}
+    assert about["conflicts"] == [[one, other]]
 
 
 def test_counts_stand_below_each_other_whatever_the_script_and_labels_of_two_unicode_forms_collide(tmp_path):
@@ -80,16 +79,21 @@ def test_counts_stand_below_each_other_whatever_the_script_and_labels_of_two_uni
     assert "  Ga\u0308nse, G\u00e4nse" in lines
 
 
-def test_the_json_never_overwrites_the_manifest_and_needs_its_folder(tmp_path):
-    manifest = put(tmp_path / "m.csv", b"image\na.jpg\n")
-    put(tmp_path / "a.jpg", encoded(picture(), "JPEG"))
+def test_a_manifest_s_splits_and_groups_are_counted_and_the_json_never_overwrites_it(tmp_path):
+    for number in range(3):
+        put(tmp_path / f"{number}.jpg", encoded(picture(number), "JPEG"))
+    text = "image,label,split,group\n0.jpg,x,training,p\n1.jpg,x,training,p\n2.jpg,,testing,q\n"
+    manifest = put(tmp_path / "m.csv", text.encode())
+    lines = scan(manifest)
+    assert "splits: 2 training, 1 testing" in lines
+    assert "  x               2 in 1 groups" in lines and "  (no label)      1" in lines
     for place, message in [
         (manifest, "an input and would be overwritten"),
         (tmp_path / "x/s.json", "no folder"),
     ]:
         done = run("featurize", "scan", manifest, "--json", place)
         assert done.status == 1 and message in done.error
-    assert manifest.read_bytes() == b"image\na.jpg\n"
+    assert manifest.read_text() == text
 
 
 def test_long_lists_are_cut_on_the_terminal_and_whole_in_json_and_no_name_breaks_a_line(tmp_path):
@@ -108,16 +112,6 @@ def test_nothing_usable_is_told_and_is_an_error(tmp_path):
     done = run("featurize", "scan", tmp_path / "photos", "--quiet")
     assert done.status == 1 and "a/1.jpg: text, not an image" in done.out
     assert done.error == "not one of the 1 images can be used"
-
-
-def test_splits_of_a_manifest_and_groups_of_its_labels_are_counted(tmp_path):
-    for number in range(3):
-        put(tmp_path / f"{number}.jpg", encoded(picture(number), "JPEG"))
-    text = "image,label,split,group\n0.jpg,x,training,p\n1.jpg,x,training,p\n2.jpg,,testing,q\n"
-    put(tmp_path / "m.csv", text.encode())
-    lines = scan(tmp_path / "m.csv")
-    assert "splits: 2 training, 1 testing" in lines
-    assert "  x               2 in 1 groups" in lines and "  (no label)      1" in lines
 
 
 def test_a_pipe_without_emoji_gets_an_escape(tmp_path):

@@ -150,15 +150,13 @@ def test_a_section_says_how_to_make_its_extractor_and_a_shard_is_plain_parquet_n
         assert path.stem == hashlib.sha256(path.read_bytes()).hexdigest()
         rows = pq.read_table(path).to_pydict()
         stored |= dict(zip(zip(rows["sha256"], rows["variant"], strict=True), rows["vector"], strict=True))
-    assert (
-        len(stored) == 7
-    )  # also the image that tells later whether this machine still makes the same numbers
+    # Also the image that tells later whether this machine still makes the same numbers.
+    assert len(stored) == 7
     for sha256, vector in zip(table.sha256, table.select("glcm"), strict=True):
         assert stored[sha256, 0] == vector.tolist()
 
 
 def test_unchanged_photos_are_recognised_without_opening_them_or_importing_what_computes(photos, tmp_path):
-    """In a fresh interpreter."""
     program = """
 import sys
 opened = []
@@ -168,22 +166,10 @@ assert main(sys.argv[1:]) == 0
 print([name for name in opened if name.endswith(".png")], {"tensorflow", "keras", "skimage"} & set(sys.modules))
 """
     extract(photos, "glcm", store=Store(tmp_path / "store", young_seconds=-1.0))
-    words = [
-        "extract",
-        photos,
-        "--features",
-        "glcm",
-        "-q",
-        "--store",
-        tmp_path / "store",
-        "-o",
-        tmp_path / "t.npz",
-    ]
+    words = ["extract", photos, "--features", "glcm", "-q", "-o", tmp_path / "t.npz"]
+    words += ["--store", tmp_path / "store"]
     done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[] set()\n", "")
-
-
-# -- stores that are not on this disk ---------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -203,16 +189,11 @@ def s3_server():
 @pytest.fixture(params=["file", "memory", "s3"])
 def url(request, tmp_path, monkeypatch):
     if request.param != "s3":
-        return {"file": f"file://{tmp_path}/store", "memory": f"memory://{tmp_path.name}/store"}[
-            request.param
-        ]
-    secrets = {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    for name, value in {"AWS_ENDPOINT_URL": request.getfixturevalue("s3_server"), **secrets}.items():
-        monkeypatch.setenv(name, value)
+        return f"file://{tmp_path}/store" if request.param == "file" else f"memory://{tmp_path.name}/store"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("s3_server"))
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for secret in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(secret, "test")
     import s3fs
 
     s3fs.S3FileSystem.clear_instance_cache()
@@ -243,19 +224,13 @@ def test_a_store_works_the_same_everywhere(url, photos, tmp_path):
     for path in sorted(photos.rglob("*.png")):
         extract([path], "color", store=store)
     assert len([path for path in system.find(root) if "/color-" in path and path.endswith(".parquet")]) < 4
-    assert (
-        extract(photos, "color", store=store).digest()
-        == extract(photos, "color", store=tmp_path / "here").digest()
-    )
+    here = extract(photos, "color", store=tmp_path / "here")
+    assert extract(photos, "color", store=store).digest() == here.digest()
 
 
 @pytest.mark.parametrize(
     ("place", "message"),
-    [
-        ("file/store", "cannot be made"),
-        ("~no-such-user/store", "could not determine home"),
-        ("nonsense://x/y", "nonsense"),
-    ],
+    [("file/store", "cannot be made"), ("~no-such-user/store", "could not determine home")],
 )
 def test_a_store_that_cannot_be_is_refused(tmp_path, photos, monkeypatch, place, message):
     monkeypatch.chdir(tmp_path)
