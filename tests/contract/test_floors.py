@@ -21,18 +21,26 @@ PACKAGES = {"featurize": featurize, "classify": classify, "evaluate": evaluate}
 ORDER = list(PACKAGES)
 # Rooms of each package, floor by floor from below, floors parted by a bar. Some are still to come.
 FLOORS = {
-    package: floors.split(" | ")
-    for package, floors in {
-        "featurize": "errors | files terminal | tableformat | table | photos | store pages spec | extractors | "
-        "networks | registry | extraction | upkeep cluster | cli | __main__",
-        "classify": "rows folds similar taxonomy labels | heads | model | training prediction | "
-        "serving export suggest watch | cli | __main__",
-        "evaluate": "splits scores | statistics | results | report | checks | studies | whole_job | cli | __main__",
-    }.items()
+    "featurize": "errors | files terminal | tableformat | table | photos | store pages spec | extractors | "
+    "networks | registry | extraction | upkeep cluster | cli | __main__",
+    "classify": "rows folds similar taxonomy labels | heads | model | training prediction | "
+    "serving export suggest watch | cli | __main__",
+    "evaluate": "splits scores | statistics | results | report | checks | studies | whole_job | cli | __main__",
+}
+# The floor of each room, such as ``featurize.store``.
+FLOOR = {
+    f"{package}.{room}": number
+    for package, floors in FLOORS.items()
+    for number, floor in enumerate(floors.split(" | "))
+    for room in floor.split()
 }
 
 Modules = dict[str, Path]
 Arrows = dict[str, set[str]]
+
+
+def room_of(name: str) -> str:
+    return ".".join(name.split(".")[:2])
 
 
 def modules_of(roots: Mapping[str, Path]) -> Modules:
@@ -99,11 +107,6 @@ def module_named(name: str, where: str, modules: Modules) -> str | None:
     return found if found in modules and (where == "import" or len(parts) > 1) else None
 
 
-def is_face(name: str) -> bool:
-    """Whether a module is a package itself, which hands names on when they are asked for."""
-    return "." not in name
-
-
 def names_of(name: str, path: Path) -> set[tuple[str, str]]:
     return set(names_in(path.read_text("utf-8"), name, path.stem == "__init__"))
 
@@ -112,23 +115,10 @@ def arrows_between(modules: Modules) -> Arrows:
     """For each module, the modules that it imports or names; of faces none."""
     arrows = {}
     for name, path in modules.items():
-        names = [] if is_face(name) else names_of(name, path)
+        names = [] if name in PACKAGES else names_of(name, path)
         targets = {module_named(*found, modules) for found in names}
         arrows[name] = {target for target in targets if target} - {name}
     return arrows
-
-
-def room_of(name: str) -> str:
-    return ".".join(name.split(".")[:2])
-
-
-# The floor of each room, such as ``featurize.store``.
-FLOOR = {
-    f"{package}.{room}": number
-    for package, rooms in FLOORS.items()
-    for number, floor in enumerate(rooms)
-    for room in floor.split()
-}
 
 
 def circles(arrows: Arrows) -> list[tuple[str, ...]]:
@@ -151,7 +141,9 @@ def circles(arrows: Arrows) -> list[tuple[str, ...]]:
 def offenders(modules: Modules) -> set[str]:
     """Every offence, a line of text each."""
     arrows, floor = arrows_between(modules), FLOOR
-    lines = {f"room unknown: {name}" for name in modules if not is_face(name) and room_of(name) not in floor}
+    lines = {
+        f"room unknown: {name}" for name in modules if name not in PACKAGES and room_of(name) not in floor
+    }
     for circle in circles(arrows):
         lines |= {f"in a circle: {name}" for name in circle}
     for name, targets in arrows.items():
@@ -175,6 +167,9 @@ def product() -> Modules:
 
 def test_no_module_offends():
     assert not sorted(offenders(product())), "mend these"
+    assert len(FLOOR) == sum(len(floors.replace("|", "").split()) for floors in FLOORS.values()), (
+        "a room twice"
+    )
 
 
 def test_no_module_knows_the_tests():
@@ -183,33 +178,27 @@ def test_no_module_knows_the_tests():
         assert not tops & {"tests", "builders", "conftest"}, name
 
 
-# -- the checker itself ------------------------------------------------------------------------------
-
-CLEAN = {
-    "featurize/__init__.py": '_HOMES = {"extract": "featurize.extraction.run"}',
-    "featurize/errors.py": "import os",
-    "featurize/store/__init__.py": '"""Where vectors are kept."""',
-    "featurize/store/store.py": "from featurize.errors import E\nfrom featurize.store import shard",
-    "featurize/store/shard.py": "from . import nothing",
-    "featurize/extraction/run.py": "from ..store.store import Store",
-    "featurize/pages.py": "",
-    "featurize/cli.py": "",
-    "classify/__init__.py": "",
-    "classify/rows.py": "from featurize.cli import main",
-    "classify/heads/registry.py": "",
-    "classify/training/train.py": "import classify.heads.registry",
-    "classify/prediction/predict.py": "",
-    "evaluate/__init__.py": "",
-    "evaluate/scores/metrics.py": "import classify.prediction.predict, featurize",
+SHARD = "featurize/store/shard"
+EMPTY = "featurize/pages featurize/cli classify/__init__ classify/heads/registry classify/prediction/predict"
+CLEAN = dict.fromkeys([*EMPTY.split(), "evaluate/__init__"], "") | {
+    "featurize/__init__": '_HOMES = {"extract": "featurize.extraction.run"}',
+    "featurize/errors": "import os",
+    "featurize/store/__init__": '"""Where vectors are kept."""',
+    "featurize/store/store": "from featurize.errors import E\nfrom featurize.store import shard",
+    SHARD: "from . import nothing",
+    "featurize/extraction/run": "from ..store.store import Store",
+    "classify/rows": "from featurize.cli import main",
+    "classify/training/train": "import classify.heads.registry",
+    "evaluate/scores/metrics": "import classify.prediction.predict, featurize",
 }
 
 
-def offenders_of(tree: Path, **changed: str) -> set[str]:
-    """What offends in the clean tree after some files, named a__b for a/b.py, have another text."""
-    files = CLEAN | {f"{name.replace('__', '/')}.py": text for name, text in changed.items()}
-    for name, text in files.items():
-        (tree / name).parent.mkdir(parents=True, exist_ok=True)
-        (tree / name).write_text(text, "utf-8")
+def offenders_of(tree: Path, file: str, text: str) -> set[str]:
+    """What offends in the clean tree after one file has another text."""
+    for name, content in (CLEAN | {file: text}).items():
+        path = tree / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, "utf-8")
     return offenders(modules_of({package: tree / package for package in PACKAGES}))
 
 
@@ -224,7 +213,7 @@ def offenders_of(tree: Path, **changed: str) -> set[str]:
     ],
 )
 def test_a_clean_tree_has_no_offenders(text, tmp_path):
-    assert offenders_of(tmp_path, featurize__store__shard=text) == set()
+    assert offenders_of(tmp_path, SHARD, text) == set()
 
 
 @pytest.mark.parametrize(
@@ -247,48 +236,34 @@ def test_a_clean_tree_has_no_offenders(text, tmp_path):
     ],
 )
 def test_an_arrow_upward_is_seen(text, tmp_path):
-    assert offenders_of(tmp_path, featurize__store__shard=text) == {
+    assert offenders_of(tmp_path, SHARD, text) == {
         "upward: featurize.store.shard -> featurize.extraction.run",
         # The clean tree has extraction.run -> store.store -> store.shard.
         *(f"in a circle: featurize.{name}" for name in ("extraction.run", "store.shard", "store.store")),
     }
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "import featurize",
-        "def f():\n    from featurize import extract",
-        "from .. import extract",
-        'import importlib\nimportlib.import_module("featurize")',
-    ],
-)
-def test_a_module_that_asks_the_face_of_its_own_package_is_seen(text, tmp_path):
-    assert offenders_of(tmp_path, featurize__store__shard=text) == {
-        "upward: featurize.store.shard -> featurize"
-    }
-
-
+FACE = {"upward: featurize.store.shard -> featurize"}
 OTHER_OFFENCES = [
-    ("featurize/cli.py", "def f():\n    from classify.rows import rows",
+    # Asking the face of the own package.
+    (SHARD, "import featurize", FACE),
+    (SHARD, "def f():\n    from featurize import extract", FACE),
+    (SHARD, "from .. import extract", FACE),
+    (SHARD, 'import importlib\nimportlib.import_module("featurize")', FACE),
+    ("featurize/cli", "def f():\n    from classify.rows import rows",
      {"upward: featurize.cli -> classify.rows", "in a circle: featurize.cli", "in a circle: classify.rows"}),
-    ("featurize/errors.py", "import evaluate", {"upward: featurize.errors -> evaluate"}),
-    ("featurize/store/shard.py", "import featurize.pages",
+    ("featurize/errors", "import evaluate", {"upward: featurize.errors -> evaluate"}),
+    (SHARD, "import featurize.pages",
      {"sideways: featurize.store.shard -> featurize.pages"}),
-    ("classify/prediction/predict.py", "from classify.training.train import train",
+    ("classify/prediction/predict", "from classify.training.train import train",
      {"sideways: classify.prediction.predict -> classify.training.train"}),
     # Within one room.
-    ("featurize/store/shard.py", "from .store import Store",
+    (SHARD, "from .store import Store",
      {"in a circle: featurize.store.shard", "in a circle: featurize.store.store"}),
-    ("classify/attic/box.py", "", {"room unknown: classify.attic.box"}),
+    ("classify/attic/box", "", {"room unknown: classify.attic.box"}),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("file", "text", "lines"), OTHER_OFFENCES)
 def test_other_offences_are_seen(file, text, lines, tmp_path):
-    assert offenders_of(tmp_path, **{file.removesuffix(".py").replace("/", "__"): text}) == lines
-
-
-def test_every_room_lies_on_one_floor():
-    rooms = [room for levels in FLOORS.values() for level in levels for room in level.split()]
-    assert len(rooms) == len(FLOOR)
+    assert offenders_of(tmp_path, file, text) == lines

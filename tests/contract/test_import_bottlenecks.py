@@ -30,7 +30,6 @@ def folder(tmp_path):
 
 
 def imported(folder: Path, *more: str) -> tuple[FeatureTable, list[list[str]], Outcome]:
-    """The table, the lines of the rejects file, and what the command said."""
     table = folder.parent / "t.npz"
     done = run("featurize", "import-bottlenecks", folder, "-o", table, *more)
     assert done.status == 0, done.err
@@ -45,9 +44,8 @@ def test_both_naming_schemes_become_columns(folder):
     assert list(table.label) == ["daisy", "daisy", "rose"]
     assert list(table.group) == [None, "daisy/2", None]
     assert set(table.sha256) == {None}
-    np.testing.assert_array_equal(
-        table.select("mobilenet_0.50_224"), np.float32([[0.5, 0.25, -1e-3], [1, 2, 3], [4, 5, 6]])
-    )
+    expected = np.float32([[0.5, 0.25, -1e-3], [1, 2, 3], [4, 5, 6]])
+    np.testing.assert_array_equal(table.select("mobilenet_0.50_224"), expected)
     np.testing.assert_array_equal(table.select("inception_v3"), [[7, 8], [9, 10], [11, 12]])
     assert {entry["fingerprint"] for entry in table.metadata["features"].values()} == {"imported"}
     assert rejects == []

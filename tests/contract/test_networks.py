@@ -61,9 +61,6 @@ def no_weights_at_hand(tmp_path, monkeypatch):
     monkeypatch.delenv("FEATURIZE_WEIGHTS_DIR", raising=False)
 
 
-# -- networks by name --------------------------------------------------------------------------------
-
-
 def test_backbones_lists_each_network_with_its_width_and_where_its_weights_are(tmp_path, monkeypatch):
     header, *rows = [line.split() for line in run("featurize backbones").out.splitlines()]
     assert header == ["name", "width", "input", "parameters", "weights"]
@@ -103,25 +100,6 @@ def test_an_untrained_network_is_that_of_its_seed_says_so_and_gives_several_laye
     assert kept.stem.endswith(hashlib.sha256(kept.read_bytes()).hexdigest())
 
 
-def test_saved_weights_give_what_keras_itself_gives(photos, tmp_path, command):
-    import keras
-
-    keras.utils.set_random_seed(5)
-    options = {"include_top": False, "weights": None, "input_shape": (128, 128, 3), "alpha": 0.25}
-    network = keras.applications.MobileNet(**options)
-    network.save_weights(tmp_path / f"{SMALL}.weights.h5")
-    exact = [photos / "a/1.png", photos / "b/2.png"]
-    rgb = np.stack([np.asarray(Image.open(path)) for path in exact]).astype(np.float32)
-    expected = network.predict(rgb / 127.5 - 1, verbose=0).mean(axis=(1, 2))
-    for weights in (str(tmp_path / f"{SMALL}.weights.h5"), f"{SMALL}={tmp_path}/{SMALL}.weights.h5"):
-        done, table = command(photos, "--features", SMALL, "glcm", "--weights", weights)
-        rows = [table.image.tolist().index(name) for name in ("a/1.png", "b/2.png")]
-        assert_near(table.select(SMALL)[rows], expected, ELSEWHERE)
-        digest = hashlib.sha256((tmp_path / f"{SMALL}.weights.h5").read_bytes()).hexdigest()
-        assert table.metadata["features"][SMALL]["weights"]["sha256"] == digest
-        assert f"{SMALL}: file weights, sha256 {digest[:12]}" in done.err
-
-
 def test_auto_takes_the_file_in_the_folder_of_the_variable(photos, tmp_path, monkeypatch, command):
     monkeypatch.setenv("FEATURIZE_WEIGHTS_DIR", str(tmp_path / "gone"))
     done, _ = command(photos, "--features", SMALL)
@@ -137,13 +115,7 @@ def test_auto_takes_the_file_in_the_folder_of_the_variable(photos, tmp_path, mon
     assert done.status == 1 and "100 bytes are missing" in done.error
 
 
-def test_weights_of_another_network_and_an_unknown_layer_are_refused(photos, tmp_path, command):
-    import keras
-
-    other = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2)])
-    other.save_weights(tmp_path / "o.weights.h5")
-    done, _ = command(photos, "--features", SMALL, "--weights", tmp_path / "o.weights.h5")
-    assert done.status == 1 and f"does not hold the weights of {SMALL}" in done.error
+def test_a_layer_that_the_network_has_not_is_refused_with_those_it_has(photos, command):
     done, _ = command(photos, "--features", f"{SMALL}:conv_pw_99", "--weights", "random")
     assert done.status == 1 and "no layer conv_pw_99" in done.error and "conv_pw_1" in done.err
 
@@ -154,19 +126,6 @@ def test_a_failed_download_names_address_and_place(photos, tmp_path, monkeypatch
     assert done.status == 1 and f"the ImageNet weights of {SMALL} are not on this machine" in done.error
     assert "mobilenet_2_5_128_tf_no_top.h5" in done.hint and str(tmp_path / "keras") in done.hint
     assert " MB" in done.hint
-
-
-@pytest.mark.usefixtures("openvino")
-def test_openvino_gives_the_same_vectors_under_a_fingerprint_of_its_own(photos, command):
-    words = ["--features", SMALL, f"{SMALL}:conv_pw_6", "--weights", "random", "--seed", "3"]
-    _, one = command(photos, *words)
-    _, two = command(photos, *words, "--engine", "openvino")
-    for spec in one.features:
-        assert_near(two.select(spec), one.select(spec), ELSEWHERE)
-        entries = [table.metadata["features"][spec] for table in (one, two)]
-        assert entries[0]["fingerprint"] != entries[1]["fingerprint"]
-        assert entries[1]["description"]["engine"] == "openvino, frozen"
-        assert entries[1]["versions"]["openvino"]
 
 
 @pytest.mark.parametrize(
@@ -180,17 +139,16 @@ def test_unknown_settings_are_refused(options, message):
         Backbone(SMALL, "random", **options).fingerprint()
 
 
-# -- real weights ------------------------------------------------------------------------------------
-
-
 def test_real_inception_gives_what_keras_gives_at_two_layers_of_one_run(assets, flowers, command):
     import keras
 
     file = assets / "weights" / "inception_v3_2015_through_mixed8.weights.h5"
     specs = ["inception_v3:mixed8", "inception_v3:mixed0"]
-    done, table = command(flowers, "--features", *specs, "--weights", file)
+    done, table = command(flowers, "--features", *specs, "--weights", f"inception_v3={file}")
     assert [table.select(spec).shape for spec in specs] == [(5, 1280), (5, 256)]
-    assert "comes from an untrained" not in done.err
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert table.metadata["features"][specs[0]]["weights"]["sha256"] == digest
+    assert f"file weights, sha256 {digest[:12]}" in done.err and "comes from an untrained" not in done.err
     model = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(299, 299, 3))
     model.load_weights(file)
     both = keras.Model(model.input, [model.get_layer(name).output for name in ("mixed8", "mixed0")])
@@ -234,11 +192,8 @@ def test_graphs_that_are_recognised_give_with_parity_what_retrain_py_wrote(asset
         vectors = table.select(file.stem)
         assert vectors.shape == (5, width)
         assert_near(vectors, run_directly(file, tensor, pixels), ELSEWHERE)
-    what = {name: entry["weights"]["what"] for name, entry in table.metadata["features"].items()}
-    assert what == {
-        "mobilenet_v1_0.25_128": "MobileNet v1",
-        "poets_retrained_graph": "MobileNet v1, retrained by retrain.py",
-    }
+    what = [entry["weights"]["what"] for entry in table.metadata["features"].values()]
+    assert what == ["MobileNet v1", "MobileNet v1, retrained by retrain.py"]
 
 
 @pytest.mark.usefixtures("openvino")
@@ -262,9 +217,6 @@ def test_a_named_tensor_of_a_graph_is_read_by_both_engines_and_sampled_from_the_
     done = run("featurize", "store", "verify", *words)
     drifts = [float(line.split()[-1]) for line in done.out.splitlines()[-2:]]
     assert done.status == 0 and max(drifts) < ELSEWHERE
-
-
-# -- graphs of anybody -------------------------------------------------------------------------------
 
 
 def write_graph(path: Path, build) -> Path:
@@ -295,16 +247,13 @@ def test_an_unknown_graph_lists_its_tensors_and_runs_when_it_is_told_what_is_mis
     ("build", "message"),
     [
         (lambda tf, x: tf.identity(x + tf.random.uniform([4, 4, 3]), "out"), "does more than compute"),
-        (lambda tf, x: tf.identity(x + tf.cast(tf.strings.length(tf.io.read_file("/etc/hostname")), tf.float32),
-                                   "out"), "does more than compute"),
-        (lambda tf, x: tf.identity(tf.reduce_mean(x, axis=[1, 2]) - tf.reduce_mean(x), "out"), "mixes the photos"),
         (lambda tf, x: tf.identity(tf.math.log(tf.reduce_mean(x, axis=[1, 2]) * 0 - 1), "out"), "finite"),
         (lambda tf, x: tf.cast(x, tf.int32, "out"), "cannot be run"),
         (lambda tf, x: tf.constant([[1.0, 2.0]], name="out"), "does not depend on photo:0"),
         (lambda tf, x: tf.identity(x, "elsewhere"), "has no tensor out:0"),
         (lambda tf, x: tf.identity(tf.compat.v1.get_variable("v", [3], use_resource=True) + x, "out"), "not frozen"),
     ],
-    ids=["random", "reads a file", "mixes", "no number", "whole numbers", "constant", "no tensor", "variable"],
+    ids=["random", "no number", "whole numbers", "constant", "no tensor", "variable"],
 )  # fmt: skip
 def test_a_graph_that_does_not_turn_each_photo_into_numbers_is_refused(tmp_path, build, message, command):
     path = write_graph(tmp_path / "bad.pb", build)
@@ -340,19 +289,9 @@ def test_numbers_with_which_no_photo_can_enter_are_refused(tmp_path, given, mess
 
 
 def test_stored_vectors_of_a_network_and_of_a_graph_are_found_without_tensorflow(photos, place, command):
-    """In a fresh process, for which everything lies in the store."""
     graph = write_graph(place / "own.pb", lambda tf, x: tf.nn.relu(x, name="out"))
-    words = [
-        "--features",
-        SMALL,
-        f"{graph}:out",
-        "--weights",
-        "random:3",
-        "--graph-mean",
-        "0",
-        "--graph-std",
-        "1",
-    ]
+    words = ["--features", SMALL, f"{graph}:out", "--weights", "random:3"]
+    words += ["--graph-mean", "0", "--graph-std", "1"]
     _, computed = command(photos, *words)
     words = ["extract", photos, "-o", place / "again.parquet", *words, "--store", place / "store"]
     code = (

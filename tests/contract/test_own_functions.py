@@ -47,15 +47,14 @@ class Corner(Extractor):
 @pytest.fixture
 def registered(tmp_path, monkeypatch):
     """An installed package that registers three families."""
-    site = tmp_path / "site"
-    (site / "own_families-1.0.dist-info").mkdir(parents=True)
-    (site / "own_families.py").write_text(MODULE)
-    (site / "own_families-1.0.dist-info" / "METADATA").write_text("Name: own-families\nVersion: 1.0\n")
-    (site / "own_families-1.0.dist-info" / "entry_points.txt").write_text(
-        "[featurize.extractors]\nbrightness = own_families:brightness\n"
-        "middle = own_families:Middle\ncorner = own_families:Corner\n"
-    )
-    monkeypatch.syspath_prepend(str(site))
+    about = tmp_path / "site" / "own_families-1.0.dist-info"
+    about.mkdir(parents=True)
+    (tmp_path / "site/own_families.py").write_text(MODULE)
+    (about / "METADATA").write_text("Name: own-families\nVersion: 1.0\n")
+    names = {"brightness": "brightness", "middle": "Middle", "corner": "Corner"}
+    lines = [f"{family} = own_families:{name}" for family, name in names.items()]
+    (about / "entry_points.txt").write_text("\n".join(["[featurize.extractors]", *lines]))
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
     yield
     sys.modules.pop("own_families", None)
 
@@ -109,26 +108,17 @@ def test_another_version_or_parameter_is_computed_anew(photos, tmp_path):
     assert len(prints) == 2
 
 
-def test_wrong_functions_are_refused_with_a_reason(photos, tmp_path):
-    with pytest.raises(BottleheadError, match="give it a version"):
-        extract(photos, FunctionExtractor(np.mean, "mean"), store=tmp_path / "store")
-    growing = FunctionExtractor(lambda rgb: rgb[0, :, 0], "growing", 1)
-    with pytest.raises(BottleheadError, match="as many numbers for every photo"):
-        growing.transform([photos / "a/0.png"])
-    with pytest.raises(BottleheadError, match="not finite"):
-        FunctionExtractor(lambda rgb: [np.nan], "nothing", 1).transform([photos / "a/0.png"])
+def test_wrong_functions_and_names_are_refused_with_a_reason(photos, tmp_path):
     strange = FunctionTransformer(np.asarray, kw_args={"dtype": object()})
-    with pytest.raises(BottleheadError, match="a fingerprint cannot hold"):
-        FunctionExtractor(strange, "strange", 1).fingerprint()
-
-
-@pytest.mark.parametrize("name", ["group", "tab\tbed", ""])
-def test_a_name_that_no_table_can_have_is_refused_before_any_photo(name, photos, tmp_path):
-    seen = []
-    watching = FunctionExtractor(lambda rgb: seen.append(rgb) or [1], name, 1, names=["n"])
-    with pytest.raises(BottleheadError, match="features cannot be named"):
-        extract(photos, watching, store=tmp_path / "store")
-    assert not seen
+    for function, name, version, message in [
+        (np.mean, "mean", None, "give it a version"),
+        (lambda rgb: rgb[0, :, 0], "growing", 1, "as many numbers for every photo"),
+        (lambda rgb: [np.nan], "nothing", 1, "not finite"),
+        (strange, "strange", 1, "a fingerprint cannot hold"),
+        *((np.mean, name, 1, "features cannot be named") for name in ("group", "tab\tbed", "")),
+    ]:
+        with pytest.raises(BottleheadError, match=message):
+            extract(photos, FunctionExtractor(function, name, version), store=tmp_path / "store")
 
 
 def test_photos_of_which_a_function_makes_no_numbers_are_left_out_and_logged(photos, tmp_path, caplog):

@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 import zipfile
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -11,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from builders import run
+from builders import flip_bit, made_table, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -36,20 +38,16 @@ def tables(draw) -> FeatureTable:
         name: draw(hnp.arrays(np.float32, (n_rows, draw(st.integers(1, 4))), elements=st.floats(width=32)))
         for name in names
     }
-    sizes = st.none() | st.integers(0, 2**62)
-    table = FeatureTable.from_arrays(
-        vectors,
-        image=column(TEXT.filter(bool)),
-        sha256=column(st.none() | st.text("0123456789abcdef", min_size=64, max_size=64)),
-        label=column(st.none() | TEXT),
-        group=column(st.none() | TEXT),
-        split=column(st.sampled_from([None, "training", "testing"])),
-        variant=column(st.integers(0, 2**63 - 1)),
-        width=column(sizes),
-        height=column(sizes),
-        bytes=column(sizes),
-        format=column(st.sampled_from([None, "JPEG", "PNG"])),
-    )
+    columns = {
+        "image": TEXT.filter(bool),
+        "sha256": st.none() | st.text("0123456789abcdef", min_size=64, max_size=64),
+        "split": st.sampled_from([None, "training", "testing"]),
+        "variant": st.integers(0, 2**63 - 1),
+        "format": st.sampled_from([None, "JPEG", "PNG"]),
+        **dict.fromkeys(["label", "group"], st.none() | TEXT),
+        **dict.fromkeys(["width", "height", "bytes"], st.none() | st.integers(0, 2**62)),
+    }
+    table = FeatureTable.from_arrays(vectors, **{name: column(values) for name, values in columns.items()})
     table.metadata["source"] = {"path": draw(TEXT), "kind": "folder"}
     table.metadata["features"] = {name: {"width": m.shape[1], "golden": [0.1]} for name, m in vectors.items()}
     return table
@@ -87,47 +85,28 @@ def table() -> FeatureTable:
     return made
 
 
-def test_rows_beyond_one_row_group_keep_their_order(tmp_path):
-    rng = np.random.default_rng(2)
-    made = FeatureTable.from_arrays({"x": rng.normal(size=(9001, 3))}, image=[str(i) for i in range(9001)])
-    made.write(tmp_path / "t.parquet")
-    assert pq.ParquetFile(tmp_path / "t.parquet").num_row_groups == 3
-    assert_same(FeatureTable.read(tmp_path / "t.parquet"), made)
-
-
-def test_tables_of_a_view_are_written_as_the_view(tmp_path, table):
-    part = table.filter([7, 2])
+def test_views_and_rows_beyond_one_row_group_keep_their_order(tmp_path, table):
     strided = FeatureTable(table.ids, {"x": np.asfortranarray(table.vectors["file"])})
-    for name, made in {"a": part, "b": strided}.items():
-        made.write(tmp_path / f"{name}.parquet")
-        assert_same(FeatureTable.read(tmp_path / f"{name}.parquet"), made)
+    for made in (table.filter([7, 2]), strided, made_table(9001)):
+        made.write(tmp_path / "t.parquet")
+        assert_same(FeatureTable.read(tmp_path / "t.parquet"), made)
+    assert pq.ParquetFile(tmp_path / "t.parquet").num_row_groups == 3
 
 
-# -- read by other programs, without our help ----------------------------------------------------
-
-
-@pytest.fixture
-def parquet(tmp_path, table) -> str:
-    table.write(tmp_path / "t.parquet")
-    return str(tmp_path / "t.parquet")
-
-
-def test_the_parquet_schema_is_the_documented_one(parquet):
+def test_the_parquet_schema_is_the_documented_one_and_pandas_polars_and_duckdb_read_it(tmp_path, table):
+    parquet = str(tmp_path / "t.parquet")
+    table.write(parquet)
     schema = pq.read_schema(parquet)
     assert schema.names == [*COLUMNS, "inception_v3:mixed8", "file"]
     assert schema.field("inception_v3:mixed8").type == pa.list_(pa.float32(), 6)
     metadata = json.loads(schema.metadata[b"featurize"])
     assert metadata["format_version"] == 1 and metadata["source"]["path"] == "/photos"
-
-
-def test_pandas_polars_and_duckdb_read_it(parquet, table):
     frame, wide = pd.read_parquet(parquet), table.select("inception_v3:mixed8")
     assert frame["label"].isna().sum() == 3
     np.testing.assert_array_equal(np.stack(frame["inception_v3:mixed8"]), wide)
     frame = pl.read_parquet(parquet)
-    assert (
-        frame.schema["file"] == pl.Array(pl.Float32, 2) and frame["label"].to_list() == table.label.tolist()
-    )
+    assert frame.schema["file"] == pl.Array(pl.Float32, 2)
+    assert frame["label"].to_list() == table.label.tolist()
     np.testing.assert_array_equal(frame["file"].to_numpy(), table.select("file"))
     query = f"SELECT image, label, \"inception_v3:mixed8\"[2] FROM '{parquet}' WHERE label IS NOT NULL"
     known = [row for row in range(9) if table.label[row]]
@@ -144,9 +123,6 @@ def test_numpy_reads_the_npz_without_us_and_without_pickle(tmp_path, table):
         assert json.loads(str(arrays["featurize"]))["format_version"] == 1
 
 
-# -- refused --------------------------------------------------------------------------------------
-
-
 def write_with(path, table, metadata: str) -> None:
     """Write a table whose metadata are another text."""
     table.write(path)
@@ -161,28 +137,23 @@ NEWER = json.dumps({"format_version": 2, "written_by": "3.4.5", "source": None, 
 
 @BOTH
 @pytest.mark.parametrize(
-    ("content", "message", "hint"),
-    [
-        (NEWER, r"table format 2, written by bottlehead 3\.4\.5", "bottlehead>=3.4.5"),
-        ("[]", ".", ""),
-        ('{"format_version": 1}', ".", ""),
-        ("{}", ".", ""),
-    ],
+    "content",
+    ["[]", '{"format_version": 1}', "{}"],
 )
-def test_metadata_of_a_newer_format_or_another_shape_are_refused(
-    tmp_path, table, ending, content, message, hint
-):
+def test_metadata_of_another_shape_are_refused(tmp_path, table, ending, content):
     write_with(tmp_path / f"t{ending}", table, content)
-    with pytest.raises(BottleheadError, match=message) as caught:
+    with pytest.raises(BottleheadError) as caught:
         FeatureTable.read(tmp_path / f"t{ending}")
-    assert caught.value.hint and hint in caught.value.hint
+    assert caught.value.hint
 
 
-def test_a_table_of_a_newer_version_is_one_error_and_one_hint_of_every_command(tmp_path, table):
-    write_with(tmp_path / "t.parquet", table, NEWER)
+@BOTH
+def test_a_table_of_a_newer_version_is_one_error_and_one_hint_of_every_command(tmp_path, table, ending):
+    write_with(tmp_path / f"t{ending}", table, NEWER)
     for command in ("evaluate compare", "classify train -o m.model"):
-        done = run(*command.split(), tmp_path / "t.parquet")
+        done = run(*command.split(), tmp_path / f"t{ending}")
         assert done.status == 1 and "table format 2, written by bottlehead 3.4.5" in done.error
+        assert "bottlehead>=3.4.5" in done.hint
 
 
 def test_a_parquet_or_npz_of_something_else_is_refused(tmp_path):
@@ -224,68 +195,55 @@ def test_files_that_are_no_tables_are_refused(tmp_path, ending, content):
         FeatureTable.read(path)
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> dict[str, tuple[bytes, FeatureTable]]:
-    """The bytes of one table, by ending."""
-    rng = np.random.default_rng(3)
-    made = FeatureTable.from_arrays(
-        {"x": rng.normal(size=(40, 16))}, image=[f"{i}.jpg" for i in range(40)], label=["a", "b"] * 20
-    )
-    files = {}
-    for ending in (".parquet", ".npz"):
-        path = tmp_path_factory.mktemp("whole") / f"t{ending}"
-        made.write(path)
-        files[ending] = path.read_bytes(), made
-    return files
+PLACES = st.floats(0, 1, exclude_max=True)
 
 
-@BOTH
+@pytest.fixture(scope="module", params=[".parquet", ".npz"])
+def whole(request, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("whole") / f"t{request.param}"
+    made_table(40).write(path)
+    return path
+
+
 @settings(max_examples=60, deadline=None)
-@given(cut=st.floats(0, 1, exclude_max=True))
-def test_a_truncated_table_is_refused(tmp_path_factory, whole, ending, cut):
-    data, _ = whole[ending]
-    path = tmp_path_factory.getbasetemp() / f"cut{ending}"
+@given(cut=PLACES)
+def test_a_truncated_table_is_refused(whole, cut):
+    path, data = whole.with_name(f"cut{whole.suffix}"), whole.read_bytes()
     path.write_bytes(data[: int(cut * len(data))])
     with pytest.raises(BottleheadError) as caught:
         FeatureTable.read(path)
     assert caught.value.hint
 
 
-@BOTH
 @settings(max_examples=80, deadline=None)
-@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
-def test_a_flipped_bit_never_changes_a_vector_unnoticed(tmp_path_factory, whole, ending, place, bit):
-    data, made = whole[ending]
-    damaged = bytearray(data)
-    damaged[int(place * len(data))] ^= 1 << bit
-    path = tmp_path_factory.getbasetemp() / f"flipped{ending}"
-    path.write_bytes(damaged)
+@given(place=PLACES, bit=st.integers(0, 7))
+def test_a_flipped_bit_never_changes_a_vector_unnoticed(whole, place, bit):
+    path = shutil.copy(whole, whole.with_name(f"flipped{whole.suffix}"))
+    flip_bit(path, place, bit)
     try:
         read = FeatureTable.read(path)
     except BottleheadError:
         return
     # Names in a header may change, such as that of a column; the numbers may not.
-    for matrix in read.vectors.values():
-        np.testing.assert_array_equal(matrix, made.vectors["x"])
+    expected = made_table(40).vectors.values()
+    for matrix, right in zip(read.vectors.values(), expected, strict=True):
+        np.testing.assert_array_equal(matrix, right)
 
 
-def test_other_endings_and_missing_places_are_refused(tmp_path, table):
+def test_other_endings_missing_places_and_what_npz_cannot_hold_are_refused(tmp_path, table):
     for act, place, message in [
         (FeatureTable.read, tmp_path, "is a folder, and a table is wanted"),
         (table.write, tmp_path / "t.csv", "cannot tell the format of"),
+        (
+            FeatureTable.from_arrays({"featurize": [[1.0]]}).write,
+            tmp_path / "t.npz",
+            "features named featurize",
+        ),
         (table.write, tmp_path / "gone" / "t.npz", "there is no folder"),
         (FeatureTable.read, tmp_path / "gone.npz", "there is no table"),
     ]:
         with pytest.raises(BottleheadError, match=message):
             act(place)
-
-
-def test_npz_refuses_what_it_cannot_hold(tmp_path):
-    with pytest.raises(BottleheadError, match="features named featurize"):
-        FeatureTable.from_arrays({"featurize": [[1.0]]}).write(tmp_path / "t.npz")
-    with pytest.raises(BottleheadError, match="NUL"):
-        FeatureTable.from_arrays({}, image=["a"], label=["x\0"]).write(tmp_path / "t.npz")
-    assert list(tmp_path.iterdir()) == []
 
 
 @BOTH
@@ -306,9 +264,6 @@ def test_equal_tables_are_equal_files(tmp_path, table):
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     with zipfile.ZipFile(tmp_path / "a.npz") as one, zipfile.ZipFile(tmp_path / "b.npz") as two:
         assert [item.CRC for item in one.infolist()] == [item.CRC for item in two.infolist()]
-
-
-# -- a table in memory ----------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -351,7 +306,6 @@ def test_filter_takes_a_mask_or_row_numbers_in_that_order(five):
 
 @pytest.mark.parametrize("name", COLUMNS)
 def test_every_id_column_can_be_replaced_and_no_other_changes(five, name):
-    """Also the first and the last one."""
     whole = name in ("variant", "width", "height", "bytes")
     values = list(range(1, 6)) if whole else list("vwxyz")
     changed = five.with_column(name, values)

@@ -5,11 +5,11 @@ import hashlib
 import os
 import shutil
 import sqlite3
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from builders import write_photos
+from builders import flip_bit, write_photos
 
 from featurize.errors import StoreError
 from featurize.photos.fileindex import Content, FileIndex, _checksum
@@ -43,16 +43,6 @@ def n_read(index_file, paths, **options) -> int:
     return contents(remembering(index_file, **options), paths)[1]
 
 
-def tell_a_lie(index_file) -> str:
-    """Change the digest of a photo in the index, which only reading the photo finds out; back comes its path."""
-    with contextlib.closing(sqlite3.connect(index_file)) as database, database:
-        row = list(database.execute("SELECT * FROM contents LIMIT 1").fetchone()[:-1])
-        row[5] = "00" * 32
-        marks = (*row, _checksum(tuple(row)))
-        database.execute("REPLACE INTO contents VALUES (?,?,?,?,?,?,?,?,?,?)", marks)
-    return os.fsdecode(row[0])
-
-
 def test_contents_are_read_then_remembered_and_rehash_trusts_nothing_but_remembers_what_it_found(
     photos, index_file
 ):
@@ -64,17 +54,21 @@ def test_contents_are_read_then_remembered_and_rehash_trusts_nothing_but_remembe
         data = Path(path).read_bytes()
         right = Content(hashlib.sha256(data).hexdigest(), 10 + i, 7, len(data), "PNG")
         assert [content(path), content(path)] == [(right, 1), (right, 0)]
-    path = tell_a_lie(index_file)
+    with contextlib.closing(sqlite3.connect(index_file)) as database, database:
+        row = list(database.execute("SELECT * FROM contents LIMIT 1").fetchone()[:-1])
+        row[5] = "00" * 32  # a lie that only reading the photo finds out
+        marks = (*row, _checksum(tuple(row)))
+        database.execute("REPLACE INTO contents VALUES (?,?,?,?,?,?,?,?,?,?)", marks)
+    path = os.fsdecode(row[0])
     right = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     told = [content(path), content(path, trust=False), content(path)]
     assert [(found.sha256, n) for found, n in told] == [("00" * 32, 0), (right, 1), (right, 0)]
 
 
-def test_a_file_changed_a_moment_ago_is_not_remembered(photos, index_file):
+def test_names_that_are_no_text_are_remembered_and_a_file_changed_a_moment_ago_is_not(
+    index_file, photos, tmp_path
+):
     assert [contents(FileIndex(index_file), photos[:1])[1] for _ in range(2)] == [1, 1]
-
-
-def test_names_that_are_no_text_are_remembered(index_file, photos, tmp_path):
     odd = os.fsencode(tmp_path) + b"/caf\xe9 '\n.png"
     shutil.copy(photos[0], odd)
     assert [n_read(index_file, [os.fsdecode(odd)]) for _ in range(2)] == [1, 0]
@@ -132,11 +126,8 @@ def test_a_full_disk_is_an_error_that_says_so(index_file):
 
 
 def test_two_runs_fill_one_index_at_once(photos, index_file):
-    threads = [threading.Thread(target=n_read, args=(index_file, photos)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: n_read(index_file, photos), range(4)))
     assert n_read(index_file, photos) == 0
 
 
@@ -147,9 +138,7 @@ def test_paths_of_finds_the_photos_of_contents_and_leaves_out_what_is_damaged(ph
     right = [found.sha256 for found in contents(remembering(index_file), photos)[0]]
     found = paths(FileIndex(index_file), {right[1], right[4]}.__contains__)
     assert dict(found) == {photos[1]: right[1], photos[4]: right[4]} and paths(FileIndex(None)) == []
-    data = bytearray(index_file.read_bytes())
-    data[data.index(right[3].encode()) + 5] ^= 1
-    index_file.write_bytes(data)
+    flip_bit(index_file, index_file.read_bytes().index(right[3].encode()) + 5)
     assert [path for path, _ in paths(FileIndex(index_file))] == [*photos[:3], photos[4]]
     index_file.write_bytes(b"no database at all")
     assert paths(FileIndex(index_file)) == []

@@ -46,7 +46,6 @@ def test_readers_see_the_old_file_until_the_new_one_is_whole_also_when_the_write
 
 @pytest.mark.skipif(sys.platform != "linux", reason="where a folder is known that cannot be flushed")
 def test_a_folder_that_cannot_be_flushed_is_no_error():
-    """As on vboxsf and old CIFS."""
     handle = os.open("/proc", os.O_RDONLY)
     with pytest.raises(OSError, match="Invalid argument"):
         os.fsync(handle)
@@ -93,9 +92,6 @@ def test_outputs_that_would_cost_something_are_refused(tmp_path):
     ):
         with pytest.raises(UsageError, match=message):
             check_outputs(outputs, inputs)
-
-
-def test_a_pipe_is_never_replaced_by_a_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UsageError, match="is a device or a pipe"), whole_file(tmp_path / "pipe"):
         pass
@@ -103,7 +99,6 @@ def test_a_pipe_is_never_replaced_by_a_file(tmp_path):
 
 
 def test_names_are_the_bytes_on_disk_whatever_the_language():
-    """One name as text, read by an interpreter that takes file names for ASCII."""
     code = "import os; from featurize.files import *; t = name_as_text(os.fsdecode(b'caf\\xc3\\xa9\\xe9')); "
     code += "print(ascii(t), os.fsencode(text_as_name(t)))"
     posix = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -125,9 +120,6 @@ def test_a_csv_file_is_read_by_column_and_its_lines_keep_their_numbers(tmp_path)
     path.write_text("label,new,new\na,b,c\n")
     with pytest.raises(UsageError, match="has the columns label, new, new"):
         list(read_csv(path, ("label", "new"), "map"))
-
-
-# -- folders ---------------------------------------------------------------------------------------
 
 
 class ClientError(Exception):

@@ -56,11 +56,6 @@ def test_every_orientation_is_turned_upright_in_pixels_and_in_size(orientation, 
     assert np.abs(photo.rgb()[:, :, 1].astype(int) - shown).mean() < 4
 
 
-def with_chunk(data: bytes, kind: bytes, content: bytes) -> bytes:
-    """A PNG with one more chunk between the pixels and the end, where Pillow never writes one."""
-    return data[:-12] + png_chunk(kind, content) + data[-12:]
-
-
 @pytest.mark.parametrize(
     ("kind", "content"),
     [
@@ -71,7 +66,9 @@ def with_chunk(data: bytes, kind: bytes, content: bytes) -> bytes:
     ],
 )
 def test_the_orientation_of_a_png_is_found_behind_its_pixels_however_it_is_written(kind, content):
-    photo = Photo(with_chunk(encoded(picture(), "PNG"), kind, content))
+    # Between the pixels and the end, where Pillow never writes one.
+    data = encoded(picture(), "PNG")
+    photo = Photo(data[:-12] + png_chunk(kind, content) + data[-12:])
     assert (photo.height, photo.width) == (37, 23)
     np.testing.assert_array_equal(photo.rgb(), np.rot90(np.asarray(picture())))
 
@@ -86,15 +83,16 @@ def test_damaged_exif_and_orientations_that_do_not_exist_leave_the_picture_as_it
         np.testing.assert_array_equal(photo.rgb(), np.asarray(picture()))
 
 
-def test_twelve_bits_fill_the_whole_range():
-    packed = bytes([0x00, 0x0F, 0xFF, 0x80, 0x00, 0x00])  # 0, 4095, 2048, 0
-    assert Photo(tiff(4, 1, 12, 1, packed)).rgb()[0, :, 0].tolist() == [0, 255, 128, 0]
-
-
-@pytest.mark.parametrize("bits, values", [(8, [0, 255, 100]), (16, [0, 65535, 25700])])
-def test_white_is_zero_is_turned_round(bits, values):
-    data = np.array(values, dtype=f"<u{bits // 8}").tobytes()
-    assert Photo(tiff(3, 1, bits, 0, data)).rgb()[0, :, 0].tolist() == [255, 0, 155]
+@pytest.mark.parametrize(
+    ("bits", "photometric", "data", "grey"),
+    [
+        (12, 1, bytes([0x00, 0x0F, 0xFF, 0x80, 0x00, 0x00]), [0, 255, 128, 0]),  # 0, 4095, 2048, 0
+        (8, 0, bytes([0, 255, 100]), [255, 0, 155]),  # white is zero
+        (16, 0, np.array([0, 65535, 25700], "<u2").tobytes(), [255, 0, 155]),
+    ],
+)
+def test_every_depth_fills_the_whole_range_and_white_is_light(bits, photometric, data, grey):
+    assert Photo(tiff(len(grey), 1, bits, photometric, data)).rgb()[0, :, 0].tolist() == grey
 
 
 @pytest.mark.parametrize("bits, sample_format", [(32, 3), (32, 1), (16, 2)])
@@ -111,9 +109,6 @@ def test_the_first_frame_of_many_is_shown(kind):
     photo = Photo(encoded(first, kind, save_all=True, append_images=[second], **options))
     assert (photo.width, photo.height, photo.format) == (32, 24, kind)
     np.testing.assert_allclose(photo.rgb()[12, 16].astype(int), (255, 0, 0), atol=3)
-
-
-# -- refused ---
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP"])
@@ -139,52 +134,37 @@ def test_a_truncated_jpeg_is_rejected_at_every_scale_alike(share, progressive):
     assert outcome() == outcome(shorter=1) == outcome(longer=100)
 
 
-@pytest.mark.parametrize("size", [(2**31 - 1, 2**31 - 1), (MAX_PIXELS + 1, 1)])
+@pytest.mark.parametrize("size", [(2**31 - 1, 2**31 - 1), (MAX_PIXELS + 1, 1), (14_000, 14_000)])
 def test_a_bomb_is_refused_before_it_is_unpacked(size):
-    with pytest.raises(ImageRejected, match=r"pixels|damaged header"):
-        Photo(png(*size, 8, 2, bytes(100)))
-
-
-def test_a_bomb_is_refused_within_little_memory():
-    bomb = png(14_000, 14_000, 1, 0, bytes(14_000 * 1751))
+    bomb = png(*size, 1, 0, bytes(14_000 * 1751))
     tracemalloc.start()
     try:
-        with pytest.raises(ImageRejected, match="pixels"):
+        with pytest.raises(ImageRejected, match=r"pixels|damaged header"):
             Photo(bomb)
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("shape", [(4, 4, 4), (4,), (0, 4, 3), (2, 2, 2, 3)])
-def test_arrays_of_other_shapes_are_refused(shape):
-    with pytest.raises(ImageRejected, match="shape"):
-        Photo.from_array(np.zeros(shape, dtype=np.uint8))
-
-
-def test_a_grey_array_is_repeated_and_floats_are_refused():
+def test_a_grey_array_is_repeated_and_floats_and_other_shapes_are_refused():
     grey = np.arange(6, dtype=np.uint8).reshape(2, 3)
     np.testing.assert_array_equal(Photo.from_array(grey).rgb(), np.dstack([grey] * 3))
     with pytest.raises(ImageRejected, match="float64"):
         Photo.from_array(grey / 2)
+    for shape in [(4, 4, 4), (4,), (0, 4, 3), (2, 2, 2, 3)]:
+        with pytest.raises(ImageRejected, match="shape"):
+            Photo.from_array(np.zeros(shape, dtype=np.uint8))
 
 
-# -- fuzzed ---------------------------------------------------------------------------------------
-
-SEEDS = [
+SEEDS = [encoded(picture(), kind) for kind in ("PNG", "TIFF", "WEBP", "BMP", "PPM")] + [
     encoded(picture(), "JPEG", exif=Image.Exif()),
     encoded(picture().convert("CMYK"), "JPEG"),
     encoded(picture(), "JPEG", progressive=True),
-    encoded(picture(), "PNG"),
     encoded(picture().quantize(9), "PNG", transparency=3),
     encoded(picture().quantize(9), "GIF", transparency=2),
     encoded(picture(), "GIF", save_all=True, append_images=[picture().rotate(180)]),
-    encoded(picture(), "TIFF"),
     encoded(picture().convert("1"), "TIFF", compression="group4"),
-    encoded(picture(), "WEBP"),
     encoded(picture(), "MPO", save_all=True, append_images=[picture()]),
-    encoded(picture(), "BMP"),
-    encoded(picture(), "PPM"),
 ]
 
 
@@ -211,9 +191,6 @@ def test_mutated_files_give_pixels_of_the_stated_size_or_a_reason(data, flips, c
         assert str(rejected).isprintable() and str(rejected)
 
 
-# -- decoded once, and large JPEGs smaller ---
-
-
 @pytest.mark.parametrize("scale", [2, 4, 8])
 def test_a_scaled_jpeg_is_turned_too(scale):
     exif = Image.Exif()
@@ -224,10 +201,8 @@ def test_a_scaled_jpeg_is_turned_too(scale):
 
 
 def large_photos(assets) -> list[Image.Image]:
-    flowers = sorted((assets / "data/flowers").glob("*/*.jpg"))[::150]
-    large = [
-        Image.open(path).convert("RGB").resize((2600, 1950), Image.Resampling.BICUBIC) for path in flowers
-    ]
+    flowers = map(Image.open, sorted((assets / "data/flowers").glob("*/*.jpg"))[::150])
+    large = [flower.convert("RGB").resize((2600, 1950), Image.Resampling.BICUBIC) for flower in flowers]
     y, x = np.mgrid[0:1950, 0:2600]
     rings = 127 + 120 * np.sin(((x - 1300) ** 2 + (y - 975) ** 2) / 20_000)
     return [*large, Image.fromarray(np.dstack([rings, rings[::-1], 255 - rings]).astype(np.uint8))]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from featurize.errors import SourceError
 from featurize.extraction.run import run_extraction
-from featurize.extractors.base import Extractor
+from featurize.extractors.function import FunctionExtractor
 from featurize.photos.folders import is_hidden, walk
 from featurize.photos.manifest import read_manifest
 from featurize.photos.scan import Scan, scan_source
@@ -29,47 +29,20 @@ def touch(path: Path, content: bytes = b"x") -> Path:
     return path
 
 
-def listed(source, **options) -> list[tuple]:
-    return [(one.image, one.label, one.group, one.split) for one in list_source(source, **options).images]
-
-
-# -- folders --------------------------------------------------------------------------------------
-
-
 def test_class_folders_give_labels_and_nested_folders_keep_the_first(tmp_path):
     for name in ["rose/b.jpg", "daisy/x/y/a.png", "beside.jpg", "readme.md"]:
         touch(tmp_path / name)
-    found = list_source(tmp_path)
-    assert [(image.image, image.label) for image in found.images] == [
-        ("daisy/x/y/a.png", "daisy"),
-        ("rose/b.jpg", "rose"),
-    ]
-    assert found.kind == "folder" and found.path == str(tmp_path.resolve())
-    assert dict(found.ignored) == {"images beside the class folders": 1, "files ending in .md": 1}
-
-
-def test_unusable_files_beside_the_class_folders_are_ignored_and_unusable_folders_are_not(tmp_path):
-    touch(tmp_path / "daisy/1.jpg")
-    (tmp_path / "broken.jpg").symlink_to("gone")
-    (tmp_path / "daisy/broken.jpg").symlink_to("gone")
+    for name in ("broken.jpg", "daisy/broken.jpg"):
+        (tmp_path / name).symlink_to("gone")
     (tmp_path / "loop").symlink_to(tmp_path)
     found = list_source(tmp_path)
+    assert [(image.image, image.label) for image in found.images] == [
+        ("daisy/x/y/a.png", "daisy"), ("rose/b.jpg", "rose"),
+    ]  # fmt: skip
+    assert found.kind == "folder" and found.path == str(tmp_path.resolve())
+    # What cannot be used beside the class folders is ignored, and within them, or as a folder, it is a reject.
     assert [name for name, _ in sorted(found.rejects)] == ["daisy/broken.jpg", "loop"]
-    assert dict(found.ignored) == {"images beside the class folders": 1}
-
-
-# -- groups ---------------------------------------------------------------------------------------
-
-
-def test_group_by_takes_its_first_capture_group(tmp_path, caplog):
-    for name in ["a/p1-left.jpg", "b/p1-right.jpg", "a/p22-left.jpg", "a/other.jpg"]:
-        touch(tmp_path / name)
-    groups = {name: group for name, _, group, _ in listed(tmp_path, group_by=r"/(p\d+)-(left|right)")}
-    assert [groups[name] for name in sorted(groups)] == [None, "p1", "p22", "p1"]
-    assert "all images but 1" in caplog.text and "a/other.jpg" in caplog.text
-
-
-# -- manifests ------------------------------------------------------------------------------------
+    assert dict(found.ignored) == {"images beside the class folders": 2, "files ending in .md": 1}
 
 
 def manifest(folder: Path, text: str) -> Path:
@@ -80,33 +53,19 @@ def manifest(folder: Path, text: str) -> Path:
 
 def test_a_manifest_names_files_relative_to_itself_and_sets_label_group_and_split(tmp_path):
     touch(tmp_path / "in/a.jpg"), touch(tmp_path / "b.jpg")
-    text = "image,label,group,split\nin/a.jpg,daisy,leaf 1,training\n./b.jpg,,,testing\n"
+    text = (
+        "image,label,group,split\nin\\a.jpg,daisy,leaf 1,training\n./b.jpg,,,testing\n,z\n,z,,\n./b.jpg,,,\n"
+    )
+    found = list_source(manifest(tmp_path, text))
+    assert [(one.image, one.label, one.group, one.split) for one in found.images] == [
+        ("b.jpg", None, None, "testing"), ("in/a.jpg", "daisy", "leaf 1", "training"),
+    ]  # fmt: skip
+    assert dict(found.rejects)["b.jpg"] == "listed in line 3, and again in line 6"
+    assert dict(found.rejects)["line 5"] == "the image column is empty"
     (tmp_path / "lists").mkdir()
-    assert listed(manifest(tmp_path, text)) == [
-        ("b.jpg", None, None, "testing"),
-        ("in/a.jpg", "daisy", "leaf 1", "training"),
-    ]
-    (above,) = list_source(manifest(tmp_path / "lists", "image\n../b.jpg\n")).images
-    assert above.image == "../b.jpg" and os.path.isfile(above.path)
-
-
-def test_absolute_names_and_windows_separators_are_understood(tmp_path):
-    photo = touch(tmp_path / "in/deep/a.jpg")
-    (one,) = list_source(manifest(tmp_path, "image\nin\\deep\\a.jpg\n")).images
-    (two,) = list_source(manifest(tmp_path, f"image\n{photo}\n")).images
-    assert one.image == two.image == "in/deep/a.jpg"
-    assert Path(one.path) == Path(two.path) == photo
-
-
-def test_a_line_that_repeats_an_image_is_rejected_with_both_labels(tmp_path):
-    touch(tmp_path / "a.jpg")
-    found = list_source(manifest(tmp_path, "image,label\na.jpg,x\n./a.jpg,x\na.jpg,y\n,z\n"))
-    assert [(image.image, image.label) for image in found.images] == [("a.jpg", "x")]
-    assert found.rejects == [
-        ("a.jpg", "listed in line 2, and again in line 3"),
-        ("a.jpg", "listed in line 2, and again in line 4; there its label is x, here y"),
-        ("line 5", "the image column is empty"),
-    ]
+    for name, image in {"../b.jpg": "../b.jpg", tmp_path / "in/a.jpg": "../in/a.jpg"}.items():
+        (one,) = list_source(manifest(tmp_path / "lists", f"image\n{name}\n")).images
+        assert one.image == image and os.path.isfile(one.path)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="other rules for names")
@@ -134,9 +93,6 @@ def test_every_line_of_a_manifest_is_an_image_or_a_reject(tmp_path_factory, line
     assert len(found.images) + len(found.rejects) == len(lines)
 
 
-# -- lists of files -------------------------------------------------------------------------------
-
-
 def test_files_folders_and_patterns_keep_their_order_and_come_once(tmp_path, monkeypatch):
     for name in ["z.jpg", "dir/b.png", "dir/a.png", "dir/.hidden/c.png", "odd[1].jpg", "noending"]:
         touch(tmp_path / name)
@@ -161,8 +117,6 @@ def test_an_empty_folder_among_listed_ones_is_named_as_it_was_given(tmp_path, mo
     with pytest.raises(SourceError, match="neither a folder nor a manifest"):
         list_source(touch(tmp_path / "photo.jpg"))
 
-
-# -- folders within folders -----------------------------------------------------------------------
 
 NAMES = st.sampled_from(
     ["a.jpg", "b.PNG", "notes.txt", "noending", ".hidden.jpg", "._a.jpg", ".DS_Store", "Thumbs.db", "x.tiff"]
@@ -259,9 +213,6 @@ def test_folders_and_photos_without_permission_are_left_out_with_a_reason(tmp_pa
     ]
 
 
-# -- manifests -------------------------------------------------------------------------------------
-
-
 def rows(path: Path, content: bytes | str | pd.DataFrame | None = None) -> list[tuple]:
     """What is read of a file, after writing it."""
     if isinstance(content, pd.DataFrame):
@@ -323,25 +274,16 @@ def test_parquet_numbers_become_text_nan_becomes_none_and_categories_are_read(tm
         (b"image\n\xff\xfe\n", "not UTF-8"),
         (b'image\n"a.jpg\n', "no readable CSV"),
         (b"image\na\0b.jpg\n" + b"x" * 200_000, "no readable CSV"),
-    ],
-)
-def test_an_unreadable_csv_is_one_clear_error(tmp_path, content, message):
-    with pytest.raises(SourceError, match=message) as caught:
-        rows(tmp_path / "m.csv", content)
-    assert caught.value.hint
-
-
-@pytest.mark.parametrize(
-    "content, message",
-    [
         (b"PAR1 nonsense PAR1", "no readable Parquet"),
         (pd.DataFrame({"image": [1, 2]}), r"image column .* holds int64"),
         (pd.DataFrame({"image": ["a.jpg"], "GROUP ": ["p1"]}), "has a column 'GROUP '"),
     ],
 )
-def test_an_unreadable_parquet_is_one_clear_error(tmp_path, content, message):
-    with pytest.raises(SourceError, match=message):
-        rows(tmp_path / "m.parquet", content)
+def test_an_unreadable_manifest_is_one_clear_error(tmp_path, content, message):
+    is_csv = isinstance(content, bytes) and not content.startswith(b"PAR1")
+    with pytest.raises(SourceError, match=message) as caught:
+        rows(tmp_path / ("m.csv" if is_csv else "m.parquet"), content)
+    assert caught.value.hint
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
@@ -352,28 +294,11 @@ def test_a_parquet_manifest_may_be_called_anything(tmp_path, monkeypatch, name):
     assert rows(Path(os.fsdecode(name)), content) == [("row 1", {"image": "a.jpg"})]
 
 
-# -- scanned and extracted -------------------------------------------------------------------------
+def mean_colour(rgb: np.ndarray) -> np.ndarray:
+    return rgb.mean(axis=(0, 1))
 
 
-class MeanColor(Extractor):
-    """The quickest extractor that decodes every photo."""
-
-    family, version = "mean-color", 1
-    value_names = ("red", "green", "blue")
-
-    def __init__(self, store=None):
-        self.store = store
-
-    def settings(self):
-        return {}
-
-    def prepare(self, photo):
-        return photo.rgb(shorter=1).mean(axis=(0, 1), dtype=np.float32)
-
-    def vectors(self, prepared):
-        return np.stack(prepared)
-
-
+MEAN_COLOUR = FunctionExtractor(mean_colour, "mean-colour", 1)
 KINDS = ["JPEG", "PNG", "GIF", "WEBP", "TIFF"]
 CONTENTS = {kind.lower(): encoded(noise(seed=number), kind) for number, kind in enumerate(KINDS)} | {
     "jpeg-2": encoded(noise(seed=9), "JPEG"),
@@ -391,9 +316,9 @@ def assert_extract_does_what_scan_says(source, found: Scan, store: Path) -> None
     listed = list_source(source)
     if not found.usable:
         with pytest.raises(SourceError, match="not one of"):
-            run_extraction(listed, MeanColor(), store=Store(store), jobs=2)
+            run_extraction(listed, MEAN_COLOUR, store=Store(store), jobs=2)
         return
-    result = run_extraction(listed, MeanColor(), store=Store(store), jobs=2)
+    result = run_extraction(listed, MEAN_COLOUR, store=Store(store), jobs=2)
     table = result.table
     assert table.image.tolist() == [image.image for image, _ in found.usable]
     assert table.label.tolist() == [image.label for image, _ in found.usable]
@@ -426,9 +351,9 @@ def test_any_tree_adds_up_and_is_extracted_as_scanned(tmp_path_factory, tree):
     for image, _ in found.usable:
         folder, _, name = image.image.rpartition("/")
         assert tree[folder, name] not in BAD
-    for name, reason in found.rejects:
-        folder, _, file = name.rpartition("/")
-        assert tree[folder, file] in BAD and reason
+    for image, reason in found.rejects:
+        folder, _, name = image.rpartition("/")
+        assert tree[folder, name] in BAD and reason
     assert_extract_does_what_scan_says(root / "photos", found, root / "store")
 
 
@@ -450,9 +375,6 @@ def test_real_photos_and_oddities_are_extracted_as_scanned(assets, tmp_path):
     assert_extract_does_what_scan_says(photos, found, tmp_path / "store")
 
 
-# -- while it runs --------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "meddle, reason",
     [
@@ -466,14 +388,13 @@ def test_a_photo_that_vanishes_or_changes_costs_only_itself(tmp_path, meddle, re
     for name, content in {"a": "jpeg", "b": "jpeg-2", "z": "webp"}.items():
         touch(photos / f"{name}.jpg", CONTENTS[content])
 
-    class Meddler(MeanColor):
-        def prepare(self, photo):
-            meddle(photos / "z.jpg")
-            return super().prepare(photo)
+    def meddling(rgb):
+        meddle(photos / "z.jpg")
+        return mean_colour(rgb)
 
     # An earlier run knows what every file holds, so that none is read before it is decoded.
     source = list_source(photos)
     list(store.file_index().read([image.path for image in source.images]))
-    result = run_extraction(source, Meddler(), store=store, jobs=1)
+    result = run_extraction(source, FunctionExtractor(meddling, "meddling", 1), store=store, jobs=1)
     assert result.table.image.tolist() == ["a.jpg", "b.jpg"]
     assert result.rejects == [("z.jpg", reason)]

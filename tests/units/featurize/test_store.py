@@ -1,15 +1,19 @@
 """The store: shards whose every bit counts, sections, what a kill loses, damage, merging while others read."""
 
+import contextlib
 import hashlib
 import io
+import itertools
 import json
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from builders import flip_bit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,8 +24,6 @@ from featurize.store import shard
 from featurize.store.shard import DamagedShard, image_keys, shard_from_bytes, shard_keys, shard_to_bytes
 from featurize.store.store import DESCRIPTION, Section, ShardWriter, Store, section_name
 from featurize.upkeep import verify_section
-
-# -- shards ---------------------------------------------------------------------------------------
 
 CONTENTS = ["00" * 32, "ff" * 32, "ab" * 31 + "00"]
 NAME, DATA = shard_to_bytes(
@@ -55,10 +57,9 @@ def test_any_flipped_bit_is_noticed(bit):
     flipped[bit // 8] ^= 1 << bit % 8
     with pytest.raises(DamagedShard, match="digest"):
         shard_from_bytes(NAME, bytes(flipped))
-    try:  # Reading keys alone checks their pages and the footer's sense; anything else must be `DamagedShard`.
+    # Reading keys alone checks their pages and the footer's sense; anything else must be `DamagedShard`.
+    with contextlib.suppress(DamagedShard):
         shard_keys(io.BytesIO(bytes(flipped)))
-    except DamagedShard:
-        pass
 
 
 @given(st.integers(0, len(DATA) - 1))
@@ -75,8 +76,6 @@ def test_a_file_that_was_never_a_shard_is_damaged_though_its_name_is_its_digest(
     with pytest.raises(DamagedShard):
         shard_from_bytes(hashlib.sha256(stream.getvalue()).hexdigest() + ".parquet", stream.getvalue())
 
-
-# -- sections -------------------------------------------------------------------------------------
 
 FINGERPRINT = "ab" * 32
 
@@ -125,9 +124,6 @@ def test_load_agrees_with_a_dict(tmp_path_factory, data):
         assert row.tolist() == (truth[n].tolist() if n in truth else [-1, -1, -1])
 
 
-# -- damage -------------------------------------------------------------------------------------
-
-
 @given(position=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_flipped_bit_reaches_a_table(tmp_path_factory, position, bit):
@@ -135,9 +131,7 @@ def test_no_flipped_bit_reaches_a_table(tmp_path_factory, position, bit):
     folder = tmp_path_factory.mktemp("store")
     section = filled(folder, 1)
     path = folder / section.name / section.shards()[0][0]
-    data = bytearray(path.read_bytes())
-    data[int(position * len(data))] ^= 1 << bit
-    path.write_bytes(data)
+    flip_bit(path, position, bit)
     found, matrix = load(again(folder), contents(4))
     assert not found.any() and (matrix == -1).all()
 
@@ -158,9 +152,6 @@ def test_a_damaged_description_is_set_aside_and_written_again(tmp_path, caplog, 
     assert load(again(tmp_path), contents(4))[0].all()
     assert path.read_bytes() == whole and (path.parent / "damaged" / DESCRIPTION).read_text() == text
     assert "set aside" in caplog.text
-
-
-# -- what a kill loses --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("batch", [1, 7, 32, 100, 128])
@@ -199,9 +190,6 @@ def test_what_waits_is_written_when_the_block_fails(tmp_path):
     assert load(again(tmp_path), contents(5))[0].all()
 
 
-# -- merging ------------------------------------------------------------------------------------
-
-
 def test_many_small_shards_become_one_and_hold_the_same(tmp_path):
     section = filled(tmp_path, 40)
     section.write(image_keys(contents(4)[::-1]), vectors(4)[::-1])  # the first four once more
@@ -228,9 +216,8 @@ def test_few_shards_and_large_ones_are_left_alone(tmp_path):
 def test_a_damaged_shard_does_not_spoil_a_merge(tmp_path):
     section = filled(tmp_path, 40)
     path = tmp_path / section.name / section.shards()[7][0]
-    data = bytearray(path.read_bytes())
-    data[len(data) // 3] ^= 1
-    path.write_bytes(data)
+    flip_bit(path, 1 / 3)
+    (path.parent / ".partial-00.parquet").write_bytes(b"half of a shard")
     assert section.compact() == 39
     found, matrix = load(again(tmp_path), contents(160))
     assert found.sum() == 156 and (matrix[found] == vectors(160)[found]).all()
@@ -248,37 +235,27 @@ def test_a_merge_that_cannot_be_written_leaves_everything(tmp_path, monkeypatch)
 def test_readers_find_everything_while_others_merge(tmp_path):
     """Three threads merge again and again, one writes; every reader, each as fresh as a process, finds all."""
     filled(tmp_path, 20)
-    done, failures = threading.Event(), []
+    done, numbers = threading.Event(), itertools.count(80)
 
-    def guarded(work):
-        def run():
-            try:
-                while not done.is_set():
-                    work()
-            except Exception as error:
-                failures.append(error)
-
-        return threading.Thread(target=run)
-
-    numbers = iter(range(80, 100_000))
+    def merge():
+        while not done.is_set():
+            again(tmp_path, compact_above=2).compact()
 
     def write_more():
-        n = next(numbers)
-        again(tmp_path).write(image_keys(contents(1, n)), vectors(1, n))
+        while not done.is_set():
+            n = next(numbers)
+            again(tmp_path).write(image_keys(contents(1, n)), vectors(1, n))
 
-    threads = [guarded(lambda: again(tmp_path, compact_above=2).compact()) for _ in range(3)]
-    threads.append(guarded(write_more))
-    for thread in threads:
-        thread.start()
-    try:
-        for _ in range(40):
-            found, matrix = load(again(tmp_path), contents(80))
-            assert found.all() and (matrix == vectors(80)).all()
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
-    assert not failures
+    with ThreadPoolExecutor(4) as pool:
+        working = [pool.submit(work) for work in (merge, merge, merge, write_more)]
+        try:
+            for _ in range(40):
+                found, matrix = load(again(tmp_path), contents(80))
+                assert found.all() and (matrix == vectors(80)).all()
+        finally:
+            done.set()
+        for work in working:
+            work.result()
     n_written = next(numbers)
     found, matrix = load(again(tmp_path), contents(n_written))
     assert found.all() and (matrix == vectors(n_written)).all()
@@ -300,7 +277,6 @@ def test_a_shard_of_another_extractor_is_set_aside(tmp_path, caplog):
 
 
 def test_a_path_that_is_no_text_is_described_and_read_back(tmp_path):
-    """Where the weights lie is kept, and a folder's name may be bytes of another encoding than UTF-8."""
     store = Store(tmp_path)
     recipe = {"weights": {"file": "/home/jos\udce9/w.h5"}}
     section = store.section("demo", FINGERPRINT, 3, recipe=recipe)

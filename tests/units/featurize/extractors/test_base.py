@@ -22,6 +22,7 @@ CLASSICAL = [family for family in FAMILIES if family in ("glcm", "lbp", "color",
 @pytest.mark.parametrize(
     ("extractor", "usual"),
     [
+        (GLCM(angles=[0.0, 45.0, 90.0, 135.0]), GLCM()),
         (GLCM(levels=np.int64(16), distances=range(1, 3)), GLCM(levels=16, distances=(1, 2))),
         (GLCM(distances=np.array([1, 2]), angles=np.array([0, 90])), GLCM(distances=(1, 2), angles=(0, 90))),
         (LBP(radii=range(1, 4)), LBP()),
@@ -63,19 +64,11 @@ def test_a_file_may_have_any_name_whether_its_vector_is_stored_or_not(tmp_path):
     [("photo.jpg", "give a list of paths"), (np.zeros((4, 4, 3), np.uint8), "give a list of images"),
      ([np.zeros((4, 4, 3))], "give uint8"), (["missing.jpg"], "missing.jpg: cannot be read")],
 )  # fmt: skip
-def test_wrong_input_is_named(given, message):
+def test_wrong_input_and_unknown_specs_are_named(given, message):
     with pytest.raises(BottleheadError, match=message):
         GLCM().transform(given)
-
-
-def test_unknown_specs_list_what_there_is():
     with pytest.raises(BottleheadError, match="the families are inception_v3, glcm"):
         make_extractor("incepton_v3")
-    for spec, message in [
-        ("inception_v3:", "has no option"), ("lbp:9", "lbp has no option"), ("glcm:six", "choose five or haralick"),
-    ]:  # fmt: skip
-        with pytest.raises(BottleheadError, match=message):
-            make_extractor(spec).fingerprint()
 
 
 @pytest.mark.parametrize("spec", [*CLASSICAL, "glcm:haralick"])

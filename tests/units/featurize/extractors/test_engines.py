@@ -70,9 +70,11 @@ def test_a_vector_does_not_depend_on_its_batch(photos, precision, request):
 @pytest.mark.usefixtures("openvino")
 def test_a_kept_network_is_run_without_tensorflow_by_the_extractor_of_the_table(photos, tmp_path):
     made = extract(photos[:1], [Backbone(SMALL, "random", engine="openvino")], store=tmp_path)
-    again = extractor_from_metadata(made.metadata["features"][SMALL])
+    about = made.metadata["features"][SMALL]
+    again = extractor_from_metadata(about)
     assert again.engine == "openvino"
     np.testing.assert_array_equal(again.transform(photos[:1]), made.select(SMALL))
+    assert about["description"]["engine"] == "openvino, frozen" and about["versions"]["openvino"]
     code = (
         "import sys; from featurize import extract; from featurize.networks.keras_network import Backbone\n"
         f"extract(sys.argv[2:], Backbone({SMALL!r}, 'random', engine='openvino'), store=sys.argv[1])\n"

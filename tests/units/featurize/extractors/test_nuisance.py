@@ -21,7 +21,7 @@ def test_jpeg_quality_is_the_one_it_was_written_with(tmp_path, quality):
     assert named(path)["nuisance_jpeg_quality"] == quality
 
 
-def test_each_camera_has_one_flag(tmp_path):
+def test_each_camera_has_one_flag_and_a_damaged_exif_block_names_none(tmp_path):
     flags = []
     for model in ("EOS 5D", "EOS 5D", "Pixel 8", "D90"):
         exif = Image.Exif()
@@ -32,9 +32,6 @@ def test_each_camera_has_one_flag(tmp_path):
         flags.append(tuple(values[f"nuisance_camera{n}"] for n in range(CAMERAS)))
         assert sum(flags[-1]) == 1
     assert flags[0] == flags[1] and len(set(flags)) > 1
-
-
-def test_a_damaged_exif_block_names_no_camera(tmp_path):
     Image.fromarray(golden_image()).save(tmp_path / "photo.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f")
     assert named(tmp_path / "photo.jpg")["nuisance_has_camera"] == 0
 

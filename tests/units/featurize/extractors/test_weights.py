@@ -56,30 +56,26 @@ def test_auto_takes_no_file_of_a_network_with_a_longer_name(tmp_path, monkeypatc
     assert weights_at_hand("resnet50", DOWNLOAD) == tmp_path / "resnet50_mine.weights.h5"
 
 
-def test_the_digest_and_not_the_place_is_the_identity(tmp_path):
-    for name in ("a.h5", "b.h5"):
-        (tmp_path / name).write_bytes(hdf5())
-    assert find(tmp_path / "a.h5").identity() == find(tmp_path / "b.h5").identity()
-    assert find("random:3").identity() != find("random:4").identity()
-
-
-def test_what_is_no_file_no_weights_or_no_seed_is_refused(tmp_path):
-    with pytest.raises(WeightsError, match="there is no weights file"):
-        find(tmp_path / "missing.h5")
-    (tmp_path / "w.h5").write_bytes(b"what?")
-    with pytest.raises(WeightsError, match="no HDF5"):
-        find(tmp_path / "w.h5")
-    with pytest.raises(WeightsError, match="is no seed"):
-        find("random:x")
-
-
-def test_a_tilde_that_names_nobody_is_a_part_of_the_name(tmp_path, monkeypatch):
+def test_the_digest_and_not_the_place_is_the_identity_and_what_is_no_weights_is_refused(
+    tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
-    for name in ("~no-such-user/w.h5", "~no-such-user/w.pb"):
-        with pytest.raises(WeightsError, match=rf"there is no (weights file|graph) {name}"):
-            find(name) if name.endswith("h5") else FrozenGraph(name).fingerprint()
-    (tmp_path / "~old.h5").write_bytes(hdf5(b"x"))
+    for name in ("a.h5", "~old.h5"):  # a tilde that names nobody is a part of the name
+        (tmp_path / name).write_bytes(hdf5())
     assert find("~old.h5").file == str(tmp_path / "~old.h5")
+    assert find("a.h5").identity() == find("~old.h5").identity()
+    assert find("random:3").identity() != find("random:4").identity()
+    (tmp_path / "w.h5").write_bytes(b"what?")
+    for wrong, message in [
+        ("missing.h5", "there is no weights file"),
+        ("w.h5", "no HDF5"),
+        ("random:x", "is no seed"),
+        ("~no-such-user/w.h5", "there is no weights file ~no-such-user/w.h5"),
+    ]:
+        with pytest.raises(WeightsError, match=message):
+            find(wrong)
+    with pytest.raises(WeightsError, match="there is no graph ~no-such-user/w"):
+        FrozenGraph("~no-such-user/w.pb").fingerprint()
 
 
 @pytest.fixture
