@@ -192,41 +192,36 @@ def test_where_no_photo_can_be_used_the_rejects_say_why(command, tmp_path):
 
 
 # A folder is empty; bytes stand in a manifest; None: three photos.
-@pytest.mark.parametrize(
-    "source, argv, message",
-    [
-        ("empty", [], "no images in"),
-        ("gone", [], "there is no"),
-        (b"file,label\na,b\n", [], "columns 'file', 'label', and no column image"),
-        (None, ["--group-by", "p1"], "no capture group"),
-        (None, ["--group-by", "("], "no regular expression"),
-        (None, ["--group-by", "(zebra)"], "fits none of the 3 images"),
-        (None, ["-o", "{tmp}/t.csv"], "cannot tell the format of"),
-        (None, ["-o", "{tmp}/photos"], "is a folder, and a table is wanted"),
-        (None, ["-o", "{tmp}/gone/t.parquet"], "there is no folder"),
-        (None, ["--features", "gclm"], "no features named gclm; perhaps glcm is meant"),
-        (None, ["--features", "glcm"], "glcm are asked for twice"),
-        (None, ["--features", "glcm:"], "no option"),
-        (None, ["--features", "glcm:six"], "GLCM properties 'six'"),
-        (None, ["--features", "lbp:3"], "lbp has no option '3'"),
-        (None, ["--features", "lbp,color"], "no features named lbp,color"),
-        (None, ["--features", "glcm:five,color"], "'glcm:five,color' is no features spec"),
-        (None, ["--features", "mobilenet_0.25_128_quantized"], "has 8-bit weights"),
-        (None, ["--features", "{tmp}/gone.pb"], "there is no graph"),
-        (None, ["--features", "inception_v3", "--weights", "{tmp}/gone.h5"], "gone.h5"),
-        (None, ["--features", "inception_v3", "--weights", "random:x"], "'x' is no seed"),
-        (None, ["--features", "inception_v3:mixed99", "--weights", "random"], "has no layer mixed99"),
-        (None, ["--weights", "resnet50=x.h5"], "resnet50 is no network among the features"),
-        (None, ["--features", "inception_v3", "resnet50", "--weights", "{tmp}/photos"], "one file for 2 networks"),
-        (None, ["--preprocess", "blur"], "there is no step 'blur'"),
-        (None, ["--preprocess", "median:4"], "the step 'median:4' is not understood"),
-        (None, ["--distort", "0", "--flip-left-right"], "0 distorted copies"),
-        (None, ["--distort", "2"], "no distortion"),
-        (None, ["--distort", "2", "--random-crop", "101"], "random_crop is 101"),
-        (None, ["--store", "nonsense://x/y"], "the store nonsense://x/y cannot be reached"),
-        (None, ["--store", "{tmp}/photos/rose/p2_a.png"], "cannot be made"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("source, argv, message", [
+    ("empty", [], "no images in"), ("gone", [], "there is no"),
+    (b"file,label\na,b\n", [], "columns 'file', 'label', and no column image"),
+    (None, ["--group-by", "p1"], "no capture group"), (None, ["--group-by", "("], "no regular expression"),
+    (None, ["--group-by", "(zebra)"], "fits none of the 3 images"),
+    (None, ["-o", "{tmp}/t.csv"], "cannot tell the format of"),
+    (None, ["-o", "{tmp}/photos"], "is a folder, and a table is wanted"),
+    (None, ["-o", "{tmp}/gone/t.parquet"], "there is no folder"),
+    (None, ["--features", "gclm"], "no features named gclm; perhaps glcm is meant"),
+    (None, ["--features", "glcm"], "glcm are asked for twice"),
+    (None, ["--features", "glcm:"], "no option"),
+    (None, ["--features", "glcm:six"], "GLCM properties 'six'"),
+    (None, ["--features", "lbp:3"], "lbp has no option '3'"),
+    (None, ["--features", "lbp,color"], "no features named lbp,color"),
+    (None, ["--features", "glcm:five,color"], "'glcm:five,color' is no features spec"),
+    (None, ["--features", "mobilenet_0.25_128_quantized"], "has 8-bit weights"),
+    (None, ["--features", "{tmp}/gone.pb"], "there is no graph"),
+    (None, ["--features", "inception_v3", "--weights", "{tmp}/gone.h5"], "gone.h5"),
+    (None, ["--features", "inception_v3", "--weights", "random:x"], "'x' is no seed"),
+    (None, ["--features", "inception_v3:mixed99", "--weights", "random"], "has no layer mixed99"),
+    (None, ["--weights", "resnet50=x.h5"], "resnet50 is no network among the features"),
+    (None, ["--features", "inception_v3", "resnet50", "--weights", "{tmp}/photos"], "one file for 2 networks"),
+    (None, ["--preprocess", "blur"], "there is no step 'blur'"),
+    (None, ["--preprocess", "median:4"], "the step 'median:4' is not understood"),
+    (None, ["--distort", "0", "--flip-left-right"], "0 distorted copies"),
+    (None, ["--distort", "2"], "no distortion"),
+    (None, ["--distort", "2", "--random-crop", "101"], "random_crop is 101"),
+    (None, ["--store", "nonsense://x/y"], "the store nonsense://x/y cannot be reached"),
+    (None, ["--store", "{tmp}/photos/rose/p2_a.png"], "cannot be made"),
+])  # fmt: skip
 def test_bad_input_is_one_error_and_one_hint(photos, tmp_path, source, argv, message):
     argv = [text.format(tmp=tmp_path) for text in argv]
     output = [] if "-o" in argv else ["-o", tmp_path / "t.parquet"]
@@ -240,15 +235,11 @@ def test_bad_input_is_one_error_and_one_hint(photos, tmp_path, source, argv, mes
     assert not list(tmp_path.glob("t.[np]*"))
 
 
-@pytest.mark.parametrize(
-    "argv, message",
-    [
-        ("-o t.npz --flip-left-right --random-crop 5", "--flip-left-right, --random-crop without --distort"),
-        ("-o t.npz --graph-mean 1", "--graph-mean is for a FILE.pb, and none is among the features"),
-        ("", "-o"),
-        ("-o t.npz --jobs 0", "--jobs"),
-    ],
-)
+@pytest.mark.parametrize("argv, message", [
+    ("-o t.npz --flip-left-right --random-crop 5", "--flip-left-right, --random-crop without --distort"),
+    ("-o t.npz --graph-mean 1", "--graph-mean is for a FILE.pb, and none is among the features"),
+    ("", "-o"), ("-o t.npz --jobs 0", "--jobs"),
+])  # fmt: skip
 def test_a_wrong_command_line_is_status_2_and_names_the_option(photos, command, argv, message):
     done = command(photos, *argv.split())
     assert (done.status, done.out) == (2, "") and message in done.err

@@ -187,13 +187,11 @@ def test_transform_keeps_vectors_in_its_store(extracted, tmp_path):
         GLCM().transform([photos / "gone.jpg"])
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [GLCM(levels=1), GLCM(levels=300), GLCM(distances=(0,)), GLCM(angles=()), GLCM("six"), GLCM(channels="hsv"),
-     LBP(()), LBP((0,)), LBP((9,)), GLCM(preprocess="median:3"), GLCM(preprocess=["resize:0"]),
-     LBP(preprocess=["remove-hair:2"])],
-    ids=repr,
-)  # fmt: skip
+@pytest.mark.parametrize("wrong", [
+    GLCM(levels=1), GLCM(levels=300), GLCM(distances=(0,)), GLCM(angles=()), GLCM("six"),
+    GLCM(channels="hsv"), LBP(()), LBP((0,)), LBP((9,)), GLCM(preprocess="median:3"),
+    GLCM(preprocess=["resize:0"]), LBP(preprocess=["remove-hair:2"]),
+], ids=repr)  # fmt: skip
 def test_impossible_settings_are_refused_with_what_is_accepted(wrong, extracted, tmp_path):
     with pytest.raises(BottleheadError) as caught:
         extract(extracted[0], wrong, store=tmp_path)

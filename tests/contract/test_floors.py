@@ -202,39 +202,30 @@ def offenders_of(tree: Path, file: str, text: str) -> set[str]:
     return offenders(modules_of({package: tree / package for package in PACKAGES}))
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "import os",
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from featurize.extraction.run import extract",
-        # A sentence that names a module, words, endings of files, and an address that stands in files.
-        '"""See featurize.extraction.run for more."""\nWORDS = "extraction", "classify", "featurize", ".pb", "..pb"',
-        'KEPT = "classify.calibrate.Calibrated"',
-    ],
-)
+@pytest.mark.parametrize("text", [
+    "import os",
+    "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from featurize.extraction.run import extract",
+    # A sentence that names a module, words, endings of files, and an address that stands in files.
+    '"""See featurize.extraction.run for more."""\nWORDS = "extraction", "classify", "featurize", ".pb", "..pb"',
+    'KEPT = "classify.calibrate.Calibrated"',
+])  # fmt: skip
 def test_a_clean_tree_has_no_offenders(text, tmp_path):
     assert offenders_of(tmp_path, SHARD, text) == set()
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "from featurize.extraction.run import extract",
-        "from featurize.extraction import run",
-        "import featurize.extraction.run as run",
-        "from ..extraction import run",
-        "def f():\n    from featurize.extraction.run import extract",
-        "class A:\n    def f(self):\n        import featurize.extraction.run",
-        "try:\n    import featurize.extraction.run\nexcept ImportError:\n    pass",
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    pass\nelse:\n    import featurize.extraction.run",
-        'import importlib\nrun = importlib.import_module("featurize.extraction.run")',
-        'import importlib\nrun = importlib.import_module("..extraction.run", __package__)',
-        '_HOMES = {"extract": ("featurize.extraction.run", "extract")}',
-        'HOME = "featurize.extraction.run:extract"',
-        '_HOMES = {"extract": "..extraction.run"}',
-        'HOME = "featurize.extraction.run.extract"',
-    ],
-)
+@pytest.mark.parametrize("text", [
+    "from featurize.extraction.run import extract", "from featurize.extraction import run",
+    "import featurize.extraction.run as run", "from ..extraction import run",
+    "def f():\n    from featurize.extraction.run import extract",
+    "class A:\n    def f(self):\n        import featurize.extraction.run",
+    "try:\n    import featurize.extraction.run\nexcept ImportError:\n    pass",
+    "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    pass\nelse:\n    import featurize.extraction.run",
+    'import importlib\nrun = importlib.import_module("featurize.extraction.run")',
+    'import importlib\nrun = importlib.import_module("..extraction.run", __package__)',
+    '_HOMES = {"extract": ("featurize.extraction.run", "extract")}',
+    'HOME = "featurize.extraction.run:extract"', '_HOMES = {"extract": "..extraction.run"}',
+    'HOME = "featurize.extraction.run.extract"',
+])  # fmt: skip
 def test_an_arrow_upward_is_seen(text, tmp_path):
     assert offenders_of(tmp_path, SHARD, text) == {
         "upward: featurize.store.shard -> featurize.extraction.run",

@@ -51,19 +51,12 @@ def test_both_naming_schemes_become_columns(folder):
     assert rejects == []
 
 
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("", "the file is empty"),
-        ("1,2,x", "not numbers separated by commas"),
-        ("1 2 3", "not numbers"),
-        ("1,2", "2 numbers of mobilenet_0.50_224, where the others have 3"),
-        ("1,2,nan", "not finite"),
-        ("1,2,1e300", "too large for 32 bits"),
-        ("1,2,\xe9", "not a text of numbers"),
-        ("1," * (1 << 21) + "2", "too large for one vector"),
-    ],
-)
+@pytest.mark.parametrize(("text", "reason"), [
+    ("", "the file is empty"), ("1,2,x", "not numbers separated by commas"), ("1 2 3", "not numbers"),
+    ("1,2", "2 numbers of mobilenet_0.50_224, where the others have 3"),
+    ("1,2,nan", "not finite"), ("1,2,1e300", "too large for 32 bits"), ("1,2,\xe9", "not a text of numbers"),
+    ("1," * (1 << 21) + "2", "too large for one vector"),
+])  # fmt: skip
 def test_a_malformed_file_is_a_reject_with_its_reason(folder, text, reason):
     (folder / "rose" / "1.jpeg_mobilenet_0.50_224.txt").write_text(text, encoding="latin-1")
     table, rejects, done = imported(folder, "--features", "mobilenet_0.50_224")

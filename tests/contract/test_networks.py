@@ -128,12 +128,11 @@ def test_a_failed_download_names_address_and_place(photos, tmp_path, monkeypatch
     assert " MB" in done.hint
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [({"engine": "onnx"}, "no engine 'onnx'"), ({"precision": "int8"}, "precision 'int8'"),
-     ({"parity": "keras"}, "parity 'keras'"),
-     ({"parity": "retrain", "preprocess": ["grayscale"]}, "parity='retrain' and preprocess were both given")],
-)  # fmt: skip
+@pytest.mark.parametrize(("options", "message"), [
+    ({"engine": "onnx"}, "no engine 'onnx'"), ({"precision": "int8"}, "precision 'int8'"),
+    ({"parity": "keras"}, "parity 'keras'"),
+    ({"parity": "retrain", "preprocess": ["grayscale"]}, "parity='retrain' and preprocess were both given"),
+])  # fmt: skip
 def test_unknown_settings_are_refused(options, message):
     with pytest.raises(BottleheadError, match=message):
         Backbone(SMALL, "random", **options).fingerprint()
@@ -243,18 +242,14 @@ def test_an_unknown_graph_lists_its_tensors_and_runs_when_it_is_told_what_is_mis
     assert table.metadata["features"]["own:bright"]["description"]["scaling"] == "(rgb - 10) / 200"
 
 
-@pytest.mark.parametrize(
-    ("build", "message"),
-    [
-        (lambda tf, x: tf.identity(x + tf.random.uniform([4, 4, 3]), "out"), "does more than compute"),
-        (lambda tf, x: tf.identity(tf.math.log(tf.reduce_mean(x, axis=[1, 2]) * 0 - 1), "out"), "finite"),
-        (lambda tf, x: tf.cast(x, tf.int32, "out"), "cannot be run"),
-        (lambda tf, x: tf.constant([[1.0, 2.0]], name="out"), "does not depend on photo:0"),
-        (lambda tf, x: tf.identity(x, "elsewhere"), "has no tensor out:0"),
-        (lambda tf, x: tf.identity(tf.compat.v1.get_variable("v", [3], use_resource=True) + x, "out"), "not frozen"),
-    ],
-    ids=["random", "no number", "whole numbers", "constant", "no tensor", "variable"],
-)  # fmt: skip
+@pytest.mark.parametrize(("build", "message"), [
+    (lambda tf, x: tf.identity(x + tf.random.uniform([4, 4, 3]), "out"), "does more than compute"),
+    (lambda tf, x: tf.identity(tf.math.log(tf.reduce_mean(x, axis=[1, 2]) * 0 - 1), "out"), "finite"),
+    (lambda tf, x: tf.cast(x, tf.int32, "out"), "cannot be run"),
+    (lambda tf, x: tf.constant([[1.0, 2.0]], name="out"), "does not depend on photo:0"),
+    (lambda tf, x: tf.identity(x, "elsewhere"), "has no tensor out:0"),
+    (lambda tf, x: tf.identity(tf.compat.v1.get_variable("v", [3], use_resource=True) + x, "out"), "not frozen"),
+], ids=["random", "no number", "whole numbers", "constant", "no tensor", "variable"])  # fmt: skip
 def test_a_graph_that_does_not_turn_each_photo_into_numbers_is_refused(tmp_path, build, message, command):
     path = write_graph(tmp_path / "bad.pb", build)
     photos = write_photos(tmp_path / "photos", ["1.png"], 4, 4)
@@ -263,25 +258,23 @@ def test_a_graph_that_does_not_turn_each_photo_into_numbers_is_refused(tmp_path,
     assert re.search(message, done.error), done.error
 
 
-@pytest.mark.parametrize(
-    ("content", "what"),
-    [(b"<!DOCTYPE html>", "an HTML page"), (b"\x89HDF\r\n\x1a\n", "an HDF5 file"), (b"", "an empty file"),
-     (b"\x0a\x05\x0a\x03abc\x12\x09", "damaged"), (bytes(4) + b"TFL3", "a TensorFlow Lite model"),
-     (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
-     (b"PK\x03\x04", "a zip archive"), (b"\x1f\x8b", "a gzip archive")],
-)  # fmt: skip
+@pytest.mark.parametrize(("content", "what"), [
+    (b"<!DOCTYPE html>", "an HTML page"), (b"\x89HDF\r\n\x1a\n", "an HDF5 file"), (b"", "an empty file"),
+    (b"\x0a\x05\x0a\x03abc\x12\x09", "damaged"), (bytes(4) + b"TFL3", "a TensorFlow Lite model"),
+    (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+    (b"PK\x03\x04", "a zip archive"), (b"\x1f\x8b", "a gzip archive"),
+])  # fmt: skip
 def test_what_is_no_graph_is_named_as_what_it_is(photos, tmp_path, content, what, command):
     (tmp_path / "g.pb").write_bytes(content)
     done, _ = command(photos, "--features", tmp_path / "g.pb")
     assert done.status == 1 and "g.pb is no frozen graph" in done.error and what in done.error
 
 
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [({"std": 0.0}, "std 0"), ({"std": float("nan")}, "std nan"), ({"std": float("inf")}, "std inf"),
-     ({"std": -1.0}, "std -1"), ({"std": 1e-45}, "std 1e-45"), ({"mean": float("inf")}, "mean inf"),
-     ({"size": 0}, "graph size 0"), ({"size": 2000}, "1,024")],
-)  # fmt: skip
+@pytest.mark.parametrize(("given", "message"), [
+    ({"std": 0.0}, "std 0"), ({"std": float("nan")}, "std nan"), ({"std": float("inf")}, "std inf"),
+    ({"std": -1.0}, "std -1"), ({"std": 1e-45}, "std 1e-45"), ({"mean": float("inf")}, "mean inf"),
+    ({"size": 0}, "graph size 0"), ({"size": 2000}, "1,024"),
+])  # fmt: skip
 def test_numbers_with_which_no_photo_can_enter_are_refused(tmp_path, given, message):
     path = write_graph(tmp_path / "own.pb", lambda tf, x: tf.nn.relu(x, name="out"))
     with pytest.raises(BottleheadError, match=message):

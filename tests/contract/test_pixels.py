@@ -240,11 +240,10 @@ def test_the_command_adds_copies_of_training_photos_alone_and_keeps_them(tmp_pat
     assert "nothing was computed" in run(*command, *more).err
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [{"copies": 2}, {"copies": 0, "random_crop": 10}, {"copies": 1, "random_brightness": -1},
-     {"copies": 1, "random_scale": 5, "seed": -1}],
-)  # fmt: skip
+@pytest.mark.parametrize("wrong", [
+    {"copies": 2}, {"copies": 0, "random_crop": 10}, {"copies": 1, "random_brightness": -1},
+    {"copies": 1, "random_scale": 5, "seed": -1},
+])  # fmt: skip
 def test_impossible_distortions_are_refused(wrong):
     with pytest.raises(BottleheadError, match=r"choose flip|give (1 to 1000|a percentage)"):
         Distortion(**wrong)

@@ -162,20 +162,16 @@ def test_prune_clears_leftovers_but_nothing_that_may_be_in_use(store):
     assert not (section / "damaged").exists()
 
 
-@pytest.mark.parametrize(
-    ("words", "status", "message"),
-    [
-        ("list --store /nowhere/at/all", 1, "there is no store /nowhere/at/all"),
-        ("list --store ~no-such-user/store", 1, "there is no store ~no-such-user/store"),
-        ("prune --older-than soon", 1, "'soon' is no age"),
-        ("prune --extractor ''", 1, "--extractor is empty"),
-        ("prune --extractor vgg", 1, "the store holds nothing of 'vgg'"),
-        ("verify --extractor vgg", 1, "the store holds nothing of 'vgg'"),
-        ("verify --sample 0%", 2, "give more than 0% and at most 100%"),
-        ("verify --sample 101%", 2, "give more than 0% and at most 100%"),
-        ("verify --sample half", 2, "give more than 0% and at most 100%"),
-    ],
-)
+@pytest.mark.parametrize(("words", "status", "message"), [
+    ("list --store /nowhere/at/all", 1, "there is no store /nowhere/at/all"),
+    ("list --store ~no-such-user/store", 1, "there is no store ~no-such-user/store"),
+    ("prune --older-than soon", 1, "'soon' is no age"), ("prune --extractor ''", 1, "--extractor is empty"),
+    ("prune --extractor vgg", 1, "the store holds nothing of 'vgg'"),
+    ("verify --extractor vgg", 1, "the store holds nothing of 'vgg'"),
+    ("verify --sample 0%", 2, "give more than 0% and at most 100%"),
+    ("verify --sample 101%", 2, "give more than 0% and at most 100%"),
+    ("verify --sample half", 2, "give more than 0% and at most 100%"),
+])  # fmt: skip
 def test_bad_arguments_are_refused_with_a_reason(store, words, status, message):
     done = run(f"featurize store {words}") if "--store" in words else command(store, *shlex.split(words))
     assert done.status == status and message in done.err

@@ -136,10 +136,9 @@ NEWER = json.dumps({"format_version": 2, "written_by": "3.4.5", "source": None, 
 
 
 @BOTH
-@pytest.mark.parametrize(
-    "content",
-    ["[]", '{"format_version": 1}', "{}"],
-)
+@pytest.mark.parametrize("content", [
+    "[]", '{"format_version": 1}', "{}",
+])  # fmt: skip
 def test_metadata_of_another_shape_are_refused(tmp_path, table, ending, content):
     write_with(tmp_path / f"t{ending}", table, content)
     with pytest.raises(BottleheadError) as caught:
@@ -359,41 +358,34 @@ def test_integer_columns_with_nulls_hold_none_and_the_repr_says_what_is_there(fi
     assert repr(five) == "FeatureTable: 5 rows; features wide (3), thin (1); 3 labels cat, dog, eel"
 
 
-@pytest.mark.parametrize(
-    ("act", "message"),
-    [
-        (lambda t: t.select("wide+glcm"), r"no features named glcm \(it has wide, thin"),
-        (lambda t: t.select("wide+wide"), "names the same features twice"),
-        (lambda t: t.filter(np.array([True, False, True])), "3 values for 5 rows"),
-        (lambda t: t.with_column("colour", list("vwxyz")), "no id column is called colour .*image, sha256, label"),
-        (lambda t: t.relabel({"cat": "x"}), "no new label for dog, eel"),
-        (lambda t: t.join(FeatureTable.from_arrays({"y": np.zeros((3, 1))}, sha256=["2", "3", "4"])),
-         "2 of 5 images are not in the other table, the first is a"),
-        (lambda t: t.join(t), "both tables have features named thin, wide"),
-        # Vectors are never converted behind the caller's back.
-        (lambda t: FeatureTable(t.ids, {"x": np.zeros((5, 2))}), "float64"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("act", "message"), [
+    (lambda t: t.select("wide+glcm"), r"no features named glcm \(it has wide, thin"),
+    (lambda t: t.select("wide+wide"), "names the same features twice"),
+    (lambda t: t.filter(np.array([True, False, True])), "3 values for 5 rows"),
+    (lambda t: t.with_column("colour", list("vwxyz")), "no id column is called colour .*image, sha256, label"),
+    (lambda t: t.relabel({"cat": "x"}), "no new label for dog, eel"),
+    (lambda t: t.join(FeatureTable.from_arrays({"y": np.zeros((3, 1))}, sha256=["2", "3", "4"])),
+     "2 of 5 images are not in the other table, the first is a"),
+    (lambda t: t.join(t), "both tables have features named thin, wide"),
+    # Vectors are never converted behind the caller's back.
+    (lambda t: FeatureTable(t.ids, {"x": np.zeros((5, 2))}), "float64"),
+])  # fmt: skip
 def test_what_a_table_cannot_do_is_refused(five, act, message):
     with pytest.raises(BottleheadError) as caught:
         act(five)
     assert re.search(message, f"{caught.value} ({caught.value.hint}") and caught.value.hint
 
 
-@pytest.mark.parametrize(
-    ("vectors", "columns", "message"),
-    [
-        ({"x": [[1.0]]}, {"image": ["a", "b"]}, "1 vectors for 2 rows"),
-        ({"x": [1.0]}, {}, "of shape"),
-        ({"label": [[1.0]]}, {}, "cannot be named 'label'"),
-        ({"": [[1.0]]}, {}, "cannot be named ''"),
-        ({}, {"image": ["a"], "colour": ["red"]}, "no such columns: colour"),
-        ({}, {"image": ["a"], "label": ["x", "y"]}, "different lengths"),
-        ({}, {"image": ["a"], "width": ["wide"]}, "width cannot be int64"),
-        ({}, {"image": ["\ud800"]}, "image cannot be string"),
-        ({}, {"image": ["1", "2"], "label": ["a", "a\0"]}, "label holds a NUL"),
-    ],
-)
+@pytest.mark.parametrize(("vectors", "columns", "message"), [
+    ({"x": [[1.0]]}, {"image": ["a", "b"]}, "1 vectors for 2 rows"),
+    ({"x": [1.0]}, {}, "of shape"), ({"label": [[1.0]]}, {}, "cannot be named 'label'"),
+    ({"": [[1.0]]}, {}, "cannot be named ''"),
+    ({}, {"image": ["a"], "colour": ["red"]}, "no such columns: colour"),
+    ({}, {"image": ["a"], "label": ["x", "y"]}, "different lengths"),
+    ({}, {"image": ["a"], "width": ["wide"]}, "width cannot be int64"),
+    ({}, {"image": ["\ud800"]}, "image cannot be string"),
+    ({}, {"image": ["1", "2"], "label": ["a", "a\0"]}, "label holds a NUL"),
+])  # fmt: skip
 def test_arrays_that_make_no_table_are_refused(vectors, columns, message):
     with pytest.raises(BottleheadError, match=message) as caught:
         FeatureTable.from_arrays(vectors, **columns)

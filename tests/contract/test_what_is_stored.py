@@ -207,10 +207,9 @@ def test_a_store_works_the_same_everywhere(url, photos, tmp_path):
     assert extract(photos, "color", store=store).digest() == here.digest()
 
 
-@pytest.mark.parametrize(
-    ("place", "message"),
-    [("file/store", "cannot be made"), ("~no-such-user/store", "could not determine home")],
-)
+@pytest.mark.parametrize(("place", "message"), [
+    ("file/store", "cannot be made"), ("~no-such-user/store", "could not determine home"),
+])  # fmt: skip
 def test_a_store_that_cannot_be_is_refused(tmp_path, photos, monkeypatch, place, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")

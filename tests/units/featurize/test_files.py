@@ -190,15 +190,12 @@ def served(name: str, **methods) -> str:
     return f"{name}://store"
 
 
-@pytest.mark.parametrize(
-    ("facts", "modified", "written"),
-    [
-        ({"last_modified": datetime(2020, 1, 1, tzinfo=UTC)}, None, 1_577_836_800),
-        ({"modify": "20200101000000"}, None, None),
-        ({}, datetime(2020, 1, 1, tzinfo=UTC), 1_577_836_800),
-        ({}, None, None),
-    ],
-)
+@pytest.mark.parametrize(("facts", "modified", "written"), [
+    ({"last_modified": datetime(2020, 1, 1, tzinfo=UTC)}, None, 1_577_836_800),
+    ({"modify": "20200101000000"}, None, None),
+    ({}, datetime(2020, 1, 1, tzinfo=UTC), 1_577_836_800),
+    ({}, None, None),
+])  # fmt: skip
 def test_what_does_not_tell_its_age_is_new_and_never_pruned_as_old(facts, modified, written):
     """The names that Azure and FTP give; a file that was written in 1970 would be the first to go."""
 

@@ -245,15 +245,12 @@ def test_what_an_earlier_version_stored_is_not_believed(greys, tmp_path):
     np.testing.assert_array_equal(section.load(image_keys([GOLDEN_SHA256, "a" * 64]), matrix), [True, False])
 
 
-@pytest.mark.parametrize(
-    ("extractor", "reason"),
-    [
-        # 1e300 is finite until it becomes a float32.
-        (Brightness(1e300), "brightness gives numbers that are not finite.* for the test image"),
-        (FunctionExtractor(lambda rgb: [np.nan], "nothing", 1), "nothing gives numbers that are not finite"),
-        (GLCM(preprocess=("resize:30000",)), "glcm makes no vector of the test image: .* pixels"),
-    ],
-)
+@pytest.mark.parametrize(("extractor", "reason"), [
+    # 1e300 is finite until it becomes a float32.
+    (Brightness(1e300), "brightness gives numbers that are not finite.* for the test image"),
+    (FunctionExtractor(lambda rgb: [np.nan], "nothing", 1), "nothing gives numbers that are not finite"),
+    (GLCM(preprocess=("resize:30000",)), "glcm makes no vector of the test image: .* pixels"),
+])  # fmt: skip
 def test_an_extractor_that_makes_nothing_of_the_test_image_is_refused(extractor, reason, greys, tmp_path):
     with pytest.raises(WeightsError, match=reason):
         extract(greys, extractor, store=tmp_path / "store")

@@ -56,15 +56,12 @@ def test_every_orientation_is_turned_upright_in_pixels_and_in_size(orientation, 
     assert np.abs(photo.rgb()[:, :, 1].astype(int) - shown).mean() < 4
 
 
-@pytest.mark.parametrize(
-    ("kind", "content"),
-    [
-        (b"eXIf", TURNED_BY_8),
-        (b"tEXt", b"Raw profile type exif\0\nexif\n26\n" + TURNED_BY_8.hex().encode() + b"\n"),
-        (b"iTXt", b'XML:com.adobe.xmp\0\0\0\0\0<rdf tiff:Orientation="8"/>'),
-        (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(b'<rdf tiff:Orientation="8"/>')),
-    ],
-)
+@pytest.mark.parametrize(("kind", "content"), [
+    (b"eXIf", TURNED_BY_8),
+    (b"tEXt", b"Raw profile type exif\0\nexif\n26\n" + TURNED_BY_8.hex().encode() + b"\n"),
+    (b"iTXt", b'XML:com.adobe.xmp\0\0\0\0\0<rdf tiff:Orientation="8"/>'),
+    (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(b'<rdf tiff:Orientation="8"/>')),
+])  # fmt: skip
 def test_the_orientation_of_a_png_is_found_behind_its_pixels_however_it_is_written(kind, content):
     # Between the pixels and the end, where Pillow never writes one.
     data = encoded(picture(), "PNG")
@@ -83,14 +80,11 @@ def test_damaged_exif_and_orientations_that_do_not_exist_leave_the_picture_as_it
         np.testing.assert_array_equal(photo.rgb(), np.asarray(picture()))
 
 
-@pytest.mark.parametrize(
-    ("bits", "photometric", "data", "grey"),
-    [
-        (12, 1, bytes([0x00, 0x0F, 0xFF, 0x80, 0x00, 0x00]), [0, 255, 128, 0]),  # 0, 4095, 2048, 0
-        (8, 0, bytes([0, 255, 100]), [255, 0, 155]),  # white is zero
-        (16, 0, np.array([0, 65535, 25700], "<u2").tobytes(), [255, 0, 155]),
-    ],
-)
+@pytest.mark.parametrize(("bits", "photometric", "data", "grey"), [
+    (12, 1, bytes([0x00, 0x0F, 0xFF, 0x80, 0x00, 0x00]), [0, 255, 128, 0]),  # 0, 4095, 2048, 0
+    (8, 0, bytes([0, 255, 100]), [255, 0, 155]),  # white is zero
+    (16, 0, np.array([0, 65535, 25700], "<u2").tobytes(), [255, 0, 155]),
+])  # fmt: skip
 def test_every_depth_fills_the_whole_range_and_white_is_light(bits, photometric, data, grey):
     assert Photo(tiff(len(grey), 1, bits, photometric, data)).rgb()[0, :, 0].tolist() == grey
 

@@ -261,24 +261,20 @@ def test_parquet_numbers_become_text_nan_becomes_none_and_categories_are_read(tm
     assert rows(tmp_path / "m.parquet", frame.assign(label=[1, 2]))[0][1]["label"] == "1"
 
 
-@pytest.mark.parametrize(
-    "content, message",
-    [
-        (b"", "columns none, and no column image"),
-        (b"file,label\na,b\n", "columns 'file', 'label', and no column image"),
-        (b"image,image\na,b\n", "two columns named image"),
-        (b"image, label,group\na.jpg,x,p1\n", "has a column ' label'"),
-        (b"image,label,Group\na.jpg,x,p1\n", "has a column 'Group'"),
-        (b"Image,label\na.jpg,x\n", "has a column 'Image'"),
-        (b"image,split\na.jpg,train\n", "line 2: split is 'train'"),
-        (b"image\n\xff\xfe\n", "not UTF-8"),
-        (b'image\n"a.jpg\n', "no readable CSV"),
-        (b"image\na\0b.jpg\n" + b"x" * 200_000, "no readable CSV"),
-        (b"PAR1 nonsense PAR1", "no readable Parquet"),
-        (pd.DataFrame({"image": [1, 2]}), r"image column .* holds int64"),
-        (pd.DataFrame({"image": ["a.jpg"], "GROUP ": ["p1"]}), "has a column 'GROUP '"),
-    ],
-)
+@pytest.mark.parametrize("content, message", [
+    (b"", "columns none, and no column image"),
+    (b"file,label\na,b\n", "columns 'file', 'label', and no column image"),
+    (b"image,image\na,b\n", "two columns named image"),
+    (b"image, label,group\na.jpg,x,p1\n", "has a column ' label'"),
+    (b"image,label,Group\na.jpg,x,p1\n", "has a column 'Group'"),
+    (b"Image,label\na.jpg,x\n", "has a column 'Image'"),
+    (b"image,split\na.jpg,train\n", "line 2: split is 'train'"),
+    (b"image\n\xff\xfe\n", "not UTF-8"), (b'image\n"a.jpg\n', "no readable CSV"),
+    (b"image\na\0b.jpg\n" + b"x" * 200_000, "no readable CSV"),
+    (b"PAR1 nonsense PAR1", "no readable Parquet"),
+    (pd.DataFrame({"image": [1, 2]}), r"image column .* holds int64"),
+    (pd.DataFrame({"image": ["a.jpg"], "GROUP ": ["p1"]}), "has a column 'GROUP '"),
+])  # fmt: skip
 def test_an_unreadable_manifest_is_one_clear_error(tmp_path, content, message):
     is_csv = isinstance(content, bytes) and not content.startswith(b"PAR1")
     with pytest.raises(SourceError, match=message) as caught:
@@ -375,14 +371,11 @@ def test_real_photos_and_oddities_are_extracted_as_scanned(assets, tmp_path):
     assert_extract_does_what_scan_says(photos, found, tmp_path / "store")
 
 
-@pytest.mark.parametrize(
-    "meddle, reason",
-    [
-        (lambda path: path.unlink(missing_ok=True), "cannot be read: No such file or directory"),
-        (lambda path: path.write_bytes(CONTENTS["png"]), "changed while it was being featurized; run again"),
-        (lambda path: path.write_bytes(b""), "changed while it was being featurized; run again"),
-    ],
-)
+@pytest.mark.parametrize("meddle, reason", [
+    (lambda path: path.unlink(missing_ok=True), "cannot be read: No such file or directory"),
+    (lambda path: path.write_bytes(CONTENTS["png"]), "changed while it was being featurized; run again"),
+    (lambda path: path.write_bytes(b""), "changed while it was being featurized; run again"),
+])  # fmt: skip
 def test_a_photo_that_vanishes_or_changes_costs_only_itself(tmp_path, meddle, reason):
     photos, store = tmp_path / "photos", Store(tmp_path / "store", young_seconds=-1.0)
     for name, content in {"a": "jpeg", "b": "jpeg-2", "z": "webp"}.items():

@@ -29,17 +29,13 @@ def run(action, *argv: str) -> int:
     return run_command(parser, ["act", *argv])
 
 
-@pytest.mark.parametrize(
-    "error, status, first",
-    [
-        (BottleheadError("it broke", "mend it"), 1, "error: it broke"),
-        (OptionsError("--a without --b", "add --b"), 2, "error: --a without --b"),
-        (UsageError("line one\nline two", "a\n  b"), 1, "error: line one line two"),
-        (PermissionError(13, "Not allowed", "x.jpg"), 1, "error: [Errno 13] Not allowed: 'x.jpg'"),
-        (MemoryError(), 1, "error: out of memory"),
-        (KeyboardInterrupt(), 130, "error: interrupted"),
-    ],
-)
+@pytest.mark.parametrize("error, status, first", [
+    (BottleheadError("it broke", "mend it"), 1, "error: it broke"),
+    (OptionsError("--a without --b", "add --b"), 2, "error: --a without --b"),
+    (UsageError("line one\nline two", "a\n  b"), 1, "error: line one line two"),
+    (PermissionError(13, "Not allowed", "x.jpg"), 1, "error: [Errno 13] Not allowed: 'x.jpg'"),
+    (MemoryError(), 1, "error: out of memory"), (KeyboardInterrupt(), 130, "error: interrupted"),
+])  # fmt: skip
 def test_known_errors_are_one_error_and_one_hint_line(error, status, first, capsys):
     assert run(error) == status
     out, err = capsys.readouterr()
@@ -85,15 +81,10 @@ def test_closed_streams_and_ascii_pipes_lose_no_work():
     assert subprocess.run(closed).returncode == 0
 
 
-@pytest.mark.parametrize(
-    ("argv", "message"),
-    [
-        ("--jobs 0", "--jobs"),
-        ("--jobs two", "--jobs"),
-        ("--seed -1", "--seed"),
-        ("--job=2 word --colour", "unrecognized arguments: --job=2 word --colour; perhaps --jobs is meant\n"),
-    ],
-)
+@pytest.mark.parametrize(("argv", "message"), [
+    ("--jobs 0", "--jobs"), ("--jobs two", "--jobs"), ("--seed -1", "--seed"),
+    ("--job=2 word --colour", "unrecognized arguments: --job=2 word --colour; perhaps --jobs is meant\n"),
+])  # fmt: skip
 def test_wrong_usage_exits_with_2_and_shows_what_the_command_takes(argv, message, capsys):
     with pytest.raises(SystemExit) as caught:
         run(lambda args: 0, *argv.split())
@@ -133,14 +124,10 @@ def say_everything(args: argparse.Namespace) -> int:
     return 0
 
 
-@pytest.mark.parametrize(
-    "argv, lines",
-    [
-        (["--quiet"], ["wrong"]),
-        ([], ["news", "warning: beware", "wrong"]),
-        (["--verbose"], ["detail", "news", "warning: beware", "wrong"]),
-    ],
-)
+@pytest.mark.parametrize("argv, lines", [
+    (["--quiet"], ["wrong"]), ([], ["news", "warning: beware", "wrong"]),
+    (["--verbose"], ["detail", "news", "warning: beware", "wrong"]),
+])  # fmt: skip
 def test_messages_go_to_stderr_at_the_level_asked_for(argv, lines, capsys):
     run(say_everything, *argv)
     out, err = capsys.readouterr()

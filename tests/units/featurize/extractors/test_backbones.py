@@ -56,10 +56,10 @@ def runs(monkeypatch):
     return seen
 
 
-@pytest.mark.parametrize(
-    ("name", "layer"),
-    [("mobilenet_0.50_160", "conv_pw_6_relu"), ("mobilenet_v3_small", "avg_pool"), ("efficientnet_b0", "block2b_add")],
-)  # fmt: skip
+@pytest.mark.parametrize(("name", "layer"), [
+    ("mobilenet_0.50_160", "conv_pw_6_relu"), ("mobilenet_v3_small", "avg_pool"),
+    ("efficientnet_b0", "block2b_add"),
+])  # fmt: skip
 def test_vectors_equal_keras_whatever_the_batch(photos, name, layer):
     extractor = Backbone(name, weights="random", layer=layer)
     vectors = extractor.transform(photos[:4])

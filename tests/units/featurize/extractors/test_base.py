@@ -19,16 +19,12 @@ from featurize.registry import FAMILIES, extractor_from_metadata
 CLASSICAL = [family for family in FAMILIES if family in ("glcm", "lbp", "color", "shape", "nuisance")]
 
 
-@pytest.mark.parametrize(
-    ("extractor", "usual"),
-    [
-        (GLCM(angles=[0.0, 45.0, 90.0, 135.0]), GLCM()),
-        (GLCM(levels=np.int64(16), distances=range(1, 3)), GLCM(levels=16, distances=(1, 2))),
-        (GLCM(distances=np.array([1, 2]), angles=np.array([0, 90])), GLCM(distances=(1, 2), angles=(0, 90))),
-        (LBP(radii=range(1, 4)), LBP()),
-        (LBP(radii=np.arange(1, 3)), LBP(radii=(1, 2))),
-    ],
-)
+@pytest.mark.parametrize(("extractor", "usual"), [
+    (GLCM(angles=[0.0, 45.0, 90.0, 135.0]), GLCM()),
+    (GLCM(levels=np.int64(16), distances=range(1, 3)), GLCM(levels=16, distances=(1, 2))),
+    (GLCM(distances=np.array([1, 2]), angles=np.array([0, 90])), GLCM(distances=(1, 2), angles=(0, 90))),
+    (LBP(radii=range(1, 4)), LBP()), (LBP(radii=np.arange(1, 3)), LBP(radii=(1, 2))),
+])  # fmt: skip
 def test_arguments_that_numpy_or_range_hold_are_kept_as_plain_ones(extractor, usual):
     record = extractor.record(())
     assert record["fingerprint"] == usual.fingerprint()
@@ -59,11 +55,11 @@ def test_a_file_may_have_any_name_whether_its_vector_is_stored_or_not(tmp_path):
     np.testing.assert_array_equal(mixed, np.repeat(expected, 2, axis=0))
 
 
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [("photo.jpg", "give a list of paths"), (np.zeros((4, 4, 3), np.uint8), "give a list of images"),
-     ([np.zeros((4, 4, 3))], "give uint8"), (["missing.jpg"], "missing.jpg: cannot be read")],
-)  # fmt: skip
+@pytest.mark.parametrize(("given", "message"), [
+    ("photo.jpg", "give a list of paths"),
+    (np.zeros((4, 4, 3), np.uint8), "give a list of images"),
+    ([np.zeros((4, 4, 3))], "give uint8"), (["missing.jpg"], "missing.jpg: cannot be read"),
+])  # fmt: skip
 def test_wrong_input_and_unknown_specs_are_named(given, message):
     with pytest.raises(BottleheadError, match=message):
         GLCM().transform(given)

@@ -41,11 +41,10 @@ def test_whole_and_decimal_numbers_are_the_same_setting_and_more_copies_keep_the
 
 
 @pytest.mark.parametrize("along", [0, 1])
-@pytest.mark.parametrize(
-    ("settings", "smallest", "largest"),
-    [({"random_crop": 50}, 1.5, 1.5), ({"random_scale": 100}, 1.0, 2.0),
-     ({"random_crop": 100, "random_scale": 50}, 2.0, 3.0)],
-)  # fmt: skip
+@pytest.mark.parametrize(("settings", "smallest", "largest"), [
+    ({"random_crop": 50}, 1.5, 1.5), ({"random_scale": 100}, 1.0, 2.0),
+    ({"random_crop": 100, "random_scale": 50}, 2.0, 3.0),
+])  # fmt: skip
 def test_crop_and_scale_enlarge_by_their_percentage_at_any_place(along, settings, smallest, largest):
     values = np.linspace(0, 240, 121).astype(np.uint8)  # a ramp, even along one side
     rgb = np.broadcast_to(values[None, :, None] if along else values[:, None, None], (121, 121, 3))

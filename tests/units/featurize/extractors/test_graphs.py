@@ -77,16 +77,12 @@ def node(name: str, op: str, *inputs: str) -> NodeDef:
     return NodeDef(name=name, op=op, input=inputs)
 
 
-@pytest.mark.parametrize(
-    "nodes",
-    [
-        [node("a", "Identity", "b"), node("b", "Identity", "a"), node(TRAINED, "MatMul", "a", "b")],
-        [node("a", "Identity"), node(TRAINED, "MatMul", "a", "a")],
-        [node(TRAINED, "MatMul", "a")],
-        [node("w", "Const"), node(TRAINED, "MatMul", "a", "w"), node("s", "Add", TRAINED, TRAINED)],
-    ],
-    ids=["circle", "from nowhere", "one input", "added to itself"],
-)
+@pytest.mark.parametrize("nodes", [
+    [node("a", "Identity", "b"), node("b", "Identity", "a"), node(TRAINED, "MatMul", "a", "b")],
+    [node("a", "Identity"), node(TRAINED, "MatMul", "a", "a")],
+    [node(TRAINED, "MatMul", "a")],
+    [node("w", "Const"), node(TRAINED, "MatMul", "a", "w"), node("s", "Add", TRAINED, TRAINED)],
+], ids=["circle", "from nowhere", "one input", "added to itself"])  # fmt: skip
 def test_a_trained_layer_that_leads_nowhere_is_none(nodes):
     graph = {one.name: one for one in nodes}
     assert trained_layer(graph) is None
@@ -106,18 +102,15 @@ def field(number: int, content: bytes) -> bytes:
     return bytes([number << 3 | 2, len(content)]) + content
 
 
-@pytest.mark.parametrize(
-    "attribute",
-    [
-        b"",  # no key
-        b"\x08\x80\x80\x80\x80\x80\x80\x80\x01",  # a number in the place of the key
-        field(1, b"shape") + b"\x10\x07",  # a number in the place of the value
-        field(1, b"shape") + field(2, field(7, b"\x10\x01")),  # one in the place of a dimension
-        field(1, b"shape") + field(2, field(7, field(2, field(1, b"9")))),  # bytes in the place of a size
-        field(1, b"\xff") + field(2, b""),  # a key that is no text
-        field(1, b"shape") + field(2, b"\x3a\x7f"),  # cut off
-    ],
-)
+@pytest.mark.parametrize("attribute", [
+    b"",  # no key
+    b"\x08\x80\x80\x80\x80\x80\x80\x80\x01",  # a number in the place of the key
+    field(1, b"shape") + b"\x10\x07",  # a number in the place of the value
+    field(1, b"shape") + field(2, field(7, b"\x10\x01")),  # one in the place of a dimension
+    field(1, b"shape") + field(2, field(7, field(2, field(1, b"9")))),  # bytes in the place of a size
+    field(1, b"\xff") + field(2, b""),  # a key that is no text
+    field(1, b"shape") + field(2, b"\x3a\x7f"),  # cut off
+])  # fmt: skip
 def test_a_damaged_attribute_is_an_error_and_tells_no_size(attribute, tmp_path):
     placeholder = node("x", "Placeholder").SerializeToString()
     (tmp_path / "g.pb").write_bytes(field(1, placeholder + field(5, attribute)))

@@ -55,10 +55,9 @@ def test_the_declared_side_is_the_one_that_keras_chooses(name):
     assert side == network.side or (side is None and f"_{network.side}_" in network.download.file)
 
 
-@pytest.mark.parametrize(
-    ("module", "scaling"),
-    [("inception_v3", "tf"), ("densenet", "torch"), ("resnet50", "caffe"), ("efficientnet_v2", "none")],
-)
+@pytest.mark.parametrize(("module", "scaling"), [
+    ("inception_v3", "tf"), ("densenet", "torch"), ("resnet50", "caffe"), ("efficientnet_v2", "none"),
+])  # fmt: skip
 def test_pixels_are_scaled_as_keras_does(module, scaling):
     pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 5, 3)).astype(np.float32)
     expected = getattr(keras.applications, module).preprocess_input(pixels.copy())

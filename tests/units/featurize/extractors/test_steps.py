@@ -26,12 +26,11 @@ def test_a_step_is_a_pure_function_from_rgb_to_rgb(step, shape):
     assert once.dtype == np.uint8 and once.ndim == 3 and once.shape[2] == 3 and once.size
 
 
-@pytest.mark.parametrize(
-    ("steps", "message"),
-    [(["blur"], "the steps are grayscale, crop"), (["crop"], "write crop:100"), (["crop:0"], "write crop:100"),
-     (["median:4"], "K odd"), (["grayscale:"], "write grayscale"), (["remove-hair:2"], "3 to 99"),
-     ("grayscale", "give a list")],
-)  # fmt: skip
+@pytest.mark.parametrize(("steps", "message"), [
+    (["blur"], "the steps are grayscale, crop"), (["crop"], "write crop:100"), (["crop:0"], "write crop:100"),
+    (["median:4"], "K odd"), (["grayscale:"], "write grayscale"), (["remove-hair:2"], "3 to 99"),
+    ("grayscale", "give a list"),
+])  # fmt: skip
 def test_wrong_steps_are_refused_before_any_photo_is_read(steps, message):
     with pytest.raises(BottleheadError, match=message):
         GLCM(preprocess=steps).fingerprint()

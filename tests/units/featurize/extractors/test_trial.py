@@ -61,20 +61,17 @@ def behind_the_input(tf, x):
         return mean(tf, tf.constant(0.0, shape=[1, 2, 2, 3])) + mean(tf, entry)
 
 
-@pytest.mark.parametrize(
-    ("build", "op"),
-    [
-        (lambda tf, x: mean(tf, x) + tf.io.decode_raw(tf.io.read_file("/etc/hostname"), tf.float32)[:3], "ReadFile"),
-        (lambda tf, x: tf.compat.v1.py_func(lambda y: y, [mean(tf, x)], tf.float32, stateful=False), "PyFuncStateless"),
-        (lambda tf, x: tf.raw_ops.DebugIdentity(input=mean(tf, x), debug_urls=["file:///tmp/x"]), "DebugIdentity"),
-        (lambda tf, x: tf.nn.dropout(mean(tf, x), 0.5), "RandomUniform"),
-        (lambda tf, x: tf.compat.v1.Print(mean(tf, x), ["text"]), "Print"),
-        (in_a_function, "EagerPyFunc"),
-        (lambda tf, x: tf.while_loop(lambda i: i < 2, lambda i: [i + tf.random.uniform([])], [mean(tf, x)[0, 0]]),
-         "RandomUniform"),
-        (behind_the_input, "WriteFile"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("build", "op"), [
+    (lambda tf, x: mean(tf, x) + tf.io.decode_raw(tf.io.read_file("/etc/hostname"), tf.float32)[:3], "ReadFile"),
+    (lambda tf, x: tf.compat.v1.py_func(lambda y: y, [mean(tf, x)], tf.float32, stateful=False), "PyFuncStateless"),
+    (lambda tf, x: tf.raw_ops.DebugIdentity(input=mean(tf, x), debug_urls=["file:///tmp/x"]), "DebugIdentity"),
+    (lambda tf, x: tf.nn.dropout(mean(tf, x), 0.5), "RandomUniform"),
+    (lambda tf, x: tf.compat.v1.Print(mean(tf, x), ["text"]), "Print"),
+    (in_a_function, "EagerPyFunc"),
+    (lambda tf, x: tf.while_loop(lambda i: i < 2, lambda i: [i + tf.random.uniform([])], [mean(tf, x)[0, 0]]),
+     "RandomUniform"),
+    (behind_the_input, "WriteFile"),
+])  # fmt: skip
 def test_an_operation_that_does_more_than_compute_is_named(tf, build, op):
     entry = "entry:0" if build is behind_the_input else "photo:0"
     with pytest.raises(WeightsError, match=f"is the operation {op}"):
@@ -106,14 +103,11 @@ def test_what_does_not_run_is_not_looked_at(tf):
             refuse_side_effects(definition, ["pooled"], entry)
 
 
-@pytest.mark.parametrize(
-    ("build", "message"),
-    [
-        (lambda tf, x: tf.reduce_mean(x, [0, 1, 2]), "gives 3 vectors for a batch of 1"),
-        (lambda tf, x: mean(tf, x) - 0.01 * tf.reduce_mean(mean(tf, x), 0, keepdims=True), "mixes the photos"),
-        (lambda tf, x: mean(tf, tf.ensure_shape(x, [1, 8, 8, 3])), r"g:pooled cannot be run.*any number of photos"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("build", "message"), [
+    (lambda tf, x: tf.reduce_mean(x, [0, 1, 2]), "gives 3 vectors for a batch of 1"),
+    (lambda tf, x: mean(tf, x) - 0.01 * tf.reduce_mean(mean(tf, x), 0, keepdims=True), "mixes the photos"),
+    (lambda tf, x: mean(tf, tf.ensure_shape(x, [1, 8, 8, 3])), r"g:pooled cannot be run.*any number of photos"),
+])  # fmt: skip
 def test_a_network_that_gives_no_vector_to_each_photo_is_refused_every_time(
     graph_of, tmp_path, build, message
 ):
