@@ -63,8 +63,8 @@ def test_a_manifest_names_files_relative_to_itself_and_sets_label_group_and_spli
     assert dict(found.rejects)["b.jpg"] == "listed in line 3, and again in line 6"
     assert dict(found.rejects)["line 5"] == "the image column is empty"
     (tmp_path / "lists").mkdir()
-    for name, image in {"../b.jpg": "../b.jpg", tmp_path / "in/a.jpg": "../in/a.jpg"}.items():
-        (one,) = list_source(manifest(tmp_path / "lists", f"image\n{name}\n")).images
+    for folder, name, image in [("lists", "../b.jpg", "../b.jpg"), (".", tmp_path / "in/a.jpg", "in/a.jpg")]:
+        (one,) = list_source(manifest(tmp_path / folder, f"image\n{name}\n")).images
         assert one.image == image and os.path.isfile(one.path)
 
 
@@ -119,7 +119,7 @@ def test_an_empty_folder_among_listed_ones_is_named_as_it_was_given(tmp_path, mo
 
 
 NAMES = st.sampled_from(
-    ["a.jpg", "b.PNG", "notes.txt", "noending", ".hidden.jpg", "._a.jpg", ".DS_Store", "Thumbs.db", "x.tiff"]
+    "a.jpg b.PNG x.tiff notes.txt noending .hidden.jpg ._a.jpg .DS_Store Thumbs.db".split()
 )
 SHOWN = st.sampled_from(["", "daisy", "rose", "daisy/deep", "é"])
 FOLDERS = SHOWN | st.sampled_from([".git", ".ipynb_checkpoints/x", "__MACOSX"])
@@ -138,10 +138,7 @@ def test_every_file_is_counted_once(tmp_path_factory, files, links):
         if (root / here).is_dir() and (root / there).is_dir():
             (root / here / f"link{number}").symlink_to((root / there).resolve(), target_is_directory=True)
     # An independent count of everything that is no real folder; links to folders of the tree included.
-    entries = sum(
-        len(names) + sum(os.path.islink(os.path.join(place, folder)) for folder in folders)
-        for place, folders, names in os.walk(root)
-    )
+    entries = sum(path.is_symlink() or not path.is_dir() for path in root.rglob("*"))
     found = walk(root)
     assert len(found.names) + len(found.unusable) + len(found.closed) + found.ignored.total() == entries
     hidden = [path for path in files if any(is_hidden(part) for part in "/".join(path).split("/") if part)]
@@ -382,7 +379,8 @@ def test_a_photo_that_vanishes_or_changes_costs_only_itself(tmp_path, meddle, re
         touch(photos / f"{name}.jpg", CONTENTS[content])
 
     def meddling(rgb):
-        meddle(photos / "z.jpg")
+        if rgb.shape[:2] == (24, 24):  # not at the trial of the function
+            meddle(photos / "z.jpg")
         return mean_colour(rgb)
 
     # An earlier run knows what every file holds, so that none is read before it is decoded.
