@@ -98,16 +98,9 @@ def test_a_manifest_sets_labels_groups_and_splits_and_may_have_windows_separator
 
 
 # The name of the file, and the image in the table: a backslash, and bytes that are no UTF-8, are escaped.
-BAD_NAMES = {
-    "with space.jpg": "with space.jpg",
-    'quo"te,comma.jpg': 'quo"te,comma.jpg',
-    "new\nline.jpg": "new\nline.jpg",
-    "mac\rline.jpg": "mac\rline.jpg",
-    "🌼.jpg": "🌼.jpg",
-    "é" * 120 + ".jpg": "é" * 120 + ".jpg",
-    "back\\slash.jpg": "back\\\\slash.jpg",
-    os.fsdecode(b"caf\xe9.jpg"): "caf\\xE9.jpg",
-}
+SAME = ["with space.jpg", 'quo"te,comma.jpg', "new\nline.jpg", "mac\rline.jpg", "🌼.jpg", "é" * 120 + ".jpg"]
+ESCAPED = {"back\\slash.jpg": "back\\\\slash.jpg", os.fsdecode(b"caf\xe9.jpg"): "caf\\xE9.jpg"}
+BAD_NAMES = dict(zip(SAME, SAME, strict=True)) | ESCAPED
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
@@ -219,6 +212,7 @@ def test_where_no_photo_can_be_used_the_rejects_say_why(command, tmp_path):
     (None, ["--distort", "0", "--flip-left-right"], "0 distorted copies"),
     (None, ["--distort", "2"], "no distortion"),
     (None, ["--distort", "2", "--random-crop", "101"], "random_crop is 101"),
+    (None, ["--store", "~no-such-user/store"], "could not determine home"),
     (None, ["--store", "nonsense://x/y"], "the store nonsense://x/y cannot be reached"),
     (None, ["--store", "{tmp}/photos/rose/p2_a.png"], "cannot be made"),
 ])  # fmt: skip

@@ -13,7 +13,6 @@ def test_an_untrained_network_extracts_and_its_model_predicts_with_no_line_of_te
     photos, table, model = write_textures(tmp_path / "photos"), tmp_path / "t.parquet", tmp_path / "t.model"
     network = ["--features", "mobilenet_0.25_128", "glcm", "--weights", "random"]
     store = ["--store", tmp_path / "store"]
-
     extracted = run_process("featurize", "extract", photos, *network, *store, "-o", table)
     assert extracted.status == 0, extracted.err
     assert extracted.out == ""
@@ -21,7 +20,6 @@ def test_an_untrained_network_extracts_and_its_model_predicts_with_no_line_of_te
     assert [line for line in extracted.err.splitlines() if not line.startswith(ours)] == []
     vectors = FeatureTable.read(table)
     assert vectors.widths("mobilenet_0.25_128+glcm") == [256, 5]
-
     trained = run("classify", "train", table, "-o", model, "--features", "mobilenet_0.25_128+glcm")
     assert trained.status == 0, trained.err
     new = write_textures(tmp_path / "new", 2, width=48)

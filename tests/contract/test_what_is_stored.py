@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from builders import run, write_photos
 
-from featurize import GLCM, BottleheadError, Store, extract
+from featurize import GLCM, Store, extract
 
 NAMES = [f"{'ab'[i % 2]}/{i}.png" for i in range(6)]
 calls: Counter = Counter()
@@ -205,17 +205,6 @@ def test_a_store_works_the_same_everywhere(url, photos, tmp_path):
     assert len([path for path in system.find(root) if "/color-" in path and path.endswith(".parquet")]) < 4
     here = extract(photos, "color", store=tmp_path / "here")
     assert extract(photos, "color", store=store).digest() == here.digest()
-
-
-@pytest.mark.parametrize(("place", "message"), [
-    ("file/store", "cannot be made"), ("~no-such-user/store", "could not determine home"),
-])  # fmt: skip
-def test_a_store_that_cannot_be_is_refused(tmp_path, photos, monkeypatch, place, message):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(BottleheadError, match=message) as caught:
-        extract(photos, "color", store=place)
-    assert caught.value.hint
 
 
 def test_the_store_is_where_the_variable_says_unless_the_command_says_otherwise(

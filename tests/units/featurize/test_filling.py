@@ -12,7 +12,6 @@ from featurize import GLCM, BottleheadError, Store, extract
 from featurize.errors import WeightsError
 from featurize.extraction.run import golden_vectors, run_extraction
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, golden_image, relative_drift
-from featurize.extractors.batches import Task, compute
 from featurize.extractors.function import FunctionExtractor
 from featurize.photos.fileindex import Content, FileIndex
 from featurize.photos.source import list_source
@@ -102,7 +101,6 @@ def test_equal_photos_are_computed_once_however_far_apart(photos, tmp_path):
 
 
 def test_a_photo_that_vanishes_is_computed_from_its_twin_that_was_found_later(photos, tmp_path):
-    """The first file goes after it was hashed; its content stands in the last one, which nobody has read by then."""
     (photos / "299.png").write_bytes((photos / "000.png").read_bytes())
 
     class Vanishing(FileIndex):
@@ -129,7 +127,7 @@ def test_rejects_between_good_photos_leave_every_vector_with_its_photo(photos, t
     np.testing.assert_array_equal(result.table.vectors["center"], expected(result))
 
 
-def test_what_was_read_is_remembered_when_the_run_is_interrupted(photos, tmp_path):
+def test_what_fails_while_vectors_are_computed_is_raised_and_what_was_read_is_remembered(photos, tmp_path):
     class Interrupted(Center):
         def vectors(self, prepared):
             if len(prepared) > 1:
@@ -140,50 +138,6 @@ def test_what_was_read_is_remembered_when_the_run_is_interrupted(photos, tmp_pat
         run(photos, tmp_path / "store", Interrupted(), young_seconds=-1.0)
     known = Store(tmp_path / "store").file_index().known([str(photos / f"{n:03d}.png") for n in range(64)])
     assert all(isinstance(content, Content) for content in known)
-
-
-class Slow(Extractor):
-    """Waits in `vectors` until the next batch was stacked, while there is one to come."""
-
-    family, version, value_names = "slow", 1, ("sum",)
-    batch_size = 2
-
-    def __init__(self, n_batches=0):
-        self.n_batches = n_batches
-        self.stacked = threading.Semaphore(0)  # once per batch but the first
-        self.threads, self.begun = set(), False
-
-    def prepare(self, photo):
-        return photo
-
-    def stack(self, prepared):
-        self.threads.add(threading.current_thread().name)
-        if self.begun:
-            self.stacked.release()
-        self.begun = True
-        return prepared
-
-    def vectors(self, prepared):
-        if self.n_batches > 1:
-            assert self.stacked.acquire(timeout=20)
-        self.n_batches -= 1
-        return np.array([[sum(prepared)]] * len(prepared), dtype=np.float32)
-
-
-def test_a_batch_is_stacked_while_the_one_before_runs_and_results_keep_their_order():
-    extractor = Slow(n_batches=4)
-    numbers = [number for i in range(4) for number in (i, 10)]
-    tasks = [Task(key, lambda number=number: number) for key, number in enumerate(numbers)]
-    batches = list(compute(tasks, [extractor], jobs=2))
-    sums = [(batch.keys[0], float(batch.matrix[0, 0])) for batch in batches]
-    assert sums == [(0, 10), (2, 11), (4, 12), (6, 13)]
-    assert extractor.threads == {"MainThread"}
-
-
-def test_what_fails_in_the_thread_is_raised_outside(monkeypatch):
-    monkeypatch.setattr(Slow, "vectors", lambda self, prepared: [][1])
-    with pytest.raises(IndexError):
-        list(compute([Task("a", lambda: 1)], [Slow()], jobs=1))
 
 
 class Brightness(Extractor):

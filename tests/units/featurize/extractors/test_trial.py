@@ -2,11 +2,8 @@
 
 import numpy as np
 import pytest
-from builders import run
-from PIL import Image
-from tolerances import ELSEWHERE, assert_near
 
-from featurize import FeatureTable, Store
+from featurize import Store
 from featurize.errors import WeightsError
 from featurize.networks.graph_extractor import FrozenGraph
 from featurize.networks.graph_file import refuse_side_effects
@@ -116,19 +113,6 @@ def test_a_network_that_gives_no_vector_to_each_photo_is_refused_every_time(
         graph.attach(Store(tmp_path / "store"))
         with pytest.raises(WeightsError, match=message):
             graph.width  # noqa: B018
-
-
-def test_a_network_that_has_no_number_for_a_black_photo_makes_a_reject_of_it(graph_of, tmp_path):
-    graph, photos = graph_of(lambda tf, x: 1 / mean(tf, x)), tmp_path / "photos"
-    photos.mkdir()
-    for value in (0, 100, 200):
-        Image.new("RGB", (9, 9), (value,) * 3).save(photos / f"{value}.png")
-    words = ["--features", f"{graph.file}:pooled", "--graph-mean", "0", "--graph-std", "1"]
-    run("featurize", "extract", photos, "-o", tmp_path / "t.npz", "--store", tmp_path / "store", *words)
-    vectors = FeatureTable.read(tmp_path / "t.npz").select("g:pooled")
-    assert_near(vectors, [[1 / 100] * 3, [1 / 200] * 3], ELSEWHERE)
-    rejected = (tmp_path / "t.rejects.csv").read_text()
-    assert rejected.startswith("image,reason\n0.png,g:pooled gave numbers that are not finite")
 
 
 def test_a_network_may_give_zeros_and_one_that_fails_on_a_photo_later_is_an_error(graph_of):
