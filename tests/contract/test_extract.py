@@ -15,14 +15,11 @@ from featurize import FeatureTable, extract
 
 @pytest.fixture
 def photos(tmp_path) -> Path:
-    """Three photos in two classes."""
     return write_photos(tmp_path / "photos", ["daisy/p1_a.jpg", "daisy/p1_b.jpg", "rose/p2_a.png"], 40, 30)
 
 
 @pytest.fixture
 def command(tmp_path):
-    """Run ``featurize extract`` for glcm with a store of the test's own."""
-
     def called(*words: str | Path) -> Outcome:
         return run("featurize", "extract", *words, "--features", "glcm", "--store", tmp_path / "store")
 

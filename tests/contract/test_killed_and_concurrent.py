@@ -75,7 +75,6 @@ for line in sys.stdin:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="many runs are quick only where processes can be copied")
 def test_killed_many_times_at_random_moments(photos, whole, tmp_path):
-    """Each run is killed while it computes and writes; none loses what an earlier one stored."""
     command = [sys.executable, "-c", ZYGOTE, str(photos)]
     rng = np.random.default_rng(1)
     n_stores, n_before, n_interrupted = 0, 0, 0
@@ -110,7 +109,6 @@ def answer(zygote: subprocess.Popen, line: str) -> str:
 
 
 def complete(photos: Path, store: Path, whole: FeatureTable) -> None:
-    """What is missing is computed, the table is that made in one go, and nothing but the store is left."""
     output = store.parent / "completed.npz"
     words = ["featurize", "extract", photos, "--features", "glcm", "--store", store, "-o", output]
     n_before = n_stored(store)
@@ -153,7 +151,6 @@ def test_two_at_once_on_overlapping_folders(photos, whole, tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A disk of 300 kB."""
     (tmp_path / "disk").mkdir()
     command = [*"mount -t tmpfs -o size=300k tmpfs".split(), str(tmp_path / "disk")]
     if sys.platform != "linux" or subprocess.run(command, capture_output=True).returncode:
@@ -164,7 +161,6 @@ def small_disk(tmp_path):
 
 @pytest.mark.parametrize("free", [4096, 12_288, 40_960, 131_072])
 def test_a_full_disk_ends_in_a_clear_error_and_an_intact_store(photos, whole, small_disk, tmp_path, free):
-    """However much room is left: nothing half-written stays, and the next run goes on from there."""
     store, output = small_disk / "store", tmp_path / "t.parquet"
     ballast = small_disk / "ballast"
     status = os.statvfs(small_disk)

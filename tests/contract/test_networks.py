@@ -30,7 +30,6 @@ def photos(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def flowers(assets, tmp_path_factory) -> Path:
-    """Five real photos, one per kind of flower."""
     folder = tmp_path_factory.mktemp("flowers")
     for kind in sorted((assets / "data" / "flowers").iterdir()):
         (folder / kind.name).mkdir()
@@ -40,7 +39,6 @@ def flowers(assets, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """A folder for one store that all tests here share, and for tables."""
     return tmp_path_factory.mktemp("place")
 
 
@@ -164,7 +162,6 @@ def test_real_inception_gives_what_keras_gives_at_two_layers_of_one_run(assets, 
 
 
 def run_directly(file: Path, tensor: str, images: list[np.ndarray]) -> np.ndarray:
-    """One image at a time, as these graphs were made to run."""
     import tensorflow as tf
 
     definition = tf.compat.v1.GraphDef.FromString(file.read_bytes())

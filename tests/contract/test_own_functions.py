@@ -46,7 +46,6 @@ class Corner(Extractor):
 
 @pytest.fixture
 def registered(tmp_path, monkeypatch):
-    """An installed package that registers three families."""
     about = tmp_path / "site" / "own_families-1.0.dist-info"
     about.mkdir(parents=True)
     (tmp_path / "site/own_families.py").write_text(MODULE)

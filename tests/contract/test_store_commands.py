@@ -18,7 +18,6 @@ FEW, MANY = GLCM(levels=16), GLCM(levels=32)
 
 
 def remembering(store: Path) -> Store:
-    """The store, which also remembers photos that were written a moment ago."""
     return Store(store, young_seconds=-1.0)
 
 
@@ -29,7 +28,6 @@ def photos(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def filled(photos, tmp_path_factory) -> Path:
-    """Their texture with two settings."""
     store = tmp_path_factory.mktemp("filled") / "store"
     for texture in (FEW, MANY):
         extract(photos, texture, store=remembering(store))
@@ -38,7 +36,6 @@ def filled(photos, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def store(filled, tmp_path) -> Path:
-    """A copy that a test may damage."""
     return shutil.copytree(filled, tmp_path / "store")
 
 
@@ -101,7 +98,6 @@ class Wrong(GLCM):
 
 
 def test_sampling_names_the_drift_of_vectors_that_were_stored_wrongly(photos, tmp_path):
-    """Whole by its digest, and yet other numbers than the extractor makes now."""
     extract(photos, Wrong(), store=remembering(tmp_path / "store"))
     assert command(tmp_path / "store", "verify").status == 0
     done = command(tmp_path / "store", "verify", "--sample", "100%")
@@ -122,12 +118,12 @@ def test_photos_that_are_gone_or_changed_are_left_out_of_the_sample(tmp_path):
 
 def test_prune_is_a_dry_run_without_yes_or_finds_nothing_and_says_why(store):
     before = files(store)
-    for words, why in (
-        (["--extractor", "glcm"], "vectors of glcm"),
-        ([], "nothing to remove; name vectors with --extractor"),
-        (["--older-than", "900d"], "nothing to remove; no vectors are so named or so old"),
-    ):
-        done = command(store, "prune", *words)
+    for words, why in {
+        "--extractor glcm": "vectors of glcm",
+        "": "nothing to remove; name vectors with --extractor",
+        "--older-than 900d": "nothing to remove; no vectors are so named or so old",
+    }.items():
+        done = command(store, "prune", *words.split())
         assert done.status == 0 and why in done.out + done.err and files(store) == before
 
 

@@ -30,8 +30,6 @@ sys.addaudithook(note_open)
 
 
 class Counting(GLCM):
-    """Texture that counts the images it is asked for."""
-
     def prepare(self, photo):
         calls["computed"] += (photo.width, photo.height) == (20, 20)
         return super().prepare(photo)
@@ -43,7 +41,6 @@ def photos(tmp_path) -> Path:
 
 
 def counted(photos, store, **options):
-    """The table, how many photos were computed, and how many files were opened."""
     calls.clear()
     opened.clear()
     # Also photos that were written a moment ago.
@@ -153,7 +150,6 @@ print([name for name in opened if name.endswith(".png")], {"tensorflow", "keras"
 
 @pytest.fixture(scope="module")
 def s3_server():
-    """The address of an S3 server, bound to this machine alone."""
     pytest.importorskip("s3fs", reason="pip install 'bottlehead[test]'")
     server_module = pytest.importorskip("moto.server", reason="pip install 'bottlehead[test]'")
     with socket.socket() as free:
@@ -181,7 +177,6 @@ def url(request, tmp_path, monkeypatch):
 
 
 def test_a_store_works_the_same_everywhere(url, photos, tmp_path):
-    """Filled, found by another run, damaged, set aside, filled again, listed, pruned, merged."""
     import fsspec
 
     table, n_computed, _ = counted(photos, url)

@@ -16,17 +16,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from featurize import files
 from featurize.errors import StoreError, UsageError
-from featurize.files import (
-    Folder,
-    check_outputs,
-    identity,
-    name_as_text,
-    read_csv,
-    sync_folder,
-    text_as_name,
-    whole_file,
-)
+from featurize.files import Folder, check_outputs, name_as_text, read_csv, text_as_name, whole_file
 from featurize.store.shard import image_keys
 from featurize.store.store import Store
 from featurize.upkeep import DAY, plan_prune
@@ -50,7 +42,7 @@ def test_a_folder_that_cannot_be_flushed_is_no_error():
     with pytest.raises(OSError, match="Invalid argument"):
         os.fsync(handle)
     os.close(handle)
-    sync_folder(Path("/proc"))
+    files.sync_folder(Path("/proc"))
 
 
 NAMES = st.binary(max_size=30).filter(lambda name: b"\0" not in name).map(os.fsdecode)
@@ -74,7 +66,7 @@ def test_identity_changes_with_content_time_and_file(tmp_path):
         lambda: (other.write_text("22"), os.utime(other, (1, 1)), os.replace(other, path)),
     ):
         change()
-        seen.add(identity(path.stat()))
+        seen.add(files.identity(path.stat()))
     assert len(seen) == 4
 
 
@@ -113,9 +105,8 @@ def test_a_csv_file_is_read_by_column_and_its_lines_keep_their_numbers(tmp_path)
         (2, {"label": "roses, red", "extra": "x", "new": " flower"}),
         (5, {"label": "two\nlines", "extra": "", "new": "b"}),
     ]
-    with pytest.raises(
-        UsageError, match=r"the map .* has the columns label, extra, new \(.*label,new, and may"
-    ):
+    message = r"the map .* has the columns label, extra, new \(.*label,new, and may"
+    with pytest.raises(UsageError, match=message):
         list(read_csv(path, ("label", "new"), "map", optional=("note",)))
     path.write_text("label,new,new\na,b,c\n")
     with pytest.raises(UsageError, match="has the columns label, new, new"):

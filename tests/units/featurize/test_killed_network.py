@@ -17,7 +17,6 @@ N_PHOTOS = 400
 
 
 def n_stored(store: Path) -> int:
-    """How many photos are stored, as the command counts them."""
     rows = run("featurize", "store", "list", "--store", store, "--quiet").out.splitlines()[1:]
     return sum(int(row.split()[3].replace(",", "")) for row in rows)
 

@@ -127,7 +127,6 @@ def test_load_agrees_with_a_dict(tmp_path_factory, data):
 @given(position=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_flipped_bit_reaches_a_table(tmp_path_factory, position, bit):
-    """Wherever it is: what is found is right, and what is not found is computed again."""
     folder = tmp_path_factory.mktemp("store")
     section = filled(folder, 1)
     path = folder / section.name / section.shards()[0][0]
@@ -233,7 +232,6 @@ def test_a_merge_that_cannot_be_written_leaves_everything(tmp_path, monkeypatch)
 
 
 def test_readers_find_everything_while_others_merge(tmp_path):
-    """Three threads merge again and again, one writes; every reader, each as fresh as a process, finds all."""
     filled(tmp_path, 20)
     done, numbers = threading.Event(), itertools.count(80)
 

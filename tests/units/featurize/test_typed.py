@@ -1,6 +1,7 @@
 """Editors and mypy see through the lazy face of the package."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,14 +30,8 @@ def test_mistakes_of_a_user_are_errors_in_mypy_and_right_lines_are_none(tmp_path
     # An installed package is seen by itself, and mypy refuses site-packages as a path.
     home = Path(featurize.__file__).parent.parent
     path = {} if home.name == "site-packages" else {"MYPYPATH": str(home)}
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--config-file", os.devnull, "--ignore-missing-imports", "user.py"],
-        cwd=tmp_path,
-        env=os.environ | path,
-        capture_output=True,
-        text=True,
-    )
-    errors = [line.split(":") for line in done.stdout.splitlines() if ": error:" in line]
-    assert {int(number) for file, number, *_ in errors if file == "user.py"} == {5, 6, 7, 8, 9, 10}, (
-        done.stdout
-    )
+    command = ["-m", "mypy", "--config-file", os.devnull, "--ignore-missing-imports", "user.py"]
+    options = {"cwd": tmp_path, "env": os.environ | path, "capture_output": True, "text": True}
+    said = subprocess.run([sys.executable, *command], **options).stdout
+    errors = {int(number) for number in re.findall(r"^user\.py:(\d+):.* error:", said, re.MULTILINE)}
+    assert errors == {5, 6, 7, 8, 9, 10}, said

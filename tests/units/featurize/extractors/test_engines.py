@@ -26,8 +26,6 @@ def photos(assets):
 
 @pytest.fixture
 def real(inception_weights, networks_store):
-    """Makes the real Inception, which finds in the store what other tests computed."""
-
     def make(**options):
         return InceptionV3(inception_weights, "mixed8", store=networks_store, **options)
 

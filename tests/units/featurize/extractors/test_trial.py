@@ -32,8 +32,6 @@ def defined(tf, build):
 
 @pytest.fixture
 def graph_of(tf, tmp_path):
-    """A FrozenGraph that computes ``build(tf, photo)``."""
-
     def make(build):
         path = tmp_path / "g.pb"
         path.write_bytes(defined(tf, build).SerializeToString())
@@ -86,8 +84,6 @@ def test_a_file_that_a_graph_would_write_is_never_written(graph_of, tmp_path):
 
 
 def test_what_does_not_run_is_not_looked_at(tf):
-    """What lies behind the input, or beside the way to the output, is cut off."""
-
     def build(tf, x):
         tf.random.uniform([3], name="beside")
         noisy = tf.add(x, tf.random.uniform([]), name="entry")
