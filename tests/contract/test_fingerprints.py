@@ -1,7 +1,7 @@
 """Fingerprints as they are: they are the keys of every store, and say in tables and models what may be mixed.
 
-A fingerprint that changes makes every vector be computed anew, and every model refuse the new ones. So not one
-character of a description may change without a reason in the numbers; then the line here changes with it.
+One that changes makes every vector be computed anew, and every model refuse the new ones: not one character of a
+description may change without a reason in the numbers; then the line here changes with it.
 """
 
 import hashlib

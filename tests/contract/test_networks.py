@@ -75,9 +75,7 @@ def test_backbones_lists_each_network_with_its_width_and_where_its_weights_are(t
     assert done.status == 1 and "no network named resnet51" in done.error and "resnet50" in done.hint
 
 
-def test_an_untrained_network_is_that_of_its_seed_says_so_and_gives_several_layers_in_one_run(
-    photos, place, command
-):
+def test_an_untrained_network_is_that_of_its_seed_and_gives_several_layers(photos, place, command):
     specs = [SMALL, f"{SMALL}:conv_pw_6", f"{SMALL}:conv_pw_6_relu"]
     done, table = command(photos, "--features", *specs, "--weights", "random", "--seed", "3")
     assert [table.select(spec).shape for spec in specs] == [(5, 256), (5, 128), (5, 128)]
@@ -193,9 +191,7 @@ def test_graphs_that_are_recognised_give_with_parity_what_retrain_py_wrote(asset
 
 
 @pytest.mark.usefixtures("openvino")
-def test_a_named_tensor_of_a_graph_is_read_by_both_engines_and_sampled_from_the_store(
-    assets, flowers, command, place
-):
+def test_a_named_tensor_is_read_by_both_engines_and_sampled_from_the_store(assets, flowers, command, place):
     file = assets / "weights" / "mobilenet_v1_0.25_128.pb"
     spec = f"{file}:MobilenetV1/Predictions/Reshape"
     name = "mobilenet_v1_0.25_128:MobilenetV1/Predictions/Reshape"

@@ -65,9 +65,7 @@ def test_list_counts_photos_without_the_golden_image(store):
     }
 
 
-def test_verify_finds_damage_sets_it_aside_and_fails_once_and_extract_computes_it_anew(
-    store, photos, tmp_path
-):
+def test_verify_sets_damage_aside_and_fails_once_and_extract_computes_it_anew(store, photos, tmp_path):
     assert command(store, "verify").status == 0
     path = shards(section_of(store, MANY))[0]
     flip_bit(path)

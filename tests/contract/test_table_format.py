@@ -230,14 +230,11 @@ def test_a_flipped_bit_never_changes_a_vector_unnoticed(whole, place, bit):
 
 
 def test_other_endings_missing_places_and_what_npz_cannot_hold_are_refused(tmp_path, table):
+    reserved = FeatureTable.from_arrays({"featurize": [[1.0]]})
     for act, place, message in [
         (FeatureTable.read, tmp_path, "is a folder, and a table is wanted"),
         (table.write, tmp_path / "t.csv", "cannot tell the format of"),
-        (
-            FeatureTable.from_arrays({"featurize": [[1.0]]}).write,
-            tmp_path / "t.npz",
-            "features named featurize",
-        ),
+        (reserved.write, tmp_path / "t.npz", "features named featurize"),
         (table.write, tmp_path / "gone" / "t.npz", "there is no folder"),
         (FeatureTable.read, tmp_path / "gone.npz", "there is no table"),
     ]:
@@ -332,18 +329,15 @@ def test_join_matches_by_content_and_variant_and_by_name_where_the_bytes_are_unk
     assert one.join(two).select("y")[:, 0].tolist() == [3, 2, 1]
 
 
-def test_to_frame_has_ids_and_named_float32_columns(five):
-    frame = five.to_frame()
-    assert list(frame.columns) == [*COLUMNS, "wide_0000", "wide_0001", "wide_0002", "minus"]
-    assert (frame.dtypes.iloc[-4:] == np.float32).all()
-    assert frame.loc[3, "wide_0002"] == 32 and frame.loc[3, "image"] == "d"
-    assert pd.isna(frame.loc[2, "label"])
-
-
-def test_integer_columns_with_nulls_hold_none_and_the_repr_says_what_is_there(five):
+def test_to_frame_has_ids_and_named_float32_columns_column_has_none_for_null_and_the_repr_is_short(five):
     made = FeatureTable.from_arrays({}, image=["a", "b"], width=[3, None], bytes=[1, 2])
     assert made.column("width").tolist() == [3, None] and made.column("bytes").dtype == np.int64
     assert repr(five) == "FeatureTable: 5 rows; features wide (3), thin (1); 3 labels cat, dog, eel"
+    frame = five.to_frame()
+    assert list(frame.columns) == [*COLUMNS, *five.value_names("wide+thin")]
+    assert (frame.dtypes.iloc[-4:] == np.float32).all()
+    assert frame.loc[3, "wide_0002"] == 32 and frame.loc[3, "image"] == "d"
+    assert pd.isna(frame.loc[2, "label"])
 
 
 @pytest.mark.parametrize(("act", "message"), [

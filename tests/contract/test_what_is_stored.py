@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -64,18 +63,6 @@ def test_renaming_moving_and_regrouping_compute_nothing(photos, tmp_path):
     assert sorted(second.label) == ["a"] * 4 + ["c"] * 2
 
 
-def test_duplicates_are_computed_once_and_another_extractor_shares_nothing(photos, tmp_path):
-    for i in range(4):
-        shutil.copy(photos / "a" / "0.png", photos / "b" / f"copy-{i}.png")
-    table, n_computed, _ = counted(photos, tmp_path / "store")
-    assert n_computed == 6 and len(table) == 10
-    same = table.select("glcm")[table.sha256 == table.sha256[0]]
-    assert len(same) == 5 and (same == same[0]).all()
-    assert len(list((tmp_path / "store").glob("glcm-*"))) == 1
-    extract(photos, [GLCM(levels=16), GLCM("haralick")], store=tmp_path / "store")
-    assert len(list((tmp_path / "store").glob("glcm*-*"))) == 3
-
-
 def test_an_unchanged_file_is_not_read_a_touched_one_is_and_a_changed_one_is_computed(photos, tmp_path):
     store = tmp_path / "store"
     assert counted(photos, store)[1:] == (6, 6)
@@ -111,9 +98,7 @@ def test_a_damaged_index_costs_reading_and_nothing_else(photos, tmp_path, damage
     assert counted(photos, store)[1:] == (0, 0)
 
 
-def test_a_section_says_how_to_make_its_extractor_and_a_shard_is_plain_parquet_named_by_its_digest(
-    photos, tmp_path
-):
+def test_a_section_describes_its_extractor_and_a_shard_is_parquet_named_by_its_digest(photos, tmp_path):
     table, *_ = counted(photos, tmp_path / "store")
     (section,) = (tmp_path / "store").glob("glcm-*")
     assert section.name == f"glcm-{GLCM().fingerprint()[:32]}"
@@ -202,9 +187,7 @@ def test_a_store_works_the_same_everywhere(url, photos, tmp_path):
     assert extract(photos, "color", store=store).digest() == here.digest()
 
 
-def test_the_store_is_where_the_variable_says_unless_the_command_says_otherwise(
-    photos, tmp_path, monkeypatch
-):
+def test_the_store_is_where_the_command_says_or_else_the_variable(photos, tmp_path, monkeypatch):
     monkeypatch.setenv("FEATURIZE_STORE", str(tmp_path / "variable"))
     words = ["featurize", "extract", photos, "--features", "color", "-o", tmp_path / "t.parquet"]
     assert run(*words).status == 0

@@ -43,9 +43,7 @@ def n_read(index_file, paths, **options) -> int:
     return contents(remembering(index_file, **options), paths)[1]
 
 
-def test_contents_are_read_then_remembered_and_rehash_trusts_nothing_but_remembers_what_it_found(
-    photos, index_file
-):
+def test_contents_are_remembered_and_rehash_trusts_nothing_but_remembers(photos, index_file):
     def content(path, trust=True):
         (found,), n = contents(remembering(index_file, trust=trust), [path])
         return found, n
@@ -65,9 +63,7 @@ def test_contents_are_read_then_remembered_and_rehash_trusts_nothing_but_remembe
     assert [(found.sha256, n) for found, n in told] == [("00" * 32, 0), (right, 1), (right, 0)]
 
 
-def test_names_that_are_no_text_are_remembered_and_a_file_changed_a_moment_ago_is_not(
-    index_file, photos, tmp_path
-):
+def test_names_that_are_no_text_are_remembered_and_young_files_are_not(index_file, photos, tmp_path):
     assert [contents(FileIndex(index_file), photos[:1])[1] for _ in range(2)] == [1, 1]
     odd = os.fsencode(tmp_path) + b"/caf\xe9 '\n.png"
     shutil.copy(photos[0], odd)

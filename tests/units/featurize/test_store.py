@@ -26,9 +26,8 @@ from featurize.store.store import DESCRIPTION, Section, ShardWriter, Store, sect
 from featurize.upkeep import verify_section
 
 CONTENTS = ["00" * 32, "ff" * 32, "ab" * 31 + "00"]
-NAME, DATA = shard_to_bytes(
-    image_keys(CONTENTS, [0, 2**63 - 1, 256]), np.arange(6, dtype=np.float32).reshape(3, 2)
-)
+KEYS = image_keys(CONTENTS, [0, 2**63 - 1, 256])
+NAME, DATA = shard_to_bytes(KEYS, np.arange(6, dtype=np.float32).reshape(3, 2))
 
 
 @given(st.lists(st.tuples(st.binary(min_size=32, max_size=32), st.integers(0, 2**63 - 1)), max_size=20))

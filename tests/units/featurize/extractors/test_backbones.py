@@ -103,9 +103,7 @@ def test_the_halves_of_a_batch_give_the_vectors_of_one_run_and_of_each_photo_alo
         assert len(np.unique(vectors, axis=0)) == n
 
 
-def test_layers_of_one_network_come_out_of_one_run_for_those_that_still_need_it(
-    photos, tmp_path, networks_store, runs
-):
+def test_layers_of_one_network_come_out_of_one_run_where_needed(photos, tmp_path, networks_store, runs):
     # conv_pw_6 is in the middle of what the optimiser fuses into one operation for the others.
     team = [Backbone(SMALL, "random", layer) for layer in ("avg_pool", "conv_pw_6", "conv_dw_3_bn")]
     extract(photos[:6], team[:1], store=tmp_path)
@@ -118,9 +116,7 @@ def test_layers_of_one_network_come_out_of_one_run_for_those_that_still_need_it(
         assert_near(table.select(extractor.name), alone, any_batch(SMALL), extractor.name)
 
 
-def test_real_inception_runs_once_for_a_photo_and_its_vectors_depend_on_no_batch(
-    inception_weights, photos, networks_store
-):
+def test_real_inception_runs_once_and_depends_on_no_batch(inception_weights, photos, networks_store):
     kinds = [InceptionV3(inception_weights, "mixed8") for _ in range(2)]
     first, again = (extract(photos[:9], [kind], store=networks_store).select(kind.name) for kind in kinds)
     np.testing.assert_array_equal(again, first)

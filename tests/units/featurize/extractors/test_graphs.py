@@ -29,9 +29,10 @@ def test_a_graph_is_read_as_tensorflow_reads_it(poets):
 
     definition = tf.compat.v1.GraphDef.FromString(poets.read_bytes())
     graph = read_graph(poets.read_bytes())
-    assert [(n.name, n.op, list(n.input)) for n in definition.node] == [
-        (n.name, n.op, list(n.input)) for n in graph.values()
-    ]
+    nodes, ours = (
+        [(n.name, n.op, list(n.input)) for n in found] for found in (definition.node, graph.values())
+    )
+    assert ours == nodes
     for node in definition.node:
         value = node.attr["value"].tensor
         if node.op == "Const" and value.dtype == tf.float32:

@@ -18,9 +18,8 @@ def test_a_constant_photo_has_one_pattern_and_a_step_two():
     step[:, 5:] = 100
     values = dict(zip(names, LBP((1,)).transform([step])[0].tolist(), strict=True))
     # In the first light column the three neighbours to the left are darker; nowhere else is any.
-    assert {n: s for n, s in values.items() if s} == pytest.approx(
-        {"lbp_r1_uniform08": 0.9, "lbp_r1_uniform05": 0.1}
-    )
+    expected = {"lbp_r1_uniform08": 0.9, "lbp_r1_uniform05": 0.1}
+    assert {name: share for name, share in values.items() if share} == pytest.approx(expected)
 
 
 def test_turning_by_a_right_angle_and_lightening_change_nothing():

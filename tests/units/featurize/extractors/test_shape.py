@@ -14,10 +14,8 @@ def lesion(draw_on, inside=(90, 60, 50), size=(240, 200)) -> dict[str, float]:
     return dict(zip(shape.value_names, shape.transform([np.asarray(photo)])[0].tolist(), strict=True))
 
 
-def test_colour_is_that_of_lesion_and_skin():
+def test_two_colours_of_a_lesion_show():
     one = lesion(lambda draw, c: draw.rectangle([60, 40, 160, 140], fill=c))
-    expected = np.linalg.norm(np.subtract((90, 60, 50), (210, 170, 150))) / 255
-    assert one["shape_colour_contrast"] == pytest.approx(expected, rel=0.02)
     assert one["shape_colour_red_sd"] < 0.05
 
     def two_colours(draw, c):

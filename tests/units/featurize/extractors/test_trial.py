@@ -101,9 +101,7 @@ def test_what_does_not_run_is_not_looked_at(tf):
     (lambda tf, x: mean(tf, x) - 0.01 * tf.reduce_mean(mean(tf, x), 0, keepdims=True), "mixes the photos"),
     (lambda tf, x: mean(tf, tf.ensure_shape(x, [1, 8, 8, 3])), r"g:pooled cannot be run.*any number of photos"),
 ])  # fmt: skip
-def test_a_network_that_gives_no_vector_to_each_photo_is_refused_every_time(
-    graph_of, tmp_path, build, message
-):
+def test_what_gives_no_vector_to_each_photo_is_refused_every_time(graph_of, tmp_path, build, message):
     graph = graph_of(build)
     for _ in range(2):  # nothing of it was kept that would be believed later
         graph.attach(Store(tmp_path / "store"))
@@ -113,9 +111,8 @@ def test_a_network_that_gives_no_vector_to_each_photo_is_refused_every_time(
 
 def test_a_network_may_give_zeros_and_one_that_fails_on_a_photo_later_is_an_error(graph_of):
     zero = graph_of(lambda tf, x: tf.nn.relu(mean(tf, x) - 1000.0))
-    assert not zero.transform(
-        [np.zeros((8, 8, 3), np.uint8)]
-    ).any()  # also for the test image, which is right
+    # Also for the test image, which is right.
+    assert not zero.transform([np.zeros((8, 8, 3), np.uint8)]).any()
 
     def build(tf, x):
         known = tf.compat.v1.Assert(tf.reduce_all(tf.not_equal(mean(tf, x), 77.0)), ["seventy-seven"])

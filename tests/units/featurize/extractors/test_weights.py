@@ -56,9 +56,7 @@ def test_auto_takes_no_file_of_a_network_with_a_longer_name(tmp_path, monkeypatc
     assert weights_at_hand("resnet50", DOWNLOAD) == tmp_path / "resnet50_mine.weights.h5"
 
 
-def test_the_digest_and_not_the_place_is_the_identity_and_what_is_no_weights_is_refused(
-    tmp_path, monkeypatch
-):
+def test_the_digest_is_the_identity_and_what_is_no_weights_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("a.h5", "~old.h5"):  # a tilde that names nobody is a part of the name
         (tmp_path / name).write_bytes(hdf5())
