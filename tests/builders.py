@@ -330,6 +330,14 @@ def run_process(*words: str | Path, cwd: Path | None = None, **environment: str)
     return Outcome(done.returncode, done.stdout, done.stderr)
 
 
+def n_stored(store: Path) -> int:
+    """How many photos are stored, as the command counts them."""
+    if not store.is_dir():
+        return 0
+    rows = run("featurize", "store", "list", "--store", store, "--quiet").out.splitlines()[1:]
+    return sum(int(row.split()[3].replace(",", "")) for row in rows)
+
+
 @contextlib.contextmanager
 def hears_sigint() -> Iterator[None]:
     """Processes that are started inside hear SIGINT.

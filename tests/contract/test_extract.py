@@ -233,13 +233,9 @@ def test_a_wrong_command_line_is_status_2_and_names_the_option(photos, command, 
 
 
 def test_no_output_overwrites_another_or_an_input(photos, command, tmp_path):
-    manifest, table = tmp_path / "m.csv", tmp_path / "t.parquet"
+    manifest, table, gone = tmp_path / "m.csv", tmp_path / "t.parquet", tmp_path / "gone/r.csv"
     manifest.write_text("image\nphotos/daisy/p1_a.jpg\n")
-    for rejects, message in [
-        (table, "another output"),
-        (manifest, "is an input"),
-        (tmp_path / "gone/r.csv", "no folder"),
-    ]:
+    for rejects, message in [(table, "another output"), (manifest, "is an input"), (gone, "no folder")]:
         done = command(manifest, "-o", table, "--rejects", rejects)
         assert done.status == 1 and message in done.error and not table.exists()
     assert manifest.read_text().startswith("image")

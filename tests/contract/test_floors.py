@@ -81,9 +81,7 @@ def names_in(source: str, name: str, is_package: bool) -> Iterator[tuple[str, st
             case ast.ImportFrom():
                 start = absolute(node.level, node.module or "")
                 yield from ((f"{start}.{alias.name}", "import") for alias in node.names)
-            case ast.Call(args=[ast.Constant(str(word)), *_]) if ast.unparse(node.func).endswith(
-                "import_module"
-            ):
+            case ast.Call(args=[ast.Constant(str(word)), *_]) if "import_module" in ast.unparse(node.func):
                 rest = word.lstrip(".")
                 yield absolute(len(word) - len(rest), rest), "import"
             case ast.Constant(str(word)):
@@ -137,10 +135,9 @@ def circles(arrows: Arrows) -> list[tuple[str, ...]]:
 
 
 def offenders(modules: Modules) -> set[str]:
-    arrows, floor = arrows_between(modules), FLOOR
-    lines = {
-        f"room unknown: {name}" for name in modules if name not in PACKAGES and room_of(name) not in floor
-    }
+    arrows = arrows_between(modules)
+    unknown = {name for name in modules if name not in PACKAGES and room_of(name) not in FLOOR}
+    lines = {f"room unknown: {name}" for name in unknown}
     for circle in circles(arrows):
         lines |= {f"in a circle: {name}" for name in circle}
     for name, targets in arrows.items():
@@ -150,10 +147,10 @@ def offenders(modules: Modules) -> set[str]:
             # A face stands above all rooms of its package.
             if ORDER.index(other_package) > ORDER.index(package) or target == package:
                 lines.add(f"upward: {name} -> {target}")
-            elif other_package == package and {room, other_room} <= floor.keys() and room != other_room:
-                if floor[other_room] > floor[room]:
+            elif other_package == package and {room, other_room} <= FLOOR.keys() and room != other_room:
+                if FLOOR[other_room] > FLOOR[room]:
                     lines.add(f"upward: {name} -> {target}")
-                elif floor[other_room] == floor[room]:
+                elif FLOOR[other_room] == FLOOR[room]:
                     lines.add(f"sideways: {name} -> {target}")
     return lines
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import run, write_photos
+from builders import n_stored, run, write_photos
 
 from featurize import FeatureTable, extract
 
@@ -33,14 +33,6 @@ def start(photos: Path, store: Path, output: Path) -> subprocess.Popen:
     command = [sys.executable, "-m", "featurize", "extract", str(photos), "--features", "glcm", "--quiet"]
     command += ["--store", str(store), "-o", str(output), "--jobs", "1"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
-
-
-def n_stored(store: Path) -> int:
-    """How many photos are stored, as the command counts them."""
-    if not store.is_dir():
-        return 0
-    rows = run("featurize", "store", "list", "--store", store, "--quiet").out.splitlines()[1:]
-    return sum(int(row.split()[3].replace(",", "")) for row in rows)
 
 
 # A process with everything imported, which makes copies of itself to be killed: a run begins in no time.

@@ -88,8 +88,8 @@ def test_a_manifest_s_splits_and_groups_are_counted_and_the_json_never_overwrite
     assert "splits: 2 training, 1 testing" in lines
     assert "  x               2 in 1 groups" in lines and "  (no label)      1" in lines
     for place, message in [
-        (manifest, "an input and would be overwritten"),
-        (tmp_path / "x/s.json", "no folder"),
+        (manifest, "an input and would be"),
+        (tmp_path / "x/s.json", "there is no folder"),
     ]:
         done = run("featurize", "scan", manifest, "--json", place)
         assert done.status == 1 and message in done.error

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections import Counter
@@ -137,12 +136,9 @@ print([name for name in opened if name.endswith(".png")], {"tensorflow", "keras"
 def s3_server():
     pytest.importorskip("s3fs", reason="pip install 'bottlehead[test]'")
     server_module = pytest.importorskip("moto.server", reason="pip install 'bottlehead[test]'")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    yield f"http://127.0.0.1:{port}"
+    yield f"http://127.0.0.1:{server.get_host_and_port()[1]}"
     server.stop()
 
 

@@ -5,20 +5,14 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-from builders import run, write_photos
+from builders import n_stored, write_photos
 from tolerances import any_batch, assert_near
 
 from featurize import FeatureTable
 
 N_PHOTOS = 400
-
-
-def n_stored(store: Path) -> int:
-    rows = run("featurize", "store", "list", "--store", store, "--quiet").out.splitlines()[1:]
-    return sum(int(row.split()[3].replace(",", "")) for row in rows)
 
 
 NETWORK = """
