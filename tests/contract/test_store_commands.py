@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,8 @@ OLD = time.time() - 100 * 86_400
 FEW, MANY = GLCM(levels=16), GLCM(levels=32)
 
 
-def remembering(store: Path) -> Store:
-    return Store(store, young_seconds=-1.0)
+# A store that remembers also photos that were written a moment ago.
+remembering = partial(Store, young_seconds=-1.0)
 
 
 @pytest.fixture(scope="module")

@@ -134,7 +134,6 @@ print([name for name in opened if name.endswith(".png")], {"tensorflow", "keras"
 
 @pytest.fixture(scope="module")
 def s3_server():
-    pytest.importorskip("s3fs", reason="pip install 'bottlehead[test]'")
     server_module = pytest.importorskip("moto.server", reason="pip install 'bottlehead[test]'")
     server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -150,8 +149,7 @@ def url(request, tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     for secret in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(secret, "test")
-    import s3fs
-
+    s3fs = pytest.importorskip("s3fs", reason="pip install 'bottlehead[test]'")
     s3fs.S3FileSystem.clear_instance_cache()
     s3fs.S3FileSystem().mkdir("photos")
     return "s3://photos/store"
