@@ -27,7 +27,6 @@ def lesion() -> Image.Image:
 
 @pytest.fixture(scope="module")
 def extracted(tmp_path_factory) -> tuple[Path, FeatureTable]:
-    """The photos and the table: noise of few and of many levels, a lesion, and a JPEG from a camera."""
     folder = tmp_path_factory.mktemp("families")
     photos = folder / "photos"
     photos.mkdir()
@@ -160,8 +159,6 @@ def test_an_extractor_is_a_transformer_of_scikit_learn(spec, extracted):
     np.testing.assert_array_equal(extractor.fit_transform(paths), table.select(spec))
     frame = clone(extractor).set_output(transform="pandas").transform(np.array(paths)[:, None])
     assert isinstance(frame, pd.DataFrame) and frame.columns.tolist() == table.value_names(spec)
-    with pytest.raises(BottleheadError, match="has no parameter colour"):
-        extractor.set_params(colour="red")
 
 
 def test_transform_keeps_vectors_in_its_store(extracted, tmp_path):

@@ -110,7 +110,6 @@ def names_of(name: str, path: Path) -> set[tuple[str, str]]:
 
 
 def arrows_between(modules: Modules) -> Arrows:
-    """For each module, the modules that it imports or names; of faces none."""
     arrows = {}
     for name, path in modules.items():
         names = [] if name in PACKAGES else names_of(name, path)
@@ -184,7 +183,6 @@ CLEAN = dict.fromkeys([*EMPTY.split(), "evaluate/__init__"], "") | {
 
 
 def offenders_of(tree: Path, file: str, text: str) -> set[str]:
-    """What offends in the clean tree after one file has another text."""
     for name, content in (CLEAN | {file: text}).items():
         path = tree / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)

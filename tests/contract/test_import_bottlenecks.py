@@ -13,7 +13,6 @@ from featurize import FeatureTable
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three photos of two labels, as two versions of retrain.py left them."""
     files = {
         "daisy/1.jpg_mobilenet_0.50_224.txt": "0.5,0.25,-1e-3",
         "daisy/2_nohash_a.JPG_mobilenet_0.50_224.txt": "1,2,3",

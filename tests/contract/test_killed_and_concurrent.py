@@ -113,7 +113,6 @@ def complete(photos: Path, store: Path, whole: FeatureTable) -> None:
 
 
 def test_a_killed_command_is_completed_by_the_next(photos, whole, tmp_path):
-    """The real command: killed as soon as a shard stands beside that of the synthetic image, then run again."""
     store, output = tmp_path / "store", tmp_path / "t.parquet"
     process = start(photos, store, output)
     while len(list(store.glob("glcm-*/[0-9a-f]*.parquet"))) < 2 and process.poll() is None:

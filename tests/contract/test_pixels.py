@@ -14,7 +14,6 @@ GREY_RAMP = np.arange(16, dtype=np.uint8).reshape(4, 4) * 17
 
 
 def seen(image, *steps: str) -> np.ndarray:
-    """The pixels that a function is given of a photo, after these steps."""
     shown = []
     look = FunctionExtractor(lambda rgb: shown.append(rgb.copy()) or [0], "look", 1, preprocess=steps)
     look.transform([image])
@@ -176,17 +175,7 @@ def test_steps_run_before_every_extractor_of_the_command_and_stand_in_the_table(
         assert entry["fingerprint"] != by_hand.metadata["features"][spec]["fingerprint"]
 
 
-def test_a_photo_that_would_become_too_large_is_a_reject(tmp_path):
-    (tmp_path / "photos").mkdir()
-    Image.new("RGB", (1, 20_000)).save(tmp_path / "photos/strip.png")
-    noise().save(tmp_path / "photos/good.png")
-    words = ["--features", "color", "--preprocess", "resize:224", "--store", tmp_path / "s"]
-    assert run("featurize", "extract", tmp_path / "photos", "-o", tmp_path / "t.npz", *words).status == 0
-    assert 'strip.png,"would be resized to 224 × 4480000' in (tmp_path / "t.rejects.csv").read_text()
-
-
 def copies(tmp_path: Path, rgb: np.ndarray, distortion: Distortion) -> np.ndarray:
-    """The pixels of each distorted copy of one photo, by way of a function that returns them."""
     Image.fromarray(rgb).save(tmp_path / "photo.png")
     # As many numbers of every photo: the extraction also asks for those of an image of its own.
     function = lambda pixels: np.resize(pixels, rgb.size)  # noqa: E731

@@ -27,7 +27,6 @@ def scan(*words: str | Path) -> list[str]:
 
 @pytest.fixture
 def troubled(tmp_path) -> Path:
-    """Two classes that differ in case, one photo in both, junk, and a class of one."""
     photos = tmp_path / "photos"
     for number in range(10):
         put(photos / "Rose" / f"{number}.jpg", encoded(picture(number), "JPEG"))

@@ -12,6 +12,7 @@ from featurize import GLCM, BottleheadError, Store, extract
 from featurize.errors import WeightsError
 from featurize.extraction.run import golden_vectors, run_extraction
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, golden_image, relative_drift
+from featurize.extractors.batches import Task, compute
 from featurize.extractors.function import FunctionExtractor
 from featurize.photos.fileindex import Content, FileIndex
 from featurize.photos.source import list_source
@@ -64,7 +65,6 @@ def expected(result) -> np.ndarray:
 
 
 def store_with(index: type[FileIndex], url: Path) -> Store:
-    """A store whose index of files is of another class."""
     store = Store(url)
     store.file_index = lambda: index(store.local_path("files.sqlite"))
     return store
@@ -138,6 +138,29 @@ def test_what_fails_while_vectors_are_computed_is_raised_and_what_was_read_is_re
         run(photos, tmp_path / "store", Interrupted(), young_seconds=-1.0)
     known = Store(tmp_path / "store").file_index().known([str(photos / f"{n:03d}.png") for n in range(64)])
     assert all(isinstance(content, Content) for content in known)
+
+
+def test_a_batch_is_stacked_while_the_one_before_runs_and_results_keep_their_order():
+    stacked = threading.Semaphore(0)  # once per batch but the first
+
+    class Slow(Center):
+        batch_size = 1
+
+        def prepare(self, number):
+            return number
+
+        def stack(self, prepared):
+            if prepared[0]:
+                stacked.release()
+            return prepared
+
+        def vectors(self, prepared):
+            assert prepared[0] == 3 or stacked.acquire(timeout=20)
+            return np.array([prepared * 3], np.float32)
+
+    tasks = [Task(number, lambda number=number: number) for number in range(4)]
+    batches = list(compute(tasks, [Slow()], jobs=2))
+    assert [(batch.keys, batch.matrix.tolist()) for batch in batches] == [([n], [[n] * 3]) for n in range(4)]
 
 
 class Brightness(Extractor):

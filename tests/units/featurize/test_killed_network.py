@@ -40,7 +40,6 @@ for place, table in zip([store, store + "-fresh"], tables or [None]):
 
 @pytest.mark.tensorflow
 def test_a_network_killed_twice_loses_at_most_256_images(tmp_path):
-    """Killed at two moments of its computing; then completed, bit by bit what one go in a fresh store gives."""
     store, counter = tmp_path / "store", tmp_path / "counter"
     tables = [tmp_path / "1.npz", tmp_path / "2.npz"]
     photos = write_photos(tmp_path / "photos", [f"{i}.png" for i in range(N_PHOTOS)])

@@ -203,7 +203,6 @@ def test_folders_and_photos_without_permission_are_left_out_with_a_reason(tmp_pa
 
 
 def rows(path: Path, content: bytes | str | pd.DataFrame | None = None) -> list[tuple]:
-    """What is read of a file, after writing it."""
     if isinstance(content, pd.DataFrame):
         content.to_parquet(path)
     elif content is not None:

@@ -108,7 +108,6 @@ def load(section, wanted: list[str]):
 @given(st.data())
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_load_agrees_with_a_dict(tmp_path_factory, data):
-    """Any shards, any order, duplicates on both sides, some keys absent: as if each key were looked up alone."""
     section = again(tmp_path_factory.mktemp("store"))
     truth = {}
     for numbers in data.draw(st.lists(st.lists(st.integers(0, 30), min_size=1, max_size=8), max_size=4)):

@@ -91,7 +91,6 @@ def test_lists_and_matrices_turn_into_each_other_without_a_copy_and_nulls_are_re
 @pytest.mark.parametrize("ending", [".parquet", ".npz"])
 @pytest.mark.parametrize("place", ["jos\udce9/t", "exp:1/t", "run:3"])
 def test_a_table_is_written_and_read_wherever_the_system_has_files(tmp_path, monkeypatch, ending, place):
-    """A path that is no UTF-8, or that looks like a URL; also as a place that the table's metadata tells."""
     monkeypatch.chdir(tmp_path)
     path = Path(place + ending)
     try:

@@ -56,7 +56,6 @@ def test_bfloat16_is_near_float32_and_further_than_rounding(photos, real):
 @pytest.mark.usefixtures("openvino")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_vector_does_not_depend_on_its_batch(photos, precision, request):
-    """To the last bit, because this engine runs every photo alone."""
     if precision == "bfloat16":
         request.getfixturevalue("bfloat16")
     extractor = Backbone(SMALL, "random", precision=precision, engine="openvino")
