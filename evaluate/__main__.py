@@ -1,6 +1,13 @@
-"""``python -m evaluate``."""
+"""``python -m evaluate`` is the command ``evaluate``."""
+
+import os
+import sys
+
+# Python puts the current folder first on its path. Photos may lie there, beside anybody's select.py.
+if not sys.flags.safe_path and sys.path[0] == os.getcwd() != os.path.dirname(os.path.dirname(__file__)):
+    del sys.path[0]
 
 from evaluate.cli import main
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

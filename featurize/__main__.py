@@ -1,7 +1,13 @@
 """``python -m featurize`` is the command ``featurize``."""
 
+import os
 import sys
+
+# Python puts the current folder first on its path. Photos may lie there, beside anybody's select.py.
+if not sys.flags.safe_path and sys.path[0] == os.getcwd() != os.path.dirname(os.path.dirname(__file__)):
+    del sys.path[0]
 
 from featurize.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

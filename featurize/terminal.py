@@ -1,6 +1,7 @@
 """What the three commands share: common options, the error and hint lines, the exit status, progress."""
 
 import argparse
+import errno
 import logging
 import os
 import signal
@@ -9,7 +10,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from featurize.errors import BottleheadError, UsageError
 
@@ -144,56 +145,137 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
         # By the command's own parser, whose usage shows what it does take.
         _refuse(getattr(args, "parser", parser), unknown)
     level = logging.ERROR if args.quiet else logging.DEBUG if args.verbose else logging.INFO
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            # A closed stream (>&-) swallows what is written to it.
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
-        elif hasattr(stream, "reconfigure"):
-            # A terminal or pipe that knows only ASCII gets escapes for the rest, never an exception.
-            stream.reconfigure(errors="backslashreplace")
-    with _messages_on_stderr(level), _orderly_end():
+    with _safe_streams(), _messages_on_stderr(level), _orderly_end() as received:
         try:
             status = args.run(args)
             sys.stdout.flush()
-            return status
         except BottleheadError as error:
             return _fail(error.args[0], error.hint, status=2 if isinstance(error, OptionsError) else 1)
-        except BrokenPipeError:
-            # The reader of our output (head, less) has seen enough; keep Python from complaining at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except KeyboardInterrupt:
+            received.append(signal.SIGINT)
+        except _Unread:
             return 0
-        except KeyboardInterrupt as interrupt:
-            message, status = (
-                ("terminated", 143) if isinstance(interrupt, _Terminated) else ("interrupted", 130)
-            )
-            hint = "run the same command again: vectors that are in the store are not computed again"
-            return _fail(message, hint, status)
         except OSError as error:
-            return _fail(str(error), "check the path, its permissions and the free space")
+            return _fail(_in_words(error), "check the path, its permissions and the free space")
         except MemoryError:
             return _fail("out of memory", "use fewer images at once, or a machine with more memory")
+        if received:
+            message, status = ("terminated", 143) if received[0] == signal.SIGTERM else ("interrupted", 130)
+            hint = "run the same command again: vectors that are in the store are not computed again"
+            return _fail(message, hint, status)
+        return status
 
 
-class _Terminated(KeyboardInterrupt):
-    """Somebody asked the process to end: a batch system, a shutdown."""
+def _in_words(error: OSError) -> str:
+    """The path and what is wrong with it, without numbers and class names."""
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    return f"{os.fsdecode(error.filename)}: {error.strerror}"
 
 
 @contextmanager
-def _orderly_end() -> Iterator[None]:
-    """SIGTERM ends a command as Ctrl-C does: what was computed is kept, half-written files are removed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set what a signal does
-        return
+def _safe_streams() -> Iterator[None]:
+    """The standard streams for one command: closed ones take no other file's place, and stderr never fails.
 
-    def end(number: int, frame: Any) -> NoReturn:
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, end)
+    What is written to a closed stdout is an error; what nobody can read on stderr is dropped.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The next file that is opened would get this number, and whatever writes there would write into it.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    before = sys.stdout, sys.stderr
+    for stream in before:
+        if hasattr(stream, "reconfigure"):
+            # A terminal or pipe that knows only ASCII gets escapes for the rest, never an exception.
+            stream.reconfigure(errors="backslashreplace")
+    sys.stdout, sys.stderr = _Stdout(before[0]), _Stream(before[1])
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        sys.stdout, sys.stderr = before
+
+
+class _Unread(Exception):
+    """The reader of stdout (``head``, ``less``) has seen enough."""
+
+
+class _Stream:
+    """A standard stream, and what happens when it cannot be written to."""
+
+    def __init__(self, stream: TextIO | None):
+        self._stream = stream if stream is not None else open(os.devnull, "w", encoding="utf-8")
+        self._closed = stream is None
+
+    def write(self, text: str) -> int:
+        with self._failing():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._failing():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _throw_away(self) -> None:
+        """What waits in the buffer must go somewhere at the end of the process."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:  # its reader has gone (``2>&1 | head``), or the disk is full: messages are dropped
+            self._throw_away()
+
+
+class _Stdout(_Stream):
+    def write(self, text: str) -> int:
+        if self._closed:
+            raise OSError(errno.EBADF, "stdout is closed, so what the command prints is lost")
+        return super().write(text)
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._throw_away()
+            if isinstance(error, BrokenPipeError):
+                raise _Unread from error
+            raise
+
+
+@contextmanager
+def _orderly_end() -> Iterator[list[int]]:
+    """SIGTERM ends a command as Ctrl-C does: what was computed is kept, half-written files are removed.
+
+    Yields the signals that came, in order, also those that the work took for its end and went on from, as a training
+    in steps does.
+    """
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received  # only the main thread may set what a signal does
+        return
+
+    def end(number: int, frame: Any) -> NoReturn:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    # A shell starts what runs in the background with SIGINT ignored, and it stays so.
+    numbers = [
+        signal.SIGTERM,
+        *([signal.SIGINT] if signal.getsignal(signal.SIGINT) != signal.SIG_IGN else []),
+    ]
+    before = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _fail(message: str, hint: str, status: int = 1) -> int:

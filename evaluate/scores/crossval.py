@@ -1,9 +1,11 @@
 """Cross-validation: every head on every features over the same folds, and one tidy table of predictions."""
 
 import logging
+import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -61,7 +63,30 @@ def _run(tasks: Sequence[Task], samples: Mapping[str, Sample], jobs: int | None)
     parallel = Parallel(
         n_jobs=min(jobs, len(left)) or 1, return_as="generator", mmap_mode="r", max_nbytes="1M"
     )
-    yield from parallel(delayed(_fit_and_predict)(task, samples[task.features], labels) for task in left)
+    try:
+        with _without_the_current_folder():
+            yield from parallel(
+                delayed(_fit_and_predict)(task, samples[task.features], labels) for task in left
+            )
+    except BrokenProcessPool as error:
+        raise UsageError(
+            "a process that fitted heads was killed from outside, perhaps because memory ran out",
+            "run it again with fewer processes, such as --jobs 1, which needs the least memory",
+        ) from error
+
+
+@contextmanager
+def _without_the_current_folder() -> Iterator[None]:
+    """Python that is started inside looks for no modules in the current folder, where anybody's select.py may lie."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 def _most_processes(tasks: Sequence[Task]) -> int:

@@ -1,0 +1,287 @@
+"""Files that commands write: what they may replace, and how they are written whole."""
+
+import contextlib
+import csv
+import errno
+import json
+import os
+import re
+import secrets
+import shutil
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from featurize.errors import UsageError
+
+PARTIAL = ".partial-"
+# What an output is, and what may stand in its place before: an output replaces a file of its own kind alone.
+TABLE, PREDICTIONS, MODEL = "a table of features", "a table of predictions", "a model"
+PAGE, JSON, JSON_LINES, CSV, TEXT = "an HTML page", "JSON", "JSON lines", "CSV", "plain text"
+PHOTO = "a photo"
+PHOTO_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+LONGEST_FOOTER = 64 << 20  # bytes of a Parquet file's description
+LOOKED_AT = 1 << 16  # bytes of a text, from its start
+
+Path_ = str | os.PathLike
+# A path of Linux that stands for a stream which is open already.
+STREAM = re.compile(r"/(?:dev|proc/self)/fd/(\d+)|/proc/\d+/fd/(\d+)")
+STANDARD_STREAMS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+
+
+def check_outputs(outputs: Iterable[tuple[Path_ | None, str]], inputs: Iterable[Path_ | None] = ()) -> None:
+    """Refuse, before any work is done, outputs that cannot be written or would replace what they must not.
+
+    `outputs` are paths, each with the kind that is written to it; None, and inputs that are not there yet, are passed
+    over. UsageError if the folder of an output is missing, an output is a folder, two paths are the same file (links
+    followed), or an output would replace an input or a file of another kind.
+    """
+    taken = {_place(path): "an input" for path in inputs if path is not None}
+    for path, kind in outputs:
+        if path is None or _descriptor(path) is not None:
+            continue
+        _check_one(Path(path), kind)
+        if _place(path) in taken and os.fspath(path) != os.devnull:
+            raise UsageError(
+                f"{path} is {taken[_place(path)]} and would be overwritten",
+                "give each output a name of its own",
+            )
+        taken[_place(path)] = "another output"
+
+
+@contextmanager
+def whole_file(path: Path_, kind: str | None = None) -> Iterator[Path]:
+    """A temporary path beside `path`, which takes its place when the block ends well.
+
+    Readers see the old file or the new one, never a part; a crash leaves the old one. What is replaced hands on its
+    mode and, where that is allowed, its owner. A link is followed. To a pipe, a device or an open stream such as
+    ``/dev/stdout``, the bytes are written once they are whole.
+
+    UsageError if `path` is a folder, or a file of another kind than `kind` (None: any file is replaced).
+    """
+    path = Path(path)
+    if kind is not None and _descriptor(path) is None:
+        _check_one(path, kind)
+    if _is_streamed(path):
+        with tempfile.TemporaryDirectory() as folder:
+            partial = Path(folder) / f"whole{path.suffix}"
+            yield partial
+            _pour(partial, path)
+        return
+    target = Path(os.path.realpath(path))
+    partial = target.parent / f"{PARTIAL}{secrets.token_hex(8)}{target.suffix}"
+    with _named(path, partial):
+        before = _make_empty(partial, target)
+        try:
+            yield partial
+            with open(partial, "rb+") as stream:
+                os.fsync(stream.fileno())
+            if before is not None:
+                _hand_on(before, partial)
+            os.replace(partial, target)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        sync_folder(target.parent)
+
+
+def where_written(path: Path_) -> str:
+    """The path as it was given, and where it leads if it is a link: what a message may call written."""
+    if _descriptor(path) is None and os.path.islink(path):
+        return f"{os.path.realpath(path)} (to which {path} links)"
+    return os.fspath(path)
+
+
+def _make_empty(partial: Path, target: Path) -> os.stat_result | None:
+    """Make the temporary file; it is never open to more people than the file that it replaces (the result)."""
+    before = target.stat() if target.exists() else None
+    mode = 0o666 if before is None else stat.S_IMODE(before.st_mode) | stat.S_IWUSR
+    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+    return before
+
+
+def _hand_on(before: os.stat_result, partial: Path) -> None:
+    if hasattr(os, "chown"):
+        with suppress(OSError):  # only root may give a file away
+            os.chown(partial, before.st_uid, before.st_gid)
+    with suppress(OSError):  # a mount without modes
+        os.chmod(partial, stat.S_IMODE(before.st_mode))
+
+
+@contextmanager
+def _named(path: Path, partial: Path) -> Iterator[None]:
+    """An error of the disk names the file that was to be written, not the temporary one or none."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+        if error.filename == os.fspath(partial) or (full and error.filename is None):
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut, where the system can say so (not on Windows)."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some mounts (vboxsf, old CIFS) know this for files alone: the file stands, and nothing more can be done.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
+
+
+# -- Links, pipes and devices ---
+
+
+def _descriptor(path: Path_) -> int | None:
+    """The number of the open stream that a path such as ``/dev/stdout`` stands for, links to it followed."""
+    text = os.path.abspath(path)
+    for _ in range(40):  # as many links as Linux follows
+        if text in STANDARD_STREAMS:
+            return STANDARD_STREAMS[text]
+        if match := STREAM.fullmatch(text):
+            return int(match[1] or match[2])
+        if not os.path.islink(text):
+            break
+        text = os.path.normpath(os.path.join(os.path.dirname(text), os.readlink(text)))
+    return None
+
+
+def _is_streamed(path: Path) -> bool:
+    if _descriptor(path) is not None:
+        return True
+    with suppress(OSError):
+        mode = os.stat(path).st_mode
+        return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+    return False
+
+
+def _pour(partial: Path, path: Path) -> None:
+    """Write the whole file to a pipe, a device or an open stream."""
+    number = _descriptor(path)
+    try:
+        # An open stream keeps its own place in the file that it leads to; opened anew, it would begin at 0.
+        with open(partial, "rb") as source, open(path if number is None else os.dup(number), "wb") as stream:
+            shutil.copyfileobj(source, stream)
+    except BrokenPipeError as error:
+        raise UsageError(f"the reader of {path} has gone before all was written", "run it again") from error
+
+
+# -- What may be replaced ---
+
+
+def _place(path: Path_) -> tuple:
+    """The same for all names of one file: links are followed, and hard links are one file."""
+    with suppress(OSError):
+        found = os.stat(path)
+        return found.st_dev, found.st_ino
+    return (os.path.normcase(os.path.realpath(path)),)
+
+
+def _check_one(path: Path, kind: str) -> None:
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise UsageError(f"there is no folder {target.parent}", "make it first, or write elsewhere")
+    if target.is_dir():
+        raise UsageError(f"{path} is a folder", "name a file in it")
+    if not target.exists() or _is_streamed(target):
+        return
+    if not target.is_file():
+        raise UsageError(f"{path} is a disk or a socket, not a file", "name a file to write")
+    try:
+        kinds = kinds_of(target)
+    except PermissionError as error:
+        raise UsageError(
+            f"{path} may not be read, so nobody can say what would be replaced", "give another name"
+        ) from error
+    if kinds and kind not in kinds:
+        raise UsageError(
+            f"{path} is {' or '.join(sorted(kinds))}, and {kind} would replace it",
+            "give the output another name, or remove that file first",
+        )
+
+
+def kinds_of(path: Path) -> set[str]:
+    """What a file is by its content; two kinds where both could be meant, none if it is empty."""
+    with open(path, "rb") as stream:
+        start = stream.read(LOOKED_AT)
+        if not start:
+            return set()
+        if start.startswith(b"PAR1"):
+            return {_kind_of_parquet(stream)}
+    if start.startswith(b"PK"):
+        return {_kind_of_zip(path)}
+    if start.startswith(PHOTO_STARTS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
+        return {PHOTO}
+    try:
+        # The end of a text that is cut in the middle of a character is left out.
+        text = start[: start.rfind(b"\n") + 1 or None].decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        return {"a file of an unknown kind"}
+    return _kinds_of_text(text, cut=len(start) == LOOKED_AT)
+
+
+def _kind_of_parquet(stream) -> str:
+    # The description at the end names the columns, and what featurize says of its tables.
+    length = int.from_bytes(_last_bytes(stream, 8)[:4], "little")
+    described = _last_bytes(stream, min(length, LONGEST_FOOTER) + 8)
+    if b"featurize" in described:
+        return TABLE
+    if all(name in described for name in (b"image", b"confidence", b"outlier")):
+        return PREDICTIONS
+    return "a Parquet file of another maker"
+
+
+def _last_bytes(stream, count: int) -> bytes:
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(size - count, 0))
+    return stream.read()
+
+
+def _kind_of_zip(path: Path) -> str:
+    with suppress(zipfile.BadZipFile, NotImplementedError), zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        if "model.json" in names:
+            return MODEL
+        if "featurize.npy" in names:
+            return TABLE
+    return "an archive"
+
+
+def _kinds_of_text(text: str, cut: bool) -> set[str]:
+    lines = text.strip().splitlines()
+    first = lines[0] if lines else ""
+    if re.match(r"<!doctype html|<html", first, re.IGNORECASE):
+        return {PAGE}
+    if first[:1] in ("{", "["):
+        kinds = set()
+        with suppress(ValueError):
+            kinds |= {JSON_LINES} if isinstance(json.loads(first), dict) else set()
+        with suppress(ValueError):
+            json.loads(text)
+            kinds.add(JSON)
+        if kinds:
+            return kinds
+        return {JSON} if cut else {TEXT}
+    with suppress(csv.Error):
+        cells = {len(row) for row in csv.reader(lines) if row}
+        if len(cells) == 1 and cells > {1} - {1} and cells != {1} and not _is_number(first.split(",")[0]):
+            return {CSV}
+    return {TEXT}
+
+
+def _is_number(text: str) -> bool:
+    with contextlib.suppress(ValueError):
+        float(text)
+        return True
+    return False
