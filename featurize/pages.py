@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ JPEG_QUALITY = 80
 def page_templates(*folders: Path) -> Any:
     """A jinja2 environment of templates that may extend ``page.html`` and include ``style.css``.
 
-    Everything that a template shows is escaped; a name that it lacks is an error.
+    Everything that a template shows is escaped, control characters too; a name that it lacks is an error.
     """
     import jinja2
 
@@ -31,9 +32,20 @@ def page_templates(*folders: Path) -> Any:
         loader=jinja2.FileSystemLoader([*folders, TEMPLATES]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+# Characters that steer a terminal, in names that anybody may have given.
+STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def _shown(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return type(value)(STEERING.sub(lambda match: ascii(match[0])[1:-1], value))
 
 
 def render_page(
@@ -67,8 +79,8 @@ class Thumbnails:
     def thumbnail(self, image: str, longer: int = LONGER_SIDE_PX) -> str | None:
         """A small JPEG of the photo, upright, as a ``data:`` address; None where there is none to show.
 
-        `longer` is the length of its longer side in pixels. A file whose bytes are not those that were featurized is
-        another photo, and is not shown.
+        `longer` is the length of its longer side in pixels. Only bytes with the digest of the table's row are shown: a
+        table from a stranger may name any file of this machine. Nor is what is no regular file, or too large.
         """
         key = (image, longer)
         if key not in self._made:  # the same photo stands in several sections
@@ -76,16 +88,17 @@ class Thumbnails:
         return self._made[key]
 
     def _make(self, image: str, longer: int) -> str | None:
-        if self.folder is None:
+        expected = self._sha256.get(image)
+        if self.folder is None or expected is None:
             return None
         try:
-            name, expected = text_as_name(image), self._sha256.get(image)
+            name = text_as_name(image)
             place = self.folder / name
-            if expected is not None and not place.is_file():
+            if not place.is_file():
                 # The photos of a separate test table bring the folder of their own source in their names.
                 place = Path(name)
             data = read_image(str(place))
-            if expected is not None and hashlib.sha256(data).hexdigest() != expected:
+            if hashlib.sha256(data).hexdigest() != expected:
                 return None
             rgb = Photo(data).rgb(longer=longer)
         except (OSError, ValueError, ImageRejected):

@@ -87,7 +87,8 @@ class Outliers:
         if len(distances) < LEAST_BATCH:
             return None
         median = float(np.median(distances))
-        percentile = int(np.searchsorted(self.percentiles, median, side="right")) - 1  # the last one reached
+        # The last one exceeded: where vectors are constant all distances are equal, and nothing is strange.
+        percentile = int(np.searchsorted(self.percentiles, median)) - 1
         if percentile < STRANGE_MEDIAN:
             return None
         beyond = float(np.mean(distances > self.threshold))
