@@ -10,6 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from featurize.cli import add_graph_options, graph_options
 from featurize.errors import UsageError
+from featurize.outputs import (
+    CSV,
+    JSON_LINES,
+    MODEL,
+    PREDICTIONS,
+    TEXT,
+    check_outputs,
+    where_written,
+    whole_file,
+)
 from featurize.terminal import OptionsError, add_command, key_values, log, new_parser, run_command
 
 if TYPE_CHECKING:
@@ -18,6 +28,7 @@ if TYPE_CHECKING:
     from classify.prediction.predict import Predictions
 
 FORMATS = ("text", "csv", "jsonl")
+WRITTEN = {"text": TEXT, "csv": CSV, "jsonl": JSON_LINES, "parquet": PREDICTIONS}
 # The options that need --steps, with the fields of `classify.heads.steps.StepPlan` that they fill.
 STEP_OPTIONS = {
     "learning_rate": (float, "R", "how far a step goes (default: 0.01 for softmax, 0.001 for mlp)"),
@@ -134,9 +145,8 @@ def _train(args: argparse.Namespace) -> int:
     from classify.heads.spec import HeadSpec
     from classify.model.modelfile import save_model
     from classify.rows import read_relabel
-    from featurize.files import check_outputs
 
-    check_outputs([args.output], [args.table, args.relabel, args.costs])
+    check_outputs([(args.output, MODEL)], [args.table, args.relabel, args.costs])
     balanced = {"class_weight": "balanced"} if args.balanced else {}
     spec = HeadSpec.parse(args.head).with_params(balanced | key_values(args.set, "--set"))
     head = _with_steps(args, spec)
@@ -147,7 +157,13 @@ def _train(args: argparse.Namespace) -> int:
     size = Path(args.output).stat().st_size
     size_in_words = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
     about = f"{model.training['head']} on {model.features}, {len(model.labels)} labels"
-    log.info("wrote %s: %s, %.1f s, %s", args.output, about, model.training["seconds"], size_in_words)
+    log.info(
+        "wrote %s: %s, %.1f s, %s",
+        where_written(args.output),
+        about,
+        model.training["seconds"],
+        size_in_words,
+    )
     return 0
 
 
@@ -162,7 +178,7 @@ def _trained(args: argparse.Namespace, head: str, common: dict[str, Any]) -> "Mo
     def save(model: "Model", step: int) -> None:
         path = f"{args.output}.step{step}"
         save_model(model, path)
-        log.info("wrote %s", path)
+        log.info("wrote %s", where_written(path))
 
     if _exceeds_memory(args, head):
         return train_out_of_core(args.table, head, args.features, **common)
@@ -256,17 +272,16 @@ def _predict(args: argparse.Namespace) -> int:
     from classify.model.modelfile import load_model
     from classify.prediction import output
     from classify.prediction.predict import Predictor
-    from featurize.files import check_outputs, whole_file
 
     imported = time.perf_counter()
-    if args.output:
-        files = [one.partition("=")[2] or one for one in args.weights]
-        check_outputs([args.output], [args.model, *[one for one in args.sources if one != "-"], *files])
-        _refuse_photo(args.output)
     ending = Path(args.output or "").suffix.lower().removeprefix(".")
     if ending == "parquet" and args.format:
         hint = "leave out --format for Parquet, or give the file another ending"
         raise OptionsError(f"--format {args.format} and -o {args.output} do not agree", hint)
+    form = args.format or (ending if ending in WRITTEN else "text")
+    inputs = [one.partition("=")[2] or one for one in args.weights]
+    inputs += [args.model, *(one for one in args.sources if one != "-")]
+    check_outputs([(args.output, WRITTEN[form])], inputs)
     loading = time.perf_counter()
     model = load_model(args.model, trust=args.trust)
     weights = _weights(args.weights, model.parts)
@@ -274,15 +289,14 @@ def _predict(args: argparse.Namespace) -> int:
     predictor.seconds |= {"importing": imported - start, "loading the model": time.perf_counter() - loading}
     counts: Counter[str] = Counter()
     batches = _reported(predictor.predict_batches(args.sources), counts)
-    if ending == "parquet":
-        with whole_file(args.output) as partial:
+    if form == "parquet":
+        with whole_file(args.output, PREDICTIONS) as partial:
             output.write_parquet(partial, model.labels, batches, args.top)
     else:
         forms = {"text": output.as_text, "csv": output.as_csv, "jsonl": output.as_jsonl}
-        form = args.format or (ending if ending in forms else "text")
         pieces = forms[form](model.labels, batches, args.top)
         if args.output:
-            with whole_file(args.output) as partial:
+            with whole_file(args.output, WRITTEN[form]) as partial:
                 with open(partial, "w", encoding="utf-8", newline="") as stream:
                     stream.writelines(pieces)
         else:
@@ -311,7 +325,7 @@ def _say(counts: Counter[str], output: str | None) -> None:
     if output:
         some = f", {n_outliers} of them {'an outlier' if n_outliers == 1 else 'outliers'}"
         predictions = f"{n_predictions} prediction{'s' * (n_predictions != 1)}{some * bool(n_outliers)}"
-        log.info("wrote %s: %s%s", output, predictions, left_out)
+        log.info("wrote %s: %s%s", where_written(output), predictions, left_out)
     elif n_predictions == n_outliers == 1 and not n_left_out:
         log.warning("this photo looks like nothing that the model was trained on")
 
@@ -365,29 +379,16 @@ def _add_import_graph(commands: Any) -> None:
     add_graph_options(parser.add_argument_group("a network that is not recognised"))
 
 
-def _refuse_photo(path: str) -> None:
-    """An output that is a photo by its bytes is among those to predict, in a folder or by a pattern; or a slip."""
-    from featurize.photos.decode import ImageRejected, read_image
-    from featurize.photos.photo import Photo
-
-    try:
-        Photo(read_image(path))
-    except (ImageRejected, OSError):  # another kind of file, or none
-        return
-    raise UsageError(f"{path} is a photo and would be overwritten", "give the output another name")
-
-
 def _import_graph(args: argparse.Namespace) -> int:
     from classify.model.import_graph import import_graph
     from classify.model.modelfile import save_model
-    from featurize.files import check_outputs
 
-    check_outputs([args.output], [args.graph, args.labels])
+    check_outputs([(args.output, MODEL)], [args.graph, args.labels])
     model = import_graph(args.graph, args.labels, **graph_options(args))
     save_model(model, args.output)
     about = f"{len(model.labels)} labels on the {model.widths[0]} numbers of {model.features}"
     extract = f"`featurize extract PHOTOS --features {args.graph} --parity retrain`"
-    log.info("wrote %s: %s; for a table that fits it, %s", args.output, about, extract)
+    log.info("wrote %s: %s; for a table that fits it, %s", where_written(args.output), about, extract)
     return 0
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from featurize.errors import UsageError
-from featurize.files import check_outputs, whole_file
+from featurize.outputs import CSV, JSON, PAGE, TABLE, check_outputs, where_written, whole_file
 from featurize.terminal import OptionsError, add_command, log, new_parser, run_command
 
 # Options and arguments that name files to read.
@@ -49,18 +49,18 @@ def write_outputs(found: Any, args: argparse.Namespace) -> int:
             text = test_as_text(found, shown_mistakes=0)
         text += f"\n\n{mistakes_as_text(found)}"
     if args.json:
-        with whole_file(args.json) as partial:
+        with whole_file(args.json, JSON) as partial:
             content = json.dumps(found.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
             partial.write_text(content + "\n", encoding="utf-8", errors="backslashreplace")
-        log.info("wrote %s", args.json)
+        log.info("wrote %s", where_written(args.json))
     if args.report:
         write_report(found, args.report, args.images)
-        log.info("wrote %s", args.report)
+        log.info("wrote %s", where_written(args.report))
     print(text)
     return 0
 
 
-def check_output_options(args: argparse.Namespace, *more: str | None) -> None:
+def check_output_options(args: argparse.Namespace, *more: tuple[str | None, str]) -> None:
     """Refuse ``--report``, ``--json`` and ``--images`` that could not be served, and `more` files to write.
 
     No two of them may be one file, nor one of the files that the command reads.
@@ -75,7 +75,7 @@ def check_output_options(args: argparse.Namespace, *more: str | None) -> None:
             f"there is no folder {args.images}", "give the folder that the names of the images start from"
         )
     inputs = [getattr(args, name, None) for name in INPUTS]
-    check_outputs([args.report, args.json, *more], inputs)
+    check_outputs([(args.report, PAGE), (args.json, JSON), *more], inputs)
 
 
 def refuse_foreign_evaluate() -> None:
@@ -306,7 +306,7 @@ def _duplicates(args: argparse.Namespace) -> int:
     from featurize.table import FeatureTable
     from featurize.tableformat import table_kind
 
-    check_output_options(args, args.group_duplicates)
+    check_output_options(args, (args.group_duplicates, TABLE))
     if args.group_duplicates:
         table_kind(args.group_duplicates)
     table = FeatureTable.read(args.table)
@@ -315,7 +315,7 @@ def _duplicates(args: argparse.Namespace) -> int:
     if args.group_duplicates:
         grouped = group_duplicates(table, found.rows)
         grouped.write(args.group_duplicates)
-        log.info("wrote %s", args.group_duplicates)
+        log.info("wrote %s", where_written(args.group_duplicates))
     return write_outputs(found, args)
 
 
@@ -377,7 +377,9 @@ def _split(args: argparse.Namespace) -> int:
     as_folds = args.output.lower().endswith(".csv")
     if not as_folds:
         table_kind(args.output)
-    check_outputs([args.output], [args.folds, args.table] if as_folds else [args.folds])
+    check_outputs(
+        [(args.output, CSV if as_folds else TABLE)], [args.folds, args.table] if as_folds else [args.folds]
+    )
     given = FeatureTable.read(args.table)
     if args.cv or args.method == "leave-one-group-out":
         return _write_numbered(args, given)
@@ -399,7 +401,7 @@ def _split(args: argparse.Namespace) -> int:
         if os.path.exists(args.output) and os.path.samefile(args.output, args.table):
             log.warning("%s is the table that was read; it now has this split", args.output)
         table.write(args.output)
-    log.info("wrote %s", args.output)
+    log.info("wrote %s", where_written(args.output))
     print(split_as_text(table))
     return 0
 
@@ -461,7 +463,7 @@ def _write_numbered(args: argparse.Namespace, given: Any) -> int:
     folds, _ = folds_for(table, method, cv=args.cv or 5, repeats=args.repeats, seed=args.seed)
     repeats = [fold_of_rows(folds, len(table), repeat) for repeat in range(args.repeats)]
     write_folds(args.output, table, *repeats)
-    log.info("wrote %s", args.output)
+    log.info("wrote %s", where_written(args.output))
     if args.repeats > 1:
         log.info("the first of %d repeats:", args.repeats)
     print(folds_as_text(table, repeats[0]))

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from featurize.errors import BottleheadError, SourceError, StoreError, UsageError
+from featurize.outputs import CSV, JSON, TABLE, check_outputs, where_written, whole_file
 from featurize.terminal import OptionsError, add_command, aligned, help_texts, log, new_parser, run_command
 
 EXTRACT = "featurize extract photos/ -o photos.parquet --features inception_v3 glcm"
@@ -72,12 +73,11 @@ def _add_rejects(command: argparse.ArgumentParser, what: str) -> None:
 
 def _rejects_file(args: argparse.Namespace, source: str) -> str:
     """Where the rejects go, after a look at whether table and rejects can be written."""
-    from featurize.files import check_outputs
     from featurize.tableformat import table_kind
 
     table_kind(args.output)
     rejects_file = args.rejects or os.path.splitext(args.output)[0] + ".rejects.csv"
-    check_outputs([args.output, rejects_file], [source])
+    check_outputs([(args.output, TABLE), (rejects_file, CSV)], [source])
     return rejects_file
 
 
@@ -229,9 +229,9 @@ def graph_options(args: argparse.Namespace) -> dict[str, Any]:
 
 def write_rejects(path: str, rejects: list[tuple[str, str]]) -> None:
     """The rejects file: a CSV with the columns image and reason."""
-    from featurize.files import csv_writer, whole_file
+    from featurize.files import csv_writer
 
-    with whole_file(path) as partial, open(partial, "w", encoding="utf-8", newline="") as stream:
+    with whole_file(path, CSV) as partial, open(partial, "w", encoding="utf-8", newline="") as stream:
         writer = csv_writer(stream)
         writer.writerow(["image", "reason"])
         writer.writerows(rejects)
@@ -256,7 +256,7 @@ def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
     if result.rejects and not args.strict:
         log.warning("%s; see %s", _left_out(result.rejects), rejects_file)
     widths = ", ".join(f"{name} ({matrix.shape[1]})" for name, matrix in table.vectors.items())
-    log.info("wrote %s: %d rows, %s", args.output, len(table), widths)
+    log.info("wrote %s: %d rows, %s", where_written(args.output), len(table), widths)
 
 
 def _left_out(rejects: list[tuple[str, str]]) -> str:
@@ -275,13 +275,12 @@ def _computed(result: Any) -> str:
 
 
 def _scan(args: argparse.Namespace) -> int:
-    from featurize.files import check_outputs, whole_file
     from featurize.photos.scan import scan_lines, scan_source
 
-    check_outputs([args.json], [args.source])
+    check_outputs([(args.json, JSON)], [args.source])
     found = scan_source(args.source, group_by=args.group_by, jobs=args.jobs)
     if args.json:
-        with whole_file(args.json) as partial, open(partial, "w", encoding="utf-8") as stream:
+        with whole_file(args.json, JSON) as partial, open(partial, "w", encoding="utf-8") as stream:
             json.dump(found.to_json(), stream, indent=1, ensure_ascii=False)
     for line in scan_lines(found):
         print(line)
@@ -319,7 +318,7 @@ def _import_bottlenecks(args: argparse.Namespace) -> int:
     if found.rejects:
         log.warning("%d files were left out; see %s", len(found.rejects), rejects_file)
     widths = ", ".join(f"{name} ({matrix.shape[1]})" for name, matrix in found.table.vectors.items())
-    log.info("wrote %s: %d rows, %s", args.output, len(found.table), widths)
+    log.info("wrote %s: %d rows, %s", where_written(args.output), len(found.table), widths)
     return 0
 
 

@@ -1,7 +1,6 @@
-"""The file system, in one place, the same on Linux, macOS and Windows: whole-file writes, names as text, folders."""
+"""The file system, the same on Linux, macOS and Windows: CSV files, file names as text, folders of whole files."""
 
 import csv
-import errno
 import os
 import re
 import secrets
@@ -14,57 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from featurize.errors import StoreError, UsageError
-
-PARTIAL = ".partial-"
-
-
-@contextmanager
-def whole_file(path: str | os.PathLike) -> Iterator[Path]:
-    """A temporary path beside `path`, which takes its place when the block ends well; a crash leaves the old file.
-
-    UsageError if `path` is something else than a file: a folder, or a device, which a rename would replace.
-    """
-    path = Path(path)
-    _refuse_what_is_no_file(path)
-    partial = path.parent / f"{PARTIAL}{secrets.token_hex(8)}{path.suffix}"
-    try:
-        yield partial
-        with open(partial, "rb+") as stream:
-            os.fsync(stream.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def _refuse_what_is_no_file(path: Path) -> None:
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder", "name a file in it")
-    if path.exists() and not path.is_file():
-        raise UsageError(f"{path} is a device or a pipe, not a file", "name a file to write")
-
-
-def check_outputs(
-    outputs: Iterable[str | os.PathLike | None], inputs: Iterable[str | os.PathLike | None] = ()
-) -> None:
-    """UsageError, before any work is done, for outputs that cannot be written or would overwrite an input or another.
-
-    None, and inputs that are not there yet, are passed over.
-    """
-    taken = {_place(one): "an input" for one in inputs if one is not None}
-    for path in (Path(one) for one in outputs if one is not None):
-        if not path.absolute().parent.is_dir():
-            raise UsageError(f"there is no folder {path.parent}", "make it first, or write elsewhere")
-        _refuse_what_is_no_file(path)
-        if what := taken.get(_place(path)):
-            hint = "give each output a name of its own"
-            raise UsageError(f"{path} is {what} and would be overwritten", hint)
-        taken[_place(path)] = "another output"
-
-
-def _place(path: str | os.PathLike) -> str:
-    return os.path.normcase(os.path.realpath(path))
+from featurize.outputs import PARTIAL, sync_folder, whole_file
 
 
 def read_csv(
@@ -115,21 +64,6 @@ class _Lines:
 
     def write(self, line: str) -> int:
         return self.stream.write(line.removesuffix("\r\n") + "\n")
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut, where the system can say so (not on Windows)."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        # Some mounts (vboxsf, old CIFS) know this for files alone: the file stands, and nothing more can be done.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(handle)
 
 
 def identity(stat: os.stat_result) -> tuple[int, int, int, int]:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from featurize.errors import TableError
-from featurize.files import whole_file
+from featurize.outputs import TABLE, whole_file
 
 
 def matrix_to_lists(matrix: np.ndarray) -> pa.Array:
@@ -139,7 +139,7 @@ def write_table(table: TableContent, path: str | Path) -> None:
     kind, path = table_kind(path), Path(path)
     if not path.parent.is_dir():
         raise TableError(f"there is no folder {path.parent}", "make it first, or write elsewhere")
-    with whole_file(path) as partial:
+    with whole_file(path, TABLE) as partial:
         (_write_parquet if kind == ".parquet" else _write_npz)(table, partial)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from featurize.errors import StoreError, UsageError
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, relative_drift
 from featurize.extractors.batches import Failed, Task, compute, read_photo
-from featurize.files import PARTIAL
+from featurize.outputs import PARTIAL
 from featurize.registry import extractor_from_metadata
 from featurize.store.shard import DamagedShard, contains, image_keys, key_contents, shard_from_bytes
 from featurize.store.store import DAMAGED, DESCRIPTION, Section, Store, description_fault, section_name

@@ -27,7 +27,7 @@ from msgspec import Meta, Struct, ValidationError, convert
 from classify.model.model import Model, OperatingPoint
 from classify.model.outliers import Outliers
 from featurize.errors import ModelError
-from featurize.files import check_outputs, whole_file
+from featurize.outputs import MODEL, check_outputs, whole_file
 from featurize.terminal import log
 
 
@@ -168,7 +168,7 @@ def save_model(model: Model, path: str | os.PathLike) -> None:
     A UsageError where the folder does not exist, a ModelError where the head holds something that skops cannot write.
     """
     path = Path(path)
-    check_outputs([path])
+    check_outputs([(path, MODEL)])
     head = dump_head(model.head)
     described, vectors = (None, b"") if model.outliers is None else model.outliers.to_parts()
     about = {
@@ -188,7 +188,7 @@ def save_model(model: Model, path: str | os.PathLike) -> None:
     size = len(description) + len(head) + len(vectors)
     if size > LARGE:
         log.info("%s will take %.0f MB, of which %.0f MB are the head", path, size / 1e6, len(head) / 1e6)
-    with whole_file(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+    with whole_file(path, MODEL) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         # The head, a zip itself, comes last: no reader takes it for the whole of a file that was cut off.
         for name, data in ((DESCRIPTION, description), (OUTLIERS, vectors), (HEAD, head)):
             archive.writestr(name, data)

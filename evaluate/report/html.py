@@ -55,10 +55,10 @@ def write_report(result: Result, path: str | Path, images: str | Path | None = N
     images : path, optional
         The folder that holds the photos, when they are not where the table says.
     """
-    from featurize.files import whole_file
+    from featurize.outputs import PAGE, whole_file
 
     page = render(result, images)
-    with whole_file(path) as partial:
+    with whole_file(path, PAGE) as partial:
         partial.write_text(page, encoding="utf-8", errors="replace")
 
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from classify.folds import Fold, make_folds
 from featurize.errors import UsageError
-from featurize.files import read_csv, whole_file
+from featurize.files import read_csv
+from featurize.outputs import CSV, whole_file
 from featurize.table import FeatureTable
 from featurize.terminal import log
 
@@ -78,7 +79,7 @@ def write_folds(path: str | Path, table: FeatureTable, *folds: Sequence[str | in
     Rows whose fold is None are left out; a content that is unknown, or would stand in two folds, is refused.
     """
     repeats = [_by_content(table, fold) for fold in folds]
-    with whole_file(path) as partial, open(partial, "w", encoding="utf-8", newline="") as stream:
+    with whole_file(path, CSV) as partial, open(partial, "w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["sha256", "fold"] if len(repeats) == 1 else ["sha256", "repeat", "fold"])
         for number, lines in enumerate(repeats):

@@ -12,9 +12,9 @@ import numpy as np
 from featurize.errors import UsageError, WeightsError
 from featurize.extractors.base import Extractor, golden_image, relative_drift
 from featurize.extractors.batches import NOT_FINITE
-from featurize.files import whole_file
 from featurize.networks.engines import Engine, Function
 from featurize.networks.retrain_pixels import retrain_pixels
+from featurize.outputs import whole_file
 from featurize.photos.fileindex import FileIndex
 from featurize.photos.photo import Photo, decode_policy, resize
 from featurize.store.store import Store

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from featurize.errors import WeightsError
-from featurize.files import whole_file
 from featurize.networks.catalogue import NETWORKS, Download
+from featurize.outputs import whole_file
 from featurize.photos.fileindex import FileIndex
 
 HDF5 = b"\x89HDF\r\n\x1a\n"

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import StoreError
-from featurize.files import PARTIAL, Folder
+from featurize.files import Folder
+from featurize.outputs import PARTIAL
 from featurize.photos.fileindex import YOUNG_SECONDS, FileIndex
 from featurize.store.shard import (
     KEY,
