@@ -168,9 +168,9 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
 
 def _in_words(error: OSError) -> str:
     """The path and what is wrong with it, without numbers and class names."""
-    if error.filename is None or error.strerror is None:
+    if error.strerror is None:
         return str(error)
-    return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return error.strerror if error.filename is None else f"{os.fsdecode(error.filename)}: {error.strerror}"
 
 
 @contextmanager

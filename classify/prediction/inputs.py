@@ -86,6 +86,10 @@ def _listed(paths: list[str]) -> Source:
 
 
 def _lines() -> Iterator[str]:
+    if sys.stdin is None:
+        raise UsageError(
+            "stdin is closed, and - reads the names of photos from there", "give it a pipe or a file"
+        )
     for line in sys.stdin.buffer:
         if path := line.rstrip(b"\r\n"):
             yield os.fsdecode(path)

@@ -1,0 +1,148 @@
+"""Streams that are closed or not read, signals, killed workers, code that lies about: a status of 0 means done."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from builders import hears_sigint, made_table, run, run_process
+
+from classify import load_model
+
+ENDLESS = "mlp:max_iter=100000,tol=0,n_iter_no_change=100000"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A folder with a table and a model."""
+    folder = tmp_path_factory.mktemp("streams")
+    made_table().write(folder / "t.parquet")
+    assert run("classify", "train", folder / "t.parquet", "-o", folder / "m.model", "--quiet").status == 0
+    return folder
+
+
+def shell(command: str, folder: Path) -> subprocess.CompletedProcess:
+    """The command by a shell, ``@`` standing for Python with ``-m``."""
+    text = command.replace("@", f"{sys.executable} -m ")
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {text}"], cwd=folder, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize(
+    "command, output",
+    [
+        ("classify train t.parquet -o {}", "a.model"),
+        ("evaluate compare t.parquet --heads knn --json {}", "a.json"),
+        ("evaluate split t.parquet -o {}", "a.parquet"),
+        ("classify predict m.model t.parquet -o {}", "a.csv"),
+    ],
+)
+def test_messages_that_nobody_reads_stop_no_work(folder, command, output):
+    done = shell(f"@{command.format(output)} 2>&1 >out.txt | head -n 0; exit ${{PIPESTATUS[0]}}", folder)
+    assert done.returncode == 0 and (folder / output).stat().st_size > 0
+
+
+CLOSED = {
+    "stdin": ("@classify predict m.model - <&-", 1),
+    "stdout": ("@classify predict m.model t.parquet >&-", 1),
+    "stdout, with a file": ("@classify predict m.model t.parquet -o closed.csv >&-", 0),
+    "stderr": ("@classify train t.parquet -o closed.model 2>&-", 0),
+    "all": ("@classify train t.parquet -o all.model <&- >&- 2>&-", 0),
+}
+
+
+@pytest.mark.parametrize("which", CLOSED)
+def test_a_closed_stream_is_no_traceback_and_no_false_success(folder, which):
+    command, status = CLOSED[which]
+    done = shell(command, folder)
+    assert done.returncode == status and "Traceback" not in done.stderr
+    if which in ("stdin", "stdout"):
+        assert f"error: {which} is closed" in done.stderr
+    else:
+        assert (folder / command.split("-o ")[1].split()[0]).stat().st_size > 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk that needs no disk")
+def test_a_full_disk_under_stdout_is_an_error(folder):
+    done = shell("@classify predict m.model t.parquet >/dev/full", folder)
+    assert done.returncode == 1 and done.stderr.splitlines()[-2].startswith("error: ")
+    assert "No space left" in done.stderr and "Exception" not in done.stderr
+
+
+@pytest.mark.parametrize("head", [ENDLESS, f"{ENDLESS} --steps 100000000", "softmax --steps 100000000"])
+@pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_every_training_with_its_status(folder, head, number, status):
+    head = head if "--steps" not in head else head.replace(ENDLESS, "mlp")
+    command = [
+        sys.executable,
+        "-m",
+        "classify",
+        "train",
+        "t.parquet",
+        "-o",
+        "signal.model",
+        "--head",
+        *head.split(),
+    ]
+    (folder / "signal.model").unlink(missing_ok=True)
+    with hears_sigint():
+        process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    with process:
+        process.stderr.readline()  # which rows are used: the training begins
+        time.sleep(2.5)
+        process.send_signal(number)
+        messages = process.stderr.read()
+    assert process.returncode == status, messages
+    assert (
+        f"error: {'terminated' if status == 143 else 'interrupted'}" in messages
+        and "Traceback" not in messages
+    )
+    if "--steps" in head:
+        assert load_model(folder / "signal.model").training["steps"]["interrupted_at"] > 0
+    else:
+        assert not (folder / "signal.model").exists()
+
+
+def test_a_killed_worker_is_an_error_and_leaves_no_folder(folder, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "evaluate",
+        "compare",
+        "t.parquet",
+        "--heads",
+        "svm",
+        ENDLESS,
+        "--jobs",
+        "2",
+    ]
+    process = subprocess.Popen(
+        command, cwd=folder, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path)}
+    )
+    with process:
+        workers: list[str] = []
+        while not workers and process.poll() is None:
+            time.sleep(0.2)
+            found = subprocess.run(
+                ["pgrep", "-P", str(process.pid), "-f", "popen_loky"], capture_output=True, text=True
+            )
+            workers = found.stdout.split()
+        time.sleep(1)
+        os.kill(int(workers[0]), signal.SIGKILL)
+        messages = process.stderr.read()
+    assert process.returncode == 1 and "Traceback" not in messages
+    assert "error: a process that fitted heads was killed" in messages
+    assert list(tmp_path.glob("joblib*")) == []
+
+
+@pytest.mark.parametrize("name", ["select", "random", "signal"])
+def test_nothing_of_the_current_folder_is_run(folder, tmp_path, name):
+    (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'EXECUTED')!r}, 'w').close()")
+    table = folder / "t.parquet"
+    done = run_process("evaluate", "compare", table, "--heads", "svm", "--tune", "-j", "2", cwd=tmp_path)
+    assert done.status == 0, done.err
+    assert not (tmp_path / "EXECUTED").exists()
