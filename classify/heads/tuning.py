@@ -32,7 +32,7 @@ class TunedHead(ClassifierMixin, BaseEstimator):
 
     @property
     def display_name(self) -> str:
-        """What `classify.heads.registry.head_name` calls it."""
+        """What `classify.heads.fitting.head_name` calls it."""
         return f"{self.head} tuned"
 
     def fit(self, X, y, groups=None, variant=None):
