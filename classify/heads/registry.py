@@ -28,8 +28,8 @@ class Registered:
     calibrated: bool = False  # where its own probabilities are far from the truth
 
 
-# To add a head: one entry here and one in GRIDS of tuning.py. Scaling, the seed and the checks of parameters come by themselves, and so do
-# probabilities where the classifier has none.
+# To add a head: one entry here and one in GRIDS of tuning.py. Scaling, the seed and the checks of parameters come by
+# themselves, and so do probabilities where the classifier has none.
 HEADS = {
     "softmax": Registered(
         "sklearn.linear_model.LogisticRegression",
