@@ -44,6 +44,16 @@ def read_csv(
         raise UsageError(f"the {what} {path} cannot be read: {error}", "give a CSV file in UTF-8") from error
 
 
+SMALL = 64 << 20  # bytes that any file may unpack to
+MOST_UNPACKED = 64  # times its size that a larger one may; real tables stay below 20
+
+
+def check_unpacked(n_bytes: int, size: int) -> None:
+    """ValueError where a file of `size` bytes says that it unpacks to `n_bytes`, and no honest one would."""
+    if n_bytes > max(SMALL, MOST_UNPACKED * size):
+        raise ValueError(f"it would unpack to {n_bytes / 1e6:,.0f} MB, and takes {size / 1e6:,.2f} MB")
+
+
 def csv_writer(stream: TextIO) -> Any:
     r"""A `csv.writer` whose lines end in ``\n`` alone, and that quotes every value with a ``\r``, as names may have.
 

@@ -266,9 +266,9 @@ def _kinds_of_text(text: str, cut: bool) -> set[str]:
         return {PAGE}
     if first[:1] in ("{", "["):
         kinds = set()
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             kinds |= {JSON_LINES} if isinstance(json.loads(first), dict) else set()
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             json.loads(text)
             kinds.add(JSON)
         if kinds:

@@ -1,12 +1,16 @@
 """Tables as files: Parquet for sharing and npz for numpy, the same content under the same names."""
 
 import json
+import math
+import os
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from featurize.errors import TableError
+from featurize.files import check_unpacked
 from featurize.outputs import TABLE, whole_file
 
 
@@ -233,15 +238,17 @@ def _read_parquet(path: Path) -> TableContent:
     with open(path, "rb") as stream, pq.ParquetFile(stream, page_checksum_verification=True) as file:
         schema, n_rows = file.schema_arrow, file.metadata.num_rows
         metadata, lists = _check_schema(schema, path)
+        known = [name for name in IDS.names if name in schema.names]
+        batches = record_batches(file, stream, [*known, *(field.name for field in lists)])
+        first = next(batches)
         vectors = {f.name: np.empty((n_rows, f.type.list_size), dtype=np.float32) for f in lists}
         ids, start = [], 0
-        for batch in _record_batches(file):
+        for batch in chain([first], batches):
             for name, matrix in vectors.items():
                 matrix[start : start + batch.num_rows] = lists_to_matrix(batch[name])
-            ids.append(batch.select([name for name in IDS.names if name in batch.schema.names]))
+            ids.append(batch.select(known))
             start += batch.num_rows
-    known = [schema.field(name) for name in IDS.names if name in schema.names]
-    return TableContent(pa.Table.from_batches(ids, pa.schema(known)), vectors, metadata)
+    return TableContent(pa.Table.from_batches(ids), vectors, metadata)
 
 
 def _parquet_batches(path: Path, features: Sequence[str] | None) -> Iterator[TableContent]:
@@ -249,7 +256,9 @@ def _parquet_batches(path: Path, features: Sequence[str] | None) -> Iterator[Tab
         metadata, lists = _check_schema(file.schema_arrow, path)
         lists = [field for field in lists if features is None or field.name in features]
         known = [name for name in IDS.names if name in file.schema_arrow.names]
-        for batch in _record_batches(file, [*known, *(field.name for field in lists)]):
+        for batch in record_batches(file, stream, [*known, *(field.name for field in lists)]):
+            if not batch.num_rows:
+                continue
             ids = batch.select(known)
             vectors = {field.name: lists_to_matrix(batch[field.name]) for field in lists}
             yield TableContent(pa.Table.from_batches([ids]), vectors, metadata)
@@ -267,10 +276,54 @@ def _check_schema(schema: pa.Schema, path: Path) -> tuple[dict[str, Any], list[p
     return metadata, lists
 
 
-def _record_batches(file: Any, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+TEXT = 32  # bytes that a text or a number takes, at least, on its way into a table
+
+
+def record_batches(file: pq.ParquetFile, stream: IO[bytes], columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """These columns, 4,096 rows at a time; the first batch has no rows.
+
+    ValueError, before anything is allocated, where the file says that it unpacks to more than an honest one does.
+    """
+    size, about, schema = stream.seek(0, os.SEEK_END), file.metadata, file.schema_arrow
+    twice = sorted(name for name, count in Counter(schema.names).items() if count > 1 and name in columns)
+    if twice:
+        raise ValueError(f"it has two columns named {twice[0]}")
+    fields = [schema.field(name) for name in columns]
+    groups = [about.row_group(number) for number in range(about.num_row_groups)]
+    n_rows = max(about.num_rows, sum(group.num_rows for group in groups))
+    widths = [4 * f.type.list_size if pa.types.is_fixed_size_list(f.type) else TEXT for f in fields]
+    check_unpacked((n_rows + 1) * sum(widths), size)
+    check_unpacked(sum(group.total_byte_size for group in groups), size)
+    # A long text that a dictionary holds once may stand in every row: its lengths are added up before it is copied.
+    texts = {number for number, field in enumerate(fields) if not pa.types.is_nested(field.type)}
+    by_path = {about.schema.column(number).path: number for number in range(about.num_columns)}
+    repeated = [
+        columns[number]
+        for number in texts
+        if (at := by_path.get(columns[number])) is not None
+        and any(group.column(at).has_dictionary_page for group in groups)
+    ]
+    file = pq.ParquetFile(stream, metadata=about, page_checksum_verification=True, read_dictionary=repeated)
+    plain = [
+        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+        for field in fields
+    ]
+    yield pa.RecordBatch.from_pylist([], pa.schema(plain, schema.metadata))
+    unpacked = 0
     # Asked for all row groups at once, Arrow decodes ahead and holds the table twice.
     for group in range(file.num_row_groups):
-        yield from file.iter_batches(batch_size=ROWS_AT_ONCE, row_groups=[group], columns=columns)
+        for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, row_groups=[group], columns=columns):
+            arrays = [batch[field.name] for field in plain]
+            for array in arrays:
+                if pa.types.is_dictionary(array.type):
+                    lengths = pc.take(pc.binary_length(array.dictionary), array.indices)
+                    unpacked += pc.sum(lengths).as_py() or 0
+            check_unpacked(unpacked, size)
+            arrays = [
+                a.cast(f.type) if pa.types.is_dictionary(a.type) else a
+                for a, f in zip(arrays, plain, strict=True)
+            ]
+            yield pa.RecordBatch.from_arrays(arrays, schema=pa.schema(plain, schema.metadata))
 
 
 def _write_npz(table: TableContent, path: Path) -> None:
@@ -294,6 +347,7 @@ def _write_npz(table: TableContent, path: Path) -> None:
 
 def _read_npz(path: Path) -> TableContent:
     with zipfile.ZipFile(path) as archive:
+        check_arrays(archive, path.stat().st_size)
         names = [name.removesuffix(".npy") for name in archive.namelist()]
         metadata = _check_metadata(str(_member(archive, METADATA)) if METADATA in names else None, path)
         columns = {}
@@ -305,6 +359,34 @@ def _read_npz(path: Path) -> TableContent:
         features = [name for name in names if name not in columns and name != METADATA]
         vectors = {name: _member(archive, name) for name in features}
     return TableContent(pa.table(columns), vectors, metadata)
+
+
+def check_arrays(archive: zipfile.ZipFile, size: int) -> None:
+    """ValueError where the arrays of a zip of `size` bytes are not as large as it says, or no honest file's are.
+
+    Only the headers are read: nothing is allocated for what they say.
+    """
+    members = archive.infolist()
+    if any(one.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for one in members):
+        raise ValueError("its arrays are neither stored nor deflated")
+    # What is deflated may be smaller than what it unpacks to, what is stored only where members overlap.
+    check_unpacked(sum(one.file_size for one in members), size)
+    for one in members:
+        with archive.open(one) as member:
+            check_array(member, one.file_size)
+
+
+def check_array(stream: IO[bytes], size: int) -> None:
+    """ValueError where an ``.npy`` of `size` bytes says that it holds an array of another size."""
+    kind = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if kind == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    if dtype.hasobject:
+        return  # nobody reads it: it would be unpickled
+    if not dtype.itemsize or stream.tell() + math.prod(shape) * dtype.itemsize != size:
+        raise ValueError(f"an array of {size:,} bytes says that it is {dtype} of shape {shape}")
+    if not math.prod(shape) and max(shape) > size:
+        raise ValueError(f"an array without numbers says that it has the shape {shape}")
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:

@@ -4,6 +4,7 @@ import datetime
 import hashlib
 import importlib.metadata
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def _read_labels(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is no text in UTF-8", hint) from error
     names = [name for name in names if name]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise UsageError(f"{path} names {', '.join(twice)} twice", "give each label one line")
     return names

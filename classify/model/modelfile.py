@@ -15,6 +15,7 @@ import json
 import os
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,7 +28,9 @@ from msgspec import Meta, Struct, ValidationError, convert
 from classify.model.model import Model, OperatingPoint
 from classify.model.outliers import Outliers
 from featurize.errors import ModelError
+from featurize.files import SMALL
 from featurize.outputs import MODEL, check_outputs, whole_file
+from featurize.tableformat import check_array, check_arrays
 from featurize.terminal import log
 
 
@@ -115,6 +118,8 @@ class Description(Struct):
     def __post_init__(self) -> None:
         if len(self.widths) not in (1, len(self.features.split("+"))):
             raise ValueError("Expected as many `widths` as `features`")
+        if sum(self.widths) > WIDEST:
+            raise ValueError(f"Expected `widths` of at most {WIDEST:,} numbers")
 
 
 # Raised by one when a program that knows only the old number would misread the new file: when a key of model.json
@@ -140,6 +145,8 @@ DESCRIPTION, HEAD, OUTLIERS, SCHEMA = "model.json", "head.skops", "outliers.f2",
 OTHER_VERSION = "install the version of bottlehead that wrote it, or train again"
 LARGE = 20e6  # bytes; worth a word before it is written
 LARGEST_DESCRIPTION = 64 * 2**20  # bytes; six million training images
+MOST_VALUES = 1 << 20  # of its JSON; a hundred bytes each when it is read
+WIDEST = 10_000_000  # numbers of a vector: one of zeros is tried when a model is read
 
 # What registered heads need beyond the scikit-learn, scipy and numpy types that skops itself holds to be safe.
 ALLOWED = {
@@ -275,7 +282,7 @@ def _members(path: Path) -> tuple[bytes, bytes, bytes]:
     """The three members, after checking that the zip is what `save_model` writes and nothing more."""
     if not path.is_file():
         raise ModelError(f"there is no model {path}", "make one with `classify train TABLE -o MODEL`")
-    unreadable = OSError, EOFError, ValueError, NotImplementedError, RuntimeError
+    unreadable = OSError, EOFError, ValueError, KeyError, NotImplementedError, RuntimeError, zlib.error
     try:
         with _damaged_where(path, *unreadable), zipfile.ZipFile(path) as archive:
             found = archive.infolist()
@@ -289,6 +296,7 @@ def _members(path: Path) -> tuple[bytes, bytes, bytes]:
             description, head, vectors = map(archive.read, (DESCRIPTION, HEAD, OUTLIERS))
         with _damaged_where(path, *unreadable), zipfile.ZipFile(io.BytesIO(head)) as archive:
             _refuse_bomb(archive.infolist(), len(head), path)
+            _check_head(archive, len(head))
     except zipfile.BadZipFile as error:
         with open(path, "rb") as stream:
             if stream.read(2) == b"PK":
@@ -306,8 +314,54 @@ def _refuse_bomb(members: list[zipfile.ZipInfo], size: int, path: Path) -> None:
         raise ModelError(f"{path} would unpack to more than it holds ({size} bytes)", hint)
 
 
+def _check_head(archive: zipfile.ZipFile, size: int) -> None:
+    """ValueError where skops would take more memory or time for a head than its bytes say.
+
+    Each array is as large as its header says; a reader that follows each reference anew, as skops does where it looks
+    for types, reads no more than the file holds, and comes to few nodes.
+    """
+    for one in archive.infolist():
+        with archive.open(one) as member:
+            if one.filename.endswith(".npy"):
+                check_array(member, one.file_size)
+            elif one.filename.endswith(".npz"):
+                data = member.read()
+                with zipfile.ZipFile(io.BytesIO(data)) as arrays:
+                    check_arrays(arrays, len(data))
+    schema = json.loads(archive.read(SCHEMA))
+    sizes = {one.filename: one.file_size for one in archive.infolist()}
+    nodes: dict[Any, list[Any]] = {}
+    files: dict[Any, int] = {}
+    pending = [schema]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict):
+            key = str(node.get("__id__") or -id(node))
+            nodes.setdefault(key, []).append(node)
+            files[key] = max(files.get(key, 0), sizes.get(str(node.get("file")), 0))
+            node = list(node.values())
+        pending += node if isinstance(node, list) else []
+    if sum(files.values()) > 2 * size + SMALL:
+        raise ValueError("its head reads the same arrays again and again")
+    reached: dict[Any, int] = {}
+
+    def count(node: Any) -> int:
+        if isinstance(node, dict):
+            key = str(node.get("__id__") or -id(node))
+            if key not in reached:
+                reached[key] = 1  # of a circle, which skops goes through once
+                reached[key] = max(count(list(one.values())) for one in nodes[key]) + 1
+            return reached[key]
+        return sum(map(count, node)) if isinstance(node, list) else 0
+
+    if count(schema) > MOST_VALUES:
+        raise ValueError("its head holds the same objects again and again")
+
+
 def _checked_description(path: str | os.PathLike, data: bytes) -> dict[str, Any]:
     with _damaged_where(path, ValueError, RecursionError):
+        if sum(map(data.count, (b",", b"[", b"{"))) > MOST_VALUES:
+            raise ValueError(f"{DESCRIPTION} holds more than {MOST_VALUES:,} values")
         description = json.loads(data)
     protocol = description.get("protocol") if isinstance(description, dict) else None
     if protocol != PROTOCOL or protocol is True:
@@ -354,7 +408,7 @@ def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any, 
         raise _damaged(path, f"its head does not fit its {DESCRIPTION}")
     _probe(path, head, sum(widths), len(labels))
     about, point = description.get("outliers"), description.get("operating_point")
-    with _damaged_where(path, KeyError, TypeError, ValueError):
+    with _damaged_where(path, KeyError, TypeError, ValueError, ArithmeticError):
         outliers = None if about is None else Outliers.from_parts(about, vectors, widths)
         decided = None if point is None else OperatingPoint.from_dict(point, labels)
     kept = {key: description[key] for key in ("features", "widths", "described", "training")}

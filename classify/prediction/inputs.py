@@ -117,5 +117,5 @@ def _has_vectors(path: Path) -> bool:
         # Opened here: Arrow takes a path for UTF-8, and one with a colon for a URL.
         with open(path, "rb") as stream:
             return b"featurize" in (pq.read_schema(stream).metadata or {})
-    except pa.ArrowException:
+    except (pa.ArrowException, OSError):
         return True  # reading it as a table says what is wrong with it

@@ -92,7 +92,7 @@ def exceeds_memory(path: str | Path, features: str | None = None, *, memory: int
         with open(path, "rb") as stream, pq.ParquetFile(stream) as file:
             fields = [field for field in file.schema_arrow if pa.types.is_fixed_size_list(field.type)]
             n_rows = file.metadata.num_rows
-    except pa.ArrowInvalid:  # whoever reads it will say what is wrong
+    except (pa.ArrowException, OSError):  # whoever reads it will say what is wrong
         return False
     wanted = {field.name for field in fields} if features is None else {features, *features.split("+")}
     width = sum(field.type.list_size for field in fields if field.name in wanted)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from featurize.errors import SourceError
+from featurize.tableformat import record_batches
 
 COLUMNS = ("image", "label", "group", "split")
 SPLITS = ("training", "validation", "testing")
@@ -70,12 +71,15 @@ def _read_parquet(path: Path) -> Iterator[tuple[str, Row | str]]:
                 pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)
             ):
                 raise SourceError(f"the image column of {path} holds {kind}", "it holds file names, as text")
-            rows = file.read([name for name in COLUMNS if name in schema.names]).to_pylist()
-    except (pa.ArrowException, OSError) as error:
+            batches = record_batches(file, stream, [name for name in COLUMNS if name in schema.names])
+            rows = (row for batch in batches for row in batch.to_pylist())
+            for number, row in enumerate(rows, start=1):
+                yield f"row {number}", {name: _as_text(value) for name, value in row.items()}
+    except SourceError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
         hint = "write it again, or use .csv"
         raise SourceError(f"{path} is no readable Parquet file: {error}", hint) from None
-    for number, row in enumerate(rows, start=1):
-        yield f"row {number}", {name: _as_text(value) for name, value in row.items()}
 
 
 def _as_text(value: object) -> str | None:

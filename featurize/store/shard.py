@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from featurize.tableformat import lists_to_matrix, matrix_to_lists
+from featurize.tableformat import lists_to_matrix, matrix_to_lists, record_batches
 
 SUFFIX = ".parquet"
 FINGERPRINT = b"fingerprint"
@@ -93,7 +93,7 @@ def shard_keys(stream) -> np.ndarray:
     DamagedShard if it is no readable Parquet file with the columns of a shard.
     """
     with _as_damage(), pq.ParquetFile(stream, page_checksum_verification=True) as file:
-        return _keys(file.read(columns=["sha256", "variant"]))
+        return _keys(pa.Table.from_batches(record_batches(file, stream, ["sha256", "variant"])))
 
 
 @contextmanager
@@ -117,7 +117,9 @@ def shard_from_bytes(name: str, data: bytes, fingerprint: str = "") -> tuple[np.
         raise DamagedShard("its bytes do not match the digest in its name")
     with _as_damage():
         # Not read_table, which goes through data sets, and they import pandas.
-        table = pq.ParquetFile(pa.BufferReader(data)).read()
+        stream = io.BytesIO(data)
+        columns = ["sha256", "variant", "vector"]
+        table = pa.Table.from_batches(record_batches(pq.ParquetFile(stream), stream, columns))
         # Shards that another program wrote by the published format carry no fingerprint; their place must do.
         inside = (table.schema.metadata or {}).get(FINGERPRINT, b"").decode()
         if inside and inside != fingerprint:

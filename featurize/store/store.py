@@ -240,7 +240,7 @@ def description_fault(text: bytes, about: Mapping[str, Any]) -> str | None:
     """What is wrong with an ``extractor.json``, if anything; `about` is what it should say."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "it is no JSON" if text else "it is empty"
     wanted = ("fingerprint", "width", "description")
     wrong = [name for name in wanted if not isinstance(found, dict) or found.get(name) != about[name]]
@@ -379,7 +379,7 @@ class Store:
         try:
             about = json.loads(self.folder.read(f"{section_name(name, fingerprint)}/{DESCRIPTION}"))
             return int(about["width"]) if about["fingerprint"] == fingerprint else None
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
 
     def file_index(self) -> FileIndex:
