@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import WeightsError
+from featurize.files import check_unpacked
 
 FLOAT = 1  # DT_FLOAT
-LARGEST = 1 << 28  # values of a constant; a file can name any shape and give one number for all of it
+LARGEST = 1 << 28  # values that an operation may compute of constants
 
 Graph = Mapping[str, Any]  # NodeDef messages by name
 
@@ -50,8 +51,8 @@ def constant_values(node: Any) -> np.ndarray:
     content = tensor.tensor_content
     values = np.frombuffer(content, "<f4") if content else np.array(tensor.float_val, "<f4")
     size = math.prod(shape)
-    if size > LARGEST:
-        raise ValueError(f"the constant has {size:,} values; at most {LARGEST:,} are read")
+    # A file can name any shape and give one number for all of it.
+    check_unpacked(4 * size, node.ByteSize())
     if len(values) == 1 or len(values) == size:
         return np.broadcast_to(values, size).reshape(shape).astype(np.float32)
     raise ValueError(f"the constant holds {len(values)} of {size} values")
@@ -78,7 +79,17 @@ def refuse_side_effects(definition: Any, outputs: Sequence[str], entry: str | No
     """WeightsError if running a GraphDef from the tensor `entry` to `outputs` would do more than compute."""
     from tensorflow.python.framework import op_def_registry
 
+    declared, size = 0, definition.ByteSize()
     for node in _running(definition, outputs, entry):
+        if node.op == "Const":
+            shape = node.attr["value"].tensor.tensor_shape
+            declared += 4 * math.prod(max(dimension.size, 0) for dimension in shape.dim)
+            try:
+                check_unpacked(declared, size)
+            except ValueError as error:
+                raise WeightsError(
+                    f"its constants are not what they say: {error}", "use another graph"
+                ) from error
         if VARIABLES.fullmatch(node.op):
             raise WeightsError(
                 f"its variables are not frozen, such as {node.name} ({node.op}): their values are not in the file",

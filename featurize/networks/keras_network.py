@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import UsageError, WeightsError
+from featurize.files import check_unpacked
 from featurize.networks.catalogue import NETWORKS, SCALINGS, Network, find_network, scale_pixels
 from featurize.networks.engines import import_tensorflow
 from featurize.networks.network_extractor import FrozenExtractor
@@ -147,17 +148,28 @@ def _load(model: Any, path: str) -> None:
 
 
 def _shapes(path: str) -> list[tuple[int, ...]]:
-    """The shapes of the weights in an HDF5 file, without those of a training state."""
+    """The shapes of the weights in an HDF5 file, without those of a training state.
+
+    ValueError where numbers come from other files, or are more than an honest file of this size holds.
+    """
     import h5py
 
     shapes: list[tuple[int, ...]] = []
+    n_bytes = 0
 
     def note(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and not name.startswith("optimizer"):
+        nonlocal n_bytes
+        if not isinstance(item, h5py.Dataset):
+            return
+        if item.external or item.is_virtual:
+            raise ValueError(f"{name} is read from another file")
+        n_bytes += item.nbytes
+        if not name.startswith("optimizer"):
             shapes.append(tuple(item.shape))
 
     with h5py.File(path) as file:
         file.visititems(note)
+    check_unpacked(n_bytes, os.path.getsize(path))
     return shapes
 
 

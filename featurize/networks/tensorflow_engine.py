@@ -12,7 +12,7 @@ import numpy as np
 
 from featurize.errors import UsageError, WeightsError
 from featurize.networks.engines import INPUT, Function, import_tensorflow, output_names, silent_stderr
-from featurize.networks.graph_file import refuse_side_effects
+from featurize.networks.graph_file import LARGEST, refuse_side_effects
 from featurize.terminal import log
 
 PROCESSOR = Path("/proc/cpuinfo")
@@ -106,6 +106,9 @@ def freeze_graph(data: bytes, entry: str, ends: Sequence[str], side: int, precis
         tensors = tf.import_graph_def(
             definition, input_map={entry: x}, return_elements=list(ends), name="graph"
         )
+        for operation in graph.get_operations():
+            if any((y.shape.num_elements() or 0) > LARGEST for y in operation.outputs):
+                raise ValueError(f"{operation.name} ({operation.type}) makes more than {LARGEST:,} numbers")
         for end, y, output in zip(ends, tensors, outputs, strict=True):
             if y.shape.rank is None or None in y.shape.as_list()[1:] or not y.dtype.is_floating:
                 raise ValueError(f"the tensor {end} is {y.dtype.name} of shape {y.shape}, which is no vector")
