@@ -294,7 +294,8 @@ def _members(path: Path) -> tuple[bytes, bytes, bytes]:
             if archive.getinfo(DESCRIPTION).file_size > LARGEST_DESCRIPTION:
                 raise ModelError(f"the {DESCRIPTION} of {path} is too large", "this is no model of ours")
             description, head, vectors = map(archive.read, (DESCRIPTION, HEAD, OUTLIERS))
-        with _damaged_where(path, *unreadable), zipfile.ZipFile(io.BytesIO(head)) as archive:
+        # A hostile header breaks numpy's reader anywhere.
+        with _damaged_where(path, Exception), zipfile.ZipFile(io.BytesIO(head)) as archive:
             _refuse_bomb(archive.infolist(), len(head), path)
             _check_head(archive, len(head))
     except zipfile.BadZipFile as error:

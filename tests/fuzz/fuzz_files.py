@@ -2,7 +2,7 @@
 
     nice -n 19 python tests/fuzz/fuzz_files.py FOLDER ROUNDS [SEED]
 
-The input of the round that runs lies in FOLDER, so that a crash leaves it there.
+FOLDER is a new one. The input of the round that runs lies in it, so that a crash leaves it there.
 """
 
 import contextlib
@@ -128,6 +128,6 @@ def fuzz(folder: Path, rounds: int, seed: int = 0) -> dict[str, list[int]]:
 
 if __name__ == "__main__":
     place = Path(sys.argv[1])
-    place.mkdir(parents=True, exist_ok=True)
+    place.mkdir(parents=True)
     for name, (n_read, n_refused) in fuzz(place, int(sys.argv[2]), int(*sys.argv[3:4] or [0])).items():
         print(f"{name}: {n_read} read, {n_refused} refused")

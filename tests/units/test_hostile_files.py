@@ -1,9 +1,11 @@
 """Files from strangers: what a file says of its size is checked before anything of that size is allocated."""
 
+import importlib.util
 import json
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -167,3 +169,12 @@ def test_a_constant_of_one_number_and_a_huge_shape_is_refused():
     node.attr["value"].tensor.tensor_shape.dim.add(size=1 << 40)
     with pytest.raises(ValueError, match="would unpack to"):
         constant_values(read_graph(graph.SerializeToString())["w"])
+
+
+def test_valid_files_with_a_few_bytes_changed_are_read_or_refused(tmp_path):
+    path = Path(__file__).parents[1] / "fuzz" / "fuzz_files.py"
+    spec = importlib.util.spec_from_file_location("fuzz_files", path)
+    fuzzer = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fuzzer)
+    for read, refused in fuzzer.fuzz(tmp_path, rounds=25).values():
+        assert read + refused == 25 and refused
