@@ -295,14 +295,8 @@ def record_batches(file: pq.ParquetFile, stream: IO[bytes], columns: list[str]) 
     check_unpacked((n_rows + 1) * sum(widths), size)
     check_unpacked(sum(group.total_byte_size for group in groups), size)
     # A long text that a dictionary holds once may stand in every row: its lengths are added up before it is copied.
-    texts = {number for number, field in enumerate(fields) if not pa.types.is_nested(field.type)}
-    by_path = {about.schema.column(number).path: number for number in range(about.num_columns)}
-    repeated = [
-        columns[number]
-        for number in texts
-        if (at := by_path.get(columns[number])) is not None
-        and any(group.column(at).has_dictionary_page for group in groups)
-    ]
+    # (Whether a column has a dictionary nobody may ask: pyarrow ends the process where its statistics are damaged.)
+    repeated = [field.name for field in fields if pa.types.is_string(field.type)]
     file = pq.ParquetFile(stream, metadata=about, page_checksum_verification=True, read_dictionary=repeated)
     plain = [
         field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
