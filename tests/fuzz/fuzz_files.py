@@ -22,10 +22,10 @@ from tensorboardX.proto.graph_pb2 import GraphDef
 
 from classify import load_model, save_model, train_model
 from featurize import BottleheadError, FeatureTable
-from featurize.networks.catalogue import find_network
+from featurize.errors import WeightsError
 from featurize.networks.graph_extractor import FrozenGraph
 from featurize.networks.graph_file import candidates, constant_values, recognise, trained_layer
-from featurize.networks.keras_network import load_weights
+from featurize.networks.keras_network import _shapes
 from featurize.photos.source import list_source
 
 SLOW = 60  # seconds
@@ -65,9 +65,17 @@ def seeds(folder: Path) -> dict[Path, Callable[[Path], object]]:
         folder / "model": load_model,
         folder / "manifest.csv": list_source,
         folder / "manifest.parquet": list_source,
-        folder / "weights.h5": lambda path: load_weights(None, find_network("mobilenet_0.25_128"), str(path)),
+        folder / "weights.h5": read_shapes,
         folder / "graph.pb": read_whole_graph,
     }
+
+
+def read_shapes(path: Path) -> None:
+    """What is looked at before Keras, which takes seconds, reads a file; it may raise anything, but not crash."""
+    try:
+        _shapes(str(path))
+    except Exception as error:
+        raise WeightsError(f"it is damaged: {error}", "give another file") from error
 
 
 def read_whole_graph(path: Path) -> None:

@@ -19,7 +19,7 @@ from classify import load_model, save_model, train_model
 from featurize import BottleheadError, FeatureTable
 from featurize.networks.catalogue import find_network
 from featurize.networks.graph_file import constant_values, read_graph
-from featurize.networks.keras_network import load_weights
+from featurize.networks.keras_network import _loaded_model
 from featurize.photos.source import list_source
 
 N = 20_000
@@ -158,7 +158,7 @@ def test_weights_that_say_more_than_they_hold_are_refused(case, tmp_path):
             file.create_dataset("x", shape=(4,), dtype="f4", external=[("/etc/passwd", 0, 16)])
     refused = "it is damaged .*(would unpack|is read from another file)"
     # No network is built for it: its model stands for nothing here.
-    assert_refused(lambda: load_weights(None, find_network("mobilenet_0.25_128"), str(path)), refused)
+    assert_refused(lambda: _loaded_model(find_network("mobilenet_0.25_128"), str(path)), refused)
 
 
 def test_a_constant_of_one_number_and_a_huge_shape_is_refused():
