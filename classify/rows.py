@@ -142,13 +142,11 @@ def relabelled(table: FeatureTable, relabel: Mapping[str, str | None] | None) ->
 def read_relabel(path: str | Path) -> dict[str, str]:
     """The new label by label, from a CSV file with the columns ``label,new_label``; an empty one drops the class."""
     mapping: dict[str, str] = {}
-    for number, line in read_csv(path, ("label", "new_label"), "relabelling"):
+    for number, line in read_csv(path, ("label", "new_label"), "relabelling", key=lambda line: (line["label"],)):
         label, new = line["label"], line["new_label"]  # outer spaces count: a folder may be called "daisy "
         if not label:
             hint = "each line holds a label and its new one, or nothing"
             raise UsageError(f"line {number} of {path} names no label", hint)
-        if label in mapping:
-            raise UsageError(f"{path} names {label} twice, again in line {number}", "keep one line per label")
         mapping[label] = new if new.strip() else ""
     if not any(mapping.values()):
         raise UsageError(f"the relabelling {path} keeps no class", "give a new_label for two labels or more")

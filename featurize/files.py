@@ -6,7 +6,7 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -17,13 +17,21 @@ from featurize.outputs import PARTIAL, sync_folder, whole_file
 
 
 def read_csv(
-    path: str | os.PathLike, columns: Sequence[str], what: str, optional: Collection[str] | None = ()
+    path: str | os.PathLike,
+    columns: Sequence[str],
+    what: str,
+    optional: Collection[str] | None = (),
+    *,
+    key: Callable[[dict[str, str]], Sequence[str]] = lambda line: (),
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """The lines of a CSV file in UTF-8 below its first: the number of each, and its cells by column, as they stand.
 
     The first line must hold `columns`, in any order, and may hold `optional` ones (None: any); `what` the file is, for
-    messages. UsageError if it cannot be read, has other columns, or a line has more or fewer cells than the first.
+    messages; `key` gives what of a line no other line may have, if anything. UsageError if the file cannot be read, has
+    other columns, a line has more or fewer cells than the first, or two lines have one key: the second would contradict
+    the first.
     """
+    lines: dict[Sequence[str], int] = {}
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream)
@@ -39,7 +47,14 @@ def read_csv(
                     hint = f"each line holds {len(header)} cells, {','.join(header)}"
                     raise UsageError(f"line {reader.line_num} of {path} is {','.join(cells)[:100]!r}", hint)
                 if cells:
-                    yield reader.line_num, dict(zip(header, cells, strict=True))
+                    line = dict(zip(header, cells, strict=True))
+                    own = key(line)
+                    if own in lines:
+                        twice = f"{path} names {', '.join(own)[:80]} twice, in line {lines[own]}"
+                        raise UsageError(f"{twice} and again in line {reader.line_num}", "keep one of the lines")
+                    if own:
+                        lines[own] = reader.line_num
+                    yield reader.line_num, line
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"the {what} {path} cannot be read: {error}", "give a CSV file in UTF-8") from error
 

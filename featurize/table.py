@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,29 @@ def _as_json(ids: pa.Table) -> Iterator[str]:
         yield "]"
         opening = ", "
     yield "}"
+
+
+FEW = 4  # readings that are kept of what follows; two are too many already
+
+
+def readings(features: str, known: Collection[str]) -> list[list[str]]:
+    """The ways, at most a few, to read `features` as different names of `known`, joined with ``+``.
+
+    >>> readings("my+net+z", ["my+net", "z"]), readings("a+b", ["a+b", "a", "b"])
+    ([['my+net', 'z']], [['a', 'b'], ['a+b']])
+    """
+    words = features.split("+")
+    longest = 1 + max((name.count("+") for name in known), default=0)
+    if longest == 1:
+        return [words] if len(set(words)) == len(words) and all(word in known for word in words) else []
+    # From the last word to the first: how to read what follows the first word of a name, the first two, and so on.
+    following: deque[list[list[str]]] = deque([[[]]], maxlen=longest)
+    for start in reversed(range(len(words))):
+        names = ["+".join(words[start : start + n]) for n in range(1, len(following) + 1)]
+        pairs = [(name, rest) for name, rests in zip(names, following, strict=True) for rest in rests]
+        found = [[name, *rest] for name, rest in pairs if name in known and name not in rest]
+        following.appendleft(found[:FEW])
+    return following[0]
 
 
 class FeatureTable:
@@ -172,12 +196,20 @@ class FeatureTable:
         return table_digest(self.ids, vectors)
 
     def parts(self, features: str) -> list[str]:
-        """The vector columns that `features` names: ``"a+b"`` is ``["a", "b"]``.
+        """The vector columns that `features` names: ``"a+b"`` is ``["a", "b"]``, unless a column has that name.
 
-        UsageError if the table has no such column (the message lists those it has), or one is named twice.
+        UsageError if the table has no such column (the message lists those it has), one is named twice, or names with
+        ``+`` in them allow two readings.
         """
         if features in self.vectors:
             return [features]
+        found = readings(features, self.vectors)
+        if len(found) > 1:
+            either = " or as ".join(" and ".join(map(repr, names)) for names in found[:2])
+            hint = "name fewer features or another order, or give the columns other names, without +"
+            raise UsageError(f"{features} can be read as {either}", hint)
+        if found:
+            return found[0]
         names = features.split("+")
         if len(set(names)) < len(names):
             raise UsageError(f"{features} names the same features twice", "join different features with +")

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from featurize.errors import ModelError
-from featurize.table import FeatureTable
+from featurize.table import FeatureTable, readings
 
 if TYPE_CHECKING:
     from classify.model.outliers import Outliers
@@ -88,7 +88,8 @@ class Model:
     widths : list of int
         The width of each part of `features`.
     described : dict
-        Per part of `features`, how its vectors were made, as in the table's ``metadata["features"]``, if known.
+        Per part of `features`, how its vectors were made, as in the table's ``metadata["features"]``, if known; where
+        one of several parts has a ``+`` in its name, an entry for each, if only an empty one.
     relabel : dict or None
         New label by label, where the training labels were changed first.
     training : dict
@@ -119,7 +120,10 @@ class Model:
     @property
     def parts(self) -> list[str]:
         """The features it takes, one by one."""
-        return self.features.split("+") if len(self.widths) > 1 else [self.features]
+        if len(self.widths) == 1:
+            return [self.features]
+        # Where a name holds a +, all are in `described`.
+        return next(iter(readings(self.features, self.described)), self.features.split("+"))
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """A probability per label, float64 of shape (n_rows, n_labels); rows sum to 1.

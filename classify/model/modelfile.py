@@ -116,7 +116,7 @@ class Description(Struct):
     operating_point: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if len(self.widths) not in (1, len(self.features.split("+"))):
+        if len(self.widths) != len(Model(None, self.features, self.widths, self.described).parts):
             raise ValueError("Expected as many `widths` as `features`")
         if sum(self.widths) > WIDEST:
             raise ValueError(f"Expected `widths` of at most {WIDEST:,} numbers")

@@ -26,7 +26,7 @@ from classify.rows import all_features, relabelled, select_vectors, usable_rows,
 from classify.training.train import training_summary, untrained_model
 from featurize.errors import UsageError
 from featurize.files import total_memory
-from featurize.table import FeatureTable, table_digest
+from featurize.table import FeatureTable, readings, table_digest
 from featurize.tableformat import table_kind
 from featurize.terminal import log
 
@@ -94,8 +94,9 @@ def exceeds_memory(path: str | Path, features: str | None = None, *, memory: int
             n_rows = file.metadata.num_rows
     except (pa.ArrowException, OSError):  # whoever reads it will say what is wrong
         return False
-    wanted = {field.name for field in fields} if features is None else {features, *features.split("+")}
-    width = sum(field.type.list_size for field in fields if field.name in wanted)
+    widths = {field.name: field.type.list_size for field in fields}
+    wanted = widths if features is None else {features}.union(*readings(features, widths))
+    width = sum(widths[name] for name in widths if name in wanted)
     return 4 * width * n_rows > SHARE * (total_memory() if memory is None else memory)
 
 

@@ -114,7 +114,11 @@ def parse_rule(rule: str) -> tuple[str, float]:
 def read_costs(path: str | Path) -> dict[tuple[str, str], float]:
     """What each mistake costs, by (label, predicted), from a CSV file with the columns ``label,predicted,cost``."""
     costs: dict[tuple[str, str], float] = {}
-    for _, line in read_csv(path, ("label", "predicted", "cost"), "costs"):
+
+    def mistake(line: Mapping[str, str]) -> tuple[str, str]:
+        return line["label"].strip(), line["predicted"].strip()
+
+    for _, line in read_csv(path, ("label", "predicted", "cost"), "costs", key=mistake):
         try:
             cost = float(line["cost"])
         except ValueError:
@@ -122,7 +126,7 @@ def read_costs(path: str | Path) -> dict[tuple[str, str], float]:
         if not 0 <= cost < np.inf:
             hint = "the first line must be label,predicted,cost, and each other one two labels and a number from 0"
             raise UsageError(f"the costs {path} hold the line {','.join(line.values())!r}", hint)
-        costs[line["label"].strip(), line["predicted"].strip()] = cost
+        costs[mistake(line)] = cost
     return costs
 
 

@@ -234,7 +234,9 @@ def untrained_model(
 ) -> Model:
     """What a model holds of the table and the rows of it that are used, without a head and outliers."""
     entries = table.metadata["features"]
-    described = {part: entries[part] for part in table.parts(features) if part in entries}
+    parts = table.parts(features)
+    all_named = len(parts) > 1 and any("+" in part for part in parts)  # for `Model.parts`
+    described = {part: entries.get(part, {}) for part in parts if part in entries or all_named}
     relabel = dict(relabel) if relabel is not None else None
     return Model(None, features, table.widths(features), described, relabel, hashes=short_hashes(rows.sha256))
 

@@ -241,9 +241,10 @@ def check_superclasses(superclasses: Mapping[str, str], labels: Sequence[str]) -
 def read_superclasses(path: str | Path) -> dict[str, str]:
     """Super-class by label, from a CSV file with the columns ``label,superclass``."""
     found: dict[str, str] = {}
-    for number, line in read_csv(path, ("label", "superclass"), "super-classes"):
+    columns = "label", "superclass"
+    for number, line in read_csv(path, columns, "super-classes", key=lambda line: (line["label"].strip(),)):
         label, superclass = line["label"].strip(), line["superclass"].strip()
-        if not (label and superclass) or label in found:
+        if not (label and superclass):
             raise UsageError(
                 f"line {number} of {path} is {f'{label},{superclass}'!r}",
                 "give each label one line: the label, a comma, its super-class",

@@ -29,15 +29,10 @@ def read_folds(path: str | Path) -> list[dict[str, str]]:
     refused.
     """
     repeats: dict[int, dict[str, str]] = {}
-    for number, line in read_csv(path, ("sha256", "fold"), "folds file", optional=("repeat",)):
+    columns = "sha256", "fold"
+    for number, line in read_csv(path, columns, "folds file", optional=("repeat",), key=_content):
         sha, repeat, fold = _parsed(line, number, path)
-        folds = repeats.setdefault(repeat, {})
-        if sha in folds:
-            again = f" in repeat {repeat}" * ("repeat" in line)
-            raise UsageError(
-                f"{path} names {sha[:12]}… twice{again}, again in line {number}", "keep one line per content"
-            )
-        folds[sha] = fold
+        repeats.setdefault(repeat, {})[sha] = fold
     found = [repeats[number] for number in sorted(repeats)] or [{}]
     for number, folds in enumerate(found):
         _refuse_no_division(folds, path)
@@ -48,6 +43,12 @@ def read_folds(path: str | Path) -> list[dict[str, str]]:
                 "every repeat divides the same images",
             )
     return found
+
+
+def _content(line: dict[str, str]) -> tuple[str, ...]:
+    """What one line alone may be about: a content, in a repeat if there are several."""
+    repeat = line.get("repeat", "").strip().lstrip("0") or "0"
+    return line["sha256"].strip().lower(), *([f"repeat {repeat}"] if "repeat" in line else [])
 
 
 def _parsed(line: dict[str, str], number: int, path: str | Path) -> tuple[str, int, str]:

@@ -197,7 +197,7 @@ def compare(
         leaks = accuracy_with_and_without_grouping(
             duplicates, ungrouped, used, made, best, head, folds, division, jobs
         )
-    honest = [row.balanced_accuracy for row in results if NUISANCE not in row.features.split("+")]
+    honest = [row.balanced_accuracy for row in results if NUISANCE not in used.parts(row.features)]
     shortcuts = check_shortcuts(whole, made, max(honest, default=1.0), seed=seed, jobs=jobs)
     pairs = [
         replace(pair, words=difference_in_words(pair, described.one))
