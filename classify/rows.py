@@ -142,7 +142,9 @@ def relabelled(table: FeatureTable, relabel: Mapping[str, str | None] | None) ->
 def read_relabel(path: str | Path) -> dict[str, str]:
     """The new label by label, from a CSV file with the columns ``label,new_label``; an empty one drops the class."""
     mapping: dict[str, str] = {}
-    for number, line in read_csv(path, ("label", "new_label"), "relabelling", key=lambda line: (line["label"],)):
+    for number, line in read_csv(
+        path, ("label", "new_label"), "relabelling", key=lambda line: (line["label"],)
+    ):
         label, new = line["label"], line["new_label"]  # outer spaces count: a folder may be called "daisy "
         if not label:
             hint = "each line holds a label and its new one, or nothing"

@@ -4,6 +4,7 @@ import csv
 import os
 import re
 import secrets
+import stat
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -12,8 +13,27 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from featurize.errors import StoreError, UsageError
+from featurize.errors import BottleheadError, StoreError, UsageError
 from featurize.outputs import PARTIAL, sync_folder, whole_file
+
+
+def is_readable(path: str | os.PathLike, kind: type[BottleheadError]) -> bool:
+    """Whether `path` is a file; where the permission to read it, or to enter its folder, is missing, a `kind` says so.
+
+    Asked before anything else looks at it, so that what is closed is called neither missing nor damaged.
+    """
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            os.scandir(path).close()
+        elif stat.S_ISREG(mode):
+            open(path, "rb").close()
+    except PermissionError as error:
+        hint = "give yourself the right to read it and to enter its folder, or ask its owner"
+        raise kind(f"{os.fspath(path)} may not be read: permission is missing", hint) from error
+    except (OSError, ValueError):  # whoever reads it will say what is wrong
+        pass
+    return os.path.isfile(path)
 
 
 def read_csv(
@@ -32,6 +52,7 @@ def read_csv(
     the first.
     """
     lines: dict[Sequence[str], int] = {}
+    is_readable(path, UsageError)
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream)
@@ -51,7 +72,9 @@ def read_csv(
                     own = key(line)
                     if own in lines:
                         twice = f"{path} names {', '.join(own)[:80]} twice, in line {lines[own]}"
-                        raise UsageError(f"{twice} and again in line {reader.line_num}", "keep one of the lines")
+                        raise UsageError(
+                            f"{twice} and again in line {reader.line_num}", "keep one of the lines"
+                        )
                     if own:
                         lines[own] = reader.line_num
                     yield reader.line_num, line

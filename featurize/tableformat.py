@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from featurize.errors import TableError
-from featurize.files import check_unpacked
+from featurize.files import check_unpacked, is_readable
 from featurize.outputs import TABLE, whole_file
 
 
@@ -177,7 +177,7 @@ def read_batches(path: str | Path, features: Sequence[str] | None = None) -> Ite
 
 @contextmanager
 def _table_errors(path: Path) -> Iterator[None]:
-    if not path.is_file():
+    if not is_readable(path, TableError):
         hint = "make one with `featurize extract PHOTOS -o TABLE.parquet`"
         raise TableError(f"there is no table {path}", hint)
     try:

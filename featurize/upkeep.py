@@ -61,6 +61,8 @@ def _about(store: Store, folder: re.Match) -> dict[str, Any]:
         right = section_name(about["name"], about["fingerprint"]) == folder[0] and int(about["width"]) > 0
         if right and description_fault(text, about) is None:
             return about
+    except StoreError:  # which is a ValueError: it may not be read, which makes it not damaged
+        raise
     except (FileNotFoundError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         pass
     return {"name": folder[1], "fingerprint": folder[2], "width": 0, "description": {}}

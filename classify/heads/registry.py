@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
+import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
 from classify.heads.calibrate import Calibrated
-from classify.heads.fitting import ClassWeighted
+from classify.heads.fitting import ClassWeighted, head_name
 from classify.heads.scaling import BlockScaler
 from classify.heads.spec import HeadSpec
 from classify.heads.steps import MLP, sgd_head
@@ -160,6 +161,18 @@ def _make(classifier: type, spec: HeadSpec, defaults: Mapping[str, Any], seed: i
     return weigh(made, spec.params["class_weight"], str(spec)) if weighs else made
 
 
+MOST_WEIGHT = 1e12  # beyond it, or below its inverse, sums overflow or some heads never end
+
+
+def _check_weights(class_weight: Any, head: Any) -> None:
+    for label, weight in class_weight.items() if isinstance(class_weight, dict) else ():
+        number = isinstance(weight, int | float | np.integer | np.floating) and weight != 0
+        if number and not 1 / MOST_WEIGHT <= abs(weight) <= MOST_WEIGHT:
+            what = f"the head {head_name(head)} has class_weight {weight!r} for {label}"
+            hint = f"give 0, or a number from {1 / MOST_WEIGHT:g} to {MOST_WEIGHT:g}; 1 is usual"
+            raise UsageError(what, hint)
+
+
 def _has_class_weight(classifier: type) -> bool:
     try:
         return "class_weight" in classifier().get_params(deep=False)
@@ -178,6 +191,7 @@ def weigh(classifier: Any, class_weight: Any, spec: str) -> Any:
     if class_weight != "balanced" and not isinstance(class_weight, dict):
         hint = "give class_weight=balanced, or a weight per label: class_weight={'fern':1,'moss':5}"
         raise UsageError(f"the head {spec} has class_weight {class_weight!r}", hint)
+    _check_weights(class_weight, spec)
     return ClassWeighted(classifier, class_weight)
 
 
@@ -189,6 +203,9 @@ def _checked_object(head: Any):
             f"give a name ({', '.join(head_names())}), a dotted path, or an unfitted scikit-learn classifier such "
             "as SVC()",
         )
+    for name, value in head.get_params().items():
+        if name.rpartition("__")[2] == "class_weight":
+            _check_weights(value, head)
     return clone(head)
 
 

@@ -4,7 +4,6 @@ import datetime
 import hashlib
 import importlib.metadata
 import os
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from classify.model.model import Model
 from featurize.errors import ModelError, UsageError
 from featurize.extractors.base import golden_image
+from featurize.files import is_readable
 from featurize.networks.graph_extractor import FrozenGraph
 from featurize.networks.graph_file import constant_values, trained_layer
 from featurize.photos.photo import Photo
@@ -50,17 +50,20 @@ def import_graph(graph: str | os.PathLike, labels: str | os.PathLike, **options:
 
 def _read_labels(path: Path) -> list[str]:
     hint = "give the text file with one label a line"
-    if not path.is_file():
+    if not is_readable(path, UsageError):
         raise UsageError(f"there is no labels file {path}", hint)
     try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is no text in UTF-8", hint) from error
-    names = [name for name in names if name]
-    twice = sorted(name for name, count in Counter(names).items() if count > 1)
-    if twice:
-        raise UsageError(f"{path} names {', '.join(twice)} twice", "give each label one line")
-    return names
+    names: dict[str, int] = {}
+    for number, name in enumerate(map(str.strip, lines), start=1):
+        if name in names:
+            twice = f"{path} names {name} twice, in line {names[name]} and again in line {number}"
+            raise UsageError(twice, "give each label one line")
+        if name:
+            names[name] = number
+    return list(names)
 
 
 def _head(weights: np.ndarray, biases: np.ndarray, names: list[str]) -> Any:

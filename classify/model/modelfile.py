@@ -28,7 +28,7 @@ from msgspec import Meta, Struct, ValidationError, convert
 from classify.model.model import Model, OperatingPoint
 from classify.model.outliers import Outliers
 from featurize.errors import ModelError
-from featurize.files import SMALL
+from featurize.files import SMALL, is_readable
 from featurize.outputs import MODEL, check_outputs, whole_file
 from featurize.tableformat import check_array, check_arrays
 from featurize.terminal import log
@@ -116,7 +116,9 @@ class Description(Struct):
     operating_point: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if len(self.widths) != len(Model(None, self.features, self.widths, self.described).parts):
+        if len(self.widths) != len(
+            Model(None, self.features, self.widths, dict.fromkeys(self.described, {})).parts
+        ):
             raise ValueError("Expected as many `widths` as `features`")
         if sum(self.widths) > WIDEST:
             raise ValueError(f"Expected `widths` of at most {WIDEST:,} numbers")
@@ -280,7 +282,7 @@ def _translated(head: bytes, names: Mapping[str, str]) -> bytes:
 
 def _members(path: Path) -> tuple[bytes, bytes, bytes]:
     """The three members, after checking that the zip is what `save_model` writes and nothing more."""
-    if not path.is_file():
+    if not is_readable(path, ModelError):
         raise ModelError(f"there is no model {path}", "make one with `classify train TABLE -o MODEL`")
     unreadable = OSError, EOFError, ValueError, KeyError, NotImplementedError, RuntimeError, zlib.error
     try:

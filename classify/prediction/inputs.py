@@ -7,6 +7,7 @@ from itertools import groupby, islice
 from pathlib import Path
 
 from featurize.errors import SourceError, UsageError
+from featurize.files import is_readable
 from featurize.photos.source import Source, list_source
 from featurize.table import FeatureTable
 
@@ -105,7 +106,7 @@ def _kind(given: str | os.PathLike) -> str:
     if suffix == ".csv":
         return "manifest"
     if suffix == ".parquet":
-        return "table" if not path.is_file() or _has_vectors(path) else "manifest"
+        return "table" if not is_readable(path, SourceError) or _has_vectors(path) else "manifest"
     return "photos"
 
 

@@ -226,10 +226,7 @@ class Predictor:
             yield from input_batches(paths, batch_sizes=batch_sizes) if are_paths else [together]
 
     def _predict(self, batch: Source | FeatureTable | Unfiled) -> "Predictions":
-        try:
-            table, rejects = (batch, []) if isinstance(batch, FeatureTable) else self._extract(batch)
-        except NothingReadable as error:
-            table, rejects = None, error.rejects
+        table, rejects = (batch, []) if isinstance(batch, FeatureTable) else self._extract(batch)
         if table is None:
             return _nothing(self.model, rejects)
         with self._timed("the head"):
@@ -239,6 +236,8 @@ class Predictor:
 
     def _extract(self, batch: Source | Unfiled) -> tuple[FeatureTable | None, list[tuple[str, str]]]:
         """The table of what can be read, None where nothing can, and the rejects."""
+        if isinstance(batch, Source) and not batch.images:
+            return None, batch.rejects
         with self._lock:
             if not self._extractors:
                 with self._timed("preparing the extractors"):
@@ -249,9 +248,10 @@ class Predictor:
             with self._timed("the vectors"):
                 if isinstance(batch, list):
                     return self._computed(batch)
-                if not batch.images:
-                    raise NothingReadable(batch, batch.rejects)
-                done = run_extraction(batch, self._extractors, store=self.store, jobs=self.jobs)
+                try:
+                    done = run_extraction(batch, self._extractors, store=self.store, jobs=self.jobs)
+                except NothingReadable as error:
+                    return None, error.rejects
                 log.debug("%d images computed, %d from the store", done.n_computed, done.n_reused)
                 return done.table, list(done.rejects)
 

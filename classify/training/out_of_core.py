@@ -24,8 +24,8 @@ from classify.model.model import Model
 from classify.model.outliers import MOST_BYTES, MOST_HELD_OUT, Outliers, fit_outliers
 from classify.rows import all_features, relabelled, select_vectors, usable_rows, warn_of_conflicts
 from classify.training.train import training_summary, untrained_model
-from featurize.errors import UsageError
-from featurize.files import total_memory
+from featurize.errors import TableError, UsageError
+from featurize.files import is_readable, total_memory
 from featurize.table import FeatureTable, readings, table_digest
 from featurize.tableformat import table_kind
 from featurize.terminal import log
@@ -86,7 +86,7 @@ def exceeds_memory(path: str | Path, features: str | None = None, *, memory: int
     import pyarrow.parquet as pq
 
     path = Path(path)
-    if table_kind(path) != ".parquet" or not path.is_file():
+    if table_kind(path) != ".parquet" or not is_readable(path, TableError):
         return False
     try:
         with open(path, "rb") as stream, pq.ParquetFile(stream) as file:

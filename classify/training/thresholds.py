@@ -90,6 +90,9 @@ def check_rule(positive: str, labels: Sequence[str], rule: str | Mapping[tuple[s
     if isinstance(rule, str):
         parse_rule(rule)
         return
+    wrong = [f"{','.join(map(str, pair))}: {cost}" for pair, cost in rule.items() if not 0 <= cost < np.inf]
+    if wrong:
+        raise UsageError(f"the costs hold {'; '.join(wrong[:6])}", "a cost is a number from 0")
     missing = [f"{a},{b}" for a in labels for b in labels if a != b and (a, b) not in rule]
     unknown = sorted({name for pair in rule for name in pair} - set(labels))
     if missing or unknown:
@@ -153,6 +156,9 @@ def _costs(label, probabilities, labels, positive, thresholds, costs) -> np.ndar
     others = np.asarray(labels)[nothing_is.decide(probabilities, labels)].tolist()
     as_other = np.array([costs.get((str(a), b), 0.0) for a, b in zip(label, others, strict=True)])
     as_positive = np.array([costs.get((str(a), positive), 0.0) for a in label])
+    # By a power of two, which changes no digit: sums of the largest numbers there are would overflow.
+    exponent = np.frexp(max(costs.values()))[1]
+    as_other, as_positive = np.ldexp(as_other, -exponent), np.ldexp(as_positive, -exponent)
     scores = probabilities[:, labels.index(positive)].astype(np.float64)
     order = np.argsort(scores)
     below = np.concatenate([[0.0], as_other[order].cumsum()])

@@ -328,9 +328,12 @@ def fold_of_test_rows(table: FeatureTable) -> tuple[list[Fold], str, list[str]]:
     groups, photos, testing = table.groups, table.variant == 0, table.split == "testing"
     shared = ~testing & np.isin(groups, groups[testing])
     training = ~testing & ~shared
+    n_shared, n_all = int((shared & photos).sum()), int((~testing & photos).sum())
+    if not training.any():
+        what = f"all {n_all} photos to train on are in the test table as well, by their bytes or their groups"
+        raise UsageError(what, "give a test table of other photos, or leave out --test to test on folds")
     folds = check_folds([Fold(0, 0, np.flatnonzero(training), np.flatnonzero(testing))], table)
     method = f"a separate test table: {(training & photos).sum()} photos to train on, {testing.sum()} to test"
-    n_shared, n_all = int((shared & photos).sum()), int((~testing & photos).sum())
     return folds, method, [shared_with_test_in_words(n_shared, n_all)] if n_shared else []
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from featurize.errors import SourceError
 from featurize.extractors.batches import finite_rows
-from featurize.files import name_as_text
+from featurize.files import is_readable, name_as_text
 from featurize.photos.source import NOHASH
 from featurize.table import FeatureTable
 from featurize.tableformat import ids_from_columns
@@ -58,6 +58,7 @@ def import_bottlenecks(folder: str | os.PathLike, features: Sequence[str] | None
     FeatureTable: 1 rows; features mobilenet_0.50_224 (3); 1 labels daisy
     """
     root = Path(folder)
+    is_readable(root, SourceError)
     if not root.is_dir():
         hint = "give the folder that retrain.py called bottleneck_dir"
         raise SourceError(f"there is no folder {root}", hint)
@@ -68,6 +69,8 @@ def import_bottlenecks(folder: str | os.PathLike, features: Sequence[str] | None
         name = path.relative_to(root)
         match = FILE_NAME.fullmatch(path.name)
         if match is None and path.is_dir():
+            if not os.access(path, os.R_OK | os.X_OK):
+                rejects.append((name_as_text(str(name)), "cannot be read: Permission denied"))
             continue
         if match is None or len(name.parts) < 2:
             ignored[path.suffix.lower() or "without ending"] += 1
@@ -96,11 +99,11 @@ def import_bottlenecks(folder: str | os.PathLike, features: Sequence[str] | None
 
 def _read(path: Path) -> np.ndarray:
     """The numbers of one file; ValueError says why not."""
-    if path.is_dir():
-        raise ValueError("a folder, not a file of numbers")
-    if not path.is_file():  # opening a pipe would wait for ever
-        raise ValueError("not a regular file" if path.exists() else "a link that leads nowhere")
     try:
+        if path.is_dir():
+            raise ValueError("a folder, not a file of numbers")
+        if not path.is_file():  # opening a pipe would wait for ever
+            raise ValueError("not a regular file" if path.exists() else "a link that leads nowhere")
         if path.stat().st_size > LARGEST:
             raise ValueError("too large for one vector")
         text = path.read_text(encoding="ascii").strip()

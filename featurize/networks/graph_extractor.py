@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import UsageError, WeightsError
+from featurize.files import is_readable
 from featurize.networks.graph_file import KnownGraph, candidates, read_graph, recognise
 from featurize.networks.network_extractor import FrozenExtractor
 from featurize.networks.weights import Weights, what_it_is
@@ -174,7 +175,7 @@ class FrozenGraph(FrozenExtractor):
 
     def _path(self) -> Path:
         path = Path(os.path.expanduser(self.file))
-        if not path.is_file():
+        if not is_readable(path, WeightsError):
             raise WeightsError(
                 f"there is no graph {path}",
                 "give the path of a frozen .pb file; for a model, with --weights FILE",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from featurize.errors import WeightsError
+from featurize.files import is_readable
 from featurize.networks.catalogue import NETWORKS, Download
 from featurize.outputs import whole_file
 from featurize.photos.fileindex import FileIndex
@@ -58,6 +59,7 @@ def find_weights(
         return Weights("random", seed=int(seed))
     if text == "auto":
         for path in _at_hand(backbone, download):
+            is_readable(path, WeightsError)
             digest = index.digest(path)
             if sha256 in (None, digest):
                 _check_file(path)
@@ -67,7 +69,7 @@ def find_weights(
         path = download_weights(backbone, download)
         return Weights("imagenet", str(path), index.digest(path))
     path = Path(os.path.expanduser(text))
-    if not path.is_file():
+    if not is_readable(path, WeightsError):
         raise WeightsError(
             f"there is no weights file {path} for {backbone}",
             "give auto, imagenet, random, or the path of a Keras .weights.h5 or .h5 file",
@@ -85,6 +87,7 @@ def _at_hand(backbone: str, download: Download | None) -> list[Path]:
     places, found = [keras_cache()], []
     if named := os.environ.get("FEATURIZE_WEIGHTS_DIR"):
         folder = Path(named)
+        is_readable(folder, WeightsError)
         if not folder.is_dir():
             raise WeightsError(
                 f"FEATURIZE_WEIGHTS_DIR is {folder}, but that is not a folder", "correct or unset it"
@@ -114,7 +117,7 @@ def download_weights(backbone: str, download: Download | None) -> Path:
             f"no ImageNet weights are published for {backbone}", "give a file or random with --weights"
         )
     place = keras_cache() / download.file
-    if place.is_file():
+    if is_readable(place, WeightsError):
         _check_file(place)
         return place
     from featurize.networks.engines import import_tensorflow

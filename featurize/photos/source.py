@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from featurize.errors import SourceError, UsageError
-from featurize.files import name_as_text, text_as_name
+from featurize.files import is_readable, name_as_text, text_as_name
 from featurize.photos.folders import ENDINGS, walk
 from featurize.photos.manifest import read_manifest
 from featurize.terminal import log, printable
@@ -54,14 +54,15 @@ def list_source(source: str | os.PathLike | Iterable, *, group_by: str | None = 
         where = ", ".join(name_as_text(os.fspath(one)) for one in given[:4])
     else:
         path = Path(source)
+        is_file = is_readable(path, SourceError)
         if path.is_dir():
             found = _list_folder(path)
-        elif path.is_file() and path.suffix.lower() in (".csv", ".parquet"):
+        elif is_file and path.suffix.lower() in (".csv", ".parquet"):
             found = _list_manifest(path)
         else:
             there = f"{path} is neither a folder nor a manifest"
             hint = "give a folder of photos, or a .csv or .parquet manifest"
-            raise SourceError(there if path.is_file() else f"there is no {path}", hint)
+            raise SourceError(there if is_file else f"there is no {path}", hint)
     if found.kind != "files":
         found.images.sort(key=lambda image: image.image)
     if not found.images and not found.rejects:
@@ -172,6 +173,16 @@ def _manifest_path(folder: Path, written: str) -> Path | None:
     return file
 
 
+def _why_missing(path: str) -> str:
+    try:
+        os.lstat(path)
+    except PermissionError as error:  # of a folder on the way
+        return f"cannot be read: {error.strerror}"
+    except (OSError, ValueError):
+        pass
+    return "no such file"
+
+
 def _list_files(paths: list) -> Source:
     """Files, folders (all images below) and glob patterns, each image named as it was given."""
     found = Source(os.getcwd(), "files")
@@ -188,7 +199,7 @@ def _list_files(paths: list) -> Source:
         else:
             matches = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []
             if not matches:
-                found.rejects.append((name_as_text(path), "no such file"))
+                found.rejects.append((name_as_text(path), _why_missing(path)))
             names += filter(os.path.isfile, matches)
     found.images = [SourceImage(name, name_as_text(name)) for name in dict.fromkeys(names)]
     return found
