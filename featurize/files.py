@@ -25,7 +25,7 @@ def is_readable(path: str | os.PathLike, kind: type[BottleheadError]) -> bool:
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
-            os.scandir(path).close()
+            os.scandir(os.fspath(path)).close()
         elif stat.S_ISREG(mode):
             open(path, "rb").close()
     except PermissionError as error:

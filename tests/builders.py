@@ -339,6 +339,26 @@ def n_stored(store: Path) -> int:
 
 
 @contextlib.contextmanager
+def closed(*paths: Path) -> Iterator[None]:
+    """Inside, these files and folders may not be read, also where tests run as root, who may read everything."""
+    as_root, modes = os.geteuid() == 0, {path: path.stat().st_mode for path in paths}
+    for path in paths:
+        for folder in path.parents[:-1] if as_root else ():
+            with contextlib.suppress(PermissionError):
+                folder.chmod(folder.stat().st_mode | 0o055)
+        path.chmod(0)
+    if as_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if as_root:
+            os.seteuid(0)
+        for path, mode in modes.items():
+            path.chmod(mode)
+
+
+@contextlib.contextmanager
 def hears_sigint() -> Iterator[None]:
     """Processes that are started inside hear SIGINT.
 

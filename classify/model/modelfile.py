@@ -116,9 +116,8 @@ class Description(Struct):
     operating_point: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if len(self.widths) != len(
-            Model(None, self.features, self.widths, dict.fromkeys(self.described, {})).parts
-        ):
+        described: dict[str, dict] = {part: {} for part in self.described}
+        if len(self.widths) != len(Model(None, self.features, self.widths, described).parts):
             raise ValueError("Expected as many `widths` as `features`")
         if sum(self.widths) > WIDEST:
             raise ValueError(f"Expected `widths` of at most {WIDEST:,} numbers")

@@ -134,10 +134,10 @@ def test_a_trained_layer_that_is_not_finite_or_does_not_fit_is_refused(name, val
 def test_the_command_takes_what_a_graph_has_to_be_told_and_refuses_what_does_not_fit(files, assets, tmp_path):
     graph, labels = files
     (tmp_path / "few.txt").write_text("a\nb\n")
-    (tmp_path / "twice.txt").write_text("a\na\n")
+    (tmp_path / "twice.txt").write_text("a\n\na\n")
     for words, error in {
         (graph, tmp_path / "few.txt"): "few.txt holds 2 labels, and ",
-        (graph, tmp_path / "twice.txt"): "names a twice",
+        (graph, tmp_path / "twice.txt"): "names a twice, in line 1 and again in line 3",
         (assets / "weights" / "mobilenet_v1_0.25_128.pb", labels): "holds no layer",
         (graph, tmp_path / "none.txt"): "there is no labels file",
         (graph, labels, "--graph-std", "nan"): "std nan",

@@ -177,11 +177,12 @@ DAMAGED = """
 image,fold: has the columns image, fold
 sha256,fold 1,0: puts 1 images into 1 folds: 0
 sha256,fold 1,0 2,testing: into 2 folds: 0, testing
-sha256,fold 1,0 1,1: twice, again in line 3
+sha256,fold 1,0 1,1: twice, in line 2 and again in line 3
 sha256,fold abc,0: is 'abc,0'
 sha256,fold 1,-1: line 2 of
 sha256,fold 1: line 2 of
-sha256,repeat,fold 1,0,0 1,1,1 1,0,1: twice in repeat 0, again in line 4
+sha256,repeat,fold 1,0,0 1,1,1 1,0,1: repeat 0 twice, in line 2 and again in line 4
+sha256,repeat,fold 1,0,0 2,0,1 1,00,1: repeat 0 twice, in line 2 and again in line 4
 sha256,repeat,fold 1,x,0: line 2 of
 sha256,repeat,fold 1,0: line 2 of
 sha256,repeat,fold 1,0,0 2,0,1 1,1,0: puts 1 images into 1 folds

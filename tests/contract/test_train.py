@@ -98,7 +98,7 @@ def test_a_relabelling_is_applied_kept_and_shown(table):
         ("label,new_label\nant\n", "line 2 .* is 'ant'"),
         ("label,new_label\nant,b\nbee,d,e\n", "line 3 .* is 'bee,d,e'"),
         ("label,new_label\n\udcff,a\n", "cannot be read"),
-        ("label,new_label\nant,b\nant,c\n", "names ant twice, again in line 3"),
+        ("label,new_label\nant,b\nant,c\n", "names ant twice, in line 2 and again in line 3"),
         ("label,new_label\nant,\n", "keeps no class"),
         ("label,new_label\nant,a\nbee,a\ncat,\n", "all 40 usable rows have the label a"),
         ("label,new_label\nant,a\n", "no new label for bee"),
