@@ -44,12 +44,11 @@ def check_outputs(
     for path, kind in outputs:
         if path is None or _descriptor(path) is not None:
             continue
-        _check_one(Path(path), kind)
-        if _place(path) in taken and os.fspath(path) != os.devnull:
+        if (what := taken.get(_place(path))) and os.fspath(path) != os.devnull:
             raise UsageError(
-                f"{path} is {taken[_place(path)]} and would be overwritten",
-                "give each output a name of its own",
+                f"{path} is {what} and would be overwritten", "give each output a name of its own"
             )
+        _check_one(Path(path), kind)
         taken[_place(path)] = "another output"
 
 
@@ -190,7 +189,8 @@ def _place(path: str | os.PathLike) -> tuple[int | str, ...]:
 def _check_one(path: Path, kind: str) -> None:
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
-        raise UsageError(f"there is no folder {target.parent}", "make it first, or write elsewhere")
+        folder = target.parent if path.is_symlink() else path.parent
+        raise UsageError(f"there is no folder {folder}", "make it first, or write elsewhere")
     if target.is_dir():
         raise UsageError(f"{path} is a folder", "name a file in it")
     if not target.exists() or _is_streamed(target):

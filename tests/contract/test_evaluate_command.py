@@ -78,7 +78,6 @@ test flowers.model table.parquet --report flowers.model: flowers.model is an inp
 curve table.parquet --json table.parquet: table.parquet is an input
 duplicates table.parquet --group-duplicates table.parquet: table.parquet is an input
 duplicates table.parquet --json g.npz --group-duplicates g.npz: g.npz is another output
-compare table.parquet --json /dev/null: /dev/null is a device or a pipe
 """
 USELESS = """
 compare table.parquet --images photos: --images was given without --report
