@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -374,10 +375,12 @@ def _open(args: argparse.Namespace) -> Any:
 
     place = args.store or default_store()
     path = local_part(place)
-    if path is not None and not os.path.isdir(os.path.expanduser(path)):
-        hint = "`featurize extract` makes one, or name it with --store"
-        raise StoreError(f"there is no store {os.fspath(place)}", hint)
-    return Store(place)
+    if path is None or os.path.isdir(os.path.expanduser(path)):
+        store = Store(place)
+        if path is not None or store.folder.exists():
+            return store
+    hint = "`featurize extract` makes one, or name it with --store"
+    raise StoreError(f"there is no store {os.fspath(place)}", hint)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -389,7 +392,9 @@ def _list(args: argparse.Namespace) -> int:
     found = [summarise(section) for section in open_sections(store)]
     rows = []
     for s in found:
-        written = datetime.fromtimestamp(s.written).strftime("%Y-%m-%d %H:%M") if s.written else "never"
+        written = "never" if not s.written else "unknown"
+        with suppress(ValueError, OverflowError, OSError):  # a clock that was centuries wrong
+            written = datetime.fromtimestamp(s.written).strftime("%Y-%m-%d %H:%M") if s.written else written
         counts = str(s.width or "?"), f"{s.images:,}", f"{s.bytes:,}"
         rows.append((s.name, s.fingerprint[:8], *counts, written))
     _print_table(("features", "fingerprint", "width", "images", "bytes", "last written"), rows)

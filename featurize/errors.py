@@ -3,6 +3,9 @@
 Each error carries a message and a hint; the commands print them as one ``error:`` and one ``hint:`` line.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class BottleheadError(ValueError):
     """An error that the user can correct.
@@ -43,3 +46,14 @@ class StoreError(BottleheadError):
 
 class ModelError(BottleheadError):
     """A model file is damaged, unsafe, or made for other features."""
+
+
+@contextmanager
+def failing_of_others(what: str, hint: str) -> Iterator[None]:
+    """Whatever the code of other people raises, also SystemExit, becomes a UsageError that says `what` failed."""
+    try:
+        yield
+    except (BottleheadError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"{what}: {type(error).__name__}: {error}", hint) from error

@@ -226,6 +226,14 @@ class Folder:
         """Names of the folders directly below the root, sorted."""
         return sorted(_last(entry) for entry in self._list("") if entry["type"] == "directory")
 
+    def exists(self) -> bool:
+        """Whether anything is there; on object storage, a folder is what lies in it."""
+        try:
+            with self._trouble("", "reached", self._check):
+                return bool(self.system.info(self.root))
+        except FileNotFoundError:
+            return False
+
     def _list(self, below: str) -> list[dict]:
         try:
             with self._trouble(below, "listed", self._check):

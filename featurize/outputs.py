@@ -9,6 +9,7 @@ import secrets
 import shutil
 import stat
 import tempfile
+import time
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -49,7 +50,19 @@ def check_outputs(
                 f"{path} is {what} and would be overwritten", "give each output a name of its own"
             )
         _check_one(Path(path), kind)
+        if kind == MODEL:
+            check_clock()
         taken[_place(path)] = "another output"
+
+
+def check_clock() -> None:
+    """UsageError if the clock is so wrong that a model, a zip file, cannot hold its date."""
+    year = time.localtime().tm_year
+    if not 1980 <= year < 2108:
+        problem = (
+            f"this machine's clock says that it is the year {year}; a model holds dates from 1980 to 2107"
+        )
+        raise UsageError(problem, "set the clock and run it again")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from featurize.errors import ModelError, UsageError
+from featurize.errors import ModelError, UsageError, failing_of_others
 from featurize.extractors.base import Extractor
 from featurize.extractors.color import Color
 from featurize.extractors.function import FunctionExtractor
@@ -66,7 +66,7 @@ def make_extractor(spec: str | Extractor, **options: Any) -> Extractor:
     if found is None:
         close = get_close_matches(family, dict.fromkeys([*FAMILIES, *NETWORKS]), n=3)
         perhaps = f"; perhaps {' or '.join(close)} is meant" if close else ""
-        families = ", ".join([*FAMILIES, *sorted(_entry_points())])
+        families = ", ".join(dict.fromkeys([*FAMILIES, *sorted(_entry_points())]))
         raise UsageError(
             f"there are no features named {spec}{perhaps}",
             f"the families are {families}; `featurize backbones` lists further networks",
@@ -123,16 +123,31 @@ def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike
 def _find_family(name: str) -> Family | None:
     if name in FAMILIES:
         return FAMILIES[name]
-    if entry_point := _entry_points().get(name):
-        loaded = entry_point.load()
-        if isinstance(loaded, type) and issubclass(loaded, Extractor):
-            return loaded, None
-        # A class is a transformer's; its defaults are the settings.
-        return partial(FunctionExtractor, loaded() if isinstance(loaded, type) else loaded, name), None
-    if name in NETWORKS or name.endswith("_quantized"):
+    if name in NETWORKS or (name.endswith("_quantized") and name not in _entry_points()):
         return partial(Backbone, backbone=find_network(name).name), "layer"
-    return None
+    entry_point = _entry_points().get(name)
+    return None if entry_point is None else (_registered(entry_point), None)
+
+
+def _registered(point: EntryPoint) -> Callable[..., Extractor]:
+    """What makes the extractors of another package's entry point; UsageError that names it if it is broken."""
+    package = f" of {point.dist.name}" if point.dist else ""
+    what = f"the features {point.name} (entry point {point.value}{package}) cannot be used"
+    hint = "mend or remove that package, or leave these features out"
+    with failing_of_others(what, hint):
+        loaded = point.load()
+        if isinstance(loaded, type) and issubclass(loaded, Extractor):
+            loaded()
+            return loaded
+        # A class is a transformer's; its defaults are the settings.
+        function = loaded() if isinstance(loaded, type) else loaded
+    if not callable(function) and not hasattr(function, "transform"):
+        given = f"it is a {type(function).__name__}, no function, transformer or class of extractors"
+        raise UsageError(f"{what}: {given}", hint)
+    return partial(FunctionExtractor, function, point.name)
 
 
 def _entry_points() -> dict[str, EntryPoint]:
-    return {found.name: found for found in entry_points(group=ENTRY_POINTS)}
+    """What other packages register, by name; the names of our own families and networks stay ours."""
+    with failing_of_others("an installed package registers its entry points wrongly", "mend or remove it"):
+        return {found.name: found for found in entry_points(group=ENTRY_POINTS)}

@@ -307,7 +307,10 @@ class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         # Names of files and labels are in messages, and may hold anything.
         text = "\n".join(map(printable, record.getMessage().split("\n")))
-        write = sys.modules["tqdm"].tqdm.write if "tqdm" in sys.modules else print
+        bars = getattr(sys.modules["tqdm"].tqdm, "_instances", ()) if "tqdm" in sys.modules else ()
+        # Where none is shown yet, tqdm would draw it after the message, and leave it there.
+        shown = any(bar.last_print_t >= bar.start_t + bar.delay for bar in bars)
+        write = sys.modules["tqdm"].tqdm.write if shown else print
         write(f"warning: {text}" if record.levelno == logging.WARNING else text, file=sys.stderr)
 
 

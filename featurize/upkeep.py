@@ -124,7 +124,7 @@ def seconds_of(age: str) -> float:
     match = re.fullmatch(r"(\d+)([hdwy])", age.strip())
     if match is None:
         raise UsageError(f"{age!r} is no age", "write a number and h, d, w or y: 90d")
-    return int(match[1]) * AGE_UNITS[match[2]]
+    return float(match[1]) * AGE_UNITS[match[2]]
 
 
 def plan_prune(store: Store, extractor: str | None = None, older_than: float | None = None) -> list[Removal]:

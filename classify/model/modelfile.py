@@ -29,7 +29,7 @@ from classify.model.model import Model, OperatingPoint
 from classify.model.outliers import Outliers
 from featurize.errors import ModelError
 from featurize.files import SMALL, is_readable
-from featurize.outputs import MODEL, check_outputs, whole_file
+from featurize.outputs import MODEL, check_clock, check_outputs, whole_file
 from featurize.tableformat import check_array, check_arrays
 from featurize.terminal import log
 
@@ -227,6 +227,7 @@ def dump_head(head: Any) -> bytes:
     """A head in skops format, as it stands in files."""
     from skops.io import dumps
 
+    check_clock()
     try:
         return _translated(dumps(head, compression=zipfile.ZIP_STORED), IN_FILES)
     except Exception as error:  # skops asks each object for its state, and any class may fail at that

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pickle import PicklingError
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -72,6 +73,11 @@ def _run(tasks: Sequence[Task], samples: Mapping[str, Sample], jobs: int | None)
         raise UsageError(
             "a process that fitted heads was killed from outside, perhaps because memory ran out",
             "run it again with fewer processes, such as --jobs 1, which needs the least memory",
+        ) from error
+    except PicklingError as error:  # large matrices travel by way of the temporary folder
+        raise UsageError(
+            f"the tables cannot be handed to other processes: {error.__cause__ or error}",
+            "see that the temporary folder (JOBLIB_TEMP_FOLDER, TMPDIR) can be written and has space; or use --jobs 1",
         ) from error
 
 

@@ -32,10 +32,9 @@ def read_image(path: str) -> bytes:
     ImageRejected if it cannot be read, is no regular file, or is larger than `MAX_BYTES`.
     """
     try:
-        # Opening a pipe would wait for a writer; O_NONBLOCK does not (Windows has neither).
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(handle, "rb") as stream:
-            status = os.fstat(handle)
+        # `open` closes what its opener opened also where that turns out to be a folder.
+        with open(path, "rb", opener=_without_waiting) as stream:
+            status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise ImageRejected("not a regular file")
             if status.st_size > MAX_BYTES:
@@ -43,6 +42,11 @@ def read_image(path: str) -> bytes:
             return stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise ImageRejected(f"cannot be read: {error.strerror or error}") from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opening a pipe would wait for a writer; O_NONBLOCK does not (Windows has neither)."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 MAX_PIXELS = 178_956_970  # Pillow's own limit against decompression bombs: twice a 256 MiB picture

@@ -289,7 +289,8 @@ class ShardWriter:
 
 def default_store() -> str | Path:
     """The folder or URL that the environment variable FEATURIZE_STORE names, else a folder of the user's cache."""
-    return os.environ.get("FEATURIZE_STORE") or _cache_folder() / "store"
+    named = os.environ.get("FEATURIZE_STORE", "")
+    return named if named.strip() else _cache_folder() / "store"
 
 
 def _cache_folder() -> Path:
@@ -304,7 +305,7 @@ class Store:
     Parameters
     ----------
     url : path or fsspec URL, optional
-        By default `default_store`. StoreError if it cannot be made or reached.
+        By default, and for "", `default_store`. StoreError if it cannot be made or reached.
     young_seconds : float
         A photo that was changed less than this before it was read is read again next time (`FileIndex`).
     compact_above : int
@@ -332,7 +333,7 @@ class Store:
         young_seconds: float = YOUNG_SECONDS,
         compact_above: int = COMPACT_ABOVE,
     ):
-        self.folder = Folder(url if url is not None else default_store())
+        self.folder = Folder(default_store() if url is None or url == "" else url)
         self.young_seconds = young_seconds
         self.compact_above = compact_above
         self.trust_files = True
