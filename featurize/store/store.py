@@ -174,7 +174,7 @@ class Section:
 
     def _check_description(self, *, write: bool = False) -> None:
         """See that ``extractor.json`` stands there whole; a damaged one is set aside and written again."""
-        if self._described:
+        if self._described and not write:  # a store may be moved away in the middle of a run
             return
         path = f"{self.name}/{DESCRIPTION}"
         try:
