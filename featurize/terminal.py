@@ -157,7 +157,9 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
             return 0
         except OSError as error:
             if error.errno == errno.ENOENT and error.filename is None:  # only getcwd() names no file
-                return _fail("the current folder was removed", "change to one that is there, and run it again")
+                return _fail(
+                    "the current folder was removed", "change to one that is there, and run it again"
+                )
             return _fail(_in_words(error), "check the path, its permissions and the free space")
         except MemoryError:
             return _fail("out of memory", "use fewer images at once, or a machine with more memory")

@@ -75,8 +75,9 @@ def _run(tasks: Sequence[Task], samples: Mapping[str, Sample], jobs: int | None)
             "run it again with fewer processes, such as --jobs 1, which needs the least memory",
         ) from error
     except PicklingError as error:  # large matrices travel by way of the temporary folder
+        reason = str(error.__cause__ or error).strip('"\n ').splitlines()[-1]  # below the worker's traceback
         raise UsageError(
-            f"the tables cannot be handed to other processes: {error.__cause__ or error}",
+            f"the tables cannot be handed to other processes: {reason}",
             "see that the temporary folder (JOBLIB_TEMP_FOLDER, TMPDIR) can be written and has space; or use --jobs 1",
         ) from error
 
