@@ -36,9 +36,7 @@ def noise(width: int = 24, height: int = 24, seed: int = 0, low: int = 0, high: 
     return Image.fromarray(pixels.astype(np.uint8))
 
 
-def write_photos(
-    folder: Path, names: Iterable[str], width: int = 24, height: int = 24, seed: int = 0
-) -> Path:
+def write_photos(folder: Path, names: Iterable[str], width=24, height=24, seed=0) -> Path:
     """Write one noise photo per name, all different, in the format of the name's ending."""
     for number, name in enumerate(names):
         path = Path(folder) / name
@@ -178,6 +176,14 @@ def separable_table() -> FeatureTable:
     )
 
 
+def quick_heads() -> list[str]:
+    """A spec of every registered head that is fitted in no time."""
+    from classify import head_names
+
+    quick = {"random-forest": "n_estimators=20", "gradient-boosting": "max_iter=10", "mlp": "max_iter=100"}
+    return [f"{name}:{quick[name]}" if name in quick else name for name in head_names()]
+
+
 def described(table: FeatureTable) -> FeatureTable:
     """The table, with a description of how its vectors were made, as `featurize extract` writes one."""
     for name in table.features:
@@ -222,58 +228,6 @@ def words_of_page(page: str) -> str:
     """What a page says, without its tags, style and script, with one space between words."""
     text = re.sub(r"<(style|script)>.*?</\1>", "", page, flags=re.DOTALL)
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
-
-
-def tensorboard_scalars(path: Path) -> list[tuple[int, dict[str, float]]]:
-    """The scalars of a TensorBoard event file as (step, value by tag), each checksum compared.
-
-    A record is its length (8 bytes), a checksum of the length, the data and a checksum of the data; the data are
-    protocol buffers: Event.step is field 2, Event.summary 5, Summary.value 1, Value.tag 1, Value.simple_value 2.
-    """
-    data, found = Path(path).read_bytes(), []
-    while data:
-        (length,) = struct.unpack("<Q", data[:8])
-        event = data[12 : 12 + length]
-        assert data[8:12] == _masked_crc32c(data[:8])
-        assert data[12 + length : 16 + length] == _masked_crc32c(event)
-        fields = _protobuf(event)
-        if 5 in fields:
-            values = [_protobuf(value) for value in _protobuf(fields[5][0])[1]]
-            scalars = {value[1][0].decode(): struct.unpack("<f", value[2][0])[0] for value in values}
-            found.append((fields.get(2, [0])[0], scalars))
-        data = data[16 + length :]
-    return found
-
-
-def _masked_crc32c(data: bytes) -> bytes:
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
-    crc ^= 0xFFFFFFFF
-    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
-
-
-def _protobuf(data: bytes) -> dict[int, list]:
-    """The fields of a protocol buffer by number: whole numbers, or the bytes of everything else."""
-    stream, fields = io.BytesIO(data), {}
-
-    def number() -> int:
-        value = shift = 0
-        while True:
-            byte = stream.read(1)[0]
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-            shift += 7
-
-    while stream.tell() < len(data):
-        key = number()
-        kind = key & 7
-        value = number() if kind == 0 else stream.read({1: 8, 5: 4}.get(kind) or number())
-        fields.setdefault(key >> 3, []).append(value)
-    return fields
 
 
 # -- commands ----------------------------------------------------------------------------------------

@@ -16,28 +16,15 @@ class Chromium:
     def __init__(self, program, profile):
         to_browser, ours = os.pipe()
         theirs, from_browser = os.pipe()
-        options = [
-            "--headless",
-            "--no-sandbox",  # or it does not start for root, as in most containers
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--no-first-run",
-            f"--user-data-dir={profile}",
-            "--remote-debugging-pipe",
-            "about:blank",
-        ]
+        # Without --no-sandbox it does not start for root, as in most containers.
+        options = "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run"
+        options += " --disable-sync --disable-background-networking --disable-component-update"
+        options += " --remote-debugging-pipe about:blank"
         # Chromium reads commands from descriptor 3 and answers on 4.
         connect = f'exec "$@" 3<&{to_browser} 4>&{from_browser}'
-        self.process = subprocess.Popen(
-            ["bash", "-c", connect, "bash", program, *options],
-            pass_fds=(to_browser, from_browser),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        words = ["bash", "-c", connect, "bash", program, *options.split(), f"--user-data-dir={profile}"]
+        quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+        self.process = subprocess.Popen(words, pass_fds=(to_browser, from_browser), **quiet)
         os.close(to_browser)
         os.close(from_browser)
         self.ours, self.theirs = ours, theirs
@@ -72,21 +59,14 @@ class Chromium:
                 continue
             ready, _, _ = select.select([self.theirs], [], [], max(0.0, until - time.monotonic()))
             data = os.read(self.theirs, 1 << 20) if ready else b""
-            assert data, (
-                f"Chromium said nothing for {CHROMIUM_SECONDS} s, or has ended ({self.process.poll()})"
-            )
+            assert data, f"silent for {CHROMIUM_SECONDS} s, or ended ({self.process.poll()})"
             self.received += data
 
     def open(self, path, width=1200, height=900):
         """Load a file afresh, in a window of that size."""
         self.events.clear()
-        self(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=height,
-            deviceScaleFactor=1,
-            mobile=False,
-        )
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self("Emulation.setDeviceMetricsOverride", **screen)
         self("Page.navigate", url=Path(path).as_uri())
         if not any(one["method"] == "Page.loadEventFired" for one in self.events):
             self._next(lambda one: one.get("method") == "Page.loadEventFired")
@@ -118,16 +98,10 @@ class Chromium:
 
     def complaints(self):
         """What went to the console, and every address asked for that is not the file itself."""
-        said = [
-            one
-            for one in self.events
-            if one["method"] in ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
-        ]
-        asked = [
-            one["params"]["request"]["url"]
-            for one in self.events
-            if one["method"] == "Network.requestWillBeSent"
-        ]
+        complaints = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
+        said = [one for one in self.events if one["method"] in complaints]
+        requests = [one["params"] for one in self.events if one["method"] == "Network.requestWillBeSent"]
+        asked = [one["request"]["url"] for one in requests]
         return said + [url for url in asked if not url.startswith(("file:///", "data:"))]
 
     def close(self):

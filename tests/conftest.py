@@ -24,15 +24,18 @@ import evaluate
 from featurize import FeatureTable
 
 
+def missing(what: str) -> None:
+    """Skip the test, or fail where nothing may be missing."""
+    (pytest.fail if os.environ.get("REQUIRE_TEST_ASSETS") else pytest.skip)(what)
+
+
 @pytest.fixture(scope="session")
 def assets() -> Path:
     """The folder of real weights and photos, from TEST_ASSETS; see README, "Develop"."""
     folder = os.environ.get("TEST_ASSETS")
     if folder and (Path(folder) / "weights").is_dir():
         return Path(folder)
-    if os.environ.get("REQUIRE_TEST_ASSETS"):
-        pytest.fail(f"TEST_ASSETS is {folder!r}, which holds no weights/ folder")
-    pytest.skip("set TEST_ASSETS to the folder of real weights and photos")
+    missing(f"set TEST_ASSETS to the folder of real weights and photos; {folder!r} holds no weights/")
 
 
 @pytest.fixture(scope="session")
@@ -50,26 +53,17 @@ def networks_store(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def openvino():
-    """Skip without the extra openvino, or fail where nothing may be missing."""
     if importlib.util.find_spec("openvino") is None:
-        if os.environ.get("REQUIRE_TEST_ASSETS"):
-            pytest.fail("the extra openvino is not installed")
-        pytest.skip("install the extra openvino")
-
-
-CONVOLUTION = (
-    "import tensorflow as tf; tf.nn.conv2d(tf.ones([1, 16, 16, 32]), tf.ones([3, 3, 32, 64]), 1, 'SAME')"
-)
+        missing("install the extra openvino")
 
 
 @pytest.fixture(scope="session")
 def bfloat16():
     """Skip where TensorFlow's oneDNN says that it has no bfloat16 of its own; AVX2 has only conversions to it."""
-    verbose = os.environ | {"ONEDNN_VERBOSE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", CONVOLUTION], env=verbose, capture_output=True, text=True, check=True
-    )
-    (isa,) = [line for line in done.stdout.splitlines() if ",info,cpu,isa:" in line]
+    convolution = "tf.nn.conv2d(tf.ones([1, 16, 16, 32]), tf.ones([3, 3, 32, 64]), 1, 'SAME')"
+    command = [sys.executable, "-c", f"import tensorflow as tf; {convolution}"]
+    printed = subprocess.check_output(command, env=os.environ | {"ONEDNN_VERBOSE": "1"}, text=True)
+    (isa,) = [line for line in printed.splitlines() if ",info,cpu,isa:" in line]
     if not ("AVX-512" in isa and "bfloat16" in isa):
         pytest.skip(f"no bfloat16: {isa}")
 
@@ -107,7 +101,6 @@ def own_cache(tmp_path_factory, monkeypatch):
 
 @pytest.fixture
 def separable() -> FeatureTable:
-    """60 rows, three labels that any head tells apart, features ``wide`` (40) and ``noise`` (3)."""
     return builders.separable_table()
 
 
@@ -147,12 +140,9 @@ def photos(tmp_path, confused) -> FeatureTable:
 
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory):
-    """A browser for the whole session; without one, tests are skipped, or fail where nothing may be missing."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None or os.name != "posix":
-        if os.environ.get("REQUIRE_TEST_ASSETS"):
-            pytest.fail("there is no chromium; on Debian: apt-get install chromium")
-        pytest.skip("chromium is not installed")
+        missing("there is no chromium; on Debian: apt-get install chromium")
     browser = Chromium(program, tmp_path_factory.mktemp("chromium"))
     yield browser
     browser.close()
@@ -160,5 +150,4 @@ def chromium(tmp_path_factory):
 
 @pytest.fixture
 def described(separable) -> FeatureTable:
-    """The separable table, with a description of how its vectors were made."""
     return builders.described(separable)

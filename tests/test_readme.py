@@ -1,15 +1,19 @@
-"""README: its Python runs, its commands run and print what it shows (up to the digits), its table is real."""
+"""README: its Python runs, its commands print what it shows (up to the digits), its table is real; docstrings, too."""
 
+import doctest
+import importlib
 import json
 import os
+import pkgutil
 import re
-import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from builders import run_process
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,17 +37,10 @@ def without_digits(text: str) -> list[str]:
     return sorted(line for line in words if "cannot be told apart" not in line and " beats " not in line)
 
 
-def run(command: str, folder: Path, **environment: str) -> str:
-    words = shlex.split(command)
-    result = subprocess.run(
-        [sys.executable, "-m", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=os.environ | environment,
-    )
-    assert result.returncode == 0, f"{command}\n{result.stderr}"
-    return result.stdout
+def run(command: str, folder: Path) -> str:
+    outcome = run_process(command, cwd=folder)
+    assert outcome.status == 0, f"{command}\n{outcome.err}"
+    return outcome.out
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +110,15 @@ def test_the_two_commands_for_a_fresh_machine_are_one_line_each():
     assert len(lines) == 2
     assert "examples/quickstart.py" in lines[0]
     assert lines[1].endswith(".venv/bin/pytest -n auto --dist worksteal")
+
+
+def modules() -> list[str]:
+    packages = map(importlib.import_module, ("featurize", "classify", "evaluate"))
+    found = (one for each in packages for one in pkgutil.walk_packages(each.__path__, f"{each.__name__}."))
+    return [one.name for one in found if not one.name.endswith("__main__")]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_examples_in_docstrings(name):
+    module, flags = importlib.import_module(name), doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    assert doctest.testmod(module, extraglobs={"np": np}, optionflags=flags).failed == 0

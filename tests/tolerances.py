@@ -7,21 +7,15 @@ allowed to change a number, so bits may be compared only within one engine, batc
 import numpy as np
 
 # Vectors, in parts of their length: see `distances`.
-ANY_BATCH = (
-    3e-6  # MobileNet and Inception, whatever the batch: sums of float32 in another order (1.4e-6 was seen)
-)
+ANY_BATCH = 3e-6  # MobileNet and Inception: sums of float32 in another order (1.4e-6 was seen)
 ANY_BATCH_OTHERS = 1e-5  # other networks: deeper, or with gates that multiply what sums have rounded
-ELSEWHERE = (
-    1e-5  # against Keras or another engine, or on another processor: other kernels, folded in other ways
-)
+ELSEWHERE = 1e-5  # against Keras, another engine or processor: other kernels, folded in other ways
 BFLOAT16 = 1e-2  # in bfloat16, whatever the batch: three digits per number
 BFLOAT16_AWAY = 1e-3, 3e-2  # bfloat16 from float32, real weights: 1.1 % on average, 2.1 % at most
 BFLOAT16_AWAY_RANDOM = 1e-5, 1e-1  # the same with random weights, which nobody trained to bear it
 
-# Probabilities, as they are.
-PROBABILITIES = (
-    1e-4  # on another processor: a head passes on what its vectors differ by, and adds sums of its own
-)
+# Probabilities, as they are, on another processor: a head passes on what its vectors differ by, and adds its own.
+PROBABILITIES = 1e-4
 
 
 def any_batch(network: str) -> float:

@@ -98,12 +98,14 @@ def test_folds_that_cannot_be_used_are_refused_with_numbers(folds, message):
         check_folds(folds, leaf_table())
 
 
-def test_a_plain_splitter_is_caught_and_a_grouped_one_passes():
+def test_a_plain_splitter_is_caught_a_grouped_one_passes_and_repeats_are_told_apart():
     table = leaf_table()
     with pytest.raises(BottleheadError, match="fold 0 leaks"):
         check_folds(KFold(3, shuffle=True, random_state=0), table)
     found = check_folds(StratifiedGroupKFold(3), table)
     assert sorted(np.concatenate([fold.testing for fold in found])) == list(range(24))
+    found = check_folds(RepeatedKFold(n_splits=3, n_repeats=2, random_state=0), leaf_table(group=[None] * 24))
+    assert [(fold.repeat, fold.fold) for fold in found] == [(r, f) for r in (0, 1) for f in (0, 1, 2)]
 
 
 def test_distorted_copies_follow_their_photos_and_are_never_tested():
@@ -114,11 +116,6 @@ def test_distorted_copies_follow_their_photos_and_are_never_tested():
         assert set(fold.training) == {r + k for r in set(range(24)) - set(fold.testing) for k in (0, 24)}
     with pytest.raises(BottleheadError, match="1 are distorted copies"):
         check_folds([(np.arange(3, 24), [0, 24])], table)
-
-
-def test_repeats_of_a_splitter_are_told_apart():
-    found = check_folds(RepeatedKFold(n_splits=3, n_repeats=2, random_state=0), leaf_table(group=[None] * 24))
-    assert [(fold.repeat, fold.fold) for fold in found] == [(r, f) for r in (0, 1) for f in (0, 1, 2)]
 
 
 def test_compare_takes_pairs_folds_and_a_splitter_and_refuses_a_file_that_leaks(tmp_path):
@@ -139,3 +136,80 @@ def test_compare_takes_pairs_folds_and_a_splitter_and_refuses_a_file_that_leaks(
     write_folds(tmp_path / "f.csv", [row % 2 for row in range(24)])
     outcome = run(f"evaluate compare {tmp_path}/t.parquet --heads dummy -j 1 --folds {tmp_path}/f.csv")
     assert "in the same group as a training photo" in outcome.error
+
+
+def test_labels_are_spread_exactly_when_nothing_belongs_together():
+    label = np.repeat(["a", "b"], [40, 10])
+    for fold in make_folds(label, np.arange(50), n_folds=5):
+        assert np.unique(label[fold.testing], return_counts=True)[1].tolist() == [8, 2]
+
+
+# Their label, their photos, and distorted copies of each.
+LEAVES = st.tuples(st.sampled_from("ab"), st.integers(1, 4), st.integers(0, 2))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(LEAVES, min_size=8, max_size=25), st.integers(2, 4), st.integers(1, 2), st.integers(0, 3))
+def test_no_group_on_both_sides_and_every_photo_tested_once(leaves, n_folds, repeats, seed):
+    leaves += [("a", 1, 0), ("b", 1, 0)] * n_folds
+    sizes = [photos * (1 + copies) for _, photos, copies in leaves]
+    label, groups = np.repeat([kind for kind, *_ in leaves], sizes), np.repeat(np.arange(len(leaves)), sizes)
+    variant = np.array([v for _, photos, copies in leaves for _ in range(photos) for v in range(1 + copies)])
+    folds = make_folds(label, groups, variant, n_folds=n_folds, repeats=repeats, seed=seed)
+    assert [(f.repeat, f.fold) for f in folds] == [(r, k) for r in range(repeats) for k in range(n_folds)]
+    for fold in folds:
+        assert not set(groups[fold.training]) & set(groups[fold.testing])
+        assert (variant[fold.testing] == 0).all()
+        # Nothing is wasted: what is not of a tested group trains, distorted copies too.
+        tested = np.isin(groups, groups[fold.testing])
+        assert fold.training.tolist() == np.flatnonzero(~tested).tolist()
+    for repeat in range(repeats):
+        tested = np.concatenate([f.testing for f in folds if f.repeat == repeat])
+        assert sorted(tested) == np.flatnonzero(variant == 0).tolist()
+
+
+def numbers(folds):
+    return [fold.testing.tolist() for fold in folds]
+
+
+@pytest.mark.parametrize(
+    ("label", "groups", "options", "message"),
+    [
+        (["common"] * 20 + ["rare"] * 3, range(23), {},
+         r"5 folds cannot be made: rare has 3 images \(use at most 3 folds"),
+        (["well"] * 20 + ["leafy"] * 10, [*range(20), *[20] * 5, *[21] * 5], {},
+         "leafy has 10 images in 2 groups"),
+        (["fern"] * 6 + ["moss"] * 6, [0] * 6 + [1, 2, 3, 4, 5, 6], {},
+         r"fern has 6 images in 1 group \(add photos of fern in other groups"),
+        (["a"] * 4 + ["b"] * 4, [0, 1, 2, 3, 4, 4, 4, 4], {"variant": [0, 0, 0, 0, 0, 1, 2, 3], "n_folds": 2},
+         r"b has 1 image \(add photos"),
+        (["a", "b"] * 5, range(10), {"n_folds": 1}, "1 folds"),
+        (["a", "b"] * 5, range(10), {"repeats": 0}, "0 repeats"),
+        (["a", "b"] * 5, range(10), {"seed": -1}, "seed -1"),
+        (["a", None, "b"], range(3), {}, "1 of 3 rows have no label"),
+    ],
+)  # fmt: skip
+def test_folds_that_cannot_be_are_refused_with_numbers(label, groups, options, message):
+    with pytest.raises(BottleheadError, match=message):
+        make_folds(label, groups, **options)
+
+
+def test_labels_that_a_fold_would_not_train_are_named():
+    """Of three large groups a fold tests two, and with them all that one half of the labels has."""
+    label = np.array(2 * ["rust", *"abc", "rust", *"def", *"abcdef"])
+    groups = np.tile(np.repeat([0, 1, 2], [4, 4, 6]), 2)
+    with pytest.raises(BottleheadError, match="leaves no d, e, f, because"):
+        make_folds(label, groups, n_folds=2)
+
+
+def test_folds_that_were_asked_for_before_are_the_same_and_nobody_elses_and_repeats_differ():
+    label, groups = np.tile(["a", "b"], 20), np.arange(40) // 2
+    first = make_folds(label, groups, n_folds=4, seed=1)
+    kept = numbers(first)
+    for fold in first:
+        fold.testing[:] = 0  # what a caller does with its folds is its own affair
+    assert numbers(make_folds(label.astype(object), groups + 7, n_folds=4, seed=1)) == kept
+    other = numbers(make_folds(label, groups, n_folds=4, seed=2))
+    twice = numbers(make_folds(label, groups, n_folds=4, seed=1, repeats=2))
+    # The second repeat of a seed is not the first of the next.
+    assert twice[:4] == kept and kept != other and twice[4:] != kept and twice[4:] != other

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from builders import made_table, quick_heads
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -15,33 +16,28 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from classify import BlockScaler, Calibrated, fit_head, head_names, make_head, predict_table, train_model
+from classify import BlockScaler, Calibrated, fit_head, make_head, predict_table, train_model
 from featurize import BottleheadError, FeatureTable
 
-QUICK = {
-    "random-forest": "random-forest:n_estimators=20",
-    "gradient-boosting": "gradient-boosting:max_iter=10",
-    "mlp": "mlp:max_iter=100",
-}
 
-
-@pytest.mark.parametrize("name", head_names())
-def test_every_registered_head_learns_and_repeats_itself_also_with_two_labels(name, separable):
-    head = make_head(QUICK.get(name, name), widths=separable.widths("wide+noise"), seed=3)
+@pytest.mark.parametrize("spec", quick_heads())
+def test_every_registered_head_learns_and_repeats_itself_also_with_two_labels(spec, separable):
+    head = make_head(spec, widths=separable.widths("wide+noise"), seed=3)
     assert isinstance(head.named_steps["scaling"], BlockScaler)
-    assert repr(clone(make_head(name))) == repr(make_head(name))
+    assert repr(clone(head)) == repr(head)
     for table in (separable, separable.filter(separable.label != "cat")):
         X, y = table.select("wide+noise"), table.label
         fitted = fit_head(head, X, y, table.groups, table.variant)
         proba = fitted.predict_proba(X)
         np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-6)
         np.testing.assert_array_equal(fitted.classes_[proba.argmax(axis=1)], fitted.predict(X))
-        if name == "dummy":
+        if spec == "dummy":
             np.testing.assert_allclose(proba, 1 / len(np.unique(y)))
         else:
             assert (fitted.predict(X) == y).all()
-        again = fit_head(head, X, y, table.groups, table.variant)
+        again = fit_head(clone(head), X, y, table.groups, table.variant)
         np.testing.assert_array_equal(again.predict_proba(X), proba)
+        assert not hasattr(head[-1], "classes_")  # it is left unfitted
 
 
 @pytest.mark.parametrize(
@@ -63,21 +59,18 @@ def test_parameters_and_the_seed_reach_the_classifier(spec, key, value):
 
 
 def test_dotted_paths_and_objects_are_used_as_given():
-    assert repr(make_head("sklearn.linear_model.LogisticRegression:C=3", seed=4)) == repr(
-        LogisticRegression(C=3, random_state=4)
-    )
+    by_path = make_head("sklearn.linear_model.LogisticRegression:C=3", seed=4)
+    assert repr(by_path) == repr(LogisticRegression(C=3, random_state=4))
     pipeline = make_pipeline(StandardScaler(), LogisticRegression())
     made = make_head(pipeline)
     assert repr(made) == repr(pipeline) and made is not pipeline
 
 
-@pytest.mark.parametrize(
-    "head", [SVC(), make_pipeline(StandardScaler(), SVC()), "sklearn.linear_model.Perceptron"]
-)
-def test_whatever_has_no_probabilities_is_calibrated(head, separable):
+def test_whatever_has_no_probabilities_is_calibrated(separable):
     X, y = separable.select("wide"), separable.label
-    made = make_head(head)
-    assert isinstance(made, Calibrated) and (fit_head(made, X, y).predict(X) == y).all()
+    for head in (SVC(), make_pipeline(StandardScaler(), SVC()), "sklearn.linear_model.Perceptron"):
+        made = make_head(head)
+        assert isinstance(made, Calibrated) and (fit_head(made, X, y).predict(X) == y).all(), head
 
 
 def test_calibrated_probabilities_are_right_as_often_as_they_say():
@@ -92,12 +85,9 @@ def test_calibrated_probabilities_are_right_as_often_as_they_say():
         assert fitted.predict_proba(X[1000:]).max(axis=1).mean() == pytest.approx(right, abs=0.05), head
 
 
-def test_heads_work_in_a_grid_search_and_are_left_unfitted(separable):
-    head = make_head("svm")
-    search = GridSearchCV(head, {"classifier__estimator__C": [0.1, 1]}, cv=3)
+def test_heads_work_in_a_grid_search(separable):
+    search = GridSearchCV(make_head("svm"), {"classifier__estimator__C": [0.1, 1]}, cv=3)
     assert search.fit(separable.select("wide"), separable.label.astype(str)).best_score_ == 1
-    fit_head(head, separable.select("wide"), separable.label)
-    assert not hasattr(head.named_steps["classifier"], "estimator_")
 
 
 def test_groups_reach_the_calibration_at_any_depth(separable):
@@ -129,11 +119,10 @@ def test_a_head_that_did_not_converge_says_so_once_and_other_warnings_come_throu
         ("SVM", r"no head named 'SVM'; perhaps svm is meant \(the heads are"),
         ("softmax,svm", r"'softmax,svm' is no head \(separate several heads with spaces"),
         ("forest", r"no head named 'forest' \(the heads are softmax, svm, .*dummy"),
-        ("svm:C", "no parameter with a value"),
+        *((f"svm:{half}", "no parameter with a value") for half in ("C", "=1", "C=")),
         ("svm:C=1,C=2", "sets C twice"),
         ("svm:gama=1", "no parameter gama.*C, break_ties, .*tol"),
         ("svm:C=-1", "'C' parameter.*Got -1"),
-        ("svm:kernel=round", "'kernel' parameter.*'round'"),
         ("sklearn.svm.SCV", "no head sklearn.svm.SCV"),
         ("nosuchmodule.Classifier", "No module named 'nosuchmodule'"),
         (".SVC", "no head .SVC"),
@@ -146,7 +135,6 @@ def test_a_head_that_did_not_converge_says_so_once_and_other_warnings_come_throu
         (42, "int is no head"),
         ("knn:class_weight=balanced", "KNeighborsClassifier takes none.*softmax, svm, .* can"),
         ("mlp:class_weight=heavy", "has class_weight 'heavy'.*class_weight=balanced"),
-        ("softmax:class_weight=heavy", "'class_weight' parameter"),
     ],
     ids=str,
 )
@@ -170,17 +158,13 @@ def test_a_fit_takes_one_thread_and_leaves_the_others_as_they_were():
     assert before == after and set(before) != {1}
 
 
-@pytest.mark.parametrize("head", ["mlp", "mlp:class_weight=balanced"])
-def test_ctrl_c_ends_a_fit_that_would_not_end(head):
+@pytest.mark.parametrize("weighed", ["", "class_weight=balanced,"])
+def test_ctrl_c_ends_a_fit_that_would_not_end(weighed):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(400, 50)), rng.permutation(np.repeat(["ant", "bee"], 200))
-    endless = "max_iter=1000000,tol=0.0,n_iter_no_change=1000000"
-    unfitted = make_head(f"{head}{',' if ':' in head else ':'}{endless}", widths=[50])
+    unfitted = make_head(f"mlp:{weighed}max_iter=1000000,tol=0.0,n_iter_no_change=1000000", widths=[50])
 
-    def ctrl_c(number, frame):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, ctrl_c)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     signal.setitimer(signal.ITIMER_REAL, 0.5)
     try:
         with pytest.raises(KeyboardInterrupt):
@@ -188,9 +172,6 @@ def test_ctrl_c_ends_a_fit_that_would_not_end(head):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-# -- labels that are not equally many ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -224,14 +205,8 @@ def test_weights_of_labels_that_are_not_there_are_refused(separable):
         train_model(separable, "softmax:class_weight={'dog':2}", "wide")
 
 
-# -- fits that fail ----------------------------------------------------------------------------------
-
-
 def tiny(n_per_label: int) -> FeatureTable:
-    rng = np.random.default_rng(0)
-    label = np.repeat(["fern", "moss"], n_per_label)
-    X = rng.normal(size=(len(label), 6)) + 4.0 * (label == "moss")[:, None]
-    return FeatureTable.from_arrays({"x": X}, label=label, image=[f"{i}.jpg" for i in range(len(label))])
+    return made_table(2 * n_per_label, ["fern", "moss"], 4.0)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +216,6 @@ def tiny(n_per_label: int) -> FeatureTable:
         ("lda", "number of samples", "use head softmax"),
         ("lda:solver=svd", "shrinkage not supported", "leave out solver=svd"),
         ("svm:kernel=precomputed", "must be a square matrix", "leave out kernel=precomputed"),
-        ("dummy:strategy=constant", "Constant target value has to be", "leave out strategy=constant"),
         ("softmax:solver=newton-cholesky,penalty=elasticnet", "supports only 'l2'", "leave out solver="),
         ("naive-bayes:var_smoothing=1e308", "probabilities that are not numbers", "leave out var_smoothing"),
         ("sklearn.naive_bayes.MultinomialNB", "Negative values", "use another head"),
@@ -258,7 +232,7 @@ def test_a_failing_fit_is_one_error_with_a_hint_that_fits(head, reason, hint):
 
 def test_a_fold_with_fewer_photos_than_neighbours_lets_all_of_them_vote():
     table = tiny(6)
-    fitted = make_head("knn").fit(table.select("x"), table.label.astype(str))
+    fitted = make_head("knn").fit(table.select("good"), table.label.astype(str))
     assert fitted[-1].estimator_.n_neighbors == 10
 
 
@@ -266,19 +240,14 @@ def test_a_fold_with_fewer_photos_than_neighbours_lets_all_of_them_vote():
 def test_gaps_in_vectors_are_refused_with_the_name_of_the_image(value):
     table, other = tiny(6), tiny(6)
     model = train_model(table, jobs=1)
-    other.vectors["x"] = np.where(np.isin(np.arange(12), [7, 9])[:, None], value, other.vectors["x"])
+    other.vectors["good"][[7, 9]] = value
     for use in (lambda: train_model(other, jobs=1), lambda: predict_table(model, other)):
-        with pytest.raises(BottleheadError, match=r"the features x of 7\.jpg, and of 1 more hold NaN or inf"):
+        with pytest.raises(BottleheadError, match=r"good\S* of moss/7\.jpg, and of 1 more hold NaN or inf"):
             use()
 
 
-class Odd(GaussianNB):
-    def predict_proba(self, X):
-        return np.full((len(X), 2), np.nan)
-
-
-def test_a_model_never_gives_probabilities_that_are_no_numbers():
+def test_a_model_never_gives_probabilities_that_are_no_numbers(monkeypatch):
     model = train_model(tiny(6), jobs=1)
-    model.head = Odd().fit(np.eye(2, 6), ["fern", "moss"])
+    monkeypatch.setattr(type(model.head), "predict_proba", lambda self, X: np.full((len(X), 2), np.nan))
     with pytest.raises(BottleheadError, match="gives no probabilities for these vectors"):
         model.predict(np.zeros((1, 6)))

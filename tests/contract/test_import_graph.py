@@ -18,13 +18,7 @@ def files(assets):
 
 
 @pytest.fixture(scope="module")
-def photos(assets):
-    return sorted((assets / "data" / "flowers").glob("*/*.jpg"))[::250]
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where models and vectors are kept."""
     return tmp_path_factory.mktemp("models")
 
 
@@ -52,13 +46,20 @@ def label_image(graph, photo):
         return session.run(result, {"input:0": pixels})[0]
 
 
-def test_the_model_gives_the_graphs_own_probabilities(model, files, photos, folder):
+def test_the_model_gives_the_probabilities_of_its_graph_also_moved(model, files, assets, folder, tmp_path):
+    photos = sorted((assets / "data" / "flowers").glob("*/*.jpg"))[::250]
     found = predict_images(model, photos, store=folder / "store")
     names = files[1].read_text().splitlines()
     assert found.labels == sorted(names)
     order = [names.index(label) for label in found.labels]
     expected = np.stack([label_image(files[0], photo)[order] for photo in photos])
     np.testing.assert_allclose(found.probabilities, expected, rtol=0, atol=PROBABILITIES)
+    imported(shutil.copy(files[0], tmp_path / "there.pb"), files[1], tmp_path / "m.model")
+    moved = (tmp_path / "there.pb").rename(tmp_path / "another name.pb")
+    words = ["classify", "predict", tmp_path / "m.model", *photos, "--store", tmp_path / "two"]
+    outcome = run(*words, "--weights", moved, "--format", "csv", "--top", "0")
+    again = [line.split(",")[4:] for line in outcome.out.splitlines()[1:]]
+    np.testing.assert_allclose(np.array(again, float), expected, rtol=0, atol=PROBABILITIES)
 
 
 def test_the_model_is_tested_on_a_table_that_says_how_it_was_made(model, files, assets, folder, tmp_path):
@@ -75,18 +76,7 @@ def test_the_model_is_tested_on_a_table_that_says_how_it_was_made(model, files, 
     assert "61326 ok front\n" in shown and "training photo" not in shown.split("training\n")[0]
 
 
-def test_a_graph_that_was_moved_and_renamed_still_serves_its_model(model, files, photos, folder, tmp_path):
-    imported(shutil.copy(files[0], tmp_path / "there.pb"), files[1], tmp_path / "m.model")
-    before = predict_images(model, photos[:2], store=folder / "store").probabilities
-    moved = (tmp_path / "there.pb").rename(tmp_path / "another name.pb")
-    words = ["classify", "predict", tmp_path / "m.model", *photos[:2], "--store", tmp_path / "two"]
-    outcome = run(*words, "--weights", moved, "--format", "csv", "--top", "0")
-    found = [line.split(",")[4:] for line in outcome.out.splitlines()[1:]]
-    np.testing.assert_allclose(np.array(found, float), before, rtol=0, atol=PROBABILITIES)
-
-
 def changed(files, folder, change):
-    """The graph after ``change(nodes by name, definition)``."""
     import tensorflow as tf
 
     definition = tf.compat.v1.GraphDef.FromString(files[0].read_bytes())
@@ -116,19 +106,19 @@ def test_a_graph_that_would_write_a_file_is_never_run(files, tmp_path):
 @pytest.mark.parametrize(
     ("name", "values", "error"),
     [
-        ("final_training_ops/biases/final_biases", [0, 0, np.nan, 0, 0, 0], "not finite"),
-        ("final_training_ops/weights/final_weights", np.zeros((10, 6)), "1001 and 10"),
+        ("biases/final_biases", [0, 0, np.nan, 0, 0, 0], "not finite"),
+        ("weights/final_weights", np.zeros((10, 6)), "1001 and 10"),
     ],
 )
 def test_a_trained_layer_that_is_not_finite_or_does_not_fit_is_refused(name, values, error, files, tmp_path):
     import tensorflow as tf
 
     def change(nodes, definition):
-        nodes[name].attr["value"].tensor.CopyFrom(tf.make_tensor_proto(np.asarray(values, np.float32)))
+        proto = tf.make_tensor_proto(np.asarray(values, np.float32))
+        nodes[f"final_training_ops/{name}"].attr["value"].tensor.CopyFrom(proto)
 
     graph = changed(files, tmp_path, change)
-    outcome = run("classify", "import-graph", graph, files[1], "-o", tmp_path / "m")
-    assert outcome.status == 1 and error in outcome.error
+    assert error in run("classify", "import-graph", graph, files[1], "-o", tmp_path / "m").error
 
 
 def test_the_command_takes_what_a_graph_has_to_be_told_and_refuses_what_does_not_fit(files, assets, tmp_path):

@@ -1,15 +1,16 @@
-"""`classify.Predictor`: photos from anywhere, the same answer, in any thread."""
+"""`classify.Predictor`: photos from anywhere, the same answer, in any thread; the training photos nearest to one."""
 
 import io
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import encoded, noise, write_textures
+from builders import encoded, noise, run, write_textures
 from PIL import Image
 
-from classify import Predictor, nearest_images, predict_images, train_model
+from classify import BlockScaler, Predictor, nearest_images, predict_images, save_model, train_model
 from featurize import BottleheadError, extract
 
 
@@ -37,13 +38,12 @@ def assert_alike(probabilities):
     np.testing.assert_allclose(probabilities, probabilities[[0] * len(probabilities)], rtol=0, atol=1e-6)
 
 
-def test_a_photo_gets_the_same_answer_however_it_is_given(predictor, photos, store, table):
-    """As a path in two ways, as bytes in two ways, as a Pillow image and as an array."""
+def test_a_photo_gets_the_same_answer_however_it_is_given(predictor, photos, store, table, tmp_path):
     path = photos / "rough" / "3.png"
     image, data = Image.open(path), path.read_bytes()
     given = [path, data, str(path), bytearray(data), image, np.asarray(image.convert("RGB"))]
     together = predictor.predict(given)
-    assert together.label == ["rough"] * 6
+    assert together.label == ["rough"] * 6 and together.n_seen == 4  # known by the bytes of the file
     assert_alike(together.probabilities)
     assert together.image[1::2] == ["photo 2", "photo 4", "photo 6"]
     vectors = predictor.vectors(path).select("glcm+color")
@@ -55,9 +55,6 @@ def test_a_photo_gets_the_same_answer_however_it_is_given(predictor, photos, sto
         np.testing.assert_allclose(alone.probabilities, together.probabilities[:1], rtol=0, atol=1e-6)
         assert alone.distance == pytest.approx(together.distance[0], abs=1e-5, nan_ok=True)
         assert nearest_images(predictor.model, one, table, top=3, store=store) == neighbours
-
-
-def test_a_large_jpeg_is_the_same_photo_as_bytes_and_as_a_path(predictor, tmp_path):
     data = encoded(noise(1600, 1300, seed=5), "JPEG", quality=60)
     (tmp_path / "large.jpg").write_bytes(data)
     assert_alike(predictor.predict([tmp_path / "large.jpg", data]).probabilities)
@@ -87,18 +84,11 @@ def test_ten_threads_at_once_get_what_one_gets(predictor, store, photos):
             np.testing.assert_allclose(list(found), expected, rtol=0, atol=1e-6)
 
 
-def test_the_training_photos_are_known_by_their_bytes(predictor, photos, caplog):
-    predictions = predictor.predict([(photos / "rough" / "0.png").read_bytes(), noise()])
-    assert predictions.n_seen == 1
-    assert "1 of the 2 photos were in the model's training set" in caplog.text
-
-
 def test_order_is_kept_across_paths_tables_and_photos(predictor, photos, store, tmp_path):
     extract(photos / "smooth", ["glcm", "color"], store=store).write(tmp_path / "smooth.parquet")
     rough = photos / "rough"
-    found = predictor.predict(
-        [noise(), rough / "1.png", tmp_path / "smooth.parquet", rough, np.asarray(noise())]
-    )
+    given = [noise(), rough / "1.png", tmp_path / "smooth.parquet", rough, np.asarray(noise())]
+    found = predictor.predict(given)
     every = [f"{number}.png" for number in range(10)]
     assert [Path(name).name for name in found.image] == ["photo 1", "1.png", *every, *every, "photo 5"]
     expected = predict_images(predictor.model, rough, store=store).probabilities
@@ -108,14 +98,7 @@ def test_order_is_kept_across_paths_tables_and_photos(predictor, photos, store, 
 def test_what_is_no_photo_is_a_reject_beside_others_and_an_error_alone(predictor, photos, tmp_path):
     (tmp_path / "no.jpg").write_text("no photo")
     whole = photos / "rough" / "1.png"
-    bad = [
-        tmp_path / "no.jpg",
-        b"no photo",
-        b"",
-        whole.read_bytes()[:200],
-        np.zeros((4, 4)),
-        tmp_path / "gone.jpg",
-    ]
+    bad = [tmp_path / "no.jpg", b"no photo", b"", whole.read_bytes()[:200], np.zeros((4, 4)), "gone.jpg"]
     found = predictor.predict([whole, *bad])
     assert len(found) == 1
     names = [Path(name).name for name, _ in found.rejects]
@@ -139,3 +122,51 @@ def test_a_network_is_loaded_once_for_all_threads(assets, photos, store, caplog)
     assert sum(text.startswith("loading ") for text in caplog.messages) <= 1
     expected = Predictor(fresh.model, store=store).predict(paths).probabilities
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_the_nearest_by_the_scaled_distance(predictor, photos, store, table):
+    model = predictor.model
+    found = nearest_images(model, photos / "rough" / "3.png", table, top=20, store=store)
+    scaled = BlockScaler(model.widths).fit_transform(table.select(model.features)).astype(np.float64)
+    expected = np.linalg.norm(scaled - scaled[table.image == "rough/3.png"], axis=1)
+    np.testing.assert_allclose([one.distance for one in found], np.sort(expected), atol=1e-5)
+    assert (found[0].image, found[0].label, found[0].distance) == ("rough/3.png", "rough", 0.0)
+    assert [one.image for one in found] == table.image[np.argsort(expected)].tolist()
+
+
+def test_copies_are_left_out_and_labels_are_those_of_the_model(photos, store, table):
+    relabel = {"smooth": "still", "rough": "wild"}
+    model = train_model(table, relabel=relabel)
+    copies = table.with_column("variant", [0, 4] * 10)
+    found = nearest_images(model, photos / "smooth" / "1.png", copies, top=99, store=store)
+    assert len(found) == 10
+    assert {one.image for one in found} == set(table.image[::2])
+    assert {one.label for one in found} == {"still", "wild"}
+
+
+def test_what_cannot_be_compared_is_refused(predictor, photos, store, table, tmp_path):
+    (tmp_path / "text.jpg").write_text("not a photo")
+    model, photo = predictor.model, photos / "smooth" / "1.png"
+    for source, known, message in (
+        (tmp_path / "text.jpg", table, r"text\.jpg cannot be used: text, not an image"),
+        (photos, table, "is 20 photos"),
+        (photo, extract(photos, ["glcm"], store=store), "needs the features color"),
+        (photo, table.filter(np.zeros(20, bool)), "holds no photo"),
+    ):
+        with pytest.raises(BottleheadError, match=message):
+            nearest_images(model, source, known, store=store)
+
+
+def test_the_command_tells_the_same_in_every_form(predictor, photos, store, table, tmp_path):
+    save_model(model := predictor.model, tmp_path / "m")
+    table.write(tmp_path / "t.parquet")
+    words = ["classify", "neighbours", tmp_path / "m", photos / "rough" / "3.png", "--store", store]
+    words += ["--table", tmp_path / "t.parquet", "--top", "3"]
+    text = run(*words).out.splitlines()
+    found = nearest_images(model, photos / "rough" / "3.png", table, top=3, store=store)
+    assert text == [f"{one.distance:.4f} {one.label} {one.image}" for one in found]
+    assert text[0] == "0.0000 rough rough/3.png" and len(text) == 3
+    lines = run(*words, "--format", "csv").out.splitlines()
+    assert lines[:2] == ["image,label,distance", "rough/3.png,rough,0.0"]
+    objects = [json.loads(line) for line in run(*words, "--format", "jsonl").out.splitlines()]
+    assert [f"{one['distance']:.4f} {one['label']} {one['image']}" for one in objects] == text

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from builders import described, made_table, members_of, run, tensorboard_scalars
+from builders import described, made_table, members_of, run
 from sklearn.neural_network import MLPClassifier
 
 from classify import Steps, load_model, make_head, train_in_steps, train_model
@@ -14,11 +14,12 @@ from featurize import BottleheadError, FeatureTable
 @pytest.mark.parametrize("head", ["softmax", "mlp:hidden_layer_sizes=(20,)"])
 def test_it_learns_and_the_same_seed_gives_the_same(head, separable):
     plan = Steps(steps=100, batch_size=20, learning_rate=0.05)
-    one, other = (train_in_steps(separable, head, "wide", plan, seed=3) for _ in range(2))
+    one, other, changed = (train_in_steps(separable, head, "wide", plan, seed=seed) for seed in (3, 3, 4))
     X = separable.select("wide")
     assert (one.predict(X) == separable.label).mean() > 0.95
     np.testing.assert_allclose(one.predict_proba(X).sum(axis=1), 1, rtol=1e-5)
     np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+    assert (one.predict_proba(X) != changed.predict_proba(X)).any()
 
 
 def test_ctrl_c_keeps_the_best_so_far(separable, monkeypatch, caplog):
@@ -45,25 +46,28 @@ def test_ctrl_c_keeps_the_best_so_far(separable, monkeypatch, caplog):
 WRONG = {"steps": 0, "batch_size": -1, "eval_interval": 0, "validation_batch_size": 0, "save_every": -1}
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [*WRONG.items(), ("learning_rate", 0.0), ("learning_rate", float("nan"))]
-)
+@pytest.mark.parametrize(("name", "value"), [*WRONG.items(), *(("learning_rate", x) for x in (0.0, np.nan))])
 def test_plans_that_make_no_sense_are_refused(name, value):
     with pytest.raises(BottleheadError, match=f"{name} is {value}"):
         Steps(**{name: value})
 
 
-def test_a_training_that_diverges_says_so(separable):
-    with pytest.raises(BottleheadError, match="lower --learning-rate"), np.errstate(all="ignore"):
-        train_in_steps(separable, "mlp:solver=sgd", "wide", Steps(steps=60, learning_rate=1e30))
+def tensorboard_scalars(path):
+    """An event file as (step, value by tag); TensorFlow compares the checksums."""
+    import tensorflow as tf
+
+    first, *events = tf.compat.v1.train.summary_iterator(str(path))
+    assert first.file_version == "brain.Event:2"
+    return [(event.step, {one.tag: one.simple_value for one in event.summary.value}) for event in events]
 
 
+@pytest.mark.tensorflow
 def test_the_command_says_saves_and_writes_what_it_sees(tmp_path):
     """The split's validation rows are judged; the best step by their cross entropy is the model."""
     split = (["training"] * 4 + ["validation"]) * 12
     described(made_table(split=split)).write(tmp_path / "t.parquet")
     words = f"classify train {tmp_path}/t.parquet -o {tmp_path}/m --features good --steps 40 --batch-size 10"
-    words += " --eval-interval 8 --save-every 20 --learning-rate 0.5 --validation-batch-size -1"
+    words += " --eval-interval 8 --save-every 20 --learning-rate 2 --validation-batch-size -1"
     words += f" --summaries {tmp_path}/logs"
     outcome = run(words)
     assert outcome.status == 0 and outcome.out == ""
@@ -82,7 +86,7 @@ def test_the_command_says_saves_and_writes_what_it_sees(tmp_path):
     model = load_model(tmp_path / "m")
     course = model.training["steps"]
     best, scores = min(validated, key=lambda one: one[1]["cross_entropy"])
-    assert course["best_step"] == best
+    assert course["best_step"] == best < 40
     assert course["cross_entropy"] == pytest.approx(scores["cross_entropy"], rel=1e-6)
     table = FeatureTable.read(tmp_path / "t.parquet")
     rows = table.filter(table.split == "validation")
@@ -94,26 +98,12 @@ def test_the_command_says_saves_and_writes_what_it_sees(tmp_path):
     for name in copies:
         assert load_model(tmp_path / name).training["steps"] == {"best_step": int(name[6:])}
     assert set(members_of(tmp_path / "m")) == {"model.json", "head.skops", "outliers.f2"}
-    scores = (
-        f"accuracy {course['accuracy']:.3f}, cross entropy {course['cross_entropy']:.3f} on the photos set"
-    )
     card = run(f"classify show {tmp_path}/m").out
-    assert scores in card and f"after step {best} of 40" in card
+    assert f"accuracy {course['accuracy']:.3f}, cross entropy {course['cross_entropy']:.3f} on the " in card
+    assert f"after step {best} of 40" in card
     assert validation.name.startswith("events.out.tfevents.")
     run(words)
     assert len(list(validation.parent.iterdir())) == 2  # a run has files of its own
-
-
-@pytest.mark.tensorflow
-def test_tensorflow_reads_the_summaries(separable, tmp_path):
-    import tensorflow as tf
-
-    train_in_steps(separable, "softmax", "wide", Steps(steps=20, summaries=tmp_path))
-    (path,) = (tmp_path / "validation").iterdir()
-    first, *events = tf.compat.v1.train.summary_iterator(str(path))
-    assert first.file_version == "brain.Event:2"
-    found = [(event.step, {one.tag: one.simple_value for one in event.summary.value}) for event in events]
-    assert found == tensorboard_scalars(path)
 
 
 def test_a_spec_with_steps_is_training_in_steps(separable):
@@ -137,10 +127,9 @@ def test_rare_labels_count_as_much_as_frequent_ones():
 @pytest.mark.parametrize(
     ("head", "message"),
     [
-        ("svm", "cannot be trained step by step"),
+        ("svm", "svm cannot be trained step by step"),
         ("softmax:class_weight=balanced", "cannot be trained step by step"),
         ("sklearn.svm.SVC", "cannot be trained step by step"),
-        ("mlp:solver=lbfgs", "MLPClassifier cannot be trained in steps: partial_fit (is|does)"),
         ("mlp:early_stopping=True", "MLPClassifier cannot be trained in steps: partial_fit (is|does)"),
         ("svm:steps=10", "cannot be trained step by step"),
         ("softmax:steps=0", "steps is 0"),
@@ -161,25 +150,27 @@ def test_heads_that_take_no_steps_are_refused(head, message, separable):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--batch-size", "10"], "--batch-size was given without --steps"),
-        (["--steps", "5", "--tune"], "--steps and --tune do not go together"),
-        (["--steps", "5", "--tune-by", "accuracy"], "--steps and --tune do not go together"),
-        (["--head", "softmax:steps=5", "--tune"], "--steps and --tune do not go together"),
-        (["--head", "softmax:steps=5", "--steps", "6"], "--steps 6 and the head softmax:steps=5 do not agr"),
-        (["--steps", "5", "--positive", "ant"], "--steps and --positive do not go together"),
-        (["--steps", "5", "--threshold", "recall=0.9"], "--steps and --threshold do not go together"),
-        (["--head", "softmax:steps=5", "--costs", "c.csv"], "--steps and --costs do not go together"),
-        (["--out-of-core", "--threshold", "recall=0.9"], "--out-of-core and --threshold do not go together"),
-        (["--out-of-core", "--steps", "0"], "--out-of-core and --steps do not go together"),
+        ("--batch-size 10", "--batch-size was given without --steps"),
+        ("--head softmax:steps=5 --steps 6", "--steps 6 and the head softmax:steps=5 do not agree"),
+        *((f"--steps 5 {one}", "--steps and --tune do not") for one in ("--tune", "--tune-by accuracy")),
+        ("--head softmax:steps=5 --tune", "--steps and --tune do not go together"),
+        ("--steps 5 --positive ant", "--steps and --positive do not go together"),
+        ("--steps 5 --threshold recall=0.9", "--steps and --threshold do not go together"),
+        ("--head softmax:steps=5 --costs c.csv", "--steps and --costs do not go together"),
+        ("--out-of-core --threshold recall=0.9", "--out-of-core and --threshold do not go together"),
+        ("--out-of-core --tune", "--out-of-core and --tune do not go together"),
+        ("--out-of-core --steps 0", "--out-of-core and --steps do not go together"),
     ],
 )
 def test_options_that_do_not_go_together(options, message, separable, tmp_path):
     separable.write(tmp_path / "t.parquet")
-    outcome = run("classify", "train", tmp_path / "t.parquet", "-o", tmp_path / "m", *options)
+    outcome = run(f"classify train {tmp_path}/t.parquet -o {tmp_path}/m {options}")
     assert outcome.status == 2 and message in outcome.error
 
 
-def test_steps_that_lead_nowhere_are_told_of(separable, caplog):
+def test_steps_that_diverge_or_lead_nowhere_are_told_of(separable, caplog):
+    with pytest.raises(BottleheadError, match="lower --learning-rate"), np.errstate(all="ignore"):
+        train_in_steps(separable, "mlp:solver=sgd", "wide", Steps(steps=60, learning_rate=1e30))
     with caplog.at_level("WARNING", "bottlehead"):
         model = train_in_steps(separable, "softmax", "noise", Steps(steps=20, learning_rate=1e30))
     assert model.training["steps"]["cross_entropy"] > np.log(3)

@@ -1,20 +1,14 @@
 """Operating points: a threshold chosen by a rule or by costs, kept in the model, and decided by."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from builders import described, run
 
-from classify import (
-    choose_threshold,
-    fit_head,
-    load_model,
-    make_folds,
-    make_head,
-    predict_table,
-    train_model,
-)
+import evaluate
+from classify import choose_threshold, fit_head, load_model, make_folds, make_head, predict_table, train_model
 from featurize import BottleheadError, FeatureTable
 
 LABELS = ["fire", "fog", "none"]
@@ -55,7 +49,7 @@ def test_rules_by_hand(judged, rule, threshold, sensitivity, specificity, precis
     assert (point.n_positive, point.n_others, point.rule) == (5, 5, rule)
 
 
-def test_where_every_call_costs_too_much_none_is_made(judged):
+def test_where_every_call_costs_too_much_none_is_made_and_not_every_rule_can_be_fulfilled(judged):
     costs = {(a, b): 1.0 for a in LABELS for b in LABELS if a != b}
     truth, probabilities = judged
     probabilities[5, 0] = 0.95  # the surest is a false alarm
@@ -63,6 +57,8 @@ def test_where_every_call_costs_too_much_none_is_made(judged):
     point = choose_threshold(truth, probabilities, LABELS, "fire", costs)
     assert (point.threshold, point.sensitivity, point.specificity) == (np.nextafter(0.95, 1), 0, 1)
     assert "fire" not in np.array(LABELS)[point.decide(probabilities, LABELS)]
+    with pytest.raises(BottleheadError, match=r"has precision 0\.9: the best is 0\.750"):
+        choose_threshold(truth, probabilities, LABELS, "fire", "precision=0.9")
 
 
 def test_a_photo_that_is_surely_positive_costs_what_its_best_other_label_costs_where_it_is_not_called():
@@ -91,13 +87,6 @@ def test_costs_are_those_of_each_photo_also_where_photos_are_many_and_probabilit
     cheapest = max(t for t, total in totals.items() if total <= min(totals.values()) + 1e-9)
     assert 0.1 < cheapest < 0.9
     assert choose_threshold(truth, probabilities, LABELS, "fire", costs).threshold == cheapest
-
-
-def test_a_rule_that_no_threshold_fulfils_is_refused(judged):
-    truth, probabilities = judged
-    probabilities[5, 0] = 0.95
-    with pytest.raises(BottleheadError, match=r"has precision 0\.9: the best is 0\.750"):
-        choose_threshold(truth, probabilities, LABELS, "fire", "precision=0.9")
 
 
 @pytest.fixture(scope="module")
@@ -176,3 +165,31 @@ def test_rules_and_costs_that_cannot_be_are_refused(options, error, overlapping,
     Path("few.csv").write_text("label,predicted,cost\nfire,none,1\n")
     outcome = run(f"classify train t.parquet -o m {options}")
     assert outcome.status == 1 and error in outcome.error and not (tmp_path / "m").exists()
+
+
+def test_the_operating_point_decides_and_stands_in_every_result(overlapping, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    divided = overlapping.with_column("split", ["training", "training", "testing"] * 40)
+    divided.write("t.parquet")
+    words = "--positive fire --threshold recall=0.95 -j 1 -o m.model"
+    assert run(f"classify train t.parquet {words}").status == 0
+    done = run("evaluate test m.model t.parquet --json r.json --report r.html")
+    found, model = json.loads((tmp_path / "r.json").read_text()), load_model("m.model")
+    tested = divided.filter(divided.split == "testing")
+    chances, y = model.predict_proba(tested.select("x")), tested.label
+    called = chances[:, 0] >= model.operating_point.threshold
+    point = found["operating_point"]
+    assert (point["rule"], point["threshold"]) == ("recall=0.95", model.operating_point.threshold)
+    assert point["sensitivity"] == pytest.approx(called[y == "fire"].mean())
+    assert point["specificity"] == pytest.approx((~called[y != "fire"]).mean())
+    assert point["precision"] == pytest.approx((y[called] == "fire").mean())
+    given = np.where(called, "fire", np.where(chances[:, 1] >= chances[:, 2], "fog", "none"))
+    assert (given != np.array(model.labels)[chances.argmax(axis=1)]).any()
+    assert found["accuracy"] == pytest.approx((given == y).mean())
+    assert found["confusion"]["matrix"][0][0] == called[y == "fire"].sum()
+    wrong = {row["image"]: row["predicted"] for row in found["misclassified"]}
+    assert wrong == {i: g for i, g, t in zip(tested.image, given, y, strict=True) if g != t}
+    assert f"(recall=0.95): sensitivity {100 * point['sensitivity']:.1f} %" in done.out
+    assert f"{100 * point['sensitivity']:.1f}" in (tmp_path / "r.html").read_text()
+    found = evaluate.test(train_model(divided, "softmax"), divided)  # without one nothing is said of it
+    assert found.scores["operating_point"] is None and "is predicted at probability" not in str(found)

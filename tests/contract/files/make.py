@@ -3,7 +3,7 @@
     mkdir /tmp/kept && cp tests/contract/files/make.py /tmp/kept && cd /tmp/kept
     PYTHONPATH=FOLDER-OF-THE-PROJECT/tests python make.py
 
-That folder also stands in the files, as the place where the photos were. In the archive, all made by commands:
+That folder, new each time, also stands in the files, as the place where the photos were. In the archive:
 
 - ``photos/``, ``photos.csv``: 30 photos with labels, groups and splits; ``new/``: 9 that no model has seen;
 - ``store/``: the vectors of ``photos/``, kept by the digests of the files;
@@ -101,9 +101,8 @@ def do(words: str) -> None:
 
 
 def some(table: FeatureTable, row: int) -> dict:
-    names = [name for name in table.ids.column_names if name not in table.features]
     numbers = {name: table.select(name)[row].tolist() for name in ("glcm", "lbp")}
-    return {name: table.column(name)[row] for name in names} | numbers
+    return {name: table.column(name)[row] for name in table.ids.column_names} | numbers
 
 
 def write_models() -> None:
@@ -121,11 +120,6 @@ def pack(name: str, paths: list[Path]) -> None:
 
 
 def main() -> None:
-    for path in HERE.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name != "make.py":
-            path.unlink()
     write_photos()
     write_bottlenecks()
     extract = f"featurize extract photos.csv --store store --features {FEATURES} {DISTORTION}"
@@ -150,8 +144,6 @@ def main() -> None:
 
 
 def main_of_older_libraries() -> None:
-    for path in [*HERE.glob("*.model"), *HERE.glob("*.table.csv"), *HERE.glob("*.new.csv")]:
-        path.unlink()
     write_models()
     models = [HERE / f"{name}{ending}" for name in MODELS for ending in (".model", ".table.csv", ".new.csv")]
     pack("kept-oldest.zip", models)

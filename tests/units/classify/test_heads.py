@@ -14,12 +14,11 @@ from classify.heads.registry import HEADS, head_names, make_head
 from classify.heads.spec import HeadSpec
 from classify.heads.tuning import GRIDS, candidate_params, has_grid
 from classify.model.import_graph import _head
-from featurize.errors import UsageError
 
+WHOLE, FLOATS = st.integers(), st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.one_of(
-    st.integers(), st.booleans(), st.none(), st.floats(allow_nan=False, allow_infinity=False),
-    st.tuples(st.integers(), st.integers()), st.lists(st.integers(), max_size=3),
-)  # fmt: skip
+    WHOLE, st.booleans(), st.none(), FLOATS, st.tuples(WHOLE, WHOLE), st.lists(WHOLE, max_size=3)
+)
 
 
 @given(st.dictionaries(st.from_regex("[a-z_]+", fullmatch=True), VALUES, max_size=4))
@@ -33,23 +32,12 @@ def test_what_is_written_is_read_and_what_is_set_is_written(params):
     assert one_by_one == HeadSpec("svm", params) == HeadSpec.parse(spec)
 
 
-def test_words_stay_words():
+def test_words_stay_words_and_code_is_not_run(tmp_path):
     spec = HeadSpec.parse("mlp:solver=lbfgs, activation = tanh ")
     assert spec.params == {"solver": "lbfgs", "activation": "tanh"}
     assert str(spec) == "mlp:solver=lbfgs,activation=tanh"
-
-
-def test_text_is_data_not_code(tmp_path):
-    mark = tmp_path / "mark"
-    value = HeadSpec.parse(f"svm:C=open({str(mark)!r},'w')").params["C"]
-    assert isinstance(value, str)
-    assert not mark.exists()
-
-
-@pytest.mark.parametrize("spec", ["svm:=1", "svm:C="])
-def test_half_parameters_are_refused(spec):
-    with pytest.raises(UsageError, match="no parameter with a value"):
-        HeadSpec.parse(spec)
+    value = HeadSpec.parse(f"svm:C=open({str(tmp_path / 'mark')!r},'w')").params["C"]
+    assert isinstance(value, str) and not (tmp_path / "mark").exists()
 
 
 @pytest.mark.parametrize("name", head_names())
@@ -65,16 +53,12 @@ def test_names():
     assert head_name(make_head("mlp:class_weight=balanced")) == "MLPClassifier"
 
 
-def test_every_registered_head_has_a_grid_of_valid_values():
+def test_every_registered_head_has_a_grid_of_valid_values_for_what_the_spec_does_not_set():
+    assert list(candidate_params("mlp:alpha=3")) == [{"hidden_layer_sizes": (n,)} for n in (100, 300)]
     assert list(GRIDS) == list(HEADS)
     for name in filter(has_grid, GRIDS):
         for params in candidate_params(name):
             make_head(f"{name}:" + ",".join(f"{key}={value}" for key, value in params.items()))
-
-
-def test_what_the_spec_sets_is_not_searched():
-    assert list(candidate_params("mlp:alpha=3")) == [{"hidden_layer_sizes": (n,)} for n in (100, 300)]
-    assert not has_grid("softmax:C=1")
 
 
 @pytest.mark.parametrize("names", [["rose", "daisy"], ["c", "a", "b"]])

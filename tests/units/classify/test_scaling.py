@@ -24,17 +24,6 @@ def test_root_by_hand():
     np.testing.assert_allclose(scaler.transform(-X)[0, 0], -3 * expected[0, 0], rtol=1e-12)
 
 
-def test_mean_square_of_a_block_falls_with_the_root_of_its_width():
-    rng = np.random.default_rng(0)
-    X = np.hstack([rng.exponential(size=(200, 400)) * 50, rng.normal(size=(200, 4)) * [1e-3, 1, 10, 1e4]])
-    scaler = BlockScaler([400, 4]).fit(X)
-    scaled = scaler.transform(X)
-    assert scaler.methods_ == ["root", "standard"]
-    np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-10)
-    assert (scaled[:, :400] ** 2).mean() == pytest.approx(1 / np.sqrt(400))
-    np.testing.assert_allclose((scaled[:, 400:] ** 2).mean(axis=0), 1 / np.sqrt(4))
-
-
 def test_blocks_are_scaled_as_they_would_be_alone_and_in_another_unit():
     rng = np.random.default_rng(1)
     one, other = rng.exponential(size=(30, 40)), rng.normal(size=(30, 5))
@@ -53,22 +42,14 @@ def test_negative_numbers_or_few_columns_are_standardised():
 
 def test_constant_numbers_stay_at_zero():
     X = np.column_stack([np.full(10, 0.1, dtype=np.float32), np.arange(10, dtype=np.float32)])
-    scaled = BlockScaler().fit_transform(X)
-    np.testing.assert_array_equal(scaled[:, 0] == scaled[0, 0], True)
-    assert abs(scaled[0, 0]) < 1e-6
+    np.testing.assert_allclose(BlockScaler().fit_transform(X)[:, 0], 0, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("scaler", "message"),
-    [
-        (BlockScaler([3, 4]), r"the blocks are 3 \+ 4 wide, and the vectors 8"),
-        (BlockScaler(method="minmax"), r"'minmax'.*auto, root, standard"),
-    ],
-    ids=str,
-)
-def test_what_cannot_be_scaled_is_refused(scaler, message):
-    with pytest.raises(UsageError, match=message):
-        scaler.fit(np.ones((2, 8)))
+def test_what_cannot_be_scaled_is_refused():
+    with pytest.raises(UsageError, match=r"the blocks are 3 \+ 4 wide, and the vectors 8"):
+        BlockScaler([3, 4]).fit(np.ones((2, 8)))
+    with pytest.raises(UsageError, match=r"'minmax'.*auto, root, standard"):
+        BlockScaler(method="minmax").fit(np.ones((2, 8)))
 
 
 @pytest.mark.parametrize(("dtype", "atol"), [(np.float32, 1e-3), (np.float64, 1e-9)])

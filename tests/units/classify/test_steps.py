@@ -1,10 +1,9 @@
 """Training in steps against gradient descent by hand, and which photos it sets aside."""
 
 import numpy as np
-import pytest
 
 from classify.heads.registry import make_head
-from classify.heads.steps import SGDHead, Steps, divide_for_steps, step_head
+from classify.heads.steps import Steps, divide_for_steps, step_head
 from classify.training.train import train_in_steps
 
 
@@ -35,20 +34,6 @@ def test_a_step_is_gradient_descent_on_softmax(separable):
     np.testing.assert_allclose(found.head.named_steps["classifier"].intercepts_[0], b, atol=1e-5)
 
 
-def test_the_best_step_is_kept(separable):
-    """With random labels more steps only overfit; the state with the lowest validation entropy is returned."""
-    table = separable.with_column("label", np.random.default_rng(0).choice(["a", "b"], 60).tolist())
-    plan = Steps(steps=100, batch_size=20, learning_rate=1.0, eval_interval=5, validation_batch_size=-1)
-    model = train_in_steps(table, "softmax", "noise", plan, seed=1)
-    course = model.training["steps"]
-    assert course["best_step"] < 100
-    y = table.label.astype(str)
-    _, validation = divide_for_steps(y, table.groups, table.variant, table.split, seed=1)
-    proba = model.predict_proba(table.select("noise"))[validation]
-    chance = proba[np.arange(len(validation)), (y[validation] == "b").astype(int)]
-    assert -np.log(chance).mean() == pytest.approx(course["cross_entropy"], rel=1e-6)
-
-
 def test_the_validation_rows_of_the_split_and_their_groups_are_not_learnt_from(separable):
     y = separable.label.astype(str)
     split = np.array((["training"] * 3 + ["validation"]) * 15, dtype=object)
@@ -61,26 +46,6 @@ def test_the_validation_rows_of_the_split_and_their_groups_are_not_learnt_from(s
     training, validation = divide_for_steps(y, groups, np.zeros(60, int), np.array([None] * 60, dtype=object))
     assert not set(groups[training]) & set(groups[validation])
     assert 5 <= len(validation) <= 7
-
-
-def test_one_step_of_a_head_is_one_step_of_gradient_descent():
-    X, y = np.array([[0.0, 2.0], [2.0, 0.0]]), np.array(["a", "b"])
-    still, moved = (SGDHead(steps=1, learning_rate=r, batch_size=1).fit(X, y).pipeline_ for r in (1e-12, 0.5))
-    scaled = moved.named_steps["scaling"].transform(X)
-    start, end = still.named_steps["classifier"], moved.named_steps["classifier"]
-    # By hand: weights less rate times (probability - truth) times the one photo that was drawn.
-    error = 1 / (1 + np.exp(-(scaled @ start.coefs_[0] + start.intercepts_[0]))) - [[0.0], [1.0]]
-    expected = [start.coefs_[0] - 0.5 * error[i] * scaled[i][:, None] for i in range(2)]
-    assert sum(np.allclose(end.coefs_[0], one, rtol=1e-4, atol=1e-6) for one in expected) == 1
-
-
-def test_more_steps_learn_more_and_the_same_seed_gives_the_same(separable):
-    X, y, rows = separable.select("wide"), separable.label.astype(str), np.arange(60)
-    heads = [SGDHead(steps=n, learning_rate=0.1, batch_size=20).fit(X, y) for n in (1, 10, 60)]
-    chance = [head.predict_proba(X)[rows, rows // 20].mean() for head in heads]
-    assert chance[0] < chance[1] < chance[2] and chance[2] > 0.9
-    one, two, other = (SGDHead(steps=5, seed=s).fit(X, y).predict_proba(X) for s in (1, 1, 2))
-    assert (one == two).all() and (one != other).any()
 
 
 def test_a_spec_with_steps_is_stepped():

@@ -24,9 +24,10 @@ def test_costs_of_unknown_labels_are_refused():
     [
         ("a,b,c\n", "first line must be label,predicted,cost"),
         ("label,predicted,cost\nfire,none\n", "line 2"),
-        ("label,predicted,cost\nfire,none,-1\n", "hold the line 'fire,none,-1'"),
-        ("label,predicted,cost\nfire,none,inf\n", "hold the line 'fire,none,inf'"),
-        ("label,predicted,cost\nfire,none,dear\n", "hold the line 'fire,none,dear'"),
+        *(
+            (f"label,predicted,cost\nA,B,{cost}\n", f"the line 'A,B,{cost}'")
+            for cost in ("-1", "inf", "dear")
+        ),
     ],
 )
 def test_costs_that_are_none_are_refused(tmp_path, text, message):
