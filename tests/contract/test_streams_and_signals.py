@@ -108,20 +108,10 @@ def test_a_signal_ends_every_training_with_its_status(folder, head, number, stat
 
 
 def test_a_killed_worker_is_an_error_and_leaves_no_folder(folder, tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "evaluate",
-        "compare",
-        "t.parquet",
-        "--heads",
-        "svm",
-        ENDLESS,
-        "--jobs",
-        "2",
-    ]
+    made_table(30_000).write(tmp_path / "t.parquet")  # large enough for processes from the start
+    command = [sys.executable, "-m", "evaluate", "compare", tmp_path / "t.parquet", "--heads", ENDLESS, "-j2"]
     process = subprocess.Popen(
-        command, cwd=folder, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path)}
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path)}
     )
     with process:
         workers: list[str] = []
