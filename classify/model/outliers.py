@@ -87,9 +87,9 @@ class Outliers:
         if len(distances) < LEAST_BATCH:
             return None
         median = float(np.median(distances))
-        # The last one exceeded: where vectors are constant all distances are equal, and nothing is strange.
-        percentile = int(np.searchsorted(self.percentiles, median)) - 1
-        if percentile < STRANGE_MEDIAN:
+        percentile = int(np.searchsorted(self.percentiles, median, side="right")) - 1  # the last one reached
+        # Where many distances are equal, as of constant vectors, a usual one reaches a high percentile.
+        if percentile < STRANGE_MEDIAN or median <= self.percentiles[50]:
             return None
         beyond = float(np.mean(distances > self.threshold))
         return (

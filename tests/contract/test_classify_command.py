@@ -24,7 +24,7 @@ from classify.cli import build_parser
         ("train t.parquet -o n --set C=1 C=2", 2, "--set gives C twice"),
         ("predict t.parquet t.parquet", 1, "cannot be read as a model: it is something else"),
         ("predict none t.parquet", 1, "there is no model"),
-        ("predict m nowhere.jpg", 1, "the features wide cannot be computed from photos here"),
+        ("predict m nowhere.jpg", 1, "there is no nowhere.jpg"),
         ("predict m t.parquet --format csv -o p.parquet", 2, "--format csv and -o "),
         ("predict m t.parquet --weights tall=f.h5", 1, "names no features of the model"),
         ("predict m t.parquet --weights wide=f.h5 --weights wide=g.h5", 1, "names two files for wide"),

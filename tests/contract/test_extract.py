@@ -169,7 +169,7 @@ def test_every_kind_of_bad_photo_is_a_reject_whose_reason_says_what_it_is(photos
 
 def test_where_no_photo_can_be_used_the_rejects_say_why(command, tmp_path):
     rejects = tmp_path / "why.csv"
-    rejects.write_text("of an earlier run")
+    rejects.write_text("image,reason\nold.jpg,of an earlier run\n")
     (tmp_path / "junk").mkdir()
     (tmp_path / "junk/a.jpg").write_text("hello")
     done = command(tmp_path / "junk", "-o", tmp_path / "t.npz", "--rejects", rejects)

@@ -12,7 +12,6 @@ from builders import closed, digest_of, made_table, run, write_photos
 
 from classify import choose_threshold, load_model, make_head, predict_images, save_model, train_model
 from featurize import BottleheadError, FeatureTable
-from featurize.table import readings
 
 COSTS = "label,predicted,cost\nant,bee,{}\nbee,ant,1\n{},bee,{}\n"
 ONE, ELSE = digest_of(1), digest_of(2)
@@ -100,22 +99,6 @@ def test_a_test_table_that_holds_all_photos_is_told_as_that(folder):
 
 
 # -- names that hold + --------------------------------------------------------------------------------
-
-
-def test_a_spec_is_read_in_all_ways_that_the_names_allow():
-    rng = np.random.default_rng(0)
-    for _ in range(500):
-        known = {"+".join(rng.choice(list("abc"), rng.integers(1, 4))) for _ in range(rng.integers(1, 5))}
-        spec = "+".join(rng.permutation(sorted(known)))
-        words = spec.split("+")
-        every = []
-        for cuts in range(1 << (len(words) - 1)):  # a cut or a + between any two words
-            text = "".join(w + ",+"[cuts >> i & 1] for i, w in enumerate(words[:-1])) + words[-1]
-            names = text.split(",")
-            if known.issuperset(names) and len(set(names)) == len(names):
-                every.append(names)
-        found = readings(spec, known)
-        assert min(len(found), 2) == min(len(every), 2) and all(one in every for one in found)
 
 
 def plus_table(*names: str) -> FeatureTable:

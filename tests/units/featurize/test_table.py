@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featurize.errors import TableError
-from featurize.table import FeatureTable, merged_groups, table_digest
+from featurize.table import FeatureTable, merged_groups, readings, table_digest
 from featurize.tableformat import IDS, complete_ids, lists_to_matrix, matrix_to_lists
 
 
@@ -122,3 +122,19 @@ def test_reading_does_not_hold_the_table_twice(tmp_path, ending):
     files = [str(tmp_path / f"{name}{ending}") for name in ("small", "large")]
     result = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True, check=True)
     assert int(result.stdout) < 1.5 * vectors.nbytes
+
+
+def test_a_spec_is_read_in_all_ways_that_the_names_allow():
+    rng = np.random.default_rng(0)
+    for _ in range(500):
+        known = {"+".join(rng.choice(list("abc"), rng.integers(1, 4))) for _ in range(rng.integers(1, 5))}
+        spec = "+".join(rng.permutation(sorted(known)))
+        words = spec.split("+")
+        every = []
+        for cuts in range(1 << (len(words) - 1)):  # a cut or a + between any two words
+            text = "".join(w + ",+"[cuts >> i & 1] for i, w in enumerate(words[:-1])) + words[-1]
+            names = text.split(",")
+            if known.issuperset(names) and len(set(names)) == len(names):
+                every.append(names)
+        found = readings(spec, known)
+        assert min(len(found), 2) == min(len(every), 2) and all(one in every for one in found)
