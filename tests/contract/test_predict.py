@@ -81,7 +81,7 @@ def test_every_form_tells_the_same(top, files, model, tmp_path):
     endings = {"text": "txt", "csv": "csv", "jsonl": "jsonl", "parquet": "parquet"}
     outputs = {form: tmp_path / f"p.{ending}" for form, ending in endings.items()}
     for form, output in outputs.items():
-        output.write_text("earlier predictions")
+        output.touch()
         outcome = run(*words, "-o", output)
         assert outcome.status == 0 and outcome.out == ""
         assert f"wrote {output}: 61 predictions, {sum(known.outlier)} of them outliers" in outcome.err
@@ -230,8 +230,8 @@ def test_batches_of_bad_files_stop_nothing(photos, texture, store, tmp_path):
         ("nowhere.jpg", "there is no nowhere.jpg"),
         ("broken.jpg --format csv", "broken.jpg cannot be used"),
         ("broken.jpg nowhere.jpg", "not one of the 2 images can be read; the first is"),
-        ("photos -o photos/rough/1.png", "photos/rough/1.png is a photo and would be overwritten"),
-        ("photos/*/*.png -o photos/smooth/0.png --format csv", "is a photo and would be overwritten"),
+        ("photos -o photos/rough/1.png", "photos/rough/1.png is a photo, and plain text would replace it"),
+        ("photos/*/*.png -o photos/smooth/0.png --format csv", "is a photo, and CSV would replace it"),
         ("t.parquet -o t.parquet", "is an input and would be overwritten"),
         ("t.parquet -o m", "m is an input and would be overwritten"),
         ("t.parquet -o no/p.csv", "there is no folder no"),

@@ -1,6 +1,7 @@
 """Thumbnails: small, upright, of every kind of picture, and only of photos that are there."""
 
 import base64
+import hashlib
 import io
 import os
 
@@ -12,7 +13,8 @@ from featurize.table import FeatureTable
 
 
 def thumbnail_of(folder, name, **source):
-    table = FeatureTable.from_arrays({}, image=[name])
+    (path,) = folder.parent.rglob("*.png") if folder.suffix else [folder / name]
+    table = FeatureTable.from_arrays({}, image=[name], sha256=[hashlib.sha256(path.read_bytes()).hexdigest()])
     table.metadata["source"] = {"path": str(folder), "kind": "folder"} | source
     address = Thumbnails(table).thumbnail(name)
     return address and Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))

@@ -136,5 +136,5 @@ def test_one_number_does_not_fill_the_memory():
     value.tensor.float_val.append(1)
     for _ in range(2):
         value.tensor.tensor_shape.dim.add(size=(1 << 35) - 1)
-    with pytest.raises(ValueError, match=r"has 1,180,.* values; at most"):
+    with pytest.raises(ValueError, match="it would unpack to 4,722,"):
         constant_values(NodeDef(name="w", op="Const", attr={"value": value}))
