@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -9,9 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from featurize.tableformat import lists_to_matrix, matrix_to_lists, record_batches
+from featurize.files import check_unpacked
+from featurize.tableformat import lists_to_matrix, matrix_to_lists
 
 SUFFIX = ".parquet"
+KEY_BYTES = 64  # of a SHA-256 as text
 FINGERPRINT = b"fingerprint"
 # 32 bytes of content digest and 8 of variant. Comparing, sorting and searching whole arrays of them is quick and
 # costs 40 bytes a key. numpy drops zero bytes from the end when it hands out one key; `key_contents` does not.
@@ -93,7 +96,7 @@ def shard_keys(stream) -> np.ndarray:
     DamagedShard if it is no readable Parquet file with the columns of a shard.
     """
     with _as_damage(), pq.ParquetFile(stream, page_checksum_verification=True) as file:
-        return _keys(pa.Table.from_batches(record_batches(file, stream, ["sha256", "variant"])))
+        return _keys(_read(file, stream.seek(0, os.SEEK_END), ["sha256", "variant"]))
 
 
 @contextmanager
@@ -117,9 +120,7 @@ def shard_from_bytes(name: str, data: bytes, fingerprint: str = "") -> tuple[np.
         raise DamagedShard("its bytes do not match the digest in its name")
     with _as_damage():
         # Not read_table, which goes through data sets, and they import pandas.
-        stream = io.BytesIO(data)
-        columns = ["sha256", "variant", "vector"]
-        table = pa.Table.from_batches(record_batches(pq.ParquetFile(stream), stream, columns))
+        table = _read(pq.ParquetFile(pa.BufferReader(data)), len(data), ["sha256", "variant", "vector"])
         # Shards that another program wrote by the published format carry no fingerprint; their place must do.
         inside = (table.schema.metadata or {}).get(FINGERPRINT, b"").decode()
         # Of a section whose description is lost, only the beginning is known, from its folder.
@@ -128,6 +129,14 @@ def shard_from_bytes(name: str, data: bytes, fingerprint: str = "") -> tuple[np.
         if not pa.types.is_fixed_size_list(table.schema.field("vector").type):
             raise ValueError("its vectors are no fixed-size lists")
         return _keys(table), lists_to_matrix(table["vector"].combine_chunks())
+
+
+def _read(file: pq.ParquetFile, size: int, columns: list[str]) -> pa.Table:
+    """These columns, unless the file of `size` bytes says that it unpacks to more than an honest one does."""
+    types = [file.schema_arrow.field(name).type for name in columns]
+    widths = [4 * one.list_size if pa.types.is_fixed_size_list(one) else KEY_BYTES for one in types]
+    check_unpacked(file.metadata.num_rows * sum(widths), size)
+    return file.read(columns=columns)
 
 
 def release_memory() -> None:
