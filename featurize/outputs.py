@@ -1,7 +1,9 @@
 """Files that commands write: what they may replace, and how they are written whole."""
 
+import codecs
 import csv
 import errno
+import io
 import json
 import os
 import re
@@ -24,7 +26,6 @@ TABLE, PREDICTIONS, MODEL = "a table of features", "a table of predictions", "a 
 PAGE, JSON, JSON_LINES, CSV, TEXT = "an HTML page", "JSON", "JSON lines", "CSV", "plain text"
 PHOTO = "a photo"
 PHOTO_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*")
-LONGEST_FOOTER = 64 << 20  # bytes of a Parquet file's description
 LOOKED_AT = 1 << 16  # bytes of a text, from its start
 
 # A path of Linux that stands for a stream which is open already.
@@ -235,31 +236,27 @@ def kinds_of(path: Path) -> set[str]:
         return {_kind_of_zip(path)}
     if start.startswith(PHOTO_STARTS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
         return {PHOTO}
+    cut = len(start) == LOOKED_AT
     try:
-        # The end of a text that is cut in the middle of a character is left out.
-        text = start[: start.rfind(b"\n") + 1 or None].decode("utf-8-sig")
+        # The last character of what was read may be cut in the middle.
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(start, final=not cut)
     except UnicodeDecodeError:
         text = "\0"
-    if "\0" in text:
-        return {"a file of an unknown kind"}
-    return _kinds_of_text(text, cut=len(start) == LOOKED_AT)
+    return {"a file of an unknown kind"} if "\0" in text else _kinds_of_text(text, cut)
 
 
 def _kind_of_parquet(stream: IO[bytes]) -> str:
-    # The description at the end names the columns, and what featurize says of its tables.
-    length = int.from_bytes(_last_bytes(stream, 8)[:4], "little")
-    described = _last_bytes(stream, min(length, LONGEST_FOOTER) + 8)
-    if b"featurize" in described:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(stream)
+    except pa.ArrowException:
+        return "a damaged Parquet file"
+    if b"featurize" in (schema.metadata or {}):
         return TABLE
-    if all(name in described for name in (b"image", b"confidence", b"outlier")):
-        return PREDICTIONS
-    return "a Parquet file of another maker"
-
-
-def _last_bytes(stream: IO[bytes], count: int) -> bytes:
-    size = stream.seek(0, os.SEEK_END)
-    stream.seek(max(size - count, 0))
-    return stream.read()
+    of_predict = {"image", "label", "confidence", "outlier"}.issubset(schema.names)
+    return PREDICTIONS if of_predict else "a Parquet file of another maker"
 
 
 def _kind_of_zip(path: Path) -> str:
@@ -273,8 +270,7 @@ def _kind_of_zip(path: Path) -> str:
 
 
 def _kinds_of_text(text: str, cut: bool) -> set[str]:
-    lines = text.strip().splitlines()
-    first = lines[0] if lines else ""
+    first = text.strip().partition("\n")[0]
     if re.match(r"<!doctype html|<html", first, re.IGNORECASE):
         return {PAGE}
     if first[:1] in ("{", "["):
@@ -284,11 +280,10 @@ def _kinds_of_text(text: str, cut: bool) -> set[str]:
         with suppress(ValueError, RecursionError):
             json.loads(text)
             kinds.add(JSON)
-        if kinds:
-            return kinds
-        return {JSON} if cut else {TEXT}
+        return kinds or ({JSON} if cut else {TEXT})
     with suppress(csv.Error):
-        widths = {len(cells) for cells in csv.reader(lines) if cells}
+        rows = [cells for cells in csv.reader(io.StringIO(text, newline="")) if cells]
+        widths = {len(cells) for cells in (rows[:-1] if cut else rows)}
         # A first line of numbers is no header: a bottleneck file of retrain.py, say.
         if len(widths) == 1 and widths != {1} and not re.match(r"[-+.\d]+,", first):
             return {CSV}

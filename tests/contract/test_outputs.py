@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from builders import made_table, run, run_process, write_folds, write_photos
 
@@ -102,6 +104,26 @@ def test_a_file_of_the_same_kind_is_replaced_and_an_empty_one(made, place, outpu
         done = run(OUTPUTS[output].format(path))
         assert done.status == 0, done.err
         assert path.stat().st_ino != inode and stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_what_a_command_wrote_it_may_write_again(place, output):
+    path = place / f"again{ENDINGS.get(output, '')}"
+    for _ in range(2):
+        done = run(OUTPUTS[output].format(path))
+        assert done.status == 0, done.err
+
+
+def test_names_decide_nothing(place):
+    """A foreign Parquet file that speaks of featurize, names with line ends, a long line cut inside a character."""
+    pq.write_table(pa.table({"image": ["featurize/1.jpg"]}), "foreign.parquet")
+    assert "of another maker" in run("classify train t.parquet -o foreign.parquet").error
+    for name, text, kind in (
+        ("odd.csv", 'image,reason\n"a\rb\u2028c.jpg",gone\n', "CSV"),
+        ("long.json", '["' + "é" * 40_000 + '"]', "JSON"),
+    ):
+        Path(name).write_text(text, encoding="utf-8", newline="")
+        assert f"{name} is {kind}, and" in run(f"classify train t.parquet -o {name}").error
 
 
 def test_links_are_followed_and_the_message_says_where_to(place):
