@@ -154,16 +154,11 @@ def _train(args: argparse.Namespace) -> int:
     _refuse_what_does_not_go_together(args)
     model = _trained(args, head, {"seed": args.seed, "relabel": relabel})
     save_model(model, args.output)
-    size = Path(args.output).stat().st_size
-    size_in_words = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
     about = f"{model.training['head']} on {model.features}, {len(model.labels)} labels"
-    log.info(
-        "wrote %s: %s, %.1f s, %s",
-        where_written(args.output),
-        about,
-        model.training["seconds"],
-        size_in_words,
-    )
+    about += f", {model.training['seconds']:.1f} s"
+    if size := Path(args.output).stat().st_size:  # a pipe has none
+        about += f", {size / 1e6:.1f} MB" if size >= 1e6 else f", {size / 1e3:.0f} kB"
+    log.info("wrote %s: %s", where_written(args.output), about)
     return 0
 
 

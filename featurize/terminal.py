@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -311,10 +312,7 @@ class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         # Names of files and labels are in messages, and may hold anything.
         text = "\n".join(map(printable, record.getMessage().split("\n")))
-        bars = getattr(sys.modules["tqdm"].tqdm, "_instances", ()) if "tqdm" in sys.modules else ()
-        # Where none is shown yet, tqdm would draw it after the message, and leave it there.
-        shown = any(bar.last_print_t >= bar.start_t + bar.delay for bar in bars)
-        write = sys.modules["tqdm"].tqdm.write if shown else print
+        write = sys.modules["tqdm"].tqdm.write if "tqdm" in sys.modules else print
         write(f"warning: {text}" if record.levelno == logging.WARNING else text, file=sys.stderr)
 
 
@@ -325,10 +323,21 @@ def progress(total: int, description: str, unit: str = "image", n_before: int = 
     """
     from tqdm import tqdm
 
+    class Bar(tqdm):
+        """`tqdm.write` clears and draws every bar, also one whose delay is not over, and leaves that one there."""
+
+        def clear(self, *args: Any, **options: Any) -> None:
+            if time.time() >= self.start_t + self.delay:
+                super().clear(*args, **options)
+
+        def display(self, *args: Any, **options: Any) -> None:
+            if time.time() >= self.start_t + self.delay:
+                super().display(*args, **options)
+
     shown = log.isEnabledFor(logging.INFO) and log.hasHandlers() and total > 0
     pace = {"delay": 0.3} if sys.stderr.isatty() else {"delay": 60, "mininterval": 60}
     counts = {"total": total, "initial": n_before, "desc": description, "unit": f" {unit}s"}
-    return tqdm(**counts, **pace, disable=not shown, file=sys.stderr, leave=False)
+    return Bar(**counts, **pace, disable=not shown, file=sys.stderr, leave=False)
 
 
 def key_values(pairs: Sequence[str], option: str) -> dict[str, str]:
