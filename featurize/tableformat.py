@@ -268,10 +268,12 @@ def _check_schema(schema: pa.Schema, path: Path) -> tuple[dict[str, Any], list[p
     """What the table says about itself, and its vector columns."""
     metadata = _check_metadata((schema.metadata or {}).get(METADATA.encode()), path)
     lists = [f for f in schema if pa.types.is_fixed_size_list(f.type)]
-    lost = sorted(set(metadata["features"]) - {f.name for f in lists})
+    lost = set(metadata["features"]) - {f.name for f in lists}
+    if not lists:  # their fixed size may be all that is damaged
+        lost |= {f.name for f in schema if pa.types.is_list(f.type)}
     if lost:
         lists_of_any = "or another program wrote them as lists of any length"
-        problem = f"{path} lost the vectors of {', '.join(lost)}, {lists_of_any}"
+        problem = f"{path} lost the vectors of {', '.join(sorted(lost))}, {lists_of_any}"
         raise TableError(problem, "use the table that featurize wrote")
     return metadata, lists
 
