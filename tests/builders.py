@@ -313,14 +313,14 @@ def closed(*paths: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def hears_sigint() -> Iterator[None]:
-    """Processes that are started inside hear SIGINT.
+def hears_sigint(number: int = signal.SIGINT) -> Iterator[None]:
+    """Processes that are started inside hear SIGINT; another signal that nobody handles does the same in this one.
 
     A shell starts ``pytest &`` with SIGINT ignored, which children inherit; a signal with a handler they get back at
     its default.
     """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
