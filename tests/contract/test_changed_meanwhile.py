@@ -147,7 +147,7 @@ def test_a_message_before_the_progress_bar_leaves_none_behind(tmp_path):
     extract(tmp_path, "color", store=tmp_path / "store")
     shard = next(tmp_path.glob("store/color-*/*.parquet"))
     shard.write_bytes(b"damaged")
-    lines = run_process("featurize", "store", "verify", "--store", tmp_path / "store").err.split("\n")
+    lines = run("featurize", "store", "verify", "--store", tmp_path / "store").err.split("\n")
     assert [line.partition(":")[0] for line in lines] == ["warning", "error", "hint", ""]
 
 
@@ -190,21 +190,15 @@ def test_an_age_beyond_all_clocks_removes_nothing(tmp_path, age):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a folder in use cannot be removed")
-def test_a_current_folder_that_was_removed_is_named_and_disturbs_no_whole_path(photos, tmp_path):
-    def run_there(*words) -> tuple[int, str]:
-        gone = tmp_path / "gone"
-        gone.mkdir()
-        command = shlex.join([sys.executable, "-m", "featurize", *map(str, words)])
-        done = subprocess.run(
-            ["bash", "-c", f"rmdir ../gone; {command}"], cwd=gone, capture_output=True, text=True
-        )
-        return done.returncode, done.stderr
-
-    output = tmp_path / "t.npz"
+def test_a_current_folder_that_was_removed_is_named_and_disturbs_no_whole_path(photos, tmp_path, monkeypatch):
     words = ["extract", photos.absolute(), "--features", "color", "--store", tmp_path / "store", "-o"]
-    assert run_there(*words, output)[0] == 0 and output.exists()
-    status, messages = run_there(*words, "t.npz")
-    assert status == 1 and messages.startswith("error: the current folder was removed\nhint: ")
+    gone, output = tmp_path / "gone", tmp_path / "t.npz"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    command = shlex.join([sys.executable, "-m", "featurize", *map(str, words), str(output)])
+    assert subprocess.run(["bash", "-c", f"rmdir ../gone; {command}"]).returncode == 0 and output.exists()
+    done = run("featurize", *words, "t.npz")
+    assert done.status == 1 and done.err.startswith("error: the current folder was removed\nhint: ")
 
 
 def test_a_temporary_folder_that_cannot_be_written_is_an_error(tmp_path):

@@ -100,7 +100,7 @@ def test_heads_that_are_calibrated_have_two_groups_at_every_size(head):
 
 def test_a_size_too_small_to_tune_on_is_left_out_of_the_curve_of_a_tuned_head_and_said(caplog):
     # Within two groups of a label each inner fold trains on one, and that cannot be calibrated.
-    found = compare(patients(8, 5), ["x"], ["knn"], tune="accuracy", cv=4, curve=True, jobs=1)
+    found = compare(patients(12, 5), ["x"], ["knn"], tune="accuracy", cv=2, curve=True, jobs=1)
     assert [point["images_per_label"] for point in found.learning_curve["points"]] == [20, 30]
     assert found.learning_curve["model"]["head"] == found.results[0]["head"] == "knn tuned"
     assert "10 images per label are left out of the curve: the head knn tuned failed" in caplog.text

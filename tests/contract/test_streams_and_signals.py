@@ -117,9 +117,9 @@ def test_a_killed_worker_is_an_error_and_leaves_no_folder(folder, tmp_path):
     assert list(tmp_path.glob("joblib*")) == []
 
 
-@pytest.mark.parametrize("name", ["select", "random", "signal"])
-def test_nothing_of_the_current_folder_is_run(folder, tmp_path, name):
-    (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'EXECUTED')!r}, 'w').close()")
+def test_nothing_of_the_current_folder_is_run(folder, tmp_path):
+    for name in ("select", "random", "signal"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'EXECUTED')!r}, 'w').close()")
     table = folder / "t.parquet"
     done = run_process("evaluate", "compare", table, "--heads", "svm", "--tune", "-j", "2", cwd=tmp_path)
     assert done.status == 0, done.err
