@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from featurize.errors import UsageError
+from featurize.errors import UsageError, failing_of_others
 
 BRACKETS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
 OF_STEPS = ("steps", "learning_rate", "batch_size")  # parameters of a head that learns in steps
@@ -72,12 +72,11 @@ class HeadSpec:
 
         `seed` goes to a ``random_state`` that the spec does not set.
         """
-        try:
+        with failing_of_others(
+            f"the head {self} cannot be made", "give a scikit-learn classifier that needs no arguments"
+        ):
             made = classifier()
             valid = made.get_params(deep=False)
-        except (TypeError, AttributeError) as error:
-            hint = "give a scikit-learn classifier that needs no arguments"
-            raise UsageError(f"{self} cannot be made: {error}", hint) from error
         params = {**(defaults or {}), **self.params}
         unknown = sorted(set(params) - set(valid))
         if unknown:
@@ -85,13 +84,15 @@ class HeadSpec:
             raise UsageError(f"the head {self} has no parameter {', '.join(unknown)}", hint)
         if "random_state" in valid:
             params = {"random_state": seed, **params}
-        made.set_params(**params)
-        try:
-            getattr(made, "_validate_params", lambda: None)()
-        except ValueError as error:
-            # scikit-learn words this well, only after the name of its own class.
-            text = re.sub(r"^The ('\S+' parameter) of \w+", r"the \1", str(error))
-            raise UsageError(f"the head {self} cannot be made: {text}", "see `classify heads`") from error
+        with failing_of_others(f"the head {self} cannot be made", "see `classify heads`", (ValueError,)):
+            try:
+                made.set_params(**params)
+                if hasattr(made, "_parameter_constraints"):
+                    made._validate_params()
+            except ValueError as error:
+                # scikit-learn words this well, only after the name of its own class.
+                text = re.sub(r"^The ('\S+' parameter) of \w+", r"the \1", str(error))
+                raise UsageError(f"the head {self} cannot be made: {text}", "see `classify heads`") from error
         return made
 
     def __str__(self) -> str:

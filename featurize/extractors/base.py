@@ -333,7 +333,7 @@ def attach_checked(extractor: Extractor, store: Any) -> None:
     """Attach a store, and ask all that a table will ask: what an extractor cannot tell is an error before the work."""
     with failing_of_others(f"the features {extractor.name} cannot be used", MEND):
         extractor.attach(store)
-        extractor.record(np.zeros(extractor.width))
+        extractor.record(np.zeros(0))
 
 
 def _name(image: Any) -> str:

@@ -86,9 +86,7 @@ def compute(
             yield stacked(group, queue)
 
     def stacked(group: ExtractorGroup, queue: list[tuple[Any, np.ndarray]]) -> StackedBatch:
-        first = extractors[group[0]]
-        with failing_of_others(f"{first.name} failed", MEND):
-            return group, [key for key, _ in queue], first.stack([ready for _, ready in queue])
+        return group, [key for key, _ in queue], _stacked(extractors[group[0]], [ready for _, ready in queue])
 
     def run(batch: StackedBatch) -> list[Vectors]:
         begun = time.perf_counter()
@@ -141,7 +139,7 @@ def run_group(group: Sequence["Extractor"], stacked: Any, n_images: int) -> list
 
 def vectors_of_photo(group: Sequence["Extractor"], photo: Photo, name: str) -> list[Vectors]:
     """What `run_group` gives for one photo."""
-    return run_group(group, group[0].stack([_prepared(group[0], photo, name)]), 1)
+    return run_group(group, _stacked(group[0], [_prepared(group[0], photo, name)]), 1)
 
 
 def finite_rows(vectors: np.ndarray) -> Vectors:
@@ -176,6 +174,11 @@ def read_photo(sha256: str, paths: Iterable[str]) -> Photo:
 def _prepared(extractor: "Extractor", photo: Photo, name: str) -> np.ndarray:
     with failing_of_others(f"{extractor.name} failed on {name}", MEND, let_through=(ImageRejected,)):
         return extractor.prepare(photo)
+
+
+def _stacked(extractor: "Extractor", prepared: list[np.ndarray]) -> Any:
+    with failing_of_others(f"{extractor.name} failed", MEND):
+        return extractor.stack(prepared)
 
 
 def _prepare(
