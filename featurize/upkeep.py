@@ -243,7 +243,8 @@ def measure_drift(
     places: dict[str, str] = {}
     known = store.file_index().paths_of(lambda several: contains(keys, image_keys(several)).tolist())
     for path, sha256 in known:
-        places.setdefault(sha256, path)
+        if sha256 not in places and os.path.isfile(path):
+            places[sha256] = path
     found = [sha256 for sha256 in photos if sha256 in places]
     order = np.random.default_rng(seed).permutation(len(found))
     sample = [found[i] for i in order[: math.ceil(n_stored * percent / 100)]]  # at least one of any

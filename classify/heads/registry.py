@@ -160,7 +160,9 @@ def _import_class(path: str) -> type:
 
 def _make(classifier: type, spec: HeadSpec, defaults: Mapping[str, Any], seed: int):
     """An unfitted classifier; where it has no ``class_weight`` of its own, rows are weighted in its place."""
-    weighs = "class_weight" in spec.texts and not _has_class_weight(classifier)
+    weighs = "class_weight" in spec.texts and not (
+        _has_class_weight(classifier) and _weighs_labels(classifier, spec.params["class_weight"])
+    )
     made = (spec.without("class_weight") if weighs else spec).make(classifier, defaults, seed=seed)
     _checked_object(made)
     return weigh(made, spec.params["class_weight"], str(spec)) if weighs else made
@@ -184,6 +186,12 @@ def _has_class_weight(classifier: type) -> bool:
         return "class_weight" in classifier().get_params(deep=False)
     except Exception:  # whoever makes one will say so
         return False
+
+
+def _weighs_labels(classifier: type, class_weight: Any) -> bool:
+    # scikit-learn's gradient boosting looks for labels in a dictionary after it has made numbers of them.
+    numbers = classifier.__name__ == "HistGradientBoostingClassifier"
+    return not (numbers and isinstance(class_weight, dict))
 
 
 def weigh(classifier: Any, class_weight: Any, spec: str) -> Any:

@@ -29,6 +29,10 @@ class HeadSpec:
     def __post_init__(self) -> None:
         texts = {key: value if isinstance(value, str) else repr(value) for key, value in self.texts.items()}
         object.__setattr__(self, "texts", texts)
+        for key, text in texts.items():
+            for label in _keys_given_twice(text):
+                what = f"the head {self} gives {label!r} twice in {key}"
+                raise UsageError(what, f"give one value of {label!r}")
 
     @classmethod
     def parse(cls, spec: "str | HeadSpec") -> "HeadSpec":
@@ -110,6 +114,22 @@ def _split(text: str) -> list[str]:
         else:
             parts[-1] += letter
     return [part for part in parts if part.strip()]
+
+
+def _keys_given_twice(text: str) -> list[Any]:
+    """The keys that stand twice in one dictionary of `text`; the last value would win, silently."""
+    if "{" not in text:
+        return []
+    try:
+        nodes = list(ast.walk(ast.parse(text.strip(), mode="eval")))
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return []
+    dicts = [
+        [key.value for key in node.keys if isinstance(key, ast.Constant)]
+        for node in nodes
+        if isinstance(node, ast.Dict)
+    ]
+    return [key for keys in dicts for key in keys if keys.count(key) > 1]
 
 
 def _value(text: str) -> Any:

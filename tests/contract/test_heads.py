@@ -202,6 +202,20 @@ def test_weighing_is_fitting_on_copies(weights):
     np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X))
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_gradient_boosting_weighs_labels_by_name():
+    table = tiny(30)
+    X, y = table.select("noise"), table.label.astype(str)
+    plain, weighted = (
+        make_head(f"gradient-boosting:max_iter=5{more}").fit(X, y)
+        for more in (",class_weight={'fern':1,'moss':1}", ",class_weight={'fern':1,'moss':20}")
+    )
+    np.testing.assert_allclose(
+        plain.predict_proba(X), make_head("gradient-boosting:max_iter=5").fit(X, y).predict_proba(X)
+    )
+    assert (weighted.predict_proba(X)[:, 1] > plain.predict_proba(X)[:, 1]).all()
+
+
 def test_weights_of_labels_that_are_not_there_are_refused(separable):
     with pytest.raises(BottleheadError, match=r"softmax.* cannot be fitted: .*'cat'\], are not in class_w"):
         train_model(separable, "softmax:class_weight={'dog':2}", "wide")
