@@ -49,11 +49,13 @@ class ModelError(BottleheadError):
 
 
 @contextmanager
-def failing_of_others(what: str, hint: str) -> Iterator[None]:
+def failing_of_others(what: str, hint: str, let_through: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Whatever the code of other people raises, also SystemExit, becomes a UsageError that says `what` failed."""
     try:
         yield
     except (BottleheadError, MemoryError):
         raise
     except (Exception, SystemExit) as error:
+        if isinstance(error, let_through):
+            raise
         raise UsageError(f"{what}: {type(error).__name__}: {error}", hint) from error

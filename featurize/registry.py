@@ -10,6 +10,7 @@ from typing import Any
 
 from featurize.errors import ModelError, UsageError, failing_of_others
 from featurize.extractors.base import Extractor
+from featurize.extractors.batches import MEND
 from featurize.extractors.color import Color
 from featurize.extractors.function import FunctionExtractor
 from featurize.extractors.glcm import GLCM
@@ -77,10 +78,11 @@ def make_extractor(spec: str | Extractor, **options: Any) -> Extractor:
     if colon and (argument is None or not option):
         choices = f"{family}:{argument.upper()}" if argument else family
         raise UsageError(f"{family} has no option {option!r}", f"write {choices}")
-    extractor = make()
-    known = extractor.get_params()
-    chosen = {name: value for name, value in options.items() if name in known}
-    return extractor.set_params(**chosen, **({argument: option} if colon and argument else {}))
+    with failing_of_others(f"the features {spec} cannot be used", MEND):
+        extractor = make()
+        known = extractor.get_params()
+        chosen = {name: value for name, value in options.items() if name in known}
+        return extractor.set_params(**chosen, **({argument: option} if colon and argument else {}))
 
 
 def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike | None = None) -> Extractor:
@@ -107,7 +109,8 @@ def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike
     elif record:
         params["weights"] = f"random:{record.get('seed')}"
     try:
-        extractor = family[0](**params)
+        with failing_of_others(f"the features {entry.get('spec')} cannot be used", MEND, (TypeError,)):
+            extractor = family[0](**params)
     except TypeError as error:  # somebody edited them
         raise ModelError(
             f"the features {entry.get('spec')} cannot be made as they are described: {error}",

@@ -164,11 +164,32 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
             return _fail(_in_words(error), "check the path, its permissions and the free space")
         except MemoryError:
             return _fail("out of memory", "use fewer images at once, or a machine with more memory")
+        except Exception as error:
+            # Libraries read some variables when they are imported, and say only which value is wrong.
+            for name, value in os.environ.items():
+                if name.startswith(READ_BY_LIBRARIES) and repr(value) in str(error):
+                    what = f"the environment variable {name} is {value!r}, which cannot be used"
+                    return _fail(what, "give it another value, or unset it")
+            raise
         if received:
             message, status = ("terminated", 143) if received[0] == signal.SIGTERM else ("interrupted", 130)
             hint = "run the same command again: vectors that are in the store are not computed again"
             return _fail(message, hint, status)
         return status
+
+
+READ_BY_LIBRARIES = (
+    "TQDM_",
+    "LOKY_",
+    "JOBLIB_",
+    "SKLEARN_",
+    "SCIPY_",
+    "MPL",
+    "MATPLOTLIB",
+    "KERAS_",
+    "TF_",
+    "ARROW_",
+)
 
 
 def _in_words(error: OSError) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import StoreError, UsageError
-from featurize.extractors.base import GOLDEN_SHA256, Extractor, relative_drift
+from featurize.extractors.base import GOLDEN_SHA256, Extractor, attach_checked, relative_drift
 from featurize.extractors.batches import Failed, Task, compute, read_photo
 from featurize.outputs import PARTIAL
 from featurize.registry import extractor_from_metadata
@@ -222,7 +222,7 @@ def section_extractor(section: Section, store: Store) -> Extractor:
         hint = "run `featurize extract` with it, then again"
         raise StoreError(f"{about['name']} says too little about itself", hint)
     extractor = extractor_from_metadata(about)
-    extractor.attach(store)
+    attach_checked(extractor, store)
     if extractor.fingerprint() != about["fingerprint"]:
         now = extractor.description()
         differing = [key for key, value in about["description"].items() if value != now.get(key)]
@@ -243,13 +243,16 @@ def measure_drift(
     places: dict[str, str] = {}
     known = store.file_index().paths_of(lambda several: contains(keys, image_keys(several)).tolist())
     for path, sha256 in known:
-        places.setdefault(sha256, path)
+        if sha256 not in places and os.path.isfile(path):
+            places[sha256] = path
     found = [sha256 for sha256 in photos if sha256 in places]
     order = np.random.default_rng(seed).permutation(len(found))
     sample = [found[i] for i in order[: math.ceil(n_stored * percent / 100)]]  # at least one of any
     stored = np.empty((len(sample), extractor.width), dtype=np.float32)
     section.load(image_keys(sample), stored)
-    tasks = (Task(row, partial(read_photo, one, [places[one]])) for row, one in enumerate(sample))
+    tasks = (
+        Task(row, partial(read_photo, one, [places[one]]), name=places[one]) for row, one in enumerate(sample)
+    )
     n_compared, largest, image = 0, 0.0, ""
     for batch in compute(tasks, [extractor], jobs=jobs or os.cpu_count() or 1):
         if isinstance(batch, Failed):

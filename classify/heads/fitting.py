@@ -20,7 +20,7 @@ from featurize.terminal import log
 CHECKED = 100  # rows are enough to see whether a head gives numbers
 
 
-def fit_failed(head: Any, error: Exception, how: str = "cannot be fitted") -> UsageError:
+def fit_failed(head: Any, error: BaseException, how: str = "cannot be fitted") -> UsageError:
     """The error to raise when `head` (a spec or a classifier) could not be fitted, or not predict."""
     name = head_name(head)
     if isinstance(error, BottleheadError):
@@ -43,9 +43,20 @@ def fit_failed(head: Any, error: Exception, how: str = "cannot be fitted") -> Us
 def check_probabilities(fitted: Any, X: np.ndarray) -> None:
     """Refuse, by a ValueError for `fit_failed`, a fitted head that gives no numbers on vectors it was trained on."""
     with np.errstate(all="ignore"):
-        probabilities = fitted.predict_proba(X[:: max(1, len(X) // CHECKED)])
+        probabilities_of(fitted, X[:: max(1, len(X) // CHECKED)])
+
+
+def probabilities_of(fitted: Any, X: np.ndarray) -> np.ndarray:
+    """What a fitted head gives, float64 of shape (n_rows, n_labels); a ValueError where that is no probabilities."""
+    probabilities = np.asarray(fitted.predict_proba(X), dtype=np.float64)
+    wanted = len(X), len(fitted.classes_)
+    if probabilities.shape != wanted:
+        raise ValueError(f"it gives probabilities of shape {probabilities.shape}, and not {wanted}")
     if not np.isfinite(probabilities).all():
         raise ValueError("it gives probabilities that are not numbers")
+    if (probabilities < 0).any() or not probabilities.any(axis=1).all():
+        raise ValueError("it gives probabilities below 0, or 0 for every label")
+    return probabilities
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from classify.heads.fitting import ClassWeighted, head_name
 from classify.heads.scaling import BlockScaler
 from classify.heads.spec import HeadSpec
 from classify.heads.steps import MLP, sgd_head
-from featurize.errors import UsageError
+from featurize.errors import UsageError, failing_of_others
 
 
 @dataclass(frozen=True)
@@ -143,9 +143,14 @@ def _import_class(path: str) -> type:
     module_name, _, class_name = path.rpartition(".")
     try:
         found = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (Exception, SystemExit) as error:  # a module of anybody may do anything
+        kind = (
+            ""
+            if isinstance(error, ImportError | AttributeError | ValueError)
+            else f"{type(error).__name__}: "
+        )
         raise UsageError(
-            f"there is no head {path}: {error}",
+            f"there is no head {path}: {kind}{error}",
             f"the heads are {', '.join(head_names())}; a dotted path names a class in a module that Python can import",
         ) from error
     if not isinstance(found, type):
@@ -155,12 +160,15 @@ def _import_class(path: str) -> type:
 
 def _make(classifier: type, spec: HeadSpec, defaults: Mapping[str, Any], seed: int):
     """An unfitted classifier; where it has no ``class_weight`` of its own, rows are weighted in its place."""
-    weighs = "class_weight" in spec.texts and not _has_class_weight(classifier)
+    weighs = "class_weight" in spec.texts and not (
+        _has_class_weight(classifier) and _weighs_labels(classifier, spec.params["class_weight"])
+    )
     made = (spec.without("class_weight") if weighs else spec).make(classifier, defaults, seed=seed)
     _checked_object(made)
     return weigh(made, spec.params["class_weight"], str(spec)) if weighs else made
 
 
+MEND = "mend its class, or use another head"
 MOST_WEIGHT = 1e12  # beyond it, or below its inverse, sums overflow or some heads never end
 
 
@@ -176,8 +184,14 @@ def _check_weights(class_weight: Any, head: Any) -> None:
 def _has_class_weight(classifier: type) -> bool:
     try:
         return "class_weight" in classifier().get_params(deep=False)
-    except (TypeError, AttributeError):  # whoever makes one will say so
+    except Exception:  # whoever makes one will say so
         return False
+
+
+def _weighs_labels(classifier: type, class_weight: Any) -> bool:
+    # scikit-learn's gradient boosting looks for labels in a dictionary after it has made numbers of them.
+    numbers = classifier.__name__ == "HistGradientBoostingClassifier"
+    return not (numbers and isinstance(class_weight, dict))
 
 
 def weigh(classifier: Any, class_weight: Any, spec: str) -> Any:
@@ -197,16 +211,19 @@ def weigh(classifier: Any, class_weight: Any, spec: str) -> Any:
 
 def _checked_object(head: Any):
     is_class = isinstance(head, type)
-    if is_class or not (hasattr(head, "fit") and hasattr(head, "get_params") and is_classifier(head)):
+    with failing_of_others(f"the head {type(head).__name__} cannot be used", MEND):
+        is_head = hasattr(head, "fit") and hasattr(head, "get_params") and is_classifier(head)
+    if is_class or not is_head:
         raise UsageError(
             f"{head.__name__} is no head, it is a class" if is_class else f"{type(head).__name__} is no head",
             f"give a name ({', '.join(head_names())}), a dotted path, or an unfitted scikit-learn classifier such "
             "as SVC()",
         )
-    for name, value in head.get_params().items():
-        if name.rpartition("__")[2] == "class_weight":
-            _check_weights(value, head)
-    return clone(head)
+    with failing_of_others(f"the head {head_name(head)} cannot be copied", MEND):
+        for name, value in head.get_params().items():
+            if name.rpartition("__")[2] == "class_weight":
+                _check_weights(value, head)
+        return clone(head)
 
 
 def _with_probabilities(classifier, seed: int):

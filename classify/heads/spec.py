@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from featurize.errors import UsageError
+from featurize.errors import UsageError, failing_of_others
 
 BRACKETS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
 OF_STEPS = ("steps", "learning_rate", "batch_size")  # parameters of a head that learns in steps
@@ -29,6 +29,10 @@ class HeadSpec:
     def __post_init__(self) -> None:
         texts = {key: value if isinstance(value, str) else repr(value) for key, value in self.texts.items()}
         object.__setattr__(self, "texts", texts)
+        for key, text in texts.items():
+            for label in _keys_given_twice(text):
+                what = f"the head {self} gives {label!r} twice in {key}"
+                raise UsageError(what, f"give one value of {label!r}")
 
     @classmethod
     def parse(cls, spec: "str | HeadSpec") -> "HeadSpec":
@@ -72,12 +76,11 @@ class HeadSpec:
 
         `seed` goes to a ``random_state`` that the spec does not set.
         """
-        try:
+        with failing_of_others(
+            f"the head {self} cannot be made", "give a scikit-learn classifier that needs no arguments"
+        ):
             made = classifier()
             valid = made.get_params(deep=False)
-        except (TypeError, AttributeError) as error:
-            hint = "give a scikit-learn classifier that needs no arguments"
-            raise UsageError(f"{self} cannot be made: {error}", hint) from error
         params = {**(defaults or {}), **self.params}
         unknown = sorted(set(params) - set(valid))
         if unknown:
@@ -85,13 +88,15 @@ class HeadSpec:
             raise UsageError(f"the head {self} has no parameter {', '.join(unknown)}", hint)
         if "random_state" in valid:
             params = {"random_state": seed, **params}
-        made.set_params(**params)
-        try:
-            getattr(made, "_validate_params", lambda: None)()
-        except ValueError as error:
-            # scikit-learn words this well, only after the name of its own class.
-            text = re.sub(r"^The ('\S+' parameter) of \w+", r"the \1", str(error))
-            raise UsageError(f"the head {self} cannot be made: {text}", "see `classify heads`") from error
+        with failing_of_others(f"the head {self} cannot be made", "see `classify heads`", (ValueError,)):
+            try:
+                made.set_params(**params)
+                if hasattr(made, "_parameter_constraints"):
+                    made._validate_params()
+            except ValueError as error:
+                # scikit-learn words this well, only after the name of its own class.
+                text = re.sub(r"^The ('\S+' parameter) of \w+", r"the \1", str(error))
+                raise UsageError(f"the head {self} cannot be made: {text}", "see `classify heads`") from error
         return made
 
     def __str__(self) -> str:
@@ -109,6 +114,22 @@ def _split(text: str) -> list[str]:
         else:
             parts[-1] += letter
     return [part for part in parts if part.strip()]
+
+
+def _keys_given_twice(text: str) -> list[Any]:
+    """The keys that stand twice in one dictionary of `text`; the last value would win, silently."""
+    if "{" not in text:
+        return []
+    try:
+        nodes = list(ast.walk(ast.parse(text.strip(), mode="eval")))
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return []
+    dicts = [
+        [key.value for key in node.keys if isinstance(key, ast.Constant)]
+        for node in nodes
+        if isinstance(node, ast.Dict)
+    ]
+    return [key for keys in dicts for key in keys if keys.count(key) > 1]
 
 
 def _value(text: str) -> Any:

@@ -220,7 +220,8 @@ def load_model(path: str | os.PathLike, *, trust: Iterable[str] = ()) -> Model:
     checked = _checked_description(path, description)
     needed = audit_head(head_bytes, trust, str(path))
     _check_definitions(path, checked["definitions"], needed)
-    return _assembled(path, checked, _construct(path, _translated(head_bytes, ADDRESSES)), vectors)
+    with _naming_other_version(path, checked["training"].get("versions")):
+        return _assembled(path, checked, _construct(path, _translated(head_bytes, ADDRESSES)), vectors)
 
 
 def dump_head(head: Any) -> bytes:
@@ -427,6 +428,22 @@ def _probe(path: str | os.PathLike, head: Any, width: int, n_labels: int) -> Non
         shape = np.shape(head.predict_proba(np.zeros((1, width), dtype=np.float32)))
     if shape != (1, n_labels):
         raise _damaged(path, f"its head gives probabilities of shape {shape} for one photo")
+
+
+@contextmanager
+def _naming_other_version(path: str | os.PathLike, versions: Mapping[str, Any] | None) -> Iterator[None]:
+    """A head that cannot be used, and was fitted by another scikit-learn, is not called damaged."""
+    from sklearn import __version__ as here
+
+    theirs = (versions or {}).get("scikit-learn", here)
+    try:
+        yield
+    except ModelError as error:
+        if theirs == here:
+            raise
+        reason = str(error.args[0]).removeprefix(f"{path} cannot be read as a model: ")
+        what = f"{path} was fitted by scikit-learn {theirs}, and cannot be used with {here}: {reason}"
+        raise ModelError(what, f"install scikit-learn {theirs}, or train it again") from error
 
 
 @contextmanager

@@ -22,8 +22,8 @@ from classify.prediction.inputs import BATCH_SIZES, Paths, input_batches, nothin
 from classify.rows import select_vectors
 from featurize.errors import ModelError, UsageError
 from featurize.extraction.run import NothingReadable, golden_vectors, run_extraction
-from featurize.extractors.base import GOLDEN_SHA256, Extractor, relative_drift
-from featurize.extractors.batches import NOT_FINITE, finite_rows, group_extractors
+from featurize.extractors.base import GOLDEN_SHA256, Extractor, attach_checked, relative_drift
+from featurize.extractors.batches import NOT_FINITE, group_extractors, vectors_of_photo
 from featurize.photos.decode import ImageRejected
 from featurize.photos.photo import Photo
 from featurize.photos.source import Source, list_source
@@ -264,10 +264,12 @@ class Predictor:
                 vectors: dict[str, np.ndarray] = {}
                 for group in group_extractors(self._extractors):
                     members = [self._extractors[number] for number in group]
-                    made = members[0].run_together(members, members[0].stack([members[0].prepare(photo)]))
-                    vectors |= {member.name: vector for member, vector in zip(members, made, strict=True)}
-                if not all(finite_rows(vector)[1].all() for vector in vectors.values()):
-                    raise ImageRejected(NOT_FINITE)
+                    for member, (vector, finite) in zip(
+                        members, vectors_of_photo(members, photo, name), strict=True
+                    ):
+                        vectors[member.name] = vector
+                        if not finite.all():
+                            raise ImageRejected(NOT_FINITE)
                 rows.append((name, data and hashlib.sha256(data).hexdigest(), vectors))
             except ImageRejected as rejected:
                 rejects.append((name, str(rejected)))
@@ -375,7 +377,7 @@ def model_extractors(model: Model, store: Store, weights: Weights) -> list:
             raise ModelError(f"the model does not know how the features {part} are made from photos", hint)
         file = weights.get(part) if isinstance(weights, Mapping) else weights
         extractor = extractor_from_metadata(entry, file)
-        extractor.attach(store)  # a kept network tells its width without being built again
+        attach_checked(extractor, store)  # a kept network tells its width without being built again
         model.check_extractor(part, extractor)
         extractors.append(extractor)
     return extractors

@@ -249,7 +249,7 @@ def _refuse_what_cannot_be_loaded(unfitted: Any, sample: Sample, trust: list[str
         warnings.simplefilter("ignore")
         try:
             small = clone(unfitted).fit(sample.X[few], sample.y[few])
-        except Exception:
+        except (Exception, SystemExit):
             return  # it needs more rows than these; the check after the whole training decides
     audit_head(dump_head(small), trust)
 
@@ -260,7 +260,7 @@ def _fit(unfitted: Any, sample: Sample, head: Any) -> Any:
         check_probabilities(fitted, sample.X)
     except (BottleheadError, MemoryError):
         raise
-    except Exception as error:  # classifiers fail in as many ways as there are parameters
+    except (Exception, SystemExit) as error:  # classifiers fail in as many ways as there are parameters
         raise fit_failed(head, error) from error
     return fitted
 

@@ -116,7 +116,7 @@ def _holds_distances(estimator: Any) -> bool:
 def _fit_and_predict(task: Task, sample: Sample, labels: list[str]) -> Result:
     from threadpoolctl import threadpool_limits
 
-    from classify.heads.fitting import fit_head
+    from classify.heads.fitting import fit_head, probabilities_of
 
     fold, train = task.fold, sample.rows(task.fold.training)
     # One thread whoever runs this: several add up in another order, and the last digits would differ.
@@ -125,16 +125,14 @@ def _fit_and_predict(task: Task, sample: Sample, labels: list[str]) -> Result:
             start = time.perf_counter()
             head = fit_head(task.estimator, train.X, train.y, train.groups, train.variant)
             fitted, testing = time.perf_counter(), sample.X[fold.testing]
-            probabilities = np.asarray(head.predict_proba(testing), dtype=np.float64)
+            probabilities = probabilities_of(head, testing)
             seconds = (fitted - start, time.perf_counter() - fitted)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _failure(task, error) from error
         # Only of the first fold, for all are about equal.
         model_bytes = _bytes(head) if fold.repeat == 0 and fold.fold == 0 else float("nan")
     full = np.zeros((len(fold.testing), len(labels)))
     full[:, [labels.index(str(name)) for name in head.classes_]] = probabilities
-    if not np.isfinite(full).all():
-        raise _failure(task, ValueError("it gave probabilities that are not numbers"))
     tuned = head.tuning_.head if hasattr(head, "tuning_") else None
     return Result(full, *seconds, model_bytes, tuned, complaints)
 
@@ -149,7 +147,7 @@ def _bytes(fitted: Any) -> float:
         return float("nan")
 
 
-def _failure(task: Task, error: Exception) -> UsageError:
+def _failure(task: Task, error: BaseException) -> UsageError:
     from classify.heads.fitting import fit_failed
 
     where = f"failed on {task.features} in fold {task.fold.fold} of repeat {task.fold.repeat}"

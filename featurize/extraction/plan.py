@@ -202,7 +202,7 @@ class ExtractionPlan:
     def _task(self, key: Key, needed: Iterable[int]) -> Task:
         # Other files with the same bytes, should the first one vanish.
         paths = list(dict.fromkeys(self.places[row].path for row in self._rows[key]))
-        return Task(key, partial(self._read, key, paths), tuple(map(int, needed)))
+        return Task(key, partial(self._read, key, paths), tuple(map(int, needed)), paths[0])
 
     def _read(self, key: Key, paths: list[str]) -> Photo:
         photo = read_photo(key[0], paths)

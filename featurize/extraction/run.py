@@ -13,8 +13,8 @@ import numpy as np
 
 from featurize.errors import SourceError, StoreError, UsageError, WeightsError
 from featurize.extraction.plan import ExtractionPlan, Row, SourceContents
-from featurize.extractors.base import GOLDEN_SHA256, Extractor, golden_image
-from featurize.extractors.batches import NOT_FINITE, Task, finite_rows, group_extractors
+from featurize.extractors.base import GOLDEN_SHA256, Extractor, attach_checked, golden_image
+from featurize.extractors.batches import NOT_FINITE, Task, Vectors, group_extractors, vectors_of_photo
 from featurize.photos.decode import ImageRejected
 from featurize.photos.distort import Distortion
 from featurize.photos.photo import Photo
@@ -43,9 +43,8 @@ def golden_vectors(
         if not missing:
             continue
         members = [extractors[number] for number in missing]
-        made = members[0].run_together(members, golden_batch(members[0]))
-        for number, vector in zip(missing, made, strict=True):
-            vectors[number], finite = finite_rows(vector)
+        for number, (vector, finite) in zip(missing, _golden_vectors(members), strict=True):
+            vectors[number] = vector
             if not finite.all():
                 hint = "no vector of it can be trusted; correct the extractor, or leave it out"
                 raise WeightsError(f"{extractors[number].name} gives {NOT_FINITE} for the test image", hint)
@@ -56,12 +55,11 @@ def golden_vectors(
     return [vector[0] for vector in vectors]
 
 
-def golden_batch(extractor: Extractor) -> Any:
-    """The synthetic image alone, as `run_together` of `extractor` and its group takes it."""
+def _golden_vectors(group: Sequence[Extractor]) -> list[Vectors]:
     try:
-        return extractor.stack([extractor.prepare(Photo.from_array(golden_image()))])
+        return vectors_of_photo(group, Photo.from_array(golden_image()), "the test image")
     except ImageRejected as rejected:
-        problem = f"{extractor.name} makes no vector of the test image: {rejected}"
+        problem = f"{group[0].name} makes no vector of the test image: {rejected}"
         hint = "it must make one of any small photo; correct the extractor or its steps, or leave it out"
         raise WeightsError(problem, hint) from rejected
 
@@ -216,7 +214,7 @@ def run_extraction(
         store = store.rehashing()
     jobs = jobs or os.cpu_count() or 1
     for extractor in chosen:
-        extractor.attach(store)
+        attach_checked(extractor, store)
     sections = [store.section_of(extractor) for extractor in chosen]
     contents = SourceContents(source, store.file_index(), distort, jobs)
     with closing(contents.iter_known_then_read()) as parts:

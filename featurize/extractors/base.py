@@ -10,8 +10,8 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from featurize.errors import SourceError, UsageError
-from featurize.extractors.batches import Failed, Task, compute, max_images_in_flight, read_photo
+from featurize.errors import SourceError, UsageError, failing_of_others
+from featurize.extractors.batches import MEND, Failed, Task, compute, max_images_in_flight, read_photo
 from featurize.photos.decode import ImageRejected, read_image
 from featurize.photos.photo import Photo, decode_policy, resize
 from featurize.photos.preprocess import apply_steps, describe_steps
@@ -254,7 +254,8 @@ class Extractor(TransformerMixin, BaseEstimator):
         if self.store is not None and images and not any(isinstance(image, np.ndarray) for image in images):
             return self._from_store(images)
         matrix = np.empty((len(images), self.width), dtype=np.float32)
-        self._compute([Task(i, partial(_open, image)) for i, image in enumerate(images)], images, matrix)
+        tasks = [Task(i, partial(_open, one), name=_name(one)) for i, one in enumerate(images)]
+        self._compute(tasks, images, matrix)
         return matrix
 
     def _images(self, X) -> list:
@@ -289,7 +290,9 @@ class Extractor(TransformerMixin, BaseEstimator):
         first: dict[str, int] = {}
         for i in missing:
             first.setdefault(sha256[i], i)
-        tasks = [Task(i, partial(read_photo, digest, [names[i]])) for digest, i in first.items()]
+        tasks = [
+            Task(i, partial(read_photo, digest, [names[i]]), name=names[i]) for digest, i in first.items()
+        ]
         with ShardWriter(section, begun=max_images_in_flight([self])) as writer:
             self._compute(tasks, names, matrix, lambda rows, vectors: writer.add(keys[rows], vectors))
         matrix[missing] = matrix[[first[sha256[i]] for i in missing]]
@@ -303,9 +306,7 @@ class Extractor(TransformerMixin, BaseEstimator):
         """Fill in the row of `matrix` that is each task's key; `keep` is told the rows and vectors of each batch."""
         for result in compute(tasks, [self], jobs=os.cpu_count() or 1):
             if isinstance(result, Failed):
-                image = images[result.key]
-                name = "an image" if isinstance(image, np.ndarray) else image
-                raise SourceError(f"{name}: {result.reason}", LEAVE_OUT)
+                raise SourceError(f"{_name(images[result.key])}: {result.reason}", LEAVE_OUT)
             matrix[result.keys] = result.matrix
             if keep is not None:
                 keep(result.keys, result.matrix)
@@ -326,6 +327,17 @@ class Extractor(TransformerMixin, BaseEstimator):
         if hasattr(self, "_sklearn_output_config"):
             kept["_sklearn_output_config"] = self._sklearn_output_config
         return kept
+
+
+def attach_checked(extractor: Extractor, store: Any) -> None:
+    """Attach a store, and ask all that a table will ask: what an extractor cannot tell is an error before the work."""
+    with failing_of_others(f"the features {extractor.name} cannot be used", MEND):
+        extractor.attach(store)
+        extractor.record(np.zeros(0))
+
+
+def _name(image: Any) -> str:
+    return "an image" if isinstance(image, np.ndarray) else os.fspath(image)
 
 
 def _open(image: Any) -> Photo:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featurize.errors import failing_of_others
 from featurize.photos.decode import NO_MEMORY, ImageRejected, read_image
 from featurize.photos.fileindex import map_ahead
 from featurize.photos.photo import Photo
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 BATCH_SECONDS = 4.0
 AHEAD = 64  # images read and decoded before they are needed; bounds the memory, and what a kill loses
 NOT_FINITE = "numbers that are not finite (NaN or infinity)"
+MEND = "mend these features, or leave them out"
 
 ExtractorGroup = tuple[int, ...]  # the numbers of extractors that share one run, as layers of one network do
+Vectors = tuple[np.ndarray, np.ndarray]  # float32 of shape (n, width), and which rows hold finite numbers
 StackedBatch = tuple[
     ExtractorGroup, list[Any], Any
 ]  # with the keys of its images, and what the group runs on
@@ -28,11 +31,12 @@ StackedBatch = tuple[
 
 @dataclass(frozen=True)
 class Task:
-    """One image to compute: its key for whoever asks, how to get it, and which extractors still need it."""
+    """One image to compute: its key and name for whoever asks, how to get it, and which extractors still need it."""
 
     key: Any
     read: Callable[[], Photo]
     needed: tuple[int, ...] = (0,)
+    name: str = "an image"
 
 
 @dataclass(frozen=True)
@@ -82,12 +86,11 @@ def compute(
             yield stacked(group, queue)
 
     def stacked(group: ExtractorGroup, queue: list[tuple[Any, np.ndarray]]) -> StackedBatch:
-        return group, [key for key, _ in queue], extractors[group[0]].stack([ready for _, ready in queue])
+        return group, [key for key, _ in queue], _stacked(extractors[group[0]], [ready for _, ready in queue])
 
-    def run(batch: StackedBatch) -> list[np.ndarray]:
+    def run(batch: StackedBatch) -> list[Vectors]:
         begun = time.perf_counter()
-        members = [extractors[number] for number in batch[0]]
-        matrices = members[0].run_together(members, batch[2])
+        matrices = run_group([extractors[number] for number in batch[0]], batch[2], len(batch[1]))
         # The first batch also loads the network, which says nothing about the batch size.
         if batch[0] in warm and time.perf_counter() - begun > BATCH_SECONDS:
             sizes[batch[0]] = max(1, sizes[batch[0]] // 2)
@@ -99,8 +102,7 @@ def compute(
             yield from failed
             failed.clear()
             # Each vector is looked at: this is the one way into the store and into a table.
-            for number, values in zip(group, matrices, strict=True):
-                matrix, finite = finite_rows(values)
+            for number, (matrix, finite) in zip(group, matrices, strict=True):
                 for i in np.flatnonzero(~finite):
                     yield Failed(keys[i], f"{extractors[number].name} gave {NOT_FINITE}")
                 if finite.any():
@@ -123,7 +125,24 @@ def group_extractors(extractors: Sequence["Extractor"]) -> list[ExtractorGroup]:
     return [tuple(group) for group in groups.values()]
 
 
-def finite_rows(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def run_group(group: Sequence["Extractor"], stacked: Any, n_images: int) -> list[Vectors]:
+    """The vectors of each extractor of a group; UsageError where they are not one vector of numbers per image."""
+    with failing_of_others(f"{group[0].name} failed", MEND):
+        matrices = group[0].run_together(group, stacked)
+        for extractor, made in zip(group, map(np.asarray, matrices), strict=True):
+            wanted = n_images, extractor.width
+            if made.shape != wanted or made.dtype.kind not in "fiub":
+                given = f"{extractor.name} gave {made.dtype} of shape {made.shape}"
+                raise ValueError(f"{given}, and not float32 of shape {wanted}")
+    return [finite_rows(matrix) for matrix in matrices]
+
+
+def vectors_of_photo(group: Sequence["Extractor"], photo: Photo, name: str) -> list[Vectors]:
+    """What `run_group` gives for one photo."""
+    return run_group(group, _stacked(group[0], [_prepared(group[0], photo, name)]), 1)
+
+
+def finite_rows(vectors: np.ndarray) -> Vectors:
     """Vectors as float32 of shape (n, width), and which of them hold finite numbers alone, as booleans.
 
     >>> finite_rows(np.array([[1.0, 2.0], [1.0, 1e300]]))[1]
@@ -152,6 +171,16 @@ def read_photo(sha256: str, paths: Iterable[str]) -> Photo:
     raise reasons[0]
 
 
+def _prepared(extractor: "Extractor", photo: Photo, name: str) -> np.ndarray:
+    with failing_of_others(f"{extractor.name} failed on {name}", MEND, let_through=(ImageRejected,)):
+        return extractor.prepare(photo)
+
+
+def _stacked(extractor: "Extractor", prepared: list[np.ndarray]) -> Any:
+    with failing_of_others(f"{extractor.name} failed", MEND):
+        return extractor.stack(prepared)
+
+
 def _prepare(
     task: Task, extractors: Sequence["Extractor"], groups: list[ExtractorGroup]
 ) -> list[tuple[ExtractorGroup, np.ndarray]] | ImageRejected:
@@ -159,7 +188,7 @@ def _prepare(
     try:
         photo = task.read()
         needed = [tuple(number for number in group if number in task.needed) for group in groups]
-        return [(group, extractors[group[0]].prepare(photo)) for group in needed if group]
+        return [(group, _prepared(extractors[group[0]], photo, task.name)) for group in needed if group]
     except ImageRejected as rejected:
         return rejected
     except MemoryError:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from featurize.errors import UsageError, failing_of_others
+from featurize.errors import UsageError
 from featurize.extractors.base import Extractor, golden_image, plain
 from featurize.photos.photo import Photo, decode_policy
 
@@ -99,12 +99,8 @@ class FunctionExtractor(Extractor):
         return numbers
 
     def _numbers(self, rgb: np.ndarray) -> np.ndarray:
-        with failing_of_others(f"the function of {self.name} failed", "mend it, or leave these features out"):
-            made = (
-                self.function.transform([rgb]) if hasattr(self.function, "transform") else self.function(rgb)
-            )
-            made = made.toarray() if hasattr(made, "toarray") else made
-            return np.asarray(made, dtype=np.float64).ravel()
+        made = self.function.transform([rgb]) if hasattr(self.function, "transform") else self.function(rgb)
+        return np.asarray(made.toarray() if hasattr(made, "toarray") else made, dtype=np.float64).ravel()
 
     def _plain(self, value: Any) -> Any:
         """A parameter as plain JSON values, the same in every process."""

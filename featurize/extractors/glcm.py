@@ -209,6 +209,7 @@ class GLCM(Extractor):
                 f"GLCM distances {list(self.distances)}, angles {list(self.angles)}",
                 "give at least one distance of 1 pixel or more, and one angle in degrees",
             )
+        self._channels()  # refuses one that there is not
         return {
             "levels": int(self.levels),
             "distances": [int(distance) for distance in self.distances],

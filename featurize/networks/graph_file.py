@@ -82,10 +82,12 @@ def refuse_side_effects(definition: Any, outputs: Sequence[str], entry: str | No
     declared, size = 0, definition.ByteSize()
     for node in _running(definition, outputs, entry):
         if node.op == "Const":
-            shape = node.attr["value"].tensor.tensor_shape
-            declared += 4 * math.prod(max(dimension.size, 0) for dimension in shape.dim)
+            tensor = node.attr["value"].tensor
+            declared += 4 * math.prod(max(dimension.size, 0) for dimension in tensor.tensor_shape.dim)
             try:
                 check_unpacked(declared, size)
+                if tensor.dtype != node.attr["dtype"].type:  # some of these end TensorFlow's process
+                    raise ValueError(f"{node.name} is of two types")
             except ValueError as error:
                 raise WeightsError(
                     f"its constants are not what they say: {error}", "use another graph"

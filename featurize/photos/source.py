@@ -66,7 +66,9 @@ def list_source(source: str | os.PathLike | Iterable, *, group_by: str | None = 
     if found.kind != "files":
         found.images.sort(key=lambda image: image.image)
     if not found.images and not found.rejects:
-        ignored = f" ({found.ignored.total()} other files were ignored)" if found.ignored else ""
+        n_ignored = found.ignored.total()
+        others = "1 other file was" if n_ignored == 1 else f"{n_ignored} other files were"
+        ignored = f" ({others} ignored)" if n_ignored else ""
         endings = " ".join(sorted(ENDINGS))
         hint = f"expected files ending in {endings}, in one folder per class or all in one folder"
         raise SourceError(f"no images in {where or found.path}{ignored}", hint)

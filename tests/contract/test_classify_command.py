@@ -21,6 +21,16 @@ from classify.cli import build_parser
             "not known to be safe: skl",
         ),
         ("train t.parquet -o n --set C", 2, "--set C is not of the form NAME=VALUE"),
+        (
+            "train t.parquet -o n --head \"softmax:class_weight={'ant':1,'ant':5}\"",
+            1,
+            "gives 'ant' twice in class_w",
+        ),
+        (
+            "train t.parquet -o n --set \"class_weight={'ant':1,'bee':2,'ant':1}\"",
+            1,
+            "gives 'ant' twice in class_w",
+        ),
         ("train t.parquet -o n --set C=1 C=2", 2, "--set gives C twice"),
         ("predict t.parquet t.parquet", 1, "cannot be read as a model: it is something else"),
         ("predict none t.parquet", 1, "there is no model"),

@@ -182,3 +182,5 @@ def test_impossible_settings_are_refused_with_what_is_accepted(wrong, extracted,
     with pytest.raises(BottleheadError) as caught:
         extract(extracted[0], wrong, store=tmp_path)
     assert caught.value.hint and not list(tmp_path.glob("*/*.parquet"))
+    with pytest.raises(BottleheadError):
+        wrong.fingerprint()

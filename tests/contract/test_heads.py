@@ -1,13 +1,15 @@
 """Heads by name, by path and as objects: what they compute, how they weigh labels, and how they fail."""
 
 import logging
+import re
 import signal
+import sys
 import warnings
 
 import numpy as np
 import pytest
-from builders import made_table, quick_heads
-from sklearn.base import clone
+from builders import made_table, quick_heads, run
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
@@ -200,6 +202,20 @@ def test_weighing_is_fitting_on_copies(weights):
     np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X))
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_gradient_boosting_weighs_labels_by_name():
+    table = tiny(30)
+    X, y = table.select("noise"), table.label.astype(str)
+    plain, weighted = (
+        make_head(f"gradient-boosting:max_iter=5{more}").fit(X, y)
+        for more in (",class_weight={'fern':1,'moss':1}", ",class_weight={'fern':1,'moss':20}")
+    )
+    np.testing.assert_allclose(
+        plain.predict_proba(X), make_head("gradient-boosting:max_iter=5").fit(X, y).predict_proba(X)
+    )
+    assert (weighted.predict_proba(X)[:, 1] > plain.predict_proba(X)[:, 1]).all()
+
+
 def test_weights_of_labels_that_are_not_there_are_refused(separable):
     with pytest.raises(BottleheadError, match=r"softmax.* cannot be fitted: .*'cat'\], are not in class_w"):
         train_model(separable, "softmax:class_weight={'dog':2}", "wide")
@@ -251,3 +267,70 @@ def test_a_model_never_gives_probabilities_that_are_no_numbers(monkeypatch):
     monkeypatch.setattr(type(model.head), "predict_proba", lambda self, X: np.full((len(X), 2), np.nan))
     with pytest.raises(BottleheadError, match="gives no probabilities for these vectors"):
         model.predict(np.zeros((1, 6)))
+
+
+class Own(ClassifierMixin, BaseEstimator):
+    """A head of somebody, without ``_parameter_constraints``."""
+
+    def __init__(self, side=2):
+        self.side = side
+
+    def fit(self, X, y):
+        self.classes_, self.n_features_in_ = np.unique(y), X.shape[1]
+        return self
+
+    def predict_proba(self, X):
+        return np.full((len(X), len(self.classes_)), 1 / len(self.classes_))
+
+
+def failing(*arguments, **options):
+    raise ZeroDivisionError("as it may")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("method", "made", "reason"),
+    [
+        ("__init__", failing, "cannot be made: ZeroDivisionError: as it may"),
+        ("get_params", failing, "cannot be made: ZeroDivisionError"),
+        ("set_params", failing, "cannot be made: ZeroDivisionError"),
+        ("__sklearn_tags__", failing, "cannot be used: ZeroDivisionError"),
+        ("fit", failing, "failed on good in fold 0 of repeat 0: ZeroDivisionError: as it may"),
+        ("fit", lambda self, X, y: sys.exit(3), "fold 0 of repeat 0: SystemExit: 3"),
+        ("fit", lambda self, X, y: self, "fold 0 of repeat 0: 'Own' object has no attribute 'classes_'"),
+        ("predict_proba", failing, "fold 0 of repeat 0: ZeroDivisionError"),
+        ("predict_proba", lambda self, X: np.ones(3), r"probabilities of shape \(3,\), and not \(12, 3\)"),
+        ("predict_proba", lambda self, X: np.ones((len(X), 7)), r"probabilities of shape \(12, 7\), and not"),
+        ("predict_proba", lambda self, X: np.zeros((len(X), 3)), "0 for every label"),
+        ("predict_proba", lambda self, X: np.full((len(X), 3), "a"), "could not convert string"),
+    ],
+)
+def test_a_failing_head_of_somebody_is_one_error_that_names_it(method, made, reason, tmp_path, monkeypatch):
+    made_table().write(tmp_path / "t.parquet")
+    words = ["evaluate", "compare", tmp_path / "t.parquet", "--features", "good", "-j", 1, "--heads"]
+    assert run(*words, f"{__name__}.Own").status == 0
+    monkeypatch.setattr(Own, method, made, raising=False)
+    done = run(*words, f"{__name__}.Own")
+    assert done.status == 1 and re.search(reason, done.error) and "Own" in done.error, done.err
+    if "fold" in reason:
+        words = [
+            "classify",
+            "train",
+            tmp_path / "t.parquet",
+            "-o",
+            tmp_path / "m",
+            "--trust",
+            f"{__name__}.Own",
+        ]
+        done = run(*words, "--head", f"{__name__}.Own")
+        assert done.status == 1 and f"the head {__name__}.Own cannot be fitted: " in done.error
+
+
+@pytest.mark.parametrize("code", ["1 // 0", "raise SystemExit(4)", "def ("])
+def test_a_module_of_heads_that_cannot_be_imported_is_one_error(code, tmp_path, monkeypatch):
+    (tmp_path / "broken_heads.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(
+        BottleheadError, match=r"there is no head broken_heads\.Own: (ZeroD|SystemExit|SyntaxE)"
+    ):
+        make_head("broken_heads.Own")

@@ -318,6 +318,20 @@ def test_a_head_whose_arrays_do_not_fit_is_refused(good, shape, tmp_path):
     refused(tmp_path / "m", r"its head (cannot predict|gives probabilities of shape)")
 
 
+def test_a_head_that_another_scikit_learn_fitted_and_this_one_cannot_use_is_not_called_damaged(
+    good, tmp_path
+):
+    model = load_model(good)
+    del model.head[-1].coef_  # as LogisticRegression of 1.9 has no `multi_class`, which 1.7 asks for
+    save_model(model, tmp_path / "m")
+    refused(tmp_path / "m", "m cannot be read as a model: its head cannot predict")
+    edited(tmp_path / "m", members_of(tmp_path / "m"), "scikit-learn", "1.0.1", ["training", "versions"])
+    refused(
+        tmp_path / "m",
+        rf"fitted by scikit-learn 1.0.1, and cannot be used with {sklearn.__version__}: its head ",
+    )
+
+
 def test_vectors_that_do_not_fit_are_refused(tmp_path, saved):
     kept = saved["outliers.f2"]
     for vectors in (b"", kept[:-2], kept + b"12", b"\xff" * len(kept)):

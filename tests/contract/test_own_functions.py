@@ -1,5 +1,6 @@
 """Anybody's function, transformer or extractor: as an object, and registered by another package."""
 
+import re
 import sys
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 from sklearn.base import clone
 from sklearn.preprocessing import FunctionTransformer
 
-from featurize import BottleheadError, FeatureTable, FunctionExtractor, extract, make_extractor
+from featurize import BottleheadError, Extractor, FeatureTable, FunctionExtractor, extract, make_extractor
 
 MODULE = """
 import numpy as np
@@ -135,3 +136,82 @@ def test_photos_of_which_a_function_makes_no_numbers_are_left_out_and_logged(pho
     assert table.image.tolist() == ["b/2.png"] and table.select("hungry").tolist() == [[firsts[2]]]
     assert "left out a/0.png: too large for the memory of this machine" in caplog.text
     assert "left out a/1.png" in caplog.text and "finite" in caplog.text
+
+
+class Bright(Extractor):
+    family, version, value_names = "bright", 1, ("mean", "sd")
+
+    def settings(self):
+        return {}
+
+    def prepare(self, photo):
+        rgb = self.view(photo).rgb()
+        return np.array([rgb.mean(), rgb.std()])
+
+
+ON_ONE = r"^bright failed on (the test image|.*a/0\.png)"
+
+
+def only_of_the_test_image(self, photo):
+    return Bright.prepare(self, photo) if photo.width == 128 else 1 // 0
+
+
+@pytest.mark.parametrize(
+    ("method", "made", "message"),
+    [
+        ("prepare", only_of_the_test_image, r"^bright failed on .*a/0\.png: ZeroDivisionError: integer div"),
+        ("prepare", lambda self, photo: 1 // 0, ON_ONE + ": ZeroDivisionError"),
+        ("prepare", lambda self, photo: sys.exit(3), ON_ONE + ": SystemExit: 3"),
+        ("vectors", lambda self, prepared: prepared[9], "^bright failed: IndexError"),
+        (
+            "vectors",
+            lambda self, prepared: np.stack(prepared)[:, :1],
+            r"gave float64 of shape \(1, 1\), and not fl",
+        ),
+        ("vectors", lambda self, prepared: np.zeros(2), r"gave float64 of shape \(2,\)"),
+        ("vectors", lambda self, prepared: np.array([["a", "b"]]), "gave <U1 of shape"),
+        ("vectors", lambda self, prepared: [[1, 2], [3]], "^bright failed: ValueError: .*inhomogeneous"),
+        ("vectors", lambda self, prepared: None, "gave object of shape"),
+        ("run_together", lambda self, group, stacked: [], "^bright failed: ValueError: zip"),
+        ("stack", lambda self, prepared: {}["no"], "^bright failed: KeyError"),
+        (
+            "settings",
+            lambda self: {"side": np.ones(1)},
+            "^the features bright cannot be used: TypeError: .*ndarray",
+        ),
+        (
+            "libraries",
+            lambda self: ("none-such",),
+            "^the features bright cannot be used: PackageNotFoundError",
+        ),
+        ("attach", lambda self, store: store["x"], "^the features bright cannot be used: TypeError"),
+    ],
+)
+def test_an_extractor_that_fails_is_one_error_that_names_it_and_the_photo(
+    method, made, message, photos, tmp_path
+):
+    own = type("Own", (Bright,), {method: made})()
+    uses = [lambda: extract(photos, own, store=tmp_path / "store")]
+    if "cannot be used" not in message:
+        uses.append(lambda: own.transform([photos / "a/0.png"]))
+    for use in uses:
+        with pytest.raises(BottleheadError) as caught:
+            use()
+        assert re.search(message, caught.value.args[0]), caught.value.args[0]
+        assert caught.value.hint and caught.value.__cause__ is not None
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_broken_extractor_of_another_package_is_an_error_of_the_command(photos, tmp_path, monkeypatch):
+    words = ["--features", "corner", "-o", tmp_path / "t.parquet", "--store", tmp_path / "store"]
+    assert run("featurize", "extract", photos, *words).status == 0
+    corner = type(make_extractor("corner"))
+    monkeypatch.setattr(corner, "prepare", lambda self, photo: photo["x"])
+    monkeypatch.setattr(corner, "version", 2)
+    done = run("featurize", "extract", photos, *words)
+    assert done.status == 1 and done.error.startswith("corner failed on the test image: TypeError: 'Photo'")
+    monkeypatch.setattr(corner, "version", property(lambda self: 1 // 0))
+    assert (
+        "the features corner cannot be used: ZeroDivisionError"
+        in run("featurize", "extract", photos, *words).error
+    )

@@ -124,3 +124,16 @@ def test_nothing_of_the_current_folder_is_run(folder, tmp_path):
     done = run_process("evaluate", "compare", table, "--heads", "svm", "--tune", "-j", "2", cwd=tmp_path)
     assert done.status == 0, done.err
     assert not (tmp_path / "EXECUTED").exists()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "command"),
+    [
+        ("TQDM_MININTERVAL", "abc", "evaluate compare t.parquet --heads dummy -j 1"),
+        ("SKLEARN_WORKING_MEMORY", "x", "classify show m.model"),
+        ("MPLBACKEND", "nosuch", "evaluate compare t.parquet --heads dummy -j 1 --report r.html"),
+    ],
+)
+def test_a_variable_that_a_library_cannot_read_is_one_error_that_names_it(variable, value, command, folder):
+    done = run_process(command, cwd=folder, **{variable: value})
+    assert done.status == 1 and f"the environment variable {variable} is '{value}'" in done.error

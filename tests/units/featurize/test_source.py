@@ -108,7 +108,7 @@ def test_an_empty_folder_among_listed_ones_is_named_as_it_was_given(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     touch(tmp_path / "other" / "notes.txt")
-    message = r"^no images in empty, other \(1 other files were ignored\)"
+    message = r"^no images in empty, other \(1 other file was ignored\)"
     with pytest.raises(SourceError, match=message) as caught:
         list_source(["empty", "other"])
     assert ".jpg" in caught.value.hint
