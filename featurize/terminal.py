@@ -316,8 +316,10 @@ class _Handler(logging.Handler):
         write(f"warning: {text}" if record.levelno == logging.WARNING else text, file=sys.stderr)
 
 
-def progress(total: int, description: str, unit: str = "image", n_before: int = 0):
+def progress(total: int | None, description: str, unit: str = "image", n_before: int = 0):
     """A progress bar on stderr, where messages are shown; `n_before` are done already and do not count for the rate.
+
+    A `total` that nobody knows is None: the bar counts.
 
     On a terminal it appears when something takes longer than a moment; in a log file it is a line a minute.
     """
@@ -334,7 +336,7 @@ def progress(total: int, description: str, unit: str = "image", n_before: int = 
             if time.time() >= self.start_t + self.delay:
                 super().display(*args, **options)
 
-    shown = log.isEnabledFor(logging.INFO) and log.hasHandlers() and total > 0
+    shown = log.isEnabledFor(logging.INFO) and log.hasHandlers() and total != 0
     pace = {"delay": 0.3} if sys.stderr.isatty() else {"delay": 60, "mininterval": 60}
     counts = {"total": total, "initial": n_before, "desc": description, "unit": f" {unit}s"}
     return Bar(**counts, **pace, disable=not shown, file=sys.stderr, leave=False)
