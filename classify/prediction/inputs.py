@@ -3,13 +3,16 @@
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import groupby, islice
 from pathlib import Path
 
 from featurize.errors import SourceError, UsageError
 from featurize.files import is_readable
+from featurize.photos.manifest import is_manifest
 from featurize.photos.source import Source, list_source
 from featurize.table import FeatureTable
+from featurize.terminal import log
 
 STDIN = "-"
 # The first results come soon; later batches are large, because each one looks into the store.
@@ -41,7 +44,10 @@ def input_batches(
             if kind == "table":
                 yield from FeatureTable.read_batches(os.fspath(path))
             elif kind == "manifest":
-                yield from _divided(list_source(path), sizes)
+                manifest = list_source(path, each_line=True)
+                for message in manifest.notes + manifest.warnings:
+                    log.info("%s", message)
+                yield from _divided(manifest, sizes)
             else:
                 lines = _lines()
                 while some := list(islice(lines, next(sizes))):
@@ -68,7 +74,7 @@ def _divided(source: Source, sizes: Iterator[int]) -> Iterator[Source]:
     start, rejects = 0, source.rejects
     while start < len(source.images) or rejects:
         stop = start + next(sizes)
-        yield Source(source.path, source.kind, source.images[start:stop], rejects)
+        yield replace(source, images=source.images[start:stop], rejects=rejects)
         start, rejects = stop, []
 
 
@@ -103,11 +109,9 @@ def _kind(given: str | os.PathLike) -> str:
         return "stdin"
     if suffix == ".npz":
         return "table"
-    if suffix == ".csv":
-        return "manifest"
     if suffix == ".parquet":
         return "table" if not is_readable(path, SourceError) or _has_vectors(path) else "manifest"
-    return "photos"
+    return "manifest" if is_manifest(path) else "photos"
 
 
 def _has_vectors(path: Path) -> bool:

@@ -22,7 +22,16 @@ LEFT_BY_SYSTEMS = frozenset(["thumbs.db", "ehthumbs.db", "desktop.ini"])
 SYSTEM_FOLDERS = {
     name.lower(): name
     for name in (
-        *("@eaDir", "#recycle", "#snapshot", "@tmp", "@Recycle", "@__thumb", "@Recently-Snapshot", "@Transcode"),
+        *(
+            "@eaDir",
+            "#recycle",
+            "#snapshot",
+            "@tmp",
+            "@Recycle",
+            "@__thumb",
+            "@Recently-Snapshot",
+            "@Transcode",
+        ),
         *("$RECYCLE.BIN", "RECYCLER", "RECYCLED", "System Volume Information", "found.000", "~snapshot"),
         *("lost+found", "__MACOSX", "Network Trash Folder", "Temporary Items", "TheVolumeSettingsFolder"),
         *("_thumbs", "_thumbnails", "_vti_cnf", "_gsdata_", "__pycache__"),

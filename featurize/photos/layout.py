@@ -1,4 +1,4 @@
-"""What the folders of a source mean, by the names of its photos alone: folders, archives and buckets have the same rules."""
+"""What the folders of a source mean, by the names of its photos alone, so that an archive has the same rules."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -57,7 +57,9 @@ class Layout:
     def class_folder(self, name: str) -> str | None:
         """The folder that gives a photo its label, such as ``rust`` or ``train/rust``; None where none does."""
         placed = self.place(name)
-        return "/".join(name.split("/")[: self.depth]) if placed is not None and placed[0] is not None else None
+        return (
+            "/".join(name.split("/")[: self.depth]) if placed is not None and placed[0] is not None else None
+        )
 
 
 def read_layout(names: Iterable[str], unread: Iterable[str] = (), folders: Iterable[str] = ()) -> Layout:
@@ -91,7 +93,9 @@ def _splits(below: Mapping[str, set[str]]) -> Layout:
         return Layout(depth=1)
     named = listed(splits)
     # Of a validation and a testing folder alone, the one that comes first has the labels.
-    reference = "training" if "training" in splits.values() else min(splits.values(), key=list(splits.values()).index)
+    reference = (
+        "training" if "training" in splits.values() else min(splits.values(), key=list(splits.values()).index)
+    )
     known = {label for folder in splits if splits[folder] == reference for label in below[folder]} - {""}
     others = [folder for folder in splits if splits[folder] != reference]
     unlabelled = [folder for folder in splits if below[folder] == {""}]

@@ -118,19 +118,19 @@ def _not_text(path: Path, encoding: str, error: UnicodeDecodeError) -> SourceErr
         return SourceError(f"{path} is not UTF-16 text: {error.reason}", "save the manifest as UTF-8")
     hint = "save it as UTF-8 (in Excel: 'CSV UTF-8')"
     with open(path, "rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as here:
-                error = here
-                break
-        else:
-            return SourceError(f"{path} is not UTF-8 text: {error.reason}", hint)
+        number, line = next((n, line) for n, line in enumerate(stream, start=1) if not _is_utf8(line))
     with suppress(UnicodeDecodeError):
         shown = line.decode("cp1252").strip()[:80]
         hint += f"; if this line means {shown}, convert it with: iconv -f CP1252 -t UTF-8 {path} > NEW.csv"
-    wrong = line[error.start]
-    return SourceError(f"{path} is not UTF-8 text: line {number} holds the byte {wrong:#04x}", hint)
+    return SourceError(f"{path} is not UTF-8 text: line {number} holds bytes of another encoding", hint)
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _n_known(line: str, separator: str) -> tuple[int, int]:
@@ -152,9 +152,13 @@ def _excel_lines(manifest: Manifest) -> Iterator[tuple[str, Cells]]:
             frame = book.parse(0, header=None, dtype=object, keep_default_na=False, na_filter=False)
     except ImportError:
         hint = "pip install 'bottlehead[excel]', or save it as 'CSV UTF-8'"
-        raise SourceError(f"{path} is an Excel file, and openpyxl, which reads them, is missing", hint) from None
+        raise SourceError(
+            f"{path} is an Excel file, and openpyxl, which reads them, is missing", hint
+        ) from None
     except Exception as error:  # of zip files, XML and openpyxl, of many kinds
-        raise SourceError(f"{path} is no readable Excel file: {error}", "save it again, or as 'CSV UTF-8'") from None
+        raise SourceError(
+            f"{path} is no readable Excel file: {error}", "save it again, or as 'CSV UTF-8'"
+        ) from None
     if len(sheets) > 1:
         manifest.notes.append(f"of the {len(sheets)} sheets of {path.name} the first is read, {sheets[0]}")
     for number, values in enumerate(frame.itertuples(index=False, name=None), start=1):
@@ -207,7 +211,7 @@ class _parquet:
     def __enter__(self) -> tuple[pq.ParquetFile, Any]:
         try:
             # As an open file: a path as text Arrow would take for a URI, and cannot take if it is not UTF-8.
-            self.stream = open(self.path, "rb")  # noqa: SIM115
+            self.stream = open(self.path, "rb")
             self.file = pq.ParquetFile(self.stream)
         except (pa.ArrowException, OSError, ValueError) as error:
             self._refuse(error)
@@ -248,7 +252,9 @@ def _choose_columns(manifest: Manifest, names: Sequence[str], columns: Mapping[s
     path, chosen = manifest.path, dict[str, int]()
     for wanted, name in columns.items():
         if wanted not in COLUMNS:
-            raise UsageError(f"{wanted!r} is no column of ours", f"give {', '.join(COLUMNS)} a column of the manifest")
+            raise UsageError(
+                f"{wanted!r} is no column of ours", f"give {', '.join(COLUMNS)} a column of the manifest"
+            )
         found = [number for number, one in enumerate(names) if one == name]
         found = found or [number for number, one in enumerate(names) if _meant(one) == _meant(name)]
         if name and len(found) != 1:
@@ -261,8 +267,14 @@ def _choose_columns(manifest: Manifest, names: Sequence[str], columns: Mapping[s
             continue
         own = [number for number, name in enumerate(names) if _meant(name) == wanted]
         if len(own) > 1:
-            raise SourceError(f"{path} has two columns named {wanted}", f"name the right one: --columns {wanted}=NAME")
-        others = [n for n, name in enumerate(names) if _meant(name) in OTHER_NAMES[wanted] and n not in chosen.values()]
+            raise SourceError(
+                f"{path} has two columns named {wanted}", f"name the right one: --columns {wanted}=NAME"
+            )
+        others = [
+            n
+            for n, name in enumerate(names)
+            if _meant(name) in OTHER_NAMES[wanted] and n not in chosen.values()
+        ]
         if own or len(others) == 1:
             chosen[wanted] = (own or others)[0]
         elif others and wanted != "image":
@@ -275,7 +287,9 @@ def _choose_columns(manifest: Manifest, names: Sequence[str], columns: Mapping[s
         shown = ", ".join(map(repr, names)) or "none"
         hint = "a manifest has the columns image[,label][,group][,split]; others are named with --columns image=NAME"
         raise SourceError(f"{path} has the columns {shown}, and no column image", hint)
-    taken = [f"{names[number]} as {wanted}" for wanted, number in chosen.items() if _meant(names[number]) != wanted]
+    taken = [
+        f"{names[number]} as {wanted}" for wanted, number in chosen.items() if _meant(names[number]) != wanted
+    ]
     if taken:
         manifest.notes.append(f"columns of {path.name}: {listed(taken)}")
     left_out = [name for number, name in enumerate(names) if number not in chosen.values() and name.strip()]
@@ -319,7 +333,9 @@ class FileFinder:
             return None
         spellings = [text_as_name(written), text_as_name(written.strip())]
         spellings += [written.strip().replace("\\", "/")] if "\\" in written else []
-        names = [os.path.normpath(name) for name in dict.fromkeys(spellings) if _can_be(name)]
+        if not all(map(_can_be, spellings)):
+            return None
+        names = [os.path.normpath(name) for name in dict.fromkeys(spellings)]
         for name in names:
             if os.path.lexists(self.folder / name):
                 return self.folder / name
@@ -327,7 +343,7 @@ class FileFinder:
             if (near := self._near(name)) is not None:
                 self.differing.append((written, near.name))
                 return near
-        return self.folder / names[-1 if written != written.strip() else 0] if names else None
+        return self.folder / names[-1 if written != written.strip() else 0]
 
     def _near(self, name: str) -> Path | None:
         """The one file below the folder whose name, and those of its folders, are alike."""

@@ -11,10 +11,11 @@ from pathlib import Path
 from featurize.errors import SourceError, UsageError
 from featurize.files import is_readable, name_as_text
 from featurize.photos.folders import ENDINGS, Walk, ignored_as, walk
-from featurize.photos.layout import Layout, read_layout
+from featurize.photos.layout import Layout, listed, read_layout
 from featurize.photos.manifest import ENDINGS as MANIFESTS
 from featurize.photos.manifest import FileFinder, is_manifest, read_manifest
 from featurize.photos.unread import RAW, kind_of_name, not_read, with_remedy
+from featurize.table import describe_similar, similar_labels
 from featurize.terminal import log, printable
 
 BESIDE = {1: "images beside the class folders", 2: "images beside the split folders"}
@@ -87,12 +88,13 @@ def list_source(
     pattern = _compile(group_by or NOHASH)
     where, is_file = None, False
     path = Path(source) if isinstance(source, str | os.PathLike) else None
+    given = [] if isinstance(source, str | os.PathLike) else list(source)
     if path is not None:
         is_file = is_readable(path, SourceError)
     if (columns or root is not None) and (path is None or path.is_dir()):
-        raise UsageError("columns and a root are for manifests", f"give a manifest, {' '.join(MANIFESTS)}, as the source")
+        hint = f"give a manifest as the source: {' '.join(MANIFESTS)}"
+        raise UsageError("columns and a root are for manifests alone", hint)
     if path is None:
-        given = list(source)
         found = _list_files(given)
         where = ", ".join(name_as_text(os.fspath(one)) for one in given[:4])
     elif path.is_dir():
@@ -114,6 +116,22 @@ def list_source(
     if group_by and found.images:
         _check_grouped(found.images, group_by)
     return found
+
+
+def source_warnings(source: Source, used: Iterable[SourceImage]) -> list[str]:
+    """What looks wrong with a source, of which `used` are the images that could be read."""
+    used = list(used)
+    warnings = list(source.warnings)
+    if empty := source.empty_classes(used):
+        what = "class folder" if source.kind == "folder" else "label"
+        one = f"not one photo of the {what} {empty[0]} can be used"
+        several = f"not one photo of these {len(empty)} {what}s can be used: {listed(empty)}"
+        warnings.append(one if len(empty) == 1 else several)
+    for labels in similar_labels(image.label for image in used):
+        warnings.append(
+            f"labels that differ in blanks, case or Unicode form alone: {describe_similar(labels)}"
+        )
+    return warnings
 
 
 def _compile(group_by: str) -> re.Pattern:
@@ -185,7 +203,9 @@ def _list_manifest(
 ) -> Source:
     folder = path.resolve().parent if root is None else Path(root).resolve()
     if root is not None and not folder.is_dir():
-        raise UsageError(f"there is no folder {root}", "the root is the folder that a manifest's names are relative to")
+        raise UsageError(
+            f"there is no folder {root}", "the root is the folder that a manifest's names are relative to"
+        )
     found = Source(str(path.resolve()), "manifest", folder=None if root is None else str(folder))
     manifest, finder = read_manifest(path, columns), FileFinder(folder)
     first: dict[object, tuple[str, int]] = {}
@@ -225,7 +245,9 @@ def _list_manifest(
     if finder.differing:
         written, name = finder.differing[0]
         n_names = f"{len(finder.differing)} names differ from their files'"
-        found.notes.append(f"{n_names} in case, blanks or Unicode form alone, the first {written}, which is {name}")
+        found.notes.append(
+            f"{n_names} in case, blanks or Unicode form alone, the first {written}, which is {name}"
+        )
     return found
 
 

@@ -27,7 +27,10 @@ STARTS = {
     b"8BPS": "Photoshop",
     b"FUJIFILMCCD-RAW": RAW,
 }
-BRANDS = {"AVIF": {b"avif", b"avis"}, HEIC: {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}}
+BRANDS = {
+    "AVIF": {b"avif", b"avis"},
+    HEIC: {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"},
+}
 
 
 def kind_of_content(data: bytes) -> str | None:
