@@ -65,13 +65,18 @@ def _add_source(command: argparse.ArgumentParser) -> None:
     manifest = "manifest .csv/.tsv/.xlsx/.parquet with image[,label][,group][,split]"
     text = f"folder of class folders, or of train/val/test folders of these, flat folder, or {manifest}"
     command.add_argument("source", metavar="SOURCE", help=text)
+    add_manifest_options(command)
+
+
+def add_manifest_options(command: argparse.ArgumentParser) -> None:
+    """Add how a manifest is to be read."""
     text = "of a manifest: which column is what, as image=filename,label=class,group=patient,split=set"
     command.add_argument("--columns", metavar="NAME=COLUMN,...", help=text)
     text = "of a manifest: the folder that its names are relative to (default: its own)"
     command.add_argument("--root", metavar="DIR", help=text)
 
 
-def _manifest_options(args: argparse.Namespace) -> dict[str, Any]:
+def manifest_options(args: argparse.Namespace) -> dict[str, Any]:
     """How a manifest is to be read, as arguments of `list_source`."""
     from featurize.photos.manifest import COLUMNS
 
@@ -163,7 +168,7 @@ def _extract(args: argparse.Namespace) -> int:
     rejects_file = _rejects_file(args, args.source)
     extractors = _extractors(args)
     options = {"store": args.store, "distort": _distortion(args), "rehash": args.rehash, "jobs": args.jobs}
-    manifest = _manifest_options(args)
+    manifest = manifest_options(args)
     moments = [time.perf_counter()]
     source = list_source(args.source, group_by=args.group_by, **manifest)
     moments.append(time.perf_counter())
@@ -286,10 +291,14 @@ def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
     n_images = int((table.variant == 0).sum())
     copies = f" and {len(table) - n_images} distorted copies" if len(table) > n_images else ""
     log.info("%d images (%d distinct)%s: %s", n_images, n_distinct, copies, _computed(result))
+    from featurize.photos.layout import SPLITS
+
     photos = table.variant == 0
     log.info("labels: %s", _counted("(none)" if one is None else one for one in table.label[photos]))
     if splits := [split for split in table.split[photos] if split is not None]:
-        log.info("splits: %s", _counted(splits))
+        log.info(
+            "splits: %s", ", ".join(f"{split} {splits.count(split)}" for split in SPLITS if split in splits)
+        )
     if result.rejects and not args.strict:
         log.warning("%s; see %s", _left_out(result.rejects), rejects_file)
     widths = ", ".join(f"{name} ({matrix.shape[1]})" for name, matrix in table.vectors.items())
@@ -322,7 +331,7 @@ def _scan(args: argparse.Namespace) -> int:
     from featurize.photos.scan import scan_lines, scan_source
 
     check_outputs([(args.json, JSON)], [args.source])
-    manifest = _manifest_options(args)
+    manifest = manifest_options(args)
     found = scan_source(args.source, group_by=args.group_by, jobs=args.jobs, **manifest)
     if args.json:
         with whole_file(args.json, JSON) as partial, open(partial, "w", encoding="utf-8") as stream:

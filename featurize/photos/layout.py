@@ -9,6 +9,7 @@ SPLIT_WORDS = {
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
     **dict.fromkeys(("testing", "test"), "testing"),
 }
+SPLITS = ("training", "validation", "testing")
 NAMED = 5  # folders that a message names
 
 
@@ -91,11 +92,9 @@ def _splits(below: Mapping[str, set[str]]) -> Layout:
     splits = {folder: split for folder in below if (split := split_of(folder))}
     if len(set(splits.values())) < 2:
         return Layout(depth=1)
+    splits = dict(sorted(splits.items(), key=lambda one: (SPLITS.index(one[1]), one[0])))
     named = listed(splits)
-    # Of a validation and a testing folder alone, the one that comes first has the labels.
-    reference = (
-        "training" if "training" in splits.values() else min(splits.values(), key=list(splits.values()).index)
-    )
+    reference = next(iter(splits.values()))  # that of the validation folder where there is none for training
     known = {label for folder in splits if splits[folder] == reference for label in below[folder]} - {""}
     others = [folder for folder in splits if splits[folder] != reference]
     unlabelled = [folder for folder in splits if below[folder] == {""}]

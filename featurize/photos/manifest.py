@@ -14,11 +14,10 @@ import pyarrow.parquet as pq
 
 from featurize.errors import SourceError, UsageError
 from featurize.files import text_as_name
-from featurize.photos.layout import listed, split_of
+from featurize.photos.layout import SPLITS, listed, split_of
 from featurize.tableformat import record_batches
 
 COLUMNS = ("image", "label", "group", "split")
-SPLITS = ("training", "validation", "testing")
 ENDINGS = (".csv", ".tsv", ".xlsx", ".xlsm", ".parquet")
 # What others call our columns: taken where there is exactly one of them.
 OTHER_NAMES = {
@@ -285,7 +284,7 @@ def _choose_columns(manifest: Manifest, names: Sequence[str], columns: Mapping[s
             )
     if "image" not in chosen:
         shown = ", ".join(map(repr, names)) or "none"
-        hint = "a manifest has the columns image[,label][,group][,split]; others are named with --columns image=NAME"
+        hint = "its first line names the columns, image[,label][,group][,split]; --columns image=NAME takes another"
         raise SourceError(f"{path} has the columns {shown}, and no column image", hint)
     taken = [
         f"{names[number]} as {wanted}" for wanted, number in chosen.items() if _meant(names[number]) != wanted

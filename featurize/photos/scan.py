@@ -12,7 +12,7 @@ import numpy as np
 
 from featurize.photos.decode import ImageRejected
 from featurize.photos.fileindex import Content, Item, look, map_ahead
-from featurize.photos.layout import Layout, listed
+from featurize.photos.layout import SPLITS, Layout, listed
 from featurize.photos.source import SourceImage, list_source, source_warnings
 from featurize.table import merged_groups, similar_labels
 from featurize.terminal import columns_taken, padded, printable, progress
@@ -205,7 +205,7 @@ def _class_lines(found: Scan) -> Iterator[str]:
         rows = found.classes.get(label, [])
         n_groups = found.n_groups(label) if rows else 0
         apart = f" in {n_groups} groups" if n_groups < len(rows) else ""
-        splits = _tally(split for row in rows if (split := found.usable[row][0].split))
+        splits = _by_split(found.usable[row][0] for row in rows)
         left_out = f", {rejected[label]} rejected" if rejected[label] else ""
         yield f"  {padded(name, width)} {len(rows):6}{apart}{f' ({splits})' if splits else ''}{left_out}"
     if len(labels) > SHOWN:
@@ -231,9 +231,14 @@ def _fact_lines(found: Scan) -> Iterator[str]:
     sizes = [f"{c.width} × {c.height}" for c in (by_area[0], by_area[len(by_area) // 2], by_area[-1])]
     yield f"sizes: {sizes[0]} to {sizes[2]}, median {sizes[1]}; {sum(c.bytes for c in contents) / 1e6:,.1f} MB"
     yield f"formats: {_tally(content.format for content in contents)}"
-    splits = _tally(image.split for image, _ in found.usable if image.split)
+    splits = _by_split(image for image, _ in found.usable)
     if splits:
         yield f"splits: {splits}"
+
+
+def _by_split(images: Iterable[SourceImage]) -> str:
+    counts = Counter(image.split for image in images)
+    return ", ".join(f"{counts[split]} {split}" for split in SPLITS if counts[split])
 
 
 def _tally(values: Any) -> str:

@@ -19,6 +19,7 @@ from featurize.table import describe_similar, similar_labels
 from featurize.terminal import log, printable
 
 BESIDE = {1: "images beside the class folders", 2: "images beside the split folders"}
+GAPS = {"na", "n/a", "#n/a", "<na>", "nan", "null"}  # as programs write that a value is missing
 NOHASH = r"^(.*?)_nohash_"
 
 
@@ -122,6 +123,8 @@ def source_warnings(source: Source, used: Iterable[SourceImage]) -> list[str]:
     """What looks wrong with a source, of which `used` are the images that could be read."""
     used = list(used)
     warnings = list(source.warnings)
+    if source.kind == "manifest":
+        warnings += _manifest_warnings(source, used)
     if empty := source.empty_classes(used):
         what = "class folder" if source.kind == "folder" else "label"
         one = f"not one photo of the {what} {empty[0]} can be used"
@@ -131,6 +134,20 @@ def source_warnings(source: Source, used: Iterable[SourceImage]) -> list[str]:
         warnings.append(
             f"labels that differ in blanks, case or Unicode form alone: {describe_similar(labels)}"
         )
+    return warnings
+
+
+def _manifest_warnings(source: Source, used: list[SourceImage]) -> list[str]:
+    warnings = []
+    known = {image.path for image in used}
+    missing = sum(image.path not in known and not os.path.lexists(image.path) for image in source.images)
+    if missing:
+        folder = source.folder or os.path.dirname(source.path)
+        photos = f"{missing} photos of the manifest are" if missing > 1 else "1 photo of the manifest is"
+        warnings.append(f"{photos} not found below {folder}; --root names another folder")
+    gaps = {image.label for image in used if image.label is not None and image.label.casefold() in GAPS}
+    if gaps:
+        warnings.append(f"{listed(gaps)} is taken for a label; where no label is known, leave it empty")
     return warnings
 
 
@@ -244,10 +261,9 @@ def _list_manifest(
     found.notes, found.warnings = manifest.notes, manifest.warnings
     if finder.differing:
         written, name = finder.differing[0]
-        n_names = f"{len(finder.differing)} names differ from their files'"
-        found.notes.append(
-            f"{n_names} in case, blanks or Unicode form alone, the first {written}, which is {name}"
-        )
+        count = len(finder.differing)
+        names = "1 name differs from its file's" if count == 1 else f"{count} names differ from their files'"
+        found.notes.append(f"{names} in case, blanks or Unicode form alone: {written} is {name}")
     return found
 
 
