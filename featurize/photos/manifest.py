@@ -3,17 +3,18 @@
 import csv
 import os
 import unicodedata
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from featurize.errors import SourceError, UsageError
-from featurize.files import text_as_name
+from featurize.errors import BottleheadError, SourceError, UsageError
+from featurize.files import check_unpacked, text_as_name
 from featurize.photos.layout import SPLITS, listed, split_of
 from featurize.tableformat import record_batches
 
@@ -82,6 +83,8 @@ def _csv_lines(path: Path) -> Iterator[tuple[str, Cells]]:
             first = stream.readline()
             own = first[:4].lower() == "sep="  # Excel's own line
             separator = first[4:5] if own else max(SEPARATORS, key=lambda one: _n_known(first, one))
+            if separator in "\r\n":
+                raise csv.Error("its first line, sep=, names no separator")
             if not own:
                 stream.seek(0)
             reader = csv.reader(stream, delimiter=separator, strict=True, skipinitialspace=True)
@@ -90,7 +93,7 @@ def _csv_lines(path: Path) -> Iterator[tuple[str, Cells]]:
                     yield f"line {reader.line_num + own}", values
     except UnicodeDecodeError as error:
         raise _not_text(path, encoding, error) from None
-    except (csv.Error, TypeError) as error:  # TypeError: of a sep= without a separator
+    except csv.Error as error:
         hint = "quote names that hold commas or quotes"
         raise SourceError(f"{path} is no readable CSV: {error}", hint) from None
     except OSError as error:
@@ -146,9 +149,12 @@ def _excel_lines(manifest: Manifest) -> Iterator[tuple[str, Cells]]:
 
     path = manifest.path
     try:
+        with zipfile.ZipFile(path) as archive:
+            check_unpacked(sum(one.file_size for one in archive.infolist()), path.stat().st_size)
         with pd.ExcelFile(path, engine="openpyxl") as book:
             sheets = book.sheet_names
-            frame = book.parse(0, header=None, dtype=object, keep_default_na=False, na_filter=False)
+            plain = {"dtype": object, "keep_default_na": False, "na_filter": False}
+            frame = pd.read_excel(book, sheet_name=0, header=None, **plain)
     except ImportError:
         hint = "pip install 'bottlehead[excel]', or save it as 'CSV UTF-8'"
         raise SourceError(
@@ -201,30 +207,18 @@ def _read_parquet(path: Path, columns: Mapping[str, str]) -> Manifest:
     return manifest
 
 
-class _parquet:
+@contextmanager
+def _parquet(path: Path) -> Iterator[tuple[pq.ParquetFile, BinaryIO]]:
     """A Parquet file that is open; what is wrong with it becomes a SourceError."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __enter__(self) -> tuple[pq.ParquetFile, Any]:
-        try:
-            # As an open file: a path as text Arrow would take for a URI, and cannot take if it is not UTF-8.
-            self.stream = open(self.path, "rb")
-            self.file = pq.ParquetFile(self.stream)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            self._refuse(error)
-        return self.file, self.stream
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        self.file.close()
-        self.stream.close()
-        if isinstance(error, pa.ArrowException | OSError | ValueError) and not isinstance(error, SourceError):
-            self._refuse(error)
-
-    def _refuse(self, error: Exception) -> None:
+    try:
+        # As an open file: a path as text Arrow would take for a URI, and cannot take if it is not UTF-8.
+        with open(path, "rb") as stream, pq.ParquetFile(stream) as file:
+            yield file, stream
+    except BottleheadError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
         hint = "write it again, or use .csv"
-        raise SourceError(f"{self.path} is no readable Parquet file: {error}", hint) from None
+        raise SourceError(f"{path} is no readable Parquet file: {error}", hint) from None
 
 
 def _as_text(value: object) -> str | None:
