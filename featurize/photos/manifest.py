@@ -153,7 +153,7 @@ def _excel_lines(manifest: Manifest) -> Iterator[tuple[str, Cells]]:
             check_unpacked(sum(one.file_size for one in archive.infolist()), path.stat().st_size)
         with pd.ExcelFile(path, engine="openpyxl") as book:
             sheets = book.sheet_names
-            plain = {"dtype": object, "keep_default_na": False, "na_filter": False}
+            plain: Any = {"dtype": object, "keep_default_na": False, "na_filter": False}
             frame = pd.read_excel(book, sheet_name=0, header=None, **plain)
     except ImportError:
         hint = "pip install 'bottlehead[excel]', or save it as 'CSV UTF-8'"
