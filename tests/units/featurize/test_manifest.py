@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from builders import write_photos
 
+from featurize import extract
 from featurize.errors import SourceError, UsageError
+from featurize.pages import Thumbnails
 from featurize.photos.manifest import read_manifest
 from featurize.photos.source import list_source
 
@@ -166,6 +169,13 @@ def test_one_file_spelt_in_two_ways_is_one_image_and_two_labels_are_an_error(tmp
         [tmp_path / "p/a.jpg", f"{tmp_path}/p/../p/a.jpg", tmp_path / "link", tmp_path / "p"]
     )
     assert [one.image for one in listed.images] == [f"{tmp_path}/p/a.jpg"]
+
+
+def test_reports_find_the_photos_of_a_manifest_below_its_root(tmp_path):
+    write_photos(tmp_path / "photos", ["a.png"])
+    (tmp_path / "m.csv").write_text("image\na.png\n")
+    table = extract(tmp_path / "m.csv", "color", root=tmp_path / "photos", store=tmp_path / "store")
+    assert Thumbnails(table).thumbnail("a.png") is not None
 
 
 def test_a_root_is_the_folder_that_names_begin_in(tmp_path):
