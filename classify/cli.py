@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featurize.cli import add_graph_options, graph_options
+from featurize.cli import add_graph_options, add_manifest_options, graph_options, manifest_options
 from featurize.errors import UsageError
 from featurize.outputs import (
     CSV,
@@ -245,6 +245,7 @@ def _add_predict(commands: Any) -> None:
     count = _count_from(0, "number of labels; give 1 or more, or 0 for all")
     option("--top", type=count, metavar="K", help=text)
     option("-o", "--output", metavar="FILE", help="write there instead of to standard output")
+    add_manifest_options(parser)
     _add_places(parser)
 
 
@@ -283,7 +284,7 @@ def _predict(args: argparse.Namespace) -> int:
     predictor = Predictor(model, weights=weights, store=args.store, jobs=args.jobs)
     predictor.seconds |= {"importing": imported - start, "loading the model": time.perf_counter() - loading}
     counts: Counter[str] = Counter()
-    batches = _reported(predictor.predict_batches(args.sources), counts)
+    batches = _reported(predictor.predict_batches(args.sources, **manifest_options(args)), counts)
     if form == "parquet":
         with whole_file(args.output, PREDICTIONS) as partial:
             output.write_parquet(partial, model.labels, batches, args.top)

@@ -8,7 +8,7 @@ import numpy as np
 
 from featurize.errors import TableError, UsageError
 from featurize.files import read_csv
-from featurize.table import FeatureTable
+from featurize.table import FeatureTable, describe_similar, similar_labels
 from featurize.terminal import log, printable
 
 NAMED = 5  # photos, and pairs of photos, that a message names
@@ -117,7 +117,7 @@ def conflicting_images(table: FeatureTable) -> list[tuple[tuple[str, str], ...]]
 
 
 def warn_of_conflicts(table: FeatureTable) -> None:
-    """Log the images that carry different labels, the first few by name."""
+    """Log the images that carry different labels, and the labels that may be one, the first few by name."""
     conflicts = conflicting_images(table)
     for images in conflicts[:NAMED]:
         named = ", ".join(f"{printable(image)} ({printable(label)})" for image, label in images[:NAMED])
@@ -125,6 +125,11 @@ def warn_of_conflicts(table: FeatureTable) -> None:
         log.warning("the same photo carries different labels: %s%s; at least one label is wrong", named, more)
     if len(conflicts) > NAMED:
         log.warning("%d more photos carry different labels", len(conflicts) - NAMED)
+    for labels in similar_labels(table.label)[:NAMED]:
+        alike = describe_similar(labels)
+        log.warning(
+            "labels that differ in blanks, case or Unicode form alone: %s; --relabel makes them one", alike
+        )
 
 
 def relabelled(table: FeatureTable, relabel: Mapping[str, str | None] | None) -> FeatureTable:

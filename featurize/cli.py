@@ -5,15 +5,24 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
 from featurize.errors import BottleheadError, SourceError, StoreError, UsageError
 from featurize.outputs import CSV, JSON, TABLE, check_outputs, where_written, whole_file
-from featurize.terminal import OptionsError, add_command, aligned, help_texts, log, new_parser, run_command
+from featurize.terminal import (
+    OptionsError,
+    add_command,
+    aligned,
+    help_texts,
+    log,
+    new_parser,
+    run_command,
+)
 
+LABELS_SHOWN = 12
 EXTRACT = "featurize extract photos/ -o photos.parquet --features inception_v3 glcm"
 
 
@@ -53,9 +62,32 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_source(command: argparse.ArgumentParser) -> None:
-    manifest = "manifest .csv/.parquet with image[,label][,group][,split]"
-    text = f"folder of class folders, flat folder, or {manifest}"
+    manifest = "manifest .csv/.tsv/.xlsx/.parquet with image[,label][,group][,split]"
+    text = f"folder of class folders, or of train/val/test folders of these, flat folder, or {manifest}"
     command.add_argument("source", metavar="SOURCE", help=text)
+    add_manifest_options(command)
+
+
+def add_manifest_options(command: argparse.ArgumentParser) -> None:
+    """Add how a manifest is to be read."""
+    text = "of a manifest: which column is what, as image=filename,label=class,group=patient,split=set"
+    command.add_argument("--columns", metavar="NAME=COLUMN,...", help=text)
+    text = "of a manifest: the folder that its names are relative to (default: its own)"
+    command.add_argument("--root", metavar="DIR", help=text)
+
+
+def manifest_options(args: argparse.Namespace) -> dict[str, Any]:
+    """How a manifest is to be read, as arguments of `list_source`."""
+    from featurize.photos.manifest import COLUMNS
+
+    columns = {}
+    for pair in args.columns.split(",") if args.columns is not None else ():
+        name, equals, column = pair.partition("=")
+        if not equals or name.strip() not in COLUMNS or name.strip() in columns:
+            hint = f"give {', '.join(COLUMNS)} a column each, as --columns image=filename,label=class"
+            raise OptionsError(f"--columns {args.columns} cannot be read at {pair!r}", hint)
+        columns[name.strip()] = column.strip()
+    return {"columns": columns, "root": args.root}
 
 
 def _add_group_by(command: argparse.ArgumentParser) -> None:
@@ -136,8 +168,9 @@ def _extract(args: argparse.Namespace) -> int:
     rejects_file = _rejects_file(args, args.source)
     extractors = _extractors(args)
     options = {"store": args.store, "distort": _distortion(args), "rehash": args.rehash, "jobs": args.jobs}
+    manifest = manifest_options(args)
     moments = [time.perf_counter()]
-    source = list_source(args.source, group_by=args.group_by)
+    source = list_source(args.source, group_by=args.group_by, **manifest)
     moments.append(time.perf_counter())
     try:
         result = run_extraction(source, extractors, **options)
@@ -241,6 +274,10 @@ def write_rejects(path: str, rejects: list[tuple[str, str]]) -> None:
 def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
     """The closing account: what was written, what was computed, what was left out."""
     table = result.table
+    for note in result.notes:
+        log.info("%s", note)
+    for warning in result.warnings:
+        log.warning("%s", warning)
     for record in table.metadata["features"].values():
         weights = record["weights"]
         if weights and weights["source"] == "random":
@@ -254,10 +291,25 @@ def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
     n_images = int((table.variant == 0).sum())
     copies = f" and {len(table) - n_images} distorted copies" if len(table) > n_images else ""
     log.info("%d images (%d distinct)%s: %s", n_images, n_distinct, copies, _computed(result))
+    from featurize.photos.layout import SPLITS
+
+    photos = table.variant == 0
+    log.info("labels: %s", _counted("(none)" if one is None else one for one in table.label[photos]))
+    if splits := [split for split in table.split[photos] if split is not None]:
+        log.info(
+            "splits: %s", ", ".join(f"{split} {splits.count(split)}" for split in SPLITS if split in splits)
+        )
     if result.rejects and not args.strict:
         log.warning("%s; see %s", _left_out(result.rejects), rejects_file)
     widths = ", ".join(f"{name} ({matrix.shape[1]})" for name, matrix in table.vectors.items())
     log.info("wrote %s: %d rows, %s", where_written(args.output), len(table), widths)
+
+
+def _counted(values: Iterable[str]) -> str:
+    """How often each value comes, by name; many are cut."""
+    counts = sorted(Counter(values).items())
+    more = f" and {len(counts) - LABELS_SHOWN} more" if len(counts) > LABELS_SHOWN else ""
+    return ", ".join(f"{value} {count}" for value, count in counts[:LABELS_SHOWN]) + more
 
 
 def _left_out(rejects: list[tuple[str, str]]) -> str:
@@ -279,7 +331,8 @@ def _scan(args: argparse.Namespace) -> int:
     from featurize.photos.scan import scan_lines, scan_source
 
     check_outputs([(args.json, JSON)], [args.source])
-    found = scan_source(args.source, group_by=args.group_by, jobs=args.jobs)
+    manifest = manifest_options(args)
+    found = scan_source(args.source, group_by=args.group_by, jobs=args.jobs, **manifest)
     if args.json:
         with whole_file(args.json, JSON) as partial, open(partial, "w", encoding="utf-8") as stream:
             json.dump(found.to_json(), stream, indent=1, ensure_ascii=False)

@@ -110,6 +110,8 @@ def _folder_of(source: dict[str, Any] | None) -> Path | None:
     """Where the names of the images begin: the folder, or the folder of the manifest."""
     if not source or not source.get("path"):
         return None
+    if source.get("kind") == "manifest" and isinstance(source.get("folder"), str):
+        return Path(source["folder"])
     path = Path(source["path"])
     return path.parent if source.get("kind") == "manifest" else path
 

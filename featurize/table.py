@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import unicodedata
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -350,3 +351,28 @@ def merged_groups(image: np.ndarray, sha256: np.ndarray, group: np.ndarray) -> n
     components = connected_components(graph, directed=False)[1][: len(rows)]
     _, first, codes = np.unique(components, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[codes].astype(np.int64)
+
+
+def similar_labels(labels: Iterable[str | None]) -> list[list[str]]:
+    """Labels that differ by blanks, case or Unicode form only: most likely one class that was written in two ways.
+
+    >>> similar_labels(["rose", " Rose", "oak", None])
+    [[' Rose', 'rose']]
+    """
+    alike: dict[str, set[str]] = {}
+    for label in set(labels) - {None}:
+        assert label is not None
+        plain = unicodedata.normalize("NFC", "".join(label.split())).casefold()
+        alike.setdefault(unicodedata.normalize("NFC", plain), set()).add(label)
+    return sorted(sorted(some) for some in alike.values() if len(some) > 1)
+
+
+def describe_similar(labels: Sequence[str]) -> str:
+    """Such labels in words; quotes show the blanks, and a second Unicode form, which looks the same, is named.
+
+    >>> describe_similar([" Rose", "rose"])
+    "' Rose', 'rose'"
+    """
+    decomposed = [label != unicodedata.normalize("NFC", label) for label in labels]
+    shown = [f"{label!r}{' (decomposed)' * odd}" for label, odd in zip(labels, decomposed, strict=True)]
+    return ", ".join(shown)

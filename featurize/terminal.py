@@ -337,11 +337,16 @@ class _Handler(logging.Handler):
         write(f"warning: {text}" if record.levelno == logging.WARNING else text, file=sys.stderr)
 
 
-def progress(total: int, description: str, unit: str = "image", n_before: int = 0):
+def progress(total: int | None, description: str, unit: str = "image", n_before: int = 0):
     """A progress bar on stderr, where messages are shown; `n_before` are done already and do not count for the rate.
+
+    A `total` that nobody knows is None: the bar counts.
 
     On a terminal it appears when something takes longer than a moment; in a log file it is a line a minute.
     """
+    shown = log.isEnabledFor(logging.INFO) and log.hasHandlers() and total != 0
+    if not shown:
+        return _NoBar()
     from tqdm import tqdm
 
     class Bar(tqdm):
@@ -355,10 +360,22 @@ def progress(total: int, description: str, unit: str = "image", n_before: int = 
             if time.time() >= self.start_t + self.delay:
                 super().display(*args, **options)
 
-    shown = log.isEnabledFor(logging.INFO) and log.hasHandlers() and total > 0
     pace = {"delay": 0.3} if sys.stderr.isatty() else {"delay": 60, "mininterval": 60}
     counts = {"total": total, "initial": n_before, "desc": description, "unit": f" {unit}s"}
-    return Bar(**counts, **pace, disable=not shown, file=sys.stderr, leave=False)
+    return Bar(**counts, **pace, file=sys.stderr, leave=False)
+
+
+class _NoBar:
+    """What `progress` gives where nobody would see a bar."""
+
+    def __enter__(self) -> "_NoBar":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def update(self, n: int = 1) -> None:
+        pass
 
 
 def key_values(pairs: Sequence[str], option: str) -> dict[str, str]:

@@ -2,14 +2,17 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import groupby, islice
 from pathlib import Path
 
 from featurize.errors import SourceError, UsageError
 from featurize.files import is_readable
+from featurize.photos.manifest import is_manifest
 from featurize.photos.source import Source, list_source
 from featurize.table import FeatureTable
+from featurize.terminal import log
 
 STDIN = "-"
 # The first results come soon; later batches are large, because each one looks into the store.
@@ -20,18 +23,25 @@ Paths = str | os.PathLike | Iterable[str | os.PathLike]
 
 
 def input_batches(
-    sources: Paths, *, batch_sizes: tuple[int, int] = BATCH_SIZES
+    sources: Paths,
+    *,
+    batch_sizes: tuple[int, int] = BATCH_SIZES,
+    columns: Mapping[str, str] | None = None,
+    root: str | os.PathLike | None = None,
 ) -> Iterator[Source | FeatureTable]:
     """Photos and table rows, some at a time, in the order of the sources (see `Predictor.predict`).
 
-    `batch_sizes` is how many photos come first, and at most at a time (each batch is twice the one before); of a
-    Parquet table come 4,096 rows, and an ``.npz`` table whole.
+    `columns` and `root` say how manifests are to be read, as in `list_source`. `batch_sizes` is how many photos come
+    first, and at most at a time (each batch is twice the one before); of a Parquet table come 4,096 rows, and an
+    ``.npz`` table whole.
     """
     named = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     if not named:
         raise UsageError("there is nothing to predict on", "give photos, folders, a manifest or a table")
     if [os.fspath(one) for one in named].count(STDIN) > 1:
         raise UsageError("standard input (-) is named twice", "name it once")
+    if (columns or root is not None) and not any(_kind(one) == "manifest" for one in named):
+        raise UsageError("columns and a root are for manifests alone", "give a manifest among the photos")
     sizes = _sizes(*batch_sizes)
     for kind, paths in groupby(named, key=_kind):
         if kind == "photos":  # those that follow each other travel together
@@ -41,7 +51,10 @@ def input_batches(
             if kind == "table":
                 yield from FeatureTable.read_batches(os.fspath(path))
             elif kind == "manifest":
-                yield from _divided(list_source(path), sizes)
+                manifest = list_source(path, columns=columns, root=root, each_line=True)
+                for message in manifest.notes + manifest.warnings:
+                    log.info("%s", message)
+                yield from _divided(manifest, sizes)
             else:
                 lines = _lines()
                 while some := list(islice(lines, next(sizes))):
@@ -68,7 +81,7 @@ def _divided(source: Source, sizes: Iterator[int]) -> Iterator[Source]:
     start, rejects = 0, source.rejects
     while start < len(source.images) or rejects:
         stop = start + next(sizes)
-        yield Source(source.path, source.kind, source.images[start:stop], rejects)
+        yield replace(source, images=source.images[start:stop], rejects=rejects)
         start, rejects = stop, []
 
 
@@ -103,11 +116,9 @@ def _kind(given: str | os.PathLike) -> str:
         return "stdin"
     if suffix == ".npz":
         return "table"
-    if suffix == ".csv":
-        return "manifest"
     if suffix == ".parquet":
         return "table" if not is_readable(path, SourceError) or _has_vectors(path) else "manifest"
-    return "photos"
+    return "manifest" if is_manifest(path) else "photos"
 
 
 def _has_vectors(path: Path) -> bool:

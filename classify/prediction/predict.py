@@ -129,21 +129,30 @@ class Predictor:
         self._lock = threading.Lock()
         self._extractors: list[Extractor] = []
 
-    def predict(self, photos: "OnePhoto | Iterable[OnePhoto]") -> "Predictions":
+    def predict(
+        self,
+        photos: "OnePhoto | Iterable[OnePhoto]",
+        *,
+        columns: Mapping[str, str] | None = None,
+        root: Place = None,
+    ) -> "Predictions":
         """Predict the labels of photos.
 
         Parameters
         ----------
         photos : photo or iterable of photos
             Bytes of an image file, Pillow images, RGB arrays (uint8, (height, width, 3)), and paths, also of folders,
-            glob patterns, manifests (``.csv``, ``.parquet``) and tables, and ``-`` for standard input with one path a
-            line, in any mixture.
+            glob patterns, manifests (``.csv``, ``.tsv``, ``.xlsx``, ``.parquet``) and tables, and ``-`` for standard
+            input with one path a line, in any mixture.
+        columns, root
+            How the manifests are to be read, as in `featurize.extract`.
 
         Returns
         -------
         Predictions
-            In the order given, folders sorted by name; what cannot be read is in ``rejects``. What has no path is
-            called by its number, "photo 1". A file named twice among paths in a row is predicted once.
+            In the order given, folders sorted by name, manifests line by line; what cannot be read is in ``rejects``.
+            What has no path is called by its number, "photo 1". A file named twice among paths in a row is predicted
+            once, one that stands in two lines of a manifest twice.
 
         Raises
         ------
@@ -153,7 +162,7 @@ class Predictor:
             If the vectors of the photos or of a table would not be those of the training.
         """
         together = _nothing(self.model, [])
-        batches = list(self.predict_batches(photos))
+        batches = list(self.predict_batches(photos, columns=columns, root=root))
         for batch in batches:
             together.image += batch.image
             together.outlier += batch.outlier
@@ -164,7 +173,12 @@ class Predictor:
         return together
 
     def predict_batches(
-        self, photos: "OnePhoto | Iterable[OnePhoto]", *, batch_sizes: tuple[int, int] = BATCH_SIZES
+        self,
+        photos: "OnePhoto | Iterable[OnePhoto]",
+        *,
+        batch_sizes: tuple[int, int] = BATCH_SIZES,
+        columns: Mapping[str, str] | None = None,
+        root: Place = None,
     ) -> "Iterator[Predictions]":
         """What `predict` returns, as it comes: the memory that it takes does not grow with the photos.
 
@@ -175,7 +189,7 @@ class Predictor:
         n_predicted = n_rejects = n_seen = 0
         first_rejects: list[tuple[str, str]] = []
         distances = []
-        for batch in self._batches(photos, batch_sizes):
+        for batch in self._batches(photos, {"batch_sizes": batch_sizes, "columns": columns, "root": root}):
             predictions = self._predict(batch)
             n_predicted += len(predictions)
             n_seen += predictions.n_seen
@@ -211,9 +225,7 @@ class Predictor:
         finally:
             self.seconds[part] += time.perf_counter() - start
 
-    def _batches(
-        self, photos: Any, batch_sizes: tuple[int, int]
-    ) -> Iterator[Source | FeatureTable | Unfiled]:
+    def _batches(self, photos: Any, how: Mapping[str, Any]) -> Iterator[Source | FeatureTable | Unfiled]:
         """Sources and tables from paths, and (name, photo) of what has none, in the order given."""
         alone = isinstance(photos, str | os.PathLike | bytes | bytearray) or hasattr(photos, "getexif")
         given = [photos] if alone or getattr(photos, "ndim", 4) < 4 else list(photos)
@@ -223,7 +235,7 @@ class Predictor:
         for are_paths, some in groupby(numbered, key=lambda one: isinstance(one[1], str | os.PathLike)):
             together = list(some)
             paths = [path for _, path in together]
-            yield from input_batches(paths, batch_sizes=batch_sizes) if are_paths else [together]
+            yield from input_batches(paths, **how) if are_paths else [together]
 
     def _predict(self, batch: Source | FeatureTable | Unfiled) -> "Predictions":
         table, rejects = (batch, []) if isinstance(batch, FeatureTable) else self._extract(batch)

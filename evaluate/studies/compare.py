@@ -353,4 +353,6 @@ def _differences(table: FeatureTable, test: FeatureTable, name: str) -> list[str
 def _folder(table: FeatureTable) -> str | None:
     source = table.metadata.get("source") or {}
     path = source.get("path")
+    if source.get("kind") == "manifest" and isinstance(source.get("folder"), str):
+        return source["folder"]
     return os.path.dirname(path) if path and source.get("kind") == "manifest" else path

@@ -89,7 +89,7 @@ class SourceContents:
         rejects = list(self.source.rejects)
         for image, content in zip(self.source.images, self._contents, strict=True):
             if not isinstance(content, Content):
-                rejects.append((image.image, str(content)))
+                rejects.append((image.image, self.source.reason(image, content)))
             elif content.sha256 in failed:
                 rejects.append((image.image, failed[content.sha256]))
         return rejects

@@ -3,7 +3,7 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -18,7 +18,7 @@ from featurize.extractors.batches import NOT_FINITE, Task, Vectors, group_extrac
 from featurize.photos.decode import ImageRejected
 from featurize.photos.distort import Distortion
 from featurize.photos.photo import Photo
-from featurize.photos.source import Source, list_source
+from featurize.photos.source import Source, list_source, source_warnings
 from featurize.registry import make_extractor
 from featurize.store.shard import image_keys
 from featurize.store.store import Section, Store
@@ -78,13 +78,21 @@ def build_table(
     for name in set(IDS.names) - {"variant"}:
         ids[name] = [getattr(one, name) for one in (images if hasattr(images[0], name) else contents)]
     metadata = {
-        "source": {"path": os.fsencode(source.path).decode("utf-8", "backslashreplace"), "kind": source.kind},
+        "source": {
+            "path": _as_utf8(source.path),
+            "kind": source.kind,
+            **({"folder": _as_utf8(source.folder)} if source.folder else {}),
+        },
         "features": {e.name: e.record(vector) for e, vector in zip(extractors, golden, strict=True)},
         **({"distortion": distort.record()} if distort else {}),
     }
     vectors = {e.name: matrix for e, matrix in zip(extractors, matrices, strict=True)}
     # What is written must be what is in memory: through JSON once, so that tuples are lists in both.
     return FeatureTable(ids_from_columns(ids), vectors, json.loads(json.dumps(metadata)))
+
+
+def _as_utf8(path: str) -> str:
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def keep_rows(matrix: np.ndarray, rows: np.ndarray, at_once: int = 4096) -> np.ndarray:
@@ -107,6 +115,8 @@ class Extraction:
         One entry per image that could not.
     ignored : Counter
         Other files of the source, counted by what they are.
+    notes, warnings : list of str
+        What a user should know of how the source was read, and what looks wrong with its labels.
     n_computed, n_reused, n_read : int
         Distinct images that an extractor ran on, that came wholly from the store, and files that were read.
     """
@@ -114,6 +124,8 @@ class Extraction:
     table: FeatureTable
     rejects: list[tuple[str, str]]
     ignored: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     n_computed: int = 0
     n_reused: int = 0
     n_read: int = 0
@@ -123,7 +135,7 @@ class NothingReadable(SourceError):
     """Not one image of a source can be read; ``rejects`` says why, image by image."""
 
     def __init__(self, source: Source, rejects: list[tuple[str, str]]):
-        none = f"not one of the {len(source.images)} images in {source.path} can be read"
+        none = f"not one of the {len(rejects)} images in {source.path} can be read"
         problem = f"{none}; the first is {rejects[0][0]}: {rejects[0][1]}"
         super().__init__(problem, "inspect them with `featurize scan`")
         self.source, self.rejects = source, rejects
@@ -139,6 +151,8 @@ def extract(
     store: str | os.PathLike | Store | None = None,
     distort: Distortion | None = None,
     group_by: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    root: str | os.PathLike | None = None,
     rehash: bool = False,
     jobs: int | None = None,
 ) -> FeatureTable:
@@ -147,7 +161,8 @@ def extract(
     Parameters
     ----------
     source : path or iterable of paths
-        A folder of class folders, a flat folder, a ``.csv`` or ``.parquet`` manifest, or a list of files.
+        A folder of class folders, of split folders of these, or of photos alone; a manifest (``.csv``, ``.tsv``,
+        ``.xlsx``, ``.parquet``); or a list of files.
     extractors : list of extractors or specs, default ``["inception_v3"]``
         Such as ``[InceptionV3(), GLCM()]`` or ``["inception_v3", "glcm"]``.
     store : path, fsspec URL or Store, optional
@@ -157,6 +172,11 @@ def extract(
         or testing get none.
     group_by : str, optional
         A regular expression; its first capture group, searched in the image's name, is the group.
+    columns : mapping, optional
+        Which column of a manifest is what, as ``{"image": "filename", "label": "class"}``; of image, label, group,
+        split. By default those that are called so, or as others call them.
+    root : path, optional
+        The folder that the names of a manifest are relative to; by default its own.
     rehash : bool, default False
         Read every file again, also those that look unchanged.
     jobs : int, optional
@@ -188,8 +208,12 @@ def extract(
     >>> extract(folder / "photos", ["glcm"], store=folder / "store")
     FeatureTable: 2 rows; features glcm (5); 2 labels blue, red
     """
-    found = list_source(source, group_by=group_by)
+    found = list_source(source, group_by=group_by, columns=columns, root=root)
     result = run_extraction(found, extractors, store=store, distort=distort, rehash=rehash, jobs=jobs)
+    for note in result.notes:
+        log.info("%s", note)
+    for warning in result.warnings:
+        log.warning("%s", warning)
     for image, reason in result.rejects:
         log.warning("left out %s: %s", image, reason)
     return result.table
@@ -249,7 +273,8 @@ def run_extraction(
     table = build_table(source, rows, chosen, matrices, golden, distort)
     n_computed = len(plan.computed.difference(plan.failed))
     n_reused = plan.n_contents - len(plan.failed) - n_computed
-    return Extraction(table, sorted(rejects), source.ignored, n_computed, n_reused, contents.n_read)
+    said = source.notes, source_warnings(source, [image for image, _, _ in rows])
+    return Extraction(table, sorted(rejects), source.ignored, *said, n_computed, n_reused, contents.n_read)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from PIL import (  # noqa: F401
     WebPImagePlugin,
 )
 
+from featurize.photos.unread import kind_of_content, not_read
 from featurize.terminal import printable
 
 MAX_BYTES = 1 << 29  # of an image file
@@ -99,6 +100,8 @@ def _what_it_is(data: bytes) -> str:
     for beginnings, what in NO_IMAGES.items():
         if head.startswith(beginnings):
             return what
+    if kind := kind_of_content(data):
+        return not_read(kind)
     try:
         data[:4096].decode("utf-8")
     except UnicodeDecodeError as error:

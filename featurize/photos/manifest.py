@@ -1,81 +1,220 @@
-"""Manifests: a table of images that someone else wrote, as CSV or Parquet."""
+"""Manifests: a table of images that someone else wrote, as CSV, Excel or Parquet."""
 
 import csv
-from collections.abc import Iterator, Sequence
+import os
+import unicodedata
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from featurize.errors import SourceError
+from featurize.errors import BottleheadError, SourceError, UsageError
+from featurize.files import check_unpacked, text_as_name
+from featurize.photos.layout import SPLITS, listed, split_of
 from featurize.tableformat import record_batches
 
 COLUMNS = ("image", "label", "group", "split")
-SPLITS = ("training", "validation", "testing")
+ENDINGS = (".csv", ".tsv", ".xlsx", ".xlsm", ".parquet")
+# What others call our columns: taken where there is exactly one of them.
+OTHER_NAMES = {
+    "image": ("path", "file", "filename", "file_name", "filepath", "file_path", "image_path"),
+    "label": ("class", "category"),
+    "group": ("patient", "subject"),
+    "split": (),
+}
+SEPARATORS = ",;\t"
 
 Row = dict[str, str | None]
+Cells = Sequence[Any]
 
 
-def read_manifest(path: Path) -> Iterator[tuple[str, Row | str]]:
-    """The rows of a manifest: where each stands ("line 7"), and its values by column, or what is wrong with it.
+@dataclass
+class Manifest:
+    """The rows of a manifest, and what a user should know about how it was read.
 
-    Empty values are None. Columns other than ``image, label, group, split`` are left out.
-
-    SourceError if the file cannot be read, has no column ``image`` or one of the four in another spelling, or
-    names a split that does not exist.
+    `rows` gives where each stands ("line 7"), and its values by column, or what is wrong with it.
     """
-    rows = _read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path)
-    for place, row in rows:
-        split = row.get("split") if isinstance(row, dict) else None
-        if split is not None and split not in SPLITS:
-            hint = f"a split is {', '.join(SPLITS)}, or empty"
-            raise SourceError(f"{path}, {place}: split is {split!r}", hint)
-        if isinstance(row, dict):
-            # No table can hold it, which would show only after all vectors were computed.
-            torn = [name for name in ("label", "group") if "\0" in (row.get(name) or "")]
-            row = f"its {torn[0]} holds a NUL character" if torn else row
-        yield place, row
+
+    path: Path
+    rows: Iterator[tuple[str, Row | str]]
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[tuple[str, Row | str]]:
+        return self.rows
 
 
-def _read_csv(path: Path) -> Iterator[tuple[str, Row | str]]:
+def is_manifest(path: Path) -> bool:
+    """Whether a file is a manifest by the ending of its name."""
+    return path.suffix.lower() in ENDINGS
+
+
+def read_manifest(path: Path, columns: Mapping[str, str] | None = None) -> Manifest:
+    """Read a manifest; blanks around names and values do not count, and empty values are None.
+
+    `columns` says which column is the image, label, group or split, where they are not called so (an empty name: none
+    is). SourceError, here or while the rows are read, if the file cannot be read, has no column of images or two of a
+    kind, or names a split that does not exist.
+    """
+    ending = path.suffix.lower()
+    if ending == ".parquet":
+        return _read_parquet(path, columns or {})
+    manifest = Manifest(path, iter(()))
+    lines = _excel_lines(manifest) if ending in (".xlsx", ".xlsm") else _csv_lines(path)
+    _, names = next(lines, ("", []))
+    chosen = _choose_columns(manifest, [_as_text(name) or "" for name in names], columns or {})
+    manifest.rows = _checked(path, _rows(lines, len(names), chosen))
+    return manifest
+
+
+# -- the cells of CSV, Excel and Parquet files ---
+
+
+def _csv_lines(path: Path) -> Iterator[tuple[str, Cells]]:
+    """Where each line stands, and its cells; the first is the header."""
+    encoding = _encoding(path)
     try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            names = next(reader, [])
-            _check_columns(path, names)
+        with open(path, encoding=encoding, newline="") as stream:
+            first = stream.readline()
+            own = first[:4].lower() == "sep="  # Excel's own line
+            separator = first[4:5] if own else max(SEPARATORS, key=lambda one: _n_known(first, one))
+            if separator in "\r\n":
+                raise csv.Error("its first line, sep=, names no separator")
+            if not own:
+                stream.seek(0)
+            reader = csv.reader(stream, delimiter=separator, strict=True, skipinitialspace=True)
             for values in reader:
-                if not values:
-                    continue
-                if len(values) != len(names):
-                    # An unquoted comma in a file name would shift the label by one column.
-                    fault = f"{len(values)} values for {len(names)} columns; quote what holds commas"
-                    yield f"line {reader.line_num}", fault
-                    continue
-                row = {name: value or None for name, value in zip(names, values, strict=True)}
-                yield f"line {reader.line_num}", {name: row[name] for name in COLUMNS if name in row}
+                if values:
+                    yield f"line {reader.line_num + own}", values
     except UnicodeDecodeError as error:
-        raise SourceError(f"{path} is not UTF-8 text: {error.reason}", "save the manifest as UTF-8") from None
+        raise _not_text(path, encoding, error) from None
     except csv.Error as error:
         hint = "quote names that hold commas or quotes"
         raise SourceError(f"{path} is no readable CSV: {error}", hint) from None
+    except OSError as error:
+        hint = "check the path and its permissions"
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}", hint) from None
 
 
-def _read_parquet(path: Path) -> Iterator[tuple[str, Row | str]]:
+def _encoding(path: Path) -> str:
+    try:
+        with open(path, "rb") as stream:
+            start = stream.read(2)
+    except OSError:
+        start = b""
+    if start in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    if b"\0" in start:  # the first letter of a name, in UTF-16 without a mark
+        return "utf-16-be" if start[:1] == b"\0" else "utf-16-le"
+    return "utf-8-sig"
+
+
+def _not_text(path: Path, encoding: str, error: UnicodeDecodeError) -> SourceError:
+    """Which line cannot be read, and how it would read in the encoding of Windows: never guessed, but proposed."""
+    if encoding != "utf-8-sig":
+        return SourceError(f"{path} is not UTF-16 text: {error.reason}", "save the manifest as UTF-8")
+    hint = "save it as UTF-8 (in Excel: 'CSV UTF-8')"
+    with open(path, "rb") as stream:
+        number, line = next((n, line) for n, line in enumerate(stream, start=1) if not _is_utf8(line))
+    with suppress(UnicodeDecodeError):
+        shown = line.decode("cp1252").strip()[:80]
+        hint += f"; if this line means {shown}, convert it with: iconv -f CP1252 -t UTF-8 {path} > NEW.csv"
+    return SourceError(f"{path} is not UTF-8 text: line {number} holds bytes of another encoding", hint)
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _n_known(line: str, separator: str) -> tuple[int, int]:
+    """How many names of a header are known if it is divided so, and how many there are."""
+    with suppress(csv.Error):
+        names = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+        known = {*COLUMNS, *(name for others in OTHER_NAMES.values() for name in others)}
+        return sum(_meant(name) in known for name in names), len(names)
+    return 0, 0
+
+
+def _excel_lines(manifest: Manifest) -> Iterator[tuple[str, Cells]]:
+    import pandas as pd
+
+    path = manifest.path
+    try:
+        with zipfile.ZipFile(path) as archive:
+            check_unpacked(sum(one.file_size for one in archive.infolist()), path.stat().st_size)
+        with pd.ExcelFile(path, engine="openpyxl") as book:
+            sheets = book.sheet_names
+            plain: Any = {"dtype": object, "keep_default_na": False, "na_filter": False}
+            frame = pd.read_excel(book, sheet_name=0, header=None, **plain)
+    except ImportError:
+        hint = "pip install 'bottlehead[excel]', or save it as 'CSV UTF-8'"
+        raise SourceError(
+            f"{path} is an Excel file, and openpyxl, which reads them, is missing", hint
+        ) from None
+    except Exception as error:  # of zip files, XML and openpyxl, of many kinds
+        raise SourceError(
+            f"{path} is no readable Excel file: {error}", "save it again, or as 'CSV UTF-8'"
+        ) from None
+    if len(sheets) > 1:
+        manifest.notes.append(f"of the {len(sheets)} sheets of {path.name} the first is read, {sheets[0]}")
+    for number, values in enumerate(frame.itertuples(index=False, name=None), start=1):
+        # A column of whole numbers may be kept as 3.0.
+        yield f"line {number}", [int(v) if isinstance(v, float) and v.is_integer() else v for v in values]
+
+
+def _rows(
+    lines: Iterator[tuple[str, Cells]], n_columns: int, chosen: Mapping[str, int]
+) -> Iterator[tuple[str, Row | str]]:
+    for place, values in lines:
+        if not any(map(_as_text, values[n_columns:])):
+            values = values[:n_columns]  # separators at the end of a line
+        if n_columns > 1 and not any(map(_as_text, values)):
+            continue
+        if len(values) != n_columns:
+            # An unquoted comma in a file name would shift the label by one column.
+            yield place, f"{len(values)} values for {n_columns} columns; quote what holds commas"
+            continue
+        yield place, _row({name: values[number] for name, number in chosen.items()})
+
+
+def _read_parquet(path: Path, columns: Mapping[str, str]) -> Manifest:
+    manifest = Manifest(path, iter(()))
+    with _parquet(path) as (file, _):
+        schema = file.schema_arrow
+    chosen = _choose_columns(manifest, schema.names, columns)
+    kind = schema.field(chosen["image"]).type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)):
+        raise SourceError(f"the image column of {path} holds {kind}", "it holds file names, as text")
+    names = {name: schema.names[number] for name, number in chosen.items()}
+
+    def rows() -> Iterator[tuple[str, Row | str]]:
+        with _parquet(path) as (file, stream):
+            batches = record_batches(file, stream, list(dict.fromkeys(names.values())))
+            lines = (row for batch in batches for row in batch.to_pylist())
+            for number, row in enumerate(lines, start=1):
+                yield f"row {number}", _row({name: row[column] for name, column in names.items()})
+
+    manifest.rows = _checked(path, rows())
+    return manifest
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[tuple[pq.ParquetFile, BinaryIO]]:
+    """A Parquet file that is open; what is wrong with it becomes a SourceError."""
     try:
         # As an open file: a path as text Arrow would take for a URI, and cannot take if it is not UTF-8.
         with open(path, "rb") as stream, pq.ParquetFile(stream) as file:
-            schema = file.schema_arrow
-            _check_columns(path, schema.names)
-            kind = schema.field("image").type
-            if not (
-                pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)
-            ):
-                raise SourceError(f"the image column of {path} holds {kind}", "it holds file names, as text")
-            batches = record_batches(file, stream, [name for name in COLUMNS if name in schema.names])
-            rows = (row for batch in batches for row in batch.to_pylist())
-            for number, row in enumerate(rows, start=1):
-                yield f"row {number}", {name: _as_text(value) for name, value in row.items()}
-    except SourceError:
+            yield file, stream
+    except BottleheadError:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
         hint = "write it again, or use .csv"
@@ -84,19 +223,156 @@ def _read_parquet(path: Path) -> Iterator[tuple[str, Row | str]]:
 
 def _as_text(value: object) -> str | None:
     # Not equal to itself: NaN, which some programs write for "none".
-    return None if value is None or value == "" or value != value else str(value)
+    return None if value is None or value != value else str(value).strip() or None
 
 
-def _check_columns(path: Path, names: Sequence[str]) -> None:
-    hint = "a manifest has the columns image[,label][,group][,split]"
-    for name in names:
-        # Left out as a column that we do not know, it would take the labels or the groups with it, unsaid.
-        meant = name.strip().casefold()
-        if meant in COLUMNS and name not in COLUMNS:
-            raise SourceError(f"{path} has a column {name!r}", f"write {meant}, without spaces or capitals")
-    if "image" not in names:
+def _row(values: Mapping[str, Any]) -> Row:
+    row = {name: _as_text(value) for name, value in values.items()}
+    if row["image"]:
+        row["image"] = str(values["image"])  # a file's name may begin or end with a blank
+    return row
+
+
+# -- which column is which, and what its values may be ---
+
+
+def _meant(name: str) -> str:
+    return name.strip().casefold()
+
+
+def _choose_columns(manifest: Manifest, names: Sequence[str], columns: Mapping[str, str]) -> dict[str, int]:
+    """The number of the column that holds the image, label, group and split; the manifest notes what is not plain."""
+    path, chosen = manifest.path, dict[str, int]()
+    for wanted, name in columns.items():
+        if wanted not in COLUMNS:
+            raise UsageError(
+                f"{wanted!r} is no column of ours", f"give {', '.join(COLUMNS)} a column of the manifest"
+            )
+        found = [number for number, one in enumerate(names) if one == name]
+        found = found or [number for number, one in enumerate(names) if _meant(one) == _meant(name)]
+        if name and len(found) != 1:
+            hint = f"its columns are {', '.join(map(repr, names)) or 'none'}"
+            raise UsageError(f"{path} has {len(found) or 'no'} columns named {name!r}", hint)
+        if name:
+            chosen[wanted] = found[0]
+    for wanted in COLUMNS:
+        if wanted in columns:
+            continue
+        own = [number for number, name in enumerate(names) if _meant(name) == wanted]
+        if len(own) > 1:
+            raise SourceError(
+                f"{path} has two columns named {wanted}", f"name the right one: --columns {wanted}=NAME"
+            )
+        others = [
+            n
+            for n, name in enumerate(names)
+            if _meant(name) in OTHER_NAMES[wanted] and n not in chosen.values()
+        ]
+        if own or len(others) == 1:
+            chosen[wanted] = (own or others)[0]
+        elif others and wanted != "image":
+            could = listed([names[number] for number in others])
+            manifest.warnings.append(
+                f"{path.name} has no column {wanted}, and {could} could both be it: neither is taken; "
+                f"name one with --columns {wanted}=NAME"
+            )
+    if "image" not in chosen:
         shown = ", ".join(map(repr, names)) or "none"
+        hint = "its first line names the columns, image[,label][,group][,split]; --columns image=NAME takes another"
         raise SourceError(f"{path} has the columns {shown}, and no column image", hint)
-    twice = [name for name in COLUMNS if list(names).count(name) > 1]
-    if twice:
-        raise SourceError(f"{path} has two columns named {twice[0]}", hint)
+    taken = [
+        f"{names[number]} as {wanted}" for wanted, number in chosen.items() if _meant(names[number]) != wanted
+    ]
+    if taken:
+        manifest.notes.append(f"columns of {path.name}: {listed(taken)}")
+    left_out = [name for number, name in enumerate(names) if number not in chosen.values() and name.strip()]
+    if left_out:
+        manifest.notes.append(f"columns of {path.name} that are left out: {listed(left_out, most=10)}")
+    return chosen
+
+
+def _checked(path: Path, rows: Iterator[tuple[str, Row | str]]) -> Iterator[tuple[str, Row | str]]:
+    for place, row in rows:
+        if isinstance(row, dict):
+            if (given := row.get("split")) is not None:
+                row["split"] = split_of(given)
+                if row["split"] is None:
+                    hint = f"a split is {', '.join(SPLITS)} (or train, val, test), or empty"
+                    raise SourceError(f"{path}, {place}: split is {given!r}", hint)
+            # No table can hold it, which would show only after all vectors were computed.
+            torn = [name for name in ("label", "group") if "\0" in (row.get(name) or "")]
+            row = f"its {torn[0]} holds a NUL character" if torn else row
+        yield place, row
+
+
+# -- which file is meant ---
+
+
+class FileFinder:
+    """Finds the files that a manifest names, relative to a folder.
+
+    A name is text of a table (with escapes), or has Windows separators. Where no file has it, the one file is taken
+    whose name differs by blanks around it or its Unicode form, else by case; `differing` has those, as (written, name).
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.differing: list[tuple[str, str]] = []
+        self._alike: dict[Path, tuple[dict[str, list[str]], dict[str, list[str]]]] = {}
+
+    def find(self, written: str) -> Path | None:
+        """The file, or where it would be if there were one; None if no file can have this name."""
+        if "\0" in written:
+            return None
+        spellings = [text_as_name(written), text_as_name(written.strip())]
+        spellings += [written.strip().replace("\\", "/")] if "\\" in written else []
+        if not all(map(_can_be, spellings)):
+            return None
+        names = [os.path.normpath(name) for name in dict.fromkeys(spellings)]
+        for name in names:
+            if os.path.lexists(self.folder / name):
+                return self.folder / name
+        for name in names:
+            if (near := self._near(name)) is not None:
+                self.differing.append((written, near.name))
+                return near
+        return self.folder / names[-1 if written != written.strip() else 0]
+
+    def _near(self, name: str) -> Path | None:
+        """The one file below the folder whose name, and those of its folders, are alike."""
+        path = self.folder
+        with suppress(OSError, ValueError):
+            for part in Path(name).parts:
+                following = path / part
+                if not os.path.lexists(following):
+                    alike = self._in(path, part)
+                    if len(alike) != 1:
+                        return None
+                    following = path / alike[0]
+                path = following
+            return path
+        return None
+
+    def _in(self, folder: Path, name: str) -> list[str]:
+        if folder not in self._alike:
+            composed: dict[str, list[str]] = {}
+            folded: dict[str, list[str]] = {}
+            for other in os.listdir(folder):
+                composed.setdefault(_composed(other), []).append(other)
+                folded.setdefault(_composed(other).casefold(), []).append(other)
+            self._alike[folder] = composed, folded
+        composed, folded = self._alike[folder]
+        return composed.get(_composed(name)) or folded.get(_composed(name).casefold(), [])
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name).strip()
+
+
+def _can_be(name: str) -> bool:
+    """Whether the file system can have such a name."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True

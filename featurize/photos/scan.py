@@ -1,9 +1,8 @@
 """A look at every file of a source before anything is computed: what will be used, what not, and why."""
 
 import os
-import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -13,8 +12,9 @@ import numpy as np
 
 from featurize.photos.decode import ImageRejected
 from featurize.photos.fileindex import Content, Item, look, map_ahead
-from featurize.photos.source import SourceImage, list_source
-from featurize.table import merged_groups
+from featurize.photos.layout import SPLITS, Layout, listed
+from featurize.photos.source import SourceImage, list_source, source_warnings
+from featurize.table import merged_groups, similar_labels
 from featurize.terminal import columns_taken, padded, printable, progress
 
 TEST_SHARE = 10  # fewer groups than this leave nothing for a test set of ten percent
@@ -32,6 +32,10 @@ class Scan:
     usable: list[Usable] = field(default_factory=list)
     rejects: list[tuple[str, str]] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+    layout: Layout = field(default_factory=Layout)
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    empty_classes: list[str] = field(default_factory=list)
 
     @cached_property
     def classes(self) -> dict[str | None, list[int]]:
@@ -70,10 +74,8 @@ class Scan:
 
     @property
     def colliding_labels(self) -> list[list[str]]:
-        """Class names that differ in case or Unicode form only: one folder on Windows and macOS."""
-        labels = [label for label in self.classes if label is not None]
-        same = _alike((unicodedata.normalize("NFC", label).casefold(), label) for label in labels)
-        return [sorted(group) for group in same]
+        """Class names that differ in blanks, case or Unicode form only: some are one folder on Windows and macOS."""
+        return similar_labels(self.classes)
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -90,6 +92,10 @@ class Scan:
                 {"label": label, "images": len(rows), "groups": self.n_groups(label)}
                 for label, rows in self.classes.items()
             ],
+            "empty_classes": self.empty_classes,
+            "notes": self.notes,
+            "warnings": self.warnings,
+            "split_folders": dict(self.layout.splits),
             "splits": dict(Counter(image.split for image, _ in self.usable if image.split)),
             "formats": dict(Counter(content.format for _, content in self.usable)),
             "ignored": dict(self.ignored),
@@ -109,7 +115,12 @@ class Scan:
 
 
 def scan_source(
-    source: str | os.PathLike | Iterable, *, group_by: str | None = None, jobs: int | None = None
+    source: str | os.PathLike | Iterable,
+    *,
+    group_by: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    root: str | os.PathLike | None = None,
+    jobs: int | None = None,
 ) -> Scan:
     """Read and decode every photo of a source, and compute nothing; arguments as in `featurize.extract`.
 
@@ -126,18 +137,21 @@ def scan_source(
     >>> len(scan.usable), scan.rejects
     (1, [('blue/2.jpg', 'text, not an image')])
     """
-    listed = list_source(source, group_by=group_by)
-    found = Scan(listed.path, listed.kind, rejects=list(listed.rejects), ignored=listed.ignored)
+    listing = list_source(source, group_by=group_by, columns=columns, root=root)
+    rejects, notes = list(listing.rejects), listing.notes
+    found = Scan(listing.path, listing.kind, [], rejects, listing.ignored, listing.layout, notes)
     jobs = jobs or os.cpu_count() or 1
-    with ThreadPoolExecutor(jobs) as pool, progress(len(listed.images), "scanning") as bar:
+    with ThreadPoolExecutor(jobs) as pool, progress(len(listing.images), "scanning") as bar:
         # Few ahead: a million photos in a queue take a gigabyte, and Ctrl-C waits for those that are begun.
-        for image, content in map_ahead(pool, listed.images, _decoded, 4 * jobs):
+        for image, content in map_ahead(pool, listing.images, _decoded, 4 * jobs):
             if isinstance(content, Content):
                 found.usable.append((image, content))
             else:
-                found.rejects.append((image.image, str(content)))
+                found.rejects.append((image.image, listing.reason(image, content)))
             bar.update(1)
     found.rejects.sort()
+    used = [image for image, _ in found.usable]
+    found.warnings, found.empty_classes = source_warnings(listing, used), listing.empty_classes(used)
     return found
 
 
@@ -153,38 +167,60 @@ def _alike(pairs: Iterable[tuple[str, Item]]) -> list[list[Item]]:
     return [items for items in same.values() if len(items) > 1]
 
 
-SHOWN = 20  # lines of a list on the terminal; the JSON holds all
+SHOWN = 20  # classes on the terminal, and
+FEW = 5  # lines of any other list, so that all is seen at a glance; the JSON holds all
 
 
 def scan_lines(found: Scan) -> Iterator[str]:
-    """The account of a source, line by line."""
+    """The account of a source, line by line: what matters most comes first."""
     used, rejected, ignored = found.counts
     yield f"{sum(found.counts)} files: {used} images will be used, {rejected} rejected, {ignored} ignored"
+    yield from (f"warning: {printable(warning)}" for warning in found.warnings)
+    yield from (printable(note) for note in found.notes)
     yield from _class_lines(found)
     yield from _fact_lines(found)
-    yield from _section("ignored", [f"{kind}: {count}" for kind, count in sorted(found.ignored.items())])
-    yield from _section("rejected", [f"{printable(image)}: {reason}" for image, reason in found.rejects])
+    if found.ignored:
+        counts = sorted(found.ignored.items(), key=lambda item: (-item[1], item[0]))
+        yield "ignored: " + ", ".join(f"{count} {printable(kind)}" for kind, count in counts)
+    yield from _section("rejected", _reject_lines(found))
     alike = [", ".join(printable(image.image) for image in images) for images in found.identical]
     yield from _section("byte-identical (kept together in every split)", alike)
     torn = [
         [f"{image.image} ({image.label or 'no label'})" for image in images] for images in found.conflicts
     ]
     yield from _section("one photo, two labels", [", ".join(map(printable, images)) for images in torn])
-    title = "class names that differ in case or Unicode form only (one folder on Windows and macOS)"
-    yield from _section(title, [", ".join(map(printable, labels)) for labels in found.colliding_labels])
     yield from _section("classes with too few photos to split", _small_lines(found))
 
 
 def _class_lines(found: Scan) -> Iterator[str]:
-    shown = {label: printable(label) if label is not None else "(no label)" for label in found.classes}
-    folders = (image.partition("/")[0] for image, _ in found.rejects if found.kind == "folder")
-    rejected: Counter[str | None] = Counter(folders)
+    """The photos of each class, by split where there are splits; also of a class of which all were rejected."""
+    places = [found.layout.place(image) for image, _ in found.rejects] if found.kind == "folder" else []
+    rejected = Counter(place[0] for place in places if place is not None)
+    labels: list[str | None] = sorted(
+        {*found.classes, *rejected}, key=lambda label: (label is None, label or "")
+    )
+    shown = {label: printable(label) if label is not None else "(no label)" for label in labels[:SHOWN]}
     width = max(map(columns_taken, shown.values()), default=0)
-    for label, rows in found.classes.items():
-        n_groups = found.n_groups(label)
+    for label, name in shown.items():
+        rows = found.classes.get(label, [])
+        n_groups = found.n_groups(label) if rows else 0
         apart = f" in {n_groups} groups" if n_groups < len(rows) else ""
+        splits = _by_split(found.usable[row][0] for row in rows)
         left_out = f", {rejected[label]} rejected" if rejected[label] else ""
-        yield f"  {padded(shown[label], width)} {len(rows):6}{apart}{left_out}"
+        yield f"  {padded(name, width)} {len(rows):6}{apart}{f' ({splits})' if splits else ''}{left_out}"
+    if len(labels) > SHOWN:
+        yield f"  and {len(labels) - SHOWN} more classes (--json FILE lists all)"
+
+
+def _reject_lines(found: Scan) -> list[str]:
+    """One line for each reason, the most frequent first, with some of its files."""
+    by_reason: dict[str, list[str]] = {}
+    for image, reason in found.rejects:
+        by_reason.setdefault(reason, []).append(image)
+    most = sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [
+        f"{len(images)} × {printable(reason)}: {printable(listed(images, most=3))}" for reason, images in most
+    ]
 
 
 def _fact_lines(found: Scan) -> Iterator[str]:
@@ -195,9 +231,14 @@ def _fact_lines(found: Scan) -> Iterator[str]:
     sizes = [f"{c.width} × {c.height}" for c in (by_area[0], by_area[len(by_area) // 2], by_area[-1])]
     yield f"sizes: {sizes[0]} to {sizes[2]}, median {sizes[1]}; {sum(c.bytes for c in contents) / 1e6:,.1f} MB"
     yield f"formats: {_tally(content.format for content in contents)}"
-    splits = _tally(image.split for image, _ in found.usable if image.split)
+    splits = _by_split(image for image, _ in found.usable)
     if splits:
         yield f"splits: {splits}"
+
+
+def _by_split(images: Iterable[SourceImage]) -> str:
+    counts = Counter(image.split for image in images)
+    return ", ".join(f"{counts[split]} {split}" for split in SPLITS if counts[split])
 
 
 def _tally(values: Any) -> str:
@@ -213,6 +254,6 @@ def _small_lines(found: Scan) -> list[str]:
 def _section(title: str, lines: Sequence[str]) -> Iterator[str]:
     if lines:
         yield f"{title}:"
-        yield from (f"  {line}" for line in lines[:SHOWN])
-        if len(lines) > SHOWN:
-            yield f"  and {len(lines) - SHOWN} more (--json FILE lists all)"
+        yield from (f"  {line}" for line in lines[:FEW])
+        if len(lines) > FEW:
+            yield f"  and {len(lines) - FEW} more (--json FILE lists all)"

@@ -4,16 +4,22 @@ import glob
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from featurize.errors import SourceError, UsageError
-from featurize.files import is_readable, name_as_text, text_as_name
-from featurize.photos.folders import ENDINGS, walk
-from featurize.photos.manifest import read_manifest
+from featurize.files import is_readable, name_as_text
+from featurize.photos.folders import ENDINGS, Walk, ignored_as, walk
+from featurize.photos.layout import Layout, listed, read_layout
+from featurize.photos.manifest import ENDINGS as MANIFESTS
+from featurize.photos.manifest import FileFinder, is_manifest, read_manifest
+from featurize.photos.unread import RAW, kind_of_name, not_read, with_remedy
+from featurize.table import describe_similar, similar_labels
 from featurize.terminal import log, printable
 
+BESIDE = {1: "images beside the class folders", 2: "images beside the split folders"}
+GAPS = {"na", "n/a", "#n/a", "<na>", "nan", "null"}  # as programs write that a value is missing
 NOHASH = r"^(.*?)_nohash_"
 
 
@@ -30,40 +36,77 @@ class SourceImage:
 
 @dataclass
 class Source:
-    """What a source holds: every file is an image, a reject with its reason, or counted as ignored."""
+    """What a source holds: every file is an image, a reject with its reason, or counted as ignored.
+
+    `folder` is where the names of a manifest begin, if that is not the manifest's own folder; `classes` are the class
+    folders, or the labels of a manifest; `layout` says what the folders mean. `notes` and `warnings` are what a user
+    should know of how the source was read.
+    """
 
     path: str
     kind: str
     images: list[SourceImage] = field(default_factory=list)
     rejects: list[tuple[str, str]] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+    folder: str | None = None
+    layout: Layout = field(default_factory=Layout)
+    classes: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def empty_classes(self, used: Iterable[SourceImage]) -> list[str]:
+        """The classes of which no photo is among those that could be used."""
+        return sorted(self.classes - {self.class_of(image) for image in used})
+
+    def class_of(self, image: SourceImage) -> str | None:
+        """The class folder of an image, or its label where a manifest gives it."""
+        return self.layout.class_folder(image.image) if self.kind == "folder" else image.label
+
+    def reason(self, image: SourceImage, rejected: object) -> str:
+        """Why an image cannot be used, and what to do, as far as its name and place say more than its content."""
+        reason = with_remedy(image.image, str(rejected))
+        if self.kind == "manifest" and not os.path.lexists(image.path):
+            return f"{reason}; it was looked for in {os.path.dirname(image.path)}"
+        return reason
 
 
-def list_source(source: str | os.PathLike | Iterable, *, group_by: str | None = None) -> Source:
-    """The images of a folder of class folders, a flat folder, a manifest, or a list of files, folders and globs.
+def list_source(
+    source: str | os.PathLike | Iterable,
+    *,
+    group_by: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    root: str | os.PathLike | None = None,
+    each_line: bool = False,
+) -> Source:
+    """The images of a folder (of class folders, split folders or photos), a manifest, or a list of files and globs.
 
     They are sorted by name, listed files in the order given. The group is the first capture group of the regular
     expression `group_by` in the image's name, where the manifest gives none (default: the text before ``_nohash_``).
-    SourceError if there is no such source or no image in it, UsageError if `group_by` fits none.
+    Of a manifest, `columns` gives the names of its columns, `root` the folder that its names are relative to, and with
+    `each_line` every line is an image, in its order, also where a file comes again. SourceError if there is no such
+    source or no image in it, UsageError if `group_by` fits none, or a manifest's option meets another source.
     """
     pattern = _compile(group_by or NOHASH)
-    where = None
-    if not isinstance(source, str | os.PathLike):
-        given = list(source)
+    where, is_file = None, False
+    path = Path(source) if isinstance(source, str | os.PathLike) else None
+    given = [] if isinstance(source, str | os.PathLike) else list(source)
+    if path is not None:
+        is_file = is_readable(path, SourceError)
+    if (columns or root is not None) and (path is None or path.is_dir()):
+        hint = f"give a manifest as the source: {' '.join(MANIFESTS)}"
+        raise UsageError("columns and a root are for manifests alone", hint)
+    if path is None:
         found = _list_files(given)
         where = ", ".join(name_as_text(os.fspath(one)) for one in given[:4])
+    elif path.is_dir():
+        found = _list_folder(path)
+    elif is_file and is_manifest(path):
+        found = _list_manifest(path, columns, root, each_line)
     else:
-        path = Path(source)
-        is_file = is_readable(path, SourceError)
-        if path.is_dir():
-            found = _list_folder(path)
-        elif is_file and path.suffix.lower() in (".csv", ".parquet"):
-            found = _list_manifest(path)
-        else:
-            there = f"{path} is neither a folder nor a manifest"
-            hint = "give a folder of photos, or a .csv or .parquet manifest"
-            raise SourceError(there if is_file else f"there is no {path}", hint)
-    if found.kind != "files":
+        there = f"{path} is neither a folder nor a manifest"
+        hint = f"give a folder of photos, or a manifest: {' '.join(MANIFESTS)}"
+        raise SourceError(there if is_file else f"there is no {path}", hint)
+    if found.kind != "files" and not each_line:
         found.images.sort(key=lambda image: image.image)
     if not found.images and not found.rejects:
         n_ignored = found.ignored.total()
@@ -76,6 +119,38 @@ def list_source(source: str | os.PathLike | Iterable, *, group_by: str | None = 
     if group_by and found.images:
         _check_grouped(found.images, group_by)
     return found
+
+
+def source_warnings(source: Source, used: Iterable[SourceImage]) -> list[str]:
+    """What looks wrong with a source, of which `used` are the images that could be read."""
+    used = list(used)
+    warnings = list(source.warnings)
+    if source.kind == "manifest":
+        warnings += _manifest_warnings(source, used)
+    if empty := source.empty_classes(used):
+        what = "class folder" if source.kind == "folder" else "label"
+        one = f"not one photo of the {what} {empty[0]} can be used"
+        several = f"not one photo of these {len(empty)} {what}s can be used: {listed(empty)}"
+        warnings.append(one if len(empty) == 1 else several)
+    for labels in similar_labels(image.label for image in used):
+        warnings.append(
+            f"labels that differ in blanks, case or Unicode form alone: {describe_similar(labels)}"
+        )
+    return warnings
+
+
+def _manifest_warnings(source: Source, used: list[SourceImage]) -> list[str]:
+    warnings = []
+    known = {image.path for image in used}
+    missing = sum(image.path not in known and not os.path.lexists(image.path) for image in source.images)
+    if missing:
+        folder = source.folder or os.path.dirname(source.path)
+        photos = f"{missing} photos of the manifest are" if missing > 1 else "1 photo of the manifest is"
+        warnings.append(f"{photos} not found below {folder}; --root names another folder")
+    gaps = {image.label for image in used if image.label is not None and image.label.casefold() in GAPS}
+    if gaps:
+        warnings.append(f"{listed(gaps)} is taken for a label; where no label is known, leave it empty")
+    return warnings
 
 
 def _compile(group_by: str) -> re.Pattern:
@@ -112,30 +187,49 @@ def _list_folder(root: Path) -> Source:
         if not name:
             raise SourceError(f"{root}: {reason}", "check the path and its permissions")
     found = Source(str(root.resolve()), "folder", ignored=tree.ignored)
-    inside, beside = [], []
-    for name in tree.names:
-        text, path = name_as_text(name), os.path.join(root, name)
-        if "/" in text:
-            inside.append(SourceImage(path, text, text.partition("/")[0]))
+    names = {name_as_text(name): os.path.join(root, name) for name in tree.names}
+    unread = {name_as_text(name): os.path.join(root, name) for name in tree.unread}
+    found.layout = layout = read_layout(names, unread, tree.folders)
+    found.notes, found.warnings = layout.notes, layout.warnings
+    found.rejects += tree.closed
+    beside = Counter[str]()
+    for name, path in (names | unread).items():
+        placed = layout.place(name)
+        if placed is None:
+            beside[BESIDE[layout.depth]] += 1
+        elif kind_of_name(name) == RAW:
+            found.rejects.append((name, not_read(RAW)))
         else:
-            beside.append(SourceImage(path, text))
-    found.images = inside or beside
-    found.rejects = tree.closed + tree.unusable
-    if inside:
+            found.images.append(SourceImage(path, name, placed[0], split=placed[1]))
+    for name, reason in tree.unusable:
         # An unusable file beside the class folders would have been ignored, had it been an image.
-        kept = [(name, reason) for name, reason in tree.unusable if "/" in name]
-        found.rejects = tree.closed + kept
-        n_beside = len(beside) + len(tree.unusable) - len(kept)
-        if n_beside:
-            found.ignored["images beside the class folders"] += n_beside
+        if layout.place(name) is None:
+            beside[BESIDE[layout.depth]] += 1
+        else:
+            found.rejects.append((name, reason))
+    found.ignored += beside
+    everything = [*names, *unread, *(name for name, _ in tree.unusable), *_unreadable(tree)]
+    found.classes = {folder for name in everything if (folder := layout.class_folder(name))}
     return found
 
 
-def _list_manifest(path: Path) -> Source:
-    found = Source(str(path.resolve()), "manifest")
-    folder = path.resolve().parent
-    first: dict[str, tuple[str, str | None]] = {}
-    for place, row in read_manifest(path):
+def _unreadable(tree: Walk) -> list[str]:
+    return [f"{name}/" for name, reason in tree.closed if reason.startswith("unreadable")]
+
+
+def _list_manifest(
+    path: Path, columns: Mapping[str, str] | None, root: str | os.PathLike | None, each_line: bool
+) -> Source:
+    folder = path.resolve().parent if root is None else Path(root).resolve()
+    if root is not None and not folder.is_dir():
+        raise UsageError(
+            f"there is no folder {root}", "the root is the folder that a manifest's names are relative to"
+        )
+    found = Source(str(path.resolve()), "manifest", folder=None if root is None else str(folder))
+    manifest, finder = read_manifest(path, columns), FileFinder(folder)
+    first: dict[object, tuple[str, int]] = {}
+    torn: list[str] = []
+    for place, row in manifest:
         if isinstance(row, str):
             found.rejects.append((place, row))
             continue
@@ -143,36 +237,59 @@ def _list_manifest(path: Path) -> Source:
         if not written:
             found.rejects.append((place, "the image column is empty"))
             continue
-        file = _manifest_path(folder, written)
+        file = finder.find(written)
         if file is None:
             found.rejects.append((printable(written), "no file can have this name"))
             continue
         inside = file.is_relative_to(folder)
         name = name_as_text(file.relative_to(folder).as_posix() if inside else file.as_posix())
-        if name in first:
-            earlier, other = first[name]
-            labels = f"; there its label is {other}, here {label}" if other != label else ""
-            found.rejects.append((name, f"listed in {earlier}, and again in {place}{labels}"))
+        if kind_of_name(name) == RAW:
+            found.rejects.append((name, not_read(RAW)))
             continue
-        first[name] = place, label
-        found.images.append(SourceImage(str(file), name, label, row.get("group"), row.get("split")))
+        image = SourceImage(str(file), name, label, row.get("group"), row.get("split"))
+        earlier, number = first.setdefault(_which_file(file), (place, len(found.images)))
+        if number == len(found.images) or each_line:
+            found.images.append(image)
+            continue
+        found.images[number] = _merged(found.images[number], image, earlier, place, torn)
+        other = found.images[number].image
+        again = f"listed in {earlier}" + (f" as {other}" if other != name else "") + f", and again in {place}"
+        found.rejects.append((name, again))
+    if torn:
+        more = f"; {len(torn) - 1} more lines contradict others" if len(torn) > 1 else ""
+        hint = "give each photo one line, or lines that agree; what has two labels at once needs a label of its own"
+        raise SourceError(f"{path}: {torn[0]}{more}", hint)
+    found.classes = {image.label for image in found.images if image.label is not None}
+    found.notes, found.warnings = manifest.notes, manifest.warnings
+    if finder.differing:
+        written, name = finder.differing[0]
+        count = len(finder.differing)
+        names = "1 name differs from its file's" if count == 1 else f"{count} names differ from their files'"
+        found.notes.append(f"{names} in case, blanks or Unicode form alone: {written} is {name}")
     return found
 
 
-def _manifest_path(folder: Path, written: str) -> Path | None:
-    """The file that a manifest names: as text of a table (escapes), or with Windows separators."""
-    file = folder / os.path.normpath(text_as_name(written))
+def _merged(one: SourceImage, other: SourceImage, earlier: str, place: str, torn: list[str]) -> SourceImage:
+    """One file that stands in two lines; where they contradict each other, `torn` gets what they say."""
+    for what in ("label", "group", "split"):
+        before, now = getattr(one, what), getattr(other, what)
+        if before is not None and now is not None and before != now:
+            torn.append(f"{other.image} has the {what} {before} in {earlier}, and {now} in {place}")
+        one = replace(one, **{what: before if before is not None else now})
+    return one
+
+
+def _which_file(path: str | os.PathLike) -> object:
+    """Equal for two spellings of one file; links to it are files of their own."""
     try:
-        os.fsencode(file)
-    except UnicodeEncodeError:
-        return None
-    if "\0" in written:
-        return None
-    if "\\" in written and not os.path.lexists(file):
-        windows = folder / os.path.normpath(written.replace("\\", "/"))
-        if os.path.lexists(windows):
-            return windows
-    return file
+        status = os.lstat(path)
+    except (OSError, ValueError):
+        return os.path.abspath(path)
+    # A file that has several names in its file system stands under each of them.
+    if status.st_ino and status.st_nlink == 1:
+        return status.st_dev, status.st_ino
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.join(os.path.realpath(folder), name)
 
 
 def _why_missing(path: str) -> str:
@@ -192,7 +309,7 @@ def _list_files(paths: list) -> Source:
     for path in map(os.fspath, paths):
         if os.path.isdir(path):
             tree = walk(path)
-            names += [os.path.join(path, name) for name in tree.names]
+            names += sorted(os.path.join(path, name) for name in tree.names + tree.unread)
             found.ignored += tree.ignored
             for name, reason in tree.closed + tree.unusable:
                 found.rejects.append((name_as_text(path) + ("/" + name if name else ""), reason))
@@ -202,6 +319,24 @@ def _list_files(paths: list) -> Source:
             matches = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []
             if not matches:
                 found.rejects.append((name_as_text(path), _why_missing(path)))
-            names += filter(os.path.isfile, matches)
-    found.images = [SourceImage(name, name_as_text(name)) for name in dict.fromkeys(names)]
+            for name in filter(os.path.isfile, matches):
+                if ignored := _ignored_match(name, path):
+                    found.ignored[ignored] += 1
+                else:
+                    names.append(name)
+    once: dict[object, str] = {}
+    for name in names:
+        once.setdefault(_which_file(name), name)
+    for name in once.values():
+        if kind_of_name(name) == RAW:
+            found.rejects.append((name_as_text(name), not_read(RAW)))
+        else:
+            found.images.append(SourceImage(name, name_as_text(name)))
     return found
+
+
+def _ignored_match(name: str, pattern: str) -> str | None:
+    """As what a file that a pattern fits is ignored: what systems leave behind, unless the pattern names it."""
+    given = name_as_text(pattern).split("/")
+    folders = [part for part in name_as_text(name).split("/")[:-1] if part not in given]
+    return ignored_as("/".join([*folders, ""])) if folders else None
