@@ -120,7 +120,7 @@ def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike
         extractor._wanted_sha256 = record["sha256"]
     if "file" in params:  # which may have another name by now; the features keep theirs
         extractor._known_as = entry["spec"]
-    return extractor
+    return extractor.as_described(entry.get("description") or {})
 
 
 def _find_family(name: str) -> Family | None:

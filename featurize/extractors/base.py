@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
@@ -172,6 +172,10 @@ class Extractor(TransformerMixin, BaseEstimator):
     def libraries(self) -> tuple[str, ...]:
         """Distributions whose versions are recorded beside the vectors."""
         return ("numpy", "pillow")
+
+    def as_described(self, description: Mapping[str, Any]) -> Self:
+        """Make vectors as `description` says, of an older table or model, where that is still possible."""
+        return self
 
     def attach(self, store: Any) -> None:
         """Use `store` for what can be kept beside the vectors, such as a frozen network."""

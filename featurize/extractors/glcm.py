@@ -1,6 +1,6 @@
 """Texture: how often grey levels lie side by side (grey-level co-occurrence matrices)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -123,6 +123,7 @@ FORMULAS: dict[str, Callable[[Pairs], np.ndarray]] = {
 }
 FIVE = ("contrast", "correlation", "energy", "entropy", "homogeneity")
 PROPERTIES = {"five": FIVE, "haralick": tuple(FORMULAS)}
+Offset = tuple[int, int]  # rows down and columns to the right
 CHANNELS = {"grey": ("",), "rgb": ("red_", "green_", "blue_")}
 
 
@@ -131,9 +132,9 @@ class GLCM(Extractor):
 
     The photo has its longer side brought down to 512 pixels, never enlarged, and becomes grey (ITU-R 601 luma);
     the 256 levels are cut into `levels` equal ones. Pairs count in both directions, and each matrix is divided
-    by its sum. A pair of pixels that would leave the image is not counted; where an image is too small for any
-    pair at some distance, that matrix is all zeros. The formulas, their sources and their values for a constant
-    image stand in `featurize.extractors.glcm.FORMULAS`.
+    by its sum. A pair of pixels that would leave the image is not counted. A direction in which an image is too
+    small for any pair is left out of averages; with ``average=False`` its matrix is all zeros. The formulas, their
+    sources and their values for a constant image stand in `featurize.extractors.glcm.FORMULAS`.
 
     Parameters
     ----------
@@ -143,9 +144,10 @@ class GLCM(Extractor):
     levels : int, default 32
         Grey levels, 2 to 256.
     distances : sequence of int, default (1,)
-        Distances between the two pixels of a pair, in pixels.
+        Distances between the two pixels of a pair: the larger of rows and columns, as Haralick counts, so that 45
+        degrees at distance 2 is 2 pixels to the right and 2 up.
     angles : sequence of float, default (0, 45, 90, 135)
-        Directions of the pairs in degrees; 0 is right, 90 is up.
+        Directions of the pairs in degrees; 0 is right, 90 is up, 45 between them.
     average : bool, default True
         True gives each property averaged over distances and angles (hardly changed by turning the photo);
         False gives one value per property, distance and angle.
@@ -168,7 +170,8 @@ class GLCM(Extractor):
     1.0
     """
 
-    family, version = "glcm", 2
+    family = "glcm"
+    _former = False  # as version 2 did it
 
     def __init__(
         self,
@@ -194,6 +197,46 @@ class GLCM(Extractor):
         return self.family if self.properties == "five" else f"{self.family}:{self.properties}"
 
     @property
+    def version(self) -> int:  # type: ignore[override]
+        """2 for settings whose values never changed, else 3.
+
+        Version 2 had 45 and 135 degrees the wrong way round and measured distances along diagonals, and empty
+        directions counted as zeros in averages. Over the four directions at distance 1, averages come out the same.
+        """
+        self.settings()  # which refuses what is no distance or angle
+        return 2 if self._former or self._as_before() else 3
+
+    def as_described(self, description: Mapping[str, Any]) -> "GLCM":
+        decode = description.get("decode")
+        first = isinstance(decode, Mapping) and decode.get("version") == 1
+        self._former = first and description.get("version") == 2
+        return self
+
+    def _as_before(self) -> bool:
+        if not self.average or any(distance > 1 for distance in self.distances):
+            return False
+        former, now = (
+            sorted(max(offset, (-offset[0], -offset[1])) for offset in offsets)
+            for offsets in (self._former_offsets(), self._haralick_offsets())
+        )
+        return former == now
+
+    def _offsets(self) -> list[Offset]:
+        # Equal pairs are added up in the order of version 2: the same average to the last bit.
+        return self._former_offsets() if self.version == 2 else self._haralick_offsets()
+
+    def _haralick_offsets(self) -> list[Offset]:
+        return [haralick_offset(distance, angle) for distance in self.distances for angle in self.angles]
+
+    def _former_offsets(self) -> list[Offset]:
+        turns = np.deg2rad(self.angles)
+        return [
+            (round(np.sin(turn) * distance), round(np.cos(turn) * distance))
+            for distance in self.distances
+            for turn in turns
+        ]
+
+    @property
     def value_names(self) -> list[str]:
         names = [f"glcm_{channel}{name}" for channel in self._channels() for name in self._formulas()]
         if self.average:
@@ -204,7 +247,8 @@ class GLCM(Extractor):
     def settings(self) -> dict[str, Any]:
         if not 2 <= self.levels <= 256:
             raise UsageError(f"GLCM levels is {self.levels}", "give 2 to 256 grey levels")
-        if not len(self.distances) or min(self.distances) < 1 or not len(self.angles):
+        usable = len(self.distances) and min(self.distances) >= 1 and len(self.angles)
+        if not usable or not np.isfinite(self.angles).all():
             raise UsageError(
                 f"GLCM distances {list(self.distances)}, angles {list(self.angles)}",
                 "give at least one distance of 1 pixel or more, and one angle in degrees",
@@ -224,12 +268,16 @@ class GLCM(Extractor):
         return ("numpy", "pillow", "scikit-image")
 
     def prepare(self, photo: Photo) -> np.ndarray:
-        photo, formulas = self.view(photo), self._formulas()
+        photo, formulas, offsets = self.view(photo), self._formulas(), self._offsets()
         planes = [grey_image(photo)] if self.channels == "grey" else np.moveaxis(small_image(photo), 2, 0)
         values = []
         for plane in planes:
             quantised = (plane.astype(np.uint16) * self.levels // 256).astype(np.uint8)
-            pairs = Pairs(co_occurrences(quantised, self.levels, self.distances, self.angles))
+            shares = co_occurrences(quantised, self.levels, offsets)
+            if self.average and not self._former:
+                filled = shares.any(axis=(0, 1))
+                shares = shares[:, :, filled] if filled.any() else shares
+            pairs = Pairs(shares)
             values.append(np.stack([FORMULAS[name](pairs) for name in formulas]))
         block = np.concatenate(values)
         return block.mean(axis=1) if self.average else block.ravel()
@@ -245,16 +293,30 @@ class GLCM(Extractor):
         return CHANNELS[self.channels]
 
 
-def co_occurrences(
-    image: np.ndarray, levels: int, distances: Sequence[int], angles: Sequence[float]
-) -> np.ndarray:
-    """How often each two levels lie side by side, as shares; shape (levels, levels, distances * angles), float64.
+def haralick_offset(distance: int, angle: float) -> Offset:
+    """Rows and columns from one pixel of a pair to the other, as Haralick counts them; rows go down.
+
+    >>> [haralick_offset(2, angle) for angle in (0, 45, 90, 135)]
+    [(0, 2), (-2, 2), (-2, 0), (-2, -2)]
+    """
+    up, right = np.sin(np.deg2rad(angle)), np.cos(np.deg2rad(angle))
+    scale = distance / max(abs(up), abs(right))
+    return -round(up * scale), round(right * scale)
+
+
+def co_occurrences(image: np.ndarray, levels: int, offsets: Sequence[Offset]) -> np.ndarray:
+    """How often each two levels lie side by side, as shares; shape (levels, levels, n_offsets), float64.
 
     What scikit-image gives for ``symmetric=True, normed=True``, to the bit, and quicker.
     """
     from skimage.feature import graycomatrix
 
-    counts = graycomatrix(image, distances, np.deg2rad(angles), levels).reshape(levels, levels, -1)
+    down, right = np.array(offsets).T
+    lengths, turns = np.hypot(down, right), np.arctan2(down, right)
+    counts = np.empty((levels, levels, len(offsets)), dtype=np.uint32)
+    for length in np.unique(lengths):
+        alike = lengths == length
+        counts[:, :, alike] = graycomatrix(image, [length], turns[alike], levels)[:, :, 0]
     counts = counts + counts.transpose(1, 0, 2)
     total = counts.reshape(levels, -1).sum(axis=0, dtype=np.uint32).reshape(levels, -1).sum(axis=0)
     return counts / np.maximum(total, 1)

@@ -24,9 +24,10 @@ from PIL import Image
 from skimage.feature import graycomatrix, local_binary_pattern
 
 from featurize import GLCM, LBP
-from featurize.extractors.glcm import FORMULAS, Pairs, co_occurrences
+from featurize.extractors.glcm import FORMULAS, Pairs, co_occurrences, haralick_offset
 
 SIZE, LEVELS, DISTANCES, ANGLES = 299, 32, (1, 2, 3), (0, 45, 90, 135)
+OFFSETS = [haralick_offset(distance, angle) for distance in DISTANCES for angle in ANGLES]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -91,7 +92,7 @@ def of(seconds: Mapping[str, list[float]], above: str, below: str) -> float:
 
 
 def values(quantised: np.ndarray) -> np.ndarray:
-    pairs = Pairs(co_occurrences(quantised, LEVELS, DISTANCES, ANGLES))
+    pairs = Pairs(co_occurrences(quantised, LEVELS, OFFSETS))
     return np.stack([formula(pairs) for formula in FORMULAS.values()]).mean(axis=1)
 
 

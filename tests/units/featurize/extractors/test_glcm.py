@@ -7,11 +7,13 @@ import pytest
 from builders import noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skimage.feature import graycomatrix
+from PIL import Image
+from skimage.feature import graycomatrix, graycoprops
 
 from featurize import GLCM
 from featurize.extractors.base import golden_image
-from featurize.extractors.glcm import FIVE, FORMULAS, co_occurrences
+from featurize.extractors.glcm import FIVE, FORMULAS, co_occurrences, haralick_offset
+from featurize.registry import extractor_from_metadata
 
 # Haralick's own example; level k of 4 is grey 64 k. Pairs to the right, both ways:
 # rows (4 2 1 0), (2 4 0 0), (1 0 6 1), (0 0 1 2), 24 in all.
@@ -113,8 +115,125 @@ def test_colour_channels_are_those_of_three_grey_photos():
 
 @pytest.mark.parametrize("shape", [(1, 3), (2, 2), (40, 30)])
 def test_shares_are_those_of_scikit_image_to_the_bit(shape):
-    # In the first two some offsets have no pair at all.
+    # In the first two some offsets have no pair at all. scikit-image turns clockwise, and rounds along diagonals.
     image = np.random.default_rng(5).integers(0, 8, shape, dtype=np.uint8)
-    distances, angles = (1, 2), (0, 45, 90, 135)
-    expected = graycomatrix(image, distances, np.deg2rad(angles), 8, symmetric=True, normed=True)
-    np.testing.assert_array_equal(co_occurrences(image, 8, distances, angles), expected.reshape(8, 8, -1))
+    turns = np.deg2rad([0, -45, -90, -135])
+    near = graycomatrix(image, [1], turns, 8, symmetric=True, normed=True)
+    far = graycomatrix(image, [2 * 2**0.5], turns[1::2], 8, symmetric=True, normed=True)
+    offsets = [haralick_offset(1, angle) for angle in (0, 45, 90, 135)]
+    diagonal = [haralick_offset(2, angle) for angle in (45, 135)]
+    np.testing.assert_array_equal(co_occurrences(image, 8, offsets), near[:, :, 0])
+    np.testing.assert_array_equal(co_occurrences(image, 8, diagonal), far[:, :, 0])
+
+
+# Haralick, Shanmugam and Dinstein (1973), figure 3: the counts of the example by direction.
+HARALICK = {
+    0: [[4, 2, 1, 0], [2, 4, 0, 0], [1, 0, 6, 1], [0, 0, 1, 2]],
+    45: [[4, 1, 0, 0], [1, 2, 2, 0], [0, 2, 4, 1], [0, 0, 1, 0]],
+    90: [[6, 0, 2, 0], [0, 4, 2, 0], [2, 2, 2, 2], [0, 0, 2, 0]],
+    135: [[2, 1, 3, 0], [1, 2, 1, 0], [3, 1, 0, 2], [0, 0, 2, 0]],
+}
+
+
+@pytest.mark.parametrize("angle", HARALICK)
+def test_each_direction_has_the_counts_that_haralick_printed(angle):
+    expected = np.array(HARALICK[angle])
+    shares = co_occurrences(LEVELS, 4, [haralick_offset(1, angle)])[:, :, 0]
+    np.testing.assert_allclose(shares * expected.sum(), expected, rtol=1e-12)
+
+
+STRIPES = np.indices((12, 12))
+RISING, FALLING = ((STRIPES[0] + sign * STRIPES[1]) % 4 < 2 for sign in (1, -1))  # //// and \\\\
+
+
+@pytest.mark.parametrize(
+    ("stripes", "distance", "angle", "contrast"),
+    [
+        # Across these stripes levels come as 0 0 1 1: one pixel further half of the pairs differ, two further all do;
+        # a diagonal step across crosses two of them.
+        (RISING, 1, 45, 0), (RISING, 1, 135, 1), (RISING, 1, 0, 0.5), (RISING, 2, 45, 0), (RISING, 2, 135, 0),
+        (RISING, 2, 0, 1), (FALLING, 1, 45, 1), (FALLING, 1, 135, 0), (FALLING, 3, 45, 1), (FALLING, 3, 135, 0),
+    ],
+)  # fmt: skip
+def test_stripes_show_no_contrast_along_themselves(stripes, distance, angle, contrast):
+    texture = GLCM(levels=2, distances=(distance,), angles=(angle,), average=False)
+    values = texture.transform([np.repeat(stripes[:, :, None] * np.uint8(255), 3, axis=2)])[0]
+    assert values[0] == pytest.approx(contrast, abs=0.06)
+    assert (values[0] == 0) == (contrast == 0)
+
+
+def test_each_direction_is_that_of_mahotas():
+    mahotas = pytest.importorskip("mahotas.features")
+    rgb = np.asarray(noise(31, 23, 5)) // 64 * 64
+    grey = np.asarray(Image.fromarray(rgb).convert("L")).astype(np.uint16) * 32 // 256
+    for distance in (1, 2, 5):
+        # mahotas' directions are right, down and right, down, down and left: 0, 135, 90 and 45 degrees.
+        theirs = mahotas.haralick(grey.astype(np.uint8), distance=distance)[[0, 3, 2, 1], 1]
+        ours = GLCM(distances=(distance,), average=False).transform([rgb])[0][:4]
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("texture", "shape", "alone"),
+    [
+        (GLCM(), (1, 9), GLCM(angles=(0,))),
+        (GLCM("haralick"), (9, 1), GLCM("haralick", angles=(90,))),
+        (GLCM(distances=(1, 4)), (4, 20), GLCM(distances=(1, 1, 1, 1, 4), angles=(0,), average=False)),
+        (GLCM(angles=(0, 90), distances=(3,)), (3, 20), GLCM(angles=(0,), distances=(3,))),
+    ],
+)
+def test_directions_without_a_pair_are_left_out_of_averages(texture, shape, alone):
+    rgb = np.asarray(noise(shape[1], shape[0], 3))
+    expected = alone.transform([rgb])[0]
+    if not alone.average:
+        near = GLCM(average=False).transform([rgb])[0].reshape(5, 4)
+        far = GLCM(distances=(4,), angles=(0,)).transform([rgb])[0]
+        expected = (near.sum(axis=1) + far) / 5
+    np.testing.assert_allclose(texture.transform([rgb])[0], expected, rtol=1e-5)
+
+
+# Settings whose values are those of version 2 for every photo that has a pair in every direction, and others.
+UNCHANGED = [{}, {"levels": 8}, {"properties": "haralick"}, {"channels": "rgb"}, {"angles": (0, 90)},
+             {"angles": (45, 135)},
+             {"angles": (135, 90, 45, 0)}, {"angles": (180, 225, 315)}]  # fmt: skip
+CHANGED = [{"average": False}, {"average": False, "angles": (0, 45)}, {"distances": (2,)}, {"distances": (1, 2)},
+           {"angles": (45,)}, {"angles": (0, 45, 90)}, {"distances": (3,), "angles": (0, 90)}]  # fmt: skip
+
+
+def as_version_2(**settings) -> GLCM:
+    texture = GLCM(**settings)
+    return texture.as_described({**texture.description(), "version": 2, "decode": {"version": 1}})
+
+
+@pytest.mark.parametrize("settings", UNCHANGED, ids=str)
+def test_settings_whose_values_never_changed_keep_version_and_values_to_the_bit(settings):
+    texture = GLCM(**settings)
+    assert texture.version == 2
+    photos = [np.asarray(noise(30, 20, seed)) for seed in range(5)]
+    np.testing.assert_array_equal(texture.transform(photos), as_version_2(**settings).transform(photos))
+
+
+@pytest.mark.parametrize("settings", CHANGED, ids=str)
+def test_settings_whose_values_changed_have_another_version_and_old_tables_keep_theirs(settings):
+    texture, former = GLCM(**settings), as_version_2(**settings)
+    assert (texture.version, former.version) == (3, 2) and texture.fingerprint() != former.fingerprint()
+    described = former.record(former.transform([golden_image()])[0])
+    described["description"]["decode"]["version"] = 1
+    again = extractor_from_metadata(described)
+    assert again.version == 2
+    rgb = np.asarray(noise(30, 2, 1))
+    np.testing.assert_array_equal(again.transform([rgb]), former.transform([rgb]))
+    assert not np.array_equal(texture.transform([rgb]), former.transform([rgb]))
+
+
+def test_version_2_is_what_scikit_image_calls_45_degrees_and_counts_empty_directions():
+    rgb = np.asarray(noise(30, 2, 1)) // 8 * 8
+    levels = np.asarray(Image.fromarray(rgb).convert("L")) // 8
+    offsets = graycomatrix(levels, [1, 2], np.deg2rad([0, 45, 90, 135]), 32, symmetric=True, normed=True)
+    expected = graycoprops(offsets, "contrast")
+    assert expected[1, 2] == 0  # no pair two rows apart
+    each, mean = (
+        as_version_2(distances=(1, 2), average=average).transform([rgb])[0] for average in (False, True)
+    )
+    np.testing.assert_allclose(each[:8], expected.ravel(), rtol=1e-6)
+    np.testing.assert_allclose(mean[0], expected.mean(), rtol=1e-6)
