@@ -286,14 +286,13 @@ def _add_duplicates(commands: Any) -> None:
     )
     duplicates = add_command(commands, "duplicates", _duplicates, summary, example)
     _add_table(duplicates)
-    text = "whose vectors are compared (default: the widest column that is not nuisance)"
+    text = "whose vectors are compared (default: the widest of a trained network, else phash, the perceptual hashes)"
     duplicates.add_argument("--features", metavar="SPEC", help=text)
     text = (
-        "cosine similarity from which two photos count as the same picture: 0.97 (default) finds more "
-        "than 9 in 10 copies that were compressed, brightened or cropped by a tenth, and hardly ever joins "
-        "different photos; 0.95 also finds most halved copies, and joins one pair of different photos in 9000"
+        "similarity from which two photos count as the same picture: cosine of vectors (default: by how alike the "
+        "network's vectors usually are, 0.97 for Inception v3), or share of equal bits of phash (default: 0.84)"
     )
-    duplicates.add_argument("--threshold", type=float, default=0.97, metavar="S", help=text)
+    duplicates.add_argument("--threshold", type=float, metavar="S", help=text)
     text = "write the table with the photos of every pair in one group, so that no split parts them"
     duplicates.add_argument("--group-duplicates", metavar="TABLE", help=text)
     _add_outputs(duplicates)

@@ -23,6 +23,7 @@ from evaluate.statistics.differences import PairComparison, PairName
 from evaluate.statistics.intervals import Interval
 from evaluate.statistics.power_law import Extrapolation, PowerLaw
 from featurize.table import FeatureTable
+from featurize.tableformat import PHASH
 
 PACKAGES = ("bottlehead", "scikit-learn", "numpy", "scipy", "pandas", "pyarrow")
 FORMAT_VERSION = 1  # of the JSON
@@ -399,7 +400,7 @@ class DuplicatesRecord:
     @cached_property
     def described(self) -> Features:
         """How the vectors that were compared were made."""
-        return describe_features(self.table, [self.features] if self.features else [])
+        return describe_features(self.table, [self.features] if self.features not in (None, PHASH) else [])
 
 
 Result = ComparisonRecord | TestRecord | CurveRecord | DuplicatesRecord

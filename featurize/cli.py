@@ -168,6 +168,7 @@ def _extract(args: argparse.Namespace) -> int:
     rejects_file = _rejects_file(args, args.source)
     extractors = _extractors(args)
     options = {"store": args.store, "distort": _distortion(args), "rehash": args.rehash, "jobs": args.jobs}
+    options["hashes"] = True
     manifest = manifest_options(args)
     moments = [time.perf_counter()]
     source = list_source(args.source, group_by=args.group_by, **manifest)
@@ -298,6 +299,10 @@ def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
     if splits := [split for split in table.split[photos] if split is not None]:
         log.info(
             "splits: %s", ", ".join(f"{split} {splits.count(split)}" for split in SPLITS if split in splits)
+        )
+    if result.n_hashed:
+        log.info(
+            "perceptual hashes of %d images from the store were computed (column phash)", result.n_hashed
         )
     if result.rejects and not args.strict:
         log.warning("%s; see %s", _left_out(result.rejects), rejects_file)

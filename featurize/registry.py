@@ -16,6 +16,7 @@ from featurize.extractors.function import FunctionExtractor
 from featurize.extractors.glcm import GLCM
 from featurize.extractors.lbp import LBP
 from featurize.extractors.nuisance import Nuisance
+from featurize.extractors.phash import PerceptualHash
 from featurize.extractors.shape import Shape
 from featurize.networks.catalogue import NETWORKS, find_network
 from featurize.networks.graph_extractor import FrozenGraph
@@ -91,7 +92,9 @@ def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike
     `weights` say where the network's weights are now; by default where they were, else wherever ``"auto"`` finds
     the file with the same digest. ModelError if it cannot be made here, WeightsError if the weights are not found.
     """
-    family = _find_family(str(entry.get("family")))
+    name = str(entry.get("family"))
+    # Perceptual hashes are no features: they are kept in stores as if they were.
+    family = (PerceptualHash, None) if name == PerceptualHash.family else _find_family(name)
     if family is None:
         raise ModelError(
             f"the features {entry.get('spec')} cannot be computed from photos here (family {entry.get('family')})",

@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from featurize.errors import TableError, UsageError
 from featurize.tableformat import (
-    IDS,
+    ALL_IDS,
+    PHASH,
     TableContent,
     check_name,
     column_as_array,
@@ -93,8 +94,9 @@ class FeatureTable:
     Parameters
     ----------
     ids : pyarrow.Table
-        The columns ``image, sha256, label, group, split, variant, width, height, bytes, format``.
-        Columns left out are null, except ``variant``, which is 0. Empty text is null.
+        The columns ``image, sha256, label, group, split, variant, width, height, bytes, format, phash``.
+        Columns left out are null, except ``variant``, which is 0. Empty text is null. ``phash`` is there only where
+        it is known of a row.
     vectors : mapping of str to array of shape (n_rows, width), float32
         One matrix per features, named by its spec.
     metadata : mapping, optional
@@ -145,6 +147,8 @@ class FeatureTable:
 
     def column(self, name: str) -> np.ndarray:
         """One id column as an array; text and nullable columns hold objects, with None for null."""
+        if name == PHASH and PHASH not in self.ids.column_names:
+            return np.full(len(self), None, dtype=object)
         return column_as_array(self.ids[name])
 
     @property
@@ -176,6 +180,11 @@ class FeatureTable:
     def variant(self) -> np.ndarray:
         """0 for photos as they are, other numbers for distorted ones, int64."""
         return self.column("variant")
+
+    @property
+    def phash(self) -> np.ndarray:
+        """A perceptual hash of each photo, 16 hex digits; None where it is unknown."""
+        return self.column(PHASH)
 
     @property
     def features(self) -> list[str]:
@@ -258,10 +267,16 @@ class FeatureTable:
 
     def with_column(self, name: str, values: Sequence) -> "FeatureTable":
         """A table whose id column `name` holds `values`, one per row."""
-        position = IDS.get_field_index(name)
+        if name not in ALL_IDS.names:
+            raise UsageError(
+                f"no id column is called {name}", f"the id columns are {', '.join(ALL_IDS.names)}"
+            )
+        column, position = (
+            pa.array(list(values), ALL_IDS.field(name).type),
+            self.ids.schema.get_field_index(name),
+        )
         if position < 0:
-            raise UsageError(f"no id column is called {name}", f"the id columns are {', '.join(IDS.names)}")
-        column = pa.array(list(values), IDS.field(name).type)
+            return FeatureTable(self.ids.append_column(name, column), self.vectors, self.metadata)
         return FeatureTable(self.ids.set_column(position, name, column), self.vectors, self.metadata)
 
     def relabel(self, mapping: Mapping[str, str | None]) -> "FeatureTable":

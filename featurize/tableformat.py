@@ -41,11 +41,13 @@ NUMBERS = ("variant", "width", "height", "bytes")
 IDS = pa.schema(
     dict.fromkeys(TEXTS, pa.string()) | dict.fromkeys(NUMBERS, pa.int64()) | {"format": pa.string()}
 )
+PHASH = "phash"  # a table where it is known of no row has no such column, as tables before it
+ALL_IDS = pa.schema([*IDS, pa.field(PHASH, pa.string())])
 
 
 def check_name(name: str) -> None:
     """TableError for a name of features that no column can have: an id column's, or one that nothing can show."""
-    if name in IDS.names or not name.isprintable() or not name:
+    if name in ALL_IDS.names or not name.isprintable() or not name:
         raise TableError(f"features cannot be named {name!r}", "give them another name")
 
 
@@ -54,15 +56,17 @@ def ids_from_columns(columns: Mapping[str, Sequence]) -> pa.Table:
 
     TableError if the lengths differ, a column is not one of the table's, or a value does not fit its type.
     """
-    unknown = sorted(set(columns) - set(IDS.names))
+    unknown = sorted(set(columns) - set(ALL_IDS.names))
     if unknown:
-        raise TableError(f"no such columns: {', '.join(unknown)}", f"the columns are {', '.join(IDS.names)}")
+        raise TableError(
+            f"no such columns: {', '.join(unknown)}", f"the columns are {', '.join(ALL_IDS.names)}"
+        )
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
         raise TableError(f"columns of different lengths: {lengths}", "give one value per row")
     arrays = {}
     for name, values in columns.items():
-        kind = IDS.field(name).type
+        kind = ALL_IDS.field(name).type
         try:
             arrays[name] = pa.array(list(values), kind)
         except (pa.ArrowException, TypeError, OverflowError, UnicodeError) as error:
@@ -74,11 +78,12 @@ def ids_from_columns(columns: Mapping[str, Sequence]) -> pa.Table:
 def complete_ids(ids: pa.Table) -> pa.Table:
     """All id columns, in order and of the right type; empty text becomes null, a missing variant 0.
 
-    TableError if a column does not fit its type, or an image has no name or no variant.
+    The column ``phash`` is there where it is known of a row. TableError if a column does not fit its type, a hash is
+    not 16 hex digits, or an image has no name or no variant.
     """
     n_rows = ids.num_rows
-    columns = []
-    for field in IDS:
+    columns = {}
+    for field in ALL_IDS if PHASH in ids.column_names else IDS:
         if field.name in ids.column_names:
             try:
                 column = ids[field.name].cast(field.type)
@@ -97,8 +102,12 @@ def complete_ids(ids: pa.Table) -> pa.Table:
         if field.name in ("image", "variant") and column.null_count:
             problem = f"{column.null_count} rows have no {field.name}"
             raise TableError(problem, f"give each row its {field.name}")
-        columns.append(column)
-    return pa.table(columns, schema=IDS)
+        columns[field.name] = column
+    if PHASH in columns and columns[PHASH].null_count == n_rows:
+        del columns[PHASH]
+    elif PHASH in columns and not pc.all(pc.match_substring_regex(columns[PHASH], "^[0-9a-f]{16}$")).as_py():
+        raise TableError(f"the column {PHASH} holds something else than 16 hex digits", "give these, or None")
+    return pa.table(columns)
 
 
 def column_as_array(column: pa.ChunkedArray) -> np.ndarray:
@@ -221,7 +230,9 @@ def _check_metadata(text: str | bytes | None, path: Path) -> dict[str, Any]:
 
 def _write_parquet(table: TableContent, path: Path) -> None:
     fields = [pa.field(name, pa.list_(pa.float32(), m.shape[1])) for name, m in table.vectors.items()]
-    schema = pa.schema([*IDS, *fields], metadata={METADATA.encode(): _metadata_json(table).encode()})
+    schema = pa.schema(
+        [*table.ids.schema, *fields], metadata={METADATA.encode(): _metadata_json(table).encode()}
+    )
     # Vectors hardly ever repeat a value: a dictionary costs time and gains nothing.
     options = {"use_dictionary": ["label", "group", "split", "format"], "write_page_checksum": True}
     options |= {"compression": "zstd", "compression_level": 1}
@@ -238,7 +249,7 @@ def _read_parquet(path: Path) -> TableContent:
     with open(path, "rb") as stream, pq.ParquetFile(stream, page_checksum_verification=True) as file:
         schema, n_rows = file.schema_arrow, file.metadata.num_rows
         metadata, lists = _check_schema(schema, path)
-        known = [name for name in IDS.names if name in schema.names]
+        known = [name for name in ALL_IDS.names if name in schema.names]
         batches = record_batches(file, stream, [*known, *(field.name for field in lists)])
         first = next(batches)
         vectors = {f.name: np.empty((n_rows, f.type.list_size), dtype=np.float32) for f in lists}
@@ -255,7 +266,7 @@ def _parquet_batches(path: Path, features: Sequence[str] | None) -> Iterator[Tab
     with open(path, "rb") as stream, pq.ParquetFile(stream, page_checksum_verification=True) as file:
         metadata, lists = _check_schema(file.schema_arrow, path)
         lists = [field for field in lists if features is None or field.name in features]
-        known = [name for name in IDS.names if name in file.schema_arrow.names]
+        known = [name for name in ALL_IDS.names if name in file.schema_arrow.names]
         for batch in record_batches(file, stream, [*known, *(field.name for field in lists)]):
             if not batch.num_rows:
                 continue
@@ -324,7 +335,7 @@ def record_batches(file: pq.ParquetFile, stream: IO[bytes], columns: list[str]) 
 
 def _write_npz(table: TableContent, path: Path) -> None:
     arrays: dict[str, np.ndarray] = {METADATA: np.array(_metadata_json(table))}
-    for field in IDS:
+    for field in table.ids.schema:
         values = column_as_array(table.ids[field.name]).tolist()
         null = "" if pa.types.is_string(field.type) else UNKNOWN
         values = [null if value is None else value for value in values]
@@ -347,7 +358,7 @@ def _read_npz(path: Path) -> TableContent:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
         metadata = _check_metadata(str(_member(archive, METADATA)) if METADATA in names else None, path)
         columns = {}
-        for field in IDS:
+        for field in ALL_IDS if PHASH in names else IDS:
             values = _member(archive, field.name).tolist()
             if not pa.types.is_string(field.type) and field.name != "variant":
                 values = [None if v == UNKNOWN else v for v in values]

@@ -159,7 +159,7 @@ def can_train(head: str) -> bool:
 def _ids(path: str | Path) -> FeatureTable:
     """The table without its vectors, and with the row numbers in their place."""
     batches = list(FeatureTable.read_batches(path, []))
-    ids = pa.concat_tables([batch.ids for batch in batches])
+    ids = pa.concat_tables([batch.ids for batch in batches], promote_options="default")
     numbers = np.arange(len(ids), dtype=np.int32).view(np.float32)  # copied, never computed with
     return FeatureTable(ids, {ROW: numbers[:, None]}, batches[0].metadata)
 

@@ -1,18 +1,25 @@
 """Photos that are the same picture twice: which they are, whether their labels agree, and how to keep them together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from classify.similar import EXACT_UP_TO, check_threshold, similar_pairs, typical_similarity
 from evaluate.report.html import Reported
 from evaluate.results import DuplicatePair, DuplicatesRecord
+from featurize.errors import UsageError
 from featurize.table import FeatureTable
+from featurize.tableformat import PHASH
 from featurize.terminal import log
 
 THRESHOLD = 0.97
+# Of a network: copies are 7 times as near to each other as two photos of the table usually are.
+TIMES_NEARER, LEAST_TYPICAL, FEWEST = 7, 0.5, 20
 LEAST_WIDTH = 64
 MOST_TYPICAL = 0.9
+BITS = 64
+HASH_THRESHOLD = 54 / BITS  # as a share of equal bits
 
 
 class Duplicates(Reported, DuplicatesRecord):
@@ -26,9 +33,9 @@ class Duplicates(Reported, DuplicatesRecord):
     rows : array of shape (n_pairs, 2), int64
         The same pairs as rows of the table.
     features : str or None
-        Whose vectors were compared; None if bytes alone were.
+        Whose vectors were compared, or ``phash``; None if bytes alone were.
     threshold : float or None
-        The cosine similarity that a pair reaches unless its bytes are the same.
+        The cosine similarity, or share of equal bits of ``phash``, that a pair reaches unless its bytes are the same.
     exact : bool
         Whether every pair was compared; see `similar_pairs` for what is done otherwise.
     images : int
@@ -38,22 +45,23 @@ class Duplicates(Reported, DuplicatesRecord):
 
 
 def find_duplicates(
-    table: FeatureTable, features: str | None = None, threshold: float = THRESHOLD
+    table: FeatureTable, features: str | None = None, threshold: float | None = None
 ) -> Duplicates:
-    """The pairs of photos that are byte-identical, or whose vectors point almost the same way.
+    """The pairs of photos that are byte-identical, or that look almost the same.
 
     Parameters
     ----------
     table : FeatureTable
         Distorted copies (variants) are left out.
     features : str, optional
-        Whose vectors to compare; by default the widest column that tells photos apart: at least 64 numbers, not
-        ``nuisance``, and a typical similarity of two photos of at most 0.9 (an untrained network has more). Where
-        there is none, bytes alone are compared, and a warning says so.
-    threshold : float
-        Cosine similarity from which a pair counts as the same picture. At 0.97 ``inception_v3:mixed8`` finds 9 in 10
-        copies that were made brighter, cropped by a tenth or compressed, and hardly ever two different photos. Other
-        networks have other figures: inspect the pairs.
+        Whose vectors to compare by cosine similarity, or ``phash`` for perceptual hashes by the share of equal bits. By
+        default the widest column of a trained network (64 numbers or more, and a typical similarity of two photos of at
+        most 0.9); texture and colour do not tell copies from photos that are merely alike. Where there is none, the
+        column ``phash``; where that is unknown too, bytes alone are compared, and a warning says so.
+    threshold : float, optional
+        From which similarity a pair counts as the same picture. By default 54 of 64 bits of a perceptual hash; of a
+        network whose vectors are described, and 20 photos or more, 1 - (1 - typical similarity) / 7 (see
+        `network_threshold`); else 0.97. ``evaluate/README.md`` says what these find: inspect the pairs.
 
     Returns
     -------
@@ -71,7 +79,8 @@ def find_duplicates(
     >>> [(pair.image, pair.other, pair.conflict) for pair in found.pairs]
     [('image-0', 'image-2', True)]
     """
-    check_threshold(threshold)
+    if threshold is not None:
+        check_threshold(threshold)
     name = features if features is not None else compared_features(table)
     photos = np.flatnonzero(table.variant == 0)
     similarity: dict[tuple[int, int], float] = {}
@@ -80,19 +89,26 @@ def find_duplicates(
             f"{one} with {X.shape[1]} and {typical_similarity(X):.2f}" for one, X in table.vectors.items()
         ]
         log.warning(
-            "byte-identical photos alone are looked for: no features of the table tell photos apart, which takes %d "
-            "numbers and a typical similarity of at most %g (it has %s); a trained network's vectors do "
-            "(featurize extract --features inception_v3)",
+            "byte-identical photos alone are looked for: no features of the table tell photos apart, which takes a "
+            "trained network, %d numbers and a typical similarity of at most %g (it has %s), and it has no perceptual "
+            "hashes (column phash); `featurize extract --features inception_v3` writes both",
             LEAST_WIDTH, MOST_TYPICAL, ", ".join(widths) or "none",
         )  # fmt: skip
+    elif name == PHASH:
+        threshold = HASH_THRESHOLD if threshold is None else threshold
+        near, alike = _similar_hashes(table.phash[photos], threshold)
+        similarity |= zip(map(tuple, near.tolist()), alike.tolist(), strict=True)
     else:
-        near, cosine = similar_pairs(table.select(name)[photos], threshold)
+        X = table.select(name)[photos]
+        described = [table.metadata["features"].get(part) for part in table.parts(name)]
+        threshold = network_threshold(X, described) if threshold is None else threshold
+        near, cosine = similar_pairs(X, threshold)
         similarity |= zip(map(tuple, near.tolist()), cosine.tolist(), strict=True)
     same = _identical(table.sha256[photos])
     # The same bytes are the same photo, whatever is left of a sum in float32.
     similarity |= dict.fromkeys(same, 1.0)
     image, label = table.image[photos], table.label[photos]
-    described = [
+    pairs = [
         DuplicatePair(
             image=str(image[i]),
             label=label[i],
@@ -104,13 +120,13 @@ def find_duplicates(
         )
         for (i, j), how in similarity.items()
     ]
-    order = sorted(range(len(described)), key=lambda place: _rank(described[place]))
+    order = sorted(range(len(pairs)), key=lambda place: _rank(pairs[place]))
     rows = np.array(list(similarity), dtype=np.int64).reshape(-1, 2)[order]
     return Duplicates(
-        pairs=[described[place] for place in order],
+        pairs=[pairs[place] for place in order],
         rows=photos[rows] if len(rows) else rows,
         features=name,
-        threshold=float(threshold) if name else None,
+        threshold=float(threshold) if name and threshold is not None else None,
         exact=not name or len(photos) <= EXACT_UP_TO,
         images=len(photos),
         table=table,
@@ -118,14 +134,69 @@ def find_duplicates(
 
 
 def compared_features(table: FeatureTable) -> str | None:
-    """The widest column that can tell photos apart, or None."""
-    named = [name for name, matrix in table.vectors.items() if name != "nuisance" and tells_apart(matrix)]
-    return max(named, key=lambda name: table.vectors[name].shape[1], default=None)
+    """The widest column of a network that can tell photos apart, else ``phash`` where it is known, or None."""
+    described = table.metadata["features"]
+    named = [
+        name
+        for name, matrix in table.vectors.items()
+        if name != "nuisance" and is_network(described.get(name)) and tells_apart(matrix)
+    ]
+    known = PHASH if any(one is not None for one in table.phash) else None
+    return max(named, key=lambda name: table.vectors[name].shape[1], default=known)
+
+
+def is_network(entry: Mapping[str, Any] | None) -> bool:
+    """Whether features are those of a trained network, or of unknown origin, by what a table says of them."""
+    if not entry or entry.get("family") == "imported":
+        return True
+    weights = entry.get("weights") or {"source": "random"}
+    return weights.get("source") != "random"
 
 
 def tells_apart(X: np.ndarray) -> bool:
     """Whether the similarity of these vectors can tell copies from other photos."""
     return X.shape[1] >= LEAST_WIDTH and typical_similarity(X) <= MOST_TYPICAL
+
+
+def network_threshold(X: np.ndarray, described: Sequence[Mapping[str, Any] | None]) -> float:
+    """From which cosine similarity two photos count as the same picture, by how alike the vectors usually are.
+
+    Networks differ: two flowers have a similarity of 0.78 by Inception v3's mixed8 and of 0.51 to 0.57 by small
+    MobileNets, whose copies are less alike too. 0.97 where the origin of the vectors is unknown, or photos are few.
+    """
+    if len(X) < FEWEST or not all(described):
+        return THRESHOLD
+    typical = max(typical_similarity(X), LEAST_TYPICAL)
+    return round(1 - (1 - typical) / TIMES_NEARER, 2)
+
+
+def hashes_as_signs(phash: np.ndarray) -> np.ndarray:
+    """Perceptual hashes as 64 numbers of 1 and -1, zeros where unknown: the cosine tells the share of equal bits.
+
+    >>> hashes_as_signs(np.array(["8000000000000001", None], dtype=object))[:, [0, 1, 63]].tolist()
+    [[1.0, -1.0, 1.0], [0.0, 0.0, 0.0]]
+    """
+    signs = np.zeros((len(phash), BITS), dtype=np.float32)
+    known = [row for row, one in enumerate(phash) if one is not None]
+    if known:
+        packed = np.frombuffer(bytes.fromhex("".join(phash[known])), dtype=np.uint8)
+        signs[known] = 2.0 * np.unpackbits(packed).reshape(-1, BITS) - 1
+    return signs
+
+
+def _similar_hashes(phash: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs of rows with that share of equal bits or more, and their shares."""
+    n_unknown = sum(one is None for one in phash)
+    if n_unknown == len(phash):
+        hint = "make the table again with `featurize extract`, which writes them, or compare other features"
+        raise UsageError("the table has no perceptual hashes (column phash)", hint)
+    if not 0.5 < threshold <= 1:
+        hint = "give the share of equal bits, above 0.5 and at most 1, for example 0.84"
+        raise UsageError(f"a threshold of {threshold:g} was asked for", hint)
+    if n_unknown:
+        log.info("%d photos have no perceptual hash; of them bytes alone are compared", n_unknown)
+    near, cosine = similar_pairs(hashes_as_signs(phash), 2 * threshold - 1)
+    return near, (1 + cosine) / 2
 
 
 def group_duplicates(table: FeatureTable, rows: np.ndarray) -> FeatureTable:

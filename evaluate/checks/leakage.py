@@ -9,12 +9,16 @@ import numpy as np
 from classify.folds import Fold
 from classify.similar import TooManyPairs, most_similar
 from evaluate.checks.duplicates import (
+    HASH_THRESHOLD,
     LEAST_WIDTH,
     THRESHOLD,
     Duplicates,
     compared_features,
     find_duplicates,
     group_duplicates,
+    hashes_as_signs,
+    is_network,
+    network_threshold,
     tells_apart,
 )
 from evaluate.report.sentences import contamination_in_words, near_duplicates_in_words
@@ -37,12 +41,12 @@ GROUP_THEM = (
 
 
 def find_near_duplicates(
-    table: FeatureTable, group: bool, threshold: float = THRESHOLD
+    table: FeatureTable, group: bool, threshold: float | None = None
 ) -> tuple[Duplicates | None, FeatureTable, list[str]]:
     """The duplicates of a comparison's photos; the table, if asked with groups; and what there is to warn of.
 
-    The first is None where none were looked for: unasked, tables of more than 20,000 photos and tables without a
-    column of 64 numbers are passed over, and the search ends where there are too many to list.
+    The first is None where none were looked for: unasked, tables of more than 20,000 photos and tables without vectors
+    of a network or perceptual hashes are passed over, and the search ends where there are too many to list.
     """
     if compared_features(table) is None:
         if group:
@@ -51,6 +55,10 @@ def find_near_duplicates(
                 "leave --group-duplicates out (identical bytes are kept together without it), or add features of a "
                 "trained network: `featurize extract --features inception_v3`",
             )
+        log.info(
+            "near-duplicates are known by their bytes alone: the table has neither vectors of a trained network nor "
+            "perceptual hashes (column phash)"
+        )
         return None, table, []
     if not group and len(table) > LOOKED_AT_UNASKED:
         log.info("%d rows are not searched for near-duplicates; --group-duplicates does", len(table))
@@ -98,6 +106,15 @@ def describe_duplicates(
     )
     by_groups = any(one is not None for one in found.table.group)
     return replace(record, words=near_duplicates_in_words(record, interval, by_groups))
+
+
+def flatters(found: NearDuplicates, interval: Interval) -> bool:
+    """Whether there is something to warn of: an accuracy that falls out of its interval, or was not measured again."""
+    apart, together = found.accuracy_at_random, found.accuracy_together
+    if apart is None or together is None:
+        return bool(found.words)
+    again = together if apart == interval.mean else apart
+    return together < apart and not interval.low <= again <= interval.high
 
 
 def accuracy_with_and_without_grouping(
@@ -148,6 +165,7 @@ class Contamination:
     compared: int = 0
     photos: int = 0
     grouped: np.ndarray | None = None
+    threshold: float = THRESHOLD
 
     @property
     def known(self) -> np.ndarray:
@@ -159,7 +177,9 @@ class Contamination:
         if not self.known.any():
             return []
         found = [0 if one is None else int(one.sum()) for one in (self.seen, self.near, self.grouped)]
-        words = contamination_in_words(len(self.seen), *found, compared=self.compared, threshold=THRESHOLD)
+        words = contamination_in_words(
+            len(self.seen), *found, compared=self.compared, threshold=self.threshold
+        )
         return [words]
 
 
@@ -189,34 +209,58 @@ def find_contamination(
 
 
 def _near(model: "Model", tested: FeatureTable, training: FeatureTable | None) -> Contamination:
-    """What bytes and vectors tell."""
+    """What bytes and vectors tell: the widest features of a network, or else perceptual hashes."""
     seen = np.asarray(model.seen(tested.sha256), dtype=bool)
-    widest = int(np.argmax(model.widths))
-    name, width = model.parts[widest], model.widths[widest]
+    wide = [
+        number
+        for number, (part, width) in enumerate(zip(model.parts, model.widths, strict=True))
+        if width >= LEAST_WIDTH and is_network(model.described.get(part))
+    ]
+    widest = max(wide, key=lambda number: model.widths[number], default=None)
     if training is not None:
         model.check_table(training)
-        if width < LEAST_WIDTH:
-            raise UsageError(
-                f"the model's features {model.features} have {width} numbers, too few to tell photos apart",
-                "leave --training out; photos with the same bytes are found without it",
-            )
         kept = training.filter(trained_on(model, training))
-        vectors, photos = kept.vectors[name], len(kept)
-        if not tells_apart(vectors):
+        if widest is not None and tells_apart(kept.vectors[model.parts[widest]]):
+            vectors, photos = kept.vectors[model.parts[widest]], len(kept)
+        elif all(any(one is not None for one in some.phash) for some in (kept, tested)):
+            return _near_by_hashes(seen, tested, kept)
+        elif max(model.widths) < LEAST_WIDTH:
             raise UsageError(
-                f"the model's features {name} have {width} numbers that are almost the same for all photos",
+                f"the model's features {model.features} have {max(model.widths)} numbers, too few to tell photos apart",
                 "leave --training out; photos with the same bytes are found without it",
             )
-    elif model.outliers is not None and width >= LEAST_WIDTH:
+        elif widest is not None:
+            raise UsageError(
+                f"the model's features {model.parts[widest]} have {model.widths[widest]} numbers that are almost the "
+                "same for all photos",
+                "leave --training out; photos with the same bytes are found without it",
+            )
+        else:
+            log.info(
+                "test photos that the model knows are looked for by their bytes alone: its features are no network's, "
+                "and not both tables have perceptual hashes (column phash)"
+            )
+            return Contamination(seen, None)
+    elif model.outliers is not None and widest is not None:
         start = sum(model.widths[:widest])
         unscaled = model.outliers.scaler.inverse_transform(model.outliers.vectors.astype(np.float32))
-        vectors, photos = unscaled[:, start : start + width], model.outliers.photos
+        vectors, photos = unscaled[:, start : start + model.widths[widest]], model.outliers.photos
         if not tells_apart(vectors):
             return Contamination(seen, None)
     else:
         return Contamination(seen, None)
+    assert widest is not None
+    name = model.parts[widest]
+    threshold = network_threshold(vectors, [model.described.get(name)])
     _, similarity = most_similar(tested.vectors[name], vectors)
-    return Contamination(seen, (similarity[:, 0] >= THRESHOLD) & ~seen, len(vectors), photos)
+    near = (similarity[:, 0] >= threshold) & ~seen
+    return Contamination(seen, near, len(vectors), photos, threshold=threshold)
+
+
+def _near_by_hashes(seen: np.ndarray, tested: FeatureTable, kept: FeatureTable) -> Contamination:
+    _, cosine = most_similar(hashes_as_signs(tested.phash), hashes_as_signs(kept.phash))
+    near = ((1 + cosine[:, 0]) / 2 >= HASH_THRESHOLD) & ~seen
+    return Contamination(seen, near, len(kept), len(kept), threshold=HASH_THRESHOLD)
 
 
 def trained_on(model: "Model", training: FeatureTable) -> np.ndarray:

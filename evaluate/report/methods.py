@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evaluate.report.sentences import agree, count, interval_in_words, known_in_words, listed, percent
+from evaluate.report.sentences import (
+    agree,
+    alike_in_words,
+    count,
+    interval_in_words,
+    known_in_words,
+    listed,
+    percent,
+)
 from evaluate.results import (
     FORMAT_VERSION,
     ComparisonRecord,
@@ -20,6 +28,7 @@ from evaluate.results import (
     versions,
 )
 from evaluate.scores.record import plain
+from featurize.tableformat import PHASH
 
 WORDS = tomllib.loads(Path(__file__).with_name("methods.toml").read_text(encoding="utf-8"))
 REFERENCES: dict[str, str] = WORDS["references"]
@@ -222,8 +231,11 @@ def _duplicates(found: DuplicatesRecord) -> list[str]:
         return [f"{searched} alone.", f"Found were {identical}{conflicts}"]
     same = "pairs in the same neighbourhood were compared, not all"
     how = "all pairs were compared" if found.exact else same
+    alike = f"by the cosine similarity of {found.features}, {found.threshold:g} or more"
+    if found.features == PHASH:
+        alike = f"by perceptual hashes of the cosine transform, {alike_in_words(found)}"
     return [
-        f"{searched} and by the cosine similarity of {found.features}, {found.threshold:g} or more ({how}).",
+        f"{searched} and {alike} ({how}).",
         f"Found were {identical} and {count(counts.near, 'near-identical pair', ',')}{conflicts}",
     ]
 

@@ -1,5 +1,6 @@
 """Every sentence that evaluate says: of records, for the terminal, the report and the methods paragraph alike."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from evaluate.scores.metrics import Confusion, LabelScores, OperatingScores, Pos
 from evaluate.scores.mistakes import SuperclassErrors, non_dummy_heads
 from evaluate.statistics.differences import PairComparison
 from evaluate.statistics.intervals import Interval
+from featurize.tableformat import PHASH
 
 MANY_SUSPECTS = 0.15  # a weak head contradicts labels for its own faults
 CLEAR_GAIN = 0.01
@@ -262,6 +264,13 @@ def curve_in_words(found: CurveMeasurements | CurveRecord) -> list[str]:
     ]
 
 
+def alike_in_words(found: NearDuplicates | DuplicatesRecord) -> str:
+    """From which similarity, and by what: ``cosine ≥ 0.97 by inception_v3``, ``54 of 64 bits of phash equal``."""
+    if found.features == PHASH:
+        return f"{math.ceil(64 * (found.threshold or 0))} of 64 bits of {PHASH} or more equal"
+    return f"cosine ≥ {found.threshold:g} by {found.features}"
+
+
 def near_duplicates_in_words(found: NearDuplicates, interval: Interval, by_groups: bool) -> str:
     """What near-duplicates do to `interval`, the accuracy of the best pair; empty when there is nothing to say."""
     apart, together = found.accuracy_at_random, found.accuracy_together
@@ -269,7 +278,7 @@ def near_duplicates_in_words(found: NearDuplicates, interval: Interval, by_group
         how = "folds by the given groups alone" if by_groups else "random folds"
         words = (
             f"accuracy is {percent(apart)} % with {how} and {percent(together)} % when near-duplicates stay in one "
-            f"fold ({found.images} photos, cosine ≥ {found.threshold:g} by {found.features})"
+            f"fold ({found.images} photos, {alike_in_words(found)})"
         )
         again = together if apart == interval.mean else apart
         if interval.low <= again <= interval.high:
@@ -280,7 +289,7 @@ def near_duplicates_in_words(found: NearDuplicates, interval: Interval, by_group
     either_way = f" ({percent(interval.mean)} % either way)" if apart is not None else ""
     return (
         f"{count(found.parted, 'photo')} {agree(found.parted, 'was', 'were')} tested by heads trained on a "
-        f"near-duplicate ({found.threshold:g} or more alike by {found.features}); `evaluate duplicates` lists them, "
+        f"near-duplicate ({alike_in_words(found)}); `evaluate duplicates` lists them, "
         f"--group-duplicates keeps them together{either_way}"
     )
 

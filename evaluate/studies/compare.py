@@ -14,7 +14,7 @@ from classify.heads.fitting import head_name
 from classify.heads.tuning import tuned_heads
 from classify.model.model import describe_differences
 from classify.rows import NUISANCE, relabelled, usable_rows
-from evaluate.checks.leakage import accuracy_with_and_without_grouping, find_near_duplicates
+from evaluate.checks.leakage import accuracy_with_and_without_grouping, find_near_duplicates, flatters
 from evaluate.checks.shortcuts import check_shortcuts
 from evaluate.report.html import Reported
 from evaluate.report.sentences import data_warnings, difference_in_words, shared_with_test_in_words
@@ -45,7 +45,6 @@ from evaluate.statistics.intervals import cross_validated_interval
 from evaluate.studies.curve import measured_curve
 from featurize.errors import TableError, UsageError
 from featurize.table import FeatureTable
-from featurize.tableformat import IDS
 
 HEADS = ("softmax", "svm", "mlp")
 
@@ -212,7 +211,7 @@ def compare(
         warnings=[
             *notes,
             *crowded,
-            *([leaks.words] if leaks and leaks.words else []),
+            *([leaks.words] if leaks and flatters(leaks, best.accuracy) else []),
             *([shortcuts.words] if shortcuts and shortcuts.found else []),
             *data_warnings(data, features_made),
             *_complaints(predictions),
@@ -313,7 +312,7 @@ def with_test_rows(table: FeatureTable, test: FeatureTable, features: Sequence[s
     folder, test_folder = (_folder(one) for one in (table, test))
     if folder is None or folder != test_folder:
         test = test.with_column("image", [f"{test_folder or 'test'}/{image}" for image in test.image])
-    ids = pa.concat_tables([table.ids.select(IDS.names), test.ids.select(IDS.names)])
+    ids = pa.concat_tables([table.ids, test.ids], promote_options="default")
     vectors = {name: np.concatenate([table.vectors[name], test.vectors[name]]) for name in columns}
     joined = FeatureTable(ids, vectors, table.metadata)
     return joined.with_column("split", ["training"] * len(table) + ["testing"] * len(test))

@@ -103,8 +103,8 @@ def _variants(image: SourceImage, distort: Distortion | None) -> tuple[int, ...]
 class ExtractionPlan:
     """One matrix per extractor, filled row by row; rows of equal content are computed once.
 
-    `computed` holds the SHA-256 of the contents that an extractor ran on; `failed` has the reason of those without
-    a vector.
+    `computed` holds, per extractor, the SHA-256 of the contents that it ran on; `failed` has the reason of those
+    without a vector.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class ExtractionPlan:
         self.extractors, self.sections, self.places = list(extractors), list(sections), places
         self.distort, self.jobs = distort, jobs
         self.matrices = [np.empty((len(places), e.width), dtype=np.float32) for e in extractors]
-        self.computed: set[str] = set()
+        self.computed: list[set[str]] = [set() for _ in extractors]
         self.failed: dict[str, str] = {}
         self._filled = [np.zeros(len(places), dtype=bool) for _ in extractors]
         self._rows: dict[Key, list[int]] = {}
@@ -169,7 +169,7 @@ class ExtractionPlan:
         first = [self._rows[key][0] for key in batch.keys]
         self.matrices[batch.extractor][first] = batch.matrix
         self._filled[batch.extractor][first] = True
-        self.computed.update(sha256 for sha256, _ in batch.keys)
+        self.computed[batch.extractor].update(sha256 for sha256, _ in batch.keys)
         for key in batch.keys:
             missing[key] -= 1
         return sum(not missing[key] for key in batch.keys)

@@ -15,6 +15,7 @@ from featurize.errors import SourceError, StoreError, UsageError, WeightsError
 from featurize.extraction.plan import ExtractionPlan, Row, SourceContents
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, attach_checked, golden_image
 from featurize.extractors.batches import NOT_FINITE, Task, Vectors, group_extractors, vectors_of_photo
+from featurize.extractors.phash import PerceptualHash, hashes_as_text
 from featurize.photos.decode import ImageRejected
 from featurize.photos.distort import Distortion
 from featurize.photos.photo import Photo
@@ -23,7 +24,7 @@ from featurize.registry import make_extractor
 from featurize.store.shard import image_keys
 from featurize.store.store import Section, Store
 from featurize.table import FeatureTable
-from featurize.tableformat import IDS, check_name, ids_from_columns
+from featurize.tableformat import IDS, PHASH, check_name, ids_from_columns
 from featurize.terminal import log, progress
 
 
@@ -71,12 +72,15 @@ def build_table(
     matrices: list[np.ndarray],
     golden: list[np.ndarray],
     distort: Distortion | None,
+    phash: Sequence[str | None] | None = None,
 ) -> FeatureTable:
     """The table of the given rows; `matrices` hold a vector for each, `golden` is one vector per extractor."""
     images, contents, variants = zip(*rows, strict=True)
     ids: dict[str, Any] = {"variant": variants}
     for name in set(IDS.names) - {"variant"}:
         ids[name] = [getattr(one, name) for one in (images if hasattr(images[0], name) else contents)]
+    if phash is not None:
+        ids[PHASH] = phash
     metadata = {
         "source": {
             "path": _as_utf8(source.path),
@@ -119,6 +123,8 @@ class Extraction:
         What a user should know of how the source was read, and what looks wrong with its labels.
     n_computed, n_reused, n_read : int
         Distinct images that an extractor ran on, that came wholly from the store, and files that were read.
+    n_hashed : int
+        Those from the store of which only the perceptual hash was computed.
     """
 
     table: FeatureTable
@@ -129,6 +135,7 @@ class Extraction:
     n_computed: int = 0
     n_reused: int = 0
     n_read: int = 0
+    n_hashed: int = 0
 
 
 class NothingReadable(SourceError):
@@ -209,7 +216,9 @@ def extract(
     FeatureTable: 2 rows; features glcm (5); 2 labels blue, red
     """
     found = list_source(source, group_by=group_by, columns=columns, root=root)
-    result = run_extraction(found, extractors, store=store, distort=distort, rehash=rehash, jobs=jobs)
+    result = run_extraction(
+        found, extractors, store=store, distort=distort, rehash=rehash, jobs=jobs, hashes=True
+    )
     for note in result.notes:
         log.info("%s", note)
     for warning in result.warnings:
@@ -227,10 +236,13 @@ def run_extraction(
     distort: Distortion | None = None,
     rehash: bool = False,
     jobs: int | None = None,
+    hashes: bool = False,
 ) -> Extraction:
     """What `extract` does, for a source that was listed before, with an account of every file.
 
-    Every image of the source is either a row of the table or one of the rejects; NothingReadable if none is a row.
+    With `hashes` the table has the perceptual hashes of its photos; the store keeps them beside the vectors, and those
+    that it lacks are computed, also where it has all vectors. Every image of the source is either a row of
+    the table or one of the rejects; NothingReadable if none is a row.
     """
     chosen = _chosen(extractors)
     store = store if isinstance(store, Store) else Store(store)
@@ -239,15 +251,16 @@ def run_extraction(
     jobs = jobs or os.cpu_count() or 1
     for extractor in chosen:
         attach_checked(extractor, store)
-    sections = [store.section_of(extractor) for extractor in chosen]
+    everything = [*chosen, PerceptualHash()] if hashes else chosen
+    sections = [store.section_of(extractor) for extractor in everything]
     contents = SourceContents(source, store.file_index(), distort, jobs)
     with closing(contents.iter_known_then_read()) as parts:
         first = next((shown for part in parts if (shown := contents.rows_and_digests(part))[0]), None)
         if first is None:
             raise NothingReadable(source, contents.rejects({}))
         # First, because an extractor that fails here fails everywhere.
-        golden = golden_vectors(chosen, sections)
-        plan = ExtractionPlan(chosen, sections, contents.places, distort, jobs)
+        golden = golden_vectors(chosen, sections[: len(chosen)])
+        plan = ExtractionPlan(everything, sections, contents.places, distort, jobs)
         tasks = plan.register(*first)
         with _late_progress(len(tasks) + contents.n_unread(), "featurizing") as advance:
 
@@ -262,7 +275,7 @@ def run_extraction(
     with _late_progress(len(again), "featurizing again") as advance:
         plan.compute(again, advance)
     plan.copy_to_duplicates()
-    for section in sections if plan.computed else ():
+    for section in sections if any(plan.computed) else ():
         section.compact()
 
     rows, numbers = contents.rows(plan.failed)
@@ -270,11 +283,14 @@ def run_extraction(
     if not rows:
         raise NothingReadable(source, rejects)
     matrices = [keep_rows(matrix, numbers) for matrix in plan.matrices]
-    table = build_table(source, rows, chosen, matrices, golden, distort)
-    n_computed = len(plan.computed.difference(plan.failed))
-    n_reused = plan.n_contents - len(plan.failed) - n_computed
+    phash = hashes_as_text(matrices[-1]) if hashes else None
+    table = build_table(source, rows, chosen, matrices[: len(chosen)], golden, distort, phash)
+    computed = set().union(*plan.computed[: len(chosen)]).difference(plan.failed)
+    n_hashed = len(set().union(*plan.computed).difference(plan.failed, computed))
+    n_reused = plan.n_contents - len(plan.failed) - len(computed)
     said = source.notes, source_warnings(source, [image for image, _, _ in rows])
-    return Extraction(table, sorted(rejects), source.ignored, *said, n_computed, n_reused, contents.n_read)
+    account = len(computed), n_reused, contents.n_read, n_hashed
+    return Extraction(table, sorted(rejects), source.ignored, *said, *account)
 
 
 @contextmanager

@@ -7,7 +7,11 @@ import pytest
 from builders import burst_table, run
 from PIL import Image
 
+from classify import train_model
+from classify.folds import Fold
 from evaluate import compare, find_duplicates, group_duplicates
+from evaluate.checks.leakage import describe_duplicates, find_contamination, find_near_duplicates, flatters
+from evaluate.statistics.intervals import Interval
 from featurize import BottleheadError, FeatureTable, InceptionV3, extract
 
 
@@ -151,6 +155,102 @@ def test_more_near_duplicates_than_can_be_listed_do_not_end_a_comparison():
     with pytest.raises(BottleheadError, match="more than 1,000,000 pairs") as caught:
         compare(frames, heads=["dummy"], group_duplicates=True, jobs=1)
     assert caught.value.hint.startswith("leave --group-duplicates out; say which photos show one scene")
+
+
+def described(family: str, weights: dict | None = None) -> dict:
+    return {"family": family, "weights": weights}
+
+
+TRAINED, RANDOM = {"source": "imagenet"}, {"source": "random", "seed": 0}
+HASHED = np.array(["00" * 8, "00" * 7 + "ff", "ff" * 8, None, "00" * 6 + "ffff", "0f" * 8], dtype=object)
+
+
+@pytest.mark.parametrize(
+    ("columns", "phash", "compared"),
+    [
+        # Wide texture and colour are passed over, and so is a network that nobody trained.
+        ({"color": described("color"), "lbp": described("lbp")}, HASHED, "phash"),
+        ({"color": described("color")}, None, None),
+        ({"vgg16": described("vgg16", RANDOM)}, HASHED, "phash"),
+        ({"vgg16": described("vgg16", TRAINED), "color": described("color")}, HASHED, "vgg16"),
+        ({"inception_v3": described("imported")}, HASHED, "inception_v3"),
+        ({"made elsewhere": None}, HASHED, "made elsewhere"),
+    ],
+)
+def test_a_networks_vectors_are_compared_or_else_perceptual_hashes(columns, phash, compared, caplog):
+    X = np.random.default_rng(0).normal(size=(6, 80))
+    table = FeatureTable.from_arrays(dict.fromkeys(columns, X), sha256=[f"{n:064x}" for n in range(6)])
+    table.metadata["features"] = {name: entry for name, entry in columns.items() if entry}
+    table = table if phash is None else table.with_column("phash", phash)
+    found = find_duplicates(table)
+    assert found.features == compared and ("photos alone are" in caplog.text) == (compared is None)
+    if compared == "phash":
+        # 8 and 16 of 64 bits differ from the first; 10 may.
+        assert found.rows.tolist() == [[0, 1], [1, 4]]
+        assert found.pairs[0].similarity == 56 / 64 and found.threshold == 54 / 64
+        assert "2 at 0.84375 or more alike" in str(found) and "54 of 64 bits" in found.to_html()
+        assert len(find_duplicates(table, threshold=0.75).pairs) == 3
+
+
+def test_a_table_without_hashes_cannot_compare_them(copied):
+    with pytest.raises(BottleheadError, match="no perceptual hashes"):
+        find_duplicates(copied, "phash")
+
+
+@pytest.mark.parametrize(("common", "threshold"), [(0.0, 0.93), (0.5, 0.93), (0.79, 0.97), (0.88, 0.98)])
+def test_the_more_alike_a_networks_vectors_are_the_more_its_copies_must_be(common, threshold):
+    """Unrelated photos have a cosine of `common`: 0.79 by Inception v3's mixed8, at 0.97 as measured there."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 2000)) + np.sqrt(common / (1 - common))
+    table = FeatureTable.from_arrays({"net": X})
+    assert find_duplicates(table).threshold == 0.97  # of unknown origin
+    table.metadata["features"]["net"] = described("vgg16", TRAINED)
+    assert find_duplicates(table).threshold == threshold
+    assert find_duplicates(table.filter(np.arange(19))).threshold == 0.97
+
+
+def test_copies_are_found_by_hashes_that_extraction_writes(assets, tmp_path):
+    flowers = assets / "data" / "flowers"
+    photos = sorted((flowers / "daisy").glob("*.jpg"))[:20]
+    changes = {
+        "half": lambda image: image.resize((image.width // 2, image.height // 2)),
+        "cut": lambda image: image.crop((4, 4, image.width - 4, image.height - 4)),
+    }
+    for photo in photos:
+        (tmp_path / photo.name).write_bytes(photo.read_bytes())
+        for name, change in changes.items():
+            change(Image.open(photo)).save(tmp_path / f"{photo.stem}-{name}.webp", quality=60)
+    table = extract(tmp_path, ["color"], store=tmp_path / "store")
+    found = find_duplicates(table)
+    assert found.features == "phash" and len(found.pairs) == 60  # three of each
+    assert all(pair.image.split("-")[0][:8] == pair.other.split("-")[0][:8] for pair in found.pairs)
+
+
+@pytest.mark.parametrize(
+    ("together", "warned"), [(0.85, False), (0.8, False), (0.75, False), (0.65, True), (None, True)]
+)
+def test_only_an_accuracy_that_falls_out_of_its_interval_is_a_warning(together, warned):
+    interval, folds = Interval(0.8, 0.7, 0.9), [Fold(0, 0, np.array([1]), np.array([0]))]
+    duplicates = find_near_duplicates(BURSTS, False)[0]
+    assert flatters(describe_duplicates(duplicates, folds, interval, together=together), interval) == warned
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+def test_photos_that_a_model_of_colours_knows_are_found_by_hashes_or_bytes_alone(hashed):
+    """Colours of 80 numbers that are nearly the same for all photos are no sign of a copy."""
+    rng = np.random.default_rng(0)
+    X = 1 + rng.random((60, 80)) * np.repeat([[0.9], [0.5]], 30, axis=0)
+    table = FeatureTable.from_arrays(
+        {"color": X}, label=np.repeat(["a", "b"], 30), sha256=[f"{n:064x}" for n in range(60)]
+    )
+    table.metadata["features"]["color"] = described("color") | {"fingerprint": "x", "width": 80}
+    hashes = [rng.bytes(8).hex() for _ in range(59)]
+    table = table.with_column("phash", [*hashes, hashes[0]]) if hashed else table
+    training, tested = table.filter(np.arange(50)), table.filter(np.arange(50, 60))
+    model = train_model(training, "knn", "color", jobs=1)
+    found = find_contamination(model, tested, training)
+    assert (found.near.tolist() == [False] * 9 + [True]) if hashed else (found.near is None)
+    assert find_contamination(model, tested).near is None
 
 
 @pytest.mark.tensorflow
