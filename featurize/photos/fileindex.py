@@ -88,7 +88,7 @@ class FileIndex:
 
     A file is the same while its size, mtime, ctime and inode are; one that was changed less than `young_seconds`
     before it was read is never remembered, because a second change could leave the same times. A damaged index is
-    replaced, one that another process writes for longer than `busy_seconds` not used. Without `trust` every file is
+    replaced; one that another process writes is waited for once, for `busy_seconds`. Without `trust` every file is
     read again (``--rehash``).
     """
 
@@ -223,6 +223,11 @@ class FileIndex:
                     path.unlink()
             return
         # Busy or read-only: nothing is wrong with it, and all that is lost is time.
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            if self.busy_seconds:
+                log.info("the file index %s is not used while it is locked: %s", self.path, error)
+            self.busy_seconds = 0
+            return
         log.info("the file index %s is not used: %s", self.path, error)
         self.path = None
 

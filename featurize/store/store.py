@@ -337,6 +337,7 @@ class Store:
         self.young_seconds = young_seconds
         self.compact_above = compact_above
         self.trust_files = True
+        self._file_index: FileIndex | None = None
 
     def __repr__(self) -> str:
         return f"Store({self.folder.url!r})"
@@ -372,7 +373,7 @@ class Store:
     def rehashing(self) -> "Store":
         """The same store, whose file index trusts no file to be unchanged (``--rehash``)."""
         other = copy.copy(self)
-        other.trust_files = False
+        other.trust_files, other._file_index = False, None
         return other
 
     def stored_width(self, name: str, fingerprint: str) -> int | None:
@@ -384,9 +385,14 @@ class Store:
             return None
 
     def file_index(self) -> FileIndex:
-        """The index of unchanged files, beside the store (in the cache folder for a store elsewhere)."""
-        path = self.local_path("files.sqlite")
-        return FileIndex(path, trust=self.trust_files, young_seconds=self.young_seconds)
+        """The index of unchanged files, beside the store (in the cache folder for a store elsewhere).
+
+        It is the same for all who ask, so that one that is locked is waited for once.
+        """
+        if self._file_index is None:
+            path = self.local_path("files.sqlite")
+            self._file_index = FileIndex(path, trust=self.trust_files, young_seconds=self.young_seconds)
+        return self._file_index
 
     def local_path(self, name: str) -> Path | None:
         """A path on this machine for what belongs to the store but is no vector; None if it cannot be made."""

@@ -13,6 +13,7 @@ from builders import flip_bit, write_photos
 
 from featurize.errors import StoreError
 from featurize.photos.fileindex import Content, FileIndex, _checksum
+from featurize.store.store import Store
 
 
 @pytest.fixture
@@ -85,10 +86,31 @@ def test_a_busy_index_is_neither_waited_for_nor_removed(photos, index_file, capl
     other.execute("BEGIN EXCLUSIVE")
     caplog.set_level("INFO")
     assert n_read(index_file, photos, busy_seconds=0.05) == 5
-    assert "is not used: database is locked" in caplog.text
+    assert "is not used while it is locked: database is locked" in caplog.text
     other.execute("COMMIT")
     other.close()
     assert n_read(index_file, photos) == 0
+
+
+def test_a_locked_index_is_waited_for_once_per_run_and_used_when_it_is_free(photos, tmp_path, monkeypatch):
+    """A run asks the store for its index anew for each batch, and the networks for the digests of their weights."""
+    store = Store(tmp_path / "store", young_seconds=-1.0)
+    index_file, waits = store.local_path("files.sqlite"), []
+    connect = sqlite3.connect
+    other = connect(index_file, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    store.file_index().busy_seconds = 0.05
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda path, timeout: waits.append(timeout) or connect(path, timeout)
+    )
+    for batch in (photos[:2], photos[2:4], photos[4:]):
+        assert contents(store.file_index(), batch)[1] == len(batch)
+    store.file_index().digest(photos[0])
+    assert [wait for wait in waits if wait] == [0.05] and len(waits) > 3
+    other.execute("COMMIT")
+    other.close()
+    assert [contents(store.file_index(), photos)[1] for _ in range(2)] == [5, 0]
+    assert contents(store.rehashing().file_index(), photos)[1] == 5
 
 
 def test_a_journal_that_a_killed_writer_left_is_rolled_back(photos, index_file, tmp_path):
