@@ -55,6 +55,14 @@ def build_parser() -> argparse.ArgumentParser:
     text = "take the vectors of these networks (default: all)"
     command.add_argument("--features", nargs="+", metavar="NETWORK", help=text)
     _add_rejects(command, "files")
+    summary = "Give a table that pandas, polars, DuckDB or another program wrote back its provenance back."
+    example = "featurize adopt edited.parquet --like flowers.parquet -o flowers2.parquet"
+    command = add_command(commands, "adopt", _adopt, summary, example)
+    text = "rows dropped or moved, label, group or split changed; image, sha256, variant and vectors as they were"
+    command.add_argument("edited", metavar="EDITED.parquet", help=text)
+    text = "the table that was edited, as featurize wrote it"
+    command.add_argument("--like", required=True, metavar="TABLE", help=text)
+    _add_output(command)
     return parser
 
 
@@ -378,6 +386,25 @@ def _import_bottlenecks(args: argparse.Namespace) -> int:
         log.warning("%d files were left out; see %s", len(found.rejects), rejects_file)
     widths = ", ".join(f"{name} ({matrix.shape[1]})" for name, matrix in found.table.vectors.items())
     log.info("wrote %s: %d rows, %s", where_written(args.output), len(found.table), widths)
+    return 0
+
+
+def _adopt(args: argparse.Namespace) -> int:
+    from featurize.adopt import adopt
+    from featurize.table import FeatureTable
+    from featurize.tableformat import table_kind
+
+    table_kind(args.output)
+    check_outputs([(args.output, TABLE)], [args.edited, args.like])
+    like = FeatureTable.read(args.like)
+    found = adopt(args.edited, like)
+    found.table.write(args.output)
+    if found.unknown:
+        log.warning("left out %s: a table has no such columns", ", ".join(found.unknown))
+    if found.without:
+        log.info("without the vectors of %s, which are not in %s", ", ".join(found.without), args.edited)
+    rows = f"{len(found.table)} of {len(like)} rows, whose vectors are those of {args.like}"
+    log.info("wrote %s: %s", where_written(args.output), rows)
     return 0
 
 

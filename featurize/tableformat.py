@@ -209,7 +209,8 @@ def _metadata_json(table: TableContent) -> str:
 def _check_metadata(text: str | bytes | None, path: Path) -> dict[str, Any]:
     if text is None:
         problem = f"{path} was not written by featurize: it carries no featurize metadata"
-        raise TableError(problem, "make a table with `featurize extract PHOTOS -o TABLE.parquet`")
+        hint = "make a table with `featurize extract PHOTOS -o TABLE.parquet`"
+        raise TableError(problem, f"{_adoption(path)}; else {hint}" if path.suffix == ".parquet" else hint)
     metadata = json.loads(text)
     if not isinstance(metadata, dict):
         raise ValueError("its metadata is no JSON object")
@@ -285,8 +286,13 @@ def _check_schema(schema: pa.Schema, path: Path) -> tuple[dict[str, Any], list[p
     if lost:
         lists_of_any = "or another program wrote them as lists of any length"
         problem = f"{path} lost the vectors of {', '.join(sorted(lost))}, {lists_of_any}"
-        raise TableError(problem, "use the table that featurize wrote")
+        raise TableError(problem, _adoption(path))
     return metadata, lists
+
+
+def _adoption(path: Path) -> str:
+    adopt = f"`featurize adopt {path} --like TABLE.parquet -o NEW.parquet`"
+    return f"if another program wrote back a TABLE.parquet of featurize, {adopt} gives it back what it lost"
 
 
 TEXT = 32  # bytes that a text or a number takes, at least, on its way into a table
