@@ -285,11 +285,11 @@ def run_process(*words: str | Path, cwd: Path | None = None, **environment: str)
 
 
 def n_stored(store: Path) -> int:
-    """How many photos are stored, as the command counts them."""
+    """How many vectors of photos are stored, as the command counts them; hashes are none."""
     if not store.is_dir():
         return 0
     rows = run("featurize", "store", "list", "--store", store, "--quiet").out.splitlines()[1:]
-    return sum(int(row.split()[3].replace(",", "")) for row in rows)
+    return sum(int(row.split()[3].replace(",", "")) for row in rows if not row.startswith("phash "))
 
 
 @contextlib.contextmanager
