@@ -138,3 +138,16 @@ def test_the_command_takes_what_a_graph_has_to_be_told_and_refuses_what_does_not
     model = imported(*files, tmp_path / "m.model", "--graph-size", "160", "--graph-mean", "100")
     settings = model.described["poets_retrained_graph"]["description"]
     assert settings["scaling"] == "(rgb - 100) / 127.5" and settings["resize"].startswith("160x160")
+
+
+@pytest.mark.parametrize("dtype", [0, 3, 7, 19, 20, 21, 22, 999])
+def test_a_constant_of_two_types_is_refused_before_tensorflow_sees_it(files, tmp_path, dtype):
+    """TensorFlow ends the whole process at some of them, such as 22, whole numbers without a sign."""
+
+    def make_two(nodes, definition):
+        name = "MobilenetV1/MobilenetV1/Conv2d_8_pointwise/BatchNorm/batchnorm/add/y"
+        nodes[name].attr["value"].tensor.dtype = dtype
+
+    path = changed(files, tmp_path, make_two)
+    outcome = run("classify", "import-graph", path, files[1], "-o", tmp_path / "m.model")
+    assert outcome.status == 1 and "batchnorm/add/y is of two types" in outcome.error
