@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from classify.heads.plain import Scaling, signed_root
 from featurize.errors import UsageError
 
 COPIED = 1 << 20  # bytes
@@ -64,7 +65,7 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.methods_, means, scales = [], [], []
         for block in self._blocks(X):
             method = self._method_of(block)
-            block = _root(block) if method == "root" else block
+            block = signed_root(block) if method == "root" else block
             # float64 sums: in float32 the mean of 100,000 rows loses digits.
             mean = block.mean(axis=0, dtype=np.float64)
             self.methods_.append(method)
@@ -78,21 +79,17 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """The scaled numbers, of the dtype given (float32 stays float32), shape (n_images, n_features)."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float32, np.float64], reset=False)
-        pairs = zip(self._blocks(X), self.methods_, strict=True)
-        blocks = [_root(block) if method == "root" else block for block, method in pairs]
-        # A root is a copy already; `X` itself is never changed.
-        scaled = blocks[0] if self.methods_ == ["root"] else np.hstack(blocks)
-        scaled -= self.mean_.astype(X.dtype)
-        scaled /= self.scale_.astype(X.dtype)
-        return scaled
+        return self.plain().transform(X)
 
     def inverse_transform(self, X):
         """The numbers that `transform` scaled, up to rounding; shape and dtype of `X`."""
         check_is_fitted(self)
-        X = np.asarray(X) * self.scale_ + self.mean_
-        pairs = zip(self._blocks(X), self.methods_, strict=True)
-        blocks = [np.sign(block) * block**2 if method == "root" else block for block, method in pairs]
-        return np.hstack(blocks)
+        return self.plain().inverse_transform(np.asarray(X))
+
+    def plain(self) -> Scaling:
+        """What was learnt, without scikit-learn."""
+        widths = [len(self.mean_)] if self.widths is None else list(map(int, self.widths))
+        return Scaling(widths, list(self.methods_), self.mean_, self.scale_)
 
     def _blocks(self, X: np.ndarray) -> list[np.ndarray]:
         widths = [X.shape[1]] if self.widths is None else list(self.widths)
@@ -115,13 +112,6 @@ def block_scale(mean: np.ndarray, variance: np.ndarray, method: str) -> np.ndarr
     # A constant number carries nothing; rounding must not blow it up.
     constant = spread <= 1e-6 * np.abs(mean)
     return np.where(constant, 1.0, spread) * len(mean) ** 0.25
-
-
-def _root(block: np.ndarray) -> np.ndarray:
-    if block.min() >= 0:
-        return np.sqrt(block)
-    root = np.abs(block)
-    return np.copysign(np.sqrt(root, out=root), block, out=root)
 
 
 def _variance(block: np.ndarray, mean: np.ndarray) -> np.ndarray:

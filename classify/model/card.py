@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from classify.model.model import Model
+from classify.model.model import Model, StoredHead
 from classify.model.outliers import FALSE_ALARMS
 from featurize.terminal import columns_taken, padded, printable
 
@@ -11,7 +11,7 @@ def model_card(model: Model, size: int | None = None) -> str:
     """A text for people; `size` is the bytes on disk."""
     training = model.training
     photos = training.get("photos_per_label") or {}
-    lines = [f"head      {training.get('head', type(model.head).__name__)}", f"features  {model.features}"]
+    lines = [f"head      {training.get('head') or type(model.head).__name__}", f"features  {model.features}"]
     for part, width in zip(model.parts, model.widths, strict=True):
         lines += _features_lines(part, width, model.described.get(part))
     lines.append(f"labels    {len(model.labels)}")
@@ -33,8 +33,9 @@ def model_card(model: Model, size: int | None = None) -> str:
         lines.append(f"  data      {_count(n_photos, 'photo')}{copies}; digest {training.get('data_digest')}")
     if training.get("seed") is not None:
         lines.append(f"  seed      {training['seed']}")
-    took = f", {training['seconds']} s" if training.get("seconds") is not None else ""
-    lines.append(f"  date      {training.get('date')}{took}")
+    if training.get("date"):
+        took = f", {training['seconds']} s" if training.get("seconds") is not None else ""
+        lines.append(f"  date      {training['date']}{took}")
     if training.get("tuning"):
         lines += _tuning_lines(training["tuning"])
     versions = training.get("versions") or {}
@@ -43,8 +44,15 @@ def model_card(model: Model, size: int | None = None) -> str:
         lines.append(f"  trusted   {', '.join(training['trust'])} (loading needs --trust for each)")
     lines += _outlier_lines(model)
     if size is not None:
-        lines.append(f"size      {size / 1e6:.1f} MB" if size >= 1e5 else f"size      {size / 1e3:.1f} kB")
+        lines.append(f"size      {_size(size)}")
+        if isinstance(model.predictor, StoredHead):
+            arrays = f"the head is {_size(model.predictor.plain.n_bytes)} of plain arrays"
+            lines.append(f"  {arrays}, which predict with any version of scikit-learn")
     return "".join(printable(line) + "\n" for line in lines)
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e5 else f"{n_bytes / 1e3:.1f} kB"
 
 
 def _features_lines(part: str, width: int, entry: dict[str, Any] | None) -> list[str]:

@@ -1,7 +1,7 @@
 """`Model`: a fitted head with everything needed to use it on a new photo."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from classify.heads.plain import PlainHead
 from featurize.errors import ModelError
 from featurize.table import FeatureTable, readings
 
@@ -75,6 +76,19 @@ class OperatingPoint:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class StoredHead:
+    """The head of a model file: its plain arrays, which predict, and scikit-learn's, read when it is needed."""
+
+    classes_: list[str]
+    plain: PlainHead
+    load: Callable[[], Any]
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """A probability per label, float64 of shape (n_rows, n_labels)."""
+        return self.plain.predict_proba(X, len(self.classes_))
+
+
 @dataclass(eq=False)
 class Model:
     """A fitted head and what it was trained on; made by `classify.train_model`, kept by `classify.save_model`.
@@ -102,7 +116,7 @@ class Model:
         From which probability on one label is given; None where the most probable label always is.
     """
 
-    head: Any
+    head: Any = field(repr=False)
     features: str
     widths: list[int]
     described: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -113,9 +127,14 @@ class Model:
     operating_point: "OperatingPoint | None" = None
 
     @property
+    def predictor(self) -> Any:
+        """What gives the probabilities: the head, or what stands for it."""
+        return self.head
+
+    @property
     def labels(self) -> list[str]:
         """The labels that it tells apart, in the order of the probabilities."""
-        return [str(label) for label in self.head.classes_]
+        return [str(label) for label in self.predictor.classes_]
 
     @property
     def parts(self) -> list[str]:
@@ -137,10 +156,13 @@ class Model:
             raise ModelError(what, f"give table.select({self.features!r})")
         if len(X) == 0:
             return np.empty((0, len(self.labels)))
-        with np.errstate(all="ignore"):
-            probabilities = np.asarray(self.head.predict_proba(X), dtype=np.float64)
+        hint = "check the vectors, or train it again"
+        try:
+            with np.errstate(all="ignore"):
+                probabilities = np.asarray(self.predictor.predict_proba(X), dtype=np.float64)
+        except ValueError as error:  # vectors of NaN
+            raise ModelError(f"the model gives no probabilities for these vectors: {error}", hint) from error
         if probabilities.shape != (len(X), len(self.labels)) or not np.isfinite(probabilities).all():
-            hint = "check the vectors, or train it again"
             raise ModelError("the model gives no probabilities for these vectors", hint)
         return probabilities
 
@@ -202,6 +224,29 @@ class Model:
         what = f"the features {part} are not those that the model was trained on: {'; '.join(differences)}"
         hint = "extract with the settings of the model (`classify show MODEL` lists them), or train again on these"
         raise ModelError(what, hint)
+
+
+class StoredModel(Model):
+    """A model of a file that holds its head as plain arrays, too.
+
+    These predict. `head` is scikit-learn's, read from the file when somebody asks for it; from then on it predicts.
+    """
+
+    _head: Any
+
+    @property
+    def predictor(self) -> Any:
+        return self._head
+
+    @property
+    def head(self) -> Any:
+        if isinstance(self._head, StoredHead):
+            self._head = self._head.load()
+        return self._head
+
+    @head.setter
+    def head(self, head: Any) -> None:
+        self._head = head
 
 
 def describe_differences(ours: Any, theirs: Any, name: str = "") -> list[str]:

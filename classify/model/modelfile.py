@@ -2,7 +2,8 @@
 
 It is a zip of exactly three members, all stored without compression; there is no pickle anywhere:
 
-- ``model.json``: the protocol number and everything of `Model` but what follows;
+- ``model.json``: the protocol number and everything of `Model` but what follows; where `PlainHead` can express the
+  head, also that, which names arrays of head.skops, so that nothing is kept twice;
 - ``head.skops``: the fitted head in the format of skops, which names the types it needs, so that they can be
   checked before one of them is imported;
 - ``outliers.f2``: the training vectors of `Outliers`, plain float16; empty where there are none.
@@ -10,6 +11,7 @@ It is a zip of exactly three members, all stored without compression; there is n
 """
 
 import base64
+import datetime
 import io
 import json
 import os
@@ -18,16 +20,18 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 from msgspec import Meta, Struct, ValidationError, convert
 
-from classify.model.model import Model, OperatingPoint
+from classify.heads.plain import PlainHead, plain_head
+from classify.model.model import Model, OperatingPoint, StoredHead, StoredModel
 from classify.model.outliers import Outliers
-from featurize.errors import ModelError
+from featurize.errors import ModelError, UsageError
 from featurize.files import SMALL, is_readable
 from featurize.outputs import MODEL, check_clock, check_outputs, whole_file
 from featurize.tableformat import check_array, check_arrays
@@ -114,6 +118,7 @@ class Description(Struct):
     relabel: dict[str, str] | None = None
     outliers: dict[str, Any] | None = None
     operating_point: dict[str, Any] | None = None
+    plain: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         described: dict[str, dict] = {part: {} for part in self.described}
@@ -125,7 +130,8 @@ class Description(Struct):
 
 # Raised by one when a program that knows only the old number would misread the new file: when a key of model.json
 # changes its meaning or goes away, or a member is added; `load_model` must read the old numbers too.
-PROTOCOL = 1
+# A model that holds its head as plain arrays is of protocol 2; others are of protocol 1 still.
+WITHOUT_PLAIN, WITH_PLAIN = 1, 2
 # Names in files are part of the format, and stay when code moves: the class of each today. Files are translated when
 # they are read and when they are written, so that other versions of this package can read them, too.
 ADDRESSES = {
@@ -147,6 +153,8 @@ OTHER_VERSION = "install the version of bottlehead that wrote it, or train again
 LARGE = 20e6  # bytes; worth a word before it is written
 LARGEST_DESCRIPTION = 64 * 2**20  # bytes; six million training images
 MOST_VALUES = 1 << 20  # of its JSON; a hundred bytes each when it is read
+CHANGING = "date", "seconds"  # what a training tells that differs from run to run
+PACKAGES = {"sklearn", "scipy", "numpy"}
 WIDEST = 10_000_000  # numbers of a vector: one of zeros is tried when a model is read
 
 # What registered heads need beyond the scikit-learn, scipy and numpy types that skops itself holds to be safe.
@@ -173,14 +181,19 @@ ALLOWED_FOR_OLDER_SKOPS = {
 def save_model(model: Model, path: str | os.PathLike) -> None:
     """Write a model, whole or not at all; one of more than 20 MB is announced with its size.
 
+    The same model gives the same bytes: the file does not tell when it was made, nor how long that took, unless the
+    environment variable SOURCE_DATE_EPOCH gives the date, in seconds since 1970.
+
     A UsageError where the folder does not exist, a ModelError where the head holds something that skops cannot write.
     """
     path = Path(path)
     check_outputs([(path, MODEL)])
-    head = dump_head(model.head)
+    head, files = _dumped(model.head)
+    found = plain_head(model.head)
+    plain = None if found is None else found.to_parts(files)
     described, vectors = (None, b"") if model.outliers is None else model.outliers.to_parts()
     about = {
-        "protocol": PROTOCOL,
+        "protocol": WITHOUT_PLAIN if plain is None else WITH_PLAIN,
         "definitions": DEFINITIONS,
         "labels": model.labels,
         "features": model.features,
@@ -189,9 +202,11 @@ def save_model(model: Model, path: str | os.PathLike) -> None:
         "relabel": model.relabel,
         "operating_point": model.operating_point and model.operating_point.to_dict(),
         "outliers": described,
-        "training": model.training,
+        "training": {key: value for key, value in model.training.items() if key not in CHANGING} | _date(),
         "seen": base64.b64encode(model.hashes.astype(">u8").tobytes()).decode("ascii"),
     }
+    if plain is not None:
+        about["plain"] = plain
     description = json.dumps(about, sort_keys=True, indent=1).encode()
     size = len(description) + len(head) + len(vectors)
     if size > LARGE:
@@ -199,7 +214,18 @@ def save_model(model: Model, path: str | os.PathLike) -> None:
     with whole_file(path, MODEL) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         # The head, a zip itself, comes last: no reader takes it for the whole of a file that was cut off.
         for name, data in ((DESCRIPTION, description), (OUTLIERS, vectors), (HEAD, head)):
-            archive.writestr(name, data)
+            archive.writestr(_undated(name), data)
+
+
+def _date() -> dict[str, str]:
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    if not given:
+        return {}
+    try:
+        return {"date": datetime.datetime.fromtimestamp(int(given), datetime.UTC).isoformat()}
+    except (ValueError, OverflowError, OSError) as error:
+        what = f"the environment variable SOURCE_DATE_EPOCH is {given!r}"
+        raise UsageError(what, "give the seconds since 1970, or unset it") from error
 
 
 def load_model(path: str | os.PathLike, *, trust: Iterable[str] = ()) -> Model:
@@ -218,28 +244,90 @@ def load_model(path: str | os.PathLike, *, trust: Iterable[str] = ()) -> Model:
     """
     description, head_bytes, vectors = _members(Path(path))
     checked = _checked_description(path, description)
-    needed = audit_head(head_bytes, trust, str(path))
+    load = partial(_load_head, path, checked, head_bytes, list(trust))
+    if any(map(_may_be_foreign, _names_of_types(head_bytes))):
+        audit_head(head_bytes, trust, str(path))
+    plain = _plain(path, checked, head_bytes)
+    if plain is None:
+        return _assembled(path, checked, load(), vectors)
+    here = metadata.version("scikit-learn")
+    theirs = (checked["training"].get("versions") or {}).get("scikit-learn", here)
+    if theirs != here:
+        what = "%s was trained with scikit-learn %s, and here is %s: its plain arrays predict the same"
+        log.info(what, path, theirs, here)
+    return _assembled(path, checked, StoredHead(checked["labels"], plain, load), vectors)
+
+
+def _plain(path: str | os.PathLike, checked: dict[str, Any], head_bytes: bytes) -> PlainHead | None:
+    if checked.get("plain") is None:
+        return None
+    unfit = ValidationError, ValueError, KeyError, TypeError
+    with _damaged_where(path, *unfit), zipfile.ZipFile(io.BytesIO(head_bytes)) as archive:
+
+        def read(name: str) -> np.ndarray:
+            with archive.open(name) as member:
+                return np.lib.format.read_array(member, allow_pickle=False)
+
+        width, n_labels = sum(checked["widths"]), len(checked["labels"])
+        return PlainHead.from_parts(checked["plain"], read, width, n_labels)
+
+
+def _load_head(path: str | os.PathLike, checked: dict[str, Any], head_bytes: bytes, trust: list[str]) -> Any:
+    """scikit-learn's head; a ModelError where it needs other types or versions."""
+    versions = checked["training"].get("versions")
+    needed = audit_head(head_bytes, trust, str(path), versions)
     _check_definitions(path, checked["definitions"], needed)
-    with _naming_other_version(path, checked["training"].get("versions")):
-        return _assembled(path, checked, _construct(path, _translated(head_bytes, ADDRESSES)), vectors)
+    labels, width = checked["labels"], sum(checked["widths"])
+    try:
+        head = _construct(path, _translated(head_bytes, ADDRESSES))
+        with _damaged_where(path, AttributeError, TypeError, ValueError):
+            fits = [str(one) for one in head.classes_] == labels and head.n_features_in_ == width
+        if not fits or not hasattr(head, "predict_proba"):
+            raise _damaged(path, f"its head does not fit its {DESCRIPTION}")
+        _probe(path, head, width, len(labels))
+    except ModelError as error:
+        reason = str(error.args[0]).removeprefix(f"{path} cannot be read as a model: ")
+        raise (_other_version(path, versions, reason) or error) from error
+    return head
+
+
+def _other_version(name: object, versions: Mapping[str, Any] | None, reason: str) -> ModelError | None:
+    """The error of a head that cannot be used, where it was fitted by another scikit-learn; else None."""
+    here = metadata.version("scikit-learn")
+    theirs = (versions or {}).get("scikit-learn", here)
+    if theirs == here:
+        return None
+    what = f"{name} was fitted by scikit-learn {theirs}, and cannot be used with {here}: {reason}"
+    return ModelError(what, f"install scikit-learn {theirs}, or train it again")
 
 
 def dump_head(head: Any) -> bytes:
     """A head in skops format, as it stands in files."""
+    return _dumped(head)[0]
+
+
+def _dumped(head: Any) -> tuple[bytes, dict[int, str]]:
+    """A head in skops format, and the name of the file of each array in it, by the array's `id`."""
     from skops.io import dumps
 
     check_clock()
     try:
-        return _translated(dumps(head, compression=zipfile.ZIP_STORED), IN_FILES)
+        return _numbered(_translated(dumps(head, compression=zipfile.ZIP_STORED), IN_FILES))
     except Exception as error:  # skops asks each object for its state, and any class may fail at that
         hint = "use a scikit-learn classifier, or a registered head"
         raise ModelError(f"the head cannot be written: {error}", hint) from error
 
 
-def audit_head(data: bytes, trust: Iterable[str] = (), name: str = "the head") -> set[str]:
+def audit_head(
+    data: bytes,
+    trust: Iterable[str] = (),
+    name: str = "the head",
+    versions: Mapping[str, Any] | None = None,
+) -> set[str]:
     """Refuse a head, as `dump_head` gives it, that needs types beyond the fixed list and `trust`; none is imported.
 
-    Returns the types that it needs beyond those that skops itself holds to be safe, by their names in files.
+    Returns the types that it needs beyond those that skops itself holds to be safe, by their names in files. Where
+    `versions`, of the training, are others, types of scikit-learn and its like are those of another version.
     """
     from skops.io import get_untrusted_types
 
@@ -247,6 +335,9 @@ def audit_head(data: bytes, trust: Iterable[str] = (), name: str = "the head") -
         types = get_untrusted_types(data=_translated(data, ADDRESSES))
     needed, trusted = ({IN_FILES.get(one, one) for one in some} for some in (types, trust))
     foreign = sorted(needed - ALLOWED - ALLOWED_FOR_OLDER_SKOPS - trusted)
+    libraries = {one.partition(".")[0] for one in foreign} <= PACKAGES
+    if foreign and libraries and (error := _other_version(name, versions, f"it needs {', '.join(foreign)}")):
+        raise error
     if foreign:
         options = " ".join(f"--trust {one}" for one in foreign)
         hint = f"if you trust whoever made it, add {options}; otherwise do not use it"
@@ -269,16 +360,77 @@ def _translated(head: bytes, names: Mapping[str, str]) -> bytes:
         for inner in node if isinstance(node, list) else ():
             translate(inner)
 
+    members = _read(head)
+    schema = json.loads(members[SCHEMA])
+    translate(schema)
+    return _zipped(members | {SCHEMA: _schema(schema)})
+
+
+def _numbered(head: bytes) -> tuple[bytes, dict[int, str]]:
+    """The skops archive with numbers in the order of its schema for the addresses in memory that skops writes.
+
+    So the same head gives the same bytes. The new name of each file is returned by its address.
+    """
+    members = _read(head)
+    schema = json.loads(members.pop(SCHEMA))
+    ids: dict[Any, int] = {}
+    files: dict[str, str] = {}
+    for node in _nodes(schema):
+        if "__id__" in node:
+            node["__id__"] = ids.setdefault(node["__id__"], len(ids) + 1)
+        if node.get("file") in members:
+            node["file"] = files.setdefault(node["file"], f"{len(files)}{Path(node['file']).suffix}")
+    names = {int(Path(old).stem): new for old, new in files.items() if Path(old).stem.isdecimal()}
+    renamed = {new: members[old] for old, new in files.items()}
+    return _zipped(renamed | {SCHEMA: _schema(schema)}), names
+
+
+def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
+    """Every mapping in a schema of skops, from the outermost."""
+    pending = [schema]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict):
+            yield node
+            node = list(node.values())
+        pending += reversed(node) if isinstance(node, list) else []
+
+
+def _names_of_types(head: bytes) -> set[str]:
+    with zipfile.ZipFile(io.BytesIO(head)) as archive:
+        nodes = list(_nodes(json.loads(archive.read(SCHEMA))))
+    return {f"{node['__module__']}.{node['__class__']}" for node in nodes if "__class__" in node}
+
+
+def _may_be_foreign(name: str) -> bool:
+    """Whether a type is neither of Python's simplest, nor of the libraries that heads are made of, nor ours."""
+    package, _, rest = name.partition(".")
+    simple = package == "builtins" and rest in ("dict", "list", "str", "tuple")
+    return not simple and package not in PACKAGES and name not in ALLOWED
+
+
+def _read(archive: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        return {name: opened.read(name) for name in opened.namelist()}
+
+
+def _zipped(members: Mapping[str, bytes]) -> bytes:
     stream = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(head)) as archive, zipfile.ZipFile(stream, "w") as translated:
-        for name in archive.namelist():
-            data = archive.read(name)
-            if name == SCHEMA:
-                schema = json.loads(data)
-                translate(schema)
-                data = json.dumps(schema, indent=2).encode()  # as skops writes it
-            translated.writestr(archive.getinfo(name), data)
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(_undated(name), data)
     return stream.getvalue()
+
+
+def _schema(schema: Any) -> bytes:
+    return json.dumps(schema, indent=2).encode()  # as skops writes it
+
+
+def _undated(name: str) -> zipfile.ZipInfo:
+    """A member that says nothing of the time at which it was written."""
+    member = zipfile.ZipInfo(name)
+    member.external_attr = 0o600 << 16  # its rights where it is unpacked
+    return member
 
 
 def _members(path: Path) -> tuple[bytes, bytes, bytes]:
@@ -368,8 +520,9 @@ def _checked_description(path: str | os.PathLike, data: bytes) -> dict[str, Any]
             raise ValueError(f"{DESCRIPTION} holds more than {MOST_VALUES:,} values")
         description = json.loads(data)
     protocol = description.get("protocol") if isinstance(description, dict) else None
-    if protocol != PROTOCOL or protocol is True:
-        what = f"{path} has model protocol {protocol}; this version of bottlehead reads protocol {PROTOCOL}"
+    if protocol not in (WITHOUT_PLAIN, WITH_PLAIN) or protocol is True:
+        known = f"{WITHOUT_PLAIN} and {WITH_PLAIN}"
+        what = f"{path} has model protocol {protocol}; this version of bottlehead reads protocols {known}"
         raise ModelError(what, OTHER_VERSION)
     try:
         convert(description, Description)
@@ -405,19 +558,16 @@ def _construct(path: str | os.PathLike, head_bytes: bytes) -> Any:
 
 def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any, vectors: bytes) -> Model:
     widths, labels = description["widths"], description["labels"]
-    with _damaged_where(path, AttributeError, TypeError, ValueError):
-        fits = [str(one) for one in head.classes_] == labels and head.n_features_in_ == sum(widths)
+    with _damaged_where(path, ValueError):
         hashes = np.frombuffer(base64.b64decode(description["seen"], validate=True), dtype=">u8")
-    if not fits or not hasattr(head, "predict_proba"):
-        raise _damaged(path, f"its head does not fit its {DESCRIPTION}")
-    _probe(path, head, sum(widths), len(labels))
     about, point = description.get("outliers"), description.get("operating_point")
     with _damaged_where(path, KeyError, TypeError, ValueError, ArithmeticError):
         outliers = None if about is None else Outliers.from_parts(about, vectors, widths)
         decided = None if point is None else OperatingPoint.from_dict(point, labels)
     kept = {key: description[key] for key in ("features", "widths", "described", "training")}
-    model = Model(head, **kept, relabel=description.get("relabel"), hashes=hashes.astype(np.uint64))
-    return replace(model, outliers=outliers, operating_point=decided)
+    kept |= {"relabel": description.get("relabel"), "outliers": outliers, "operating_point": decided}
+    made = StoredModel if isinstance(head, StoredHead) else Model
+    return made(head, **kept, hashes=hashes.astype(np.uint64))
 
 
 def _probe(path: str | os.PathLike, head: Any, width: int, n_labels: int) -> None:
@@ -428,22 +578,6 @@ def _probe(path: str | os.PathLike, head: Any, width: int, n_labels: int) -> Non
         shape = np.shape(head.predict_proba(np.zeros((1, width), dtype=np.float32)))
     if shape != (1, n_labels):
         raise _damaged(path, f"its head gives probabilities of shape {shape} for one photo")
-
-
-@contextmanager
-def _naming_other_version(path: str | os.PathLike, versions: Mapping[str, Any] | None) -> Iterator[None]:
-    """A head that cannot be used, and was fitted by another scikit-learn, is not called damaged."""
-    from sklearn import __version__ as here
-
-    theirs = (versions or {}).get("scikit-learn", here)
-    try:
-        yield
-    except ModelError as error:
-        if theirs == here:
-            raise
-        reason = str(error.args[0]).removeprefix(f"{path} cannot be read as a model: ")
-        what = f"{path} was fitted by scikit-learn {theirs}, and cannot be used with {here}: {reason}"
-        raise ModelError(what, f"install scikit-learn {theirs}, or train it again") from error
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from classify.heads.scaling import BlockScaler
+from classify.heads.plain import Scaling
 from featurize.terminal import log
 
 NEIGHBOURS = 5
@@ -30,7 +30,7 @@ class Outliers:
     vectors: (
         np.ndarray
     )  # (n_kept, n_features), float16: scaled, all, or as many, drawn at random, as fit into 8 MiB
-    scaler: BlockScaler  # fitted on the training photos
+    scaler: Scaling  # fitted on the training photos
     percentiles: (
         np.ndarray
     )  # (101,), of the distances of training photos from the kept vectors of other groups
@@ -48,9 +48,9 @@ class Outliers:
             "photos": self.photos,
             "threshold": self.threshold,
             "percentiles": [float(one) for one in self.percentiles],
-            "methods": list(self.scaler.methods_),
-            "mean": _as_text(self.scaler.mean_),
-            "scale": _as_text(self.scaler.scale_),
+            "methods": self.scaler.methods,
+            "mean": _as_text(self.scaler.mean),
+            "scale": _as_text(self.scaler.scale),
         }
         return described, self.vectors.astype("<f2").tobytes()
 
@@ -58,21 +58,18 @@ class Outliers:
     def from_parts(cls, described: Mapping[str, Any], data: bytes, widths: Sequence[int]) -> "Outliers":
         """What `to_parts` made; a ValueError where the parts do not fit each other or `widths`."""
         n_features = sum(widths)
-        scaler = BlockScaler(list(widths))
-        scaler.methods_ = [str(one) for one in described["methods"]]
-        scaler.mean_, scaler.scale_ = _from_text(described["mean"]), _from_text(described["scale"])
-        scaler.n_features_in_ = n_features
+        methods = list(described["methods"])
+        mean, scale = _from_text(described["mean"]), _from_text(described["scale"])
+        scaler = Scaling(list(widths), methods, mean, scale)
+        scaler.check(n_features)
         vectors = np.frombuffer(data, dtype="<f2").reshape(-1, n_features)
         percentiles = np.array(described["percentiles"], dtype=np.float64)
         found = cls(vectors, scaler, percentiles, float(described["threshold"]), int(described["photos"]))
-        shapes = (scaler.mean_.shape, scaler.scale_.shape, percentiles.shape, len(scaler.methods_))
-        sound = [np.isfinite(one).all() for one in (vectors, scaler.mean_, scaler.scale_, percentiles)]
+        sound = [np.isfinite(one).all() for one in (vectors, mean, scale, percentiles)]
         if (
-            shapes != ((n_features,), (n_features,), (101,), len(widths))
+            percentiles.shape != (101,)
             or not all(sound)
             or not NEIGHBOURS < len(vectors) == described["kept"]
-            or not set(scaler.methods_) <= {"root", "standard"}
-            or not (scaler.scale_ > 0).all()
             or not found.threshold >= 0
         ):
             raise ValueError("its training vectors do not fit the rest")
@@ -114,7 +111,9 @@ def fit_outliers(
     few to say what 5 % of them exceed (fewer than 19, or in too few groups).
     """
     photos = np.arange(len(X)) if variant is None else np.flatnonzero(np.asarray(variant) == 0)
-    scaler = BlockScaler(list(widths)).fit(X if len(photos) == len(X) else X[photos])
+    from classify.heads.scaling import BlockScaler
+
+    scaler = BlockScaler(list(widths)).fit(X if len(photos) == len(X) else X[photos]).plain()
     order = np.random.default_rng(seed).permutation(photos)
     kept = order[: max(NEIGHBOURS + 1, most_bytes // (2 * X.shape[1]))]
     held_out = order[:MOST_HELD_OUT]

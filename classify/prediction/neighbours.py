@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.utils import gen_batches
 
-from classify.heads.scaling import BlockScaler
+from classify.heads.plain import Scaling
 from classify.model.model import Model
 from classify.prediction.predict import Place, Predictor, Weights
 from featurize.errors import SourceError, UsageError
@@ -76,13 +75,19 @@ def nearest_images(
             raise SourceError(f"{image} is {n_photos} photos", "give one photo")
     found = Predictor(model, weights=weights, store=store, jobs=jobs).vectors(image)
     X = photos.select(model.features)
-    scaler = BlockScaler(model.widths).fit(X) if model.outliers is None else model.outliers.scaler
+    scaler = _fitted_scaling(X, model.widths) if model.outliers is None else model.outliers.scaler
     photo = scaler.transform(found.select(model.features))
     # Differences first, then squares: a photo has distance 0 from itself, which products would miss.
-    parts = gen_batches(len(X), ROWS_AT_ONCE)
-    distances = np.concatenate([np.linalg.norm(scaler.transform(X[part]) - photo, axis=1) for part in parts])
+    parts = (X[start : start + ROWS_AT_ONCE] for start in range(0, len(X), ROWS_AT_ONCE))
+    distances = np.concatenate([np.linalg.norm(scaler.transform(part) - photo, axis=1) for part in parts])
     relabel = model.relabel or {}
     order = np.argsort(distances, kind="stable")[:top]
     labels = [None if one is None else relabel.get(one, one) for one in photos.label[order]]
     named = zip(photos.image[order].tolist(), labels, distances[order].tolist(), strict=True)
     return [Neighbour(*one) for one in named]
+
+
+def _fitted_scaling(X: np.ndarray, widths: list[int]) -> Scaling:
+    from classify.heads.scaling import BlockScaler
+
+    return BlockScaler(widths).fit(X).plain()

@@ -35,9 +35,11 @@ def test_every_head_comes_back_and_predicts_the_same(head, features, separable, 
     save_model(model, tmp_path / "m")
     again = load_model(tmp_path / "m")
     X = table.select(features)
-    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
-    for name in ("labels", "features", "widths", "described", "relabel", "training", "parts"):
+    np.testing.assert_allclose(again.predict_proba(X), model.predict_proba(X), rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(again.head.predict_proba(X), model.head.predict_proba(X))
+    for name in ("labels", "features", "widths", "described", "relabel", "parts"):
         assert getattr(again, name) == getattr(model, name), name
+    assert again.training == {key: model.training[key] for key in model.training.keys() - {"date", "seconds"}}
     assert again.seen(table.sha256).all() and not again.seen([None, "f" * 64, "not a hash"]).any()
     np.testing.assert_array_equal(again.outliers.distances(X), model.outliers.distances(X))
     np.testing.assert_array_equal(again.outliers.percentiles, model.outliers.percentiles)
@@ -66,7 +68,7 @@ def test_the_file_is_a_plain_zip_of_three_members(good, saved, model):
         assert [one.filename for one in archive.infolist()] == ["model.json", "outliers.f2", "head.skops"]
         assert {one.compress_type for one in archive.infolist()} == {zipfile.ZIP_STORED}
     about = json.loads(saved["model.json"])
-    assert about["protocol"] == 1
+    assert about["protocol"] == 2
     assert (about["labels"], about["features"], about["widths"]) == (["ant", "bee", "cat"], "good", [4])
     # The last eight bytes of the SHA-256 of each photo, sorted.
     hashes = sorted(int(one[-16:], 16) for one in made_table().sha256)
@@ -260,7 +262,7 @@ POINT |= {"precision": 0.5, "n_positive": 3, "n_others": 4}
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("protocol", 2, "has model protocol 2; this version of bottlehead reads protocol 1"),
+        ("protocol", 3, "has model protocol 3; this version of bottlehead reads protocols 1 and 2"),
         ("protocol", None, "protocol None"),
         ("labels", ["ant", "bee"], "head does not fit"),
         ("widths", [3], "head does not fit"),
@@ -271,12 +273,23 @@ POINT |= {"precision": 0.5, "n_positive": 3, "n_others": 4}
         ("seen", "AAAA", "cannot be read as a model"),
         ("outliers", {}, "cannot be read as a model: 'methods'"),
         ("operating_point", {"positive": "ant"}, "its operating point: .* missing required field `thresho"),
-        ("definitions", {}, "by classify.scaling.BlockScaler as of definition None; here it is 1"),
-        ("definitions", {"classify.scaling.BlockScaler": 2}, "BlockScaler as of definition 2; here it is 1"),
+        ("plain", {"version": 1}, r"missing required field `scores`"),
+        ("plain", [], r"`plain`: Expected"),
     ],
 )
 def test_other_descriptions_are_refused(tmp_path, saved, key, value, message):
     refused(edited(tmp_path / "m", saved, key, value), message)
+
+
+@pytest.mark.parametrize("theirs", [None, 2])
+def test_a_head_of_another_definition_is_refused_where_no_plain_arrays_stand_for_it(tmp_path, saved, theirs):
+    message = f"by classify.scaling.BlockScaler as of definition {theirs}; here it is 1"
+    definitions = {} if theirs is None else {"classify.scaling.BlockScaler": theirs}
+    path = edited(tmp_path / "m", saved, "definitions", definitions)
+    load_model(path).predict(made_table().select("good"))
+    with pytest.raises(BottleheadError, match=message):
+        _ = load_model(path).head
+    refused(edited(path, members_of(path), "plain", None), message)
 
 
 WRONG = {
@@ -346,8 +359,9 @@ def test_a_head_of_another_scikit_learn_is_used_with_a_word(tmp_path, saved, cap
         schema.update(json.loads(json.dumps(schema).replace(version, r"\"1.0.1\"")))
 
     write_members(tmp_path / "m", saved | {"head.skops": with_schema(saved["head.skops"], age)})
+    model = load_model(tmp_path / "m")
     with caplog.at_level("WARNING", "bottlehead"):
-        load_model(tmp_path / "m")
+        assert model.head.classes_.tolist() == model.labels
     assert "was fitted by scikit-learn 1.0.1; here is" in caplog.text
 
 

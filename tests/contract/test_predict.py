@@ -74,10 +74,10 @@ FURTHER = {None: [], 0: ["ant", "bee", "cat"], 2: SECOND, 99: [*SECOND, "label_3
 
 
 @pytest.mark.parametrize("top", FURTHER)
-def test_every_form_tells_the_same(top, files, model, tmp_path):
+def test_every_form_tells_the_same(top, files, tmp_path):
     words = ["classify", "predict", files / "m", files / "t.parquet", files / "far.npz"]
     words += [] if top is None else ["--top", str(top)]
-    known = predict_images(model, [files / "t.parquet", files / "far.npz"])
+    known = predict_images(load_model(files / "m"), [files / "t.parquet", files / "far.npz"])
     endings = {"text": "txt", "csv": "csv", "jsonl": "jsonl", "parquet": "parquet"}
     outputs = {form: tmp_path / f"p.{ending}" for form, ending in endings.items()}
     for form, output in outputs.items():

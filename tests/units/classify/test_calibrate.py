@@ -9,7 +9,8 @@ from sklearn.svm import SVC
 
 from classify.folds import make_folds
 from classify.heads import calibrate
-from classify.heads.calibrate import Calibrated, _coupled, _Distances, _log_probabilities, squared_distances
+from classify.heads.calibrate import Calibrated, _Distances, squared_distances
+from classify.heads.plain import _coupled, log_probabilities
 
 
 def _blobs(n_labels: int, n: int = 240):
@@ -31,7 +32,7 @@ def test_coupling_by_hand():
     scores = np.log([[r01 / (1 - r01), r02 / (1 - r02), r12 / (1 - r12)]])
     raw = np.array([1 / (3 / 2 + 5 / 4 - 1), 1 / (3 + 2 - 1), 1 / (5 + 2 - 1)])
     np.testing.assert_allclose(np.exp(_coupled(scores, 3))[0], raw)
-    np.testing.assert_allclose(np.exp(_log_probabilities(scores, 3, True))[0], raw / raw.sum())
+    np.testing.assert_allclose(np.exp(log_probabilities(scores, 3, True))[0], raw / raw.sum())
 
 
 def test_the_slope_is_the_best_one():

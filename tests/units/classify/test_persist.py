@@ -53,6 +53,15 @@ def test_models_of_every_protocol_can_still_be_read():
     assert (model.outliers.photos, (far > model.outliers.threshold).tolist()) == (30, [False, True])
 
 
+def test_a_model_of_protocol_2_predicts_by_its_plain_arrays_and_by_its_head():
+    """An svm; the file was written by the first version that wrote plain arrays, and is never written again."""
+    model = load_model(Path(__file__).parent / "protocols" / "2.model")
+    X = 2 * np.eye(3, 4, dtype=np.float32)
+    expected = [[0.9845, 0.0048, 0.0107], [0.0028, 0.9956, 0.0016], [0.0015, 0.0088, 0.9897]]
+    np.testing.assert_allclose(model.predict_proba(X), expected, atol=1e-4)
+    np.testing.assert_allclose(model.head.predict_proba(X), expected, atol=1e-4)
+
+
 def test_models_stay_small_at_a_hundred_thousand_photos(tmp_path):
     """What grows with the photos is bounded: the hashes take 8 bytes each, the vectors 8 MiB at most."""
     rng = np.random.default_rng(0)
