@@ -95,6 +95,11 @@ def _add_extract(commands: Any) -> None:
         "nuisance (default: inception_v3)"
     )
     command.add_argument("--features", nargs="+", action="extend", metavar="SPEC", help=text)
+    text = (
+        "compute the features of this table, or those that this model was trained on, as they were made then "
+        "(--features: only these of them); for photos to test or predict with it"
+    )
+    command.add_argument("--like", metavar="TABLE|MODEL", help=text)
     text = "auto (default), imagenet, random, FILE, or SPEC=FILE; repeatable"
     command.add_argument("--weights", action="append", default=[], metavar="W", help=text)
     text, kinds = "of networks (default: float32)", ["float32", "bfloat16"]
@@ -160,10 +165,33 @@ def _extract(args: argparse.Namespace) -> int:
 def _extractors(args: argparse.Namespace) -> list:
     from featurize.registry import make_extractor
 
+    if args.like:
+        return _extractors_like(args)
     specs = args.features or ["inception_v3"]
     weights = _weights_by_spec(args.weights, specs, args.seed)
     shared = {"precision": args.precision, "preprocess": args.preprocess, **_network_options(args)}
     return [make_extractor(spec, weights=weights[spec], **shared) for spec in specs]
+
+
+def _extractors_like(args: argparse.Namespace) -> list:
+    from featurize.registry import extractors_like, recorded_features
+
+    settings = {"precision": "float32", "preprocess": [], "engine": "tensorflow", "parity": None}
+    given = [f"--{name}" for name, default in settings.items() if getattr(args, name) != default]
+    given += [f"--graph-{name}" for name in graph_options(args)]
+    if given:
+        problem = f"{given[0]} and --like: the settings are those of {args.like}"
+        raise OptionsError(problem, "leave one of them out")
+    names = args.features or list(recorded_features(args.like))
+    weights: dict[str, str] = {}
+    for text in args.weights:
+        named = [name for name in names if text.startswith(f"{name}=")]
+        if not named and "=" in text and not os.path.exists(text):
+            raise UsageError(
+                f"--weights {text} names no features of {args.like}", f"they are {', '.join(names)}"
+            )
+        weights |= {name: text.removeprefix(f"{name}=") if named else text for name in named or names}
+    return extractors_like(args.like, args.features, weights)
 
 
 def _distortion(args: argparse.Namespace) -> Any:
@@ -254,6 +282,13 @@ def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
     n_images = int((table.variant == 0).sum())
     copies = f" and {len(table) - n_images} distorted copies" if len(table) > n_images else ""
     log.info("%d images (%d distinct)%s: %s", n_images, n_distinct, copies, _computed(result))
+    for name, count in result.n_earlier.items():
+        if count:
+            log.info(
+                "%s: the store holds %d of the vectors by an earlier decode version only; --like TABLE|MODEL uses them",
+                name,
+                count,
+            )
     if result.rejects and not args.strict:
         log.warning("%s; see %s", _left_out(result.rejects), rejects_file)
     widths = ", ".join(f"{name} ({matrix.shape[1]})" for name, matrix in table.vectors.items())

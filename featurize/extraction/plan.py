@@ -174,6 +174,13 @@ class ExtractionPlan:
             missing[key] -= 1
         return sum(not missing[key] for key in batch.keys)
 
+    def n_only_in(self, number: int, others: Iterable[Section]) -> int:
+        """How many of the photos had a vector in `others` when their extractor's own section had none."""
+        wanted = short_keys(_keys([key for key in self._rows if not key[1]]))
+        missing = ~contains(self._stored[number], wanted)
+        stored = [contains(section.short_keys(), wanted) for section in others]
+        return int((missing & np.any(stored, axis=0)).sum()) if stored and missing.any() else 0
+
     def load_stored(self) -> list[Task]:
         """Fill in what the store holds; back comes what must be computed after all.
 

@@ -111,6 +111,8 @@ class Extraction:
         Other files of the source, counted by what they are.
     n_computed, n_reused, n_read : int
         Distinct images that an extractor ran on, that came wholly from the store, and files that were read.
+    n_earlier : dict of str to int
+        Per features, distinct images of which the store had a vector by an earlier decode version only.
     """
 
     table: FeatureTable
@@ -119,6 +121,7 @@ class Extraction:
     n_computed: int = 0
     n_reused: int = 0
     n_read: int = 0
+    n_earlier: dict[str, int] = field(default_factory=dict)
 
 
 class NothingReadable(SourceError):
@@ -218,6 +221,10 @@ def run_extraction(
     for extractor in chosen:
         extractor.attach(store)
     sections = [store.section_of(extractor) for extractor in chosen]
+    earlier = [
+        [store.section(e.name, fingerprint, e.width) for fingerprint in e.earlier_fingerprints()]
+        for e in chosen
+    ]
     contents = SourceContents(source, store.file_index(), distort, jobs)
     with closing(contents.iter_known_then_read()) as parts:
         first = next((shown for part in parts if (shown := contents.rows_and_digests(part))[0]), None)
@@ -251,7 +258,10 @@ def run_extraction(
     table = build_table(source, rows, chosen, matrices, golden, distort)
     n_computed = len(plan.computed.difference(plan.failed))
     n_reused = plan.n_contents - len(plan.failed) - n_computed
-    return Extraction(table, sorted(rejects), source.ignored, n_computed, n_reused, contents.n_read)
+    n_earlier = {e.name: plan.n_only_in(number, earlier[number]) for number, e in enumerate(chosen)}
+    return Extraction(
+        table, sorted(rejects), source.ignored, n_computed, n_reused, contents.n_read, n_earlier
+    )
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import io
 import os
 import stat
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,6 +25,19 @@ from PIL import (  # noqa: F401
 from featurize.terminal import printable
 
 MAX_BYTES = 1 << 29  # of an image file
+# How pixels are made of a file; it stands in every fingerprint. When it rises, tables and models made before go on with
+# theirs, because each version stays implemented. What each one does stands in featurize/README.md.
+DECODE_VERSION = 2
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How pixels are made of the bytes of a file; equal ones make equal pixels."""
+
+    version: int = DECODE_VERSION
+    page: int = 1  # of a file with several, from 1
+    # The value that becomes white in images of more than 8 bits; 0: each image from its darkest to its brightest value.
+    stretch: int | None = None
 
 
 def read_image(path: str) -> bytes:
@@ -132,7 +146,7 @@ def _orientation(image: Image.Image, data: bytes) -> int:
     return orientation if orientation in TURNS else 1
 
 
-def decode_image(data: bytes, scale: int) -> Image.Image:
+def decode_image(data: bytes, scale: int, decoding: Decoding) -> Image.Image:
     """The picture, upright, in RGB; a JPEG at 1 / `scale` of its size (1, 2, 4 or 8).
 
     ImageRejected if the file is truncated, damaged, or of a kind that has no fixed range (32 bits per value).

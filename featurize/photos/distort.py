@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from featurize.errors import UsageError
+from featurize.photos.decode import Decoding
 from featurize.photos.photo import Photo
 
 VERSION = 1
@@ -114,6 +115,12 @@ class DistortedPhoto(Photo):
         self.width, self.height = photo.width, photo.height
         self._begin()
         self._photo, self._distortion, self._variant, self._sha256 = photo, distortion, variant, sha256
+
+    def _decoded_as(self, decoding: Decoding) -> Photo:
+        photo = self._photo.decoded_as(decoding)
+        copy = DistortedPhoto(photo, self._distortion, self._variant, self._sha256)
+        copy.decoding = decoding
+        return copy
 
     def _decode(self, scale: int) -> Image.Image:
         pixels = np.asarray(self._photo._at(scale))

@@ -1,15 +1,14 @@
 """A photo that is decoded on demand, at the smallest scale the caller accepts."""
 
+import copy
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from featurize.photos.decode import MAX_PIXELS, ImageRejected, decode_image, open_image, shown_size
-
-DECODE_VERSION = 1
+from featurize.photos.decode import MAX_PIXELS, Decoding, ImageRejected, decode_image, open_image, shown_size
 
 
 class Photo:
@@ -18,6 +17,8 @@ class Photo:
     `width` and `height` are as a viewer shows it, after the EXIF orientation; `format` is what the file really is:
     ``"JPEG"``, ``"PNG"``, … ImageRejected if it is no image of a known format, or has too many pixels.
     """
+
+    decoding = Decoding()
 
     def __init__(self, data: bytes):
         self.data: bytes | None = data
@@ -58,6 +59,23 @@ class Photo:
         self._views: dict[Hashable, Photo] = {}
         self._lock = threading.RLock()
 
+    def decoded_as(self, decoding: Decoding) -> "Photo":
+        """The same file, its pixels made as `decoding` says; made once for each."""
+        if decoding == self.decoding:
+            return self
+        with self._lock:
+            if decoding not in self._views:
+                self._views[decoding] = self._decoded_as(decoding)
+            return self._views[decoding]
+
+    def _decoded_as(self, decoding: Decoding) -> "Photo":
+        photo = copy.copy(self)
+        photo.decoding = decoding
+        if self.data is None:
+            return photo
+        photo._begin()
+        return photo
+
     def view(self, key: Hashable, change: Callable[[np.ndarray], np.ndarray]) -> "Photo":
         """The photo whose pixels are what `change` makes of all pixels of this one; made once per `key`."""
         with self._lock:
@@ -91,7 +109,7 @@ class Photo:
 
     def _decode(self, scale: int) -> Image.Image:
         assert self.data is not None
-        return decode_image(self.data, scale)
+        return decode_image(self.data, scale, self.decoding)
 
     def decoded_by(self, decoder: Callable[[bytes], np.ndarray]) -> np.ndarray:
         """All pixels, uint8 of shape (height, width, 3), as `decoder` reads them from the bytes of the file."""
@@ -116,11 +134,23 @@ def resize(pixels: np.ndarray | Image.Image, width: int, height: int) -> np.ndar
 
 
 def decode_policy(**limits: int | None) -> dict[str, Any]:
-    """What about decoding can change a number, for an extractor's description."""
+    """What about decoding can change a number, for an extractor's description, which states its own version."""
     return {
-        "version": DECODE_VERSION,
+        "version": 1,
         "jpeg": "scaled by 1/2, 1/4, 1/8" if any(limits.values()) else "full",
         **{name: value for name, value in limits.items() if value},
         "alpha": "over white",
         "orientation": "EXIF",
     }
+
+
+def decode_version_of(entry: Mapping[str, Any]) -> int:
+    """By which version the photos were decoded behind features that a table or a model describes (`Extractor.record`).
+
+    >>> decode_version_of({"description": {"decode": decode_policy()}})
+    1
+    """
+    # Where nothing is said, the features are of another package's extractor, made before there was a second version.
+    policy = (entry.get("description") or {}).get("decode")
+    version = policy.get("version", 1) if isinstance(policy, Mapping) else 1
+    return version if isinstance(version, int) else 0

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from featurize.photos.decode import ImageRejected
+from featurize.photos.decode import DECODE_VERSION, ImageRejected
 from featurize.photos.fileindex import Content, Item, look, map_ahead
 from featurize.photos.source import SourceImage, list_source
 from featurize.table import merged_groups
@@ -84,6 +84,7 @@ class Scan:
         """Everything as plain JSON values, for programs."""
         return {
             "scan_version": 1,
+            "decode_version": DECODE_VERSION,
             "source": {"path": os.fsencode(self.path).decode("utf-8", "backslashreplace"), "kind": self.kind},
             "counts": dict(zip(("used", "rejected", "ignored"), self.counts, strict=True)),
             "classes": [
@@ -194,7 +195,7 @@ def _fact_lines(found: Scan) -> Iterator[str]:
     by_area = sorted(contents, key=lambda content: content.width * content.height)
     sizes = [f"{c.width} × {c.height}" for c in (by_area[0], by_area[len(by_area) // 2], by_area[-1])]
     yield f"sizes: {sizes[0]} to {sizes[2]}, median {sizes[1]}; {sum(c.bytes for c in contents) / 1e6:,.1f} MB"
-    yield f"formats: {_tally(content.format for content in contents)}"
+    yield f"formats: {_tally(content.format for content in contents)}; decode version {DECODE_VERSION}"
     splits = _tally(image.split for image, _ in found.usable if image.split)
     if splits:
         yield f"splits: {splits}"
