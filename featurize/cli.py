@@ -176,7 +176,12 @@ def _extractors(args: argparse.Namespace) -> list:
 def _extractors_like(args: argparse.Namespace) -> list:
     from featurize.registry import extractors_like, recorded_features
 
-    settings = {"precision": "float32", "preprocess": [], "engine": "tensorflow", "parity": None}
+    settings: dict[str, Any] = {
+        "precision": "float32",
+        "preprocess": [],
+        "engine": "tensorflow",
+        "parity": None,
+    }
     given = [f"--{name}" for name, default in settings.items() if getattr(args, name) != default]
     given += [f"--graph-{name}" for name in graph_options(args)]
     if given:
