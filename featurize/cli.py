@@ -12,7 +12,16 @@ from typing import Any
 
 from featurize.errors import BottleheadError, SourceError, StoreError, UsageError
 from featurize.outputs import CSV, JSON, TABLE, check_outputs, where_written, whole_file
-from featurize.terminal import OptionsError, add_command, aligned, help_texts, log, new_parser, run_command
+from featurize.terminal import (
+    OptionsError,
+    add_command,
+    aligned,
+    help_texts,
+    log,
+    new_parser,
+    printable,
+    run_command,
+)
 
 EXTRACT = "featurize extract photos/ -o photos.parquet --features inception_v3 glcm"
 
@@ -32,6 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     command = add_command(commands, "scan", _scan, summary, "featurize scan photos/")
     _add_source(command)
     _add_group_by(command)
+    add_max_megapixels(command)
     command.add_argument("--json", metavar="FILE", help="write everything, photo by photo, for programs")
     _add_store_commands(commands)
     summary = "List the networks by name: width, input side, parameters, and where their weights are."
@@ -61,6 +71,22 @@ def _add_source(command: argparse.ArgumentParser) -> None:
 def _add_group_by(command: argparse.ArgumentParser) -> None:
     text = "its first capture group in the image's name is the group (default: text before _nohash_)"
     command.add_argument("--group-by", metavar="REGEX", help=text)
+
+
+def add_max_megapixels(command: Any) -> None:
+    """Add how large a photo may be."""
+    text = "larger photos are rejected (default: 200); each takes 3 bytes of memory per pixel"
+    command.add_argument("--max-megapixels", type=_megapixels, default=200.0, metavar="N", help=text)
+
+
+def _megapixels(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1e5:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; give megapixels, above 0 and at most 100,000")
+    return value
 
 
 def _add_output(command: argparse.ArgumentParser) -> None:
@@ -127,6 +153,7 @@ def _add_extract(commands: Any) -> None:
     _add_group_by(command)
     text = "where vectors are kept (default: $FEATURIZE_STORE, or the user's cache folder)"
     command.add_argument("--store", metavar="DIR", help=text)
+    add_max_megapixels(command)
     text = "read every file again, also those that look unchanged"
     command.add_argument("--rehash", action="store_true", help=text)
     _add_rejects(command, "images")
@@ -141,6 +168,7 @@ def _extract(args: argparse.Namespace) -> int:
     rejects_file = _rejects_file(args, args.source)
     extractors = _extractors(args)
     options = {"store": args.store, "distort": _distortion(args), "rehash": args.rehash, "jobs": args.jobs}
+    options["max_megapixels"] = args.max_megapixels
     moments = [time.perf_counter()]
     source = list_source(args.source, group_by=args.group_by)
     moments.append(time.perf_counter())
@@ -273,6 +301,9 @@ def write_rejects(path: str, rejects: list[tuple[str, str]]) -> None:
 
 def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
     """The closing account: what was written, what was computed, what was left out."""
+    from featurize.extraction.run import say_notes
+    from featurize.photos.scan import several_labels
+
     table = result.table
     for record in table.metadata["features"].values():
         weights = record["weights"]
@@ -287,6 +318,10 @@ def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
     n_images = int((table.variant == 0).sum())
     copies = f" and {len(table) - n_images} distorted copies" if len(table) > n_images else ""
     log.info("%d images (%d distinct)%s: %s", n_images, n_distinct, copies, _computed(result))
+    say_notes(result.notes)
+    if several := several_labels(sorted({label for label in table.label if label})):
+        shown = ", ".join(map(printable, several[:5])) + (", …" if len(several) > 5 else "")
+        log.warning("labels that look like several, and count as one each: %s", shown)
     for name, count in result.n_earlier.items():
         if count:
             log.info(
@@ -319,7 +354,8 @@ def _scan(args: argparse.Namespace) -> int:
     from featurize.photos.scan import scan_lines, scan_source
 
     check_outputs([(args.json, JSON)], [args.source])
-    found = scan_source(args.source, group_by=args.group_by, jobs=args.jobs)
+    options = {"jobs": args.jobs, "max_megapixels": args.max_megapixels}
+    found = scan_source(args.source, group_by=args.group_by, **options)
     if args.json:
         with whole_file(args.json, JSON) as partial, open(partial, "w", encoding="utf-8") as stream:
             json.dump(found.to_json(), stream, indent=1, ensure_ascii=False)

@@ -1,9 +1,10 @@
 """The whole way: source → contents → what the store lacks is computed → table."""
 
 import json
+import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -15,7 +16,7 @@ from featurize.errors import SourceError, StoreError, UsageError, WeightsError
 from featurize.extraction.plan import ExtractionPlan, Row, SourceContents
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, golden_image
 from featurize.extractors.batches import NOT_FINITE, Task, finite_rows, group_extractors
-from featurize.photos.decode import ImageRejected
+from featurize.photos.decode import DARK, MAX_PIXELS, PROFILE_IGNORED, ImageRejected
 from featurize.photos.distort import Distortion
 from featurize.photos.photo import Photo
 from featurize.photos.source import Source, list_source
@@ -113,6 +114,8 @@ class Extraction:
         Distinct images that an extractor ran on, that came wholly from the store, and files that were read.
     n_earlier : dict of str to int
         Per features, distinct images of which the store had a vector by an earlier decode version only.
+    notes : dict of str to int
+        What is worth a word about how images were read, and of how many distinct ones among the computed.
     """
 
     table: FeatureTable
@@ -122,6 +125,7 @@ class Extraction:
     n_reused: int = 0
     n_read: int = 0
     n_earlier: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, int] = field(default_factory=dict)
 
 
 class NothingReadable(SourceError):
@@ -146,6 +150,7 @@ def extract(
     group_by: str | None = None,
     rehash: bool = False,
     jobs: int | None = None,
+    max_megapixels: float = MAX_PIXELS / 1e6,
 ) -> FeatureTable:
     """Turn photos into a table of vectors; what the store already holds is not computed again.
 
@@ -166,6 +171,8 @@ def extract(
         Read every file again, also those that look unchanged.
     jobs : int, optional
         Threads that read and decode; by default one per processor.
+    max_megapixels : float, default 200
+        Larger images are left out.
 
     Returns
     -------
@@ -194,9 +201,16 @@ def extract(
     FeatureTable: 2 rows; features glcm (5); 2 labels blue, red
     """
     found = list_source(source, group_by=group_by)
-    result = run_extraction(found, extractors, store=store, distort=distort, rehash=rehash, jobs=jobs)
+    options: dict[str, Any] = {
+        "distort": distort,
+        "rehash": rehash,
+        "jobs": jobs,
+        "max_megapixels": max_megapixels,
+    }
+    result = run_extraction(found, extractors, store=store, **options)
     for image, reason in result.rejects:
         log.warning("left out %s: %s", image, reason)
+    say_notes(result.notes)
     return result.table
 
 
@@ -208,6 +222,7 @@ def run_extraction(
     distort: Distortion | None = None,
     rehash: bool = False,
     jobs: int | None = None,
+    max_megapixels: float = MAX_PIXELS / 1e6,
 ) -> Extraction:
     """What `extract` does, for a source that was listed before, with an account of every file.
 
@@ -225,14 +240,15 @@ def run_extraction(
         [store.section(e.name, fingerprint, e.width) for fingerprint in e.earlier_fingerprints()]
         for e in chosen
     ]
-    contents = SourceContents(source, store.file_index(), distort, jobs)
+    max_pixels = int(max_megapixels * 1e6)
+    contents = SourceContents(source, store.file_index(max_pixels), distort, jobs)
     with closing(contents.iter_known_then_read()) as parts:
         first = next((shown for part in parts if (shown := contents.rows_and_digests(part))[0]), None)
         if first is None:
             raise NothingReadable(source, contents.rejects({}))
         # First, because an extractor that fails here fails everywhere.
         golden = golden_vectors(chosen, sections)
-        plan = ExtractionPlan(chosen, sections, contents.places, distort, jobs)
+        plan = ExtractionPlan(chosen, sections, contents.places, distort, jobs, max_pixels)
         tasks = plan.register(*first)
         with _late_progress(len(tasks) + contents.n_unread(), "featurizing") as advance:
 
@@ -259,9 +275,15 @@ def run_extraction(
     n_computed = len(plan.computed.difference(plan.failed))
     n_reused = plan.n_contents - len(plan.failed) - n_computed
     n_earlier = {e.name: plan.n_only_in(number, earlier[number]) for number, e in enumerate(chosen)}
-    return Extraction(
-        table, sorted(rejects), source.ignored, n_computed, n_reused, contents.n_read, n_earlier
-    )
+    notes = {note: len(sha256) for note, sha256 in sorted(plan.noted.items())}
+    counts = n_computed, n_reused, contents.n_read
+    return Extraction(table, sorted(rejects), source.ignored, *counts, n_earlier, notes)
+
+
+def say_notes(notes: Mapping[str, int]) -> None:
+    """Log what is worth a word about how photos were read, each with its count; as a warning what spoils vectors."""
+    for note, count in notes.items():
+        log.log(logging.WARNING if note in (DARK, PROFILE_IGNORED) else logging.INFO, "%s: %d", note, count)
 
 
 @contextmanager

@@ -1,17 +1,18 @@
 """A look at every file of a source before anything is computed: what will be used, what not, and why."""
 
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
-from featurize.photos.decode import DECODE_VERSION, ImageRejected
+from featurize.photos.decode import DECODE_VERSION, MAX_PIXELS, ImageRejected
 from featurize.photos.fileindex import Content, Item, look, map_ahead
 from featurize.photos.source import SourceImage, list_source
 from featurize.table import merged_groups
@@ -32,6 +33,9 @@ class Scan:
     usable: list[Usable] = field(default_factory=list)
     rejects: list[tuple[str, str]] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(
+        default_factory=Counter
+    )  # what is worth a word about how photos are read, with counts
 
     @cached_property
     def classes(self) -> dict[str | None, list[int]]:
@@ -76,6 +80,11 @@ class Scan:
         return [sorted(group) for group in same]
 
     @property
+    def several_labels(self) -> list[str]:
+        """Class names that look like several, such as ``a|b`` or ``a;b``."""
+        return several_labels(self.classes)
+
+    @property
     def counts(self) -> tuple[int, int, int]:
         """How many files are used, rejected and ignored; every file is counted once."""
         return len(self.usable), len(self.rejects), self.ignored.total()
@@ -102,6 +111,8 @@ class Scan:
             ],
             "small_classes": self.small_classes,
             "colliding_labels": self.colliding_labels,
+            "several_labels": self.several_labels,
+            "notes": dict(self.notes),
             "images": [
                 {name: value for name, value in (asdict(image) | asdict(content)).items() if name != "path"}
                 for image, content in self.usable
@@ -110,7 +121,11 @@ class Scan:
 
 
 def scan_source(
-    source: str | os.PathLike | Iterable, *, group_by: str | None = None, jobs: int | None = None
+    source: str | os.PathLike | Iterable,
+    *,
+    group_by: str | None = None,
+    jobs: int | None = None,
+    max_megapixels: float = MAX_PIXELS / 1e6,
 ) -> Scan:
     """Read and decode every photo of a source, and compute nothing; arguments as in `featurize.extract`.
 
@@ -132,7 +147,9 @@ def scan_source(
     jobs = jobs or os.cpu_count() or 1
     with ThreadPoolExecutor(jobs) as pool, progress(len(listed.images), "scanning") as bar:
         # Few ahead: a million photos in a queue take a gigabyte, and Ctrl-C waits for those that are begun.
-        for image, content in map_ahead(pool, listed.images, _decoded, 4 * jobs):
+        decoded = partial(_decoded, max_pixels=int(max_megapixels * 1e6))
+        for image, (content, notes) in map_ahead(pool, listed.images, decoded, 4 * jobs):
+            found.notes.update(notes)
             if isinstance(content, Content):
                 found.usable.append((image, content))
             else:
@@ -142,8 +159,18 @@ def scan_source(
     return found
 
 
-def _decoded(image: SourceImage) -> Content | ImageRejected:
-    return look(image.path, decode=True)
+def _decoded(image: SourceImage, max_pixels: int) -> tuple[Content | ImageRejected, set[str]]:
+    notes: set[str] = set()
+    return look(image.path, decode=True, max_pixels=max_pixels, notes=notes), notes
+
+
+def several_labels(labels: Iterable[str | None]) -> list[str]:
+    """Those that look like several labels of one photo.
+
+    >>> several_labels(["rust", "rust|mildew", "rust; well", None])
+    ['rust|mildew', 'rust; well']
+    """
+    return [label for label in labels if label and re.search(r"\w *[|;] *\w", label)]
 
 
 def _alike(pairs: Iterable[tuple[str, Item]]) -> list[list[Item]]:
@@ -173,6 +200,8 @@ def scan_lines(found: Scan) -> Iterator[str]:
     yield from _section("one photo, two labels", [", ".join(map(printable, images)) for images in torn])
     title = "class names that differ in case or Unicode form only (one folder on Windows and macOS)"
     yield from _section(title, [", ".join(map(printable, labels)) for labels in found.colliding_labels])
+    title = "class names that look like several (each counts as one class)"
+    yield from _section(title, [printable(label) for label in found.several_labels])
     yield from _section("classes with too few photos to split", _small_lines(found))
 
 
@@ -196,6 +225,7 @@ def _fact_lines(found: Scan) -> Iterator[str]:
     sizes = [f"{c.width} × {c.height}" for c in (by_area[0], by_area[len(by_area) // 2], by_area[-1])]
     yield f"sizes: {sizes[0]} to {sizes[2]}, median {sizes[1]}; {sum(c.bytes for c in contents) / 1e6:,.1f} MB"
     yield f"formats: {_tally(content.format for content in contents)}; decode version {DECODE_VERSION}"
+    yield from (f"{note}: {count}" for note, count in sorted(found.notes.items()))
     splits = _tally(image.split for image, _ in found.usable if image.split)
     if splits:
         yield f"splits: {splits}"

@@ -18,6 +18,7 @@ import numpy as np
 from featurize.errors import StoreError
 from featurize.files import Folder
 from featurize.outputs import PARTIAL
+from featurize.photos.decode import MAX_PIXELS
 from featurize.photos.fileindex import YOUNG_SECONDS, FileIndex
 from featurize.store.shard import (
     KEY,
@@ -383,10 +384,12 @@ class Store:
         except (FileNotFoundError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
 
-    def file_index(self) -> FileIndex:
+    def file_index(self, max_pixels: int = MAX_PIXELS) -> FileIndex:
         """The index of unchanged files, beside the store (in the cache folder for a store elsewhere)."""
         path = self.local_path("files.sqlite")
-        return FileIndex(path, trust=self.trust_files, young_seconds=self.young_seconds)
+        return FileIndex(
+            path, trust=self.trust_files, young_seconds=self.young_seconds, max_pixels=max_pixels
+        )
 
     def local_path(self, name: str) -> Path | None:
         """A path on this machine for what belongs to the store but is no vector; None if it cannot be made."""
