@@ -8,7 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featurize.cli import add_graph_options, add_manifest_options, graph_options, manifest_options
+from featurize.cli import (
+    add_graph_options,
+    add_manifest_options,
+    add_max_megapixels,
+    graph_options,
+    manifest_options,
+)
 from featurize.errors import UsageError
 from featurize.outputs import (
     CSV,
@@ -246,6 +252,7 @@ def _add_predict(commands: Any) -> None:
     option("--top", type=count, metavar="K", help=text)
     option("-o", "--output", metavar="FILE", help="write there instead of to standard output")
     add_manifest_options(parser)
+    add_max_megapixels(parser)
     _add_places(parser)
 
 
@@ -281,7 +288,8 @@ def _predict(args: argparse.Namespace) -> int:
     loading = time.perf_counter()
     model = load_model(args.model, trust=args.trust)
     weights = _weights(args.weights, model.parts)
-    predictor = Predictor(model, weights=weights, store=args.store, jobs=args.jobs)
+    options = {"store": args.store, "jobs": args.jobs, "max_megapixels": args.max_megapixels}
+    predictor = Predictor(model, weights=weights, **options)
     predictor.seconds |= {"importing": imported - start, "loading the model": time.perf_counter() - loading}
     counts: Counter[str] = Counter()
     batches = _reported(predictor.predict_batches(args.sources, **manifest_options(args)), counts)

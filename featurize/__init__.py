@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # the same names, for mypy and editors
     from featurize.networks.keras_network import Backbone as Backbone
     from featurize.networks.keras_network import InceptionV3 as InceptionV3
     from featurize.photos.distort import Distortion as Distortion
+    from featurize.registry import extractors_like as extractors_like
     from featurize.registry import make_extractor as make_extractor
     from featurize.store.store import Store as Store
     from featurize.table import FeatureTable as FeatureTable
@@ -44,6 +45,7 @@ _HOMES = {
     "Shape": "featurize.extractors.shape",
     "Store": "featurize.store.store",
     "extract": "featurize.extraction.run",
+    "extractors_like": "featurize.registry",
     "make_extractor": "featurize.registry",
 }
 

@@ -19,6 +19,7 @@ from featurize.terminal import (
     help_texts,
     log,
     new_parser,
+    printable,
     run_command,
 )
 
@@ -41,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     command = add_command(commands, "scan", _scan, summary, "featurize scan photos/")
     _add_source(command)
     _add_group_by(command)
+    add_max_megapixels(command)
     command.add_argument("--json", metavar="FILE", help="write everything, photo by photo, for programs")
     _add_store_commands(commands)
     summary = "List the networks by name: width, input side, parameters, and where their weights are."
@@ -103,6 +105,22 @@ def _add_group_by(command: argparse.ArgumentParser) -> None:
     command.add_argument("--group-by", metavar="REGEX", help=text)
 
 
+def add_max_megapixels(command: Any) -> None:
+    """Add how large a photo may be."""
+    text = "larger photos are rejected (default: 200); each takes 3 bytes of memory per pixel"
+    command.add_argument("--max-megapixels", type=_megapixels, default=200.0, metavar="N", help=text)
+
+
+def _megapixels(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1e5:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; give megapixels, above 0 and at most 100,000")
+    return value
+
+
 def _add_output(command: argparse.ArgumentParser) -> None:
     command.add_argument("-o", "--output", required=True, metavar="TABLE", help="the table: .parquet or .npz")
 
@@ -135,6 +153,11 @@ def _add_extract(commands: Any) -> None:
         "nuisance (default: inception_v3)"
     )
     command.add_argument("--features", nargs="+", action="extend", metavar="SPEC", help=text)
+    text = (
+        "compute the features of this table, or those that this model was trained on, as they were made then "
+        "(--features: only these of them); for photos to test or predict with it"
+    )
+    command.add_argument("--like", metavar="TABLE|MODEL", help=text)
     text = "auto (default), imagenet, random, FILE, or SPEC=FILE; repeatable"
     command.add_argument("--weights", action="append", default=[], metavar="W", help=text)
     text, kinds = "of networks (default: float32)", ["float32", "bfloat16"]
@@ -162,6 +185,7 @@ def _add_extract(commands: Any) -> None:
     _add_group_by(command)
     text = "where vectors are kept (default: $FEATURIZE_STORE, or the user's cache folder)"
     command.add_argument("--store", metavar="DIR", help=text)
+    add_max_megapixels(command)
     text = "read every file again, also those that look unchanged"
     command.add_argument("--rehash", action="store_true", help=text)
     _add_rejects(command, "images")
@@ -176,7 +200,7 @@ def _extract(args: argparse.Namespace) -> int:
     rejects_file = _rejects_file(args, args.source)
     extractors = _extractors(args)
     options = {"store": args.store, "distort": _distortion(args), "rehash": args.rehash, "jobs": args.jobs}
-    options["hashes"] = True
+    options |= {"hashes": True, "max_megapixels": args.max_megapixels}
     manifest = manifest_options(args)
     moments = [time.perf_counter()]
     source = list_source(args.source, group_by=args.group_by, **manifest)
@@ -202,10 +226,38 @@ def _extract(args: argparse.Namespace) -> int:
 def _extractors(args: argparse.Namespace) -> list:
     from featurize.registry import make_extractor
 
+    if args.like:
+        return _extractors_like(args)
     specs = args.features or ["inception_v3"]
     weights = _weights_by_spec(args.weights, specs, args.seed)
     shared = {"precision": args.precision, "preprocess": args.preprocess, **_network_options(args)}
     return [make_extractor(spec, weights=weights[spec], **shared) for spec in specs]
+
+
+def _extractors_like(args: argparse.Namespace) -> list:
+    from featurize.registry import extractors_like, recorded_features
+
+    settings: dict[str, Any] = {
+        "precision": "float32",
+        "preprocess": [],
+        "engine": "tensorflow",
+        "parity": None,
+    }
+    given = [f"--{name}" for name, default in settings.items() if getattr(args, name) != default]
+    given += [f"--graph-{name}" for name in graph_options(args)]
+    if given:
+        problem = f"{given[0]} and --like: the settings are those of {args.like}"
+        raise OptionsError(problem, "leave one of them out")
+    names = args.features or list(recorded_features(args.like))
+    weights: dict[str, str] = {}
+    for text in args.weights:
+        named = [name for name in names if text.startswith(f"{name}=")]
+        if not named and "=" in text and not os.path.exists(text):
+            raise UsageError(
+                f"--weights {text} names no features of {args.like}", f"they are {', '.join(names)}"
+            )
+        weights |= {name: text.removeprefix(f"{name}=") if named else text for name in named or names}
+    return extractors_like(args.like, args.features, weights)
 
 
 def _distortion(args: argparse.Namespace) -> Any:
@@ -282,6 +334,9 @@ def write_rejects(path: str, rejects: list[tuple[str, str]]) -> None:
 
 def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
     """The closing account: what was written, what was computed, what was left out."""
+    from featurize.extraction.run import say_notes
+    from featurize.photos.scan import several_labels
+
     table = result.table
     for note in result.notes:
         log.info("%s", note)
@@ -312,6 +367,17 @@ def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
         log.info(
             "perceptual hashes of %d images from the store were computed (column phash)", result.n_hashed
         )
+    say_notes(result.photo_notes)
+    if several := several_labels(sorted({label for label in table.label if label})):
+        shown = ", ".join(map(printable, several[:5])) + (", …" if len(several) > 5 else "")
+        log.warning("labels that look like several, and count as one each: %s", shown)
+    for name, count in result.n_earlier.items():
+        if count:
+            log.info(
+                "%s: the store holds %d of the vectors by an earlier decode version only; --like TABLE|MODEL uses them",
+                name,
+                count,
+            )
     if result.rejects and not args.strict:
         log.warning("%s; see %s", _left_out(result.rejects), rejects_file)
     widths = ", ".join(f"{name} ({matrix.shape[1]})" for name, matrix in table.vectors.items())
@@ -344,8 +410,8 @@ def _scan(args: argparse.Namespace) -> int:
     from featurize.photos.scan import scan_lines, scan_source
 
     check_outputs([(args.json, JSON)], [args.source])
-    manifest = manifest_options(args)
-    found = scan_source(args.source, group_by=args.group_by, jobs=args.jobs, **manifest)
+    options = {"jobs": args.jobs, "max_megapixels": args.max_megapixels}
+    found = scan_source(args.source, group_by=args.group_by, **options, **manifest_options(args))
     if args.json:
         with whole_file(args.json, JSON) as partial, open(partial, "w", encoding="utf-8") as stream:
             json.dump(found.to_json(), stream, indent=1, ensure_ascii=False)

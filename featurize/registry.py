@@ -1,8 +1,11 @@
 """The registry: from a features spec to the extractor that makes them. A new family is one line here."""
 
+import json
 import os
 import re
-from collections.abc import Callable, Mapping
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
@@ -18,9 +21,13 @@ from featurize.extractors.lbp import LBP
 from featurize.extractors.nuisance import Nuisance
 from featurize.extractors.phash import PerceptualHash
 from featurize.extractors.shape import Shape
+from featurize.files import is_readable
 from featurize.networks.catalogue import NETWORKS, find_network
 from featurize.networks.graph_extractor import FrozenGraph
 from featurize.networks.keras_network import Backbone, InceptionV3
+from featurize.photos.decode import DECODE_VERSION
+from featurize.photos.photo import decode_version_of
+from featurize.tableformat import read_metadata
 
 # What makes extractors of a family, and the argument that the text after ":" in a spec sets.
 Family = tuple[Callable[..., Extractor], str | None]
@@ -39,13 +46,16 @@ GRAPH_SPEC = re.compile(r"(.+?\.pb)(?::(.*))?", re.IGNORECASE)
 ENTRY_POINTS = "featurize.extractors"
 
 
-def make_extractor(spec: str | Extractor, **options: Any) -> Extractor:
+def make_extractor(spec: str | Extractor, *, decode_version: int | None = None, **options: Any) -> Extractor:
     """The extractor for a features spec such as ``"inception_v3:mixed8"`` or ``"glcm"``.
 
     Parameters
     ----------
     spec : str or Extractor
         ``family[:option]``, ``NETWORK[:LAYER]`` or ``FILE.pb[:TENSOR]``; an extractor is returned as it is.
+    decode_version : int, optional
+        How pixels are made of files; by default in the newest way. Another one than the newest is for vectors that
+        must go with those of an earlier program; `extractors_like` takes it from a table or a model.
     **options
         Arguments of the extractor's class, such as ``weights``; those it does not have are left out.
 
@@ -83,6 +93,8 @@ def make_extractor(spec: str | Extractor, **options: Any) -> Extractor:
         extractor = make()
         known = extractor.get_params()
         chosen = {name: value for name, value in options.items() if name in known}
+        if decode_version is not None:
+            extractor.decode_version = decode_version
         return extractor.set_params(**chosen, **({argument: option} if colon and argument else {}))
 
 
@@ -123,7 +135,91 @@ def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike
         extractor._wanted_sha256 = record["sha256"]
     if "file" in params:  # which may have another name by now; the features keep theirs
         extractor._known_as = entry["spec"]
-    return extractor.as_described(entry.get("description") or {})
+    extractor.decode_version = decode_version_of(entry)
+    if not 1 <= extractor.decode_version <= DECODE_VERSION:
+        raise ModelError(
+            f"the features {entry.get('spec')} were made of photos decoded by version {extractor.decode_version}; "
+            f"versions 1 to {DECODE_VERSION} are known here",
+            "install the version of bottlehead that made them, or a newer one",
+        )
+    return extractor
+
+
+LARGEST_MODEL_JSON = 64 << 20  # bytes, as for `classify`
+# What readers of a file that is no model raise.
+UNREADABLE: tuple[type[Exception], ...] = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+)
+UNREADABLE += (EOFError, zipfile.BadZipFile, zlib.error)
+
+
+def recorded_features(path: str | os.PathLike) -> dict[str, dict[str, Any]]:
+    """How the features of a table, or those that a model was trained on, were made, by their names.
+
+    TableError or ModelError if it is neither.
+    """
+    if os.path.splitext(path)[1].lower() in (".parquet", ".npz"):
+        return read_metadata(os.fspath(path))["features"]
+    hint = "give a table that `featurize extract` made, or a model that `classify train` made of one"
+    if not is_readable(path, ModelError):
+        raise ModelError(f"there is no table or model {os.fspath(path)}", hint)
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("model.json") as stream:
+            found = json.loads(stream.read(LARGEST_MODEL_JSON))["described"]
+            return {name: dict(entry) for name, entry in found.items()}
+    except UNREADABLE as error:
+        raise ModelError(f"{os.fspath(path)} is no table and no model", hint) from error
+
+
+def extractors_like(
+    path: str | os.PathLike,
+    features: Sequence[str] | None = None,
+    weights: str | os.PathLike | Mapping[str, str] | None = None,
+) -> list[Extractor]:
+    """The extractors that made a table, or what a model was trained on, with their settings and decode version.
+
+    So that further photos can be tested or predicted with it, whatever is the newest way to decode today.
+
+    Parameters
+    ----------
+    path : path
+        Of a table or a model.
+    features : sequence of str, optional
+        Names of those wanted; by default all.
+    weights : path, or mapping of features to path, optional
+        Where the networks' weights are now; by default where they were, or the same file is found.
+
+    Raises
+    ------
+    TableError, ModelError
+        If it is neither, or its features cannot be made here from photos as they were made then.
+    UsageError
+        If it has no features of a wanted name.
+    """
+    recorded = recorded_features(path)
+    unknown = [name for name in features or () if name not in recorded]
+    if unknown or not recorded:
+        has = ", ".join(recorded) or "no features that say how they were made"
+        raise UsageError(
+            f"{os.fspath(path)} has {has}{f'; not {unknown[0]}' if unknown else ''}", "name some of these"
+        )
+    extractors = []
+    for name in features or recorded:
+        entry = recorded[name]
+        file = weights.get(name) if isinstance(weights, Mapping) else weights
+        extractor = extractor_from_metadata(entry, file)
+        if extractor.fingerprint() != entry.get("fingerprint"):
+            raise ModelError(
+                f"the features {name} of {os.fspath(path)} are computed in another way here",
+                "extract them anew",
+            )
+        extractors.append(extractor)
+    return extractors
 
 
 def _find_family(name: str) -> Family | None:

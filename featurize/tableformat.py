@@ -167,6 +167,21 @@ def read_table(path: str | Path) -> TableContent:
         return _read_parquet(path) if kind == ".parquet" else _read_npz(path)
 
 
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """What a table says about itself, its features in the order of its columns; TableError as in `read_table`."""
+    kind, path = table_kind(path), Path(path)
+    with _table_errors(path):
+        if kind == ".npz":
+            table = _read_npz(path)
+            metadata, names = dict(table.metadata), list(table.vectors)
+        else:
+            with open(path, "rb") as stream:
+                metadata, lists = _check_schema(pq.read_schema(stream), path)
+            names = [field.name for field in lists]
+    described = metadata["features"]
+    return {**metadata, "features": {name: described[name] for name in names if name in described}}
+
+
 def read_batches(path: str | Path, features: Sequence[str] | None = None) -> Iterator[TableContent]:
     """The rows of a table in order, at most 4,096 at a time; an ``.npz`` comes whole.
 

@@ -8,7 +8,7 @@ import os
 import platform
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,10 +21,10 @@ from classify.model.model import Model, OperatingPoint
 from classify.prediction.inputs import BATCH_SIZES, Paths, input_batches, nothing_read
 from classify.rows import select_vectors
 from featurize.errors import ModelError, UsageError
-from featurize.extraction.run import NothingReadable, golden_vectors, run_extraction
+from featurize.extraction.run import NothingReadable, golden_vectors, run_extraction, say_notes
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, attach_checked, relative_drift
 from featurize.extractors.batches import NOT_FINITE, group_extractors, vectors_of_photo
-from featurize.photos.decode import ImageRejected
+from featurize.photos.decode import MAX_PIXELS, ImageRejected
 from featurize.photos.photo import Photo
 from featurize.photos.source import Source, list_source
 from featurize.store.store import Store
@@ -103,6 +103,8 @@ class Predictor:
         Where the vectors of files are kept; by default the user's cache.
     jobs : int, optional
         Processors to use; by default all.
+    max_megapixels : float, default 200
+        Larger photos are rejected.
 
     Examples
     --------
@@ -122,9 +124,17 @@ class Predictor:
     """
 
     def __init__(
-        self, model: Model, *, weights: Weights = None, store: Place | Store = None, jobs: int | None = None
+        self,
+        model: Model,
+        *,
+        weights: Weights = None,
+        store: Place | Store = None,
+        jobs: int | None = None,
+        max_megapixels: float = MAX_PIXELS / 1e6,
     ):
         self.model, self.weights, self.store, self.jobs = model, weights, store, jobs
+        self.max_megapixels = max_megapixels
+        self._notes: Counter[str] = Counter()
         self.seconds: dict[str, float] = defaultdict(float)  # by part of the work, for --verbose
         self._lock = threading.Lock()
         self._extractors: list[Extractor] = []
@@ -201,6 +211,8 @@ class Predictor:
             log.debug("%s took %.2f s", part, seconds)
         if first_rejects and not n_predicted:
             raise nothing_read(n_rejects, *first_rejects[0])
+        say_notes(self._notes)
+        self._notes.clear()
         if n_seen:
             which = f"{n_seen} of the {n_predicted} photos were" if n_predicted > 1 else "this photo was"
             log.warning("%s in the model's training set; confidences flatter there", which)
@@ -261,9 +273,16 @@ class Predictor:
                 if isinstance(batch, list):
                     return self._computed(batch)
                 try:
-                    done = run_extraction(batch, self._extractors, store=self.store, jobs=self.jobs)
+                    done = run_extraction(
+                        batch,
+                        self._extractors,
+                        store=self.store,
+                        jobs=self.jobs,
+                        max_megapixels=self.max_megapixels,
+                    )
                 except NothingReadable as error:
                     return None, error.rejects
+                self._notes.update(done.notes)
                 log.debug("%d images computed, %d from the store", done.n_computed, done.n_reused)
                 return done.table, list(done.rejects)
 
@@ -272,7 +291,7 @@ class Predictor:
         rows, rejects = [], []
         for name, one in given:
             try:
-                data, photo = _opened(one)
+                data, photo = _opened(one, int(self.max_megapixels * 1e6))
                 vectors: dict[str, np.ndarray] = {}
                 for group in group_extractors(self._extractors):
                     members = [self._extractors[number] for number in group]
@@ -294,20 +313,23 @@ class Predictor:
         return table, rejects
 
 
-def _opened(photo: Any) -> tuple[bytes | None, Photo]:
+def _opened(photo: Any, max_pixels: int) -> tuple[bytes | None, Photo]:
     """A photo that has no path, and the bytes of its file where it is given as such."""
     if isinstance(photo, bytes | bytearray):
-        return bytes(photo), Photo(bytes(photo))
+        return bytes(photo), Photo(bytes(photo), max_pixels=max_pixels)
     if hasattr(photo, "getexif"):  # a Pillow image: in PNG it is turned into RGB as one from a file
         from PIL import ImageOps
 
         upright = ImageOps.exif_transpose(photo)
-        if upright.mode == "RGB":
+        if upright.mode == "RGB" and not upright.info.get("icc_profile"):
             return None, Photo.from_array(np.asarray(upright))
         stream = io.BytesIO()
-        kept = upright.mode in ("1", "L", "LA", "P", "RGBA", "I;16")
-        (upright if kept else upright.convert("RGB")).save(stream, "PNG", compress_level=0)
-        return None, Photo(stream.getvalue())
+        if upright.mode == "CMYK":  # which PNG does not hold
+            upright.save(stream, "TIFF")
+        else:
+            kept = upright.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+            (upright if kept else upright.convert("RGB")).save(stream, "PNG", compress_level=0)
+        return None, Photo(stream.getvalue(), max_pixels=max_pixels)
     if isinstance(photo, np.ndarray):
         return None, Photo.from_array(photo)
     hint = "give a path, the bytes of a file, a Pillow image, or an RGB array"

@@ -28,6 +28,7 @@ from evaluate.results import (
     versions,
 )
 from evaluate.scores.record import plain
+from featurize.photos.photo import decode_version_of
 from featurize.tableformat import PHASH
 
 WORDS = tomllib.loads(Path(__file__).with_name("methods.toml").read_text(encoding="utf-8"))
@@ -149,6 +150,8 @@ def _feature(name: str, entry: Mapping[str, Any] | None) -> str:
         facts.append(f"a frozen network, SHA-256 of the weights {weights['sha256'][:DIGEST_SHOWN]}")
     fingerprint = str(entry.get("fingerprint") or "")[:DIGEST_SHOWN]
     imported = fingerprint == "imported"
+    if not imported and entry.get("description"):
+        facts.append(f"photos decoded by version {decode_version_of(entry)}")
     facts.append("imported, its making unknown" if imported else f"fingerprint of all settings {fingerprint}")
     return f"{name} ({'; '.join([*facts, *filter(None, [citation_of(family)])])})"
 

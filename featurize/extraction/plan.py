@@ -9,6 +9,7 @@ import numpy as np
 
 from featurize.extractors.base import Extractor
 from featurize.extractors.batches import Batch, Task, compute, max_images_in_flight, read_photo
+from featurize.photos.decode import MAX_PIXELS
 from featurize.photos.distort import DistortedPhoto, Distortion
 from featurize.photos.fileindex import Content, FileIndex
 from featurize.photos.photo import Photo
@@ -104,7 +105,7 @@ class ExtractionPlan:
     """One matrix per extractor, filled row by row; rows of equal content are computed once.
 
     `computed` holds, per extractor, the SHA-256 of the contents that it ran on; `failed` has the reason of those
-    without a vector.
+    without a vector; `noted` says of which contents something is worth a word.
     """
 
     def __init__(
@@ -114,7 +115,10 @@ class ExtractionPlan:
         places: Sequence[Place],
         distort: Distortion | None,
         jobs: int,
+        max_pixels: int = MAX_PIXELS,
     ):
+        self.max_pixels = max_pixels
+        self.noted: dict[str, set[str]] = {}
         self.extractors, self.sections, self.places = list(extractors), list(sections), places
         self.distort, self.jobs = distort, jobs
         self.matrices = [np.empty((len(places), e.width), dtype=np.float32) for e in extractors]
@@ -156,7 +160,7 @@ class ExtractionPlan:
         with ExitStack() as stack:
             begun = max_images_in_flight(self.extractors)
             writers = [stack.enter_context(ShardWriter(section, begun=begun)) for section in self.sections]
-            for result in compute(taken(), self.extractors, jobs=self.jobs):
+            for result in compute(taken(), self.extractors, jobs=self.jobs, noted=self._note):
                 if isinstance(result, Batch):
                     writers[result.extractor].add(_keys(result.keys), result.matrix)
                     advance(self._fill(result, missing))
@@ -173,6 +177,13 @@ class ExtractionPlan:
         for key in batch.keys:
             missing[key] -= 1
         return sum(not missing[key] for key in batch.keys)
+
+    def n_only_in(self, number: int, others: Iterable[Section]) -> int:
+        """How many of the photos had a vector in `others` when their extractor's own section had none."""
+        wanted = short_keys(_keys([key for key in self._rows if not key[1]]))
+        missing = ~contains(self._stored[number], wanted)
+        stored = [contains(section.short_keys(), wanted) for section in others]
+        return int((missing & np.any(stored, axis=0)).sum()) if stored and missing.any() else 0
 
     def load_stored(self) -> list[Task]:
         """Fill in what the store holds; back comes what must be computed after all.
@@ -205,8 +216,12 @@ class ExtractionPlan:
         return Task(key, partial(self._read, key, paths), tuple(map(int, needed)), paths[0])
 
     def _read(self, key: Key, paths: list[str]) -> Photo:
-        photo = read_photo(key[0], paths)
+        photo = read_photo(key[0], paths, self.max_pixels)
         return DistortedPhoto(photo, self.distort, key[1], key[0]) if self.distort and key[1] else photo
+
+    def _note(self, key: Key, notes: set[str]) -> None:
+        for note in notes:
+            self.noted.setdefault(note, set()).add(key[0])
 
     @property
     def n_contents(self) -> int:

@@ -1,6 +1,7 @@
 """The whole way: source → contents → what the store lacks is computed → table."""
 
 import json
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from featurize.extraction.plan import ExtractionPlan, Row, SourceContents
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, attach_checked, golden_image
 from featurize.extractors.batches import NOT_FINITE, Task, Vectors, group_extractors, vectors_of_photo
 from featurize.extractors.phash import PerceptualHash, hashes_as_text
-from featurize.photos.decode import ImageRejected
+from featurize.photos.decode import DARK, MAX_PIXELS, PROFILE_IGNORED, ImageRejected
 from featurize.photos.distort import Distortion
 from featurize.photos.photo import Photo
 from featurize.photos.source import Source, list_source, source_warnings
@@ -125,6 +126,10 @@ class Extraction:
         Distinct images that an extractor ran on, that came wholly from the store, and files that were read.
     n_hashed : int
         Those from the store of which only the perceptual hash was computed.
+    n_earlier : dict of str to int
+        Per features, distinct images of which the store had a vector by an earlier decode version only.
+    photo_notes : dict of str to int
+        What is worth a word about how images were read, and of how many distinct ones among the computed.
     """
 
     table: FeatureTable
@@ -136,6 +141,8 @@ class Extraction:
     n_reused: int = 0
     n_read: int = 0
     n_hashed: int = 0
+    n_earlier: dict[str, int] = field(default_factory=dict)
+    photo_notes: dict[str, int] = field(default_factory=dict)
 
 
 class NothingReadable(SourceError):
@@ -162,6 +169,7 @@ def extract(
     root: str | os.PathLike | None = None,
     rehash: bool = False,
     jobs: int | None = None,
+    max_megapixels: float = MAX_PIXELS / 1e6,
 ) -> FeatureTable:
     """Turn photos into a table of vectors; what the store already holds is not computed again.
 
@@ -188,6 +196,8 @@ def extract(
         Read every file again, also those that look unchanged.
     jobs : int, optional
         Threads that read and decode; by default one per processor.
+    max_megapixels : float, default 200
+        Larger images are left out.
 
     Returns
     -------
@@ -216,15 +226,20 @@ def extract(
     FeatureTable: 2 rows; features glcm (5); 2 labels blue, red
     """
     found = list_source(source, group_by=group_by, columns=columns, root=root)
-    result = run_extraction(
-        found, extractors, store=store, distort=distort, rehash=rehash, jobs=jobs, hashes=True
-    )
+    options: dict[str, Any] = {
+        "distort": distort,
+        "rehash": rehash,
+        "jobs": jobs,
+        "max_megapixels": max_megapixels,
+    }
+    result = run_extraction(found, extractors, store=store, hashes=True, **options)
     for note in result.notes:
         log.info("%s", note)
     for warning in result.warnings:
         log.warning("%s", warning)
     for image, reason in result.rejects:
         log.warning("left out %s: %s", image, reason)
+    say_notes(result.photo_notes)
     return result.table
 
 
@@ -237,6 +252,7 @@ def run_extraction(
     rehash: bool = False,
     jobs: int | None = None,
     hashes: bool = False,
+    max_megapixels: float = MAX_PIXELS / 1e6,
 ) -> Extraction:
     """What `extract` does, for a source that was listed before, with an account of every file.
 
@@ -253,14 +269,19 @@ def run_extraction(
         attach_checked(extractor, store)
     everything = [*chosen, PerceptualHash()] if hashes else chosen
     sections = [store.section_of(extractor) for extractor in everything]
-    contents = SourceContents(source, store.file_index(), distort, jobs)
+    earlier = [
+        [store.section(e.name, fingerprint, e.width) for fingerprint in e.earlier_fingerprints()]
+        for e in chosen
+    ]
+    max_pixels = int(max_megapixels * 1e6)
+    contents = SourceContents(source, store.file_index(max_pixels), distort, jobs)
     with closing(contents.iter_known_then_read()) as parts:
         first = next((shown for part in parts if (shown := contents.rows_and_digests(part))[0]), None)
         if first is None:
             raise NothingReadable(source, contents.rejects({}))
         # First, because an extractor that fails here fails everywhere.
         golden = golden_vectors(chosen, sections[: len(chosen)])
-        plan = ExtractionPlan(everything, sections, contents.places, distort, jobs)
+        plan = ExtractionPlan(everything, sections, contents.places, distort, jobs, max_pixels)
         tasks = plan.register(*first)
         with _late_progress(len(tasks) + contents.n_unread(), "featurizing") as advance:
 
@@ -288,9 +309,18 @@ def run_extraction(
     computed = set().union(*plan.computed[: len(chosen)]).difference(plan.failed)
     n_hashed = len(set().union(*plan.computed).difference(plan.failed, computed))
     n_reused = plan.n_contents - len(plan.failed) - len(computed)
+    n_earlier = {e.name: plan.n_only_in(number, earlier[number]) for number, e in enumerate(chosen)}
+    photo_notes = {note: len(sha256) for note, sha256 in sorted(plan.noted.items())}
     said = source.notes, source_warnings(source, [image for image, _, _ in rows])
     account = len(computed), n_reused, contents.n_read, n_hashed
-    return Extraction(table, sorted(rejects), source.ignored, *said, *account)
+    by_name = {"n_earlier": n_earlier, "photo_notes": photo_notes}
+    return Extraction(table, sorted(rejects), source.ignored, *said, *account, **by_name)
+
+
+def say_notes(notes: Mapping[str, int]) -> None:
+    """Log what is worth a word about how photos were read, each with its count; as a warning what spoils vectors."""
+    for note, count in notes.items():
+        log.log(logging.WARNING if note in (DARK, PROFILE_IGNORED) else logging.INFO, "%s: %d", note, count)
 
 
 @contextmanager

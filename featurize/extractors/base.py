@@ -12,9 +12,9 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from featurize.errors import SourceError, UsageError, failing_of_others
 from featurize.extractors.batches import MEND, Failed, Task, compute, max_images_in_flight, read_photo
-from featurize.photos.decode import ImageRejected, read_image
+from featurize.photos.decode import DECODE_VERSION, ImageRejected, read_image
 from featurize.photos.photo import Photo, decode_policy, resize
-from featurize.photos.preprocess import apply_steps, describe_steps
+from featurize.photos.preprocess import apply_steps, decoding_of, describe_steps
 from featurize.store.shard import image_keys
 from featurize.store.store import ShardWriter, Store
 
@@ -104,6 +104,7 @@ class Extractor(TransformerMixin, BaseEstimator):
     preprocess: Sequence[str] = ()
     batch_size: int = 32
     store: Any = None
+    decode_version: int = DECODE_VERSION
 
     def __init__(self, preprocess: Sequence[str] = (), store: Any = None):
         self.preprocess = preprocess
@@ -156,14 +157,13 @@ class Extractor(TransformerMixin, BaseEstimator):
         return self.run_together(team, gathered)
 
     def view(self, photo: Photo) -> Photo:
-        """The photo after the steps in ``preprocess``; `photo` itself where there are none.
+        """The photo, decoded by this extractor's version, after the steps in ``preprocess``.
 
         Steps work on all pixels, never on a smaller decoding; extractors with the same steps share the result.
         """
-        if not self.preprocess:
-            return photo
-        steps = tuple(self.preprocess)
-        return photo.view(steps, lambda rgb: apply_steps(rgb, steps))
+        decoding, steps = decoding_of(self.preprocess, self.decode_version)
+        photo = photo.decoded_as(decoding)
+        return photo if not steps else photo.view(steps, lambda rgb: apply_steps(rgb, steps))
 
     def weights_record(self) -> dict[str, Any] | None:
         """Where the network's weights come from; None for an extractor without weights."""
@@ -172,10 +172,6 @@ class Extractor(TransformerMixin, BaseEstimator):
     def libraries(self) -> tuple[str, ...]:
         """Distributions whose versions are recorded beside the vectors."""
         return ("numpy", "pillow")
-
-    def as_described(self, description: Mapping[str, Any]) -> Self:
-        """Make vectors as `description` says, of an older table or model, where that is still possible."""
-        return self
 
     def attach(self, store: Any) -> None:
         """Use `store` for what can be kept beside the vectors, such as a frozen network."""
@@ -187,14 +183,29 @@ class Extractor(TransformerMixin, BaseEstimator):
 
     def description(self) -> dict[str, Any]:
         """Everything that can change a number, as plain JSON values."""
+        return self._described(self.decode_version)
+
+    def version_by(self, decode_version: int) -> int | str | None:
+        """`version` with photos decoded by that version; another one where both changed at once."""
+        return self.version
+
+    def _described(self, decode_version: int) -> dict[str, Any]:
         steps = describe_steps(self.preprocess)
-        described = {"family": self.family, "version": self.version, **self.settings()}
+        described = {"family": self.family, "version": self.version_by(decode_version), **self.settings()}
+        if decode_version > 1:
+            # Version 1 stood only where an extractor's settings said so, which those of other packages need not.
+            policy = described.get("decode", {})
+            policy = policy if isinstance(policy, dict) else {"policy": policy}
+            described["decode"] = {**policy, "version": decode_version}
         return {**described, "preprocess": steps} if steps else described
 
     def fingerprint(self) -> str:
         """SHA-256 of the canonical JSON of `description`: equal for vectors that may be mixed."""
-        text = json.dumps(self.description(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return _digest(self.description())
+
+    def earlier_fingerprints(self) -> list[str]:
+        """What the fingerprint is by each earlier decode version, with the same settings."""
+        return [_digest(self._described(version)) for version in range(1, self.decode_version)]
 
     def record(self, golden: np.ndarray) -> dict[str, Any]:
         """What a table keeps about this extractor; `golden` is its vector of `golden_image`."""
@@ -330,7 +341,21 @@ class Extractor(TransformerMixin, BaseEstimator):
         kept = dict(self.get_params(deep=False))
         if hasattr(self, "_sklearn_output_config"):
             kept["_sklearn_output_config"] = self._sklearn_output_config
-        return kept
+        return {**kept, "decode_version": self.decode_version}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # What an earlier program pickled goes on with the version of its day.
+        super().__setstate__({"decode_version": 1, **state})
+
+    def __sklearn_clone__(self) -> "Extractor":
+        clone = super().__sklearn_clone__()
+        clone.decode_version = self.decode_version
+        return clone
+
+
+def _digest(description: Mapping[str, Any]) -> str:
+    text = json.dumps(description, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def attach_checked(extractor: Extractor, store: Any) -> None:

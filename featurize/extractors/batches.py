@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featurize.errors import failing_of_others
-from featurize.photos.decode import NO_MEMORY, ImageRejected, read_image
+from featurize.photos.decode import MAX_PIXELS, NO_MEMORY, ImageRejected, read_image
 from featurize.photos.fileindex import map_ahead
 from featurize.photos.photo import Photo
 
@@ -57,13 +57,18 @@ class Failed:
 
 
 def compute(
-    tasks: Iterable[Task], extractors: Sequence["Extractor"], *, jobs: int
+    tasks: Iterable[Task],
+    extractors: Sequence["Extractor"],
+    *,
+    jobs: int,
+    noted: Callable[[Any, set[str]], None] | None = None,
 ) -> Iterator[Batch | Failed]:
     """Compute every task; what is ready is yielded as it comes, and tasks are taken as they are needed.
 
     An image that cannot be read fails and gives no vectors. One for which an extractor gives numbers that are not
     finite may have had vectors of others before, and may have some after. On a slow machine batches become smaller,
-    so that what is ready is handed over, and kept, every few seconds.
+    so that what is ready is handed over, and kept, every few seconds. `noted` is told, by key, what is worth a word
+    about how a photo was decoded.
     """
     groups = group_extractors(extractors)
     sizes: dict[ExtractorGroup, int] = {}
@@ -77,7 +82,9 @@ def compute(
             if isinstance(prepared, ImageRejected):
                 failed.append(Failed(task.key, str(prepared)))
                 continue
-            for group, ready in prepared:
+            if prepared[1] and noted is not None:
+                noted(task.key, prepared[1])
+            for group, ready in prepared[0]:
                 queue = waiting.setdefault(group, [])
                 queue.append((task.key, ready))
                 if len(queue) >= sizes.setdefault(group, extractors[group[0]].batch_size):
@@ -153,7 +160,7 @@ def finite_rows(vectors: np.ndarray) -> Vectors:
     return matrix, np.all(np.isfinite(matrix), axis=1)
 
 
-def read_photo(sha256: str, paths: Iterable[str]) -> Photo:
+def read_photo(sha256: str, paths: Iterable[str], max_pixels: int = MAX_PIXELS) -> Photo:
     """The photo with this content, from the first of `paths` that still holds it.
 
     ImageRejected, with what is wrong with the first path, if none does.
@@ -166,7 +173,7 @@ def read_photo(sha256: str, paths: Iterable[str]) -> Photo:
             reasons.append(rejected)
             continue
         if hashlib.sha256(data).hexdigest() == sha256:
-            return Photo(data)
+            return Photo(data, max_pixels=max_pixels)
         reasons.append(ImageRejected("changed while it was being featurized; run again"))
     raise reasons[0]
 
@@ -183,12 +190,13 @@ def _stacked(extractor: "Extractor", prepared: list[np.ndarray]) -> Any:
 
 def _prepare(
     task: Task, extractors: Sequence["Extractor"], groups: list[ExtractorGroup]
-) -> list[tuple[ExtractorGroup, np.ndarray]] | ImageRejected:
-    """What each group needs of the photo; of a group, those extractors that still need it."""
+) -> tuple[list[tuple[ExtractorGroup, np.ndarray]], set[str]] | ImageRejected:
+    """What each group needs of the photo, and its notes; of a group, those extractors that still need it."""
     try:
         photo = task.read()
         needed = [tuple(number for number in group if number in task.needed) for group in groups]
-        return [(group, _prepared(extractors[group[0]], photo, task.name)) for group in needed if group]
+        vectors = [(group, _prepared(extractors[group[0]], photo, task.name)) for group in needed if group]
+        return vectors, photo.notes
     except ImageRejected as rejected:
         return rejected
     except MemoryError:

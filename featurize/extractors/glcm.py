@@ -1,6 +1,6 @@
 """Texture: how often grey levels lie side by side (grey-level co-occurrence matrices)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -171,7 +171,6 @@ class GLCM(Extractor):
     """
 
     family = "glcm"
-    _former = False  # as version 2 did it
 
     def __init__(
         self,
@@ -201,16 +200,14 @@ class GLCM(Extractor):
         """2 for settings whose values never changed, else 3.
 
         Version 2 had 45 and 135 degrees the wrong way round and measured distances along diagonals, and empty
-        directions counted as zeros in averages. Over the four directions at distance 1, averages come out the same.
+        directions counted as zeros in averages; photos of decode version 1 go on with it. Over the four directions at
+        distance 1, averages come out the same.
         """
-        self.settings()  # which refuses what is no distance or angle
-        return 2 if self._former or self._as_before() else 3
+        return self.version_by(self.decode_version)
 
-    def as_described(self, description: Mapping[str, Any]) -> "GLCM":
-        decode = description.get("decode")
-        first = isinstance(decode, Mapping) and decode.get("version") == 1
-        self._former = first and description.get("version") == 2
-        return self
+    def version_by(self, decode_version: int) -> int:
+        self.settings()  # which refuses what is no distance or angle
+        return 2 if decode_version == 1 or self._as_before() else 3
 
     def _as_before(self) -> bool:
         if not self.average or any(distance > 1 for distance in self.distances):
@@ -274,7 +271,7 @@ class GLCM(Extractor):
         for plane in planes:
             quantised = (plane.astype(np.uint16) * self.levels // 256).astype(np.uint8)
             shares = co_occurrences(quantised, self.levels, offsets)
-            if self.average and not self._former:
+            if self.average and self.decode_version > 1:
                 filled = shares.any(axis=(0, 1))
                 shares = shares[:, :, filled] if filled.any() else shares
             pairs = Pairs(shares)

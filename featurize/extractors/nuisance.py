@@ -1,7 +1,6 @@
 """What a photo tells about its camera and its file, and nothing about its subject."""
 
 import hashlib
-import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from featurize.extractors.base import Extractor, small_image, small_settings
-from featurize.photos.decode import READERS, read_exif
+from featurize.photos.decode import open_image, read_exif
 from featurize.photos.photo import Photo
 
 CAMERAS = 8
@@ -80,7 +79,7 @@ def _header(photo: Photo) -> list[float]:
     """Is it JPEG, its quality, and the camera's flags."""
     if photo.data is None:
         return [0.0] * (3 + CAMERAS)
-    with Image.open(io.BytesIO(photo.data), formats=READERS) as image:
+    with open_image(photo.data) as image:
         tables = getattr(image, "quantization", None)
         return [float(bool(tables)), jpeg_quality(tables) if tables else 0.0, *_camera(image, photo.data)]
 

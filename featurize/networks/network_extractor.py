@@ -194,7 +194,7 @@ class FrozenExtractor(Extractor):
 
     def prepare(self, photo: Photo) -> np.ndarray:
         if self.parity:
-            return retrain_pixels(photo, self.side)
+            return retrain_pixels(self.view(photo), self.side)
         return resize(self.view(photo).image(shorter=self.side * DECODE_MARGIN), self.side, self.side)
 
     def stack(self, prepared: list[np.ndarray]) -> np.ndarray:

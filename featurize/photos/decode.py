@@ -1,9 +1,13 @@
 """The bytes of an image file become an RGB picture, or a reason why not."""
 
+import ctypes
 import io
 import os
 import stat
+import struct
 import warnings
+from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,11 +24,35 @@ from PIL import (  # noqa: F401
     TiffImagePlugin,
     WebPImagePlugin,
 )
+from PIL.ImageFile import ImageFile
 
+from featurize.photos.containers import (
+    PNG_EXIF_TEXTS,
+    PNG_SIGNATURE,
+    TIFF_SIGNATURES,
+    tiff_kind,
+    tiff_pages,
+    without_long_texts,
+)
+from featurize.photos.levels import eight_bits, is_planar, load, read_samples
+from featurize.photos.profiles import to_srgb
 from featurize.photos.unread import kind_of_content, not_read
 from featurize.terminal import printable
 
 MAX_BYTES = 1 << 29  # of an image file
+# How pixels are made of a file; it stands in every fingerprint. When it rises, tables and models made before go on with
+# theirs, because each version stays implemented. What each one does stands in featurize/README.md.
+DECODE_VERSION = 2
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How pixels are made of the bytes of a file; equal ones make equal pixels."""
+
+    version: int = DECODE_VERSION
+    page: int = 1  # of a file with several, from 1
+    # The value that becomes white in images of more than 8 bits; 0: each image from its darkest to its brightest value.
+    stretch: int | None = None
 
 
 def read_image(path: str) -> bytes:
@@ -50,7 +78,9 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-MAX_PIXELS = 178_956_970  # Pillow's own limit against decompression bombs: twice a 256 MiB picture
+MAX_PIXELS = (
+    200_000_000  # that are read unless somebody asks for more: a phone's largest photo, 600 MB when unpacked
+)
 FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 READERS = tuple(name for name in FORMATS if name != "MPO")  # Pillow reads MPO as a kind of JPEG
 
@@ -65,34 +95,88 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 # Where a PNG can hold EXIF: its own chunk, and two kinds of text, all of which have their name in plain letters.
-PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
+PNG_EXIF = (b"eXIf", *PNG_EXIF_TEXTS)
 NO_IMAGES = {
     (b"\x00\x05\x16\x07", b"\x00\x05\x16\x00"): "macOS AppleDouble metadata, not an image",
     (b"<!doctype", b"<html"): "an HTML page, not an image",
     (b"version https://git-lfs",): "a Git LFS pointer, not the image itself",
 }
+NO_RANGE = "values of 32 bits or with a sign have no fixed range; save it with 8 or 16 bits"
 NO_MEMORY = "too large for the memory of this machine"
 BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # TIFF tags
 
+# What is worth a word about how a photo was read, though it was read.
+DARK = (
+    "less than a quarter of 16 bits is used, which makes them dark (--preprocess stretch:4095 for a camera of 12 bits, "
+    "stretch for each photo's own range)"
+)
+PROFILE_IGNORED = "a colour profile that is broken, or of another kind of pixels, was ignored"
+CONVERTED = "converted to sRGB by their colour profile"
+PAGES = "several pages, of which page {} was read (--preprocess page:N reads another)"
+
 # Pillow warns at half its limit, and about metadata that nobody asked for; what matters is a reject's reason.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+# libtiff writes its complaints to the terminal, past every handler of Python's; what Pillow makes of them is enough.
+# Where it is a part of Pillow's own library (Windows), it has no such name.
+with suppress(OSError, AttributeError):
+    _silence = ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler
+    _silence.argtypes, _silence.restype = [ctypes.c_void_p], ctypes.c_void_p
+    _silence(None)
 
 
 class ImageRejected(Exception):
     """This file gives no pixels; the message is the reason, for the rejects file."""
 
 
-def open_image(data: bytes) -> Image.Image:
-    """The image, header read; any complaint of the reader becomes the reason of a rejection."""
+def open_image(data: bytes, page: int = 1) -> ImageFile:
+    """The image, header read; any complaint of the reader becomes the reason of a rejection.
+
+    However many pixels it has: Pillow's own limit is asked by `Image.open` alone.
+    """
+    profile = None
+    if data.startswith(PNG_SIGNATURE):
+        data, profile = without_long_texts(data)
     try:
-        return Image.open(io.BytesIO(data), formats=READERS)
+        image = _read_header(data)
+        if image is None:
+            raise ImageRejected(_what_it_is(data))
+        if page > 1:
+            _seek(image, data, page)
+    except ImageRejected:
+        raise
     except Image.DecompressionBombError:
-        raise ImageRejected(f"more than {MAX_PIXELS:,} pixels (a decompression bomb?)") from None
-    except Image.UnidentifiedImageError:
-        raise ImageRejected(_what_it_is(data)) from None
+        raise ImageRejected("more pixels than Pillow reads of this format") from None
     except Exception as error:
         # Readers of damaged headers raise almost anything: struct.error, SyntaxError, KeyError, OverflowError.
-        raise ImageRejected(f"damaged header: {_one_line(error)}") from error
+        raise ImageRejected(f"damaged header: {_one_line(error)}{_tiff_says(data)}") from error
+    if profile:
+        image.info["icc_profile"] = profile
+    return image
+
+
+def _read_header(data: bytes) -> ImageFile | None:
+    for name in READERS:
+        reader, accepts = Image.OPEN[name]
+        if accepts is None or accepts(data[:16]) is True:
+            try:
+                return reader(io.BytesIO(data), "")
+            except (SyntaxError, IndexError, TypeError, struct.error):
+                continue  # as Image.open does: another reader may know it
+    return None
+
+
+def _seek(image: ImageFile, data: bytes, page: int) -> None:
+    pages = tiff_pages(data) if image.format == "TIFF" else list(range(getattr(image, "n_frames", 1)))
+    if page > len(pages):
+        raise ImageRejected(
+            f"page {page} was asked for; there {'is' if len(pages) == 1 else 'are'} {len(pages)}"
+        )
+    image.seek(pages[page - 1])
+
+
+def _tiff_says(data: bytes) -> str:
+    kind = tiff_kind(data) if data.startswith(TIFF_SIGNATURES) else ""
+    return f" (a TIFF of {kind})" if kind else ""
 
 
 def _what_it_is(data: bytes) -> str:
@@ -102,6 +186,8 @@ def _what_it_is(data: bytes) -> str:
             return what
     if kind := kind_of_content(data):
         return not_read(kind)
+    if kind := _tiff_says(data):
+        return f"a kind of TIFF that is not read{kind}"
     try:
         data[:4096].decode("utf-8")
     except UnicodeDecodeError as error:
@@ -135,19 +221,22 @@ def _orientation(image: Image.Image, data: bytes) -> int:
     return orientation if orientation in TURNS else 1
 
 
-def decode_image(data: bytes, scale: int) -> Image.Image:
-    """The picture, upright, in RGB; a JPEG at 1 / `scale` of its size (1, 2, 4 or 8).
+def decode_image(data: bytes, scale: int, decoding: Decoding) -> tuple[Image.Image, set[str]]:
+    """The picture, upright, in RGB, and what is worth a word; a JPEG at 1 / `scale` of its size (1, 2, 4 or 8).
 
     ImageRejected if the file is truncated, damaged, or of a kind that has no fixed range (32 bits per value).
     """
+    notes: set[str] = set()
     try:
-        with open_image(data) as image:
+        with open_image(data, decoding.page) as image:
             orientation = _orientation(image, data)
             if scale > 1:
                 image.draft(None, (image.width // scale, image.height // scale))
-            image.load()
-            rgb = _to_rgb(image)
-            return rgb.transpose(TURNS[orientation]) if orientation > 1 else rgb
+            try:
+                rgb = _decoded(image, data, decoding, notes)
+            except OSError as error:
+                raise ImageRejected(_one_line(error) + _how_far(image)) from error
+            return rgb.transpose(TURNS[orientation]) if orientation > 1 else rgb, notes
     except ImageRejected:
         raise
     except MemoryError:
@@ -157,17 +246,100 @@ def decode_image(data: bytes, scale: int) -> Image.Image:
         raise ImageRejected(_one_line(error)) from error
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _how_far(image: Image.Image) -> str:
+    """How much of a picture was decoded before its file ended or made no sense; empty where the reader cannot say."""
+    core = getattr(image, "_im", None)
+    if core is None:
+        return ""
+    box = core.getbbox()  # of what is not black, as everything is that was not reached
+    return f"; {100 * (box[3] if box else 0) // core.size[1]} % of the rows could be read"
+
+
+def _decoded(image: ImageFile, data: bytes, decoding: Decoding, notes: set[str]) -> Image.Image:
+    if image.format == "TIFF" and len(tiff_pages(data)) > 1:
+        notes.add(PAGES.format(decoding.page))
+    if decoding.version == 1:
+        if is_planar(image):
+            raise ImageRejected(
+                "a TIFF of 16 bits with its colours in separate planes needs decode version 2"
+            )
+        load(image)
+        return _to_rgb_1(image)
+    return _to_rgb(image, data, decoding, notes)
+
+
+def _to_rgb(image: ImageFile, data: bytes, decoding: Decoding, notes: set[str]) -> Image.Image:
+    """Any mode as sRGB: 16 bits scaled to 8, profiles applied, CMYK by its own convention, alpha over white."""
+    samples = read_samples(image, lambda: open_image(data, decoding.page), data)
+    if samples is not None:
+        picture, alpha, dark = eight_bits(samples, decoding.stretch)
+        notes |= {DARK} if dark else set()
+    else:
+        load(image)
+        picture, alpha = _without_alpha(image, data)
+    icc = image.info.get("icc_profile")
+    if icc:
+        converted = to_srgb(picture, icc)
+        notes |= (
+            {PROFILE_IGNORED} if converted is None else {CONVERTED} if converted is not picture else set()
+        )
+        picture = picture if converted is None else converted
+    # Pillow would copy what is RGB already.
+    picture = picture if picture.mode == "RGB" else picture.convert("RGB")
+    if alpha is not None:
+        picture = Image.composite(picture, Image.new("RGB", picture.size, "white"), alpha)
+    if decoding.stretch == 0 and samples is None:
+        picture = Image.fromarray(stretched(np.asarray(picture)))
+    return picture
+
+
+def _without_alpha(image: ImageFile, data: bytes) -> tuple[Image.Image, Image.Image | None]:
+    """A loaded picture of 8 bits in L, RGB, CMYK or another mode without alpha, and how opaque it is, in L."""
+    mode = image.mode
+    if mode in ("I", "F"):
+        raise ImageRejected(NO_RANGE)
+    if mode == "CMYK":
+        return _upright_cmyk(image), None
+    if mode in ("LA", "La"):
+        grey, alpha = image.convert("LA").split()
+        return grey, alpha
+    if "transparency" in image.info or mode in ("RGBA", "PA", "RGBa"):
+        if (
+            image.format == "PNG" and mode == "L" and data[24] < 8
+        ):  # Pillow spreads its values, and not the transparent one
+            image.info["transparency"] *= 255 // ((1 << data[24]) - 1)
+        opaque = image.convert("RGBA")
+        return opaque.convert("RGB"), opaque.getchannel("A")
+    return image, None
+
+
+def _upright_cmyk(image: Image.Image) -> Image.Image:
+    # Pillow inverts every CMYK JPEG, as Adobe's programs write them; without Adobe's marker that is wrong.
+    inverted = image.format in ("JPEG", "MPO") and "adobe" not in image.info
+    return ImageChops.invert(image) if inverted else image
+
+
+def stretched(rgb: np.ndarray) -> np.ndarray:
+    """uint8 pixels from their darkest to their brightest value, over all channels, spread to 0 to 255."""
+    low, high = int(rgb.min()), int(rgb.max())
+    if low == high:
+        return rgb
+    levels = (np.arange(256).clip(low, high) - low) * 255
+    return ((levels + (high - low) // 2) // (high - low)).astype(np.uint8)[rgb]
+
+
+# -- decode version 1 ---
+
+
+def _to_rgb_1(image: Image.Image) -> Image.Image:
     """Any mode as RGB: 16 bits scaled to 8, alpha over white, CMYK by its own convention."""
     mode, kind = image.mode, image.format
     if mode.startswith("I;16") or (mode == "I" and kind in ("PNG", "PPM")):
         return Image.fromarray(_eight_bits(image)).convert("RGB")
     if mode in ("I", "F"):
-        raise ImageRejected("values of 32 bits or with a sign have no fixed range; save it with 8 or 16 bits")
+        raise ImageRejected(NO_RANGE)
     if mode == "CMYK":
-        # Pillow inverts every CMYK JPEG, as Adobe's programs write them; without Adobe's marker that is wrong.
-        inverted = kind in ("JPEG", "MPO") and "adobe" not in image.info
-        return (ImageChops.invert(image) if inverted else image).convert("RGB")
+        return _upright_cmyk(image).convert("RGB")
     if "transparency" in image.info or mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from featurize.errors import UsageError
+from featurize.photos.decode import Decoding
 from featurize.photos.photo import Photo
 
 VERSION = 1
@@ -110,10 +111,15 @@ class DistortedPhoto(Photo):
     """The copy `variant` of `photo`: the same file, other pixels, decoded at the same scales."""
 
     def __init__(self, photo: Photo, distortion: Distortion, variant: int, sha256: str):
-        self.data, self.format = photo.data, photo.format
+        self.data, self.format, self.decoding = photo.data, photo.format, photo.decoding
+        self.max_pixels, self.notes = photo.max_pixels, photo.notes
         self.width, self.height = photo.width, photo.height
         self._begin()
         self._photo, self._distortion, self._variant, self._sha256 = photo, distortion, variant, sha256
+
+    def _decoded_as(self, decoding: Decoding) -> Photo:
+        photo = self._photo.decoded_as(decoding)
+        return DistortedPhoto(photo, self._distortion, self._variant, self._sha256)
 
     def _decode(self, scale: int) -> Image.Image:
         pixels = np.asarray(self._photo._at(scale))

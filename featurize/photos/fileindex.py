@@ -17,8 +17,8 @@ from typing import TypeVar
 
 from featurize.errors import StoreError
 from featurize.files import identity
-from featurize.photos.decode import ImageRejected, read_image
-from featurize.photos.photo import Photo
+from featurize.photos.decode import MAX_PIXELS, ImageRejected, read_image
+from featurize.photos.photo import Photo, check_pixels
 from featurize.terminal import log
 
 Item = TypeVar("Item")
@@ -70,14 +70,21 @@ class Content:
     format: str
 
 
-def look(path: str, *, decode: bool = False) -> Content | ImageRejected:
-    """What a file holds by its header, or by all of its pixels with `decode`, or why it is rejected."""
+def look(
+    path: str, *, decode: bool = False, max_pixels: int = MAX_PIXELS, notes: set[str] | None = None
+) -> Content | ImageRejected:
+    """What a file holds by its header, or by all of its pixels with `decode`, or why it is rejected.
+
+    `notes` takes what is worth a word about how it was decoded.
+    """
     try:
         data = read_image(path)
-        photo = Photo(data)
+        photo = Photo(data, max_pixels=max_pixels)
         if decode:
             # The smallest scale still reads the whole file, so that a truncated one shows, in a quarter of the time.
             photo.rgb(shorter=1)
+            if notes is not None:
+                notes |= photo.notes
     except ImageRejected as rejected:
         return rejected
     return Content(hashlib.sha256(data).hexdigest(), photo.width, photo.height, len(data), photo.format)
@@ -89,7 +96,7 @@ class FileIndex:
     A file is the same while its size, mtime, ctime and inode are; one that was changed less than `young_seconds`
     before it was read is never remembered, because a second change could leave the same times. A damaged index is
     replaced; one that another process writes is waited for once, for `busy_seconds`. Without `trust` every file is
-    read again (``--rehash``).
+    read again (``--rehash``). A photo of more than `max_pixels` is rejected, known or not.
     """
 
     def __init__(
@@ -99,11 +106,13 @@ class FileIndex:
         trust: bool = True,
         young_seconds: float = YOUNG_SECONDS,
         busy_seconds: float = BUSY_SECONDS,
+        max_pixels: int = MAX_PIXELS,
     ):
         self.path = path
         self.trust = trust
         self.young_seconds = young_seconds
         self.busy_seconds = busy_seconds
+        self.max_pixels = max_pixels
 
     def known(self, paths: Sequence[str]) -> list[Content | ImageRejected | None]:
         """What each file holds, or why it is rejected unread; None for those that must be read."""
@@ -111,7 +120,9 @@ class FileIndex:
         for start in range(0, len(paths), ROWS_AT_ONCE):
             part = paths[start : start + ROWS_AT_ONCE]
             known = self._known([os.path.abspath(path) for path in part]) if self.trust else {}
-            results += [_unless_changed(path, known.get(os.path.abspath(path))) for path in part]
+            results += [
+                _unless_changed(path, known.get(os.path.abspath(path)), self.max_pixels) for path in part
+            ]
         return results
 
     def read(self, paths: Sequence[str], *, jobs: int = 1) -> Generator[Content | ImageRejected]:
@@ -162,7 +173,9 @@ class FileIndex:
             status = os.stat(path)
         except OSError as error:
             return ImageRejected(f"cannot be read: {error.strerror or error}"), None
-        return look(path), identity(status) if self._settled(status, now) else None
+        return look(path, max_pixels=self.max_pixels), identity(status) if self._settled(
+            status, now
+        ) else None
 
     def _settled(self, status: os.stat_result, now: float) -> bool:
         """Whether a change after `now`, when the file was about to be read, must show in its times."""
@@ -232,7 +245,7 @@ class FileIndex:
         self.path = None
 
 
-def _unless_changed(path: str, entry: tuple | None) -> Content | ImageRejected | None:
+def _unless_changed(path: str, entry: tuple | None, max_pixels: int) -> Content | ImageRejected | None:
     try:
         status = os.stat(path)
     except OSError as error:
@@ -241,6 +254,10 @@ def _unless_changed(path: str, entry: tuple | None) -> Content | ImageRejected |
         return ImageRejected("not a regular file")
     if entry is None or entry[:4] != identity(status):
         return None
+    try:
+        check_pixels(entry[5], entry[6], max_pixels)
+    except ImageRejected as rejected:
+        return rejected
     return Content(entry[4], entry[5], entry[6], status.st_size, entry[7])
 
 

@@ -1,33 +1,43 @@
 """A photo that is decoded on demand, at the smallest scale the caller accepts."""
 
+import copy
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from featurize.photos.decode import MAX_PIXELS, ImageRejected, decode_image, open_image, shown_size
-
-DECODE_VERSION = 1
+from featurize.photos.decode import (
+    MAX_PIXELS,
+    Decoding,
+    ImageRejected,
+    decode_image,
+    open_image,
+    shown_size,
+    stretched,
+)
 
 
 class Photo:
     """A photo that is decoded on demand; `data` is the whole file.
 
     `width` and `height` are as a viewer shows it, after the EXIF orientation; `format` is what the file really is:
-    ``"JPEG"``, ``"PNG"``, … ImageRejected if it is no image of a known format, or has too many pixels.
+    ``"JPEG"``, ``"PNG"``, … ImageRejected if it is no image of a known format, or has more than `max_pixels`. `notes`
+    holds, once it is decoded, what is worth a word about how it was read.
     """
 
-    def __init__(self, data: bytes):
+    def __init__(self, data: bytes, *, max_pixels: int = MAX_PIXELS, decoding: Decoding | None = None):
         self.data: bytes | None = data
+        self.decoding = decoding or Decoding()
+        self.max_pixels = max_pixels
+        self.notes: set[str] = set()
         if not data:
             raise ImageRejected("the file is empty")
-        with open_image(data) as image:
+        with open_image(data, self.decoding.page) as image:
             self.format = str(image.format)
             self.width, self.height = shown_size(image, data)
-        if self.width * self.height > MAX_PIXELS:
-            raise ImageRejected(f"{self.width} × {self.height} pixels; at most {MAX_PIXELS:,} are read")
+        check_pixels(self.width, self.height, max_pixels)
         self._begin()
 
     @classmethod
@@ -43,7 +53,8 @@ class Photo:
             given = f"an array of {rgb.dtype} with shape {rgb.shape}"
             raise ImageRejected(f"{given}; give uint8 of shape (height, width, 3)")
         photo = cls.__new__(cls)
-        photo.data, photo.format = None, "array"
+        photo.data, photo.format, photo.decoding = None, "array", Decoding()
+        photo.max_pixels, photo.notes = MAX_PIXELS, set()
         photo.height, photo.width = rgb.shape[:2]
         photo._begin()
         # Extractors share a photo: what one of them wrote into it, the next would see.
@@ -57,6 +68,27 @@ class Photo:
         self._arrays: dict[int, np.ndarray] = {}
         self._views: dict[Hashable, Photo] = {}
         self._lock = threading.RLock()
+
+    def decoded_as(self, decoding: Decoding) -> "Photo":
+        """The same file, its pixels made as `decoding` says; made once for each."""
+        if decoding == self.decoding:
+            return self
+        with self._lock:
+            if decoding not in self._views:
+                self._views[decoding] = self._decoded_as(decoding)
+            return self._views[decoding]
+
+    def _decoded_as(self, decoding: Decoding) -> "Photo":
+        if self.data is None:
+            return Photo.from_array(stretched(self.rgb())) if decoding.stretch == 0 else self
+        if decoding.page != self.decoding.page:
+            photo = Photo(self.data, max_pixels=self.max_pixels, decoding=decoding)
+        else:
+            photo = copy.copy(self)
+            photo.decoding = decoding
+            photo._begin()
+        photo.notes = self.notes
+        return photo
 
     def view(self, key: Hashable, change: Callable[[np.ndarray], np.ndarray]) -> "Photo":
         """The photo whose pixels are what `change` makes of all pixels of this one; made once per `key`."""
@@ -91,7 +123,9 @@ class Photo:
 
     def _decode(self, scale: int) -> Image.Image:
         assert self.data is not None
-        return decode_image(self.data, scale)
+        image, notes = decode_image(self.data, scale, self.decoding)
+        self.notes |= notes
+        return image
 
     def decoded_by(self, decoder: Callable[[bytes], np.ndarray]) -> np.ndarray:
         """All pixels, uint8 of shape (height, width, 3), as `decoder` reads them from the bytes of the file."""
@@ -102,9 +136,20 @@ class Photo:
         """The factor (1, 2, 4 or 8) by which `rgb` shrinks a JPEG while decoding it."""
         if self.format not in ("JPEG", "MPO") or (shorter is None and longer is None):
             return 1
+        if self.decoding.stretch == 0:
+            return 1  # a smaller one has another darkest and brightest value
         low, high = sorted((self.width, self.height))
         room = min(low // shorter if shorter else 8, high // longer if longer else 8)
         return next(scale for scale in (8, 4, 2, 1) if room >= scale or scale == 1)
+
+
+def check_pixels(width: int, height: int, most: int) -> None:
+    """ImageRejected for more than `most` pixels."""
+    if width * height > most:
+        raise ImageRejected(
+            f"{width} × {height} are {width * height / 1e6:,.1f} megapixels; at most {most / 1e6:,g} are read "
+            "(--max-megapixels)"
+        )
 
 
 def resize(pixels: np.ndarray | Image.Image, width: int, height: int) -> np.ndarray:
@@ -116,11 +161,23 @@ def resize(pixels: np.ndarray | Image.Image, width: int, height: int) -> np.ndar
 
 
 def decode_policy(**limits: int | None) -> dict[str, Any]:
-    """What about decoding can change a number, for an extractor's description."""
+    """What about decoding can change a number, for an extractor's description, which states its own version."""
     return {
-        "version": DECODE_VERSION,
+        "version": 1,
         "jpeg": "scaled by 1/2, 1/4, 1/8" if any(limits.values()) else "full",
         **{name: value for name, value in limits.items() if value},
         "alpha": "over white",
         "orientation": "EXIF",
     }
+
+
+def decode_version_of(entry: Mapping[str, Any]) -> int:
+    """By which version the photos were decoded behind features that a table or a model describes (`Extractor.record`).
+
+    >>> decode_version_of({"description": {"decode": decode_policy()}})
+    1
+    """
+    # Where nothing is said, the features are of another package's extractor, made before there was a second version.
+    policy = (entry.get("description") or {}).get("decode")
+    version = policy.get("version", 1) if isinstance(policy, Mapping) else 1
+    return version if isinstance(version, int) else 0

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from featurize.errors import UsageError
-from featurize.photos.decode import MAX_PIXELS, ImageRejected
+from featurize.photos.decode import MAX_PIXELS, Decoding, ImageRejected
 from featurize.photos.photo import resize
 
 # Dark hair found, painted over and smoothed:
@@ -139,9 +139,12 @@ def lesion_box(rgb: np.ndarray) -> tuple[slice, slice]:
 
 @dataclass(frozen=True)
 class Step:
-    """A step: its function, a number to raise whenever its results change, and how to read its option."""
+    """A step: its function, a number to raise whenever its results change, and how to read its option.
 
-    change: Callable[..., np.ndarray]
+    One without a function is done while a photo is decoded: its options are fields of `Decoding`.
+    """
+
+    change: Callable[..., np.ndarray] | None
     version: int
     read: Callable[[str], dict[str, int] | None]
     accepted: str
@@ -154,8 +157,38 @@ def apply_steps(rgb: np.ndarray, steps: Sequence[str]) -> np.ndarray:
     (20, 20, 3)
     """
     for step, options in _parse(steps):
-        rgb = np.ascontiguousarray(STEPS[step].change(rgb, **options))
+        change = STEPS[step].change
+        if change is None:
+            raise UsageError(f"the step {step} works on files", "it cannot be applied to pixels")
+        rgb = np.ascontiguousarray(change(rgb, **options))
     return rgb
+
+
+def decoding_of(steps: Sequence[str], version: int) -> tuple[Decoding, tuple[str, ...]]:
+    """How a photo is decoded for these steps, and the steps that are left for `apply_steps`.
+
+    >>> decoding_of(["page:2", "grayscale"], 2)
+    (Decoding(version=2, page=2, stretch=None), ('grayscale',))
+    """
+    if not steps:
+        return Decoding(version), ()
+    options: dict[str, int] = {}
+    rest: list[str] = []
+    for text, (name, given) in zip(steps, _parse(steps), strict=True):
+        if STEPS[name].change is not None:
+            rest.append(text)
+        elif rest or options.keys() & given.keys():
+            raise UsageError(
+                f"the step {text!r} is done while a photo is decoded", "give it once, before the other steps"
+            )
+        else:
+            options |= given
+    if options and version < 2:
+        raise UsageError(
+            f"decode version {version} knows no {' and no '.join(options)}",
+            "leave it out, or decode by the newest version",
+        )
+    return Decoding(version, **options), tuple(rest)
 
 
 def describe_steps(steps: Sequence[str]) -> list[dict[str, Any]]:
@@ -209,6 +242,19 @@ def _line(option: str) -> dict[str, int] | None:
     return {"width": int(option)} if re.fullmatch("[1-9][0-9]?", option) and int(option) >= 3 else None
 
 
+def _page(option: str) -> dict[str, int] | None:
+    return {"page": int(option)} if re.fullmatch("[1-9][0-9]{0,5}", option) else None
+
+
+def _white(option: str) -> dict[str, int] | None:
+    """The value that becomes white; 0 for each photo's own."""
+    if not option:
+        return {"stretch": 0}
+    return (
+        {"stretch": int(option)} if re.fullmatch("[1-9][0-9]{0,4}", option) and int(option) < 65536 else None
+    )
+
+
 def grayscale(rgb: np.ndarray) -> np.ndarray:
     """Grey (ITU-R 601 luma) in all three channels."""
     return np.repeat(np.asarray(Image.fromarray(rgb).convert("L"))[:, :, None], 3, axis=2)
@@ -252,6 +298,10 @@ def segment_lesion(rgb: np.ndarray) -> np.ndarray:
 
 
 STEPS = {
+    "page": Step(None, 1, _page, "page:N, the first page being 1"),
+    "stretch": Step(
+        None, 1, _white, "stretch, or stretch:WHITE with the value that becomes white, 1 to 65535"
+    ),
     "grayscale": Step(grayscale, 1, _nothing, "grayscale"),
     "crop": Step(crop, 1, _box, "crop:100 or crop:WIDTHxHEIGHT, in pixels"),
     "resize": Step(resample, 1, _one_side, "resize:100 or resize:WIDTHxHEIGHT, in pixels"),

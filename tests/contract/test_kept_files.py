@@ -25,6 +25,9 @@ VECTORS = 1e-5  # of a classical feature across processors, relative to its size
 PROBABILITY = 1e-4  # across processors
 SCORE = 2e-3  # what follows from such probabilities: log loss, p values, ends of intervals
 UNLIKE = {"versions", "fit_seconds", "predict_seconds_per_image", "model_bytes", "command"}
+SAID_SINCE = (
+    "photos decoded by version 1; "  # of the methods paragraph, which is no older than the second version
+)
 NUMBER = re.compile(r"-?\d+(\.\d+)*")
 
 spec = importlib.util.spec_from_file_location("make_kept_files", FILES / "make.py")
@@ -117,7 +120,7 @@ def test_a_bottleneck_folder_gives_the_kept_table(kept, tmp_path):
 
 def extracted(store: Path, output: Path) -> tuple[str, FeatureTable]:
     """What `featurize extract` says of the kept photos, and the table."""
-    words = f"--store {store} --features {' '.join(FEATURES)} {make.DISTORTION} -o {output}"
+    words = f"--store {store} --like kept.parquet {make.DISTORTION} -o {output}"
     return done(f"featurize extract photos.csv {words}").err, FeatureTable.read(output)
 
 
@@ -221,7 +224,7 @@ def assert_same(found, expected, tolerance: float, where: str = "result") -> Non
         for index, (one, other) in enumerate(zip(found, expected, strict=True)):
             assert_same(one, other, tolerance, f"{where}.{index}")
     elif isinstance(expected, str) and " " in expected:
-        assert NUMBER.sub("#", found) == NUMBER.sub("#", expected), where
+        assert NUMBER.sub("#", found.replace(SAID_SINCE, "")) == NUMBER.sub("#", expected), where
     else:
         near = pytest.approx(expected, tolerance, tolerance) if isinstance(expected, float) else expected
         assert found == near, where

@@ -64,9 +64,8 @@ KINDS = {
     "transparent grey of 16 bits": (
         png(2, 1, 16, 0, b"\0\3\xe8\7\xd0", (b"tRNS", b"\3\xe8")), [[WHITE, (8, 8, 8)]]),
     "one bit": (png(1, 1, 1, 0, b"\0\x80"), [[WHITE]]),
-    # Pillow keeps the upper byte, which is at most one level from the nearest.
     "sixteen bits of colour": (
-        png(2, 1, 16, 2, b"\0\0\0\1\1\x13\x88\x80\0\xea\x60\xff\xff"), [[(0, 1, 19), (128, 234, 255)]]),
+        png(2, 1, 16, 2, b"\0\0\0\1\1\x13\x88\x80\0\xea\x60\xff\xff"), [[(0, 1, 19), (128, 233, 255)]]),
 }  # fmt: skip
 
 

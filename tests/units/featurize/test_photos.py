@@ -128,7 +128,7 @@ def test_a_truncated_jpeg_is_rejected_at_every_scale_alike(share, progressive):
     assert outcome() == outcome(shorter=1) == outcome(longer=100)
 
 
-@pytest.mark.parametrize("size", [(2**31 - 1, 2**31 - 1), (MAX_PIXELS + 1, 1), (14_000, 14_000)])
+@pytest.mark.parametrize("size", [(2**31 - 1, 2**31 - 1), (MAX_PIXELS + 1, 1), (14_143, 14_143)])
 def test_a_bomb_is_refused_before_it_is_unpacked(size):
     bomb = png(*size, 1, 0, bytes(14_000 * 1751))
     tracemalloc.start()
