@@ -163,7 +163,7 @@ def _add_extract(commands: Any) -> None:
     text, kinds = "of networks (default: float32)", ["float32", "bfloat16"]
     command.add_argument("--precision", choices=kinds, default="float32", help=text)
     text = (
-        "before every extractor, in this order: grayscale, crop:SIZE, resize:SIZE, median:K, "
+        "before every extractor, in this order: page:N, stretch[:WHITE], grayscale, crop:SIZE, resize:SIZE, median:K, "
         "remove-hair[:WIDTH], segment-lesion, equalize"
     )
     command.add_argument("--preprocess", nargs="+", action="extend", default=[], metavar="STEP", help=text)

@@ -75,6 +75,72 @@ def png(width: int, height: int, bits: int, colour: int, rows: bytes, *chunks: t
     return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(kind, data) for kind, data in parts)
 
 
+def tiff(*pages: tuple[dict[int, int | tuple[int, ...]], list[bytes]], order: str = "<") -> bytes:
+    """A TIFF written by hand: of each page, its tags and its strips (tiles, where tag 322 gives their width)."""
+    file = (b"II*\0" if order == "<" else b"MM\0*") + bytes(4)
+    last = 4  # where the place of the next directory stands
+    for tags, blocks in pages:
+        places = [len(file) + sum(map(len, blocks[:number])) for number in range(len(blocks))]
+        file += b"".join(blocks)
+        file += b"\0" * (len(file) % 2)
+        where = (324, 325) if 322 in tags else (273, 279)
+        own = {where[0]: tuple(places), where[1]: tuple(map(len, blocks)), **tags}
+        entries = {tag: value if isinstance(value, tuple) else (value,) for tag, value in sorted(own.items())}
+        start, directory, longer = len(file), struct.pack(f"{order}H", len(entries)), b""
+        for tag, values in entries.items():
+            packed = struct.pack(f"{order}{len(values)}I", *values)
+            if len(values) > 1:
+                place = start + 2 + 12 * len(entries) + 4 + len(longer)
+                longer, packed = longer + packed, struct.pack(f"{order}I", place)
+            directory += struct.pack(f"{order}HHI", tag, 4, len(values)) + packed
+        file = (
+            file[:last] + struct.pack(f"{order}I", start) + file[last + 4 :] + directory + bytes(4) + longer
+        )
+        last = start + len(directory)
+    return file
+
+
+def planar_tiff(values: np.ndarray, order: str = "<", rows_per_strip: int = 0, **tags: int) -> bytes:
+    """The (height, width, channels) of uint16 as planes that lie apart; `tags` as ``t266=2``."""
+    height, width, n_planes = values.shape
+    rows = rows_per_strip or height
+    planes = np.moveaxis(values, 2, 0).astype(f"{order}u2")
+    strips = [plane[at : at + rows].tobytes() for plane in planes for at in range(0, height, rows)]
+    known = {256: width, 257: height, 258: (16,) * n_planes, 259: 1, 262: 2, 277: n_planes, 278: rows, 284: 2}
+    return tiff((known | {int(tag[1:]): value for tag, value in tags.items()}, strips), order=order)
+
+
+def icc_profile(red, green, blue, gamma: float) -> bytes:
+    """A profile of RGB (ICC v2, a matrix and a curve) by the XYZ of its primaries, as the specification has it."""
+
+    def fixed(*numbers: float) -> bytes:
+        return b"".join(struct.pack(">i", round(number * 65536)) for number in numbers)
+
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256))
+    tags = {
+        b"desc": b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + b"\0" * 78,
+        b"cprt": b"text\0\0\0\0none\0",
+        b"wtpt": b"XYZ \0\0\0\0" + fixed(0.9642, 1, 0.8249),
+        **{
+            name: b"XYZ \0\0\0\0" + fixed(*xyz)
+            for name, xyz in zip((b"rXYZ", b"gXYZ", b"bXYZ"), (red, green, blue), strict=True)
+        },
+        **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve),
+    }
+    table, body, start = b"", b"", 132 + 12 * len(tags)
+    for name, content in tags.items():
+        table += name + struct.pack(">II", start + len(body), len(content))
+        body += content + b"\0" * (-len(content) % 4)
+    head = struct.pack(">I4sI4s4s4s", start + len(body), b"none", 0x02400000, b"mntr", b"RGB ", b"XYZ ")
+    head += (
+        struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + fixed(0.9642, 1, 0.8249) + bytes(48)
+    )
+    return head + struct.pack(">I", len(tags)) + table + body
+
+
+DISPLAY_P3 = (0.51512, 0.2412, -0.00105), (0.29198, 0.69225, 0.04189), (0.1571, 0.06657, 0.78407), 2.2
+
+
 # -- tables ------------------------------------------------------------------------------------------
 
 

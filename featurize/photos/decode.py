@@ -252,7 +252,8 @@ def _how_far(image: Image.Image) -> str:
     if core is None:
         return ""
     box = core.getbbox()  # of what is not black, as everything is that was not reached
-    return f"; {100 * (box[3] if box else 0) // core.size[1]} % of the rows could be read"
+    n_rows = box[3] - box[1] if box else 0
+    return f"; {100 * n_rows // core.size[1]} % of the rows could be read"
 
 
 def _decoded(image: ImageFile, data: bytes, decoding: Decoding, notes: set[str]) -> Image.Image:

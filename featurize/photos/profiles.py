@@ -33,7 +33,7 @@ def to_srgb(image: Image.Image, icc: bytes) -> Image.Image | None:
     return image if profile.transform is None else ImageCms.applyTransform(image, profile.transform)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _read(icc: bytes) -> Profile | None:
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(icc))
