@@ -212,8 +212,10 @@ def weigh(classifier: Any, class_weight: Any, spec: str) -> Any:
 def _checked_object(head: Any):
     is_class = isinstance(head, type)
     with failing_of_others(f"the head {type(head).__name__} cannot be used", MEND):
-        is_head = hasattr(head, "fit") and hasattr(head, "get_params") and is_classifier(head)
-    if is_class or not is_head:
+        is_head = (
+            not is_class and hasattr(head, "fit") and hasattr(head, "get_params") and is_classifier(head)
+        )
+    if not is_head:
         raise UsageError(
             f"{head.__name__} is no head, it is a class" if is_class else f"{type(head).__name__} is no head",
             f"give a name ({', '.join(head_names())}), a dotted path, or an unfitted scikit-learn classifier such "

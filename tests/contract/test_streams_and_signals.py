@@ -136,7 +136,7 @@ def test_nothing_of_the_current_folder_is_run(folder, tmp_path):
     ("variable", "value", "command"),
     [
         ("TQDM_MININTERVAL", "abc", "evaluate compare t.parquet --heads dummy -j 1"),
-        ("SKLEARN_WORKING_MEMORY", "x", "classify show m.model"),
+        ("SKLEARN_WORKING_MEMORY", "x", "classify train t.parquet -o n.model"),
         ("MPLBACKEND", "nosuch", "evaluate compare t.parquet --heads dummy -j 1 --report r.html"),
     ],
 )
