@@ -313,8 +313,9 @@ def run_extraction(
     photo_notes = {note: len(sha256) for note, sha256 in sorted(plan.noted.items())}
     said = source.notes, source_warnings(source, [image for image, _, _ in rows])
     account = len(computed), n_reused, contents.n_read, n_hashed
-    by_name = {"n_earlier": n_earlier, "photo_notes": photo_notes}
-    return Extraction(table, sorted(rejects), source.ignored, *said, *account, **by_name)
+    return Extraction(
+        table, sorted(rejects), source.ignored, *said, *account, n_earlier=n_earlier, photo_notes=photo_notes
+    )
 
 
 def say_notes(notes: Mapping[str, int]) -> None:
