@@ -76,6 +76,16 @@ def test_a_file_that_was_never_a_shard_is_damaged_though_its_name_is_its_digest(
         shard_from_bytes(hashlib.sha256(stream.getvalue()).hexdigest() + ".parquet", stream.getvalue())
 
 
+@pytest.mark.parametrize("key", ["sha256", "variant"])
+def test_a_shard_with_one_null_key_is_damaged(key):
+    table, stream = pq.read_table(io.BytesIO(DATA)), io.BytesIO()
+    nulls = pa.array([None, *table[key].to_pylist()[1:]], table.schema.field(key).type)
+    field = pa.field(key, nulls.type)
+    pq.write_table(table.set_column(table.schema.names.index(key), field, nulls), stream)
+    with pytest.raises(DamagedShard, match="null"):
+        shard_from_bytes(hashlib.sha256(stream.getvalue()).hexdigest() + ".parquet", stream.getvalue())
+
+
 FINGERPRINT = "ab" * 32
 
 
