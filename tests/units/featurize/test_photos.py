@@ -73,7 +73,9 @@ def test_the_orientation_of_a_png_is_found_behind_its_pixels_however_it_is_writt
 def test_damaged_exif_and_orientations_that_do_not_exist_leave_the_picture_as_it_lies():
     damaged = b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\x01\x12\x00\x03" * 9
     assert Photo(encoded(picture(), "JPEG", exif=damaged)).rgb().shape == (23, 37, 3)
-    for orientation in (0, 9, 65535, "upright"):
+    text = b"Exif\0\0MM\0*\0\0\0\x08\0\1\x01\x12\0\2\0\0\0\3up\0\0" + bytes(4)
+    np.testing.assert_array_equal(Photo(encoded(picture(), "PNG", exif=text)).rgb(), np.asarray(picture()))
+    for orientation in (0, 9, 65535):
         exif = Image.Exif()
         exif[0x0112] = orientation
         photo = Photo(encoded(picture(), "PNG", exif=exif))
