@@ -19,7 +19,6 @@ from featurize.terminal import (
     help_texts,
     log,
     new_parser,
-    printable,
     run_command,
 )
 
@@ -334,8 +333,7 @@ def write_rejects(path: str, rejects: list[tuple[str, str]]) -> None:
 
 def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
     """The closing account: what was written, what was computed, what was left out."""
-    from featurize.extraction.run import say_notes
-    from featurize.photos.scan import several_labels
+    from featurize.extraction.run import say_remarks
 
     table = result.table
     for note in result.notes:
@@ -367,10 +365,7 @@ def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
         log.info(
             "perceptual hashes of %d images from the store were computed (column phash)", result.n_hashed
         )
-    say_notes(result.photo_notes)
-    if several := several_labels(sorted({label for label in table.label if label})):
-        shown = ", ".join(map(printable, several[:5])) + (", …" if len(several) > 5 else "")
-        log.warning("labels that look like several, and count as one each: %s", shown)
+    say_remarks(result.remarks)
     for name, count in result.n_earlier.items():
         if count:
             log.info(
@@ -410,8 +405,8 @@ def _scan(args: argparse.Namespace) -> int:
     from featurize.photos.scan import scan_lines, scan_source
 
     check_outputs([(args.json, JSON)], [args.source])
-    options = {"jobs": args.jobs, "max_megapixels": args.max_megapixels}
-    found = scan_source(args.source, group_by=args.group_by, **options, **manifest_options(args))
+    options = {"jobs": args.jobs, "max_megapixels": args.max_megapixels, **manifest_options(args)}
+    found = scan_source(args.source, group_by=args.group_by, **options)
     if args.json:
         with whole_file(args.json, JSON) as partial, open(partial, "w", encoding="utf-8") as stream:
             json.dump(found.to_json(), stream, indent=1, ensure_ascii=False)

@@ -21,7 +21,7 @@ from classify.model.model import Model, OperatingPoint
 from classify.prediction.inputs import BATCH_SIZES, Paths, input_batches, nothing_read
 from classify.rows import select_vectors
 from featurize.errors import ModelError, UsageError
-from featurize.extraction.run import NothingReadable, golden_vectors, run_extraction, say_notes
+from featurize.extraction.run import NothingReadable, golden_vectors, run_extraction, say_remarks
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, attach_checked, relative_drift
 from featurize.extractors.batches import NOT_FINITE, group_extractors, vectors_of_photo
 from featurize.photos.decode import MAX_PIXELS, ImageRejected
@@ -134,7 +134,7 @@ class Predictor:
     ):
         self.model, self.weights, self.store, self.jobs = model, weights, store, jobs
         self.max_megapixels = max_megapixels
-        self._notes: Counter[str] = Counter()
+        self._remarks: Counter[str] = Counter()
         self.seconds: dict[str, float] = defaultdict(float)  # by part of the work, for --verbose
         self._lock = threading.Lock()
         self._extractors: list[Extractor] = []
@@ -211,8 +211,8 @@ class Predictor:
             log.debug("%s took %.2f s", part, seconds)
         if first_rejects and not n_predicted:
             raise nothing_read(n_rejects, *first_rejects[0])
-        say_notes(self._notes)
-        self._notes.clear()
+        say_remarks(self._remarks)
+        self._remarks.clear()
         if n_seen:
             which = f"{n_seen} of the {n_predicted} photos were" if n_predicted > 1 else "this photo was"
             log.warning("%s in the model's training set; confidences flatter there", which)
@@ -282,7 +282,7 @@ class Predictor:
                     )
                 except NothingReadable as error:
                     return None, error.rejects
-                self._notes.update(done.notes)
+                self._remarks.update(done.remarks)
                 log.debug("%d images computed, %d from the store", done.n_computed, done.n_reused)
                 return done.table, list(done.rejects)
 

@@ -35,15 +35,22 @@ class SourceContents:
     A file that is unchanged since an earlier run is not opened; `n_read` files are. `places` has every possible row.
     """
 
-    def __init__(self, source: Source, index: FileIndex, distort: Distortion | None, jobs: int):
-        self.source, self.index, self.jobs = source, index, jobs
+    def __init__(
+        self,
+        source: Source,
+        index: FileIndex,
+        distort: Distortion | None,
+        jobs: int,
+        max_pixels: int = MAX_PIXELS,
+    ):
+        self.source, self.index, self.jobs, self.max_pixels = source, index, jobs, max_pixels
         self.places: list[Place] = []
         self._rows_of: list[range] = []
         for image in source.images:
             first = len(self.places)
             self.places += [Place(image.path, variant) for variant in _variants(image, distort)]
             self._rows_of.append(range(first, len(self.places)))
-        self._contents = index.known([image.path for image in source.images])
+        self._contents = index.known([image.path for image in source.images], max_pixels)
         self._unread = [number for number, content in enumerate(self._contents) if content is None]
         self.n_read = len(self._unread)
 
@@ -51,7 +58,7 @@ class SourceContents:
         """The numbers of images, as soon as it is known what they hold: first the unchanged, then one by one."""
         yield [number for number, content in enumerate(self._contents) if content is not None]
         paths = [self.source.images[number].path for number in self._unread]
-        with closing(self.index.read(paths, jobs=self.jobs)) as contents:
+        with closing(self.index.read(paths, jobs=self.jobs, max_pixels=self.max_pixels)) as contents:
             for number, content in zip(self._unread, contents, strict=True):
                 self._contents[number] = content
                 yield [number]
@@ -105,7 +112,7 @@ class ExtractionPlan:
     """One matrix per extractor, filled row by row; rows of equal content are computed once.
 
     `computed` holds, per extractor, the SHA-256 of the contents that it ran on; `failed` has the reason of those
-    without a vector; `noted` says of which contents something is worth a word.
+    without a vector; `remarks` says of which contents something is worth a word.
     """
 
     def __init__(
@@ -118,7 +125,7 @@ class ExtractionPlan:
         max_pixels: int = MAX_PIXELS,
     ):
         self.max_pixels = max_pixels
-        self.noted: dict[str, set[str]] = {}
+        self.remarks: dict[str, set[str]] = {}
         self.extractors, self.sections, self.places = list(extractors), list(sections), places
         self.distort, self.jobs = distort, jobs
         self.matrices = [np.empty((len(places), e.width), dtype=np.float32) for e in extractors]
@@ -160,7 +167,7 @@ class ExtractionPlan:
         with ExitStack() as stack:
             begun = max_images_in_flight(self.extractors)
             writers = [stack.enter_context(ShardWriter(section, begun=begun)) for section in self.sections]
-            for result in compute(taken(), self.extractors, jobs=self.jobs, noted=self._note):
+            for result in compute(taken(), self.extractors, jobs=self.jobs, remarked=self._remark):
                 if isinstance(result, Batch):
                     writers[result.extractor].add(_keys(result.keys), result.matrix)
                     advance(self._fill(result, missing))
@@ -219,9 +226,9 @@ class ExtractionPlan:
         photo = read_photo(key[0], paths, self.max_pixels)
         return DistortedPhoto(photo, self.distort, key[1], key[0]) if self.distort and key[1] else photo
 
-    def _note(self, key: Key, notes: set[str]) -> None:
-        for note in notes:
-            self.noted.setdefault(note, set()).add(key[0])
+    def _remark(self, key: Key, remarks: set[str]) -> None:
+        for remark in remarks:
+            self.remarks.setdefault(remark, set()).add(key[0])
 
     @property
     def n_contents(self) -> int:

@@ -128,7 +128,7 @@ class Extraction:
         Those from the store of which only the perceptual hash was computed.
     n_earlier : dict of str to int
         Per features, distinct images of which the store had a vector by an earlier decode version only.
-    photo_notes : dict of str to int
+    remarks : dict of str to int
         What is worth a word about how images were read, and of how many distinct ones among the computed.
     """
 
@@ -142,7 +142,7 @@ class Extraction:
     n_read: int = 0
     n_hashed: int = 0
     n_earlier: dict[str, int] = field(default_factory=dict)
-    photo_notes: dict[str, int] = field(default_factory=dict)
+    remarks: dict[str, int] = field(default_factory=dict)
 
 
 class NothingReadable(SourceError):
@@ -239,7 +239,7 @@ def extract(
         log.warning("%s", warning)
     for image, reason in result.rejects:
         log.warning("left out %s: %s", image, reason)
-    say_notes(result.photo_notes)
+    say_remarks(result.remarks)
     return result.table
 
 
@@ -267,14 +267,11 @@ def run_extraction(
     jobs = jobs or os.cpu_count() or 1
     for extractor in chosen:
         attach_checked(extractor, store)
-    everything = [*chosen, PerceptualHash()] if hashes else chosen
+    everything = [*chosen, _hashes_beside(chosen)] if hashes else chosen
     sections = [store.section_of(extractor) for extractor in everything]
-    earlier = [
-        [store.section(e.name, fingerprint, e.width) for fingerprint in e.earlier_fingerprints()]
-        for e in chosen
-    ]
+    earlier = [[store.section(e.name, one, e.width) for one in e.earlier_fingerprints()] for e in chosen]
     max_pixels = int(max_megapixels * 1e6)
-    contents = SourceContents(source, store.file_index(max_pixels), distort, jobs)
+    contents = SourceContents(source, store.file_index(), distort, jobs, max_pixels)
     with closing(contents.iter_known_then_read()) as parts:
         first = next((shown for part in parts if (shown := contents.rows_and_digests(part))[0]), None)
         if first is None:
@@ -309,19 +306,26 @@ def run_extraction(
     computed = set().union(*plan.computed[: len(chosen)]).difference(plan.failed)
     n_hashed = len(set().union(*plan.computed).difference(plan.failed, computed))
     n_reused = plan.n_contents - len(plan.failed) - len(computed)
-    n_earlier = {e.name: plan.n_only_in(number, earlier[number]) for number, e in enumerate(chosen)}
-    photo_notes = {note: len(sha256) for note, sha256 in sorted(plan.noted.items())}
     said = source.notes, source_warnings(source, [image for image, _, _ in rows])
     account = len(computed), n_reused, contents.n_read, n_hashed
-    return Extraction(
-        table, sorted(rejects), source.ignored, *said, *account, n_earlier=n_earlier, photo_notes=photo_notes
-    )
+    n_earlier = {e.name: plan.n_only_in(number, earlier[number]) for number, e in enumerate(chosen)}
+    remarks = {remark: len(sha256) for remark, sha256 in sorted(plan.remarks.items())}
+    return Extraction(table, sorted(rejects), source.ignored, *said, *account, n_earlier, remarks)
 
 
-def say_notes(notes: Mapping[str, int]) -> None:
+def _hashes_beside(chosen: Sequence[Extractor]) -> PerceptualHash:
+    """Perceptual hashes of the pixels that the chosen extractors see, which are decoded for both at once."""
+    hashes = PerceptualHash()
+    hashes.decode_version = max(extractor.decode_version for extractor in chosen)
+    return hashes
+
+
+def say_remarks(remarks: Mapping[str, int]) -> None:
     """Log what is worth a word about how photos were read, each with its count; as a warning what spoils vectors."""
-    for note, count in notes.items():
-        log.log(logging.WARNING if note in (DARK, PROFILE_IGNORED) else logging.INFO, "%s: %d", note, count)
+    for remark, count in remarks.items():
+        log.log(
+            logging.WARNING if remark in (DARK, PROFILE_IGNORED) else logging.INFO, "%s: %d", remark, count
+        )
 
 
 @contextmanager

@@ -61,13 +61,13 @@ def compute(
     extractors: Sequence["Extractor"],
     *,
     jobs: int,
-    noted: Callable[[Any, set[str]], None] | None = None,
+    remarked: Callable[[Any, set[str]], None] | None = None,
 ) -> Iterator[Batch | Failed]:
     """Compute every task; what is ready is yielded as it comes, and tasks are taken as they are needed.
 
     An image that cannot be read fails and gives no vectors. One for which an extractor gives numbers that are not
     finite may have had vectors of others before, and may have some after. On a slow machine batches become smaller,
-    so that what is ready is handed over, and kept, every few seconds. `noted` is told, by key, what is worth a word
+    so that what is ready is handed over, and kept, every few seconds. `remarked` is told, by key, what is worth a word
     about how a photo was decoded.
     """
     groups = group_extractors(extractors)
@@ -82,8 +82,8 @@ def compute(
             if isinstance(prepared, ImageRejected):
                 failed.append(Failed(task.key, str(prepared)))
                 continue
-            if prepared[1] and noted is not None:
-                noted(task.key, prepared[1])
+            if prepared[1] and remarked is not None:
+                remarked(task.key, prepared[1])
             for group, ready in prepared[0]:
                 queue = waiting.setdefault(group, [])
                 queue.append((task.key, ready))
@@ -191,12 +191,12 @@ def _stacked(extractor: "Extractor", prepared: list[np.ndarray]) -> Any:
 def _prepare(
     task: Task, extractors: Sequence["Extractor"], groups: list[ExtractorGroup]
 ) -> tuple[list[tuple[ExtractorGroup, np.ndarray]], set[str]] | ImageRejected:
-    """What each group needs of the photo, and its notes; of a group, those extractors that still need it."""
+    """What each group needs of the photo, and its remarks; of a group, those extractors that still need it."""
     try:
         photo = task.read()
         needed = [tuple(number for number in group if number in task.needed) for group in groups]
-        vectors = [(group, _prepared(extractors[group[0]], photo, task.name)) for group in needed if group]
-        return vectors, photo.notes
+        prepared = [(group, _prepared(extractors[group[0]], photo, task.name)) for group in needed if group]
+        return prepared, photo.remarks
     except ImageRejected as rejected:
         return rejected
     except MemoryError:

@@ -226,17 +226,17 @@ def decode_image(data: bytes, scale: int, decoding: Decoding) -> tuple[Image.Ima
 
     ImageRejected if the file is truncated, damaged, or of a kind that has no fixed range (32 bits per value).
     """
-    notes: set[str] = set()
+    remarks: set[str] = set()
     try:
         with open_image(data, decoding.page) as image:
             orientation = _orientation(image, data)
             if scale > 1:
                 image.draft(None, (image.width // scale, image.height // scale))
             try:
-                rgb = _decoded(image, data, decoding, notes)
+                rgb = _decoded(image, data, decoding, remarks)
             except OSError as error:
                 raise ImageRejected(_one_line(error) + _how_far(image)) from error
-            return rgb.transpose(TURNS[orientation]) if orientation > 1 else rgb, notes
+            return rgb.transpose(TURNS[orientation]) if orientation > 1 else rgb, remarks
     except ImageRejected:
         raise
     except MemoryError:
@@ -256,9 +256,9 @@ def _how_far(image: Image.Image) -> str:
     return f"; {100 * n_rows // core.size[1]} % of the rows could be read"
 
 
-def _decoded(image: ImageFile, data: bytes, decoding: Decoding, notes: set[str]) -> Image.Image:
+def _decoded(image: ImageFile, data: bytes, decoding: Decoding, remarks: set[str]) -> Image.Image:
     if image.format == "TIFF" and len(tiff_pages(data)) > 1:
-        notes.add(PAGES.format(decoding.page))
+        remarks.add(PAGES.format(decoding.page))
     if decoding.version == 1:
         if is_planar(image):
             raise ImageRejected(
@@ -266,22 +266,22 @@ def _decoded(image: ImageFile, data: bytes, decoding: Decoding, notes: set[str])
             )
         load(image)
         return _to_rgb_1(image)
-    return _to_rgb(image, data, decoding, notes)
+    return _to_rgb(image, data, decoding, remarks)
 
 
-def _to_rgb(image: ImageFile, data: bytes, decoding: Decoding, notes: set[str]) -> Image.Image:
+def _to_rgb(image: ImageFile, data: bytes, decoding: Decoding, remarks: set[str]) -> Image.Image:
     """Any mode as sRGB: 16 bits scaled to 8, profiles applied, CMYK by its own convention, alpha over white."""
     samples = read_samples(image, lambda: open_image(data, decoding.page), data)
     if samples is not None:
         picture, alpha, dark = eight_bits(samples, decoding.stretch)
-        notes |= {DARK} if dark else set()
+        remarks |= {DARK} if dark else set()
     else:
         load(image)
         picture, alpha = _without_alpha(image, data)
     icc = image.info.get("icc_profile")
     if icc:
         converted = to_srgb(picture, icc)
-        notes |= (
+        remarks |= (
             {PROFILE_IGNORED} if converted is None else {CONVERTED} if converted is not picture else set()
         )
         picture = picture if converted is None else converted

@@ -112,7 +112,7 @@ class DistortedPhoto(Photo):
 
     def __init__(self, photo: Photo, distortion: Distortion, variant: int, sha256: str):
         self.data, self.format, self.decoding = photo.data, photo.format, photo.decoding
-        self.max_pixels, self.notes = photo.max_pixels, photo.notes
+        self.max_pixels, self.remarks = photo.max_pixels, photo.remarks
         self.width, self.height = photo.width, photo.height
         self._begin()
         self._photo, self._distortion, self._variant, self._sha256 = photo, distortion, variant, sha256

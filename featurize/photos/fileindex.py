@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -71,11 +72,11 @@ class Content:
 
 
 def look(
-    path: str, *, decode: bool = False, max_pixels: int = MAX_PIXELS, notes: set[str] | None = None
+    path: str, *, decode: bool = False, max_pixels: int = MAX_PIXELS, remarks: set[str] | None = None
 ) -> Content | ImageRejected:
     """What a file holds by its header, or by all of its pixels with `decode`, or why it is rejected.
 
-    `notes` takes what is worth a word about how it was decoded.
+    `remarks` takes what is worth a word about how it was decoded.
     """
     try:
         data = read_image(path)
@@ -83,8 +84,8 @@ def look(
         if decode:
             # The smallest scale still reads the whole file, so that a truncated one shows, in a quarter of the time.
             photo.rgb(shorter=1)
-            if notes is not None:
-                notes |= photo.notes
+            if remarks is not None:
+                remarks |= photo.remarks
     except ImageRejected as rejected:
         return rejected
     return Content(hashlib.sha256(data).hexdigest(), photo.width, photo.height, len(data), photo.format)
@@ -96,7 +97,7 @@ class FileIndex:
     A file is the same while its size, mtime, ctime and inode are; one that was changed less than `young_seconds`
     before it was read is never remembered, because a second change could leave the same times. A damaged index is
     replaced; one that another process writes is waited for once, for `busy_seconds`. Without `trust` every file is
-    read again (``--rehash``). A photo of more than `max_pixels` is rejected, known or not.
+    read again (``--rehash``).
     """
 
     def __init__(
@@ -106,34 +107,35 @@ class FileIndex:
         trust: bool = True,
         young_seconds: float = YOUNG_SECONDS,
         busy_seconds: float = BUSY_SECONDS,
-        max_pixels: int = MAX_PIXELS,
     ):
         self.path = path
         self.trust = trust
         self.young_seconds = young_seconds
         self.busy_seconds = busy_seconds
-        self.max_pixels = max_pixels
 
-    def known(self, paths: Sequence[str]) -> list[Content | ImageRejected | None]:
+    def known(
+        self, paths: Sequence[str], max_pixels: int = MAX_PIXELS
+    ) -> list[Content | ImageRejected | None]:
         """What each file holds, or why it is rejected unread; None for those that must be read."""
         results: list[Content | ImageRejected | None] = []
         for start in range(0, len(paths), ROWS_AT_ONCE):
             part = paths[start : start + ROWS_AT_ONCE]
             known = self._known([os.path.abspath(path) for path in part]) if self.trust else {}
-            results += [
-                _unless_changed(path, known.get(os.path.abspath(path)), self.max_pixels) for path in part
-            ]
+            results += [_unless_changed(path, known.get(os.path.abspath(path)), max_pixels) for path in part]
         return results
 
-    def read(self, paths: Sequence[str], *, jobs: int = 1) -> Generator[Content | ImageRejected]:
+    def read(
+        self, paths: Sequence[str], *, jobs: int = 1, max_pixels: int = MAX_PIXELS
+    ) -> Generator[Content | ImageRejected]:
         """What each file holds, or why it is rejected, in order; `jobs` threads read some files ahead.
 
         What was read is remembered every thousand files, and when the iterator ends or is closed.
         """
         fresh: list[tuple] = []
+        work = partial(self._look, max_pixels=max_pixels)
         try:
             with ThreadPoolExecutor(jobs, thread_name_prefix="read") as pool:
-                for path, (result, seen) in map_ahead(pool, paths, self._look, READ_AHEAD):
+                for path, (result, seen) in map_ahead(pool, paths, work, READ_AHEAD):
                     if seen is not None and isinstance(result, Content):
                         facts = (result.sha256, result.width, result.height, result.format)
                         fresh.append((os.path.abspath(path), *seen, *facts))
@@ -166,16 +168,16 @@ class FileIndex:
                 if picked:
                     yield row[0], row[5]
 
-    def _look(self, path: str) -> tuple[Content | ImageRejected, tuple[int, int, int, int] | None]:
+    def _look(
+        self, path: str, max_pixels: int
+    ) -> tuple[Content | ImageRejected, tuple[int, int, int, int] | None]:
         """What a file holds, and its identity if that may be remembered."""
         now = time.time()
         try:
             status = os.stat(path)
         except OSError as error:
             return ImageRejected(f"cannot be read: {error.strerror or error}"), None
-        return look(path, max_pixels=self.max_pixels), identity(status) if self._settled(
-            status, now
-        ) else None
+        return look(path, max_pixels=max_pixels), identity(status) if self._settled(status, now) else None
 
     def _settled(self, status: os.stat_result, now: float) -> bool:
         """Whether a change after `now`, when the file was about to be read, must show in its times."""

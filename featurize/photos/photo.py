@@ -23,7 +23,7 @@ class Photo:
     """A photo that is decoded on demand; `data` is the whole file.
 
     `width` and `height` are as a viewer shows it, after the EXIF orientation; `format` is what the file really is:
-    ``"JPEG"``, ``"PNG"``, … ImageRejected if it is no image of a known format, or has more than `max_pixels`. `notes`
+    ``"JPEG"``, ``"PNG"``, … ImageRejected if it is no image of a known format, or has more than `max_pixels`. `remarks`
     holds, once it is decoded, what is worth a word about how it was read.
     """
 
@@ -31,7 +31,7 @@ class Photo:
         self.data: bytes | None = data
         self.decoding = decoding or Decoding()
         self.max_pixels = max_pixels
-        self.notes: set[str] = set()
+        self.remarks: set[str] = set()
         if not data:
             raise ImageRejected("the file is empty")
         with open_image(data, self.decoding.page) as image:
@@ -54,7 +54,7 @@ class Photo:
             raise ImageRejected(f"{given}; give uint8 of shape (height, width, 3)")
         photo = cls.__new__(cls)
         photo.data, photo.format, photo.decoding = None, "array", Decoding()
-        photo.max_pixels, photo.notes = MAX_PIXELS, set()
+        photo.max_pixels, photo.remarks = MAX_PIXELS, set()
         photo.height, photo.width = rgb.shape[:2]
         photo._begin()
         # Extractors share a photo: what one of them wrote into it, the next would see.
@@ -87,7 +87,7 @@ class Photo:
             photo = copy.copy(self)
             photo.decoding = decoding
             photo._begin()
-        photo.notes = self.notes
+        photo.remarks = self.remarks
         return photo
 
     def view(self, key: Hashable, change: Callable[[np.ndarray], np.ndarray]) -> "Photo":
@@ -123,8 +123,8 @@ class Photo:
 
     def _decode(self, scale: int) -> Image.Image:
         assert self.data is not None
-        image, notes = decode_image(self.data, scale, self.decoding)
-        self.notes |= notes
+        image, remarks = decode_image(self.data, scale, self.decoding)
+        self.remarks |= remarks
         return image
 
     def decoded_by(self, decoder: Callable[[bytes], np.ndarray]) -> np.ndarray:

@@ -1,7 +1,6 @@
 """A look at every file of a source before anything is computed: what will be used, what not, and why."""
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +36,8 @@ class Scan:
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     empty_classes: list[str] = field(default_factory=list)
-    photo_notes: Counter[str] = field(default_factory=Counter)  # of how photos are read, with counts
+    # What is worth a word about how photos are read, and of how many.
+    remarks: Counter[str] = field(default_factory=Counter)
 
     @cached_property
     def classes(self) -> dict[str | None, list[int]]:
@@ -80,11 +80,6 @@ class Scan:
         return similar_labels(self.classes)
 
     @property
-    def several_labels(self) -> list[str]:
-        """Class names that look like several, such as ``a|b`` or ``a;b``."""
-        return several_labels(self.classes)
-
-    @property
     def counts(self) -> tuple[int, int, int]:
         """How many files are used, rejected and ignored; every file is counted once."""
         return len(self.usable), len(self.rejects), self.ignored.total()
@@ -115,8 +110,7 @@ class Scan:
             ],
             "small_classes": self.small_classes,
             "colliding_labels": self.colliding_labels,
-            "several_labels": self.several_labels,
-            "photo_notes": dict(self.photo_notes),
+            "remarks": dict(self.remarks),
             "images": [
                 {name: value for name, value in (asdict(image) | asdict(content)).items() if name != "path"}
                 for image, content in self.usable
@@ -155,8 +149,8 @@ def scan_source(
     with ThreadPoolExecutor(jobs) as pool, progress(len(listing.images), "scanning") as bar:
         # Few ahead: a million photos in a queue take a gigabyte, and Ctrl-C waits for those that are begun.
         decoded = partial(_decoded, max_pixels=int(max_megapixels * 1e6))
-        for image, (content, photo_notes) in map_ahead(pool, listing.images, decoded, 4 * jobs):
-            found.photo_notes.update(photo_notes)
+        for image, (content, remarks) in map_ahead(pool, listing.images, decoded, 4 * jobs):
+            found.remarks.update(remarks)
             if isinstance(content, Content):
                 found.usable.append((image, content))
             else:
@@ -169,17 +163,8 @@ def scan_source(
 
 
 def _decoded(image: SourceImage, max_pixels: int) -> tuple[Content | ImageRejected, set[str]]:
-    notes: set[str] = set()
-    return look(image.path, decode=True, max_pixels=max_pixels, notes=notes), notes
-
-
-def several_labels(labels: Iterable[str | None]) -> list[str]:
-    """Those that look like several labels of one photo.
-
-    >>> several_labels(["rust", "rust|mildew", "rust; well", None])
-    ['rust|mildew', 'rust; well']
-    """
-    return [label for label in labels if label and re.search(r"\w *[|;] *\w", label)]
+    remarks: set[str] = set()
+    return look(image.path, decode=True, max_pixels=max_pixels, remarks=remarks), remarks
 
 
 def _alike(pairs: Iterable[tuple[str, Item]]) -> list[list[Item]]:
@@ -212,8 +197,6 @@ def scan_lines(found: Scan) -> Iterator[str]:
         [f"{image.image} ({image.label or 'no label'})" for image in images] for images in found.conflicts
     ]
     yield from _section("one photo, two labels", [", ".join(map(printable, images)) for images in torn])
-    title = "class names that look like several (each counts as one class)"
-    yield from _section(title, [printable(label) for label in found.several_labels])
     yield from _section("classes with too few photos to split", _small_lines(found))
 
 
@@ -256,7 +239,7 @@ def _fact_lines(found: Scan) -> Iterator[str]:
     sizes = [f"{c.width} × {c.height}" for c in (by_area[0], by_area[len(by_area) // 2], by_area[-1])]
     yield f"sizes: {sizes[0]} to {sizes[2]}, median {sizes[1]}; {sum(c.bytes for c in contents) / 1e6:,.1f} MB"
     yield f"formats: {_tally(content.format for content in contents)}; decode version {DECODE_VERSION}"
-    yield from (f"{note}: {count}" for note, count in sorted(found.photo_notes.items()))
+    yield from (f"{remark}: {count}" for remark, count in sorted(found.remarks.items()))
     splits = _by_split(image for image, _ in found.usable)
     if splits:
         yield f"splits: {splits}"

@@ -136,7 +136,13 @@ def source_warnings(source: Source, used: Iterable[SourceImage]) -> list[str]:
         warnings.append(
             f"labels that differ in blanks, case or Unicode form alone: {describe_similar(labels)}"
         )
+    if joined := sorted({image.label for image in used if image.label and SEVERAL.search(image.label)}):
+        warnings.append(f"labels that look like several, and count as one each: {listed(joined)}")
     return warnings
+
+
+# Labels as other programs join them for one photo.
+SEVERAL = re.compile(r"\w *[|;] *\w")
 
 
 def _manifest_warnings(source: Source, used: list[SourceImage]) -> list[str]:

@@ -18,7 +18,6 @@ import numpy as np
 from featurize.errors import StoreError
 from featurize.files import Folder
 from featurize.outputs import PARTIAL
-from featurize.photos.decode import MAX_PIXELS
 from featurize.photos.fileindex import YOUNG_SECONDS, FileIndex
 from featurize.store.shard import (
     KEY,
@@ -338,7 +337,7 @@ class Store:
         self.young_seconds = young_seconds
         self.compact_above = compact_above
         self.trust_files = True
-        self._file_indexes: dict[int, FileIndex] = {}
+        self._file_index: FileIndex | None = None
 
     def __repr__(self) -> str:
         return f"Store({self.folder.url!r})"
@@ -374,7 +373,7 @@ class Store:
     def rehashing(self) -> "Store":
         """The same store, whose file index trusts no file to be unchanged (``--rehash``)."""
         other = copy.copy(self)
-        other.trust_files, other._file_indexes = False, {}
+        other.trust_files, other._file_index = False, None
         return other
 
     def stored_width(self, name: str, fingerprint: str) -> int | None:
@@ -385,17 +384,15 @@ class Store:
         except (FileNotFoundError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
 
-    def file_index(self, max_pixels: int = MAX_PIXELS) -> FileIndex:
+    def file_index(self) -> FileIndex:
         """The index of unchanged files, beside the store (in the cache folder for a store elsewhere).
 
-        It is the same for all who ask for the same limit, so that one that is locked is waited for once.
+        It is the same for all who ask, so that one that is locked is waited for once.
         """
-        if max_pixels not in self._file_indexes:
+        if self._file_index is None:
             path = self.local_path("files.sqlite")
-            self._file_indexes[max_pixels] = FileIndex(
-                path, trust=self.trust_files, young_seconds=self.young_seconds, max_pixels=max_pixels
-            )
-        return self._file_indexes[max_pixels]
+            self._file_index = FileIndex(path, trust=self.trust_files, young_seconds=self.young_seconds)
+        return self._file_index
 
     def local_path(self, name: str) -> Path | None:
         """A path on this machine for what belongs to the store but is no vector; None if it cannot be made."""

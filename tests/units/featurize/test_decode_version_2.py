@@ -113,7 +113,7 @@ def test_twelve_bits_that_the_file_states_are_the_whole_range(data):
     assert shown(data, version=1)[0, :, 0].max() <= 16
     photo = Photo(data)
     photo.rgb()
-    assert not photo.notes
+    assert not photo.remarks
 
 
 @pytest.mark.parametrize("values", [GREYS << 4, (GREYS << 4) | (GREYS >> 8), GREYS[:, :2] << 4])
@@ -176,7 +176,7 @@ def test_a_photo_of_display_p3_is_seen_in_srgb_and_by_version_1_as_it_lies():
     np.testing.assert_allclose(shown(data), srgb_by_formula(p3), atol=2)
     np.testing.assert_array_equal(shown(data, version=1), p3)
     photo = Photo(data)
-    assert np.abs(photo.rgb().astype(int) - p3).mean() > 3 and photo.notes == {CONVERTED}
+    assert np.abs(photo.rgb().astype(int) - p3).mean() > 3 and photo.remarks == {CONVERTED}
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG", "WEBP"])
@@ -199,7 +199,7 @@ def test_a_profile_of_srgb_changes_no_pixel_and_a_broken_one_is_counted(tmp_path
         data = encoded(picture, "PNG", icc_profile=icc)
         photo = Photo(data)
         np.testing.assert_array_equal(photo.rgb(), np.asarray(picture))
-        assert photo.notes == notes
+        assert photo.remarks == notes
         (tmp_path / f"{name}.png").write_bytes(data)
     said = run(f"featurize extract {tmp_path} --features color --store {tmp_path}/s -o {tmp_path}/t.npz").err
     assert f"warning: {PROFILE_IGNORED}: 2\n" in said
@@ -328,7 +328,7 @@ def test_a_reduced_copy_is_no_page():
     assert shown(data, "page:2")[0, 0, 0] == 30
     photo = Photo(stack(10, 20, reduced=2))
     photo.rgb()
-    assert not photo.notes
+    assert not photo.remarks
 
 
 def test_photos_of_several_pages_are_counted(tmp_path):
@@ -368,7 +368,7 @@ def test_labels_that_look_like_several_are_named(tmp_path):
     said = run(
         f"featurize extract {tmp_path}/p --features color --store {tmp_path}/s -o {tmp_path}/t.npz"
     ).err
-    assert "labels that look like several, and count as one each: rust;mildew, rust|well" in said
+    assert "labels that look like several, and count as one each: rust;mildew and rust|well" in said
     assert (
         "class names that look like several (each counts as one class):\n  rust;mildew\n"
         in run(f"featurize scan {tmp_path}/p").out
