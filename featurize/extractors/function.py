@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from featurize.errors import UsageError
-from featurize.extractors.base import Extractor, golden_image, plain
+from featurize.errors import UsageError, failing_of_others
+from featurize.extractors.base import Extractor, golden_image
+from featurize.extractors.batches import MEND, plain
 from featurize.photos.photo import Photo, decode_policy
 
 
@@ -68,7 +69,8 @@ class FunctionExtractor(Extractor):
         if named is not None:
             return list(named)
         if getattr(self, "_width_for", None) is not self.function:
-            self._width = len(self._numbers(golden_image()))
+            with failing_of_others(f"{self.name} failed on the golden image", MEND):
+                self._width = len(self._numbers(golden_image()))
             self._width_for = self.function
         return [f"{self.name}_{number:04d}" for number in range(self._width)]
 

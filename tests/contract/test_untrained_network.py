@@ -15,7 +15,13 @@ def test_an_untrained_network_extracts_and_its_model_predicts_with_no_line_of_te
     store = ["--store", tmp_path / "store"]
     extracted = run_process("featurize", "extract", photos, *network, *store, "-o", table)
     assert (extracted.status, extracted.out) == (0, ""), extracted.err
-    ours = ("loading ", "warning: mobilenet_0.25_128 comes from an untrained network", "16 images ", "wrote ")
+    ours = (
+        "loading ",
+        "warning: mobilenet_0.25_128 comes from an untrained network",
+        "16 images ",
+        "labels: ",
+        "wrote ",
+    )
     assert [line for line in extracted.err.splitlines() if not line.startswith(ours)] == []
     vectors = FeatureTable.read(table)
     assert vectors.widths("mobilenet_0.25_128+glcm") == [256, 5]
