@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from builders import hears_sigint, made_table, run, run_process
+from builders import hears_sigint, made_table, network_table, run, run_process
 
 from classify import load_model
 
@@ -123,11 +123,11 @@ def test_a_killed_worker_is_an_error_and_leaves_no_folder(folder, tmp_path):
     assert list(tmp_path.glob("joblib*")) == []
 
 
-def test_nothing_of_the_current_folder_is_run(folder, tmp_path):
+def test_nothing_of_the_current_folder_is_run(tmp_path):
     for name in ("select", "random", "signal"):
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'EXECUTED')!r}, 'w').close()")
-    table = folder / "t.parquet"
-    done = run_process("evaluate", "compare", table, "--heads", "svm", "--tune", "-j", "2", cwd=tmp_path)
+    network_table(2000).write(tmp_path / "t.parquet")  # large enough for processes from the start
+    done = run_process("evaluate compare t.parquet --features net --heads dummy --cv 2 -j 2", cwd=tmp_path)
     assert done.status == 0, done.err
     assert not (tmp_path / "EXECUTED").exists()
 
