@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import UsageError, failing_of_others
-from featurize.extractors.base import Extractor, golden_image
-from featurize.extractors.batches import MEND, plain
+from featurize.extractors.base import Extractor, golden_image, plain
+from featurize.extractors.batches import MEND
 from featurize.photos.photo import Photo, decode_policy
 
 
