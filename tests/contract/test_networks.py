@@ -1,6 +1,7 @@
 """Networks and frozen graphs: what they make of photos, against Keras and TensorFlow run directly."""
 
 import hashlib
+import io
 import re
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders import Outcome, run, write_photos
-from PIL import Image
+from PIL import Image, ImageCms
 from tolerances import ELSEWHERE, assert_near
 
 from featurize import Backbone, BottleheadError, FeatureTable, FrozenGraph, InceptionV3, make_extractor
@@ -134,6 +135,15 @@ def test_unknown_settings_are_refused(options, message):
         Backbone(SMALL, "random", **options).fingerprint()
 
 
+def in_srgb(image: Image.Image) -> Image.Image:
+    """One of the photos is in Adobe RGB."""
+    profile = image.info.get("icc_profile")
+    if profile is None:
+        return image.convert("RGB")
+    profiles = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+    return ImageCms.profileToProfile(image, *profiles, outputMode="RGB")
+
+
 def test_real_inception_gives_what_keras_gives_at_two_layers_of_one_run(assets, flowers, command):
     import keras
 
@@ -151,7 +161,7 @@ def test_real_inception_gives_what_keras_gives_at_two_layers_of_one_run(assets, 
     for name in table.image:
         with Image.open(flowers / name) as image:
             # A JPEG may be decoded at an eighth, a quarter or half of its size, down to twice the network's side.
-            rgb.append(np.asarray(image.convert("RGB").resize((299, 299), Image.Resampling.BILINEAR)))
+            rgb.append(np.asarray(in_srgb(image).resize((299, 299), Image.Resampling.BILINEAR)))
     outputs = both.predict(np.stack(rgb).astype(np.float32) / 127.5 - 1, verbose=0)
     for spec, output in zip(specs, outputs, strict=True):
         assert_near(table.select(spec), output.mean(axis=(1, 2)), ELSEWHERE)
@@ -201,7 +211,7 @@ def test_a_named_tensor_is_read_by_both_engines_and_sampled_from_the_store(asset
     pixels = []
     for image in one.image:
         with Image.open(flowers / image) as photo:
-            resized = photo.convert("RGB").resize((128, 128), Image.Resampling.BILINEAR)
+            resized = in_srgb(photo).resize((128, 128), Image.Resampling.BILINEAR)
         pixels.append((np.asarray(resized).astype(np.float32) - np.float32(127.5)) / np.float32(127.5))
     assert_near(one.select(name), run_directly(file, "MobilenetV1/Predictions/Reshape:0", pixels), ELSEWHERE)
     assert_near(two.select(name), one.select(name), ELSEWHERE)
