@@ -282,7 +282,7 @@ class Predictor:
                     )
                 except NothingReadable as error:
                     return None, error.rejects
-                self._notes.update(done.notes)
+                self._notes.update(done.photo_notes)
                 log.debug("%d images computed, %d from the store", done.n_computed, done.n_reused)
                 return done.table, list(done.rejects)
 

@@ -267,7 +267,7 @@ def run_extraction(
     jobs = jobs or os.cpu_count() or 1
     for extractor in chosen:
         attach_checked(extractor, store)
-    everything = [*chosen, PerceptualHash()] if hashes else chosen
+    everything = [*chosen, _hashes_beside(chosen)] if hashes else chosen
     sections = [store.section_of(extractor) for extractor in everything]
     earlier = [
         [store.section(e.name, fingerprint, e.width) for fingerprint in e.earlier_fingerprints()]
@@ -316,6 +316,13 @@ def run_extraction(
     return Extraction(
         table, sorted(rejects), source.ignored, *said, *account, n_earlier=n_earlier, photo_notes=photo_notes
     )
+
+
+def _hashes_beside(chosen: Sequence[Extractor]) -> PerceptualHash:
+    """Perceptual hashes of the pixels that the chosen extractors see, so that these are decoded once for both."""
+    hashes = PerceptualHash()
+    hashes.decode_version = max(extractor.decode_version for extractor in chosen)
+    return hashes
 
 
 def say_notes(notes: Mapping[str, int]) -> None:

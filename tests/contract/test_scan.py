@@ -48,7 +48,7 @@ def test_the_account_is_complete_and_the_json_holds_it_photo_by_photo(troubled, 
         "formats: 11 JPEG, 1 GIF; decode version 2",
         "ignored: 1 files ending in .txt, 1 hidden files",
         "rejected:",
-        "  1 × image file is truncated: rose/bad.png",
+        "  1 × image file is truncated; 17 % of the rows could be read: rose/bad.png",
         "byte-identical (kept together in every split):",
         "  Rose/3.jpg, rose/same.jpg",
         "one photo, two labels:",
@@ -58,7 +58,9 @@ def test_the_account_is_complete_and_the_json_holds_it_photo_by_photo(troubled, 
     ]
     about = json.loads((tmp_path / "scan.json").read_text(encoding="utf-8"))
     assert about["counts"] == {"used": 12, "rejected": 1, "ignored": 2}
-    assert about["rejects"] == [{"image": "rose/bad.png", "reason": "image file is truncated"}]
+    assert about["rejects"] == [
+        {"image": "rose/bad.png", "reason": "image file is truncated; 17 % of the rows could be read"}
+    ]
     assert about["small_classes"] == {"rose": 2}
     assert len(about["images"]) == 12
     assert about["images"][0]["image"] == "Rose/0.jpg" and len(about["images"][0]["sha256"]) == 64
