@@ -235,6 +235,8 @@ def decode_image(data: bytes, scale: int, decoding: Decoding) -> tuple[Image.Ima
             try:
                 rgb = _decoded(image, data, decoding, remarks)
             except OSError as error:
+                if scale > 1:  # the same reason at every scale: how far it went is said of all rows
+                    return decode_image(data, 1, decoding)
                 raise ImageRejected(_one_line(error) + _how_far(image)) from error
             return rgb.transpose(TURNS[orientation]) if orientation > 1 else rgb, remarks
     except ImageRejected:

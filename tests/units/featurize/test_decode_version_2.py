@@ -402,3 +402,6 @@ def test_the_reason_of_a_truncated_file_says_how_much_could_be_read(kind, share)
         Photo(data[: int(len(data) * share)]).rgb()
     percent = int(str(rejected.value).split("; ")[-1].removesuffix(" % of the rows could be read"))
     assert abs(percent - 100 * share) < 12, rejected.value
+    with pytest.raises(ImageRejected) as scaled_down:
+        Photo(data[: int(len(data) * share)]).rgb(shorter=1)
+    assert str(scaled_down.value) == str(rejected.value)

@@ -3,6 +3,7 @@
 import os
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from featurize.extraction.run import golden_vectors, run_extraction
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, golden_image, relative_drift
 from featurize.extractors.batches import Task, compute
 from featurize.extractors.function import FunctionExtractor
+from featurize.photos.decode import MAX_PIXELS
 from featurize.photos.fileindex import Content, FileIndex
 from featurize.photos.source import list_source
 from featurize.store.shard import image_keys
@@ -66,7 +68,9 @@ def expected(result) -> np.ndarray:
 
 def store_with(index: type[FileIndex], url: Path) -> Store:
     store = Store(url)
-    store.file_index = lambda: index(store.local_path("files.sqlite"))
+    store.file_index = lambda max_pixels=MAX_PIXELS: index(
+        store.local_path("files.sqlite"), max_pixels=max_pixels
+    )
     return store
 
 
@@ -146,8 +150,8 @@ def test_a_batch_is_stacked_while_the_one_before_runs_and_results_keep_their_ord
     class Slow(Center):
         batch_size = 1
 
-        def prepare(self, number):
-            return number
+        def prepare(self, photo):
+            return photo.number
 
         def stack(self, prepared):
             if prepared[0]:
@@ -158,7 +162,7 @@ def test_a_batch_is_stacked_while_the_one_before_runs_and_results_keep_their_ord
             assert prepared[0] == 3 or stacked.acquire(timeout=20)
             return np.array([prepared * 3], np.float32)
 
-    tasks = [Task(number, lambda number=number: number) for number in range(4)]
+    tasks = [Task(n, lambda n=n: SimpleNamespace(number=n, notes=set())) for n in range(4)]
     batches = list(compute(tasks, [Slow()], jobs=2))
     assert [(batch.keys, batch.matrix.tolist()) for batch in batches] == [([n], [[n] * 3]) for n in range(4)]
 
