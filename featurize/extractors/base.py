@@ -349,7 +349,8 @@ class Extractor(TransformerMixin, BaseEstimator):
 
     def __sklearn_clone__(self) -> "Extractor":
         clone = super().__sklearn_clone__()
-        clone.decode_version = self.decode_version
+        if self.decode_version != clone.decode_version:
+            clone.decode_version = self.decode_version
         return clone
 
 

@@ -104,6 +104,7 @@ class FrozenExtractor(Extractor):
     _kept: Store | None = None
     _index = FileIndex(None)
     _loaded_for: str | None = None
+    _width: tuple[str, int] | None = None  # by the fingerprint that it belongs to
 
     def __init__(
         self,
@@ -220,7 +221,13 @@ class FrozenExtractor(Extractor):
     def width(self) -> int:
         """From an earlier run, or from the network itself."""
         stored = self._kept.stored_width(self.name, self.fingerprint()) if self._kept is not None else None
-        return stored or self._function([self]).widths[0]
+        if stored is not None:
+            return stored
+        key = self.fingerprint()
+        if self._width is None or self._width[0] != key:
+            self._function([self])
+        assert self._width is not None
+        return self._width[1]
 
     def _function(self, group: Sequence[Any]) -> Function:
         """The frozen network with the outputs of `group`, loaded at first use."""
@@ -230,9 +237,10 @@ class FrozenExtractor(Extractor):
             log.info("loading %s", names)
             start = time.perf_counter()
             loaded = self._load(group, key)
-            for extractor in group:
+            for extractor, width in zip(group, loaded.widths, strict=True):
                 # Loaded for its width alone; from now on it is an output of this one.
                 extractor._loaded = extractor._loaded_for = None
+                extractor._width = extractor.fingerprint(), width
             self._loaded, self._loaded_for = loaded, key
             log.debug("loading %s took %.2f s", names, time.perf_counter() - start)
         return self._loaded

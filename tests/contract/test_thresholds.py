@@ -134,7 +134,7 @@ def test_the_command_chooses_on_photos_that_were_not_trained_on_and_the_model_de
     plain = train_model(overlapping, "softmax")
     X = overlapping.select("x")
     probabilities = model.predict_proba(X)
-    np.testing.assert_array_equal(probabilities, plain.predict_proba(X))
+    np.testing.assert_allclose(probabilities, plain.predict_proba(X), rtol=0, atol=1e-6)
     given = decided(probabilities, point.threshold)
     assert (model.predict(X) == given).all() and (given != plain.predict(X)).any()
     lines = run(f"classify predict {tmp_path}/m {tmp_path}/t.parquet --format csv --top 2").out.splitlines()

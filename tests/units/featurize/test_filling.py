@@ -15,7 +15,6 @@ from featurize.extraction.run import golden_vectors, run_extraction
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, golden_image, relative_drift
 from featurize.extractors.batches import Task, compute
 from featurize.extractors.function import FunctionExtractor
-from featurize.photos.decode import MAX_PIXELS
 from featurize.photos.fileindex import Content, FileIndex
 from featurize.photos.source import list_source
 from featurize.store.shard import image_keys
@@ -68,9 +67,7 @@ def expected(result) -> np.ndarray:
 
 def store_with(index: type[FileIndex], url: Path) -> Store:
     store = Store(url)
-    store.file_index = lambda max_pixels=MAX_PIXELS: index(
-        store.local_path("files.sqlite"), max_pixels=max_pixels
-    )
+    store.file_index = lambda: index(store.local_path("files.sqlite"))
     return store
 
 
@@ -78,8 +75,8 @@ def test_the_first_vectors_do_not_wait_for_the_last_file(photos, tmp_path):
     extractor = Center()
 
     class Waiting(FileIndex):
-        def read(self, paths, *, jobs=1):
-            return super().read(map(self.in_time, paths), jobs=jobs)
+        def read(self, paths, **options):
+            return super().read(map(self.in_time, paths), **options)
 
         def in_time(self, path):
             if path.endswith(f"{N_PHOTOS - 1}.png"):
@@ -108,8 +105,8 @@ def test_a_photo_that_vanishes_is_computed_from_its_twin_that_was_found_later(ph
     (photos / "299.png").write_bytes((photos / "000.png").read_bytes())
 
     class Vanishing(FileIndex):
-        def read(self, paths, *, jobs=1):
-            for path, content in zip(paths, super().read(paths, jobs=jobs), strict=True):
+        def read(self, paths, **options):
+            for path, content in zip(paths, super().read(paths, **options), strict=True):
                 if path.endswith("000.png"):
                     os.unlink(path)
                 yield content
@@ -162,7 +159,7 @@ def test_a_batch_is_stacked_while_the_one_before_runs_and_results_keep_their_ord
             assert prepared[0] == 3 or stacked.acquire(timeout=20)
             return np.array([prepared * 3], np.float32)
 
-    tasks = [Task(n, lambda n=n: SimpleNamespace(number=n, notes=set())) for n in range(4)]
+    tasks = [Task(n, lambda n=n: SimpleNamespace(number=n, remarks=set())) for n in range(4)]
     batches = list(compute(tasks, [Slow()], jobs=2))
     assert [(batch.keys, batch.matrix.tolist()) for batch in batches] == [([n], [[n] * 3]) for n in range(4)]
 
