@@ -135,7 +135,6 @@ def test_nothing_of_the_current_folder_is_run(tmp_path):
 @pytest.mark.parametrize(
     ("variable", "value", "command"),
     [
-        ("TQDM_MININTERVAL", "abc", "evaluate compare t.parquet --heads dummy -j 1"),
         ("SKLEARN_WORKING_MEMORY", "x", "classify train t.parquet -o n.model"),
         ("MPLBACKEND", "nosuch", "evaluate compare t.parquet --heads dummy -j 1 --report r.html"),
     ],
