@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from featurize.errors import TableError
 from featurize.files import check_unpacked, is_readable
-from featurize.photos.manifest import SPLITS
+from featurize.photos.layout import SPLITS
 from featurize.table import FeatureTable
 from featurize.tableformat import ALL_IDS
 

@@ -12,15 +12,7 @@ from typing import Any
 
 from featurize.errors import BottleheadError, SourceError, StoreError, UsageError
 from featurize.outputs import CSV, JSON, TABLE, check_outputs, where_written, whole_file
-from featurize.terminal import (
-    OptionsError,
-    add_command,
-    aligned,
-    help_texts,
-    log,
-    new_parser,
-    run_command,
-)
+from featurize.terminal import OptionsError, add_command, aligned, help_texts, log, new_parser, run_command
 
 LABELS_SHOWN = 12
 EXTRACT = "featurize extract photos/ -o photos.parquet --features inception_v3 glcm"
@@ -87,16 +79,9 @@ def add_manifest_options(command: argparse.ArgumentParser) -> None:
 
 def manifest_options(args: argparse.Namespace) -> dict[str, Any]:
     """How a manifest is to be read, as arguments of `list_source`."""
-    from featurize.photos.manifest import COLUMNS
+    from featurize.photos.manifest import columns_of
 
-    columns = {}
-    for pair in args.columns.split(",") if args.columns is not None else ():
-        name, equals, column = pair.partition("=")
-        if not equals or name.strip() not in COLUMNS or name.strip() in columns:
-            hint = f"give {', '.join(COLUMNS)} a column each, as --columns image=filename,label=class"
-            raise OptionsError(f"--columns {args.columns} cannot be read at {pair!r}", hint)
-        columns[name.strip()] = column.strip()
-    return {"columns": columns, "root": args.root}
+    return {"columns": {} if args.columns is None else columns_of(args.columns), "root": args.root}
 
 
 def _add_group_by(command: argparse.ArgumentParser) -> None:
@@ -236,13 +221,8 @@ def _extractors(args: argparse.Namespace) -> list:
 def _extractors_like(args: argparse.Namespace) -> list:
     from featurize.registry import extractors_like, recorded_features
 
-    settings: dict[str, Any] = {
-        "precision": "float32",
-        "preprocess": [],
-        "engine": "tensorflow",
-        "parity": None,
-    }
-    given = [f"--{name}" for name, default in settings.items() if getattr(args, name) != default]
+    defaults = ("precision", "float32"), ("preprocess", []), ("engine", "tensorflow"), ("parity", None)
+    given = [f"--{name}" for name, default in defaults if getattr(args, name) != default]
     given += [f"--graph-{name}" for name in graph_options(args)]
     if given:
         problem = f"{given[0]} and --like: the settings are those of {args.like}"
@@ -252,9 +232,8 @@ def _extractors_like(args: argparse.Namespace) -> list:
     for text in args.weights:
         named = [name for name in names if text.startswith(f"{name}=")]
         if not named and "=" in text and not os.path.exists(text):
-            raise UsageError(
-                f"--weights {text} names no features of {args.like}", f"they are {', '.join(names)}"
-            )
+            problem = f"--weights {text} names no features of {args.like}"
+            raise UsageError(problem, f"they are {', '.join(names)}")
         weights |= {name: text.removeprefix(f"{name}=") if named else text for name in named or names}
     return extractors_like(args.like, args.features, weights)
 
@@ -334,6 +313,7 @@ def write_rejects(path: str, rejects: list[tuple[str, str]]) -> None:
 def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
     """The closing account: what was written, what was computed, what was left out."""
     from featurize.extraction.run import say_remarks
+    from featurize.photos.layout import SPLITS
 
     table = result.table
     for note in result.notes:
@@ -353,26 +333,19 @@ def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
     n_images = int((table.variant == 0).sum())
     copies = f" and {len(table) - n_images} distorted copies" if len(table) > n_images else ""
     log.info("%d images (%d distinct)%s: %s", n_images, n_distinct, copies, _computed(result))
-    from featurize.photos.layout import SPLITS
-
     photos = table.variant == 0
     log.info("labels: %s", _counted("(none)" if one is None else one for one in table.label[photos]))
     if splits := [split for split in table.split[photos] if split is not None]:
-        log.info(
-            "splits: %s", ", ".join(f"{split} {splits.count(split)}" for split in SPLITS if split in splits)
-        )
+        counts = [f"{split} {splits.count(split)}" for split in SPLITS if split in splits]
+        log.info("splits: %s", ", ".join(counts))
     if result.n_hashed:
-        log.info(
-            "perceptual hashes of %d images from the store were computed (column phash)", result.n_hashed
-        )
+        what = "perceptual hashes of %d images from the store were computed (column phash)"
+        log.info(what, result.n_hashed)
     say_remarks(result.remarks)
     for name, count in result.n_earlier.items():
         if count:
-            log.info(
-                "%s: the store holds %d of the vectors by an earlier decode version only; --like TABLE|MODEL uses them",
-                name,
-                count,
-            )
+            earlier = f"the store holds {count} of the vectors by an earlier decode version only"
+            log.info("%s: %s; --like TABLE|MODEL uses them", name, earlier)
     if result.rejects and not args.strict:
         log.warning("%s; see %s", _left_out(result.rejects), rejects_file)
     widths = ", ".join(f"{name} ({matrix.shape[1]})" for name, matrix in table.vectors.items())

@@ -147,15 +147,7 @@ def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike
 
 LARGEST_MODEL_JSON = 64 << 20  # bytes, as for `classify`
 # What readers of a file that is no model raise.
-UNREADABLE: tuple[type[Exception], ...] = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
-)
-UNREADABLE += (EOFError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, EOFError
 
 
 def recorded_features(path: str | os.PathLike) -> dict[str, dict[str, Any]]:
@@ -172,7 +164,7 @@ def recorded_features(path: str | os.PathLike) -> dict[str, dict[str, Any]]:
         with zipfile.ZipFile(path) as archive, archive.open("model.json") as stream:
             found = json.loads(stream.read(LARGEST_MODEL_JSON))["described"]
             return {name: dict(entry) for name, entry in found.items()}
-    except UNREADABLE as error:
+    except (*UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
         raise ModelError(f"{os.fspath(path)} is no table and no model", hint) from error
 
 

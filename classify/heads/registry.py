@@ -144,11 +144,8 @@ def _import_class(path: str) -> type:
     try:
         found = getattr(importlib.import_module(module_name), class_name)
     except (Exception, SystemExit) as error:  # a module of anybody may do anything
-        kind = (
-            ""
-            if isinstance(error, ImportError | AttributeError | ValueError)
-            else f"{type(error).__name__}: "
-        )
+        ours = isinstance(error, ImportError | AttributeError | ValueError)
+        kind = "" if ours else f"{type(error).__name__}: "
         raise UsageError(
             f"there is no head {path}: {kind}{error}",
             f"the heads are {', '.join(head_names())}; a dotted path names a class in a module that Python can import",

@@ -24,9 +24,7 @@ MEND = "mend these features, or leave them out"
 
 ExtractorGroup = tuple[int, ...]  # the numbers of extractors that share one run, as layers of one network do
 Vectors = tuple[np.ndarray, np.ndarray]  # float32 of shape (n, width), and which rows hold finite numbers
-StackedBatch = tuple[
-    ExtractorGroup, list[Any], Any
-]  # with the keys of its images, and what the group runs on
+StackedBatch = tuple[ExtractorGroup, list[Any], Any]  # with its images' keys, and what the group runs on
 
 
 @dataclass(frozen=True)

@@ -220,13 +220,11 @@ class FrozenExtractor(Extractor):
     @property
     def width(self) -> int:
         """From an earlier run, or from the network itself."""
-        stored = self._kept.stored_width(self.name, self.fingerprint()) if self._kept is not None else None
-        if stored is not None:
-            return stored
+        # Asked for with every batch, and the store may be far away.
         key = self.fingerprint()
         if self._width is None or self._width[0] != key:
-            self._function([self])
-        assert self._width is not None
+            stored = self._kept.stored_width(self.name, key) if self._kept is not None else None
+            self._width = key, stored or self._function([self]).widths[0]
         return self._width[1]
 
     def _function(self, group: Sequence[Any]) -> Function:

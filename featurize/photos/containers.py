@@ -48,9 +48,8 @@ def without_long_texts(data: bytes) -> tuple[bytes, bytes | None]:
             data.startswith(PNG_EXIF_TEXTS, begin) and _unpacked(data[begin:end], kind)
         ):
             drop = True
-        elif (
-            kind == b"iCCP" and end - begin > LARGEST_TEXT >> 11
-        ):  # zlib packs a thousand bytes into one at best
+        # zlib packs a thousand bytes into one at best.
+        elif kind == b"iCCP" and end - begin > LARGEST_TEXT >> 11:
             content = data[begin:end].partition(b"\0")[2][1:]
             drop = len(_inflated(content, LARGEST_TEXT)) > LARGEST_TEXT
             profile = _inflated(content, LARGEST_PROFILE) if drop else None

@@ -78,9 +78,8 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-MAX_PIXELS = (
-    200_000_000  # that are read unless somebody asks for more: a phone's largest photo, 600 MB when unpacked
-)
+# What is read unless somebody asks for more: a phone's largest photo, 600 MB when unpacked.
+MAX_PIXELS = 200_000_000
 FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 READERS = tuple(name for name in FORMATS if name != "MPO")  # Pillow reads MPO as a kind of JPEG
 
@@ -307,9 +306,8 @@ def _without_alpha(image: ImageFile, data: bytes) -> tuple[Image.Image, Image.Im
         grey, alpha = image.convert("LA").split()
         return grey, alpha
     if "transparency" in image.info or mode in ("RGBA", "PA", "RGBa"):
-        if (
-            image.format == "PNG" and mode == "L" and data[24] < 8
-        ):  # Pillow spreads its values, and not the transparent one
+        # Pillow spreads the values of 1 to 4 bits, and not the transparent one.
+        if image.format == "PNG" and mode == "L" and data[24] < 8:
             image.info["transparency"] *= 255 // ((1 << data[24]) - 1)
         opaque = image.convert("RGBA")
         return opaque.convert("RGB"), opaque.getchannel("A")

@@ -17,6 +17,7 @@ from featurize.errors import BottleheadError, SourceError, UsageError
 from featurize.files import check_unpacked, text_as_name
 from featurize.photos.layout import SPLITS, listed, split_of
 from featurize.tableformat import record_batches
+from featurize.terminal import OptionsError
 
 COLUMNS = ("image", "label", "group", "split")
 ENDINGS = (".csv", ".tsv", ".xlsx", ".xlsm", ".parquet")
@@ -234,6 +235,22 @@ def _row(values: Mapping[str, Any]) -> Row:
 
 
 # -- which column is which, and what its values may be ---
+
+
+def columns_of(text: str) -> dict[str, str]:
+    """Which column is what, by the option ``--columns``; OptionsError if it cannot be read.
+
+    >>> columns_of("image=filename,label=class")
+    {'image': 'filename', 'label': 'class'}
+    """
+    columns: dict[str, str] = {}
+    for pair in text.split(","):
+        name, equals, column = pair.partition("=")
+        if not equals or name.strip() not in COLUMNS or name.strip() in columns:
+            hint = f"give {', '.join(COLUMNS)} a column each, as --columns image=filename,label=class"
+            raise OptionsError(f"--columns {text} cannot be read at {pair!r}", hint)
+        columns[name.strip()] = column.strip()
+    return columns
 
 
 def _meant(name: str) -> str:

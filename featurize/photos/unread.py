@@ -4,10 +4,6 @@ import os
 
 CONVERT = "convert it to JPEG, PNG or TIFF"
 HEIC, DICOM = "HEIC", "DICOM"
-REMEDIES = {
-    HEIC: "install the extra heic (pip install 'bottlehead[heic]'), or convert it to JPEG",
-    DICOM: "install the extra dicom (pip install 'bottlehead[dicom]'), or convert it to PNG or TIFF",
-}
 RAW = "camera raw"
 KINDS = {
     HEIC: ".heic .heif .hif",
@@ -61,7 +57,7 @@ def not_read(kind: str) -> str:
     >>> not_read("AVIF")
     'a photo in the format AVIF, which is not read: convert it to JPEG, PNG or TIFF'
     """
-    return f"a photo in the format {kind}, which is not read: {REMEDIES.get(kind, CONVERT)}"
+    return f"a photo in the format {kind}, which is not read: {CONVERT}"
 
 
 def with_remedy(name: str, reason: str) -> str:

@@ -104,7 +104,7 @@ def test_a_class_of_photos_that_are_not_read_is_named_in_the_terminal(phone, com
     assert done.status == 1 and "3 images were left out (--strict)" in done.error
     assert "warning: not one photo of the class folder moss can be used" in done.err
     rejects = (tmp_path / "t.rejects.csv").read_text()
-    assert rejects.count("bottlehead[heic]") == 2 and "camera raw" in rejects
+    assert rejects.count("the format HEIC, which is not read: convert it to") == 2 and "camera raw" in rejects
     lines = run("featurize", "scan", phone, "--json", tmp_path / "s.json").out.splitlines()
     assert "warning: not one photo of the class folder moss can be used" in lines
     assert "  moss       0, 2 rejected" in lines
