@@ -221,8 +221,13 @@ def _extractors(args: argparse.Namespace) -> list:
 def _extractors_like(args: argparse.Namespace) -> list:
     from featurize.registry import extractors_like, recorded_features
 
-    defaults = ("precision", "float32"), ("preprocess", []), ("engine", "tensorflow"), ("parity", None)
-    given = [f"--{name}" for name, default in defaults if getattr(args, name) != default]
+    settings: dict[str, Any] = {
+        "precision": "float32",
+        "preprocess": [],
+        "engine": "tensorflow",
+        "parity": None,
+    }
+    given = [f"--{name}" for name, default in settings.items() if getattr(args, name) != default]
     given += [f"--graph-{name}" for name in graph_options(args)]
     if given:
         problem = f"{given[0]} and --like: the settings are those of {args.like}"
