@@ -350,9 +350,11 @@ def _neighbours(args: argparse.Namespace) -> int:
 
 def _weights(given: Sequence[str], parts: Sequence[str]) -> dict[str, str]:
     """``FILE`` for all networks and ``SPEC=FILE`` for one, as a file per features."""
+    from featurize.spec import values_by_spec
+
     files: dict[str, str] = {}
     for text in given:
-        named = [part for part in parts if text.startswith(f"{part}=")]
+        named = values_by_spec(text, parts)
         if not named and "=" in text and not Path(text).exists():
             hint = f"its features are {', '.join(parts)}"
             raise UsageError(f"--weights {text} names no features of the model", hint)
@@ -360,7 +362,7 @@ def _weights(given: Sequence[str], parts: Sequence[str]) -> dict[str, str]:
             if part in files:
                 hint = "give SPEC=FILE once for each network"
                 raise UsageError(f"--weights names two files for {part}", hint)
-            files[part] = text.removeprefix(f"{part}=") if named else text
+            files[part] = named.get(part, text)
     return files
 
 

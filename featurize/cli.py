@@ -134,7 +134,8 @@ def _add_extract(commands: Any) -> None:
     _add_output(command)
     text = (
         "NETWORK[:LAYER] (see `featurize backbones`), FILE.pb[:TENSOR], glcm, glcm:haralick, lbp, color, shape, "
-        "nuisance (default: inception_v3)"
+        "nuisance; with the arguments of the Python class, as in glcm:haralick,distances=1/2/4/8,average=no "
+        "(default: inception_v3)"
     )
     command.add_argument("--features", nargs="+", action="extend", metavar="SPEC", help=text)
     text = (
@@ -220,6 +221,7 @@ def _extractors(args: argparse.Namespace) -> list:
 
 def _extractors_like(args: argparse.Namespace) -> list:
     from featurize.registry import extractors_like, recorded_features
+    from featurize.spec import values_by_spec
 
     settings: dict[str, Any] = {
         "precision": "float32",
@@ -235,11 +237,11 @@ def _extractors_like(args: argparse.Namespace) -> list:
     names = args.features or list(recorded_features(args.like))
     weights: dict[str, str] = {}
     for text in args.weights:
-        named = [name for name in names if text.startswith(f"{name}=")]
+        named = values_by_spec(text, names)
         if not named and "=" in text and not os.path.exists(text):
             problem = f"--weights {text} names no features of {args.like}"
             raise UsageError(problem, f"they are {', '.join(names)}")
-        weights |= {name: text.removeprefix(f"{name}=") if named else text for name in named or names}
+        weights |= named or dict.fromkeys(names, text)
     return extractors_like(args.like, args.features, weights)
 
 
@@ -259,15 +261,16 @@ def _distortion(args: argparse.Namespace) -> Any:
 def _weights_by_spec(given: list[str], specs: list[str], seed: int) -> dict[str, str]:
     """Which weights each features spec gets: ``W`` for all networks, ``SPEC=FILE`` for one spec or family."""
     from featurize.registry import make_extractor
+    from featurize.spec import values_by_spec
 
     networks = [spec for spec in specs if "weights" in make_extractor(spec).get_params()]
     families = {spec.partition(":")[0] for spec in networks}
     chosen = dict.fromkeys(specs, "auto")
     for text in given:
-        target, equals, value = text.partition("=")
-        named = [spec for spec in networks if target in (spec, spec.partition(":")[0])]
-        if equals and named:
-            chosen.update(dict.fromkeys(named, value))
+        target, equals, _ = text.partition("=")
+        named = values_by_spec(text, networks)
+        if named:
+            chosen.update(named)
         elif equals and not os.path.exists(text):
             hint = f"the networks are {', '.join(networks) or 'none'}"
             raise UsageError(f"--weights {text}: {target} is no network among the features", hint)

@@ -27,6 +27,7 @@ from featurize.networks.graph_extractor import FrozenGraph
 from featurize.networks.keras_network import Backbone, InceptionV3
 from featurize.photos.decode import DECODE_VERSION
 from featurize.photos.photo import decode_version_of
+from featurize.spec import COMMAS, FeaturesSpec, perhaps
 from featurize.tableformat import read_metadata
 
 # What makes extractors of a family, and the argument that the text after ":" in a spec sets.
@@ -52,50 +53,51 @@ def make_extractor(spec: str | Extractor, *, decode_version: int | None = None, 
     Parameters
     ----------
     spec : str or Extractor
-        ``family[:option]``, ``NETWORK[:LAYER]`` or ``FILE.pb[:TENSOR]``; an extractor is returned as it is.
+        ``family[:option][,param=value…]`` with arguments of the extractor's class, or ``FILE.pb[:TENSOR]``; it is the
+        extractor's name as it is typed. An extractor is returned as it is.
     decode_version : int, optional
         How pixels are made of files; by default in the newest way. Another one than the newest is for vectors that
         must go with those of an earlier program; `extractors_like` takes it from a table or a model.
     **options
-        Arguments of the extractor's class, such as ``weights``; those it does not have are left out.
+        Arguments of the extractor's class, such as ``weights``; those that it does not have are left out, and so are
+        those that the spec sets.
 
     Raises
     ------
     UsageError
-        If the family is unknown or has no such option; the message lists what there is.
+        If the family is unknown, or has no such option or parameter; the message lists what there is.
 
     Examples
     --------
-    >>> make_extractor("glcm").width
-    5
+    >>> make_extractor("glcm").width, make_extractor("glcm:haralick,distances=1/2,average=no").width
+    (5, 176)
     """
     if isinstance(spec, Extractor):
         return spec
-    family, colon, option = spec.partition(":")
-    if graph := GRAPH_SPEC.fullmatch(spec):
-        family, option, colon = graph.group(1), graph.group(2) or "", ":" * (graph.group(2) is not None)
-    found: Family | None = (partial(FrozenGraph, family), "output") if graph else _find_family(family)
+    graph = GRAPH_SPEC.fullmatch(spec)
+    read = FeaturesSpec(spec, graph[1], graph[2], {}) if graph else FeaturesSpec.parse(spec)
+    found: Family | None = (
+        (partial(FrozenGraph, read.family), "output") if graph else _find_family(read.family)
+    )
     if found is None:
-        close = get_close_matches(family, dict.fromkeys([*FAMILIES, *NETWORKS]), n=3)
-        perhaps = f"; perhaps {' or '.join(close)} is meant" if close else ""
+        close = get_close_matches(read.family, dict.fromkeys([*FAMILIES, *NETWORKS]), n=3)
         families = ", ".join(dict.fromkeys([*FAMILIES, *sorted(_entry_points())]))
+        hint = f"the families are {families}; `featurize backbones` lists further networks"
         raise UsageError(
-            f"there are no features named {spec}{perhaps}",
-            f"the families are {families}; `featurize backbones` lists further networks",
+            f"there are no features named {spec}{perhaps(close)}", COMMAS if "," in read.family else hint
         )
     make, argument = found
-    if "," in option:
-        raise UsageError(f"{spec!r} is no features spec", "separate several features with spaces, not commas")
-    if colon and (argument is None or not option):
-        choices = f"{family}:{argument.upper()}" if argument else family
-        raise UsageError(f"{family} has no option {option!r}", f"write {choices}")
     with failing_of_others(f"the features {spec} cannot be used", MEND):
         extractor = make()
+        given = read.arguments(type(extractor), argument, extractor.not_in_specs)
         known = extractor.get_params()
         chosen = {name: value for name, value in options.items() if name in known}
         if decode_version is not None:
             extractor.decode_version = decode_version
-        return extractor.set_params(**chosen, **({argument: option} if colon and argument else {}))
+        extractor.set_params(**{**chosen, **given})
+        if not graph and spec != extractor.name:
+            extractor.known_as = spec
+        return extractor
 
 
 def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike | None = None) -> Extractor:
@@ -133,8 +135,8 @@ def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike
         ) from error
     if record and record.get("sha256"):
         extractor._wanted_sha256 = record["sha256"]
-    if "file" in params:  # which may have another name by now; the features keep theirs
-        extractor._known_as = entry["spec"]
+    if entry["spec"] != extractor.name:  # as it was typed, or as a file was called then
+        extractor.known_as = entry["spec"]
     extractor.decode_version = decode_version_of(entry)
     if not 1 <= extractor.decode_version <= DECODE_VERSION:
         raise ModelError(

@@ -265,6 +265,26 @@ class FeatureTable:
         vectors = {name: matrix[rows] for name, matrix in self.vectors.items()}
         return FeatureTable(self.ids.take(pa.array(rows, pa.int64())), vectors, self.metadata)
 
+    def named_as(self, described: Mapping[str, Mapping[str, Any]]) -> "FeatureTable":
+        """The table with the names of `described` for the features of the same fingerprint, however they were spelled.
+
+        Others that have such a name are left out.
+        """
+        entries = {name: self.metadata["features"].get(name, {}) for name in self.features}
+        by_fingerprint = {entry.get("fingerprint"): name for name, entry in reversed(entries.items())}
+        names: dict[str, str] = {}
+        for name, entry in described.items():
+            wanted = entry.get("fingerprint")
+            known = wanted in by_fingerprint and wanted not in (None, "imported")  # which tells nothing apart
+            if known and entries.get(name, {}).get("fingerprint") != wanted:
+                names[by_fingerprint[wanted]] = name
+        if not names:
+            return self
+        kept = [name for name in self.features if name in names or name not in names.values()]
+        vectors = {names.get(name, name): self.vectors[name] for name in kept}
+        features = {names.get(name, name): entries[name] for name in kept if entries[name]}
+        return FeatureTable(self.ids, vectors, {**self.metadata, "features": features})
+
     def with_column(self, name: str, values: Sequence) -> "FeatureTable":
         """A table whose id column `name` holds `values`, one per row."""
         if name not in ALL_IDS.names:

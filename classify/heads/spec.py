@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from featurize.errors import UsageError, failing_of_others
+from featurize.spec import literal, no_parameter, split_spec, unknown_parameters
 
-BRACKETS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
+KIND = "head"
+HINT = "write name:param=value,param=value, for example svm:C=10,gamma=0.5"
 OF_STEPS = ("steps", "learning_rate", "batch_size")  # parameters of a head that learns in steps
 
 
@@ -39,22 +41,15 @@ class HeadSpec:
         """The spec of a text; a UsageError where a part is no parameter with a value, or one is set twice."""
         if isinstance(spec, HeadSpec):
             return spec
-        name, _, text = spec.partition(":")
-        texts: dict[str, str] = {}
-        for part in _split(text):
-            key, equals, value = (piece.strip() for piece in part.partition("="))
-            if not equals or not key or not value:
-                hint = "write name:param=value,param=value, for example svm:C=10,gamma=0.5"
-                raise UsageError(f"{part!r} in the head {spec!r} is no parameter with a value", hint)
-            if key in texts:
-                raise UsageError(f"the head {spec!r} sets {key} twice", f"give one value of {key}")
-            texts[key] = value
-        return cls(name.strip(), texts)
+        name, options, texts = split_spec(spec, KIND, HINT)
+        if options:
+            raise no_parameter(options[0], spec, KIND, HINT)
+        return cls(name, texts)
 
     @property
     def params(self) -> dict[str, Any]:
         """The parameters as Python values; what is none, as ``lbfgs``, is a word."""
-        return {key: _value(text) for key, text in self.texts.items()}
+        return {key: literal(text) for key, text in self.texts.items()}
 
     def with_params(self, params: Mapping[str, Any]) -> "HeadSpec":
         """The spec with further parameters; those given later win."""
@@ -84,8 +79,7 @@ class HeadSpec:
         params = {**(defaults or {}), **self.params}
         unknown = sorted(set(params) - set(valid))
         if unknown:
-            hint = f"its parameters are {', '.join(sorted(valid))}"
-            raise UsageError(f"the head {self} has no parameter {', '.join(unknown)}", hint)
+            raise unknown_parameters(f"the head {self}", unknown, valid)
         if "random_state" in valid:
             params = {"random_state": seed, **params}
         with failing_of_others(f"the head {self} cannot be made", "see `classify heads`", (ValueError,)):
@@ -104,18 +98,6 @@ class HeadSpec:
         return f"{self.name}:{','.join(parts)}" if parts else self.name
 
 
-def _split(text: str) -> list[str]:
-    """At the commas outside brackets."""
-    depth, parts = 0, [""]
-    for letter in text:
-        depth += BRACKETS.get(letter, 0)
-        if letter == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return [part for part in parts if part.strip()]
-
-
 def _keys_given_twice(text: str) -> list[Any]:
     """The keys that stand twice in one dictionary of `text`; the last value would win, silently."""
     if "{" not in text:
@@ -130,10 +112,3 @@ def _keys_given_twice(text: str) -> list[Any]:
         if isinstance(node, ast.Dict)
     ]
     return [key for keys in dicts for key in keys if keys.count(key) > 1]
-
-
-def _value(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return text  # a word, such as solver=lbfgs

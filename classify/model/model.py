@@ -187,9 +187,13 @@ class Model:
     def _known(self) -> set[int]:
         return set(self.hashes.tolist())
 
-    def check_table(self, table: FeatureTable) -> None:
-        """Refuse, by a ModelError that names each difference, a table whose vectors were made otherwise than those of
-        the training: other weights, another layer, other preprocessing."""
+    def check_table(self, table: FeatureTable) -> FeatureTable:
+        """The table with the model's names for its columns, which are found by fingerprint, however they are spelled.
+
+        Refuses, by a ModelError that names each difference, a table whose vectors were made otherwise than those of the
+        training: other weights, another layer, other preprocessing.
+        """
+        table = table.named_as({part: self.described.get(part, {}) for part in self.parts})
         missing = [part for part in self.parts if part not in table.vectors]
         if missing:
             raise ModelError(
@@ -200,6 +204,7 @@ class Model:
         for part in self.parts:
             entry = table.metadata["features"].get(part, {})
             self._check_description(part, entry, "in the table", table.vectors[part].shape[1])
+        return table
 
     def check_extractor(self, part: str, extractor: Any) -> None:
         """Refuse an extractor that would make other vectors than those of the training; see `check_table`."""

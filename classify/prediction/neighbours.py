@@ -65,7 +65,7 @@ def nearest_images(
     """
     if top < 1:
         raise UsageError(f"the {top} nearest images were asked for", "ask for 1 or more")
-    model.check_table(table)
+    table = model.check_table(table)
     photos = table.filter(table.variant == 0)
     if not len(photos):
         raise UsageError("the table holds no photo", "give the table that the model was trained on")

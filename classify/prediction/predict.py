@@ -385,7 +385,7 @@ def predict_table(model: Model, table: FeatureTable) -> Predictions:
     >>> predict_table(train(table), table).label
     ['fern', 'fern', 'moss', 'moss']
     """
-    model.check_table(table)
+    table = model.check_table(table)
     photos = table if (table.variant == 0).all() else table.filter(table.variant == 0)
     X = select_vectors(photos, model.features)
     probabilities = model.predict_proba(X)

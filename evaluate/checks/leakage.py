@@ -218,7 +218,7 @@ def _near(model: "Model", tested: FeatureTable, training: FeatureTable | None) -
     ]
     widest = max(wide, key=lambda number: model.widths[number], default=None)
     if training is not None:
-        model.check_table(training)
+        training = model.check_table(training)
         kept = training.filter(trained_on(model, training))
         if widest is not None and tells_apart(kept.vectors[model.parts[widest]]):
             vectors, photos = kept.vectors[model.parts[widest]], len(kept)

@@ -287,6 +287,7 @@ def with_test_rows(table: FeatureTable, test: FeatureTable, features: Sequence[s
     from one: two folders may use the same ones.
     """
     wanted = {part for name in features for part in table.parts(name)}
+    test = test.named_as(table.metadata["features"])
     for name in sorted(wanted):
         if name not in test.vectors:
             raise TableError(

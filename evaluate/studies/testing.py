@@ -88,7 +88,8 @@ def test(
         If no row is left, the table has labels that the model does not know, `positive` is not one of two
         labels, or a label of the model has no super-class.
     """
-    model.check_table(table)
+    table = model.check_table(table)
+    training = None if training is None else model.check_table(training)
     check_positive(list(model.labels), positive)
     if superclasses is not None:
         superclasses = check_superclasses(superclasses, list(model.labels))

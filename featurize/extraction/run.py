@@ -267,9 +267,10 @@ def run_extraction(
     jobs = jobs or os.cpu_count() or 1
     for extractor in chosen:
         attach_checked(extractor, store)
+    _refuse_equal(chosen)
     everything = [*chosen, _hashes_beside(chosen)] if hashes else chosen
     sections = [store.section_of(extractor) for extractor in everything]
-    earlier = [[store.section(e.name, one, e.width) for one in e.earlier_fingerprints()] for e in chosen]
+    earlier = [[store.section(e.stored_as, one, e.width) for one in e.earlier_fingerprints()] for e in chosen]
     max_pixels = int(max_megapixels * 1e6)
     contents = SourceContents(source, store.file_index(), distort, jobs, max_pixels)
     with closing(contents.iter_known_then_read()) as parts:
@@ -357,3 +358,13 @@ def _chosen(extractors: Sequence[str | Extractor] | str | Extractor | None) -> l
         problem = f"the features {twice} are asked for twice" if twice else "no features are asked for"
         raise UsageError(problem, "name each features once; its name is its column in the table")
     return chosen
+
+
+def _refuse_equal(chosen: Sequence[Extractor]) -> None:
+    """A UsageError where two specs are spellings of the same features."""
+    known: dict[str, str] = {}
+    for extractor in chosen:
+        other = known.setdefault(extractor.fingerprint(), extractor.name)
+        if other != extractor.name:
+            what = f"the features {other} and {extractor.name} are the same numbers"
+            raise UsageError(what, "name each features once")

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
@@ -105,6 +105,8 @@ class Extractor(TransformerMixin, BaseEstimator):
     batch_size: int = 32
     store: Any = None
     decode_version: int = DECODE_VERSION
+    known_as: str | None = None  # the spec as it was typed, or the name in a table or a model
+    not_in_specs: Collection[str] = ("store", "batch_size")  # arguments that a features spec cannot set
 
     def __init__(self, preprocess: Sequence[str] = (), store: Any = None):
         self.preprocess = preprocess
@@ -118,7 +120,17 @@ class Extractor(TransformerMixin, BaseEstimator):
     @property
     def name(self) -> str:
         """The features spec of this extractor; the name of its column in a table."""
+        return self.known_as or self.usual_name
+
+    @property
+    def usual_name(self) -> str:
+        """The spec without parameters."""
         return self.family
+
+    @property
+    def stored_as(self) -> str:
+        """How stores name its vectors: the same however the spec was typed."""
+        return self.usual_name if self.known_as else self.name
 
     def settings(self) -> dict[str, Any]:
         """Everything but family and version that can change a number, as plain JSON values."""
@@ -236,6 +248,8 @@ class Extractor(TransformerMixin, BaseEstimator):
             raise UsageError(
                 f"{type(self).__name__} has no parameter {unknown[0]}", f"it has {', '.join(known)}"
             )
+        if set(params) - {"store", "batch_size"}:
+            self.known_as = None  # which told other settings
         return super().set_params(**params)
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
@@ -341,7 +355,8 @@ class Extractor(TransformerMixin, BaseEstimator):
         kept = dict(self.get_params(deep=False))
         if hasattr(self, "_sklearn_output_config"):
             kept["_sklearn_output_config"] = self._sklearn_output_config
-        return {**kept, "decode_version": self.decode_version}
+        named = {"known_as": self.known_as} if self.known_as else {}
+        return {**kept, **named, "decode_version": self.decode_version}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # What an earlier program pickled goes on with the version of its day.
@@ -351,6 +366,8 @@ class Extractor(TransformerMixin, BaseEstimator):
         clone = super().__sklearn_clone__()
         if self.decode_version != clone.decode_version:
             clone.decode_version = self.decode_version
+        if self.known_as:
+            clone.known_as = self.known_as
         return clone
 
 

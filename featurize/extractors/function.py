@@ -43,6 +43,7 @@ class FunctionExtractor(Extractor):
     """
 
     name = ""
+    not_in_specs = ("function", "name", "version", "names", "preprocess", "store")
 
     def __init__(
         self,

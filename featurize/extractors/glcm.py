@@ -192,7 +192,7 @@ class GLCM(Extractor):
         self.channels = channels
 
     @property
-    def name(self) -> str:
+    def usual_name(self) -> str:
         return self.family if self.properties == "five" else f"{self.family}:{self.properties}"
 
     @property

@@ -12,12 +12,9 @@ import numpy as np
 from featurize.errors import UsageError, WeightsError
 from featurize.files import is_readable
 from featurize.networks.graph_file import KnownGraph, candidates, read_graph, recognise
-from featurize.networks.network_extractor import FrozenExtractor
+from featurize.networks.network_extractor import LARGEST_SIDE, FrozenExtractor
 from featurize.networks.weights import Weights, what_it_is
 
-# Published networks take up to 800 pixels; a batch of 32 photos of this side is 400 MB of numbers, before the first
-# layer.
-LARGEST_SIDE = 1024
 LARGEST_SCALE = 1e6
 
 
@@ -53,7 +50,6 @@ class FrozenGraph(FrozenExtractor):
     """
 
     family = "FILE.pb"
-    _known_as: str | None = None  # the name in a table or a model, whatever the file is called now
     _digested: Path | None = None
 
     def __init__(
@@ -80,9 +76,9 @@ class FrozenGraph(FrozenExtractor):
         self.std = std
 
     @property
-    def name(self) -> str:
-        if self._known_as:
-            return self._known_as
+    def usual_name(self) -> str:
+        if self.known_as:
+            return self.known_as
         stem = Path(self.file).name.removesuffix(".pb")
         return f"{stem}:{self.output}" if self.output else stem
 

@@ -5,6 +5,7 @@ import os
 import re
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,11 @@ from featurize.errors import UsageError, WeightsError
 from featurize.files import check_unpacked
 from featurize.networks.catalogue import NETWORKS, SCALINGS, Network, find_network, scale_pixels
 from featurize.networks.engines import import_tensorflow
-from featurize.networks.network_extractor import FrozenExtractor
+from featurize.networks.network_extractor import LARGEST_SIDE, FrozenExtractor
 from featurize.networks.weights import Weights, find_weights
 
 IMAGENET_LABELS = 1000
+SMALLEST_SIDE = 32  # that any network of keras.applications takes
 
 
 def build_model(network: Network, weights: Weights) -> Any:
@@ -35,7 +37,11 @@ def _keras_model(network: Network, **head: Any) -> Any:
     make = getattr(keras.applications, network.keras_class)
     shape = (network.side, network.side, 3)
     ending = head or {"include_top": False, "pooling": "avg"}
-    return make(weights=None, input_shape=shape, **ending, **network.options)
+    try:
+        return make(weights=None, input_shape=shape, **ending, **network.options)
+    except ValueError as error:  # too small for this network
+        what = f"{network.name} takes no photos of {network.side} x {network.side} pixels: {error}"
+        raise UsageError(what, f"{find_network(network.name).side} are usual") from error
 
 
 def output_of(model: Any, layer: str) -> Any:
@@ -124,7 +130,8 @@ def _loaded_model(network: Network, path: str) -> Any:
     try:
         model = _keras_model(network)
         if any(shape[-1:] == (IMAGENET_LABELS,) and len(shape) > 1 for shape in shapes):
-            whole = _keras_model(network, include_top=True, classes=IMAGENET_LABELS)
+            # A head may be made for the usual size alone.
+            whole = _keras_model(find_network(network.name), include_top=True, classes=IMAGENET_LABELS)
             _load(whole, path)
             # The head comes last in every network of keras.applications.
             model.set_weights(whole.get_weights()[: len(model.weights)])
@@ -201,6 +208,8 @@ class Backbone(FrozenExtractor):
         ``"retrain"`` decodes and resizes as TensorFlow's retrain.py did; see `featurize.networks.retrain_pixels`.
     engine : {"tensorflow", "openvino"}, default "tensorflow"
         What runs the frozen network; ``"openvino"`` needs the extra of that name, and has other fingerprints.
+    size : int, optional
+        Side of the square input in pixels; by default the one that the network was trained for.
 
     Raises
     ------
@@ -219,6 +228,7 @@ class Backbone(FrozenExtractor):
     # The digest of the weights that a table or a model was made with, and whose weights `_found` are.
     _wanted_sha256: str | None = None
     _found_for: tuple[str, str] | None = None
+    not_in_specs = ("backbone", *FrozenExtractor.not_in_specs)
 
     def __init__(
         self,
@@ -231,23 +241,26 @@ class Backbone(FrozenExtractor):
         store: Any = None,
         parity: str | None = None,
         engine: str = "tensorflow",
+        size: int | None = None,
     ):
         super().__init__(precision, preprocess, batch_size, store, parity, engine)
         self.backbone = backbone
         self.weights = weights
         self.layer = layer
+        self.size = size
 
     @property
     def network(self) -> Network:
-        """What is declared about the network."""
-        return find_network(self.backbone)
+        """What is declared about the network, with the side that is asked for."""
+        network = find_network(self.backbone)
+        return network if self.size is None else replace(network, side=self.size)
 
     @property
     def family(self) -> str:  # type: ignore[override]
         return self.backbone
 
     @property
-    def name(self) -> str:
+    def usual_name(self) -> str:
         return self.backbone if self.layer == "avg_pool" else f"{self.backbone}:{self.layer}"
 
     @property
@@ -263,6 +276,11 @@ class Backbone(FrozenExtractor):
         return self.layer
 
     def network_settings(self) -> dict[str, Any]:
+        if self.size is not None and not SMALLEST_SIDE <= self.size <= LARGEST_SIDE:
+            hint = (
+                f"give {SMALLEST_SIDE} to {LARGEST_SIDE} pixels; {find_network(self.backbone).side} are usual"
+            )
+            raise UsageError(f"the input size of {self.backbone} is {self.size}", hint)
         self.network.check_layer(self.layer)
         return {"scaling": SCALINGS[self.network.scaling], "weights": self.found_weights().identity()}
 
@@ -292,7 +310,7 @@ class InceptionV3(Backbone):
 
     Parameters
     ----------
-    weights, layer, precision, preprocess, batch_size, store, parity, engine
+    weights, layer, precision, preprocess, batch_size, store, parity, engine, size
         See `Backbone`. Layer ``"mixed8"`` has 1,280 numbers.
 
     References
@@ -319,7 +337,8 @@ class InceptionV3(Backbone):
         store: Any = None,
         parity: str | None = None,
         engine: str = "tensorflow",
+        size: int | None = None,
     ):
         super().__init__(
-            "inception_v3", weights, layer, precision, preprocess, batch_size, store, parity, engine
+            "inception_v3", weights, layer, precision, preprocess, batch_size, store, parity, engine, size
         )

@@ -94,6 +94,9 @@ def find_engine(name: str) -> Engine:
 
 # A JPEG may be scaled while decoding as long as this many pixels are left per pixel of the input.
 DECODE_MARGIN = 2
+# Published networks take up to 800 pixels; a batch of 32 photos of this side is 400 MB of numbers, before the first
+# layer.
+LARGEST_SIDE = 1024
 
 
 class FrozenExtractor(Extractor):
@@ -223,7 +226,7 @@ class FrozenExtractor(Extractor):
         # Asked for with every batch, and the store may be far away.
         key = self.fingerprint()
         if self._width is None or self._width[0] != key:
-            stored = self._kept.stored_width(self.name, key) if self._kept is not None else None
+            stored = self._kept.stored_width(self.stored_as, key) if self._kept is not None else None
             self._width = key, stored or self._function([self]).widths[0]
         return self._width[1]
 

@@ -367,7 +367,7 @@ class Store:
         record = extractor.record(())
         kept = ("spec", "family", "params", "weights", "versions")
         recipe = {key: record[key] for key in kept if key in record}
-        name, width = extractor.name, extractor.width
+        name, width = extractor.stored_as, extractor.width
         return self.section(name, record["fingerprint"], width, record["description"], recipe)
 
     def rehashing(self) -> "Store":
