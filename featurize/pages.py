@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 
 from featurize.files import text_as_name
-from featurize.photos.decode import ImageRejected, read_image
-from featurize.photos.photo import Photo
+from featurize.photos.decode import ImageRejected
+from featurize.photos.photo import Photo, content_digest
+from featurize.photos.source import origin_at
 from featurize.table import FeatureTable
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -93,14 +94,12 @@ class Thumbnails:
             return None
         try:
             name = text_as_name(image)
-            place = self.folder / name
-            if not place.is_file():
-                # The photos of a separate test table bring the folder of their own source in their names.
-                place = Path(name)
-            data = read_image(str(place))
-            if hashlib.sha256(data).hexdigest() != expected:
+            # The photos of a separate test table bring the folder of their own source in their names.
+            origin = origin_at(self.folder / name) or origin_at(name)
+            data = None if origin is None else origin.read()
+            if data is None or content_digest(data) != expected:
                 return None
-            rgb = Photo(data).rgb(longer=longer)
+            rgb = Photo.of(data).rgb(longer=longer)
         except (OSError, ValueError, ImageRejected):
             return None
         return "data:image/jpeg;base64," + base64.b64encode(_small_jpeg(rgb, longer)).decode("ascii")

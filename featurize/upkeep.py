@@ -17,6 +17,8 @@ from featurize.errors import StoreError, UsageError
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, attach_checked, relative_drift
 from featurize.extractors.batches import Failed, Task, compute, read_photo
 from featurize.outputs import PARTIAL
+from featurize.photos.origin import Origin
+from featurize.photos.source import origin_at
 from featurize.registry import extractor_from_metadata
 from featurize.store.shard import DamagedShard, contains, image_keys, key_contents, shard_from_bytes
 from featurize.store.store import DAMAGED, DESCRIPTION, Section, Store, description_fault, section_name
@@ -240,18 +242,19 @@ def measure_drift(
     keys = section.keys()
     photos = [sha256 for sha256, variant in zip(*key_contents(keys), strict=True) if not variant]
     n_stored = len(photos) - photos.count(GOLDEN_SHA256)
-    places: dict[str, str] = {}
+    places: dict[str, Origin] = {}
     known = store.file_index().paths_of(lambda several: contains(keys, image_keys(several)).tolist())
-    for path, sha256 in known:
-        if sha256 not in places and os.path.isfile(path):
-            places[sha256] = path
+    for place, sha256 in known:
+        if sha256 not in places and (origin := origin_at(place)) is not None:
+            places[sha256] = origin
     found = [sha256 for sha256 in photos if sha256 in places]
     order = np.random.default_rng(seed).permutation(len(found))
     sample = [found[i] for i in order[: math.ceil(n_stored * percent / 100)]]  # at least one of any
     stored = np.empty((len(sample), extractor.width), dtype=np.float32)
     section.load(image_keys(sample), stored)
     tasks = (
-        Task(row, partial(read_photo, one, [places[one]]), name=places[one]) for row, one in enumerate(sample)
+        Task(row, partial(read_photo, one, [places[one]]), name=places[one].place)
+        for row, one in enumerate(sample)
     )
     n_compared, largest, image = 0, 0.0, ""
     for batch in compute(tasks, [extractor], jobs=jobs or os.cpu_count() or 1):
@@ -261,5 +264,5 @@ def measure_drift(
             n_compared += 1
             drift = relative_drift(now, stored[row])
             if drift > largest or not image:
-                largest, image = drift, places[sample[row]]
+                largest, image = drift, places[sample[row]].place
     return Drift(n_stored, len(found), n_compared, largest, image)

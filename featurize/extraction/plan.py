@@ -12,8 +12,8 @@ from featurize.extractors.batches import Batch, Task, compute, max_images_in_fli
 from featurize.photos.decode import MAX_PIXELS
 from featurize.photos.distort import DistortedPhoto, Distortion
 from featurize.photos.fileindex import Content, FileIndex
+from featurize.photos.origin import Origin, Source, SourceImage
 from featurize.photos.photo import Photo
-from featurize.photos.source import Source, SourceImage
 from featurize.store.shard import contains, image_keys, short_keys
 from featurize.store.store import Section, ShardWriter
 
@@ -23,14 +23,14 @@ Key = tuple[str, int]  # content and variant
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A row of the table to be: which file it is of, and which distorted copy."""
+    """A row of the table to be: where its photo is, and which distorted copy it is."""
 
-    path: str
+    origin: Origin
     variant: int
 
 
 class SourceContents:
-    """Looks up or reads each file of a source, and numbers its table rows: image by image, its copies behind it.
+    """Looks up or reads each photo of a source, and numbers its table rows: image by image, its copies behind it.
 
     A file that is unchanged since an earlier run is not opened; `n_read` files are. `places` has every possible row.
     """
@@ -48,17 +48,19 @@ class SourceContents:
         self._rows_of: list[range] = []
         for image in source.images:
             first = len(self.places)
-            self.places += [Place(image.path, variant) for variant in _variants(image, distort)]
+            self.places += [Place(image.origin, variant) for variant in _variants(image, distort)]
             self._rows_of.append(range(first, len(self.places)))
-        self._contents = index.known([image.path for image in source.images], max_pixels)
-        self._unread = [number for number, content in enumerate(self._contents) if content is None]
+        self._contents = index.known([image.origin for image in source.images], max_pixels)
+        # What can only be read from its beginning to its end is asked for in that order.
+        self._in_order = sorted(range(len(source.images)), key=lambda n: source.images[n].origin.order)
+        self._unread = [number for number in self._in_order if self._contents[number] is None]
         self.n_read = len(self._unread)
 
     def iter_known_then_read(self) -> Generator[Sequence[int]]:
         """The numbers of images, as soon as it is known what they hold: first the unchanged, then one by one."""
-        yield [number for number, content in enumerate(self._contents) if content is not None]
-        paths = [self.source.images[number].path for number in self._unread]
-        with closing(self.index.read(paths, jobs=self.jobs, max_pixels=self.max_pixels)) as contents:
+        yield [number for number in self._in_order if self._contents[number] is not None]
+        origins = [self.source.images[number].origin for number in self._unread]
+        with closing(self.index.read(origins, jobs=self.jobs, max_pixels=self.max_pixels)) as contents:
             for number, content in zip(self._unread, contents, strict=True):
                 self._contents[number] = content
                 yield [number]
@@ -219,11 +221,11 @@ class ExtractionPlan:
 
     def _task(self, key: Key, needed: Iterable[int]) -> Task:
         # Other files with the same bytes, should the first one vanish.
-        paths = list(dict.fromkeys(self.places[row].path for row in self._rows[key]))
-        return Task(key, partial(self._read, key, paths), tuple(map(int, needed)), paths[0])
+        origins = list(dict.fromkeys(self.places[row].origin for row in self._rows[key]))
+        return Task(key, partial(self._read, key, origins), tuple(map(int, needed)), origins[0].place)
 
-    def _read(self, key: Key, paths: list[str]) -> Photo:
-        photo = read_photo(key[0], paths, self.max_pixels)
+    def _read(self, key: Key, origins: list[Origin]) -> Photo:
+        photo = read_photo(key[0], origins, self.max_pixels)
         return DistortedPhoto(photo, self.distort, key[1], key[0]) if self.distort and key[1] else photo
 
     def _remark(self, key: Key, remarks: set[str]) -> None:

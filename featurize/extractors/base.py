@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from featurize.errors import SourceError, UsageError, failing_of_others
 from featurize.extractors.batches import MEND, Failed, Task, compute, max_images_in_flight, read_photo
 from featurize.photos.decode import DECODE_VERSION, ImageRejected, read_image
+from featurize.photos.origin import OnDisk
 from featurize.photos.photo import Photo, decode_policy, resize
 from featurize.photos.preprocess import apply_steps, decoding_of, describe_steps
 from featurize.store.shard import image_keys
@@ -305,9 +306,10 @@ class Extractor(TransformerMixin, BaseEstimator):
         store = self.store if isinstance(self.store, Store) else Store(self.store)
         self.attach(store)
         names, index, jobs = [os.fsdecode(path) for path in paths], store.file_index(), os.cpu_count() or 1
-        contents: list = index.known(names)
+        origins = [OnDisk(name) for name in names]
+        contents: list = index.known(origins)
         unread = [i for i, content in enumerate(contents) if content is None]
-        for i, content in zip(unread, index.read([names[i] for i in unread], jobs=jobs), strict=True):
+        for i, content in zip(unread, index.read([origins[i] for i in unread], jobs=jobs), strict=True):
             contents[i] = content
         for name, content in zip(names, contents, strict=True):
             if isinstance(content, ImageRejected):
@@ -320,7 +322,7 @@ class Extractor(TransformerMixin, BaseEstimator):
         for i in missing:
             first.setdefault(sha256[i], i)
         tasks = [
-            Task(i, partial(read_photo, digest, [names[i]]), name=names[i]) for digest, i in first.items()
+            Task(i, partial(read_photo, digest, [origins[i]]), name=names[i]) for digest, i in first.items()
         ]
         with ShardWriter(section, begun=max_images_in_flight([self])) as writer:
             self._compute(tasks, names, matrix, lambda rows, vectors: writer.add(keys[rows], vectors))

@@ -1,6 +1,5 @@
 """Photos to vectors: threads read and decode ahead, one thread runs the extractors batch by batch."""
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featurize.errors import failing_of_others
-from featurize.photos.decode import MAX_PIXELS, NO_MEMORY, ImageRejected, read_image
+from featurize.photos.decode import MAX_PIXELS, NO_MEMORY, ImageRejected
 from featurize.photos.fileindex import map_ahead
-from featurize.photos.photo import Photo
+from featurize.photos.origin import Origin
+from featurize.photos.photo import Photo, content_digest
 
 if TYPE_CHECKING:
     from featurize.extractors.base import Extractor
@@ -158,20 +158,20 @@ def finite_rows(vectors: np.ndarray) -> Vectors:
     return matrix, np.all(np.isfinite(matrix), axis=1)
 
 
-def read_photo(sha256: str, paths: Iterable[str], max_pixels: int = MAX_PIXELS) -> Photo:
-    """The photo with this content, from the first of `paths` that still holds it.
+def read_photo(sha256: str, origins: Iterable[Origin], max_pixels: int = MAX_PIXELS) -> Photo:
+    """The photo with this content, from the first of `origins` that still holds it.
 
-    ImageRejected, with what is wrong with the first path, if none does.
+    ImageRejected, with what is wrong with the first of them, if none does.
     """
     reasons = []
-    for path in paths:
+    for origin in origins:
         try:
-            data = read_image(path)
+            data = origin.read()
         except ImageRejected as rejected:
             reasons.append(rejected)
             continue
-        if hashlib.sha256(data).hexdigest() == sha256:
-            return Photo(data, max_pixels=max_pixels)
+        if content_digest(data) == sha256:
+            return Photo.of(data, max_pixels)
         reasons.append(ImageRejected("changed while it was being featurized; run again"))
     raise reasons[0]
 

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import sqlite3
-import stat
 import time
 import zlib
 from collections import deque
@@ -18,8 +17,9 @@ from typing import TypeVar
 
 from featurize.errors import StoreError
 from featurize.files import identity
-from featurize.photos.decode import MAX_PIXELS, ImageRejected, read_image
-from featurize.photos.photo import Photo, check_pixels
+from featurize.photos.decode import MAX_PIXELS, ImageRejected
+from featurize.photos.origin import Origin, Stamp
+from featurize.photos.photo import Photo, check_pixels, content_digest
 from featurize.terminal import log
 
 Item = TypeVar("Item")
@@ -72,15 +72,15 @@ class Content:
 
 
 def look(
-    path: str, *, decode: bool = False, max_pixels: int = MAX_PIXELS, remarks: set[str] | None = None
+    origin: Origin, *, decode: bool = False, max_pixels: int = MAX_PIXELS, remarks: set[str] | None = None
 ) -> Content | ImageRejected:
-    """What a file holds by its header, or by all of its pixels with `decode`, or why it is rejected.
+    """What a photo holds by its header, or by all of its pixels with `decode`, or why it is rejected.
 
     `remarks` takes what is worth a word about how it was decoded.
     """
     try:
-        data = read_image(path)
-        photo = Photo(data, max_pixels=max_pixels)
+        data = origin.read()
+        photo = Photo.of(data, max_pixels)
         if decode:
             # The smallest scale still reads the whole file, so that a truncated one shows, in a quarter of the time.
             photo.rgb(shorter=1)
@@ -88,16 +88,17 @@ def look(
                 remarks |= photo.remarks
     except ImageRejected as rejected:
         return rejected
-    return Content(hashlib.sha256(data).hexdigest(), photo.width, photo.height, len(data), photo.format)
+    size = len(data) if isinstance(data, bytes) else data.nbytes
+    return Content(content_digest(data), photo.width, photo.height, size, photo.format)
 
 
 class FileIndex:
     """Remembers the content of files that have not changed, in a small SQLite file beside the store (None: nowhere).
 
-    A file is the same while its size, mtime, ctime and inode are; one that was changed less than `young_seconds`
-    before it was read is never remembered, because a second change could leave the same times. A damaged index is
-    replaced; one that another process writes is waited for once, for `busy_seconds`. Without `trust` every file is
-    read again (``--rehash``).
+    A file is the same while its size, mtime, ctime and inode are, any other photo while its `Stamp` is; one that was
+    changed less than `young_seconds` before it was read is never remembered, because a second change could leave the
+    same times. A damaged index is replaced; one that another process writes is waited for once, for `busy_seconds`.
+    Without `trust` every file is read again (``--rehash``).
     """
 
     def __init__(
@@ -114,20 +115,24 @@ class FileIndex:
         self.busy_seconds = busy_seconds
 
     def known(
-        self, paths: Sequence[str], max_pixels: int = MAX_PIXELS
+        self, origins: Sequence[Origin], max_pixels: int = MAX_PIXELS
     ) -> list[Content | ImageRejected | None]:
-        """What each file holds, or why it is rejected unread; None for those that must be read."""
+        """What each photo holds, or why it is rejected unread; None for those that must be read."""
         results: list[Content | ImageRejected | None] = []
-        for start in range(0, len(paths), ROWS_AT_ONCE):
-            part = paths[start : start + ROWS_AT_ONCE]
-            known = self._known([os.path.abspath(path) for path in part]) if self.trust else {}
-            results += [_unless_changed(path, known.get(os.path.abspath(path)), max_pixels) for path in part]
+        for start in range(0, len(origins), ROWS_AT_ONCE):
+            part = origins[start : start + ROWS_AT_ONCE]
+            keys = [origin.index_key for origin in part]
+            known = self._known(keys) if self.trust else {}
+            results += [
+                _unless_changed(origin, known.get(key), max_pixels)
+                for origin, key in zip(part, keys, strict=True)
+            ]
         return results
 
     def read(
-        self, paths: Sequence[str], *, jobs: int = 1, max_pixels: int = MAX_PIXELS
+        self, origins: Iterable[Origin], *, jobs: int = 1, max_pixels: int = MAX_PIXELS
     ) -> Generator[Content | ImageRejected]:
-        """What each file holds, or why it is rejected, in order; `jobs` threads read some files ahead.
+        """What each photo holds, or why it is rejected, in order; `jobs` threads read some of them ahead.
 
         What was read is remembered every thousand files, and when the iterator ends or is closed.
         """
@@ -135,10 +140,10 @@ class FileIndex:
         work = partial(self._look, max_pixels=max_pixels)
         try:
             with ThreadPoolExecutor(jobs, thread_name_prefix="read") as pool:
-                for path, (result, seen) in map_ahead(pool, paths, work, READ_AHEAD):
+                for origin, (result, seen) in map_ahead(pool, origins, work, READ_AHEAD):
                     if seen is not None and isinstance(result, Content):
                         facts = (result.sha256, result.width, result.height, result.format)
-                        fresh.append((os.path.abspath(path), *seen, *facts))
+                        fresh.append((origin.index_key, *seen.identity, *facts))
                     if len(fresh) == ROWS_AT_ONCE:
                         self._remember(fresh)
                         fresh = []
@@ -156,7 +161,7 @@ class FileIndex:
         with open(place, "rb") as stream:
             status = os.fstat(stream.fileno())
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        if self._settled(status, now):
+        if self._settled(max(status.st_mtime, status.st_ctime), now):
             self._remember([(place, *identity(status), digest, 0, 0, "")])
         return digest
 
@@ -168,20 +173,20 @@ class FileIndex:
                 if picked:
                     yield row[0], row[5]
 
-    def _look(
-        self, path: str, max_pixels: int
-    ) -> tuple[Content | ImageRejected, tuple[int, int, int, int] | None]:
-        """What a file holds, and its identity if that may be remembered."""
+    def _look(self, origin: Origin, max_pixels: int) -> tuple[Content | ImageRejected, Stamp | None]:
+        """What a photo holds, and its stamp if that may be remembered."""
         now = time.time()
         try:
-            status = os.stat(path)
-        except OSError as error:
-            return ImageRejected(f"cannot be read: {error.strerror or error}"), None
-        return look(path, max_pixels=max_pixels), identity(status) if self._settled(status, now) else None
+            stamp = origin.stamp()
+        except ImageRejected as rejected:
+            return rejected, None
+        if stamp is not None and not self._settled(stamp.changed, now):
+            stamp = None
+        return look(origin, max_pixels=max_pixels), stamp
 
-    def _settled(self, status: os.stat_result, now: float) -> bool:
-        """Whether a change after `now`, when the file was about to be read, must show in its times."""
-        return now - max(status.st_mtime, status.st_ctime) > self.young_seconds
+    def _settled(self, changed: float, now: float) -> bool:
+        """Whether a change after `now`, when the bytes were about to be read, must show in their stamp."""
+        return now - changed > self.young_seconds
 
     # -- the SQLite file ---
 
@@ -247,20 +252,15 @@ class FileIndex:
         self.path = None
 
 
-def _unless_changed(path: str, entry: tuple | None, max_pixels: int) -> Content | ImageRejected | None:
+def _unless_changed(origin: Origin, entry: tuple | None, max_pixels: int) -> Content | ImageRejected | None:
     try:
-        status = os.stat(path)
-    except OSError as error:
-        return ImageRejected(f"cannot be read: {error.strerror or error}")
-    if not stat.S_ISREG(status.st_mode):
-        return ImageRejected("not a regular file")
-    if entry is None or entry[:4] != identity(status):
-        return None
-    try:
+        stamp = origin.stamp()
+        if stamp is None or entry is None or entry[:4] != stamp.identity:
+            return None
         check_pixels(entry[5], entry[6], max_pixels)
     except ImageRejected as rejected:
         return rejected
-    return Content(entry[4], entry[5], entry[6], status.st_size, entry[7])
+    return Content(entry[4], entry[5], entry[6], entry[0], entry[7])
 
 
 def _checksum(row: tuple) -> int:

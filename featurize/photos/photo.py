@@ -1,6 +1,7 @@
 """A photo that is decoded on demand, at the smallest scale the caller accepts."""
 
 import copy
+import hashlib
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
@@ -39,6 +40,15 @@ class Photo:
             self.width, self.height = shown_size(image, data)
         check_pixels(self.width, self.height, max_pixels)
         self._begin()
+
+    @classmethod
+    def of(cls, content: bytes | np.ndarray, max_pixels: int = MAX_PIXELS) -> "Photo":
+        """A photo from the bytes of a file or from pixels."""
+        if isinstance(content, np.ndarray):
+            photo = cls.from_array(content)
+            check_pixels(photo.width, photo.height, max_pixels)
+            return photo
+        return cls(content, max_pixels=max_pixels)
 
     @classmethod
     def from_array(cls, rgb: np.ndarray) -> "Photo":
@@ -141,6 +151,19 @@ class Photo:
         low, high = sorted((self.width, self.height))
         room = min(low // shorter if shorter else 8, high // longer if longer else 8)
         return next(scale for scale in (8, 4, 2, 1) if room >= scale or scale == 1)
+
+
+def content_digest(content: bytes | np.ndarray) -> str:
+    """Who an image is: the SHA-256 of the bytes of its file, or of the shape and the values of its pixels.
+
+    >>> content_digest(np.zeros((2, 3, 3), np.uint8)) == content_digest(np.zeros((3, 2, 3), np.uint8))
+    False
+    """
+    if isinstance(content, np.ndarray):
+        digest = hashlib.sha256(repr(content.shape).encode())
+        digest.update(content.tobytes())
+        return digest.hexdigest()
+    return hashlib.sha256(content).hexdigest()
 
 
 def check_pixels(width: int, height: int, most: int) -> None:

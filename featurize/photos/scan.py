@@ -112,7 +112,8 @@ class Scan:
             "colliding_labels": self.colliding_labels,
             "remarks": dict(self.remarks),
             "images": [
-                {name: value for name, value in (asdict(image) | asdict(content)).items() if name != "path"}
+                {name: getattr(image, name) for name in ("image", "label", "group", "split")}
+                | asdict(content)
                 for image, content in self.usable
             ],
         }
@@ -164,7 +165,7 @@ def scan_source(
 
 def _decoded(image: SourceImage, max_pixels: int) -> tuple[Content | ImageRejected, set[str]]:
     remarks: set[str] = set()
-    return look(image.path, decode=True, max_pixels=max_pixels, remarks=remarks), remarks
+    return look(image.origin, decode=True, max_pixels=max_pixels, remarks=remarks), remarks
 
 
 def _alike(pairs: Iterable[tuple[str, Item]]) -> list[list[Item]]:

@@ -5,69 +5,23 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from featurize.errors import SourceError, UsageError
 from featurize.files import is_readable, name_as_text
 from featurize.photos.folders import ENDINGS, Walk, ignored_as, walk
-from featurize.photos.layout import Layout, listed, read_layout
+from featurize.photos.layout import listed, read_layout
 from featurize.photos.manifest import ENDINGS as MANIFESTS
 from featurize.photos.manifest import FileFinder, is_manifest, read_manifest
-from featurize.photos.unread import RAW, kind_of_name, not_read, with_remedy
+from featurize.photos.origin import OnDisk, Origin, Source, SourceImage
+from featurize.photos.unread import RAW, kind_of_name, not_read
 from featurize.table import describe_similar, similar_labels
 from featurize.terminal import log, printable
 
 BESIDE = {1: "images beside the class folders", 2: "images beside the split folders"}
 GAPS = {"na", "n/a", "#n/a", "<na>", "nan", "null"}  # as programs write that a value is missing
 NOHASH = r"^(.*?)_nohash_"
-
-
-@dataclass(frozen=True, slots=True)
-class SourceImage:
-    """One photo of a source: where it lies, its name in the table, and what is known about it."""
-
-    path: str
-    image: str
-    label: str | None = None
-    group: str | None = None
-    split: str | None = None
-
-
-@dataclass
-class Source:
-    """What a source holds: every file is an image, a reject with its reason, or counted as ignored.
-
-    `folder` is where the names of a manifest begin, if that is not the manifest's own folder; `classes` are the class
-    folders, or the labels of a manifest; `layout` says what the folders mean. `notes` and `warnings` are what a user
-    should know of how the source was read.
-    """
-
-    path: str
-    kind: str
-    images: list[SourceImage] = field(default_factory=list)
-    rejects: list[tuple[str, str]] = field(default_factory=list)
-    ignored: Counter[str] = field(default_factory=Counter)
-    folder: str | None = None
-    layout: Layout = field(default_factory=Layout)
-    classes: set[str] = field(default_factory=set)
-    notes: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    def empty_classes(self, used: Iterable[SourceImage]) -> list[str]:
-        """The classes of which no photo is among those that could be used."""
-        return sorted(self.classes - {self.class_of(image) for image in used})
-
-    def class_of(self, image: SourceImage) -> str | None:
-        """The class folder of an image, or its label where a manifest gives it."""
-        return self.layout.class_folder(image.image) if self.kind == "folder" else image.label
-
-    def reason(self, image: SourceImage, rejected: object) -> str:
-        """Why an image cannot be used, and what to do, as far as its name and place say more than its content."""
-        reason = with_remedy(image.image, str(rejected))
-        if self.kind == "manifest" and not os.path.lexists(image.path):
-            return f"{reason}; it was looked for in {os.path.dirname(image.path)}"
-        return reason
 
 
 def list_source(
@@ -121,6 +75,12 @@ def list_source(
     return found
 
 
+def origin_at(place: str | os.PathLike) -> Origin | None:
+    """The photo at a place, as the file index and the sources of tables name it; None where none is."""
+    path = os.fspath(place)
+    return OnDisk(path) if os.path.isfile(path) else None
+
+
 def source_warnings(source: Source, used: Iterable[SourceImage]) -> list[str]:
     """What looks wrong with a source, of which `used` are the images that could be read."""
     used = list(used)
@@ -128,7 +88,7 @@ def source_warnings(source: Source, used: Iterable[SourceImage]) -> list[str]:
     if source.kind == "manifest":
         warnings += _manifest_warnings(source, used)
     if empty := source.empty_classes(used):
-        what = "class folder" if source.kind == "folder" else "label"
+        what = "class folder" if source.has_class_folders else "label"
         one = f"not one photo of the {what} {empty[0]} can be used"
         several = f"not one photo of these {len(empty)} {what}s can be used: {listed(empty)}"
         warnings.append(one if len(empty) == 1 else several)
@@ -147,8 +107,8 @@ SEVERAL = re.compile(r"\w *[|;] *\w")
 
 def _manifest_warnings(source: Source, used: list[SourceImage]) -> list[str]:
     warnings = []
-    known = {image.path for image in used}
-    missing = sum(image.path not in known and not os.path.lexists(image.path) for image in source.images)
+    known = {image.origin for image in used}
+    missing = sum(image.origin not in known and image.origin.is_missing() for image in source.images)
     if missing:
         folder = source.folder or os.path.dirname(source.path)
         photos = f"{missing} photos of the manifest are" if missing > 1 else "1 photo of the manifest is"
@@ -206,7 +166,7 @@ def _list_folder(root: Path) -> Source:
         elif kind_of_name(name) == RAW:
             found.rejects.append((name, not_read(RAW)))
         else:
-            found.images.append(SourceImage(path, name, placed[0], split=placed[1]))
+            found.images.append(SourceImage(OnDisk(path), name, placed[0], split=placed[1]))
     for name, reason in tree.unusable:
         # An unusable file beside the class folders would have been ignored, had it been an image.
         if layout.place(name) is None:
@@ -252,7 +212,7 @@ def _list_manifest(
         if kind_of_name(name) == RAW:
             found.rejects.append((name, not_read(RAW)))
             continue
-        image = SourceImage(str(file), name, label, row.get("group"), row.get("split"))
+        image = SourceImage(OnDisk(str(file)), name, label, row.get("group"), row.get("split"))
         earlier, number = first.setdefault(_which_file(file), (place, len(found.images)))
         if number == len(found.images) or each_line:
             found.images.append(image)
@@ -337,7 +297,7 @@ def _list_files(paths: list) -> Source:
         if kind_of_name(name) == RAW:
             found.rejects.append((name_as_text(name), not_read(RAW)))
         else:
-            found.images.append(SourceImage(name, name_as_text(name)))
+            found.images.append(SourceImage(OnDisk(name), name_as_text(name)))
     return found
 
 

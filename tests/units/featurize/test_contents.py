@@ -13,6 +13,7 @@ from builders import flip_bit, write_photos
 
 from featurize.errors import StoreError
 from featurize.photos.fileindex import Content, FileIndex, _checksum
+from featurize.photos.origin import OnDisk
 from featurize.store.store import Store
 
 
@@ -33,6 +34,7 @@ def remembering(index_file, **options) -> FileIndex:
 
 def contents(index, paths, jobs=1):
     """What each file holds, remembered or read, and how many were read."""
+    paths = [OnDisk(path) for path in paths]
     found = index.known(paths)
     unread = [row for row, content in enumerate(found) if content is None]
     for row, content in zip(unread, index.read([paths[row] for row in unread], jobs=jobs), strict=True):

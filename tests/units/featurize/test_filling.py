@@ -16,6 +16,7 @@ from featurize.extractors.base import GOLDEN_SHA256, Extractor, golden_image, re
 from featurize.extractors.batches import Task, compute
 from featurize.extractors.function import FunctionExtractor
 from featurize.photos.fileindex import Content, FileIndex
+from featurize.photos.origin import OnDisk
 from featurize.photos.source import list_source
 from featurize.store.shard import image_keys
 
@@ -75,13 +76,13 @@ def test_the_first_vectors_do_not_wait_for_the_last_file(photos, tmp_path):
     extractor = Center()
 
     class Waiting(FileIndex):
-        def read(self, paths, **options):
-            return super().read(map(self.in_time, paths), **options)
+        def read(self, origins, **options):
+            return super().read(map(self.in_time, origins), **options)
 
-        def in_time(self, path):
-            if path.endswith(f"{N_PHOTOS - 1}.png"):
+        def in_time(self, origin):
+            if origin.place.endswith(f"{N_PHOTOS - 1}.png"):
                 assert extractor.first_batch.wait(60), "no batch ran while a file was still to be read"
-            return path
+            return origin
 
     store = store_with(Waiting, tmp_path / "store")
     result = run_extraction(list_source(photos), extractor, store=store, jobs=2)
@@ -105,10 +106,10 @@ def test_a_photo_that_vanishes_is_computed_from_its_twin_that_was_found_later(ph
     (photos / "299.png").write_bytes((photos / "000.png").read_bytes())
 
     class Vanishing(FileIndex):
-        def read(self, paths, **options):
-            for path, content in zip(paths, super().read(paths, **options), strict=True):
-                if path.endswith("000.png"):
-                    os.unlink(path)
+        def read(self, origins, **options):
+            for origin, content in zip(origins, super().read(origins, **options), strict=True):
+                if origin.place.endswith("000.png"):
+                    os.unlink(origin.place)
                 yield content
 
     store = store_with(Vanishing, tmp_path / "store")
@@ -137,7 +138,11 @@ def test_what_fails_while_vectors_are_computed_is_raised_and_what_was_read_is_re
 
     with pytest.raises(KeyboardInterrupt):
         run(photos, tmp_path / "store", Interrupted(), young_seconds=-1.0)
-    known = Store(tmp_path / "store").file_index().known([str(photos / f"{n:03d}.png") for n in range(64)])
+    known = (
+        Store(tmp_path / "store")
+        .file_index()
+        .known([OnDisk(str(photos / f"{n:03d}.png")) for n in range(64)])
+    )
     assert all(isinstance(content, Content) for content in known)
 
 

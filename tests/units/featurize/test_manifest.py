@@ -136,7 +136,7 @@ def test_a_name_that_differs_in_form_finds_the_one_file_that_can_be_meant(tmp_pa
     (tmp_path / "m.csv").write_text(f'image\n"{written}"\n', encoding="utf-8")
     source = list_source(tmp_path / "m.csv")
     (image,) = source.images
-    assert os.path.exists(image.path) == (found is not None)
+    assert os.path.exists(image.origin.place) == (found is not None)
     if found is not None:
         assert image.image == found
         plain = (written, written.strip(), written.replace("\\", "/"))
@@ -183,7 +183,9 @@ def test_a_root_is_the_folder_that_names_begin_in(tmp_path):
     (tmp_path / "photos/a.jpg").write_bytes(b"x")
     (tmp_path / "lists/m.csv").write_text("image\na.jpg\n")
     found = list_source(tmp_path / "lists/m.csv", root=tmp_path / "photos")
-    assert [(one.image, one.path) for one in found.images] == [("a.jpg", str(tmp_path / "photos/a.jpg"))]
+    assert [(one.image, one.origin.place) for one in found.images] == [
+        ("a.jpg", str(tmp_path / "photos/a.jpg"))
+    ]
     for source, root, message in [
         (tmp_path / "lists/m.csv", tmp_path / "gone", "there is no folder"),
         (tmp_path / "photos", tmp_path, "for manifests alone"),

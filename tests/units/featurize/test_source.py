@@ -63,7 +63,7 @@ def test_a_manifest_names_files_relative_to_itself_and_sets_label_group_and_spli
     (tmp_path / "lists").mkdir()
     for folder, name, image in [("lists", "../b.jpg", "../b.jpg"), (".", tmp_path / "in/a.jpg", "in/a.jpg")]:
         (one,) = list_source(manifest(tmp_path / folder, f"image\n{name}\n")).images
-        assert one.image == image and os.path.isfile(one.path)
+        assert one.image == image and os.path.isfile(one.origin.place)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="other rules for names")
@@ -191,9 +191,10 @@ def test_folders_and_photos_without_permission_are_left_out_with_a_reason(tmp_pa
         "import os\n"
         "from featurize.photos.fileindex import FileIndex\n"
         "from featurize.photos.folders import walk\n"
+        "from featurize.photos.origin import OnDisk\n"
         "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"
         "found = walk(os.curdir); print(found.names, found.closed)\n"
-        "print([str(content) for content in FileIndex(None).read(['daisy/2.jpg'])])"
+        "print([str(content) for content in FileIndex(None).read([OnDisk('daisy/2.jpg')])])"
     )
     said = subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path, text=True)
     assert said.splitlines() == [
@@ -376,7 +377,7 @@ def test_a_photo_that_vanishes_or_changes_costs_only_itself(tmp_path, meddle, re
 
     # An earlier run knows what every file holds, so that none is read before it is decoded.
     source = list_source(photos)
-    list(store.file_index().read([image.path for image in source.images]))
+    list(store.file_index().read([image.origin for image in source.images]))
     result = run_extraction(source, FunctionExtractor(meddling, "meddling", 1), store=store, jobs=1)
     assert result.table.image.tolist() == ["a.jpg", "b.jpg"]
     assert result.rejects == [("z.jpg", reason)]
