@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -252,10 +253,9 @@ def measure_drift(
     sample = [found[i] for i in order[: math.ceil(n_stored * percent / 100)]]  # at least one of any
     stored = np.empty((len(sample), extractor.width), dtype=np.float32)
     section.load(image_keys(sample), stored)
-    tasks = (
-        Task(row, partial(read_photo, one, [places[one]]), name=places[one].place)
-        for row, one in enumerate(sample)
-    )
+    # However large: these are the very photos that were read before, by their digest.
+    read = {one: partial(read_photo, one, [places[one]], sys.maxsize) for one in sample}
+    tasks = (Task(row, read[one], name=places[one].place) for row, one in enumerate(sample))
     n_compared, largest, image = 0, 0.0, ""
     for batch in compute(tasks, [extractor], jobs=jobs or os.cpu_count() or 1):
         if isinstance(batch, Failed):

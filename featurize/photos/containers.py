@@ -1,4 +1,7 @@
-"""What lies around the pixels in the file of a PNG or a TIFF: chunks, directories, pages; nothing is decoded."""
+"""What lies around the pixels in a file: chunks of PNG, directories and pages of TIFF, boxes of JPEG 2000.
+
+Nothing is decoded.
+"""
 
 import io
 import zlib
@@ -87,6 +90,7 @@ def _inflated(content: bytes, most: int) -> bytes:
 
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 SUBFILE, SAMPLES, BITS, FORMAT, PHOTOMETRIC, COMPRESSION = 254, 277, 258, 339, 262, 259
+SUB_DIRECTORIES, DNG_VERSION = 330, 50706
 REDUCED, MASK = 1, 4  # of a page: a smaller copy of another, or its mask
 MOST_PAGES = 100_000
 PHOTOMETRICS = {
@@ -128,6 +132,15 @@ def tiff_pages(data: bytes) -> list[int]:
         return [0]  # a damaged directory leaves what can be read before it
 
 
+def is_camera_raw(tags: Any, data: bytes) -> bool:
+    """Whether a TIFF is the raw file of a camera, by its first directory: a small copy of what lies in others.
+
+    So write Nikon, Sony, Pentax and DNG; Canon's CR2 has its name behind the signature.
+    """
+    small = int(tags.get(SUBFILE, 0)) & REDUCED
+    return data[8:10] == b"CR" or bool(small and (SUB_DIRECTORIES in tags or DNG_VERSION in tags))
+
+
 def tiff_kind(data: bytes) -> str:
     """What kind of TIFF this is, for a reason why it is not read: ``"4 samples of 16 bits"``; empty where unclear."""
     try:
@@ -148,3 +161,29 @@ def tiff_kind(data: bytes) -> str:
         return ", ".join(facts)
     except Exception:
         return ""
+
+
+# -- JPEG 2000 ---
+
+ICC_METHODS = (2, 3)
+
+
+def jp2_profile(data: bytes) -> bytes | None:
+    """The colour profile of a JPEG 2000 file, which Pillow passes over."""
+    for kind, header in _boxes(data):
+        if kind == b"jp2h":
+            for part, content in _boxes(header):
+                if part == b"colr" and content[0] in ICC_METHODS:
+                    return content[3:]
+    return None
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and content of each box, up to that of the pixels, or until they make no sense."""
+    place = 0
+    while place + 8 < len(data) and (kind := data[place + 4 : place + 8]) != b"jp2c":
+        length = int.from_bytes(data[place : place + 4], "big")
+        if length <= 8 or place + length > len(data):
+            return
+        yield kind, data[place + 8 : place + length]
+        place += length

@@ -6,6 +6,7 @@ import os
 import stat
 import struct
 import warnings
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -30,13 +31,26 @@ from featurize.photos.containers import (
     PNG_EXIF_TEXTS,
     PNG_SIGNATURE,
     TIFF_SIGNATURES,
+    is_camera_raw,
+    jp2_profile,
     tiff_kind,
     tiff_pages,
     without_long_texts,
 )
 from featurize.photos.levels import eight_bits, is_planar, load, read_samples
 from featurize.photos.profiles import to_srgb
-from featurize.photos.unread import kind_of_content, not_read
+from featurize.photos.unread import (
+    AVIF,
+    DICOM,
+    HEIC,
+    JPEG_2000,
+    LONGEST_START,
+    RAW,
+    ImageRejected,
+    is_read,
+    kind_of_content,
+    not_read,
+)
 from featurize.terminal import printable
 
 MAX_BYTES = 1 << 29  # of an image file
@@ -58,7 +72,8 @@ class Decoding:
 def read_image(path: str) -> bytes:
     """The bytes of an image file.
 
-    ImageRejected if it cannot be read, is no regular file, or is larger than `MAX_BYTES`.
+    ImageRejected if it cannot be read, is no regular file, is larger than `MAX_BYTES`, or has a format that is not
+    read here.
     """
     try:
         # `open` closes what its opener opened also where that turns out to be a folder.
@@ -68,6 +83,10 @@ def read_image(path: str) -> bytes:
                 raise ImageRejected("not a regular file")
             if status.st_size > MAX_BYTES:
                 raise ImageRejected(f"{status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
+            head = stream.peek(LONGEST_START)[:LONGEST_START]
+            kind = kind_of_content(head)
+            if kind is not None and not is_read(kind) and not any(_readers(head)):
+                raise ImageRejected(not_read(kind))
             return stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise ImageRejected(f"cannot be read: {error.strerror or error}") from error
@@ -82,6 +101,8 @@ def _without_waiting(path: str, flags: int) -> int:
 MAX_PIXELS = 200_000_000
 FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 READERS = tuple(name for name in FORMATS if name != "MPO")  # Pillow reads MPO as a kind of JPEG
+# Formats that are read where a library for them is there, and what Pillow calls them; by decode version 2 at least.
+LATER = {HEIC: "HEIF", AVIF: "AVIF", JPEG_2000: "JPEG2000", DICOM: "DICOM"}
 
 # How to turn what a camera with this EXIF orientation wrote.
 TURNS = {
@@ -123,10 +144,6 @@ with suppress(OSError, AttributeError):
     _silence(None)
 
 
-class ImageRejected(Exception):
-    """This file gives no pixels; the message is the reason, for the rejects file."""
-
-
 def open_image(data: bytes, page: int = 1) -> ImageFile:
     """The image, header read; any complaint of the reader becomes the reason of a rejection.
 
@@ -139,6 +156,8 @@ def open_image(data: bytes, page: int = 1) -> ImageFile:
         image = _read_header(data)
         if image is None:
             raise ImageRejected(_what_it_is(data))
+        if image.format == "TIFF" and is_camera_raw(image.tag_v2, data):  # type: ignore[attr-defined]
+            raise ImageRejected(not_read(RAW))
         if page > 1:
             _seek(image, data, page)
     except ImageRejected:
@@ -148,29 +167,65 @@ def open_image(data: bytes, page: int = 1) -> ImageFile:
     except Exception as error:
         # Readers of damaged headers raise almost anything: struct.error, SyntaxError, KeyError, OverflowError.
         raise ImageRejected(f"damaged header: {_one_line(error)}{_tiff_says(data)}") from error
+    if image.format == "JPEG2000":
+        profile = jp2_profile(data)
     if profile:
         image.info["icc_profile"] = profile
     return image
 
 
 def _read_header(data: bytes) -> ImageFile | None:
+    for reader in _readers(data):
+        try:
+            return reader(io.BytesIO(data), "")
+        except (SyntaxError, IndexError, TypeError, struct.error):
+            continue  # as Image.open does: another reader may know it
+    kind = kind_of_content(data)
+    return _later_reader(kind)(io.BytesIO(data), "") if kind is not None and is_read(kind) else None
+
+
+def _readers(data: bytes) -> Iterator[Callable[[io.BytesIO, str], ImageFile]]:
+    """Pillow's readers that a file may be for, by its first bytes."""
     for name in READERS:
         reader, accepts = Image.OPEN[name]
         if accepts is None or accepts(data[:16]) is True:
-            try:
-                return reader(io.BytesIO(data), "")
-            except (SyntaxError, IndexError, TypeError, struct.error):
-                continue  # as Image.open does: another reader may know it
-    return None
+            yield reader
+
+
+def _later_reader(kind: str) -> Callable[[io.BytesIO, str], ImageFile]:
+    """What reads a format of `LATER`; imported when a file of it comes."""
+    try:
+        if kind == HEIC:
+            from pillow_heif import HeifImageFile
+
+            return HeifImageFile
+        if kind == DICOM:
+            from featurize.photos.dicom import DicomImageFile
+
+            return DicomImageFile
+        if kind == AVIF:
+            from PIL.AvifImagePlugin import AvifImageFile
+
+            return AvifImageFile
+        from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
+
+        return Jpeg2KImageFile
+    except ImportError as error:
+        raise ImageRejected(f"{not_read(kind)} (what is installed fails: {_one_line(error)})") from error
+
+
+def _n_pages(image: ImageFile, data: bytes) -> int:
+    return len(tiff_pages(data)) if image.format == "TIFF" else getattr(image, "n_frames", 1)
 
 
 def _seek(image: ImageFile, data: bytes, page: int) -> None:
-    pages = tiff_pages(data) if image.format == "TIFF" else list(range(getattr(image, "n_frames", 1)))
-    if page > len(pages):
-        raise ImageRejected(
-            f"page {page} was asked for; there {'is' if len(pages) == 1 else 'are'} {len(pages)}"
-        )
-    image.seek(pages[page - 1])
+    n_pages = _n_pages(image, data)
+    if page > n_pages:
+        raise ImageRejected(f"page {page} was asked for; there {'is' if n_pages == 1 else 'are'} {n_pages}")
+    if image.format == "TIFF":
+        image.seek(tiff_pages(data)[page - 1])
+    else:  # a file opens with its main image, which need not be the first: in HEIC the others follow in their order
+        image.seek(page - 2 if page - 2 < image.tell() else page - 1)
 
 
 def _tiff_says(data: bytes) -> str:
@@ -191,7 +246,8 @@ def _what_it_is(data: bytes) -> str:
         data[:4096].decode("utf-8")
     except UnicodeDecodeError as error:
         if error.start <= 4000:  # else a character that is cut in two
-            return f"not an image of a known format ({', '.join(FORMATS)})"
+            known = ", ".join([*FORMATS, *filter(is_read, LATER)])
+            return f"not an image of a known format ({known})"
     return "text, not an image"
 
 
@@ -250,7 +306,7 @@ def decode_image(data: bytes, scale: int, decoding: Decoding) -> tuple[Image.Ima
 def _how_far(image: Image.Image) -> str:
     """How much of a picture was decoded before its file ended or made no sense; empty where the reader cannot say."""
     core = getattr(image, "_im", None)
-    if core is None:
+    if core is None or image.format == "JPEG2000":  # whose rows come all at once
         return ""
     box = core.getbbox()  # of what is not black, as everything is that was not reached
     n_rows = box[3] - box[1] if box else 0
@@ -258,9 +314,11 @@ def _how_far(image: Image.Image) -> str:
 
 
 def _decoded(image: ImageFile, data: bytes, decoding: Decoding, remarks: set[str]) -> Image.Image:
-    if image.format == "TIFF" and len(tiff_pages(data)) > 1:
+    if image.format in ("TIFF", *LATER.values()) and _n_pages(image, data) > 1:
         remarks.add(PAGES.format(decoding.page))
     if decoding.version == 1:
+        if image.format in LATER.values():
+            raise ImageRejected(f"a photo in the format {image.format} needs decode version 2")
         if is_planar(image):
             raise ImageRejected(
                 "a TIFF of 16 bits with its colours in separate planes needs decode version 2"
@@ -272,7 +330,10 @@ def _decoded(image: ImageFile, data: bytes, decoding: Decoding, remarks: set[str
 
 def _to_rgb(image: ImageFile, data: bytes, decoding: Decoding, remarks: set[str]) -> Image.Image:
     """Any mode as sRGB: 16 bits scaled to 8, profiles applied, CMYK by its own convention, alpha over white."""
-    samples = read_samples(image, lambda: open_image(data, decoding.page), data)
+    if image.format == "DICOM":
+        samples = image.samples(decoding.stretch)  # type: ignore[attr-defined]
+    else:
+        samples = read_samples(image, lambda: open_image(data, decoding.page), data)
     if samples is not None:
         picture, alpha, dark = eight_bits(samples, decoding.stretch)
         remarks |= {DARK} if dark else set()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from featurize.files import name_as_text
-from featurize.photos.unread import KIND_OF_ENDING, kind_of_name
+from featurize.photos.unread import KIND_OF_ENDING, is_read, kind_of_name
 from featurize.terminal import progress
 
 ENDINGS = frozenset(
@@ -44,7 +44,7 @@ class Walk:
     """Every file below a folder stands in exactly one of these; names are relative to the folder.
 
     `names` may be images, by their ending (sorted); `unread` are photos by their ending, in a format that is not read
-    unless a library for it is there (sorted). `unusable` have such an ending and cannot be one (broken links, pipes,
+    by what is installed here (sorted). `unusable` have such an ending and cannot be one (broken links, pipes,
     devices), `closed` are folders and links to folders that were not entered (``""``: the folder itself), both with the
     reason. `ignored` counts all other files by what they are. `folders` are those entered, down to the second level.
     """
@@ -142,7 +142,8 @@ def _sort_out(entry: os.DirEntry, name: str, found: Walk, folders: list[str], li
         elif not stat.S_ISREG(entry.stat().st_mode):
             found.unusable.append((name_as_text(name), "not a regular file"))
         else:
-            (found.names if kind_of_name(name) is None else found.unread).append(name)
+            kind = kind_of_name(name)
+            (found.names if kind is None or is_read(kind) else found.unread).append(name)
     except OSError as error:
         found.unusable.append((name_as_text(name), f"cannot be opened: {error.strerror or error}"))
 
