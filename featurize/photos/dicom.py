@@ -5,6 +5,9 @@ Nothing that pydicom says goes into a message: it quotes the file, which may nam
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +59,17 @@ NO_PICTURE = "a DICOM file without a picture"
 DECODERS = "pip install python-gdcm"
 
 
+@contextmanager
+def _damage_rejected() -> Iterator[None]:
+    """What is raised of damaged files may be almost anything, and quote them."""
+    try:
+        yield
+    except (ImageRejected, MemoryError):
+        raise
+    except Exception:
+        raise ImageRejected(DAMAGED) from None
+
+
 class DicomImageFile(ImageFile):
     """An opened DICOM file: its size and number of frames by its header, its pixels when it is loaded.
 
@@ -65,12 +79,8 @@ class DicomImageFile(ImageFile):
     format, format_description = "DICOM", "DICOM"
 
     def _open(self) -> None:
-        try:
+        with _damage_rejected():
             self._read_header()
-        except ImageRejected:
-            raise
-        except Exception:  # readers of damaged headers raise almost anything
-            raise ImageRejected(DAMAGED) from None
 
     def _read_header(self) -> None:
         stream: Any = self.fp
@@ -127,7 +137,8 @@ class DicomImageFile(ImageFile):
 
     def load(self) -> Any:
         if self._im is None:
-            self.im = Image.fromarray(self._eight_bits()).im
+            with _damage_rejected():
+                self.im = Image.fromarray(self._eight_bits()).im
         return Image.Image.load(self)
 
     def samples(self, stretch: int | None) -> Samples | None:
@@ -135,35 +146,42 @@ class DicomImageFile(ImageFile):
 
         A `stretch` takes the place of both: values count as rescaled then, in CT as Hounsfield units.
         """
-        if self.photometric == PALETTE:
-            deep = self.about.RedPaletteColorLookupTableDescriptor[2] > 8
-            colours = self._colours() if deep else None
-            return None if colours is None else Samples(len(colours), lambda part: colours[part])
-        if self.bits <= 8:
+        with _damage_rejected():
+            if self.photometric == PALETTE:
+                return self._of_palette()
+            if self.bits <= 8:
+                return None
+            return self._of_grey(stretch) if self.photometric in GREY else self._of_colours()
+
+    def _of_palette(self) -> Samples | None:
+        if self.about.RedPaletteColorLookupTableDescriptor[2] <= 8:
             return None
-        top = (1 << self.bits) - 1
-        if self.photometric not in GREY:
-            values = self._stored()
-            return Samples(len(values), lambda part: values[part].astype(np.uint16), top=top)
+        colours = apply_color_lut(self._stored(), self.about)
+        return Samples(len(colours), lambda part: colours[part])
+
+    def _of_colours(self) -> Samples:
+        stored = self._stored()
+        return Samples(len(stored), lambda part: stored[part].astype(np.uint16), top=(1 << self.bits) - 1)
+
+    def _of_grey(self, stretch: int | None) -> Samples | None:
         real, about = self._rescaled()
         if stretch is None and _shown(real, about) is not None:
             return None
+        top = (1 << self.bits) - 1
         if stretch or _sequence(about, "ModalityLUTSequence"):
             table = real.round().clip(0, FULL).astype(np.uint16)
-            bits = FULL if stretch else (1 << int(about.ModalityLUTSequence[0].LUTDescriptor[2])) - 1
-            top = bits
+            top = FULL if stretch else _top_of(about.ModalityLUTSequence[0])
         else:
             table = np.arange(top + 1, dtype=np.uint16)
             table = table[::-1] if real[0] > real[-1] else table
-        stored, white_is_zero = self._stored(), self.photometric == "MONOCHROME1"
-        return Samples(
-            len(stored), lambda part: self._by(table, stored[part]), top=top, white_is_zero=white_is_zero
-        )
+        stored = self._stored()
+        values = Samples(len(stored), lambda part: self._by(table, stored[part]), top=top)
+        return replace(values, white_is_zero=self.photometric == "MONOCHROME1")
 
     def _eight_bits(self) -> np.ndarray:
         """All pixels as uint8; grey by the window or the table of the file, else by all that its bits can hold."""
         if self.photometric == PALETTE:
-            return self._colours()
+            return apply_color_lut(self._stored(), self.about)
         stored = self._stored()
         if self.photometric in COLOURS:
             top = (1 << self.bits) - 1
@@ -198,13 +216,6 @@ class DicomImageFile(ImageFile):
             raise ImageRejected(DAMAGED)
         return values
 
-    def _colours(self) -> np.ndarray:
-        stored = self._stored()
-        try:
-            return apply_color_lut(stored, self.about)
-        except Exception:
-            raise ImageRejected(DAMAGED) from None
-
     @property
     def _lowest(self) -> int:
         """The least value that can be stored."""
@@ -215,16 +226,12 @@ class DicomImageFile(ImageFile):
 
     def _rescaled(self) -> tuple[np.ndarray, Dataset]:
         """What each value that can be stored stands for, in the order of the values; and what is said of this frame."""
-        try:
-            about = self._of_frame()
-            stored = np.arange(self._lowest, self._lowest + (1 << self.bits))
-            if _sequence(about, "ModalityLUTSequence"):
-                return apply_modality_lut(stored, about).astype(np.float64), about
-            return stored * (_number(about, "RescaleSlope") or 1) + (
-                _number(about, "RescaleIntercept") or 0
-            ), about
-        except Exception:
-            raise ImageRejected(DAMAGED) from None
+        about = self._of_frame()
+        stored = np.arange(self._lowest, self._lowest + (1 << self.bits))
+        if _sequence(about, "ModalityLUTSequence"):
+            return apply_modality_lut(stored, about).astype(np.float64), about
+        slope, intercept = _number(about, "RescaleSlope") or 1, _number(about, "RescaleIntercept") or 0
+        return stored * slope + intercept, about
 
     def _of_frame(self) -> Dataset:
         """What the file says of all its frames, and over it what it says of this one."""
@@ -244,16 +251,12 @@ def _shown(real: np.ndarray, about: Dataset) -> np.ndarray | None:
 
     Of several windows the first counts; one whose width is not above 0 does not.
     """
-    try:
-        if _sequence(about, "VOILUTSequence"):
-            top = (1 << int(about.VOILUTSequence[0].LUTDescriptor[2])) - 1
-            return (apply_voi(real.round().astype(np.int64), about) / top).clip(0, 1)
-        centre, width = _number(about, "WindowCenter"), _number(about, "WindowWidth")
-        if centre is None or width is None or width <= 0:
-            return None
-        function = about.get("VOILUTFunction") or "LINEAR"
-    except Exception:
-        raise ImageRejected(DAMAGED) from None
+    if tables := _sequence(about, "VOILUTSequence"):
+        return (apply_voi(real.round().astype(np.int64), about) / _top_of(tables[0])).clip(0, 1)
+    centre, width = _number(about, "WindowCenter"), _number(about, "WindowWidth")
+    if centre is None or width is None or width <= 0:
+        return None
+    function = about.get("VOILUTFunction") or "LINEAR"
     if function == "SIGMOID":
         with np.errstate(over="ignore"):
             return 1 / (1 + np.exp(-4 * (real - centre) / width))
@@ -271,6 +274,11 @@ def _number(about: Dataset, name: str) -> float | None:
     first: Any = value if np.isscalar(value) else value[0]
     number = float(first)
     return number if np.isfinite(number) else None
+
+
+def _top_of(table: Dataset) -> int:
+    """The largest value that a table can give."""
+    return (1 << int(table.LUTDescriptor[2])) - 1
 
 
 def _sequence(about: Dataset, name: str) -> list[Dataset]:
