@@ -141,6 +141,40 @@ def icc_profile(red, green, blue, gamma: float) -> bytes:
 DISPLAY_P3 = (0.51512, 0.2412, -0.00105), (0.29198, 0.69225, 0.04189), (0.1571, 0.06657, 0.78407), 2.2
 
 
+def dicom(values: np.ndarray, photometric: str = "MONOCHROME2", bits: int = 0, **elements) -> bytes:
+    """A DICOM file of a patient called Secret, by its stored values and other elements; None leaves one out.
+
+    `elements` may hold ``syntax``, a transfer syntax; of a compressed one, ``PixelData`` is what is encapsulated.
+    """
+    import pydicom
+
+    elements = dict(elements)
+    n_samples = values.shape[-1] if photometric.startswith(("RGB", "YBR")) else 1
+    shape = values.shape[:-1] if n_samples > 1 else values.shape
+    dataset = pydicom.Dataset()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = elements.pop("syntax", pydicom.uid.ExplicitVRLittleEndian)
+    dataset.SOPClassUID, dataset.SOPInstanceUID = pydicom.uid.SecondaryCaptureImageStorage, "1.2.3"
+    dataset.PatientName = "Secret^Patient"
+    allocated = 8 * values.dtype.itemsize
+    known = {
+        "Rows": shape[-2], "Columns": shape[-1], "SamplesPerPixel": n_samples,
+        "PhotometricInterpretation": photometric, "BitsAllocated": allocated, "BitsStored": bits or allocated,
+        "HighBit": (bits or allocated) - 1, "PixelRepresentation": int(values.dtype.kind == "i"),
+        **({"PlanarConfiguration": 0} if n_samples > 1 else {}),
+        **({"NumberOfFrames": shape[0]} if len(shape) == 3 else {}), "PixelData": values.tobytes(),
+    } | elements  # fmt: skip
+    for name, value in known.items():
+        if value is not None:
+            setattr(dataset, name, value)
+    if dataset.file_meta.TransferSyntaxUID.is_compressed and "PixelData" in dataset:
+        dataset.PixelData = pydicom.encaps.encapsulate([dataset.PixelData])
+        dataset["PixelData"].VR = "OB"
+    stream = io.BytesIO()
+    pydicom.dcmwrite(stream, dataset, enforce_file_format=True)
+    return stream.getvalue()
+
+
 # -- tables ------------------------------------------------------------------------------------------
 
 

@@ -17,7 +17,7 @@ from featurize.extraction.plan import ExtractionPlan, Row, SourceContents
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, attach_checked, golden_image
 from featurize.extractors.batches import NOT_FINITE, Task, Vectors, group_extractors, vectors_of_photo
 from featurize.extractors.phash import PerceptualHash, hashes_as_text
-from featurize.photos.decode import DARK, MAX_PIXELS, PROFILE_IGNORED, ImageRejected
+from featurize.photos.decode import DARK, MAX_PIXELS, NO_WINDOW, PROFILE_IGNORED, ImageRejected
 from featurize.photos.distort import Distortion
 from featurize.photos.photo import Photo
 from featurize.photos.source import Source, list_source, source_warnings
@@ -325,7 +325,10 @@ def say_remarks(remarks: Mapping[str, int]) -> None:
     """Log what is worth a word about how photos were read, each with its count; as a warning what spoils vectors."""
     for remark, count in remarks.items():
         log.log(
-            logging.WARNING if remark in (DARK, PROFILE_IGNORED) else logging.INFO, "%s: %d", remark, count
+            logging.WARNING if remark in (DARK, NO_WINDOW, PROFILE_IGNORED) else logging.INFO,
+            "%s: %d",
+            remark,
+            count,
         )
 
 

@@ -131,6 +131,10 @@ DARK = (
     "stretch for each photo's own range)"
 )
 PROFILE_IGNORED = "a colour profile that is broken, or of another kind of pixels, was ignored"
+NO_WINDOW = (
+    "DICOM without a window, of which all that its bits can hold is shown (--preprocess stretch:N for 0 to N, stretch "
+    "for each photo's own range)"
+)
 CONVERTED = "converted to sRGB by their colour profile"
 PAGES = "several pages, of which page {} was read (--preprocess page:N reads another)"
 
@@ -336,7 +340,10 @@ def _to_rgb(image: ImageFile, data: bytes, decoding: Decoding, remarks: set[str]
         samples = read_samples(image, lambda: open_image(data, decoding.page), data)
     if samples is not None:
         picture, alpha, dark = eight_bits(samples, decoding.stretch)
-        remarks |= {DARK} if dark else set()
+        if image.format == "DICOM" and picture.mode == "L" and decoding.stretch is None:
+            remarks.add(NO_WINDOW)
+        elif dark:
+            remarks.add(DARK)
     else:
         load(image)
         picture, alpha = _without_alpha(image, data)

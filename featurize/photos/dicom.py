@@ -46,14 +46,8 @@ OF_A_FRAME = ("PixelValueTransformationSequence", "FrameVOILUTSequence")
 GREY = ("MONOCHROME1", "MONOCHROME2")
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 PALETTE = "PALETTE COLOR"
-OTHERS = (
-    "HSV",
-    "ARGB",
-    "CMYK",
-    "YBR_PARTIAL_420",
-    "YBR_PARTIAL_422",
-    "XYB",
-)  # that can be named without quoting
+# Retired ones, and those of other objects than photos, which can be named without quoting the file.
+OTHERS = ("HSV", "ARGB", "CMYK", "YBR_PARTIAL_420", "YBR_PARTIAL_422", "XYB")
 DAMAGED = "a DICOM file that is damaged or ends early"
 NO_PICTURE = "a DICOM file without a picture"
 DECODERS = "pip install python-gdcm"
@@ -185,11 +179,7 @@ class DicomImageFile(ImageFile):
         stored = self._stored()
         if self.photometric in COLOURS:
             top = (1 << self.bits) - 1
-            return (
-                stored
-                if top == 255
-                else ((stored.astype(np.uint32) * 255 + top // 2) // top).astype(np.uint8)
-            )
+            return stored if top == 255 else (stored * np.uint16(255) // top).astype(np.uint8)
         real, about = self._rescaled()
         shown = _shown(real, about)
         if shown is None:
@@ -204,8 +194,8 @@ class DicomImageFile(ImageFile):
 
     def _stored(self) -> np.ndarray:
         """The values of the frame as they lie in the file; colours as RGB."""
+        stream: Any = self.fp
         try:
-            stream: Any = self.fp
             values = pixel_array(stream, index=self.frame, transfer_syntax_uid=self.syntax)
         except MemoryError:
             raise
