@@ -87,15 +87,15 @@ def test_thumbnails_and_deleted_photos_of_a_disk_station_are_no_photos(command, 
 
 @pytest.fixture
 def phone(tmp_path) -> Path:
-    """A class of HEIC photos alone, as an iPhone writes, beside a class of JPEG photos."""
+    """A class of photos in formats that are not read, beside a class of JPEG photos."""
     photos = write_photos(tmp_path / "photos", names("paint"))
     (photos / "moss").mkdir()
     for ending, data in {
-        "HEIC": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+        "JXL": b"\0\0\0\x0cJXL \r\n\x87\n",
         "dng": encoded(noise(), "TIFF"),
     }.items():
         (photos / f"moss/1.{ending}").write_bytes(data + bytes(99))
-    (photos / "paint/heic.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99))
+    (photos / "paint/jxl.jpg").write_bytes(b"\xff\x0a" + bytes(99))
     return photos
 
 
@@ -104,7 +104,9 @@ def test_a_class_of_photos_that_are_not_read_is_named_in_the_terminal(phone, com
     assert done.status == 1 and "3 images were left out (--strict)" in done.error
     assert "warning: not one photo of the class folder moss can be used" in done.err
     rejects = (tmp_path / "t.rejects.csv").read_text()
-    assert rejects.count("the format HEIC, which is not read: convert it to") == 2 and "camera raw" in rejects
+    assert (
+        rejects.count("the format JPEG XL, which is not read: convert it to") == 2 and "camera raw" in rejects
+    )
     lines = run("featurize", "scan", phone, "--json", tmp_path / "s.json").out.splitlines()
     assert "warning: not one photo of the class folder moss can be used" in lines
     assert "  moss       0, 2 rejected" in lines

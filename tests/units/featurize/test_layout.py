@@ -4,7 +4,7 @@ import pytest
 
 from featurize.photos.folders import ignored_as
 from featurize.photos.layout import read_layout
-from featurize.photos.unread import KIND_OF_ENDING, kind_of_content, not_read, with_remedy
+from featurize.photos.unread import KIND_OF_ENDING, is_read, kind_of_content, not_read, with_remedy
 
 
 def tree(text: str) -> list[str]:
@@ -128,8 +128,12 @@ def test_every_format_that_is_not_read_comes_with_its_remedy():
     asked = ".heic .heif .avif .jp2 .jxl .dcm .cr2 .nef .arw .dng .psd".split()
     assert set(asked) <= set(KIND_OF_ENDING)
     for ending in asked:
+        kind = KIND_OF_ENDING[ending]
         reason = with_remedy(f"a/1{ending.upper()}", "text, not an image")
-        assert reason == not_read(KIND_OF_ENDING[ending]) and "convert it to" in reason
-    assert "the format HEIC" in not_read("HEIC") and "convert it to" in not_read("DICOM")
+        assert reason == ("text, not an image" if is_read(kind) else not_read(kind))
+        assert f"the format {kind}, which is not read: convert it to" in not_read(kind)
+    assert not is_read("JPEG XL") and not is_read("camera raw") and not is_read("Photoshop")
+    assert not_read("HEIC").endswith("pip install 'bottlehead[heic]'")
+    assert not_read("DICOM").endswith("pip install 'bottlehead[dicom]'")
     assert with_remedy("a/1.heic", "the file is empty") == "the file is empty"
     assert with_remedy("a/1.jpg", "text, not an image") == "text, not an image"
