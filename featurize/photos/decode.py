@@ -41,6 +41,7 @@ from featurize.photos.levels import eight_bits, is_planar, load, read_samples
 from featurize.photos.profiles import to_srgb
 from featurize.photos.unread import (
     AVIF,
+    CONVERT,
     DICOM,
     HEIC,
     JPEG_2000,
@@ -322,7 +323,7 @@ def _decoded(image: ImageFile, data: bytes, decoding: Decoding, remarks: set[str
         remarks.add(PAGES.format(decoding.page))
     if decoding.version == 1:
         if image.format in LATER.values():
-            raise ImageRejected(f"a photo in the format {image.format} needs decode version 2")
+            raise ImageRejected(f"a photo in the format {image.format} needs decode version 2: {CONVERT}")
         if is_planar(image):
             raise ImageRejected(
                 "a TIFF of 16 bits with its colours in separate planes needs decode version 2"

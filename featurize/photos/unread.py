@@ -36,6 +36,7 @@ STARTS = {
     b"\xff\x0a": "JPEG XL",
     b"8BPS": "Photoshop",
     b"FUJIFILMCCD-RAW": RAW,
+    **dict.fromkeys((b"IIRO", b"IIRS", b"IIU\0"), RAW),  # Olympus and Panasonic, which are nearly TIFF
 }
 BRANDS = {
     AVIF: {b"avif", b"avis"},

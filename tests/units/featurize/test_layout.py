@@ -122,6 +122,7 @@ def test_formats_that_are_not_read_are_known_by_their_first_bytes():
     assert {kind: kind_of_content(data + bytes(64)) for kind, data in BYTES.items()} == {k: k for k in BYTES}
     for other in (b"", b"\xff\xd8\xff\xe0", b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", b"II*\0\x08\0\0\0"):
         assert kind_of_content(other) is None
+    assert {kind_of_content(start + bytes(64)) for start in (b"IIRO", b"IIRS", b"IIU\0")} == {"camera raw"}
 
 
 def test_every_format_that_is_not_read_comes_with_its_remedy():
