@@ -3,6 +3,7 @@
 Nothing that pydicom says goes into a message: it quotes the file, which may name a patient.
 """
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator
@@ -13,8 +14,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from PIL.ImageFile import ImageFile
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
+from PIL.JpegImagePlugin import JpegImageFile
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame
 from pydicom.filereader import read_dataset, read_preamble
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, get_decoder, pixel_array
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -48,6 +52,12 @@ COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 PALETTE = "PALETTE COLOR"
 # Retired ones, and those of other objects than photos, which can be named without quoting the file.
 OTHERS = ("HSV", "ARGB", "CMYK", "YBR_PARTIAL_420", "YBR_PARTIAL_422", "XYB")
+LONG_ELEMENT = 12  # bytes in front of its value
+FRAMES: dict[bytes, type[JpegImageFile] | type[Jpeg2KImageFile]] = {
+    b"\xff\xd8": JpegImageFile,
+    b"\xff\x4f\xff\x51": Jpeg2KImageFile,
+    b"\0\0\0\x0cjP  ": Jpeg2KImageFile,
+}
 DAMAGED = "a DICOM file that is damaged or ends early"
 NO_PICTURE = "a DICOM file without a picture"
 DECODERS = "pip install python-gdcm"
@@ -95,6 +105,7 @@ class DicomImageFile(ImageFile):
             stop_when=lambda tag, vr, length: tag in PIXELS,
             specific_tags=READ,
         )
+        self._pixels = stream.tell() + LONG_ELEMENT
         about = self.about
         self._size = int(about.get("Columns") or 0), int(about.get("Rows") or 0)
         if not stream.read(1) or 0 in self._size:
@@ -104,8 +115,8 @@ class DicomImageFile(ImageFile):
         if self.photometric not in (*GREY, *COLOURS, PALETTE) or about.get("SamplesPerPixel", 1) != n_samples:
             named = self.photometric if self.photometric in (*GREY, *COLOURS, PALETTE, *OTHERS) else "unknown"
             raise ImageRejected(
-                f"a DICOM file of {about.get('SamplesPerPixel', 1):d} samples per pixel with the photometric "
-                f"interpretation {named}, which is not read"
+                f"a DICOM file with the photometric interpretation {named} (samples per pixel: "
+                f"{about.get('SamplesPerPixel', 1):d}), which is not read"
             )
         allocated = int(about.BitsAllocated)
         self.bits = int(about.get("BitsStored") or allocated)
@@ -196,6 +207,8 @@ class DicomImageFile(ImageFile):
         """The values of the frame as they lie in the file; colours as RGB."""
         stream: Any = self.fp
         try:
+            if self.syntax.is_compressed:
+                self._check_frame(stream)
             values = pixel_array(stream, index=self.frame, transfer_syntax_uid=self.syntax)
         except MemoryError:
             raise
@@ -205,6 +218,14 @@ class DicomImageFile(ImageFile):
         if values.shape[:2] != (self.height, self.width):
             raise ImageRejected(DAMAGED)
         return values
+
+    def _check_frame(self, stream: Any) -> None:
+        """A frame may say that it is far larger than its file says; libraries would unpack all of it."""
+        stream.seek(self._pixels)
+        frame = get_frame(stream, self.frame, number_of_frames=self.n_frames)
+        for start, reader in FRAMES.items():
+            if frame.startswith(start) and reader(io.BytesIO(frame), "").size != self.size:
+                raise ValueError
 
     @property
     def _lowest(self) -> int:

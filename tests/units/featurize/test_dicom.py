@@ -138,6 +138,18 @@ def test_compressed_pixels_are_read_where_a_library_for_them_is_there():
     assert (read(stream.getvalue()) == read(dicom(RANDOM, bits=12))).all()
 
 
+@pytest.mark.parametrize(
+    ("syntax", "kind"), [(UID.JPEGBaseline8Bit, "JPEG"), (UID.JPEG2000Lossless, "JPEG2000")]
+)
+def test_a_frame_that_is_larger_than_its_file_says_is_not_unpacked(syntax, kind, monkeypatch):
+    larger = encoded(noise(400, 300), kind, **({"no_jp2": True} if kind == "JPEG2000" else {}))
+    loaded = []
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda image: loaded.append(image.size))
+    with pytest.raises(ImageRejected, match="damaged or ends early"):
+        read(dicom(np.asarray(noise(40, 30)), "RGB", syntax=syntax, PixelData=larger))
+    assert not loaded
+
+
 def test_a_colour_profile_counts():
     profile = icc_profile(*DISPLAY_P3)
     rgb = np.asarray(noise())
@@ -199,7 +211,7 @@ BROKEN = {
     "more bits than there are": ({"BitsStored": 17}, "values of 17 bits in 16"),
     "an interpretation that is not read": ({"PhotometricInterpretation": "HSV"}, "interpretation HSV"),
     "one that is no interpretation": ({"PhotometricInterpretation": "SECRET"}, "interpretation unknown"),
-    "too many samples": ({"SamplesPerPixel": 4}, "of 4 samples per pixel"),
+    "too many samples": ({"SamplesPerPixel": 4}, "samples per pixel: 4"),
     "a huge picture": ({"Rows": 65535, "Columns": 65535}, "4,294.8 megapixels; at most 200"),
     "no palette": ({"PhotometricInterpretation": "PALETTE COLOR"}, "damaged or ends early"),
 }
@@ -229,6 +241,14 @@ def test_of_frames_that_are_not_there_none_is_read():
     assert grey(data) == [0, 0, 6, 127, 128, 255]
     with pytest.raises(ImageRejected, match="damaged or ends early"):
         read(data, page=1000)
+
+
+def test_sequences_within_sequences_without_end_are_rejected():
+    opened = b"\x40\0\x75\x02SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\0\xe0\xff\xff\xff\xff"
+    whole = dicom(ROW, bits=12)
+    place = whole.index(b"\x28\0\2\0US")
+    with pytest.raises(ImageRejected, match="damaged or ends early"):
+        read(whole[:place] + opened * 20_000 + whole[place:])
 
 
 def test_no_damage_is_more_than_a_reject(capfd):
