@@ -141,7 +141,7 @@ REJECTED = {
     "page.jpg": (b"<!DOCTYPE html><p>404", "an HTML page, not an image"),
     "pointer.png": (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer, not the image itself"),
     "mac.jpg": (b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X", "macOS AppleDouble metadata, not an image"),
-    "bytes.jpg": (b"\xff\xfe\x80\x81", "not an image of a known format (JPEG, MPO, PNG, GIF, BMP, TIFF, WEBP, PPM)"),
+    "bytes.jpg": (b"\xff\xfe\x80\x81", None),
     "cut.png": (encoded(noise(), "PNG")[:900], "image file is truncated; 45 % of the rows could be read"),
     "cut.gif": (encoded(noise(), "GIF")[:400], None),
     "bomb.png": (png(20_000, 20_000, 8, 0, b""),
@@ -160,6 +160,9 @@ def test_every_kind_of_bad_photo_is_a_reject_whose_reason_says_what_it_is(photos
     os.mkfifo(photos / "rose" / "pipe.jpg")
     assert command(photos, "-o", tmp_path / "t.npz").status == 0
     rejects = read_rejects(tmp_path / "t.rejects.csv")
+    # Which others follow depends on what is installed.
+    always = "not an image of a known format (JPEG, MPO, PNG, GIF, BMP, TIFF, WEBP, PPM"
+    assert rejects["rose/bytes.jpg"].startswith((f"{always})", f"{always}, "))
     for name, (_, reason) in REJECTED.items():
         told = rejects.pop(f"rose/{name}")
         assert told == reason if reason else told, (name, told)
