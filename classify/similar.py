@@ -112,7 +112,11 @@ def typical_similarity(X: np.ndarray, seed: int = 0) -> float:
 def normalise_rows(X: np.ndarray) -> np.ndarray:
     """The rows scaled to length 1, float32; rows of zeros stay zeros."""
     Z = np.array(X, dtype=np.float32)
-    length = np.linalg.norm(Z, axis=1, keepdims=True)
+    with np.errstate(over="ignore"):
+        length = np.linalg.norm(Z, axis=1, keepdims=True)
+    huge = ~np.isfinite(length[:, 0])  # the squares of imported numbers above 1e19 are too large for 32 bits
+    Z[huge] /= np.abs(Z[huge]).max(axis=1, keepdims=True, initial=0)
+    length[huge] = np.linalg.norm(Z[huge], axis=1, keepdims=True)
     Z /= np.where(length > 0, length, 1)
     return Z
 

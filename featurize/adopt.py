@@ -35,9 +35,9 @@ def adopt(edited: str | os.PathLike, like: FeatureTable) -> Adopted:
     """The rows and the labels, groups and splits of an edited Parquet file, with everything else as in `like`.
 
     pandas, polars, DuckDB and others write a table's vectors as lists of any length, and lose what it says of itself.
-    Rows may be dropped and moved, whole columns of vectors dropped, and ``label``, ``group`` and ``split`` changed;
-    columns that are no table's are passed over. TableError if the file cannot be read, holds a photo that is not in
-    `like` or one twice, or if a vector is not, number for number, that of `like`.
+    Rows may be dropped and moved, whole columns of vectors dropped, and ``label``, ``group``, ``split`` and kept
+    columns changed; columns that are no table's are passed over. TableError if the file cannot be read, holds a photo
+    that is not in `like` or one twice, or if a vector is not, number for number, that of `like`.
     """
     path = Path(edited)
     if not is_readable(path, TableError):
@@ -67,7 +67,8 @@ def _adopted(stream: IO[bytes], path: Path, like: FeatureTable) -> Adopted:
     if not kept:
         hint = f"keep one of {', '.join(like.features)}"
         raise TableError(f"{path} has no vectors of the table that it is like", hint)
-    ids = {name: _plain(file.read([name])[name], name) for name in ALL_IDS.names if name in names}
+    wanted = [name for name in [*ALL_IDS.names, *like.kept] if name in names]
+    ids = {name: _plain(file.read([name])[name], name) for name in wanted}
     rows = _rows_of(ids, like, path)
     for name in kept:
         _check_vectors(file.read([name])[name], name, like.vectors[name][rows], like.image[rows])
@@ -75,20 +76,20 @@ def _adopted(stream: IO[bytes], path: Path, like: FeatureTable) -> Adopted:
     described = {name: entry for name, entry in like.metadata["features"].items() if name in kept}
     metadata = {**like.metadata, "features": described}
     table = FeatureTable(table.ids, {name: table.vectors[name] for name in kept}, metadata)
-    for name in EDITABLE:
+    for name in (*EDITABLE, *like.kept):
         if name in ids:
             table = table.with_column(name, ids[name])
     strange = sorted({str(one) for one in table.split if one not in (None, "", *SPLITS)})
     if strange:
         raise TableError(f"a split is called {strange[0]}", f"a split is {', '.join(SPLITS)}, or empty")
-    known = {*ALL_IDS.names, *like.features}
+    known = {*ALL_IDS.names, *like.kept, *like.features}
     without = [name for name in like.features if name not in kept]
     return Adopted(table, without, [name for name in names if name not in known])
 
 
 def _plain(column: pa.ChunkedArray, name: str) -> list:
     """The values of an id column: text, as which whole numbers of a group or label are taken too, or integers."""
-    kind = ALL_IDS.field(name).type
+    kind = ALL_IDS.field(name).type if name in ALL_IDS.names else pa.string()
     if pa.types.is_dictionary(column.type):  # a categorical column
         column = column.cast(column.type.value_type)
     if pa.types.is_null(column.type):

@@ -48,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     text = "take the vectors of these networks (default: all)"
     command.add_argument("--features", nargs="+", metavar="NETWORK", help=text)
     _add_rejects(command, "files")
+    _add_import_vectors(commands)
     summary = "Give a table that pandas, polars, DuckDB or another program wrote back its provenance back."
     example = "featurize adopt edited.parquet --like flowers.parquet -o flowers2.parquet"
     command = add_command(commands, "adopt", _adopt, summary, example)
@@ -114,13 +115,13 @@ def _add_rejects(command: argparse.ArgumentParser, what: str) -> None:
     command.add_argument("--rejects", metavar="FILE.csv", help=text)
 
 
-def _rejects_file(args: argparse.Namespace, source: str) -> str:
+def _rejects_file(args: argparse.Namespace, *sources: str) -> str:
     """Where the rejects go, after a look at whether table and rejects can be written."""
     from featurize.tableformat import table_kind
 
     table_kind(args.output)
     rejects_file = args.rejects or os.path.splitext(args.output)[0] + ".rejects.csv"
-    check_outputs([(args.output, TABLE), (rejects_file, CSV)], [source])
+    check_outputs([(args.output, TABLE), (rejects_file, CSV)], sources)
     return rejects_file
 
 
@@ -428,6 +429,51 @@ def _import_bottlenecks(args: argparse.Namespace) -> int:
         log.warning("%d files were left out; see %s", len(found.rejects), rejects_file)
     widths = ", ".join(f"{name} ({matrix.shape[1]})" for name, matrix in found.table.vectors.items())
     log.info("wrote %s: %d rows, %s", where_written(args.output), len(found.table), widths)
+    return 0
+
+
+def _add_import_vectors(commands: Any) -> None:
+    summary = (
+        "Turn vectors that were made elsewhere into a table; how they were made stays unknown, which is said."
+    )
+    example = "featurize import-vectors clip.npy --manifest photos.csv -o clip.parquet"
+    command = add_command(commands, "import-vectors", _import_vectors, summary, example)
+    text = ".parquet with lists of numbers, or one column for each number; or .npy of shape (n_rows, width)"
+    command.add_argument("vectors", metavar="VECTORS", help=text)
+    _add_output(command)
+    text = "image[,label][,group][,split] of each row, in the same order (.csv, .tsv, .xlsx, .parquet); .npy needs it"
+    command.add_argument("--manifest", metavar="FILE", help=text)
+    text = "which column is what, as image=filename,vector=embedding; vector=emb_* where each number has a column"
+    command.add_argument("--columns", metavar="NAME=COLUMN,...", help=text)
+    text = "what the features are called (default: as their column, or as the .npy file)"
+    command.add_argument("--name", metavar="NAME", help=text)
+    _add_keep(command)
+    _add_rejects(command, "rows")
+
+
+def _add_keep(command: argparse.ArgumentParser) -> None:
+    text = "further columns of the manifest that the table keeps, such as age,site; never features"
+    command.add_argument("--keep", metavar="COLUMN,...", help=text)
+
+
+def _import_vectors(args: argparse.Namespace) -> int:
+    from featurize.extraction.vector_files import VECTOR, import_vectors
+    from featurize.photos.manifest import COLUMNS, columns_of, kept_of
+
+    columns = {} if args.columns is None else columns_of(args.columns, (*COLUMNS, VECTOR))
+    rejects_file = _rejects_file(args, args.vectors, *filter(None, [args.manifest]))
+    options = {"columns": columns, "name": args.name, "keep": kept_of(args.keep)}
+    found = import_vectors(args.vectors, args.manifest, **options)
+    found.table.write(args.output)
+    write_rejects(rejects_file, found.rejects)
+    for note in found.notes:
+        log.info("%s", note)
+    for warning in found.warnings:
+        log.warning("%s", warning)
+    log.info("labels: %s", _counted("(none)" if one is None else one for one in found.table.label))
+    if found.rejects:
+        log.warning("%d rows were left out; see %s", len(found.rejects), rejects_file)
+    log.info("wrote %s: %s", where_written(args.output), repr(found.table).partition(": ")[2])
     return 0
 
 

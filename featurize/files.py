@@ -320,7 +320,7 @@ def _made(path: Path) -> str:
         return path.as_posix()
     except (OSError, RuntimeError) as error:  # the latter where "~" is nobody's home
         reason = getattr(error, "strerror", None) or str(error).rstrip(".").lower()
-        hint = "give the whole path of another folder with --store"
+        hint = "give the whole path of another folder with --store, or in the environment variable FEATURIZE_STORE"
         raise StoreError(f"the store {path} cannot be made: {reason}", hint) from error
 
 

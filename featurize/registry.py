@@ -22,6 +22,7 @@ from featurize.extractors.nuisance import Nuisance
 from featurize.extractors.phash import PerceptualHash
 from featurize.extractors.shape import Shape
 from featurize.files import is_readable
+from featurize.imported import is_imported
 from featurize.networks.catalogue import NETWORKS, find_network
 from featurize.networks.graph_extractor import FrozenGraph
 from featurize.networks.keras_network import Backbone, InceptionV3
@@ -107,6 +108,13 @@ def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike
     the file with the same digest. ModelError if it cannot be made here, WeightsError if the weights are not found.
     """
     name = str(entry.get("family"))
+    if is_imported(entry):
+        spec = entry.get("spec")
+        raise ModelError(
+            f"the features {spec} are imported vectors: how they are made from a photo is not known here",
+            "make the vectors of the new photos as those were made, import them under the same name "
+            f"(`featurize import-vectors … --name {spec}`, or FeatureTable.from_frame), and give that table",
+        )
     # Perceptual hashes are no features: they are kept in stores as if they were.
     family = (PerceptualHash, None) if name == PerceptualHash.family else _find_family(name)
     if family is None:

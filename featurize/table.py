@@ -13,14 +13,18 @@ import numpy as np
 import pyarrow as pa
 
 from featurize.errors import TableError, UsageError
+from featurize.imported import is_imported, table_of_frame
 from featurize.tableformat import (
     ALL_IDS,
     PHASH,
     TableContent,
+    as_arrow,
     check_name,
     column_as_array,
     complete_ids,
     ids_from_columns,
+    numbers_as_text,
+    own_columns,
     read_batches,
     read_table,
     write_table,
@@ -32,7 +36,7 @@ ROWS_AT_ONCE = 4096
 
 
 def table_digest(ids: pa.Table, vectors: Mapping[str, tuple[int, Iterable[np.ndarray]]]) -> str:
-    """SHA-256 of a table, in hex, computed in constant memory.
+    """SHA-256 of a table, in hex, computed in constant memory; kept columns, which change no number, do not count.
 
     `vectors` says per features how wide they are, and has the rows of the matrix in order, in any number of pieces.
 
@@ -41,7 +45,7 @@ def table_digest(ids: pa.Table, vectors: Mapping[str, tuple[int, Iterable[np.nda
     True
     """
     digest = hashlib.sha256()
-    for text in _as_json(ids):
+    for text in _as_json(own_columns(ids)):
         digest.update(text.encode())
     for name, (width, matrices) in sorted(vectors.items()):
         digest.update(f"{name}:{(ids.num_rows, width)}".encode())
@@ -96,7 +100,7 @@ class FeatureTable:
     ids : pyarrow.Table
         The columns ``image, sha256, label, group, split, variant, width, height, bytes, format, phash``.
         Columns left out are null, except ``variant``, which is 0. Empty text is null. ``phash`` is there only where
-        it is known of a row.
+        it is known of a row. Any other columns, such as age and site, are kept as text and never used as features.
     vectors : mapping of str to array of shape (n_rows, width), float32
         One matrix per features, named by its spec.
     metadata : mapping, optional
@@ -106,8 +110,8 @@ class FeatureTable:
     --------
     >>> table = FeatureTable.from_arrays(
     ...     {"x": [[0.0, 1.0], [1.0, 0.0]]}, label=["cat", "dog"], image=["a.jpg", "b.jpg"])
-    >>> table.select("x").shape, list(table.label)
-    ((2, 2), ['cat', 'dog'])
+    >>> table.select("x").shape, list(table["label"]), len(table[table["label"] == "cat"])
+    ((2, 2), ['cat', 'dog'], 1)
     """
 
     def __init__(
@@ -118,6 +122,8 @@ class FeatureTable:
         self.metadata: dict[str, Any] = {"source": None, "features": {}, **(metadata or {})}
         for name, matrix in self.vectors.items():
             check_name(name)
+            if name in self.kept:
+                raise TableError(f"{name} is a kept column and features at once", "give one another name")
             if matrix.ndim != 2 or matrix.dtype != np.float32:
                 problem = f"the vectors of {name} are {matrix.dtype} of shape {matrix.shape}"
                 raise TableError(problem, "give float32 of shape (n_rows, width)")
@@ -127,7 +133,7 @@ class FeatureTable:
 
     @classmethod
     def from_arrays(cls, vectors: Mapping[str, Any], **columns: Sequence) -> "FeatureTable":
-        """A table from plain arrays: ``vectors`` by features, and id columns by name.
+        """A table from plain arrays: ``vectors`` by features, and id columns by name; labels may be whole numbers.
 
         TableError if the lengths differ or a column is not one of the table's.
         """
@@ -136,17 +142,86 @@ class FeatureTable:
         columns.setdefault("image", [f"image-{i}" for i in range(n_rows)])
         return cls(ids_from_columns(columns), matrices)
 
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        features: Mapping[str, str | Sequence[str]],
+        *,
+        columns: Mapping[str, str] | None = None,
+        keep: Sequence[str] = (),
+    ) -> "FeatureTable":
+        """A table of vectors that were made elsewhere; how, nobody knows, which tables and reports say (`imported`).
+
+        Heads, comparisons and the search for duplicates work on them. A model of them predicts tables that were made
+        the same way; for new photos it says that their vectors are missing.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame, or what offers ``__arrow_c_stream__`` or ``__dataframe__`` (polars, pyarrow, DuckDB)
+            One row per photo. Its columns image, sha256, label, group, split, variant and phash are those of the
+            table, where it has them; image may have the same name in several rows, which then belong together.
+        features : mapping of str to str, or to a list of str
+            Per features, the column that holds its vectors as lists of numbers, all of one length; or the columns
+            that hold one number each, by the start of their names and a ``*``, or as a list. ``emb_10`` comes after
+            ``emb_9``, where all names end in numbers.
+        columns : mapping, optional
+            Columns that are called otherwise, as ``{"image": "filename", "label": "class"}``; an empty name: none is.
+        keep : sequence of str, optional
+            Further columns that the table keeps, as text, such as age and site; never features.
+
+        Raises
+        ------
+        UsageError
+            If there is no such column (the message lists those there are), or it holds no numbers.
+        TableError
+            If a row has no vector, one of another length, or numbers that are not finite in 32 bits.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"image": ["a.jpg", "b.jpg"], "label": [0, 1], "e": [[1.0, 0.5], [0.0, 2.0]]})
+        >>> FeatureTable.from_frame(frame, features={"clip": "e"})
+        FeatureTable: 2 rows; features clip (2, imported); 2 labels 0, 1
+        """
+        return cls(*table_of_frame(frame, features, columns, keep))
+
     def __len__(self) -> int:
         return self.ids.num_rows
 
+    def __getitem__(self, key: Any) -> Any:
+        """``table["label"]``: a column, or the vectors of features; ``table[:5]``, ``table[mask]``: the rows, a table.
+
+        UsageError if there is no such column, or `key` picks no rows.
+        """
+        if isinstance(key, str):
+            if key in ALL_IDS.names or key in self.kept:
+                return self.column(key)
+            try:
+                return self.select(key)
+            except UsageError as error:
+                columns = ", ".join([*self.ids.column_names, *self.features])
+                raise UsageError(f"the table has no column {key!r}", f"its columns are {columns}") from error
+        rows = np.arange(len(self))[key] if isinstance(key, slice | int | np.integer) else np.asarray(key)
+        if rows.size and rows.dtype.kind not in "biu":
+            hint = "give a slice, a mask, row numbers, or the name of one column"
+            raise UsageError(f"{key!r} picks no rows of the table", hint)
+        return self.filter(np.atleast_1d(rows))
+
+    __iter__ = None  # numpy and others would take the table for a list of tables of one row
+
     def __repr__(self) -> str:
-        widths = ", ".join(f"{name} ({m.shape[1]})" for name, m in self.vectors.items())
+        described = self.metadata["features"]
+        origin = {name: ", imported" * is_imported(described.get(name)) for name in self.vectors}
+        widths = ", ".join(f"{name} ({m.shape[1]}{origin[name]})" for name, m in self.vectors.items())
+        kept = f"; kept {', '.join(self.kept)}" if self.kept else ""
         labels = sorted({label for label in self.label if label is not None})
         shown = ", ".join(labels[:6]) + (", …" if len(labels) > 6 else "")
-        return f"FeatureTable: {len(self)} rows; features {widths or 'none'}; {len(labels)} labels {shown}".rstrip()
+        found = f"FeatureTable: {len(self)} rows; features {widths or 'none'}; {len(labels)} labels {shown}"
+        return found.rstrip() + kept
 
     def column(self, name: str) -> np.ndarray:
-        """One id column as an array; text and nullable columns hold objects, with None for null."""
+        """One id column, or kept one, as an array; text and nullable columns hold objects, with None for null."""
         if name == PHASH and PHASH not in self.ids.column_names:
             return np.full(len(self), None, dtype=object)
         return column_as_array(self.ids[name])
@@ -191,6 +266,11 @@ class FeatureTable:
         """The names of the vector columns."""
         return list(self.vectors)
 
+    @property
+    def kept(self) -> list[str]:
+        """The names of the columns that are kept beside the id columns, such as age and site; no features."""
+        return [name for name in self.ids.column_names if name not in ALL_IDS.names]
+
     @cached_property
     def groups(self) -> np.ndarray:
         """One integer per row; rows with equal integers must stay on the same side of every split.
@@ -201,7 +281,7 @@ class FeatureTable:
         return merged_groups(self.image, self.sha256, self.group)
 
     def digest(self) -> str:
-        """SHA-256 over ids and vectors: two tables with the same digest hold the same data."""
+        """SHA-256 over ids and vectors: two tables with the same digest hold the same data, but for kept columns."""
         vectors = {name: (matrix.shape[1], [matrix]) for name, matrix in self.vectors.items()}
         return table_digest(self.ids, vectors)
 
@@ -286,15 +366,13 @@ class FeatureTable:
         return FeatureTable(self.ids, vectors, {**self.metadata, "features": features})
 
     def with_column(self, name: str, values: Sequence) -> "FeatureTable":
-        """A table whose id column `name` holds `values`, one per row."""
-        if name not in ALL_IDS.names:
-            raise UsageError(
-                f"no id column is called {name}", f"the id columns are {', '.join(ALL_IDS.names)}"
-            )
-        column, position = (
-            pa.array(list(values), ALL_IDS.field(name).type),
-            self.ids.schema.get_field_index(name),
-        )
+        """A table whose id column `name`, or kept one, holds `values`, one per row."""
+        if name not in ALL_IDS.names and name not in self.kept:
+            has = ", ".join([*ALL_IDS.names, *self.kept])
+            raise UsageError(f"no id column is called {name}", f"the id columns are {has}")
+        kind = ALL_IDS.field(name).type if name in ALL_IDS.names else pa.string()
+        values = numbers_as_text(name, values) if pa.types.is_string(kind) else list(values)
+        column, position = pa.array(values, kind), self.ids.schema.get_field_index(name)
         if position < 0:
             return FeatureTable(self.ids.append_column(name, column), self.vectors, self.metadata)
         return FeatureTable(self.ids.set_column(position, name, column), self.vectors, self.metadata)
@@ -335,11 +413,21 @@ class FeatureTable:
         return list(zip(contents, self.variant.tolist(), strict=True))
 
     def to_frame(self):
-        """The table as a pandas DataFrame: the id columns, then one float32 column per value."""
+        """The table as a pandas DataFrame: the id columns and kept ones, then one float32 column per value."""
         import pandas as pd
 
         vectors = [pd.DataFrame(m, columns=self.value_names(name)) for name, m in self.vectors.items()]
         return pd.concat([self.ids.to_pandas(), *vectors], axis=1)
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """The table for ``pyarrow.table``, ``polars.from_arrow``, DuckDB and others, with the columns of its Parquet.
+
+        >>> table = FeatureTable.from_arrays({"x": [[0.0, 1.0]]}, label=["cat"])
+        >>> pa.table(table)["x"].to_pylist()
+        [[0.0, 1.0]]
+        """
+        content = TableContent(self.ids, self.vectors, self.metadata)
+        return as_arrow(content).__arrow_c_stream__(requested_schema)
 
     @classmethod
     def read(cls, path: str | Path) -> "FeatureTable":

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from itertools import chain
+from numbers import Integral
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from featurize.errors import TableError
 from featurize.files import check_unpacked, is_readable
 from featurize.outputs import TABLE, whole_file
+from featurize.terminal import log
 
 
 def matrix_to_lists(matrix: np.ndarray) -> pa.Array:
@@ -45,16 +47,61 @@ PHASH = "phash"  # a table where it is known of no row has no such column, as ta
 ALL_IDS = pa.schema([*IDS, pa.field(PHASH, pa.string())])
 
 
+SPLIT_WORDS = {
+    **dict.fromkeys(("training", "train"), "training"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("testing", "test"), "testing"),
+}
+SPLITS = ("training", "validation", "testing")
+
+
+def split_of(word: str) -> str | None:
+    """The split that a word means, in any case.
+
+    >>> split_of("Val"), split_of("rust")
+    ('validation', None)
+    """
+    return SPLIT_WORDS.get(word.strip().casefold())
+
+
 def check_name(name: str) -> None:
     """TableError for a name of features that no column can have: an id column's, or one that nothing can show."""
     if name in ALL_IDS.names or not name.isprintable() or not name:
         raise TableError(f"features cannot be named {name!r}", "give them another name")
 
 
+def check_kept_names(names: Sequence[str]) -> None:
+    """TableError for names that columns kept beside the id columns cannot have."""
+    for name, count in Counter(names).items():
+        if name in ALL_IDS.names or name == METADATA or not name.isprintable() or not name or count > 1:
+            hint = f"keep other columns, each once; {', '.join(ALL_IDS.names)} are in every table"
+            raise TableError(f"the column {name!r} cannot be kept beside the others", hint)
+
+
+def own_columns(ids: pa.Table) -> pa.Table:
+    """The id columns alone, without those that are kept beside them."""
+    return ids.select([name for name in ids.column_names if name in ALL_IDS.names])
+
+
+def numbers_as_text(name: str, values: Sequence) -> list:
+    """Whole numbers as text, which is said; any other values as they are.
+
+    >>> numbers_as_text("label", [3, None, 10])
+    ['3', None, '10']
+    """
+    values = list(values)
+    known = [one for one in values if one is not None]
+    if not known or not all(isinstance(one, Integral) and not isinstance(one, bool) for one in known):
+        return values
+    log.info("the column %s holds whole numbers, which are taken as text", name)
+    return [None if one is None else str(int(one)) for one in values]
+
+
 def ids_from_columns(columns: Mapping[str, Sequence]) -> pa.Table:
     """A table of id columns from plain sequences, by name.
 
-    TableError if the lengths differ, a column is not one of the table's, or a value does not fit its type.
+    Whole numbers in a column of text are taken as text. TableError if the lengths differ, a column is not one of the
+    table's, or a value does not fit its type.
     """
     unknown = sorted(set(columns) - set(ALL_IDS.names))
     if unknown:
@@ -68,7 +115,7 @@ def ids_from_columns(columns: Mapping[str, Sequence]) -> pa.Table:
     for name, values in columns.items():
         kind = ALL_IDS.field(name).type
         try:
-            arrays[name] = pa.array(list(values), kind)
+            arrays[name] = pa.array(numbers_as_text(name, values) if name in TEXTS else list(values), kind)
         except (pa.ArrowException, TypeError, OverflowError, UnicodeError) as error:
             problem = f"the column {name} cannot be {kind}: {error}"
             raise TableError(problem, f"give {kind}, or None") from None
@@ -78,12 +125,15 @@ def ids_from_columns(columns: Mapping[str, Sequence]) -> pa.Table:
 def complete_ids(ids: pa.Table) -> pa.Table:
     """All id columns, in order and of the right type; empty text becomes null, a missing variant 0.
 
-    The column ``phash`` is there where it is known of a row. TableError if a column does not fit its type, a hash is
-    not 16 hex digits, or an image has no name or no variant.
+    The column ``phash`` is there where it is known of a row. Other columns are kept behind them, as text. TableError
+    if a column does not fit its type, a hash is not 16 hex digits, or an image has no name or no variant.
     """
     n_rows = ids.num_rows
     columns = {}
-    for field in ALL_IDS if PHASH in ids.column_names else IDS:
+    kept = [name for name in ids.column_names if name not in ALL_IDS.names]
+    check_kept_names(kept)
+    known = ALL_IDS if PHASH in ids.column_names else IDS
+    for field in [*known, *(pa.field(name, pa.string()) for name in kept)]:
         if field.name in ids.column_names:
             try:
                 column = ids[field.name].cast(field.type)
@@ -118,13 +168,16 @@ def column_as_array(column: pa.ChunkedArray) -> np.ndarray:
 
 
 FORMAT_VERSION = 1
+# Of an npz with kept columns, which older programs would take for vectors; in Parquet they pass over them.
+KEPT_VERSION = "1 with kept columns"
+KEPT = "kept"  # in the metadata of a file, the names of the columns that are kept beside the id columns
 METADATA = "featurize"
 ROWS_AT_ONCE = 4096  # of a row group
 UNKNOWN = -1  # a null number in an npz file, which has no nulls
 
 
 class TableContent(NamedTuple):
-    """What a table file holds: the id columns, one float32 matrix per features, and the metadata."""
+    """What a table file holds: id columns and kept ones, one float32 matrix per features, and the metadata."""
 
     ids: pa.Table
     vectors: Mapping[str, np.ndarray]
@@ -146,9 +199,9 @@ def table_kind(path: str | Path) -> str:
 def write_table(table: TableContent, path: str | Path) -> None:
     """Write `table` to `path`, whole or not at all.
 
-    Parquet: the id columns, then one ``fixed_size_list<float>[width]`` column per features; the schema metadata
-    key ``featurize`` holds JSON. npz: the same arrays under the same names, nulls as empty text (numbers as -1),
-    and the JSON as the array ``featurize``.
+    Parquet: the id columns and kept ones, then one ``fixed_size_list<float>[width]`` column per features; the schema
+    metadata key ``featurize`` holds JSON. npz: the same arrays under the same names, nulls as empty text (numbers as
+    -1), and the JSON as the array ``featurize``.
     """
     kind, path = table_kind(path), Path(path)
     if not path.parent.is_dir():
@@ -179,6 +232,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
                 metadata, lists = _check_schema(pq.read_schema(stream), path)
             names = [field.name for field in lists]
     described = metadata["features"]
+    metadata.pop(KEPT, None)
     return {**metadata, "features": {name: described[name] for name in names if name in described}}
 
 
@@ -215,8 +269,11 @@ def _table_errors(path: Path) -> Iterator[None]:
         raise TableError(problem, hint) from error
 
 
-def _metadata_json(table: TableContent) -> str:
-    about = {"format_version": FORMAT_VERSION, "written_by": version("bottlehead")}
+def _metadata_json(table: TableContent, as_npz: bool = False) -> str:
+    kept = [name for name in table.ids.column_names if name not in ALL_IDS.names]
+    about: dict[str, Any] = {"format_version": FORMAT_VERSION, "written_by": version("bottlehead")}
+    if kept:
+        about |= {KEPT: kept, "format_version": KEPT_VERSION if as_npz else FORMAT_VERSION}
     # In ASCII: the path of weights may hold bytes that are no UTF-8.
     return json.dumps({**about, **table.metadata}, sort_keys=True)
 
@@ -230,7 +287,7 @@ def _check_metadata(text: str | bytes | None, path: Path) -> dict[str, Any]:
     if not isinstance(metadata, dict):
         raise ValueError("its metadata is no JSON object")
     found, writer = metadata.pop("format_version", None), metadata.pop("written_by", "another version")
-    if found != FORMAT_VERSION:
+    if found not in (FORMAT_VERSION, *[KEPT_VERSION] * (path.suffix.lower() == ".npz")):
         raise TableError(
             f"{path} has table format {found}, written by bottlehead {writer}; "
             f"this is bottlehead {version('bottlehead')}, which reads format {FORMAT_VERSION}",
@@ -238,19 +295,33 @@ def _check_metadata(text: str | bytes | None, path: Path) -> dict[str, Any]:
         )
     source, features = metadata.get("source"), metadata.get("features")
     known = isinstance(features, dict) and all(isinstance(entry, dict) for entry in features.values())
+    kept = metadata.get(KEPT, [])
+    known = known and isinstance(kept, list) and all(isinstance(name, str) for name in kept)
     placed = source is None or (isinstance(source, dict) and isinstance(source.get("path"), str))
     if not known or not placed:
         raise ValueError("its metadata does not say where its photos and vectors come from")
     return metadata
 
 
-def _write_parquet(table: TableContent, path: Path) -> None:
+def arrow_schema(table: TableContent) -> pa.Schema:
+    """The columns of a table in Arrow and in Parquet, with what it says of itself."""
     fields = [pa.field(name, pa.list_(pa.float32(), m.shape[1])) for name, m in table.vectors.items()]
-    schema = pa.schema(
-        [*table.ids.schema, *fields], metadata={METADATA.encode(): _metadata_json(table).encode()}
-    )
+    about = {METADATA.encode(): _metadata_json(table).encode()}
+    return pa.schema([*table.ids.schema, *fields], metadata=about)
+
+
+def as_arrow(table: TableContent) -> pa.Table:
+    """The table in Arrow, as its Parquet file would be read; it shares the memory of the vectors."""
+    columns = [*table.ids.columns, *map(matrix_to_lists, table.vectors.values())]
+    return pa.table(columns, schema=arrow_schema(table))
+
+
+def _write_parquet(table: TableContent, path: Path) -> None:
+    schema = arrow_schema(table)
     # Vectors hardly ever repeat a value: a dictionary costs time and gains nothing.
-    options = {"use_dictionary": ["label", "group", "split", "format"], "write_page_checksum": True}
+    repeated = [name for name in table.ids.column_names if name not in ALL_IDS.names]
+    repeated += ["label", "group", "split", "format"]
+    options: dict[str, Any] = {"use_dictionary": repeated, "write_page_checksum": True}
     options |= {"compression": "zstd", "compression_level": 1}
     # Arrow gets open files: it takes a path for UTF-8, and one with a colon for a URL.
     with open(path, "wb") as stream, pq.ParquetWriter(stream, schema, **options) as writer:
@@ -265,7 +336,7 @@ def _read_parquet(path: Path) -> TableContent:
     with open(path, "rb") as stream, pq.ParquetFile(stream, page_checksum_verification=True) as file:
         schema, n_rows = file.schema_arrow, file.metadata.num_rows
         metadata, lists = _check_schema(schema, path)
-        known = [name for name in ALL_IDS.names if name in schema.names]
+        known = [name for name in [*ALL_IDS.names, *metadata.pop(KEPT, [])] if name in schema.names]
         batches = record_batches(file, stream, [*known, *(field.name for field in lists)])
         first = next(batches)
         vectors = {f.name: np.empty((n_rows, f.type.list_size), dtype=np.float32) for f in lists}
@@ -282,7 +353,8 @@ def _parquet_batches(path: Path, features: Sequence[str] | None) -> Iterator[Tab
     with open(path, "rb") as stream, pq.ParquetFile(stream, page_checksum_verification=True) as file:
         metadata, lists = _check_schema(file.schema_arrow, path)
         lists = [field for field in lists if features is None or field.name in features]
-        known = [name for name in ALL_IDS.names if name in file.schema_arrow.names]
+        wanted = [*ALL_IDS.names, *metadata.pop(KEPT, [])]
+        known = [name for name in wanted if name in file.schema_arrow.names]
         for batch in record_batches(file, stream, [*known, *(field.name for field in lists)]):
             if not batch.num_rows:
                 continue
@@ -310,7 +382,13 @@ def _adoption(path: Path) -> str:
     return f"if another program wrote back a TABLE.parquet of featurize, {adopt} gives it back what it lost"
 
 
-TEXT = 32  # bytes that a text or a number takes, at least, on its way into a table
+TEXT = 32  # bytes that a text or a whole number takes, at least, on its way into a table
+
+
+def _least_bytes(kind: pa.DataType) -> int:
+    if pa.types.is_fixed_size_list(kind):
+        return 4 * kind.list_size
+    return kind.bit_width // 8 if pa.types.is_floating(kind) else TEXT
 
 
 def record_batches(file: pq.ParquetFile, stream: IO[bytes], columns: list[str]) -> Iterator[pa.RecordBatch]:
@@ -325,7 +403,7 @@ def record_batches(file: pq.ParquetFile, stream: IO[bytes], columns: list[str]) 
     fields = [schema.field(name) for name in columns]
     groups = [about.row_group(number) for number in range(about.num_row_groups)]
     n_rows = max(about.num_rows, sum(group.num_rows for group in groups))
-    widths = [4 * f.type.list_size if pa.types.is_fixed_size_list(f.type) else TEXT for f in fields]
+    widths = [_least_bytes(field.type) for field in fields]
     check_unpacked((n_rows + 1) * sum(widths), size)
     check_unpacked(sum(group.total_byte_size for group in groups), size)
     # A long text that a dictionary holds once may stand in every row: its lengths are added up before it is copied.
@@ -355,7 +433,7 @@ def record_batches(file: pq.ParquetFile, stream: IO[bytes], columns: list[str]) 
 
 
 def _write_npz(table: TableContent, path: Path) -> None:
-    arrays: dict[str, np.ndarray] = {METADATA: np.array(_metadata_json(table))}
+    arrays: dict[str, np.ndarray] = {METADATA: np.array(_metadata_json(table, as_npz=True))}
     for field in table.ids.schema:
         values = column_as_array(table.ids[field.name]).tolist()
         null = "" if pa.types.is_string(field.type) else UNKNOWN
@@ -379,7 +457,8 @@ def _read_npz(path: Path) -> TableContent:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
         metadata = _check_metadata(str(_member(archive, METADATA)) if METADATA in names else None, path)
         columns = {}
-        for field in ALL_IDS if PHASH in names else IDS:
+        kept = [pa.field(name, pa.string()) for name in metadata.pop(KEPT, []) if name in names]
+        for field in [*(ALL_IDS if PHASH in names else IDS), *kept]:
             values = _member(archive, field.name).tolist()
             if not pa.types.is_string(field.type) and field.name != "variant":
                 values = [None if v == UNKNOWN else v for v in values]

@@ -11,6 +11,7 @@ import numpy as np
 
 from classify.heads.plain import PlainHead
 from featurize.errors import ModelError
+from featurize.imported import is_imported
 from featurize.table import FeatureTable, readings
 
 if TYPE_CHECKING:
@@ -196,10 +197,15 @@ class Model:
         table = table.named_as({part: self.described.get(part, {}) for part in self.parts})
         missing = [part for part in self.parts if part not in table.vectors]
         if missing:
+            hint = f"extract them with `featurize extract --features {' '.join(self.parts)}`"
+            if unknown := [part for part in missing if is_imported(self.described.get(part))]:
+                hint = (
+                    f"import them as those of the training (`featurize import-vectors --name {unknown[0]}`)"
+                )
             raise ModelError(
                 f"the model needs the features {', '.join(missing)}; the table has "
                 f"{', '.join(table.features) or 'none'}",
-                f"extract them with `featurize extract --features {' '.join(self.parts)}`",
+                hint,
             )
         for part in self.parts:
             entry = table.metadata["features"].get(part, {})

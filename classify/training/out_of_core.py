@@ -27,7 +27,7 @@ from classify.training.train import training_summary, untrained_model
 from featurize.errors import TableError, UsageError
 from featurize.files import is_readable, total_memory
 from featurize.table import FeatureTable, readings, table_digest
-from featurize.tableformat import table_kind
+from featurize.tableformat import own_columns, table_kind
 from featurize.terminal import log
 
 
@@ -159,7 +159,7 @@ def can_train(head: str) -> bool:
 def _ids(path: str | Path) -> FeatureTable:
     """The table without its vectors, and with the row numbers in their place."""
     batches = list(FeatureTable.read_batches(path, []))
-    ids = pa.concat_tables([batch.ids for batch in batches], promote_options="default")
+    ids = pa.concat_tables([own_columns(batch.ids) for batch in batches], promote_options="default")
     numbers = np.arange(len(ids), dtype=np.int32).view(np.float32)  # copied, never computed with
     return FeatureTable(ids, {ROW: numbers[:, None]}, batches[0].metadata)
 

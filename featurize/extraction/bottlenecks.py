@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from featurize.errors import SourceError
 from featurize.extractors.batches import finite_rows
 from featurize.files import is_readable, name_as_text
+from featurize.imported import imported_entry
 from featurize.photos.source import NOHASH
 from featurize.table import FeatureTable
 from featurize.tableformat import ids_from_columns
@@ -55,7 +55,7 @@ def import_bottlenecks(folder: str | os.PathLike, features: Sequence[str] | None
     >>> (folder / "daisy").mkdir()
     >>> _ = (folder / "daisy" / "1.jpg_mobilenet_0.50_224.txt").write_text("0.5,0.25,0.0")
     >>> import_bottlenecks(folder).table
-    FeatureTable: 1 rows; features mobilenet_0.50_224 (3); 1 labels daisy
+    FeatureTable: 1 rows; features mobilenet_0.50_224 (3, imported); 1 labels daisy
     """
     root = Path(folder)
     is_readable(root, SourceError)
@@ -151,21 +151,12 @@ def _table(
     labels = [image.split("/")[0] for image in images]
     groups = [match and match.group(1) for match in (re.search(NOHASH, image) for image in images)]
     ids = ids_from_columns({"image": images, "label": labels, "group": groups})
-    described = {name: _entry(name, matrix.shape[1]) for name, matrix in matrices.items()}
+    origin = "retrain.py's bottleneck files"
+    described = {
+        name: imported_entry(
+            name, [f"{name}_{i:04d}" for i in range(matrix.shape[1])], {"from": origin, "network": name}
+        )
+        for name, matrix in matrices.items()
+    }
     source = {"path": os.fsencode(root.absolute()).decode("utf-8", "backslashreplace"), "kind": "bottlenecks"}
     return FeatureTable(ids, matrices, {"source": source, "features": described})
-
-
-def _entry(name: str, width: int) -> dict[str, Any]:
-    return {
-        "spec": name,
-        "family": "imported",
-        "params": {},
-        "description": {"family": "imported", "from": "retrain.py's bottleneck files", "network": name},
-        "fingerprint": "imported",
-        "width": width,
-        "value_names": [f"{name}_{i:04d}" for i in range(width)],
-        "weights": None,
-        "versions": {},
-        "golden": [],
-    }

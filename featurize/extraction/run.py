@@ -181,7 +181,7 @@ def extract(
     extractors : list of extractors or specs, default ``["inception_v3"]``
         Such as ``[InceptionV3(), GLCM()]`` or ``["inception_v3", "glcm"]``.
     store : path, fsspec URL or Store, optional
-        Where vectors are kept; by default a folder in the user's cache.
+        Where vectors are kept; by default as the environment variable FEATURIZE_STORE says, else in the user's cache.
     distort : Distortion, optional
         Distorted copies for training, as further rows with another `variant`; images whose split is validation
         or testing get none.

@@ -104,7 +104,7 @@ def _at_hand(backbone: str, download: Download | None) -> list[Path]:
 def keras_cache() -> Path:
     """The folder in which Keras keeps downloaded weights."""
     home = os.environ.get("KERAS_HOME")
-    return (Path(home) if home else Path.home() / ".keras") / "models"
+    return (Path(home) if home else Path(os.path.expanduser("~/.keras"))) / "models"
 
 
 def download_weights(backbone: str, download: Download | None) -> Path:

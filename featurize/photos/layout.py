@@ -4,22 +4,10 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-SPLIT_WORDS = {
-    **dict.fromkeys(("training", "train"), "training"),
-    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
-    **dict.fromkeys(("testing", "test"), "testing"),
-}
-SPLITS = ("training", "validation", "testing")
+from featurize.tableformat import SPLITS as SPLITS
+from featurize.tableformat import split_of as split_of
+
 NAMED = 5  # folders that a message names
-
-
-def split_of(word: str) -> str | None:
-    """The split that a word means, in any case.
-
-    >>> split_of("Val"), split_of("rust")
-    ('validation', None)
-    """
-    return SPLIT_WORDS.get(word.strip().casefold())
 
 
 @dataclass(frozen=True)

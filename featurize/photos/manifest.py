@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from featurize.errors import BottleheadError, SourceError, UsageError
 from featurize.files import check_unpacked, text_as_name
 from featurize.photos.layout import SPLITS, listed, split_of
-from featurize.tableformat import record_batches
+from featurize.tableformat import check_kept_names, record_batches
 from featurize.terminal import OptionsError
 
 COLUMNS = ("image", "label", "group", "split")
@@ -55,20 +55,23 @@ def is_manifest(path: Path) -> bool:
     return path.suffix.lower() in ENDINGS
 
 
-def read_manifest(path: Path, columns: Mapping[str, str] | None = None) -> Manifest:
+def read_manifest(
+    path: Path, columns: Mapping[str, str] | None = None, keep: Sequence[str] = (), used: Sequence[str] = ()
+) -> Manifest:
     """Read a manifest; blanks around names and values do not count, and empty values are None.
 
     `columns` says which column is the image, label, group or split, where they are not called so (an empty name: none
-    is). SourceError, here or while the rows are read, if the file cannot be read, has no column of images or two of a
+    is). The values of the columns `keep` stand in each row too, under their names; those in `used` are somebody else's.
+    SourceError, here or while the rows are read, if the file cannot be read, has no column of images or two of a
     kind, or names a split that does not exist.
     """
     ending = path.suffix.lower()
     if ending == ".parquet":
-        return _read_parquet(path, columns or {})
+        return _read_parquet(path, columns or {}, keep, used)
     manifest = Manifest(path, iter(()))
     lines = _excel_lines(manifest) if ending in (".xlsx", ".xlsm") else _csv_lines(path)
     _, names = next(lines, ("", []))
-    chosen = _choose_columns(manifest, [_as_text(name) or "" for name in names], columns or {})
+    chosen = _choose_columns(manifest, [_as_text(name) or "" for name in names], columns or {}, keep, used)
     manifest.rows = _checked(path, _rows(lines, len(names), chosen))
     return manifest
 
@@ -187,11 +190,16 @@ def _rows(
         yield place, _row({name: values[number] for name, number in chosen.items()})
 
 
-def _read_parquet(path: Path, columns: Mapping[str, str]) -> Manifest:
+def _read_parquet(
+    path: Path, columns: Mapping[str, str], keep: Sequence[str], used: Sequence[str]
+) -> Manifest:
     manifest = Manifest(path, iter(()))
     with _parquet(path) as (file, _):
         schema = file.schema_arrow
-    chosen = _choose_columns(manifest, schema.names, columns)
+    chosen = _choose_columns(manifest, schema.names, columns, keep, used)
+    for name in ("label", "group"):
+        if name in chosen and pa.types.is_integer(schema.field(chosen[name]).type):
+            manifest.notes.append(f"the {name}s of {path.name} are whole numbers, which are taken as text")
     kind = schema.field(chosen["image"]).type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)):
         raise SourceError(f"the image column of {path} holds {kind}", "it holds file names, as text")
@@ -237,8 +245,8 @@ def _row(values: Mapping[str, Any]) -> Row:
 # -- which column is which, and what its values may be ---
 
 
-def columns_of(text: str) -> dict[str, str]:
-    """Which column is what, by the option ``--columns``; OptionsError if it cannot be read.
+def columns_of(text: str, known: Sequence[str] = COLUMNS) -> dict[str, str]:
+    """Which column is what of those `known`, by the option ``--columns``; OptionsError if it cannot be read.
 
     >>> columns_of("image=filename,label=class")
     {'image': 'filename', 'label': 'class'}
@@ -246,8 +254,8 @@ def columns_of(text: str) -> dict[str, str]:
     columns: dict[str, str] = {}
     for pair in text.split(","):
         name, equals, column = pair.partition("=")
-        if not equals or name.strip() not in COLUMNS or name.strip() in columns:
-            hint = f"give {', '.join(COLUMNS)} a column each, as --columns image=filename,label=class"
+        if not equals or name.strip() not in known or name.strip() in columns:
+            hint = f"give {', '.join(known)} a column each, as --columns image=filename,label=class"
             raise OptionsError(f"--columns {text} cannot be read at {pair!r}", hint)
         columns[name.strip()] = column.strip()
     return columns
@@ -257,9 +265,29 @@ def _meant(name: str) -> str:
     return name.strip().casefold()
 
 
-def _choose_columns(manifest: Manifest, names: Sequence[str], columns: Mapping[str, str]) -> dict[str, int]:
-    """The number of the column that holds the image, label, group and split; the manifest notes what is not plain."""
+def kept_of(text: str | None) -> list[str]:
+    """The columns to keep, by the option ``--keep``.
+
+    >>> kept_of("age, site")
+    ['age', 'site']
+    """
+    names = [name.strip() for name in (text or "").split(",")]
+    return [name for name in names if name]
+
+
+def _choose_columns(
+    manifest: Manifest,
+    names: Sequence[str],
+    columns: Mapping[str, str],
+    keep: Sequence[str],
+    used: Sequence[str],
+) -> dict[str, int]:
+    """The number of the column that holds the image, label, group and split, and of those to keep.
+
+    The manifest notes what is not plain.
+    """
     path, chosen = manifest.path, dict[str, int]()
+    check_kept_names(keep)
     for wanted, name in columns.items():
         if wanted not in COLUMNS:
             raise UsageError(
@@ -302,7 +330,15 @@ def _choose_columns(manifest: Manifest, names: Sequence[str], columns: Mapping[s
     ]
     if taken:
         manifest.notes.append(f"columns of {path.name}: {listed(taken)}")
-    left_out = [name for number, name in enumerate(names) if number not in chosen.values() and name.strip()]
+    for name in keep:
+        found = [number for number, one in enumerate(names) if one.strip() == name]
+        found = found or [number for number, one in enumerate(names) if _meant(one) == _meant(name)]
+        if len(found) != 1:
+            hint = f"its columns are {', '.join(map(repr, names)) or 'none'}"
+            raise UsageError(f"{path} has {len(found) or 'no'} columns named {name!r} to keep", hint)
+        chosen[name] = found[0]
+    free = [number for number, name in enumerate(names) if number not in chosen.values() and name not in used]
+    left_out = [names[number] for number in free if names[number].strip()]
     if left_out:
         manifest.notes.append(f"columns of {path.name} that are left out: {listed(left_out, most=10)}")
     return chosen
@@ -317,7 +353,11 @@ def _checked(path: Path, rows: Iterator[tuple[str, Row | str]]) -> Iterator[tupl
                     hint = f"a split is {', '.join(SPLITS)} (or train, val, test), or empty"
                     raise SourceError(f"{path}, {place}: split is {given!r}", hint)
             # No table can hold it, which would show only after all vectors were computed.
-            torn = [name for name in ("label", "group") if "\0" in (row.get(name) or "")]
+            torn = [
+                name
+                for name, value in row.items()
+                if name not in ("image", "split") and "\0" in (value or "")
+            ]
             row = f"its {torn[0]} holds a NUL character" if torn else row
         yield place, row
 

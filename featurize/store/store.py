@@ -397,10 +397,13 @@ class Store:
     def local_path(self, name: str) -> Path | None:
         """A path on this machine for what belongs to the store but is no vector; None if it cannot be made."""
         elsewhere = "beside-" + sha256(self.folder.url.encode()).hexdigest()[:16]
-        path = (Path(self.folder.root) if self.folder.is_local else _cache_folder() / elsewhere) / name
         try:
+            folder = (
+                Path(self.folder.root) if self.folder.is_local else _cache_folder().expanduser() / elsewhere
+            )
+            path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError:
+        except (OSError, RuntimeError):  # the latter where a user has no home
             return None
         return path
 
