@@ -111,7 +111,8 @@ def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike
     if is_imported(entry):
         spec = entry.get("spec")
         raise ModelError(
-            f"the features {spec} are imported vectors: how they are made from a photo is not known here",
+            f"the features {spec} cannot be computed from photos here: they are imported vectors, and how those are "
+            "made is not known",
             "make the vectors of the new photos as those were made, import them under the same name "
             f"(`featurize import-vectors … --name {spec}`, or FeatureTable.from_frame), and give that table",
         )
