@@ -132,6 +132,7 @@ def _add_extract(commands: Any) -> None:
     summary = "Turn the photos of SOURCE into a table of vectors."
     command = add_command(commands, "extract", _extract, summary, EXTRACT)
     _add_source(command)
+    _add_keep(command)
     _add_output(command)
     text = (
         "NETWORK[:LAYER] (see `featurize backbones`), FILE.pb[:TENSOR], glcm, glcm:haralick, lbp, color, shape, "
@@ -181,6 +182,7 @@ def _add_extract(commands: Any) -> None:
 
 def _extract(args: argparse.Namespace) -> int:
     from featurize.extraction.run import NothingReadable, run_extraction
+    from featurize.photos.manifest import kept_of
     from featurize.photos.source import list_source
 
     rejects_file = _rejects_file(args, args.source)
@@ -189,7 +191,7 @@ def _extract(args: argparse.Namespace) -> int:
     options |= {"hashes": True, "max_megapixels": args.max_megapixels}
     manifest = manifest_options(args)
     moments = [time.perf_counter()]
-    source = list_source(args.source, group_by=args.group_by, **manifest)
+    source = list_source(args.source, group_by=args.group_by, keep=kept_of(args.keep), **manifest)
     moments.append(time.perf_counter())
     try:
         result = run_extraction(source, extractors, **options)
@@ -358,7 +360,8 @@ def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
     if result.rejects and not args.strict:
         log.warning("%s; see %s", _left_out(result.rejects), rejects_file)
     widths = ", ".join(f"{name} ({matrix.shape[1]})" for name, matrix in table.vectors.items())
-    log.info("wrote %s: %d rows, %s", where_written(args.output), len(table), widths)
+    kept = f"; kept {', '.join(table.kept)}" if table.kept else ""
+    log.info("wrote %s: %d rows, %s%s", where_written(args.output), len(table), widths, kept)
 
 
 def _counted(values: Iterable[str]) -> str:

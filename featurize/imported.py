@@ -16,10 +16,8 @@ from featurize.tableformat import (
     ROWS_AT_ONCE,
     TEXTS,
     TableContent,
-    check_kept_names,
     check_name,
     ids_from_columns,
-    numbers_as_text,
     split_of,
 )
 
@@ -196,7 +194,6 @@ def table_of_frame(
     if not isinstance(features, Mapping) or not features:
         hint = 'name them, as features={"clip": "embedding"} or {"clip": "emb_*"}'
         raise UsageError("no columns of vectors are named", hint)
-    check_kept_names(keep)
     ids = _ids_of_frame(given, columns or {}, keep)
     images = ids["image"].to_pylist()
     vectors, entries = {}, {}
@@ -235,13 +232,7 @@ def _ids_of_frame(given: "_Frame", columns: Mapping[str, str], keep: Sequence[st
             raise TableError(f"a split is called {strange[0]}", hint)
         ids["split"] = [words.get(one) for one in ids["split"]]
     ids.setdefault("image", [f"image-{row}" for row in range(given.n_rows)])
-    table = ids_from_columns(ids)
-    for name in keep:
-        given.check(name)
-        values = numbers_as_text(name, given.values(name))
-        texts = [None if one is None else str(one) for one in values]
-        table = table.append_column(name, pa.array(texts, pa.string()))
-    return table
+    return ids_from_columns(ids, {name: given.values(name) for name in keep})
 
 
 @dataclass

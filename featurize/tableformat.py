@@ -97,8 +97,8 @@ def numbers_as_text(name: str, values: Sequence) -> list:
     return [None if one is None else str(int(one)) for one in values]
 
 
-def ids_from_columns(columns: Mapping[str, Sequence]) -> pa.Table:
-    """A table of id columns from plain sequences, by name.
+def ids_from_columns(columns: Mapping[str, Sequence], kept: Mapping[str, Sequence] | None = None) -> pa.Table:
+    """A table of id columns from plain sequences, by name, and of columns to keep behind them, as text.
 
     Whole numbers in a column of text are taken as text. TableError if the lengths differ, a column is not one of the
     table's, or a value does not fit its type.
@@ -108,7 +108,9 @@ def ids_from_columns(columns: Mapping[str, Sequence]) -> pa.Table:
         raise TableError(
             f"no such columns: {', '.join(unknown)}", f"the columns are {', '.join(ALL_IDS.names)}"
         )
-    lengths = {name: len(values) for name, values in columns.items()}
+    kept = kept or {}
+    check_kept_names(list(kept))
+    lengths = {name: len(values) for name, values in [*columns.items(), *kept.items()]}
     if len(set(lengths.values())) > 1:
         raise TableError(f"columns of different lengths: {lengths}", "give one value per row")
     arrays = {}
@@ -119,6 +121,9 @@ def ids_from_columns(columns: Mapping[str, Sequence]) -> pa.Table:
         except (pa.ArrowException, TypeError, OverflowError, UnicodeError) as error:
             problem = f"the column {name} cannot be {kind}: {error}"
             raise TableError(problem, f"give {kind}, or None") from None
+    for name, values in kept.items():
+        texts = [None if one is None else str(one) for one in numbers_as_text(name, values)]
+        arrays[name] = pa.array(texts, pa.string())
     return pa.table(arrays)
 
 

@@ -92,8 +92,9 @@ def build_table(
         **({"distortion": distort.record()} if distort else {}),
     }
     vectors = {e.name: matrix for e, matrix in zip(extractors, matrices, strict=True)}
+    kept = {name: [image.kept[n] for image in images] for n, name in enumerate(source.kept)}
     # What is written must be what is in memory: through JSON once, so that tuples are lists in both.
-    return FeatureTable(ids_from_columns(ids), vectors, json.loads(json.dumps(metadata)))
+    return FeatureTable(ids_from_columns(ids, kept), vectors, json.loads(json.dumps(metadata)))
 
 
 def _as_utf8(path: str) -> str:
@@ -170,6 +171,7 @@ def extract(
     rehash: bool = False,
     jobs: int | None = None,
     max_megapixels: float = MAX_PIXELS / 1e6,
+    keep: Sequence[str] = (),
 ) -> FeatureTable:
     """Turn photos into a table of vectors; what the store already holds is not computed again.
 
@@ -198,6 +200,8 @@ def extract(
         Threads that read and decode; by default one per processor.
     max_megapixels : float, default 200
         Larger images are left out.
+    keep : sequence of str, optional
+        Further columns of a manifest that the table keeps, as text, such as age and site; never features.
 
     Returns
     -------
@@ -225,7 +229,8 @@ def extract(
     >>> extract(folder / "photos", ["glcm"], store=folder / "store")
     FeatureTable: 2 rows; features glcm (5); 2 labels blue, red
     """
-    found = list_source(source, group_by=group_by, columns=columns, root=root)
+    keep = [keep] if isinstance(keep, str) else keep
+    found = list_source(source, group_by=group_by, columns=columns, root=root, keep=keep)
     options: dict[str, Any] = {
         "distort": distort,
         "rehash": rehash,
@@ -266,6 +271,9 @@ def run_extraction(
         store = store.rehashing()
     jobs = jobs or os.cpu_count() or 1
     for extractor in chosen:
+        if extractor.name in source.kept:  # now, and not when the table is made, hours later
+            what = f"{extractor.name} is a column to keep and features at once"
+            raise UsageError(what, "leave one of them out, or rename the column of the manifest")
         attach_checked(extractor, store)
     _refuse_equal(chosen)
     everything = [*chosen, _hashes_beside(chosen)] if hashes else chosen

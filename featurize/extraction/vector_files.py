@@ -262,9 +262,7 @@ class _Rows:
             group or ((match := re.search(NOHASH, image or "")) and match.group(1))
             for image, group in zip(ids["image"], ids["group"], strict=True)
         ]
-        known = ids_from_columns({one: ids[one] for one in COLUMNS})
-        for one in self.keep:
-            known = known.append_column(one, pa.array(ids[one], pa.string()))
+        known = ids_from_columns({one: ids[one] for one in COLUMNS}, {one: ids[one] for one in self.keep})
         entry["description"]["from"] = path.name
         # So that reports find the photos that lie beside the manifest.
         source = {

@@ -109,6 +109,7 @@ class SourceImage:
     label: str | None = None
     group: str | None = None
     split: str | None = None
+    kept: tuple[str | None, ...] = ()
 
 
 @dataclass
@@ -116,8 +117,9 @@ class Source:
     """What a source holds: every file is an image, a reject with its reason, or counted as ignored.
 
     `folder` is where the names of a manifest begin, if that is not the manifest's own folder; `classes` are the class
-    folders, or the labels of a manifest; `layout` says what the folders mean. `notes` and `warnings` are what a user
-    should know of how the source was read.
+    folders, or the labels of a manifest; `layout` says what the folders mean; `kept` names the further columns of a
+    manifest whose values the images keep. `notes` and `warnings` are what a user should know of how the source was
+    read.
     """
 
     path: str
@@ -130,6 +132,7 @@ class Source:
     classes: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
 
     @property
     def has_class_folders(self) -> bool:

@@ -4,7 +4,7 @@ import glob
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,14 +31,16 @@ def list_source(
     columns: Mapping[str, str] | None = None,
     root: str | os.PathLike | None = None,
     each_line: bool = False,
+    keep: Sequence[str] = (),
 ) -> Source:
     """The images of a folder (of class folders, split folders or photos), a manifest, or a list of files and globs.
 
     They are sorted by name, listed files in the order given. The group is the first capture group of the regular
     expression `group_by` in the image's name, where the manifest gives none (default: the text before ``_nohash_``).
-    Of a manifest, `columns` gives the names of its columns, `root` the folder that its names are relative to, and with
-    `each_line` every line is an image, in its order, also where a file comes again. SourceError if there is no such
-    source or no image in it, UsageError if `group_by` fits none, or a manifest's option meets another source.
+    Of a manifest, `columns` gives the names of its columns, `root` the folder that its names are relative to, `keep`
+    further columns whose values the images keep, and with `each_line` every line is an image, in its order, also where
+    a file comes again. SourceError if there is no such source or no image in it, UsageError if `group_by` fits none, or
+    a manifest's option meets another source.
     """
     pattern = _compile(group_by or NOHASH)
     where, is_file = None, False
@@ -49,13 +51,16 @@ def list_source(
     if (columns or root is not None) and (path is None or path.is_dir()):
         hint = f"give a manifest as the source: {' '.join(MANIFESTS)}"
         raise UsageError("columns and a root are for manifests alone", hint)
+    if keep and (path is None or path.is_dir()):
+        hint = f"give a manifest as the source: {' '.join(MANIFESTS)}"
+        raise UsageError(f"the column {keep[0]} is to be kept, and only manifests have columns", hint)
     if path is None:
         found = _list_files(given)
         where = ", ".join(name_as_text(os.fspath(one)) for one in given[:4])
     elif path.is_dir():
         found = _list_folder(path)
     elif is_file and is_manifest(path):
-        found = _list_manifest(path, columns, root, each_line)
+        found = _list_manifest(path, columns, root, each_line, keep)
     else:
         there = f"{path} is neither a folder nor a manifest"
         hint = f"give a folder of photos, or a manifest: {' '.join(MANIFESTS)}"
@@ -184,7 +189,11 @@ def _unreadable(tree: Walk) -> list[str]:
 
 
 def _list_manifest(
-    path: Path, columns: Mapping[str, str] | None, root: str | os.PathLike | None, each_line: bool
+    path: Path,
+    columns: Mapping[str, str] | None,
+    root: str | os.PathLike | None,
+    each_line: bool,
+    keep: Sequence[str],
 ) -> Source:
     folder = path.resolve().parent if root is None else Path(root).resolve()
     if root is not None and not folder.is_dir():
@@ -192,7 +201,8 @@ def _list_manifest(
             f"there is no folder {root}", "the root is the folder that a manifest's names are relative to"
         )
     found = Source(str(path.resolve()), "manifest", folder=None if root is None else str(folder))
-    manifest, finder = read_manifest(path, columns), FileFinder(folder)
+    manifest, finder = read_manifest(path, columns, keep), FileFinder(folder)
+    found.kept = list(keep)
     first: dict[object, tuple[str, int]] = {}
     torn: list[str] = []
     for place, row in manifest:
@@ -213,11 +223,12 @@ def _list_manifest(
             found.rejects.append((name, not_read(RAW)))
             continue
         image = SourceImage(OnDisk(str(file)), name, label, row.get("group"), row.get("split"))
+        image = replace(image, kept=tuple(row.get(column) for column in keep))
         earlier, number = first.setdefault(_which_file(file), (place, len(found.images)))
         if number == len(found.images) or each_line:
             found.images.append(image)
             continue
-        found.images[number] = _merged(found.images[number], image, earlier, place, torn)
+        found.images[number] = _merged(found.images[number], image, keep, earlier, place, torn)
         other = found.images[number].image
         again = f"listed in {earlier}" + (f" as {other}" if other != name else "") + f", and again in {place}"
         found.rejects.append((name, again))
@@ -235,14 +246,22 @@ def _list_manifest(
     return found
 
 
-def _merged(one: SourceImage, other: SourceImage, earlier: str, place: str, torn: list[str]) -> SourceImage:
+def _merged(
+    one: SourceImage, other: SourceImage, keep: Sequence[str], earlier: str, place: str, torn: list[str]
+) -> SourceImage:
     """One file that stands in two lines; where they contradict each other, `torn` gets what they say."""
-    for what in ("label", "group", "split"):
-        before, now = getattr(one, what), getattr(other, what)
+    whats = ("label", "group", "split", *keep)
+    known = []
+    for what, before, now in zip(whats, _known(one), _known(other), strict=True):
         if before is not None and now is not None and before != now:
             torn.append(f"{other.image} has the {what} {before} in {earlier}, and {now} in {place}")
-        one = replace(one, **{what: before if before is not None else now})
-    return one
+        known.append(before if before is not None else now)
+    label, group, split, *kept = known
+    return replace(one, label=label, group=group, split=split, kept=tuple(kept))
+
+
+def _known(image: SourceImage) -> tuple[str | None, ...]:
+    return image.label, image.group, image.split, *image.kept
 
 
 def _which_file(path: str | os.PathLike) -> object:

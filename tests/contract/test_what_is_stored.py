@@ -190,3 +190,23 @@ def test_the_store_is_where_the_command_says_or_else_the_variable(photos, tmp_pa
     assert list((tmp_path / "option").glob("color-*"))
     monkeypatch.setenv("FEATURIZE_STORE", f"file://{tmp_path}/variable")
     assert "nothing was computed" in run(*words).err
+
+
+def test_a_home_that_cannot_be_written_is_no_error_where_the_variable_names_the_store(
+    photos, tmp_path, monkeypatch
+):
+    (tmp_path / "home").write_text("a file, in which no cache folder can be made")
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    words = ["featurize", "extract", photos, "--features", "color", "-o", tmp_path / "t.parquet"]
+    done = run(*words)
+    assert done.status == 1 and "home/bottlehead/store cannot be made" in done.error
+    assert "--store" in done.hint and "FEATURIZE_STORE" in done.hint
+    for store in (str(tmp_path / "variable"), f"memory://{tmp_path}/elsewhere"):
+        monkeypatch.setenv("FEATURIZE_STORE", store)
+        assert "all were computed" in run(*words).err
+        assert "nothing was computed" in run(*words).err
+        assert len(extract(photos, "color")) == 6
+        assert "color" in run("featurize store list").out
+        assert run("featurize store verify").status == run("featurize store prune").status == 0
+        assert Store().folder.url.endswith(store.removeprefix("memory:/"))
