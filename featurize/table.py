@@ -420,7 +420,7 @@ class FeatureTable:
         return pd.concat([self.ids.to_pandas(), *vectors], axis=1)
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
-        """The table for ``pyarrow.table``, ``polars.from_arrow``, DuckDB and others, with the columns of its Parquet.
+        """The table for ``pyarrow.table``, ``polars.DataFrame``, DuckDB and others, with the columns of its Parquet.
 
         >>> table = FeatureTable.from_arrays({"x": [[0.0, 1.0]]}, label=["cat"])
         >>> pa.table(table)["x"].to_pylist()

@@ -134,7 +134,7 @@ def find_duplicates(
 
 
 def compared_features(table: FeatureTable) -> str | None:
-    """The widest column of a network that can tell photos apart, else ``phash`` where it is known, or None."""
+    """The widest column of a network, or of imported vectors, that can tell photos apart, else ``phash``, or None."""
     described = table.metadata["features"]
     named = [
         name

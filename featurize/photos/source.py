@@ -51,9 +51,6 @@ def list_source(
     if (columns or root is not None) and (path is None or path.is_dir()):
         hint = f"give a manifest as the source: {' '.join(MANIFESTS)}"
         raise UsageError("columns and a root are for manifests alone", hint)
-    if keep and (path is None or path.is_dir()):
-        hint = f"give a manifest as the source: {' '.join(MANIFESTS)}"
-        raise UsageError(f"the column {keep[0]} is to be kept, and only manifests have columns", hint)
     if path is None:
         found = _list_files(given)
         where = ", ".join(name_as_text(os.fspath(one)) for one in given[:4])
@@ -65,6 +62,9 @@ def list_source(
         there = f"{path} is neither a folder nor a manifest"
         hint = f"give a folder of photos, or a manifest: {' '.join(MANIFESTS)}"
         raise SourceError(there if is_file else f"there is no {path}", hint)
+    if keep and not found.kept:
+        hint = f"give a manifest as the source: {' '.join(MANIFESTS)}"
+        raise UsageError(f"the column {keep[0]} is to be kept, and only manifests have columns", hint)
     if found.kind != "files" and not each_line:
         found.images.sort(key=lambda image: image.image)
     if not found.images and not found.rejects:

@@ -180,6 +180,7 @@ def test_arrow_polars_duckdb_and_pandas_take_a_table_as_it_is(tmp_path):
     table_.write(tmp_path / "t.parquet")
     assert pa.table(table_).equals(pq.read_table(tmp_path / "t.parquet"))
     assert pl.DataFrame(table_)["good"].to_numpy().tolist() == table_["good"].tolist()
+    assert pl.DataFrame(table_).columns == pq.read_schema(tmp_path / "t.parquet").names
     found = duckdb.sql("select min(truth), max(good[1]) from table_").fetchall()
     assert found == [("ant", table_["good"][:, 0].max())]
     frame = table_.to_frame()
