@@ -302,6 +302,7 @@ def _check_metadata(text: str | bytes | None, path: Path) -> dict[str, Any]:
     known = isinstance(features, dict) and all(isinstance(entry, dict) for entry in features.values())
     kept = metadata.get(KEPT, [])
     known = known and isinstance(kept, list) and all(isinstance(name, str) for name in kept)
+    known = known and len({*kept, METADATA, *ALL_IDS.names}) == len(kept) + 1 + len(ALL_IDS.names)
     placed = source is None or (isinstance(source, dict) and isinstance(source.get("path"), str))
     if not known or not placed:
         raise ValueError("its metadata does not say where its photos and vectors come from")

@@ -114,6 +114,15 @@ def test_what_is_no_frame_of_vectors_is_refused(given):
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("labels", [[0, 1, None], np.array([0, 1, 7]), [np.int8(0), 1, 7]])
+def test_labels_that_are_whole_numbers_are_taken_as_text_which_is_said_once(labels, caplog):
+    caplog.set_level("INFO", "bottlehead")
+    table = FeatureTable.from_arrays({"x": np.eye(3)}, label=labels)
+    assert list(table.label) == [None if one is None else str(one) for one in labels]
+    said = [message for message in caplog.messages if "whole numbers" in message]
+    assert said == ["the column label holds whole numbers, which are taken as text"]
+
+
 # -- import-vectors ---
 
 

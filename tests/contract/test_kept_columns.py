@@ -146,6 +146,27 @@ def test_a_table_that_lost_a_kept_column_on_its_way_is_read_without_it(tmp_path)
     assert FeatureTable.read(tmp_path / "t.parquet").kept == ["truth"]
 
 
+@pytest.mark.parametrize(
+    "kept", [["image"], "truth", [1], ["truth", "truth"], ["good"], ["featurize"], ["a\nb"]]
+)
+@pytest.mark.parametrize("ending", ["parquet", "npz"])
+def test_a_file_that_says_nonsense_of_its_kept_columns_is_refused(tmp_path, ending, kept):
+    path = tmp_path / f"t.{ending}"
+    kept_table().write(path)
+    if ending == "parquet":
+        stored = pq.read_table(path)
+        about = json.loads(stored.schema.metadata[b"featurize"]) | {"kept": kept}
+        stored = stored.append_column("a\nb", stored["truth"])
+        pq.write_table(stored.replace_schema_metadata({"featurize": json.dumps(about)}), path)
+    else:
+        arrays = dict(np.load(path))
+        about = json.loads(str(arrays["featurize"])) | {"kept": kept}
+        np.savez(path, **arrays | {"featurize": np.array(json.dumps(about)), "a\nb": arrays["truth"]})
+    with pytest.raises(BottleheadError) as caught:
+        FeatureTable.read(path)
+    assert caught.value.hint
+
+
 # -- a table as others take it ---
 
 
