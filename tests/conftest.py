@@ -18,10 +18,15 @@ import builders
 import numpy as np
 import pytest
 from chromium import Chromium
+from hypothesis import settings
 from PIL import Image
 
 import evaluate
 from featurize import FeatureTable
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("untimed")
+settings.load_profile("untimed")
 
 
 def missing(what: str) -> None:

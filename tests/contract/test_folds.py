@@ -26,7 +26,7 @@ def crosses(table, training, testing):
     return any(len(sides) == 2 for sides in seen.values())
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.lists(st.tuples(st.integers(0, 6), st.integers(0, 30)), min_size=12, max_size=30), st.integers(0, 1000)
 )
@@ -148,7 +148,7 @@ def test_labels_are_spread_exactly_when_nothing_belongs_together():
 LEAVES = st.tuples(st.sampled_from("ab"), st.integers(1, 4), st.integers(0, 2))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(LEAVES, min_size=8, max_size=25), st.integers(2, 4), st.integers(1, 2), st.integers(0, 3))
 def test_no_group_on_both_sides_and_every_photo_tested_once(leaves, n_folds, repeats, seed):
     leaves += [("a", 1, 0), ("b", 1, 0)] * n_folds

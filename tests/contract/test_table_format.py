@@ -64,7 +64,7 @@ def assert_same(one: FeatureTable, other: FeatureTable) -> None:
 
 
 @BOTH
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(table=tables())
 def test_a_round_trip_keeps_every_value_name_and_null(tmp_path_factory, ending, table):
     path = tmp_path_factory.getbasetemp() / f"round-trip{ending}"
@@ -204,7 +204,7 @@ def whole(request, tmp_path_factory) -> Path:
     return path
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cut=PLACES)
 def test_a_truncated_table_is_refused(whole, cut):
     path, data = whole.with_name(f"cut{whole.suffix}"), whole.read_bytes()
@@ -214,7 +214,7 @@ def test_a_truncated_table_is_refused(whole, cut):
     assert caught.value.hint
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(place=PLACES, bit=st.integers(0, 7))
 @example(place=0.79296875, bit=0)  # in Parquet the name under which the sizes of lists stand
 def test_a_flipped_bit_never_changes_a_vector_unnoticed(whole, place, bit):

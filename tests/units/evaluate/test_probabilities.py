@@ -30,7 +30,7 @@ def test_scores_by_hand():
     assert found["emu"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1, max_size=40))
 def test_confusion_and_per_label_tell_the_same_story(pairs):
     label, predicted = map(list, zip(*pairs, strict=True))
@@ -109,7 +109,7 @@ def test_equal_probabilities_are_ranked_as_predicted_and_ranks_of_a_label_withou
     assert metrics.mean_over_labels(found, "roc_auc") is None
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.permutations(range(3)), st.integers(0, 50))
 def test_the_order_of_the_columns_changes_nothing(order, seed):
     label, chances, labels = made(3, seed, n=30)

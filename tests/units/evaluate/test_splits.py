@@ -57,7 +57,7 @@ def test_stratified_has_exact_counts_and_takes_variants_along(testing, validatio
     assert found[:41].tolist() == found[41:].tolist() and found[40] is None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 11), min_size=40, max_size=80), st.sampled_from(METHODS), st.integers(0, 5))
 def test_groups_never_part_and_no_side_is_empty(groups, method, seed):
     label = ["a" if group % 2 else "b" for group in groups]

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -22,7 +22,6 @@ from evaluate.statistics.intervals import cross_validated_interval as interval_o
 from evaluate.statistics.intervals import grouped_interval, paired_difference, wilson_interval
 
 
-@settings(deadline=None)
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_holds_its_mean_and_stays_between_0_and_1(case):
     found = wilson_interval(*case)
@@ -93,7 +92,6 @@ def test_photos_of_a_leaf_that_err_together_make_it_wider_whatever_their_order()
     assert (again.low, again.high) == pytest.approx((together.low, together.high))
 
 
-@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=2, max_size=40), st.integers(1, 10))
 def test_every_interval_holds_what_was_measured(right, n_folds):
     image = np.arange(len(right))
@@ -139,7 +137,6 @@ def test_no_difference_anywhere_has_p_1_and_a_constant_one_p_0():
     assert paired_difference([0.8, 0.8], [0.5, 0.5], [10, 10], [10, 10]).p_value == 0.0
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=10), st.floats(0.001, 0.2))
 def test_swapping_the_sides_flips_the_difference_and_the_probabilities(pairs, width):
     one, other = map(list, zip(*pairs, strict=True))
@@ -177,7 +174,6 @@ def test_holm_by_hand():
     assert (holm([]), holm([0.04]), holm([0.9, 0.8])) == ([], [0.04], [1.0, 1.0])
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_rejects_what_the_textbook_loop_rejects(p_values):
     rejected = set()
@@ -236,7 +232,6 @@ def test_the_interval_is_never_empty_nor_beyond_1():
         assert found.low <= found.difference <= found.high
 
 
-@settings(deadline=None)
 @given(st.floats(-0.2, 0.3), st.floats(0, 0.2), st.floats(0, 1))
 def test_words_interval_and_test_never_contradict_each_other(low, width, p_holm):
     verdict = verdict_of(low, low + width, p_holm)

@@ -103,7 +103,7 @@ def test_a_locked_index_is_waited_for_once_per_run_and_used_when_it_is_free(phot
     other.execute("BEGIN EXCLUSIVE")
     store.file_index().busy_seconds = 0.05
     monkeypatch.setattr(
-        sqlite3, "connect", lambda path, timeout: waits.append(timeout) or connect(path, timeout)
+        sqlite3, "connect", lambda path, timeout: waits.append(timeout) or connect(path, timeout=timeout)
     )
     for batch in (photos[:2], photos[2:4], photos[4:]):
         assert contents(store.file_index(), batch)[1] == len(batch)

@@ -115,7 +115,7 @@ def test_a_truncated_file_is_rejected(kind, share):
         Photo(data[: int(len(data) * share)]).rgb()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(share=st.floats(0, 1), progressive=st.booleans())
 def test_a_truncated_jpeg_is_rejected_at_every_scale_alike(share, progressive):
     data = encoded(picture(320, 240), "JPEG", progressive=progressive)
@@ -164,7 +164,7 @@ SEEDS = [encoded(picture(), kind) for kind in ("PNG", "TIFF", "WEBP", "BMP", "PP
 ]
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(
     data=st.sampled_from(SEEDS),
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),
@@ -217,7 +217,7 @@ def test_scaled_decoding_is_close_to_full_decoding(assets):
         assert np.abs(full - scaled).max() <= 6
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(width=st.integers(1, 300), height=st.integers(1, 300), limit=st.integers(1, 300))
 def test_scaling_keeps_the_wanted_pixels(width, height, limit):
     photo = Photo(encoded(Image.new("RGB", (width, height)), "JPEG"))

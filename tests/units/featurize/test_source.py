@@ -76,7 +76,7 @@ def test_names_that_no_file_can_have_are_rejected(tmp_path):
     assert len(found.rejects) == 2 and len(found.images) == 2
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(lines=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12), max_size=8))
 def test_every_line_of_a_manifest_is_an_image_or_a_reject(tmp_path_factory, lines):
     folder = tmp_path_factory.mktemp("manifest")
@@ -121,7 +121,7 @@ SHOWN = st.sampled_from(["", "daisy", "rose", "daisy/deep", "é"])
 FOLDERS = SHOWN | st.sampled_from([".git", ".ipynb_checkpoints/x", "__MACOSX"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     files=st.sets(st.tuples(FOLDERS, NAMES), max_size=25),
     links=st.sets(st.tuples(FOLDERS, SHOWN), max_size=4),
@@ -321,7 +321,7 @@ PLACES = st.tuples(
 TREES = st.dictionaries(PLACES, st.sampled_from(sorted(CONTENTS)), min_size=1, max_size=14)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(tree=TREES)
 def test_any_tree_adds_up_and_is_extracted_as_scanned(tmp_path_factory, tree):
     root = tmp_path_factory.mktemp("tree")

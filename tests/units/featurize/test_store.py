@@ -38,7 +38,7 @@ def test_keys_keep_every_byte_also_zeros_at_the_end(pairs):
 
 
 @given(st.integers(1, 5), st.integers(0, 9), st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_what_is_written_comes_back_bit_by_bit(width, n_rows, data):
     floats = st.lists(st.floats(width=32), min_size=n_rows * width, max_size=n_rows * width)
     matrix = np.array(data.draw(floats), dtype=np.float32).reshape(n_rows, width)
@@ -116,7 +116,7 @@ def load(section, wanted: list[str]):
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_load_agrees_with_a_dict(tmp_path_factory, data):
     section = again(tmp_path_factory.mktemp("store"))
     truth = {}
@@ -133,7 +133,7 @@ def test_load_agrees_with_a_dict(tmp_path_factory, data):
 
 
 @given(position=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_flipped_bit_reaches_a_table(tmp_path_factory, position, bit):
     folder = tmp_path_factory.mktemp("store")
     section = filled(folder, 1)

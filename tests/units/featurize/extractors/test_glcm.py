@@ -89,7 +89,7 @@ def test_the_five_are_among_the_22_and_keep_their_values():
     np.testing.assert_array_equal(GLCM().transform([rgb])[0], [both[name] for name in FIVE])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(3, 40), st.integers(3, 40))
 def test_turning_a_photo_by_a_right_angle_changes_no_averaged_value(seed, height, width):
     rgb = np.asarray(noise(width, height, seed))

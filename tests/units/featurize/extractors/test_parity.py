@@ -24,7 +24,7 @@ def tf_resized(rgb: np.ndarray, side: int) -> np.ndarray:
     return tf.compat.v1.image.resize_bilinear(batch, [side, side], **corners).numpy()[0]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 400), st.integers(1, 400), st.sampled_from([1, 7, 128, 299]), st.integers(0, 99))
 def test_resizing_is_tensorflow_1_to_the_last_bit(height, width, side, seed):
     rgb = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
