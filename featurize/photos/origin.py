@@ -18,6 +18,8 @@ from featurize.photos.decode import ImageRejected, read_image
 from featurize.photos.layout import Layout
 from featurize.photos.unread import with_remedy
 
+CLASS_FOLDERS = ("folder", "archive")  # kinds of source in which folders give the labels
+
 
 class Stamp(NamedTuple):
     """What changes when the bytes of a photo do: their number, and three more numbers of at most 63 bits.
@@ -50,8 +52,11 @@ class Origin:
 
     __slots__ = ()
     place: str
-    # Photos of one archive are read in this order, which is that of their bytes.
-    order: int = 0
+
+    @property
+    def order(self) -> int:
+        """Photos are read in this order: in an archive, that of their bytes."""
+        return 0
 
     @property
     def index_key(self) -> str:
@@ -137,7 +142,7 @@ class Source:
     @property
     def has_class_folders(self) -> bool:
         """Whether labels are the names of folders."""
-        return self.kind == "folder"
+        return self.kind in CLASS_FOLDERS
 
     def empty_classes(self, used: Iterable[SourceImage]) -> list[str]:
         """The classes of which no photo is among those that could be used."""

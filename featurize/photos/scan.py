@@ -13,6 +13,7 @@ import numpy as np
 from featurize.photos.decode import DECODE_VERSION, MAX_PIXELS, ImageRejected
 from featurize.photos.fileindex import Content, Item, look, map_ahead
 from featurize.photos.layout import SPLITS, Layout, listed
+from featurize.photos.origin import CLASS_FOLDERS
 from featurize.photos.source import SourceImage, list_source, source_warnings
 from featurize.table import merged_groups, similar_labels
 from featurize.terminal import columns_taken, padded, printable, progress
@@ -203,7 +204,7 @@ def scan_lines(found: Scan) -> Iterator[str]:
 
 def _class_lines(found: Scan) -> Iterator[str]:
     """The photos of each class, by split where there are splits; also of a class of which all were rejected."""
-    places = [found.layout.place(image) for image, _ in found.rejects] if found.kind == "folder" else []
+    places = [found.layout.place(image) for image, _ in found.rejects] if found.kind in CLASS_FOLDERS else []
     rejected = Counter(place[0] for place in places if place is not None)
     labels: list[str | None] = sorted(
         {*found.classes, *rejected}, key=lambda label: (label is None, label or "")

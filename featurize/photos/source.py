@@ -10,6 +10,8 @@ from pathlib import Path
 
 from featurize.errors import SourceError, UsageError
 from featurize.files import is_readable, name_as_text
+from featurize.photos.archives import ENDINGS as ARCHIVES
+from featurize.photos.archives import is_archive, list_archive, member_at
 from featurize.photos.folders import ENDINGS, Walk, ignored_as, walk
 from featurize.photos.layout import listed, read_layout
 from featurize.photos.manifest import ENDINGS as MANIFESTS
@@ -33,14 +35,15 @@ def list_source(
     each_line: bool = False,
     keep: Sequence[str] = (),
 ) -> Source:
-    """The images of a folder (of class folders, split folders or photos), a manifest, or a list of files and globs.
+    """The images of a folder (of class folders, split folders or photos), an archive, a manifest, or a list of files.
 
-    They are sorted by name, listed files in the order given. The group is the first capture group of the regular
-    expression `group_by` in the image's name, where the manifest gives none (default: the text before ``_nohash_``).
-    Of a manifest, `columns` gives the names of its columns, `root` the folder that its names are relative to, `keep`
-    further columns whose values the images keep, and with `each_line` every line is an image, in its order, also where
-    a file comes again. SourceError if there is no such source or no image in it, UsageError if `group_by` fits none, or
-    a manifest's option meets another source.
+    An archive is read as the folder that it would be unpacked to; of a list, each may be a file, a folder, an archive
+    or a glob pattern. Images are sorted by name, listed files in the order given. The group is the first capture group
+    of the regular expression `group_by` in the image's name, where the manifest gives none (default: the text before
+    ``_nohash_``). Of a manifest, `columns` gives the names of its columns, `root` the folder that its names are
+    relative to, `keep` further columns whose values the images keep, and with `each_line` every line is an image, in
+    its order, also where a file comes again. SourceError if there is no such source or no image in it, UsageError if
+    `group_by` fits none, or a manifest's option meets another source.
     """
     pattern = _compile(group_by or NOHASH)
     where, is_file = None, False
@@ -48,7 +51,7 @@ def list_source(
     given = [] if isinstance(source, str | os.PathLike) else list(source)
     if path is not None:
         is_file = is_readable(path, SourceError)
-    if (columns or root is not None) and (path is None or path.is_dir()):
+    if (columns or root is not None) and (path is None or path.is_dir() or is_archive(path)):
         hint = f"give a manifest as the source: {' '.join(MANIFESTS)}"
         raise UsageError("columns and a root are for manifests alone", hint)
     if path is None:
@@ -56,11 +59,13 @@ def list_source(
         where = ", ".join(name_as_text(os.fspath(one)) for one in given[:4])
     elif path.is_dir():
         found = _list_folder(path)
+    elif is_file and is_archive(path):
+        found = _list_archive(path)
     elif is_file and is_manifest(path):
         found = _list_manifest(path, columns, root, each_line, keep)
     else:
-        there = f"{path} is neither a folder nor a manifest"
-        hint = f"give a folder of photos, or a manifest: {' '.join(MANIFESTS)}"
+        there = f"{path} is neither a folder, a manifest nor an archive"
+        hint = f"give a folder of photos, a manifest ({' '.join(MANIFESTS)}) or an archive ({' '.join(ARCHIVES)})"
         raise SourceError(there if is_file else f"there is no {path}", hint)
     if keep and not found.kept:
         hint = f"give a manifest as the source: {' '.join(MANIFESTS)}"
@@ -83,7 +88,7 @@ def list_source(
 def origin_at(place: str | os.PathLike) -> Origin | None:
     """The photo at a place, as the file index and the sources of tables name it; None where none is."""
     path = os.fspath(place)
-    return OnDisk(path) if os.path.isfile(path) else None
+    return OnDisk(path) if os.path.isfile(path) else member_at(path)
 
 
 def source_warnings(source: Source, used: Iterable[SourceImage]) -> list[str]:
@@ -157,29 +162,44 @@ def _list_folder(root: Path) -> Source:
     for name, reason in tree.closed:
         if not name:
             raise SourceError(f"{root}: {reason}", "check the path and its permissions")
-    found = Source(str(root.resolve()), "folder", ignored=tree.ignored)
-    names = {name_as_text(name): os.path.join(root, name) for name in tree.names}
-    unread = {name_as_text(name): os.path.join(root, name) for name in tree.unread}
-    found.layout = layout = read_layout(names, unread, tree.folders)
+    origins = {name_as_text(name): OnDisk(os.path.join(root, name)) for name in tree.names + tree.unread}
+    return _placed(Source(str(root.resolve()), "folder"), tree, origins)
+
+
+def _list_archive(path: Path) -> Source:
+    archive = list_archive(path)
+    found = _placed(Source(str(path.resolve()), "archive"), archive.walk, archive.origins)
+    if archive.wrapper:
+        found.notes.append(f"all photos are in the folder {archive.wrapper}, which is taken for the source")
+    if archive.damage is not None:
+        found.warnings.append(f"{path} is damaged or cut off: what follows {archive.damage} is missing")
+    return found
+
+
+def _placed(found: Source, tree: Walk, origins: Mapping[str, Origin]) -> Source:
+    """Give the photos of a folder or an archive their labels and splits; `origins` has those of the tree's names."""
+    n_read = len(tree.names)
+    names = list(origins)
+    found.layout = layout = read_layout(names[:n_read], names[n_read:], tree.folders)
     found.notes, found.warnings = layout.notes, layout.warnings
     found.rejects += tree.closed
     beside = Counter[str]()
-    for name, path in (names | unread).items():
+    for name, origin in origins.items():
         placed = layout.place(name)
         if placed is None:
             beside[BESIDE[layout.depth]] += 1
         elif kind_of_name(name) == RAW:
             found.rejects.append((name, not_read(RAW)))
         else:
-            found.images.append(SourceImage(OnDisk(path), name, placed[0], split=placed[1]))
+            found.images.append(SourceImage(origin, name, placed[0], split=placed[1]))
     for name, reason in tree.unusable:
         # An unusable file beside the class folders would have been ignored, had it been an image.
         if layout.place(name) is None:
             beside[BESIDE[layout.depth]] += 1
         else:
             found.rejects.append((name, reason))
-    found.ignored += beside
-    everything = [*names, *unread, *(name for name, _ in tree.unusable), *_unreadable(tree)]
+    found.ignored = tree.ignored + beside
+    everything = [*names, *(name for name, _ in tree.unusable), *_unreadable(tree)]
     found.classes = {folder for name in everything if (folder := layout.class_folder(name))}
     return found
 
@@ -288,13 +308,20 @@ def _why_missing(path: str) -> str:
 
 
 def _list_files(paths: list) -> Source:
-    """Files, folders (all images below) and glob patterns, each image named as it was given."""
+    """Files, folders and archives (all images below) and glob patterns, each image named as it was given."""
     found = Source(os.getcwd(), "files")
     names: list[str] = []
+    members: dict[str, tuple[Origin, str]] = {}  # by place
     for path in map(os.fspath, paths):
-        if os.path.isdir(path):
-            tree = walk(path)
-            names += sorted(os.path.join(path, name) for name in tree.names + tree.unread)
+        archive = list_archive(path) if is_archive(path) and os.path.isfile(path) else None
+        if archive is not None or os.path.isdir(path):
+            tree = walk(path) if archive is None else archive.walk
+            if archive is None:
+                names += sorted(os.path.join(path, name) for name in tree.names + tree.unread)
+            else:
+                for name, origin in archive.origins.items():
+                    members[origin.place] = origin, f"{name_as_text(path)}/{name}"
+                names += [origin.place for origin in archive.origins.values()]
             found.ignored += tree.ignored
             for name, reason in tree.closed + tree.unusable:
                 found.rejects.append((name_as_text(path) + ("/" + name if name else ""), reason))
@@ -311,12 +338,13 @@ def _list_files(paths: list) -> Source:
                     names.append(name)
     once: dict[object, str] = {}
     for name in names:
-        once.setdefault(_which_file(name), name)
+        once.setdefault(name if name in members else _which_file(name), name)
     for name in once.values():
+        origin, text = members.get(name) or (OnDisk(name), name_as_text(name))
         if kind_of_name(name) == RAW:
-            found.rejects.append((name_as_text(name), not_read(RAW)))
+            found.rejects.append((text, not_read(RAW)))
         else:
-            found.images.append(SourceImage(OnDisk(name), name_as_text(name)))
+            found.images.append(SourceImage(origin, text))
     return found
 
 

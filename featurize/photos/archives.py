@@ -1,0 +1,516 @@
+"""Photos in a zip or tar archive, read where they are: nothing is unpacked to disk, and no member twice in a row.
+
+Members of a ``.zip`` and a plain ``.tar`` are read one by one from where they stand. A compressed tar can only be read
+from its beginning: once for its names, and once for its photos, which are asked for in its order (`Origin.order`).
+"""
+
+import bz2
+import gzip
+import lzma
+import os
+import re
+import stat
+import struct
+import tarfile
+import threading
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, BinaryIO, NamedTuple, cast
+
+from featurize.errors import SourceError
+from featurize.files import SMALL, check_unpacked, identity, name_as_text
+from featurize.photos.decode import MAX_BYTES, ImageRejected
+from featurize.photos.folders import Walk, ignored_as
+from featurize.photos.origin import Origin, Stamp
+from featurize.photos.unread import kind_of_name
+from featurize.terminal import printable, progress
+
+ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+MOST_WHOLE = (
+    1 << 30
+)  # bytes that the photos of any archive may unpack to; those of a larger one, 64 times its size
+MOST_HEADER = 1 << 20  # bytes of a name in a tar
+KEPT_BYTES = 1 << 28  # of photos that were passed in a compressed tar, and will be asked for soon
+MOST_PASSES = (
+    3  # through a compressed tar at once: photos are hashed first, and decoded some hundred photos later
+)
+
+AGAIN = "in the archive twice; the later one is used, as when it is unpacked"
+OUTSIDE = "its name leads out of the archive"
+LINK = "a link, which is not followed in an archive"
+CUT_OFF = "the archive is damaged or cut off here; what follows is missing"
+
+
+def is_archive(path: str | os.PathLike) -> bool:
+    """Whether a path is called like an archive that is read.
+
+    >>> is_archive("photos.ZIP"), is_archive("photos.tar.gz"), is_archive("photos.7z")
+    (True, True, False)
+    """
+    return os.fspath(path).lower().endswith(ENDINGS)
+
+
+@dataclass
+class Archive:
+    """What an archive holds, as `walk` tells it of a folder; names are text, relative to its root.
+
+    `origins` are the photos by name. Where all photos lie in one folder that holds only folders, as in a zip of a
+    folder, that folder (`wrapper`, with ``/`` behind it) is the root. `damage` is where reading it had to end.
+    """
+
+    path: str
+    walk: Walk = field(default_factory=Walk)
+    origins: dict[str, Origin] = field(default_factory=dict)
+    wrapper: str = ""
+    damage: str | None = None
+
+
+class _Member(NamedTuple):
+    """One entry of an archive: a folder, a photo, or a file that is none, with the reason if it has an image's name."""
+
+    name: str
+    is_folder: bool
+    origin: Origin | None
+    reason: str = ""
+
+
+def list_archive(path: str | os.PathLike) -> Archive:
+    """Look at every member of an archive; SourceError if it cannot be opened, or would unpack beyond all measure."""
+    file = _File.of(path)
+    found = Archive(file.path)
+    photos: dict[str, Origin] = {}
+    unusable: list[tuple[str, str]] = []
+    folders: dict[str, None] = {}
+    last = ""
+    try:
+        with progress(None, "listing", "file") as bar:
+            for member in (_zip_members if file.is_zip() else _tar_members)(file):
+                _sort_in(member, found.walk, photos, unusable, folders)
+                last = member.name
+                bar.update(1)
+    except BROKEN as error:
+        if not last:
+            hint = "it may be cut off, damaged or of another format: download or pack it again"
+            problem = (
+                f"{file.path} cannot be read as an archive: {printable(str(error) or 'it ends too early')}"
+            )
+            raise SourceError(problem, hint) from error
+        found.damage = last
+    found.wrapper = _wrapper([*photos, *(name for name, _ in unusable)])
+    n_cut = len(found.wrapper)
+    names = sorted(photos, key=lambda name: (kind_of_name(name) is not None, name))
+    found.origins = {name[n_cut:]: photos[name] for name in names}
+    for name in found.origins:
+        (found.walk.names if kind_of_name(name) is None else found.walk.unread).append(name)
+    found.walk.unusable = [(name[n_cut:], reason) for name, reason in unusable]
+    inside = sorted(name[n_cut:] for name in folders if name.startswith(found.wrapper))
+    found.walk.folders = [name for name in inside if name and name.count("/") < 2]
+    if found.damage is not None:
+        found.walk.closed.append((os.path.basename(file.path), f"{CUT_OFF} (after {name_as_text(last)})"))
+    return found
+
+
+@lru_cache(maxsize=2)
+def _listed(path: str, _: tuple[int, ...]) -> Archive:
+    return list_archive(path)
+
+
+def member_at(place: str) -> Origin | None:
+    """The photo at a place such as ``/data/photos.zip/rust/1.jpg``; None where none is."""
+    path = os.path.abspath(place)
+    while (above := os.path.dirname(path)) != path:
+        path = above
+        if is_archive(path) and os.path.isfile(path):
+            name = name_as_text(os.path.relpath(os.path.abspath(place), path))
+            try:
+                return _listed(path, identity(os.stat(path))).origins.get(name)
+            except (SourceError, OSError):
+                return None
+    return None
+
+
+def _sort_in(
+    member: _Member,
+    walk: Walk,
+    photos: dict[str, Origin],
+    unusable: list[tuple[str, str]],
+    folders: dict[str, None],
+) -> None:
+    """Where one member stands in what an archive holds."""
+    parts = _parts(member.name)
+    leads_out = member.name.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:[/\\]", member.name)
+    name = "/".join(parts)
+    above = parts if member.is_folder else parts[:-1]
+    if ignored_as("/".join([*above, ""])) is None:
+        folders.update(dict.fromkeys(name_as_text("/".join(above[:n])) for n in range(1, len(above) + 1)))
+    if member.is_folder or not parts:
+        return
+    if (ignored := ignored_as(parts[-1] if leads_out else name)) is not None:
+        walk.ignored[ignored] += 1
+    elif leads_out:
+        walk.closed.append((name_as_text(member.name), OUTSIDE))
+    elif member.origin is None:
+        unusable.append((name_as_text(name), member.reason))
+    else:
+        if (text := name_as_text(name)) in photos:
+            unusable.append((text, AGAIN))
+        photos[text] = member.origin
+
+
+def _wrapper(names: list[str]) -> str:
+    """The folder around everything, with ``/`` behind it: of its photos, most lie in two folders or more.
+
+    >>> _wrapper(["photos/rust/1.jpg", "photos/steel/2.jpg"]), _wrapper(["rust/1.jpg", "rust/2.jpg"])
+    ('photos/', '')
+    """
+    inside, wrapper = [name.split("/") for name in names], ""
+    while inside:
+        folders = {parts[0] for parts in inside if len(parts) > 1}
+        n_beside = sum(len(parts) == 1 for parts in inside)
+        if len(folders) != 1 or n_beside:
+            return wrapper if len(folders) > 1 and 2 * n_beside < len(inside) else ""
+        wrapper += f"{folders.pop()}/"
+        inside = [parts[1:] for parts in inside]
+    return ""
+
+
+def _parts(name: str) -> list[str]:
+    """The folders and the name of a member, as it would be unpacked."""
+    return [part for part in name.split("/") if part not in ("", ".")]
+
+
+def _may_be_photo(name: str) -> bool:
+    return ignored_as("/".join(_parts(name))) is None
+
+
+# -- The file, which must stay what it was ---
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """An archive as it was when it was listed."""
+
+    path: str
+    identity: tuple[int, int, int, int]
+    changed: float
+
+    @classmethod
+    def of(cls, path: str | os.PathLike) -> "_File":
+        place = os.path.abspath(path)
+        try:
+            status = os.stat(place)
+        except OSError as error:
+            raise SourceError(
+                f"{place} cannot be read: {error.strerror or error}", "check the path"
+            ) from error
+        return cls(place, identity(status), max(status.st_mtime, status.st_ctime))
+
+    def open(self) -> BinaryIO:
+        """Open it anew, so that threads do not share a position; ImageRejected if it was changed meanwhile."""
+        try:
+            stream = open(self.path, "rb")
+        except OSError as error:
+            raise ImageRejected(f"the archive cannot be read: {error.strerror or error}") from error
+        if identity(os.fstat(stream.fileno())) != self.identity:
+            stream.close()
+            raise ImageRejected("the archive was changed while it was being read; run again")
+        return stream
+
+    def is_zip(self) -> bool:
+        with self.open() as stream:
+            return self.path.lower().endswith(".zip") or stream.read(4) == b"PK\x03\x04"
+
+    def place(self, name: str) -> str:
+        """Where a member is, by its name in the archive."""
+        return "/".join([self.path, *_parts(name)])
+
+    def check_whole(self, n_bytes: int) -> None:
+        """SourceError where so many bytes are more than any honest archive of this size unpacks to."""
+        if n_bytes <= MOST_WHOLE:
+            return
+        try:
+            check_unpacked(n_bytes, self.identity[0])
+        except ValueError as error:
+            hint = f"at most 64 times its size and {MOST_WHOLE >> 30} GB are read; if you trust it, unpack it yourself"
+            raise SourceError(f"{self.path} is refused: {error}", hint) from error
+
+
+def _rejected(error: Exception) -> ImageRejected:
+    return error if isinstance(error, ImageRejected) else ImageRejected(f"damaged in the archive: {error}")
+
+
+def _size_reason(size: int, packed: int) -> str:
+    """Why a member of this size is not read, if so."""
+    if size > MAX_BYTES:
+        return f"{size:,} bytes; at most {MAX_BYTES:,} are read"
+    try:
+        check_unpacked(size, packed)
+    except ValueError as error:
+        return f"{error}: at most {SMALL >> 20} MB, or 64 times that, are unpacked"
+    return ""
+
+
+# -- zip ---
+
+UTF_8 = 0x800
+ENCRYPTED = 0x1
+UNPACKERS: dict[int, Callable[[], Any]] = {
+    zipfile.ZIP_DEFLATED: lambda: zlib.decompressobj(-15),
+    zipfile.ZIP_BZIP2: bz2.BZ2Decompressor,
+}
+HEADER = 30  # bytes, and then the name and more
+
+
+@dataclass(frozen=True, slots=True)
+class ZipMember(Origin):
+    """A photo in a zip archive."""
+
+    file: _File
+    place: str
+    start: int
+    size: int
+    packed: int
+    checksum: int
+    method: int
+
+    @property
+    def order(self) -> int:
+        return self.start
+
+    def stamp(self) -> Stamp:
+        return Stamp.of(self.size, self.file.identity, self.start, self.checksum, changed=self.file.changed)
+
+    def read(self) -> bytes:
+        try:
+            with self.file.open() as stream:
+                stream.seek(self.start)
+                head = stream.read(HEADER)
+                if len(head) < HEADER or head[:4] != b"PK\x03\x04":
+                    raise zipfile.BadZipFile("it does not begin where the archive says")
+                stream.seek(sum(struct.unpack("<HH", head[26:30])), os.SEEK_CUR)
+                data = stream.read(self.packed)
+            if self.method != zipfile.ZIP_STORED:
+                # One byte more than it says: then it is another length, and no more memory is taken.
+                data = UNPACKERS[self.method]().decompress(data, self.size + 1)
+        except BROKEN as error:
+            raise _rejected(error) from error
+        if len(data) != self.size or zlib.crc32(data) != self.checksum:
+            raise ImageRejected("damaged in the archive: its checksum is another")
+        return data
+
+
+def _zip_members(file: _File) -> Iterator[_Member]:
+    total = 0
+    with file.open() as stream, zipfile.ZipFile(stream) as archive:
+        for info in archive.infolist():
+            name, reason = _zip_name(info), _zip_reason(info)
+            if info.is_dir() or name.endswith("/"):
+                yield _Member(name, True, None)
+                continue
+            if not reason and _may_be_photo(name):
+                total += info.file_size
+                file.check_whole(total)
+            facts = info.header_offset, info.file_size, info.compress_size, info.CRC, info.compress_type
+            yield _Member(name, False, None if reason else ZipMember(file, file.place(name), *facts), reason)
+
+
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    """The name that was meant: most programs write UTF-8 and do not say so, and some on Windows backslashes."""
+    name = info.filename
+    if not info.flag_bits & UTF_8:
+        try:
+            name = name.encode("cp437").decode("utf-8")
+        except UnicodeError:
+            pass
+    return name.replace("\\", "/") if info.create_system == 0 and "/" not in name else name
+
+
+def _zip_reason(info: zipfile.ZipInfo) -> str:
+    kind = stat.S_IFMT(info.external_attr >> 16) if info.create_system == 3 else 0
+    if kind == stat.S_IFLNK:
+        return LINK
+    if kind not in (0, stat.S_IFREG):
+        return "not a regular file"
+    if info.flag_bits & ENCRYPTED:
+        return "encrypted: unpack it with its password, and give the folder"
+    if info.compress_type != zipfile.ZIP_STORED and info.compress_type not in UNPACKERS:
+        return (
+            f"packed by method {info.compress_type}, which is not read: pack it by deflate (8), as zip does"
+        )
+    return _size_reason(max(info.file_size, info.compress_size), info.compress_size)
+
+
+# -- tar ---
+
+
+# Headers that hold further facts of the next member, which are read at once.
+READ_WHOLE = frozenset(
+    [
+        tarfile.XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.SOLARIS_XHDTYPE,
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+    ]
+)
+
+
+class _Header(tarfile.TarInfo):
+    """A header of a tar; one that is damaged or missing is no end, and one beyond all measure is not read."""
+
+    @classmethod
+    def frombuf(cls, buf: Any, encoding: str, errors: str) -> "_Header":
+        try:
+            header = super().frombuf(buf, encoding, errors)
+        except (
+            tarfile.InvalidHeaderError,  # type: ignore[attr-defined]
+            tarfile.TruncatedHeaderError,  # type: ignore[attr-defined]
+            tarfile.EmptyHeaderError,  # type: ignore[attr-defined]
+        ) as error:
+            raise tarfile.ReadError(str(error)) from error
+        if header.type in READ_WHOLE and header.size > MOST_HEADER:
+            raise tarfile.ReadError(f"a header of {header.size:,} bytes")
+        return header
+
+
+# What the libraries raise for an archive that is damaged or cut off.
+BROKEN: tuple[type[Exception], ...] = (
+    *(ImageRejected, OSError, EOFError, UnicodeError, NotImplementedError, struct.error),
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
+OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {
+    b"\x1f\x8b": lambda stream: gzip.GzipFile(fileobj=stream),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ": lzma.LZMAFile,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TarMember(Origin):
+    """A photo in a tar archive; `passes` reads it where the archive is compressed."""
+
+    file: _File
+    place: str
+    start: int
+    size: int
+    passes: "_Passes | None" = field(compare=False, repr=False)
+
+    @property
+    def order(self) -> int:
+        return self.start
+
+    def stamp(self) -> Stamp:
+        return Stamp.of(self.size, self.file.identity, self.start, changed=self.file.changed)
+
+    def read(self) -> bytes:
+        if self.passes is not None:
+            return self.passes.read(self.start)
+        try:
+            with self.file.open() as stream:
+                stream.seek(self.start)
+                data = stream.read(self.size)
+        except OSError as error:
+            raise _rejected(error) from error
+        if len(data) < self.size:
+            raise ImageRejected(CUT_OFF)
+        return data
+
+
+class _Passes:
+    """Passes through a compressed tar, each from its beginning on; what was passed is kept for a while.
+
+    `wanted` are the places of the photos in the unpacked archive. Photos are hashed in their order, and decoded a few
+    hundred photos later: one pass serves both while those fit into `KEPT_BYTES`, else each has its own.
+    """
+
+    def __init__(self, file: _File, wanted: dict[int, int] | None = None):
+        self.file, self.wanted = file, {} if wanted is None else wanted
+        self._lock = threading.Lock()
+        self._passes: list[tuple[int, Iterator[tuple[int, bytes]]]] = []  # each with how far it came
+        self._kept: dict[int, bytes] = {}
+        self._n_kept = 0
+
+    def __reduce__(self):
+        return type(self), (self.file, self.wanted)
+
+    def read(self, order: int) -> bytes:
+        """The photo at a place; ImageRejected if it cannot be reached."""
+        with self._lock:
+            if order in self._kept:
+                return self._kept[order]
+            before = [one for one in self._passes if one[0] < order]
+            chosen = max(before, key=lambda one: one[0]) if before else None
+            if chosen is not None:
+                self._passes.remove(chosen)
+            begun = self._photos() if chosen is None else chosen[1]
+            try:
+                for place, data in begun:
+                    self._keep(place, data)
+                    if place == order:
+                        self._passes = [(place, begun), *self._passes][:MOST_PASSES]
+                        return data
+            except BROKEN as error:
+                raise _rejected(error) from error
+        raise ImageRejected(CUT_OFF)
+
+    def _keep(self, place: int, data: bytes) -> None:
+        self._n_kept += len(data) - len(self._kept.pop(place, b""))
+        self._kept[place] = data
+        while self._n_kept > KEPT_BYTES and len(self._kept) > 1:
+            self._n_kept -= len(self._kept.pop(next(iter(self._kept))))
+
+    def _photos(self) -> Iterator[tuple[int, bytes]]:
+        for archive, info in _tar_infos(self.file):
+            if info.offset_data in self.wanted:
+                stream = archive.extractfile(info)
+                assert stream is not None
+                data = stream.read()
+                if len(data) < info.size:
+                    raise EOFError("it ends too early")
+                yield info.offset_data, data
+
+
+def _tar_infos(file: _File) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    """The headers of a tar, one after the other, compressed or not."""
+    with file.open() as packed:
+        start = packed.read(8)
+        packed.seek(0)
+        opener = next((OPENERS[magic] for magic in OPENERS if start.startswith(magic)), None)
+        stream, mode = (packed, "r:") if opener is None else (opener(packed), "r|")
+        with stream, tarfile.open(fileobj=stream, mode=cast(Any, mode), tarinfo=_Header) as archive:
+            while (info := archive.next()) is not None:
+                yield archive, info
+                cast(Any, archive).members.clear()  # or it remembers all of them
+
+
+def _tar_members(file: _File) -> Iterator[_Member]:
+    total = 0
+    with file.open() as stream:
+        start = stream.read(8)
+    compressed = any(start.startswith(magic) for magic in OPENERS)
+    passes = _Passes(file) if compressed else None
+    for _, info in _tar_infos(file):
+        total += info.size
+        if compressed:  # all of it will be unpacked, whatever it is
+            file.check_whole(total)
+        reason = _tar_reason(info)
+        if info.isdir():
+            yield _Member(info.name, True, None)
+        elif reason:
+            yield _Member(info.name, False, None, reason)
+        else:
+            if passes is not None and _may_be_photo(info.name):
+                passes.wanted[info.offset_data] = info.size
+            where = file.place(info.name)
+            yield _Member(info.name, False, TarMember(file, where, info.offset_data, info.size, passes))
+
+
+def _tar_reason(info: tarfile.TarInfo) -> str:
+    if info.issym() or info.islnk():
+        return LINK
+    if not info.isreg() or info.issparse():
+        return "not a regular file"
+    return f"{info.size:,} bytes; at most {MAX_BYTES:,} are read" if info.size > MAX_BYTES else ""
