@@ -243,7 +243,10 @@ def _add_predict(commands: Any) -> None:
     parser = add_command(commands, "predict", _predict, summary, example)
     _add_model(parser)
     option = parser.add_argument
-    text = "photos, folders, glob patterns, manifests (image column), tables, or - for standard input, one path a line"
+    text = (
+        "photos, folders, archives, glob patterns, manifests (image column), tables, or - for standard input, "
+        "one path a line"
+    )
     option("sources", nargs="+", metavar="IMAGE|FOLDER|TABLE", help=text)
     text = "form of the output (default: by the ending of -o, .parquet, .csv or .jsonl, else text)"
     option("--format", choices=FORMATS, help=text)

@@ -65,7 +65,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_source(command: argparse.ArgumentParser) -> None:
     manifest = "manifest .csv/.tsv/.xlsx/.parquet with image[,label][,group][,split]"
-    text = f"folder of class folders, or of train/val/test folders of these, flat folder, or {manifest}"
+    folder = "folder of class folders, or of train/val/test folders of these, flat folder"
+    text = f"{folder}, .zip or .tar[.gz|.bz2|.xz] of one, or {manifest}"
     command.add_argument("source", metavar="SOURCE", help=text)
     add_manifest_options(command)
 

@@ -15,6 +15,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -322,6 +323,31 @@ def write_members(
     with zipfile.ZipFile(path, "w", compression) as archive:
         for name, data in members.items() if isinstance(members, Mapping) else members:
             archive.writestr(name, data)
+
+
+TAR_MODES = {"gz": "w:gz", "tgz": "w:gz", "bz2": "w:bz2", "xz": "w:xz", "tar": "w:"}
+
+
+def write_archive(path: Path, members: Mapping[str, bytes] | Iterable[tuple[str, bytes]]) -> Path:
+    """A zip or tar, by its name's ending, of members in their order; a name that ends in ``/`` is a folder."""
+    pairs = list(members.items() if isinstance(members, Mapping) else members)
+    if path.suffix == ".zip":
+        write_members(path, pairs, zipfile.ZIP_DEFLATED)
+        return path
+    with tarfile.open(path, TAR_MODES[path.suffix[1:]]) as archive:
+        for name, data in pairs:
+            info = tarfile.TarInfo(name.rstrip("/"))
+            info.type, info.size = (tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE), len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return path
+
+
+def pack(folder: Path, path: Path, prefix: str = "") -> Path:
+    """An archive of what a folder holds, in no particular order, below `prefix`."""
+    files = sorted(folder.rglob("*"), key=lambda file: hashlib.sha256(os.fsencode(file)).digest())
+    names = [prefix + file.relative_to(folder).as_posix() + "/" * file.is_dir() for file in files]
+    data = [b"" if file.is_dir() else file.read_bytes() for file in files]
+    return write_archive(path, zip(names, data, strict=True))
 
 
 def words_of_page(page: str) -> str:

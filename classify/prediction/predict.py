@@ -152,8 +152,8 @@ class Predictor:
         ----------
         photos : photo or iterable of photos
             Bytes of an image file, Pillow images, RGB arrays (uint8, (height, width, 3)), and paths, also of folders,
-            glob patterns, manifests (``.csv``, ``.tsv``, ``.xlsx``, ``.parquet``) and tables, and ``-`` for standard
-            input with one path a line, in any mixture.
+            archives (``.zip``, ``.tar``, ``.tar.gz``), glob patterns, manifests (``.csv``, ``.tsv``, ``.xlsx``,
+            ``.parquet``) and tables, and ``-`` for standard input with one path a line, in any mixture.
         columns, root
             How the manifests are to be read, as in `featurize.extract`.
 

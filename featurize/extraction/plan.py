@@ -51,8 +51,7 @@ class SourceContents:
             self.places += [Place(image.origin, variant) for variant in _variants(image, distort)]
             self._rows_of.append(range(first, len(self.places)))
         self._contents = index.known([image.origin for image in source.images], max_pixels)
-        # What can only be read from its beginning to its end is asked for in that order.
-        self._in_order = sorted(range(len(source.images)), key=lambda n: source.images[n].origin.order)
+        self._in_order = source.reading_order()
         self._unread = [number for number in self._in_order if self._contents[number] is None]
         self.n_read = len(self._unread)
 

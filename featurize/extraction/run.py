@@ -178,8 +178,9 @@ def extract(
     Parameters
     ----------
     source : path or iterable of paths
-        A folder of class folders, of split folders of these, or of photos alone; a manifest (``.csv``, ``.tsv``,
-        ``.xlsx``, ``.parquet``); or a list of files.
+        A folder of class folders, of split folders of these, or of photos alone; an archive of one (``.zip``,
+        ``.tar``, ``.tar.gz``, ``.tar.bz2``, ``.tar.xz``); a manifest (``.csv``, ``.tsv``, ``.xlsx``, ``.parquet``);
+        or a list of files.
     extractors : list of extractors or specs, default ``["inception_v3"]``
         Such as ``[InceptionV3(), GLCM()]`` or ``["inception_v3", "glcm"]``.
     store : path, fsspec URL or Store, optional

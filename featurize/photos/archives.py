@@ -67,6 +67,13 @@ class Archive:
     wrapper: str = ""
     damage: str | None = None
 
+    def in_order(self) -> list[tuple[str, Origin]]:
+        """The photos by name; those of a compressed tar in its order, because each step back is a pass through it."""
+        photos = list(self.origins.items())
+        if photos and isinstance(photos[0][1], TarMember) and photos[0][1].passes is not None:
+            photos.sort(key=lambda photo: photo[1].order)
+        return photos
+
 
 class _Member(NamedTuple):
     """One entry of an archive: a folder, a photo, or a file that is none, with the reason if it has an image's name."""

@@ -144,6 +144,10 @@ class Source:
         """Whether labels are the names of folders."""
         return self.kind in CLASS_FOLDERS
 
+    def reading_order(self) -> list[int]:
+        """The numbers of the images in the order in which they are to be read (`Origin.order`)."""
+        return sorted(range(len(self.images)), key=lambda number: self.images[number].origin.order)
+
     def empty_classes(self, used: Iterable[SourceImage]) -> list[str]:
         """The classes of which no photo is among those that could be used."""
         return sorted(self.classes - {self.class_of(image) for image in used})

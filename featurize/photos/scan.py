@@ -13,8 +13,8 @@ import numpy as np
 from featurize.photos.decode import DECODE_VERSION, MAX_PIXELS, ImageRejected
 from featurize.photos.fileindex import Content, Item, look, map_ahead
 from featurize.photos.layout import SPLITS, Layout, listed
-from featurize.photos.origin import CLASS_FOLDERS
-from featurize.photos.source import SourceImage, list_source, source_warnings
+from featurize.photos.origin import CLASS_FOLDERS, Source, SourceImage
+from featurize.photos.source import list_source, source_warnings
 from featurize.table import merged_groups, similar_labels
 from featurize.terminal import columns_taken, padded, printable, progress
 
@@ -148,25 +148,28 @@ def scan_source(
     rejects, notes = list(listing.rejects), listing.notes
     found = Scan(listing.path, listing.kind, [], rejects, listing.ignored, listing.layout, notes)
     jobs = jobs or os.cpu_count() or 1
+    contents: dict[int, Content] = {}
     with ThreadPoolExecutor(jobs) as pool, progress(len(listing.images), "scanning") as bar:
         # Few ahead: a million photos in a queue take a gigabyte, and Ctrl-C waits for those that are begun.
-        decoded = partial(_decoded, max_pixels=int(max_megapixels * 1e6))
-        for image, (content, remarks) in map_ahead(pool, listing.images, decoded, 4 * jobs):
+        decoded = partial(_decoded, listing, max_pixels=int(max_megapixels * 1e6))
+        for number, (content, remarks) in map_ahead(pool, listing.reading_order(), decoded, 4 * jobs):
             found.remarks.update(remarks)
             if isinstance(content, Content):
-                found.usable.append((image, content))
+                contents[number] = content
             else:
+                image = listing.images[number]
                 found.rejects.append((image.image, listing.reason(image, content)))
             bar.update(1)
+    found.usable = [(listing.images[number], contents[number]) for number in sorted(contents)]
     found.rejects.sort()
     used = [image for image, _ in found.usable]
     found.warnings, found.empty_classes = source_warnings(listing, used), listing.empty_classes(used)
     return found
 
 
-def _decoded(image: SourceImage, max_pixels: int) -> tuple[Content | ImageRejected, set[str]]:
+def _decoded(listing: Source, number: int, max_pixels: int) -> tuple[Content | ImageRejected, set[str]]:
     remarks: set[str] = set()
-    return look(image.origin, decode=True, max_pixels=max_pixels, remarks=remarks), remarks
+    return look(listing.images[number].origin, decode=True, max_pixels=max_pixels, remarks=remarks), remarks
 
 
 def _alike(pairs: Iterable[tuple[str, Item]]) -> list[list[Item]]:

@@ -319,9 +319,9 @@ def _list_files(paths: list) -> Source:
             if archive is None:
                 names += sorted(os.path.join(path, name) for name in tree.names + tree.unread)
             else:
-                for name, origin in archive.origins.items():
+                for name, origin in archive.in_order():
                     members[origin.place] = origin, f"{name_as_text(path)}/{name}"
-                names += [origin.place for origin in archive.origins.values()]
+                    names.append(origin.place)
             found.ignored += tree.ignored
             for name, reason in tree.closed + tree.unusable:
                 found.rejects.append((name_as_text(path) + ("/" + name if name else ""), reason))
