@@ -26,17 +26,15 @@ from featurize.photos.decode import MAX_BYTES, ImageRejected
 from featurize.photos.folders import Walk, ignored_as
 from featurize.photos.origin import Origin, Stamp
 from featurize.photos.unread import kind_of_name
+from featurize.photos.webdataset import BESIDE, MOST_BESIDE, key_of, label_in, labels_beside
 from featurize.terminal import printable, progress
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-MOST_WHOLE = (
-    1 << 30
-)  # bytes that the photos of any archive may unpack to; those of a larger one, 64 times its size
+# Bytes that the photos of any archive may unpack to; those of a larger one, 64 times its size.
+MOST_WHOLE = 1 << 30
 MOST_HEADER = 1 << 20  # bytes of a name in a tar
 KEPT_BYTES = 1 << 28  # of photos that were passed in a compressed tar, and will be asked for soon
-MOST_PASSES = (
-    3  # through a compressed tar at once: photos are hashed first, and decoded some hundred photos later
-)
+MOST_PASSES = 3  # through a compressed tar at once
 
 AGAIN = "in the archive twice; the later one is used, as when it is unpacked"
 OUTSIDE = "its name leads out of the archive"
@@ -58,7 +56,8 @@ class Archive:
     """What an archive holds, as `walk` tells it of a folder; names are text, relative to its root.
 
     `origins` are the photos by name. Where all photos lie in one folder that holds only folders, as in a zip of a
-    folder, that folder (`wrapper`, with ``/`` behind it) is the root. `damage` is where reading it had to end.
+    folder, that folder (`wrapper`, with ``/`` behind it) is the root. `damage` is where reading it had to end. `labels`
+    are those of photos by name where files beside them say so, as in shards of webdataset; else it is empty.
     """
 
     path: str
@@ -66,6 +65,7 @@ class Archive:
     origins: dict[str, Origin] = field(default_factory=dict)
     wrapper: str = ""
     damage: str | None = None
+    labels: dict[str, str] = field(default_factory=dict)
 
     def in_order(self) -> list[tuple[str, Origin]]:
         """The photos by name; those of a compressed tar in its order, because each step back is a pass through it."""
@@ -82,6 +82,7 @@ class _Member(NamedTuple):
     is_folder: bool
     origin: Origin | None
     reason: str = ""
+    label: str = ""  # what a file beside a photo says
 
 
 def list_archive(path: str | os.PathLike) -> Archive:
@@ -91,11 +92,17 @@ def list_archive(path: str | os.PathLike) -> Archive:
     photos: dict[str, Origin] = {}
     unusable: list[tuple[str, str]] = []
     folders: dict[str, None] = {}
+    beside: dict[
+        str, dict[str, str]
+    ] = {}  # by photo without its ending, the label that each file beside it gives
     last = ""
     try:
         with progress(None, "listing", "file") as bar:
             for member in (_zip_members if file.is_zip() else _tar_members)(file):
                 _sort_in(member, found.walk, photos, unusable, folders)
+                if member.label:
+                    key, ending = key_of(name_as_text("/".join(_parts(member.name))))
+                    beside.setdefault(key, {})[ending] = member.label
                 last = member.name
                 bar.update(1)
     except BROKEN as error:
@@ -112,6 +119,7 @@ def list_archive(path: str | os.PathLike) -> Archive:
     found.origins = {name[n_cut:]: photos[name] for name in names}
     for name in found.origins:
         (found.walk.names if kind_of_name(name) is None else found.walk.unread).append(name)
+    found.labels = {name[n_cut:]: label for name, label in labels_beside(photos, beside).items()}
     found.walk.unusable = [(name[n_cut:], reason) for name, reason in unusable]
     inside = sorted(name[n_cut:] for name in folders if name.startswith(found.wrapper))
     found.walk.folders = [name for name in inside if name and name.count("/") < 2]
@@ -499,13 +507,17 @@ def _tar_members(file: _File) -> Iterator[_Member]:
         start = stream.read(8)
     compressed = any(start.startswith(magic) for magic in OPENERS)
     passes = _Passes(file) if compressed else None
-    for _, info in _tar_infos(file):
+    for archive, info in _tar_infos(file):
         total += info.size
         if compressed:  # all of it will be unpacked, whatever it is
             file.check_whole(total)
         reason = _tar_reason(info)
         if info.isdir():
             yield _Member(info.name, True, None)
+        elif not reason and info.size <= MOST_BESIDE and (ending := key_of(info.name)[1]) in BESIDE:
+            beside = archive.extractfile(info)
+            assert beside is not None
+            yield _Member(info.name, False, None, label=label_in(ending, beside.read()))
         elif reason:
             yield _Member(info.name, False, None, reason)
         else:

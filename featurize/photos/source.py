@@ -18,6 +18,7 @@ from featurize.photos.manifest import ENDINGS as MANIFESTS
 from featurize.photos.manifest import FileFinder, is_manifest, read_manifest
 from featurize.photos.origin import OnDisk, Origin, Source, SourceImage
 from featurize.photos.unread import RAW, kind_of_name, not_read
+from featurize.photos.webdataset import shards_of
 from featurize.table import describe_similar, similar_labels
 from featurize.terminal import log, printable
 
@@ -48,6 +49,7 @@ def list_source(
     pattern = _compile(group_by or NOHASH)
     where, is_file = None, False
     path = Path(source) if isinstance(source, str | os.PathLike) else None
+    shards = [] if path is None else _shards(path)
     given = [] if isinstance(source, str | os.PathLike) else list(source)
     if path is not None:
         is_file = is_readable(path, SourceError)
@@ -61,6 +63,8 @@ def list_source(
         found = _list_folder(path)
     elif is_file and is_archive(path):
         found = _list_archive(path)
+    elif shards:
+        found = _list_shards(shards)
     elif is_file and is_manifest(path):
         found = _list_manifest(path, columns, root, each_line, keep)
     else:
@@ -168,7 +172,12 @@ def _list_folder(root: Path) -> Source:
 
 def _list_archive(path: Path) -> Source:
     archive = list_archive(path)
-    found = _placed(Source(str(path.resolve()), "archive"), archive.walk, archive.origins)
+    kind = "webdataset" if archive.labels else "archive"
+    found = _placed(Source(str(path.resolve()), kind), archive.walk, archive.origins)
+    if archive.labels:
+        found.images = [replace(one, label=archive.labels.get(one.image)) for one in found.images]
+        found.classes = set(archive.labels.values())
+        found.notes.append("labels are those of the files beside the photos (.cls, .json, .txt)")
     if archive.wrapper:
         found.notes.append(f"all photos are in the folder {archive.wrapper}, which is taken for the source")
     if archive.damage is not None:
@@ -176,11 +185,34 @@ def _list_archive(path: Path) -> Source:
     return found
 
 
+def _shards(path: str | os.PathLike) -> list[str]:
+    return shards_of(path) if is_archive(path) else []
+
+
+def _list_shards(paths: list[str]) -> Source:
+    """Several archives as one source: each photo is named by its archive, and its name in it."""
+    root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
+    found = Source(root, "shards")
+    for path in paths:
+        if not is_readable(path, SourceError):
+            raise SourceError(f"there is no {path}", "name shards that are there, or use a pattern with *")
+        shard, name = _list_archive(Path(path)), name_as_text(os.path.relpath(path, root))
+        found.images += [replace(one, image=f"{name}/{one.image}") for one in shard.images]
+        found.rejects += [(f"{name}/{image}", reason) for image, reason in shard.rejects]
+        found.ignored += shard.ignored
+        found.classes |= {one.label for one in shard.images if one.label is not None}
+        found.notes += [note for note in shard.notes if note not in found.notes]
+        found.warnings += [warning for warning in shard.warnings if warning not in found.warnings]
+    return found
+
+
 def _placed(found: Source, tree: Walk, origins: Mapping[str, Origin]) -> Source:
     """Give the photos of a folder or an archive their labels and splits; `origins` has those of the tree's names."""
     n_read = len(tree.names)
     names = list(origins)
-    found.layout = layout = read_layout(names[:n_read], names[n_read:], tree.folders)
+    if found.has_class_folders:
+        found.layout = read_layout(names[:n_read], names[n_read:], tree.folders)
+    layout = found.layout
     found.notes, found.warnings = layout.notes, layout.warnings
     found.rejects += tree.closed
     beside = Counter[str]()
@@ -312,7 +344,7 @@ def _list_files(paths: list) -> Source:
     found = Source(os.getcwd(), "files")
     names: list[str] = []
     members: dict[str, tuple[Origin, str]] = {}  # by place
-    for path in map(os.fspath, paths):
+    for path in (one for given in map(os.fspath, paths) for one in _shards(given) or [given]):
         archive = list_archive(path) if is_archive(path) and os.path.isfile(path) else None
         if archive is not None or os.path.isdir(path):
             tree = walk(path) if archive is None else archive.walk
