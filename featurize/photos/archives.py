@@ -438,18 +438,18 @@ class _Passes:
     """Passes through a compressed tar, each from its beginning on; what was passed is kept for a while.
 
     `wanted` are the places of the photos in the unpacked archive. Photos are hashed in their order, and decoded a few
-    hundred photos later: one pass serves both while those fit into `KEPT_BYTES`, else each has its own.
+    hundred photos later: one pass serves both while those fit into `kept_bytes`, else each has its own.
     """
 
-    def __init__(self, file: _File, wanted: dict[int, int] | None = None):
-        self.file, self.wanted = file, {} if wanted is None else wanted
+    def __init__(self, file: _File, wanted: dict[int, int], kept_bytes: int = KEPT_BYTES):
+        self.file, self.wanted, self.kept_bytes = file, wanted, kept_bytes
         self._lock = threading.Lock()
         self._passes: list[tuple[int, Iterator[tuple[int, bytes]]]] = []  # each with how far it came
         self._kept: dict[int, bytes] = {}
         self._n_kept = 0
 
     def __reduce__(self):
-        return type(self), (self.file, self.wanted)
+        return type(self), (self.file, self.wanted, self.kept_bytes)
 
     def read(self, order: int) -> bytes:
         """The photo at a place; ImageRejected if it cannot be reached."""
@@ -474,7 +474,7 @@ class _Passes:
     def _keep(self, place: int, data: bytes) -> None:
         self._n_kept += len(data) - len(self._kept.pop(place, b""))
         self._kept[place] = data
-        while self._n_kept > KEPT_BYTES and len(self._kept) > 1:
+        while self._n_kept > self.kept_bytes and len(self._kept) > 1:
             self._n_kept -= len(self._kept.pop(next(iter(self._kept))))
 
     def _photos(self) -> Iterator[tuple[int, bytes]]:
@@ -506,7 +506,7 @@ def _tar_members(file: _File) -> Iterator[_Member]:
     with file.open() as stream:
         start = stream.read(8)
     compressed = any(start.startswith(magic) for magic in OPENERS)
-    passes = _Passes(file) if compressed else None
+    passes = _Passes(file, {}) if compressed else None
     for archive, info in _tar_infos(file):
         total += info.size
         if compressed:  # all of it will be unpacked, whatever it is

@@ -1,6 +1,5 @@
 """Photos in zip and tar archives, through the commands: all is as if the archive were unpacked to a folder."""
 
-import bz2
 import csv
 import gzip
 import io
@@ -286,13 +285,11 @@ def test_of_a_name_that_comes_twice_the_later_photo_is_used_as_when_it_is_unpack
 
 
 def bomb_in_a_tar(path: Path, size: int) -> Path:
-    """A member of zeros, so large that unpacking it would show."""
+    """A member of zeros that is unpacked, if at all, for much longer than the test takes; it begins here."""
     info = tarfile.TarInfo("a/zeros.bin")
     info.size = size
     with gzip.open(path, "wb", 1) as stream:
-        stream.write(info.tobuf())
-        for _ in range(size >> 20):
-            stream.write(bytes(1 << 20))
+        stream.write(info.tobuf() + bytes(1 << 20))
     return path
 
 
@@ -300,7 +297,7 @@ def long_header_bomb(path: Path) -> Path:
     """A name of a hundred megabytes, in a file of a hundred kilobytes."""
     info = tarfile.TarInfo("././@LongLink")
     info.type, info.size = tarfile.GNUTYPE_LONGNAME, 100 << 20
-    with bz2.open(path, "wb") as stream:
+    with gzip.open(path, "wb", 1) as stream:
         stream.write(info.tobuf())
         stream.write(bytes(100 << 20))
     return path
@@ -323,8 +320,8 @@ def zip_of_bombs(path: Path) -> Path:
 
 def test_bombs_are_refused_without_unpacking_them(tmp_path):
     cases = {
-        bomb_in_a_tar(tmp_path / "p.tgz", 1100 << 20): "is refused: it would unpack to 1,153 MB",
-        long_header_bomb(tmp_path / "p.tar.bz2"): "cannot be read as an archive",
+        bomb_in_a_tar(tmp_path / "p.tgz", 1 << 40): "is refused: it would unpack to 1,099,512 MB",
+        long_header_bomb(tmp_path / "p.tar.gz"): "cannot be read as an archive",
         zip_of_bombs(tmp_path / "p.zip"): "is refused: it would unpack to 1,1",
     }
     for path, said in cases.items():
@@ -495,10 +492,9 @@ def test_shards_that_a_pattern_names_are_one_source(pattern, command, tmp_path):
     assert missing.status == 1 and "there is no" in missing.error and "train-003.tar" in missing.error
 
 
-@pytest.mark.parametrize("kind", ["zip", "tgz"])
-def test_a_killed_run_goes_on_where_it_was(kind, tmp_path):
+def test_a_killed_run_goes_on_where_it_was(tmp_path):
     photos = write_photos(tmp_path / "photos", [f"{'ab'[n % 2]}/{n}.png" for n in range(400)])
-    archive = pack(photos, tmp_path / f"p.{kind}")
+    archive = pack(photos, tmp_path / "p.tgz")
     words = ["extract", str(archive), "--features", "glcm", "--store", str(tmp_path / "store"), "--jobs", "1"]
     words += ["-o", str(tmp_path / "t.parquet")]
     command = [sys.executable, "-m", "featurize", *words]
