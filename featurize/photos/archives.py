@@ -25,7 +25,7 @@ from featurize.files import SMALL, check_unpacked, identity, name_as_text
 from featurize.photos.decode import MAX_BYTES, ImageRejected
 from featurize.photos.folders import Walk, ignored_as
 from featurize.photos.origin import Origin, Stamp
-from featurize.photos.unread import kind_of_name
+from featurize.photos.unread import is_read_by_name
 from featurize.photos.webdataset import BESIDE, MOST_BESIDE, key_of, label_in, labels_beside
 from featurize.terminal import printable, progress
 
@@ -115,10 +115,10 @@ def list_archive(path: str | os.PathLike) -> Archive:
         found.damage = last
     found.wrapper = _wrapper([*photos, *(name for name, _ in unusable)])
     n_cut = len(found.wrapper)
-    names = sorted(photos, key=lambda name: (kind_of_name(name) is not None, name))
+    names = sorted(photos, key=lambda name: (not is_read_by_name(name), name))
     found.origins = {name[n_cut:]: photos[name] for name in names}
     for name in found.origins:
-        (found.walk.names if kind_of_name(name) is None else found.walk.unread).append(name)
+        (found.walk.names if is_read_by_name(name) else found.walk.unread).append(name)
     found.labels = {name[n_cut:]: label for name, label in labels_beside(photos, beside).items()}
     found.walk.unusable = [(name[n_cut:], reason) for name, reason in unusable]
     inside = sorted(name[n_cut:] for name in folders if name.startswith(found.wrapper))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from featurize.files import name_as_text
-from featurize.photos.unread import KIND_OF_ENDING, is_read, kind_of_name
+from featurize.photos.unread import KIND_OF_ENDING, is_read_by_name
 from featurize.terminal import progress
 
 ENDINGS = frozenset(
@@ -142,8 +142,7 @@ def _sort_out(entry: os.DirEntry, name: str, found: Walk, folders: list[str], li
         elif not stat.S_ISREG(entry.stat().st_mode):
             found.unusable.append((name_as_text(name), "not a regular file"))
         else:
-            kind = kind_of_name(name)
-            (found.names if kind is None or is_read(kind) else found.unread).append(name)
+            (found.names if is_read_by_name(name) else found.unread).append(name)
     except OSError as error:
         found.unusable.append((name_as_text(name), f"cannot be opened: {error.strerror or error}"))
 

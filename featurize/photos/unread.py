@@ -51,6 +51,12 @@ class ImageRejected(Exception):
     """This file gives no pixels; the message is the reason, for the rejects file."""
 
 
+def is_read_by_name(name: str) -> bool:
+    """Whether a photo of this name is read here, as far as the ending tells."""
+    kind = kind_of_name(name)
+    return kind is None or is_read(kind)
+
+
 @cache
 def is_read(kind: str) -> bool:
     """Whether photos of one of these formats are read by what is installed here."""

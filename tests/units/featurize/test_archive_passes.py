@@ -1,13 +1,17 @@
 """A compressed tar is read from its beginning on: how often, and in how much memory."""
 
 import copy
+import os
 import random
 
 import pytest
-from builders import write_archive
+from builders import encoded, noise, write_archive
 
+from featurize.extraction.run import run_extraction
 from featurize.photos.archives import _File, _Passes, _tar_infos, list_archive, member_at
 from featurize.photos.decode import ImageRejected
+from featurize.photos.source import list_source
+from featurize.store.store import Store
 
 PHOTOS = {f"a/{n:02}.png": random.Random(n).randbytes(1000) for n in range(60)}
 
@@ -49,6 +53,22 @@ def test_photos_that_are_hashed_and_later_decoded_take_one_pass_or_two_when_memo
         ):
             assert passes.read(place) == list(PHOTOS.values())[places.index(place)]
     assert passes.n_passes == n_passes and passes.most_kept <= 1000 * kept
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tgz"])
+def test_photos_of_an_unchanged_archive_are_not_read_again(kind, tmp_path):
+    photos = {f"a/{n}.png": encoded(noise(seed=n), "PNG") for n in range(4)}
+    archive = write_archive(tmp_path / f"p.{kind}", photos)
+
+    def n_read() -> int:
+        store = Store(tmp_path / "store", young_seconds=-1.0)
+        return run_extraction(list_source(archive), "color", store=store).n_read
+
+    assert [n_read(), n_read()] == [4, 0]
+    os.utime(archive, (1, 1))
+    assert [n_read(), n_read()] == [4, 0]
+    assert run_extraction(list_source(archive), "color", store=tmp_path / "store").n_read == 0
+    assert run_extraction(list_source(archive), "color", store=tmp_path / "store", rehash=True).n_read == 4
 
 
 def test_a_source_with_a_compressed_tar_travels_to_another_process(archive):
