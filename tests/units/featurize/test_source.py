@@ -112,7 +112,7 @@ def test_an_empty_folder_among_listed_ones_is_named_as_it_was_given(tmp_path, mo
     with pytest.raises(SourceError, match=message) as caught:
         list_source(["empty", "other"])
     assert ".jpg" in caught.value.hint
-    with pytest.raises(SourceError, match="neither a folder nor a manifest"):
+    with pytest.raises(SourceError, match="neither a folder, a manifest nor an archive"):
         list_source(touch(tmp_path / "photo.jpg"))
 
 
