@@ -105,6 +105,8 @@ def list_archive(path: str | os.PathLike) -> Archive:
                     beside.setdefault(key, {})[ending] = member.label
                 last = member.name
                 bar.update(1)
+    except SourceError:
+        raise
     except BROKEN as error:
         if not last:
             hint = "it may be cut off, damaged or of another format: download or pack it again"
@@ -264,7 +266,7 @@ def _size_reason(size: int, packed: int) -> str:
     try:
         check_unpacked(size, packed)
     except ValueError as error:
-        return f"{error}: at most {SMALL >> 20} MB, or 64 times that, are unpacked"
+        return f"{error}; at most {SMALL >> 20} MB, or 64 times its size, are unpacked"
     return ""
 
 
@@ -322,7 +324,7 @@ def _zip_members(file: _File) -> Iterator[_Member]:
     with file.open() as stream, zipfile.ZipFile(stream) as archive:
         for info in archive.infolist():
             name, reason = _zip_name(info), _zip_reason(info)
-            if info.is_dir() or name.endswith("/"):
+            if name.endswith("/"):
                 yield _Member(name, True, None)
                 continue
             if not reason and _may_be_photo(name):
@@ -393,7 +395,8 @@ class _Header(tarfile.TarInfo):
 
 # What the libraries raise for an archive that is damaged or cut off.
 BROKEN: tuple[type[Exception], ...] = (
-    *(ImageRejected, OSError, EOFError, UnicodeError, NotImplementedError, struct.error),
+    *(ImageRejected, OSError, EOFError, ValueError, LookupError, ArithmeticError),
+    *(NotImplementedError, struct.error),
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
 )
 OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {

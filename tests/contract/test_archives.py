@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import random
 import signal
 import struct
 import subprocess
@@ -366,6 +367,13 @@ def test_a_name_in_a_tar_that_is_no_utf_8_is_written_as_that_of_a_file(command, 
     assert list(FeatureTable.read(tmp_path / "t.parquet").image) == ["caf\\xE9/1.png"]
 
 
+def test_a_member_of_a_zip_without_a_name_is_nothing(command, tmp_path):
+    path = zip_of(tmp_path / "p.zip", GOOD, ("nameless", photo(2)))
+    path.write_bytes(path.read_bytes().replace(b"nameless", b"\0ameless"))
+    assert command(path).status == 0
+    assert list(FeatureTable.read(tmp_path / "t.parquet").image) == ["a/good.png"]
+
+
 def test_a_manifests_options_and_an_archive_are_an_error(command, tmp_path):
     write_archive(tmp_path / "p.zip", {"1.png": photo()})
     done = command(tmp_path / "p.zip", "--root", tmp_path)
@@ -482,3 +490,22 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     assert done.status == 0
     found = FeatureTable.read(tmp_path / "t.parquet")
     assert found.digest() == extract(photos, ["glcm"], store=tmp_path / "store").digest()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tgz"])
+def test_damage_anywhere_in_an_archive_is_an_error_or_a_reject(kind, tmp_path):
+    members = {f"a/{'n' * 120}{n}.png": photo(n) for n in range(3)} | {"a/": b"", "b": b""}
+    whole = write_archive(tmp_path / f"whole.{kind}", members).read_bytes()
+    path, rng, n_errors = tmp_path / f"p.{kind}", random.Random(kind), 0
+    for _ in range(40):
+        data = bytearray(whole)
+        for _ in range(rng.choice([1, 3, 20])):
+            data[rng.choice([rng.randrange(len(data)), -1 - rng.randrange(400)])] = rng.choice(
+                [0, 57, 120, 255]
+            )
+        path.write_bytes(data)
+        try:
+            extract(path, ["color"], store=tmp_path / "store", jobs=1)
+        except BottleheadError:  # any other exception fails the test
+            n_errors += 1
+    assert 0 < n_errors < 40
