@@ -17,7 +17,12 @@ from classify.rows import NUISANCE, relabelled, usable_rows
 from evaluate.checks.leakage import accuracy_with_and_without_grouping, find_near_duplicates, flatters
 from evaluate.checks.shortcuts import check_shortcuts
 from evaluate.report.html import Reported
-from evaluate.report.sentences import data_warnings, difference_in_words, shared_with_test_in_words
+from evaluate.report.sentences import (
+    data_warnings,
+    difference_in_words,
+    shared_with_test_in_words,
+    weak_opponent_in_words,
+)
 from evaluate.results import (
     BestPair,
     ComparisonRecord,
@@ -203,6 +208,7 @@ def compare(
         for pair in compare_pairs(results, predictions, rope)
     ]
     data, features_made = describe_data(used), describe_features(used, names)
+    opponent = weak_opponent_in_words(features_made, table.metadata["features"])
     measured = measured_curve(used, made, best.features, head, seed=seed, jobs=jobs) if curve else None
     return Comparison(
         results=results,
@@ -214,6 +220,7 @@ def compare(
             *([leaks.words] if leaks and flatters(leaks, best.accuracy) else []),
             *([shortcuts.words] if shortcuts and shortcuts.found else []),
             *data_warnings(data, features_made),
+            *([opponent] if opponent else []),
             *_complaints(predictions),
         ],
         data=data,
