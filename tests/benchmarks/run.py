@@ -46,6 +46,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     ),
     "large_photos": (["--assets", "{assets}"], ["--assets", "{assets}", "--photos", "2", "--repeats", "1"]),
     "one_photo": (["{model}", "{photo}"], ["{model}", "{photo}"]),
+    "textures": (["--assets", "{assets}"], ["--assets", "{assets}", "--photos", "2", "--every", "10"]),
     "glcm": (["--assets", "{assets}"], ["--assets", "{assets}", "--photos", "2", "--repeats", "1"]),
     "startup": ([], ["--repeats", "1", "--photos", "40"]),
     "retrain": ([], ["--rows", "200", "--width", "64", "--repeats", "1", "--steps", "10"]),

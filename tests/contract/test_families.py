@@ -14,8 +14,16 @@ from sklearn.base import clone
 
 from featurize import GLCM, LBP, BottleheadError, FeatureTable, Nuisance, extract, make_extractor
 
-SPECS = ["glcm", "glcm:haralick", "color", "lbp", "shape", "nuisance"]
-WIDTHS = {"glcm": 5, "glcm:haralick": 22, "color": 87, "lbp": 10 + 18 + 26, "shape": 12, "nuisance": 21}
+SPECS = ["glcm", "glcm:haralick", "color", "lbp", "shape", "nuisance", "texture"]
+WIDTHS = {
+    "glcm": 5,
+    "glcm:haralick": 22,
+    "color": 87,
+    "lbp": 10 + 18 + 26,
+    "shape": 12,
+    "nuisance": 21,
+    "texture": 1457,
+}
 DISC = 50.5  # radius of the lesion, in pixels
 
 
