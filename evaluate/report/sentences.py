@@ -21,13 +21,13 @@ from evaluate.scores.metrics import Confusion, LabelScores, OperatingScores, Pos
 from evaluate.scores.mistakes import SuperclassErrors, non_dummy_heads
 from evaluate.statistics.differences import PairComparison
 from evaluate.statistics.intervals import Interval
+from featurize.imported import is_imported
 from featurize.tableformat import PHASH
 
 MANY_SUSPECTS = 0.15  # a weak head contradicts labels for its own faults
 CLEAR_GAIN = 0.01
 NAMED_AT_MOST = 10
 BYTES = "their bytes alone"
-IMPORTED = "imported"
 # Families of `featurize.extractors` that describe texture and colour: parts of the one that has all of it.
 WEAK_TEXTURES, STRONG_TEXTURE = ("glcm", "lbp", "color"), "texture"
 
@@ -120,7 +120,7 @@ def weak_opponent_in_words(features: Features, held: Features) -> str:
     """
     families = {part: (entry or {}).get("family") for part, entry in features.items()}
     networks = [
-        part for part, entry in features.items() if (entry or {}).get("weights") or families[part] == IMPORTED
+        part for part, entry in features.items() if (entry or {}).get("weights") or is_imported(entry)
     ]
     weak = [part for part, family in families.items() if family in WEAK_TEXTURES]
     if not networks or not weak or STRONG_TEXTURE in families.values():
@@ -142,7 +142,7 @@ def _doubt(entry: Mapping[str, Any] | None) -> str:
     """Why the origin of these vectors limits what the numbers mean; empty when nothing does."""
     if not entry:
         return "the table does not say how these vectors were made"
-    if entry.get("fingerprint") == IMPORTED:
+    if is_imported(entry):
         return "imported vectors; which network and preprocessing made them is not known"
     if (entry.get("weights") or {}).get("source") == "random":
         return "made by a network with random, untrained weights (weights=random), not by a trained one"
