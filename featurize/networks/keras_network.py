@@ -12,7 +12,8 @@ import numpy as np
 
 from featurize.errors import UsageError, WeightsError
 from featurize.files import check_unpacked
-from featurize.networks.catalogue import NETWORKS, SCALINGS, Network, find_network, scale_pixels
+from featurize.networks.catalogue import NETWORKS, SCALINGS, Network, Packaged, find_network, scale_pixels
+from featurize.networks.efficientnet_lite import efficientnet_lite0, set_torch_weights
 from featurize.networks.engines import import_tensorflow
 from featurize.networks.network_extractor import LARGEST_SIDE, FrozenExtractor
 from featurize.networks.weights import Weights, find_weights
@@ -23,6 +24,10 @@ SMALLEST_SIDE = 32  # that any network of keras.applications takes
 
 def build_model(network: Network, weights: Weights) -> Any:
     """The Keras model of a network with its weights; WeightsError if they are another network's, or damaged."""
+    if isinstance(network.download, Packaged) and weights.sha256 == network.download.digest:
+        model = _keras_model(network)
+        set_torch_weights(model, str(weights.file), network.download.digest)
+        return model
     if weights.file is not None:
         return _loaded_model(network, weights.file)
     model = _keras_model(network)
@@ -34,8 +39,10 @@ def _keras_model(network: Network, **head: Any) -> Any:
     import_tensorflow()
     import keras
 
-    make = getattr(keras.applications, network.keras_class)
     shape = (network.side, network.side, 3)
+    if not network.keras_class:
+        return efficientnet_lite0(shape, **head)
+    make = getattr(keras.applications, network.keras_class)
     ending = head or {"include_top": False, "pooling": "avg"}
     try:
         return make(weights=None, input_shape=shape, **ending, **network.options)
@@ -181,7 +188,7 @@ def _shapes(path: str) -> list[tuple[int, ...]]:
 
 
 class Backbone(FrozenExtractor):
-    """The pooled last layer, or any other, of a frozen network of `keras.applications`.
+    """The pooled last layer, or any other, of a frozen network of `keras.applications`, or of EfficientNet-Lite0.
 
     The whole photo is brought to the network's input size (bilinear, antialiased) and scaled as the network was
     trained. A vector depends on the image and these settings alone: not on the order, the extractors beside it, or
