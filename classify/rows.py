@@ -38,7 +38,7 @@ class Sample:
     def of(cls, table: FeatureTable, features: str) -> "Sample":
         """All rows of a table whose rows all have labels; vectors with gaps are refused (`select_vectors`)."""
         X = select_vectors(table, features)
-        return cls(X, table.label.astype(str), table.groups, table.variant, table.widths(features))
+        return cls(X, table.label.astype(str), table.groups, table.variant, table.blocks(features))
 
     def __len__(self) -> int:
         return len(self.X)
