@@ -6,7 +6,7 @@ import pytest
 from builders import write_photos
 from tolerances import ELSEWHERE, assert_near
 
-from featurize import Backbone, BottleheadError, InceptionV3, extract
+from featurize import Backbone, BottleheadError, InceptionV3, extract, make_extractor
 from featurize.networks.catalogue import NETWORKS
 from featurize.networks.keras_network import build_model
 from featurize.photos.photo import Photo
@@ -84,8 +84,12 @@ def test_widths_of_inception_are_known_before_it_is_built_and_one_layer_stays_as
     assert InceptionV3("random", ("mixed8",), pool=["avg"]).fingerprint() == as_ever.fingerprint()
     assert "pool" not in as_ever.kept_params() and "region" not in as_ever.kept_params()
     assert "blocks" not in as_ever.record(np.zeros(0))
+    typed = make_extractor("inception_v3:mixed6/mixed7,pool=avg/max,region=border", weights="random")
+    alike = InceptionV3("random", ("mixed6", "mixed7"), pool=("avg", "max"), region="border")
+    assert typed.fingerprint() == alike.fingerprint() and typed.name == alike.name
+    assert typed.value_names[0] == "inception_v3:mixed6_border_0000"
     different = [
-        as_ever, several, InceptionV3("random", "mixed8", pool="max"), InceptionV3("random", "mixed8/mixed7"),
+        as_ever, typed, several, InceptionV3("random", "mixed8", pool="max"), InceptionV3("random", "mixed8/mixed7"),
         InceptionV3("random", "mixed7/mixed8"), InceptionV3("random", "mixed8", region="border"),
         InceptionV3("random", "mixed8", region="centre"),
     ]  # fmt: skip
