@@ -77,7 +77,8 @@ def train(
     head : str or classifier
         See `make_head`. With ``steps``, ``"softmax:steps=4000"``, it is trained by `train_in_steps`.
     features : str, optional
-        A features column, or several joined with ``+``. By default all the columns of the table but ``nuisance``.
+        A features column, or several joined with ``+``. By default all the columns of the table but
+        ``nuisance`` and those of ``region=border``.
     seed : int
         The same table, head and seed give the same model.
     relabel : mapping of str to str, optional
