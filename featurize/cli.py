@@ -137,8 +137,8 @@ def _add_extract(commands: Any) -> None:
     _add_output(command)
     text = (
         "NETWORK[:LAYER] (see `featurize backbones`), FILE.pb[:TENSOR], glcm, glcm:haralick, lbp, color, shape, "
-        "nuisance; with the arguments of the Python class, as in glcm:haralick,distances=1/2/4/8,average=no "
-        "(default: inception_v3)"
+        "nuisance; with the arguments of the Python class, as in glcm:haralick,distances=1/2/4/8,average=no or "
+        "inception_v3:mixed7/mixed8,pool=avg/max (default: inception_v3)"
     )
     command.add_argument("--features", nargs="+", action="extend", metavar="SPEC", help=text)
     text = (
