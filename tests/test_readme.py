@@ -34,7 +34,8 @@ def without_digits(text: str) -> list[str]:
     """The words of each line, sorted: which of two close rows comes first depends on the processor."""
     lines = [re.sub(r"[-*\d.,]+", "#", line).split() for line in text.strip().splitlines()]
     words = [" ".join(line).removeprefix("# ") for line in lines if line]
-    return sorted(line for line in words if "cannot be told apart" not in line and " beats " not in line)
+    verdicts = "cannot be told apart", " beats ", " is ahead of "
+    return sorted(line for line in words if not any(verdict in line for verdict in verdicts))
 
 
 def run(command: str, folder: Path) -> str:
