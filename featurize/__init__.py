@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the same names, for mypy and editors
     from featurize.extractors.lbp import LBP as LBP
     from featurize.extractors.nuisance import Nuisance as Nuisance
     from featurize.extractors.shape import Shape as Shape
+    from featurize.extractors.texture import Texture as Texture
     from featurize.networks.graph_extractor import FrozenGraph as FrozenGraph
     from featurize.networks.keras_network import Backbone as Backbone
     from featurize.networks.keras_network import InceptionV3 as InceptionV3
@@ -44,6 +45,7 @@ _HOMES = {
     "Nuisance": "featurize.extractors.nuisance",
     "Shape": "featurize.extractors.shape",
     "Store": "featurize.store.store",
+    "Texture": "featurize.extractors.texture",
     "extract": "featurize.extraction.run",
     "extractors_like": "featurize.registry",
     "make_extractor": "featurize.registry",

@@ -21,6 +21,7 @@ from featurize.extractors.lbp import LBP
 from featurize.extractors.nuisance import Nuisance
 from featurize.extractors.phash import PerceptualHash
 from featurize.extractors.shape import Shape
+from featurize.extractors.texture import Texture
 from featurize.files import is_readable
 from featurize.imported import is_imported
 from featurize.networks.catalogue import NETWORKS, find_network
@@ -40,6 +41,7 @@ FAMILIES: dict[str, Family] = {
     "color": (Color, None),
     "shape": (Shape, None),
     "nuisance": (Nuisance, None),
+    "texture": (Texture, "channels"),
     "FILE.pb": (FrozenGraph, "output"),
 }
 # FILE.pb or FILE.pb:TENSOR; a tensor has a colon of its own.

@@ -28,6 +28,9 @@ MANY_SUSPECTS = 0.15  # a weak head contradicts labels for its own faults
 CLEAR_GAIN = 0.01
 NAMED_AT_MOST = 10
 BYTES = "their bytes alone"
+IMPORTED = "imported"
+# Families of `featurize.extractors` that describe texture and colour: parts of the one that has all of it.
+WEAK_TEXTURES, STRONG_TEXTURE = ("glcm", "lbp", "color"), "texture"
 
 
 def count(number: int, noun: str, form: str = "") -> str:
@@ -111,11 +114,36 @@ def data_warnings(data: DataFacts, features: Features) -> list[str]:
     return found + [f"{part}: {doubt}" for part, doubt in doubts.items() if doubt]
 
 
+def weak_opponent_in_words(features: Features, held: Features) -> str:
+    """That a network is compared with weak texture alone, and which texture is stronger; empty where it is not so.
+
+    `features` are those compared, `held` those of the table.
+    """
+    families = {part: (entry or {}).get("family") for part, entry in features.items()}
+    networks = [
+        part for part, entry in features.items() if (entry or {}).get("weights") or families[part] == IMPORTED
+    ]
+    weak = [part for part, family in families.items() if family in WEAK_TEXTURES]
+    if not networks or not weak or STRONG_TEXTURE in families.values():
+        return ""
+    columns = [part for part, entry in held.items() if (entry or {}).get("family") == STRONG_TEXTURE]
+    to_do = (
+        f"add {columns[0]} to --features"
+        if columns
+        else "`featurize extract SOURCE --features … texture` makes it"
+    )
+    are = agree(len(networks), "is", "are")
+    return (
+        f"{listed(networks)} {are} compared with {listed(weak)} alone; `{STRONG_TEXTURE}` is the stronger opponent "
+        f"({to_do})"
+    )
+
+
 def _doubt(entry: Mapping[str, Any] | None) -> str:
     """Why the origin of these vectors limits what the numbers mean; empty when nothing does."""
     if not entry:
         return "the table does not say how these vectors were made"
-    if entry.get("fingerprint") == "imported":
+    if entry.get("fingerprint") == IMPORTED:
         return "imported vectors; which network and preprocessing made them is not known"
     if (entry.get("weights") or {}).get("source") == "random":
         return "made by a network with random, untrained weights (weights=random), not by a trained one"

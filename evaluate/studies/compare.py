@@ -17,7 +17,12 @@ from classify.rows import is_control, relabelled, usable_rows
 from evaluate.checks.leakage import accuracy_with_and_without_grouping, find_near_duplicates, flatters
 from evaluate.checks.shortcuts import check_borders, check_shortcuts
 from evaluate.report.html import Reported
-from evaluate.report.sentences import data_warnings, difference_in_words, shared_with_test_in_words
+from evaluate.report.sentences import (
+    data_warnings,
+    difference_in_words,
+    shared_with_test_in_words,
+    weak_opponent_in_words,
+)
 from evaluate.results import (
     BestPair,
     ComparisonRecord,
@@ -212,6 +217,7 @@ def compare(
         for pair in compare_pairs(results, predictions, rope)
     ]
     data, features_made = describe_data(used), describe_features(used, names)
+    opponent = weak_opponent_in_words(features_made, table.metadata["features"])
     measured = measured_curve(used, made, best.features, head, seed=seed, jobs=jobs) if curve else None
     return Comparison(
         results=results,
@@ -224,6 +230,7 @@ def compare(
             *([shortcuts.words] if shortcuts and shortcuts.found else []),
             *(border.words for border in borders if border.found),
             *data_warnings(data, features_made),
+            *([opponent] if opponent else []),
             *_complaints(predictions),
         ],
         data=data,

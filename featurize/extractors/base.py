@@ -51,21 +51,22 @@ def relative_drift(now: np.ndarray, stored: np.ndarray) -> float:
 LONGER_SIDE = 512
 
 
-def small_image(photo: Photo) -> np.ndarray:
-    """The photo, uint8 of shape (height, width, 3), its longer side at most 512 pixels."""
-    return resize(photo.rgb(longer=LONGER_SIDE), *small_size(photo))
+def small_image(photo: Photo, longer: int = LONGER_SIDE) -> np.ndarray:
+    """The photo, uint8 of shape (height, width, 3), its longer side at most `longer` pixels."""
+    return resize(photo.rgb(longer=longer), *small_size(photo, longer))
 
 
-def small_settings() -> dict[str, Any]:
+def small_settings(longer: int = LONGER_SIDE) -> dict[str, Any]:
     """How photos become small, for the fingerprint."""
     return {
-        "decode": decode_policy(longer=LONGER_SIDE),
-        "resize": f"longer side at most {LONGER_SIDE}, bilinear with antialiasing",
+        "decode": decode_policy(longer=longer),
+        "resize": f"longer side at most {longer}, bilinear with antialiasing",
     }
 
 
-def small_size(photo: Photo) -> tuple[int, int]:
-    factor = min(1.0, LONGER_SIDE / max(photo.width, photo.height))
+def small_size(photo: Photo, longer: int = LONGER_SIDE) -> tuple[int, int]:
+    """Width and height of the photo with its longer side brought down to `longer` pixels."""
+    factor = min(1.0, longer / max(photo.width, photo.height))
     return max(1, round(photo.width * factor)), max(1, round(photo.height * factor))
 
 

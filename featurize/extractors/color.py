@@ -60,10 +60,11 @@ class Color(Extractor):
         rgb = small_image(self.view(photo))
         image = Image.fromarray(rgb)
         grey = np.asarray(image.convert("L"))
-        return np.concatenate([_moments(rgb), _first_order(grey), _histogram(image)])
+        return np.concatenate([color_moments(rgb), first_order(grey), _histogram(image)])
 
 
-def _moments(rgb: np.ndarray) -> np.ndarray:
+def color_moments(rgb: np.ndarray) -> np.ndarray:
+    """Mean, standard deviation and the cube root of the third central moment of each channel, shape (9,)."""
     values = []
     for channel in range(3):
         mean, variance, third, _ = _central_moments(_shares(rgb[:, :, channel]))
@@ -71,7 +72,8 @@ def _moments(rgb: np.ndarray) -> np.ndarray:
     return np.array(values)
 
 
-def _first_order(grey: np.ndarray) -> np.ndarray:
+def first_order(grey: np.ndarray) -> np.ndarray:
+    """The first-order statistics of grey levels, in the order of `FIRST_ORDER`."""
     share = _shares(grey)
     mean, variance, third, fourth = _central_moments(share)
     flat = variance < 1e-12

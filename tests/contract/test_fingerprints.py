@@ -22,6 +22,8 @@ BY_NAME = [
     ("color", {}, "1f63c5bd155358a3a2161864d0c50d39c569acb3d300f618de3ee3bf6e06d896"),
     ("shape", {}, "d76544ea71f0fe64cbeb1a6d9a79a51c4cbe610c7863e0b4a225726a36c02fbf"),
     ("nuisance", {}, "d1aea887b407565bbc2593196b70419beb0ad82b01467fd0132bc305f35fcf91"),
+    ("texture", {}, "4b696ebeea4300fb72219fe65827e43367a161debfda39362d5fd518c2abb286"),
+    ("texture:grey", {}, "4bfe496faa0c62fe3dff197f7ea1f9d5b17a5201b09f4e9a4be5a25e997dec4c"),
     ("inception_v3", {}, "36b1ddb052459607e1c01b1659f30dc7dc489d03dbf9ebe3246ee1368f653e05"),
     ("inception_v3:mixed3", {}, "eddb928f519ebd3c5ead835240da218ffd4746b2c3b42764af6129207b9e9ad3"),
     ("vgg16", {}, "8cef3440e4fe7e7b072ca895e5d99d4e8306eed0d2a48046d34e72e740f82b61"),
