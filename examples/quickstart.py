@@ -2,8 +2,9 @@
 
 Small crops of eleven pictures stand in for a collection of photos. Each picture is cut into quarters, which do not
 overlap: the crops of one quarter are a group, which no division separates, and the last quarters are for the test at
-the end. The network is EfficientNet-Lite0, whose ImageNet weights come with the extra lite0; without it Inception v3
-runs with its own weights, and where those cannot be had either, with random ones, and every table and report says so.
+the end. A network is compared with ``texture``, the strong classical description. It is EfficientNet-Lite0, whose
+ImageNet weights come with the extra lite0; without it Inception v3 runs with its own weights, and where those cannot be
+had either, with random ones, and every table and report says so.
 
     python examples/quickstart.py [--output FOLDER]
 """
@@ -36,7 +37,7 @@ PICTURES = {
     "rocket": skimage.data.rocket,
 }
 SHORTER, CROP = 400, 64  # pixels: the shorter side of a picture, and the side of a crop
-TEXTURE = "glcm:haralick"
+TEXTURE = "texture"
 
 
 def write_crops(folder: Path) -> Path:
