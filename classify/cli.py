@@ -114,7 +114,10 @@ def _add_train(commands: Any) -> None:
     _add_output(parser)
     text = "name[:param=value,...], or the dotted path of a scikit-learn classifier (default: softmax)"
     option("--head", default="softmax", metavar="SPEC", help=text)
-    text = "a features column, or several joined with + (default: all columns of the table but nuisance)"
+    text = (
+        "a features column, or several joined with + (default: all columns of the table but nuisance and "
+        "region=border)"
+    )
     option("--features", metavar="SPEC", help=text)
     text = "parameters of the head, for example --set C=10 gamma=0.5"
     option("--set", nargs="+", action="extend", default=[], metavar="PARAM=VALUE", help=text)

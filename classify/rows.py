@@ -38,7 +38,7 @@ class Sample:
     def of(cls, table: FeatureTable, features: str) -> "Sample":
         """All rows of a table whose rows all have labels; vectors with gaps are refused (`select_vectors`)."""
         X = select_vectors(table, features)
-        return cls(X, table.label.astype(str), table.groups, table.variant, table.widths(features))
+        return cls(X, table.label.astype(str), table.groups, table.variant, table.blocks(features))
 
     def __len__(self) -> int:
         return len(self.X)
@@ -160,6 +160,7 @@ def read_relabel(path: str | Path) -> dict[str, str]:
     return mapping
 
 
+BORDER = "border"  # the region of extractors that see no more of a photo
 NUISANCE = "nuisance"  # camera, file, border: there to be checked, not to be learnt
 BESIDE = 256 * 2**20  # bytes of vectors; of more, two copies at once would cost more than they save
 
@@ -168,11 +169,23 @@ def all_features(table: FeatureTable) -> str:
     """Every features column of the table, joined with ``+``; more than one is logged."""
     if not table.features:
         raise TableError("the table has no features", "make them with `featurize extract --features …`")
-    wanted = [name for name in table.features if name != NUISANCE] or table.features
+    wanted = default_features(table)
     features = "+".join(wanted)
     if len(wanted) > 1:
         log.info("training on all features of the table together: %s", features)
-    if len(wanted) < len(table.features):
+    left_out = [name for name in table.features if name not in wanted]
+    if left_out:
         why = "which no head should learn from; name it among the features to use it"
-        log.info("leaving out nuisance, %s", why)
+        log.info("leaving out %s, %s", ", ".join(left_out), why)
     return features
+
+
+def default_features(table: FeatureTable) -> list[str]:
+    """The features columns that are meant where none is named: all but the controls, unless there are only such."""
+    return [name for name in table.features if not is_control(table, name)] or table.features
+
+
+def is_control(table: FeatureTable, name: str) -> bool:
+    """Whether a column is there to be checked, not to be learnt: ``nuisance``, and what sees the border alone."""
+    params = table.metadata["features"].get(name, {}).get("params") or {}
+    return name == NUISANCE or params.get("region") == BORDER

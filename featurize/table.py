@@ -327,6 +327,13 @@ class FeatureTable:
         """The width of each part of `features`, in the order of `select`."""
         return [self.vectors[name].shape[1] for name in self.parts(features)]
 
+    def blocks(self, features: str) -> list[int]:
+        """The width of each block of `features`: of each part, or of each layer in a part that holds several.
+
+        Heads scale block by block: ``make_head("svm", widths=table.blocks(features))``.
+        """
+        return block_widths(self.parts(features), self.widths(features), self.metadata["features"])
+
     def value_names(self, features: str) -> list[str]:
         """A name for each number of `select(features)`."""
         names: list[str] = []
@@ -445,6 +452,21 @@ class FeatureTable:
     def write(self, path: str | Path) -> None:
         """Write ``.parquet`` or ``.npz``, whole or not at all; see `featurize.tableformat.write_table`."""
         write_table(TableContent(self.ids, self.vectors, self.metadata), path)
+
+
+def block_widths(
+    parts: Sequence[str], widths: Sequence[int], described: Mapping[str, Mapping[str, Any]]
+) -> list[int]:
+    """The widths of the blocks in features of these widths, of which some are described as several blocks.
+
+    >>> block_widths(["two_layers", "glcm"], [5, 2], {"two_layers": {"blocks": [2, 3]}})
+    [2, 3, 2]
+    """
+    found: list[int] = []
+    for part, width in zip(parts, widths, strict=True):
+        blocks = described.get(part, {}).get("blocks") or [width]
+        found += blocks if sum(blocks) == width else [width]
+    return found
 
 
 def merged_groups(image: np.ndarray, sha256: np.ndarray, group: np.ndarray) -> np.ndarray:

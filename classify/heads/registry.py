@@ -88,7 +88,7 @@ def make_head(head: Any, *, widths: Sequence[int] | None = None, seed: int = 0):
         with ``steps`` learn for so many steps, ``"softmax:steps=4000"``. ``class_weight=balanced`` works for every
         classifier that has it or takes ``sample_weight``.
     widths : sequence of int, optional
-        ``table.widths(features)``: registered heads scale block by block. By default all columns are one block.
+        ``table.blocks(features)``: registered heads scale block by block. By default all columns are one block.
     seed : int
         For a ``random_state`` that the spec does not set; objects keep their own.
 

@@ -31,7 +31,7 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Parameters
     ----------
     widths : sequence of int, optional
-        Of the blocks, from left to right: ``table.widths("inception_v3+glcm")``. By default all columns are one.
+        Of the blocks, from left to right: ``table.blocks("inception_v3+glcm")``. By default all columns are one.
         A UsageError where they do not add up.
     method : {"auto", "root", "standard"}
         ``auto`` takes ``root`` for blocks at least 32 wide without a negative number in training.
@@ -95,7 +95,7 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         widths = [X.shape[1]] if self.widths is None else list(self.widths)
         if sum(widths) != X.shape[1] or min(widths) < 1:
             what = f"the blocks are {' + '.join(map(str, widths))} wide, and the vectors {X.shape[1]}"
-            raise UsageError(what, "give table.widths(features) for vectors of table.select(features)")
+            raise UsageError(what, "give table.blocks(features) for vectors of table.select(features)")
         return np.split(X, np.cumsum(widths)[:-1], axis=1)
 
     def _method_of(self, block: np.ndarray) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from classify.heads.plain import PlainHead
 from featurize.errors import ModelError
 from featurize.imported import is_imported
-from featurize.table import FeatureTable, readings
+from featurize.table import FeatureTable, block_widths, readings
 
 if TYPE_CHECKING:
     from classify.model.outliers import Outliers
@@ -144,6 +144,11 @@ class Model:
             return [self.features]
         # Where a name holds a +, all are in `described`.
         return next(iter(readings(self.features, self.described)), self.features.split("+"))
+
+    @property
+    def blocks(self) -> list[int]:
+        """The width of each block that was scaled for itself, as `FeatureTable.blocks` tells them."""
+        return block_widths(self.parts, self.widths, self.described)
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """A probability per label, float64 of shape (n_rows, n_labels); rows sum to 1.

@@ -99,6 +99,7 @@ class Features(Struct):
     golden: list[float] | None = None
     spec: str | None = None
     params: dict[str, Any] | None = None
+    blocks: list[Annotated[int, Meta(gt=0)]] | None = None
 
     def __post_init__(self) -> None:
         if self.family not in (None, "imported") and None in (self.spec, self.params, self.description):
@@ -557,14 +558,14 @@ def _construct(path: str | os.PathLike, head_bytes: bytes) -> Any:
 
 
 def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any, vectors: bytes) -> Model:
-    widths, labels = description["widths"], description["labels"]
+    labels = description["labels"]
+    kept = {key: description[key] for key in ("features", "widths", "described", "training")}
     with _damaged_where(path, ValueError):
         hashes = np.frombuffer(base64.b64decode(description["seen"], validate=True), dtype=">u8")
     about, point = description.get("outliers"), description.get("operating_point")
     with _damaged_where(path, KeyError, TypeError, ValueError, ArithmeticError):
-        outliers = None if about is None else Outliers.from_parts(about, vectors, widths)
+        outliers = None if about is None else Outliers.from_parts(about, vectors, Model(None, **kept).blocks)
         decided = None if point is None else OperatingPoint.from_dict(point, labels)
-    kept = {key: description[key] for key in ("features", "widths", "described", "training")}
     kept |= {"relabel": description.get("relabel"), "outliers": outliers, "operating_point": decided}
     made = StoredModel if isinstance(head, StoredHead) else Model
     return made(head, **kept, hashes=hashes.astype(np.uint64))

@@ -75,7 +75,7 @@ def nearest_images(
             raise SourceError(f"{image} is {n_photos} photos", "give one photo")
     found = Predictor(model, weights=weights, store=store, jobs=jobs).vectors(image)
     X = photos.select(model.features)
-    scaler = _fitted_scaling(X, model.widths) if model.outliers is None else model.outliers.scaler
+    scaler = _fitted_scaling(X, model.blocks) if model.outliers is None else model.outliers.scaler
     photo = scaler.transform(found.select(model.features))
     # Differences first, then squares: a photo has distance 0 from itself, which products would miss.
     parts = (X[start : start + ROWS_AT_ONCE] for start in range(0, len(X), ROWS_AT_ONCE))

@@ -119,11 +119,11 @@ def train_out_of_core(
     if first is None:
         first = FeatureTable.read(path)  # without rows, which is refused below
     features = features or all_features(first)
-    widths = first.widths(features)
+    blocks = first.blocks(features)
     if not can_train(head):
         hint = "softmax can, with C, max_iter, tol and class_weight; for others take a part of the rows"
         raise UsageError(f"the head {head} cannot be trained out of core", hint)
-    classifier = make_head(head, widths=widths, seed=seed).named_steps["classifier"]
+    classifier = make_head(head, widths=blocks, seed=seed).named_steps["classifier"]
     rows = usable_rows(relabelled(_ids(path), relabel), "train")
     warn_of_conflicts(rows)
     stream = Stream(Path(path), features, first.parts(features), rows.vectors[ROW].view(np.int32)[:, 0])
@@ -133,7 +133,7 @@ def train_out_of_core(
     except ValueError as error:  # it names a label that there is not
         raise fit_failed(head, error) from error
     start = time.perf_counter()
-    scaler = streamed_scaling((X for _, X in stream), widths)
+    scaler = streamed_scaling((X for _, X in stream), blocks)
     with threadpool_limits(1):  # a few scores per row: threads would only wait for each other
         fitted = _fit(classifier, scaler, stream, labels, codes, weights)
     ids = FeatureTable(rows.ids, {}, rows.metadata)
@@ -146,7 +146,7 @@ def train_out_of_core(
         untrained_model(first, rows, features, relabel),
         head=Pipeline([("scaling", scaler), ("classifier", fitted)]),
         training={**summary, "data_digest": table_digest(rows.ids, columns), "scores": None},
-        outliers=_outliers(stream, rows, widths, seed),
+        outliers=_outliers(stream, rows, blocks, seed),
     )
 
 

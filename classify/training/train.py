@@ -77,7 +77,8 @@ def train(
     head : str or classifier
         See `make_head`. With ``steps``, ``"softmax:steps=4000"``, it is trained by `train_in_steps`.
     features : str, optional
-        A features column, or several joined with ``+``. By default all the columns of the table but ``nuisance``.
+        A features column, or several joined with ``+``. By default all the columns of the table but
+        ``nuisance`` and those of ``region=border``.
     seed : int
         The same table, head and seed give the same model.
     relabel : mapping of str to str, optional
@@ -119,8 +120,8 @@ def train(
         hint = "give both: --positive LABEL with --threshold recall=0.95 or --costs FILE.csv"
         raise UsageError(what, hint)
     features = features or all_features(table)
-    widths = table.widths(features)
-    unfitted = make_head(head, widths=widths, seed=seed)
+    blocks = table.blocks(features)
+    unfitted = make_head(head, widths=blocks, seed=seed)
     trust = list(trust)
     rows = usable_rows(relabelled(table, relabel), "train")
     warn_of_conflicts(rows)
@@ -134,13 +135,13 @@ def train(
     with threadpool_limits(jobs or None):
         if tune is not None:
             rows_given = sample.X, sample.y, sample.groups, sample.variant
-            tuning = tune_head(head, *rows_given, widths=widths, seed=seed, by=tune)
+            tuning = tune_head(head, *rows_given, widths=blocks, seed=seed, by=tune)
             head = tuning.head
             log.info("tuned on %d folds by %s: %s", tuning.n_folds, tune, head)
-            unfitted = make_head(head, widths=widths, seed=seed)
+            unfitted = make_head(head, widths=blocks, seed=seed)
         # `fit_head` takes one processor; another looks for outliers. One thread each: so sums never change order.
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as other:
-            outliers = other.submit(fit_outliers, sample.X, widths, rows.groups, rows.variant, seed=seed)
+            outliers = other.submit(fit_outliers, sample.X, blocks, rows.groups, rows.variant, seed=seed)
             if jobs == 1 or sample.X.nbytes > BESIDE:
                 outliers.result()
             fitted = _fit(unfitted, sample, head)
@@ -207,13 +208,13 @@ def train_in_steps(
     """
     plan = plan or StepPlan()
     features = features or all_features(table)
-    widths = table.widths(features)
-    unfitted = step_head(head, plan, widths=widths, seed=seed)
+    blocks = table.blocks(features)
+    unfitted = step_head(head, plan, widths=blocks, seed=seed)
     rows = usable_rows(relabelled(table, relabel), "train")
     warn_of_conflicts(rows)
     sample = Sample.of(rows, features)
     sides = divide_for_steps(sample.y, rows.groups, rows.variant, rows.split, seed=seed)
-    outliers = fit_outliers(sample.X, widths, rows.groups, rows.variant, seed=seed)
+    outliers = fit_outliers(sample.X, blocks, rows.groups, rows.variant, seed=seed)
     model = replace(untrained_model(table, rows, features, relabel), outliers=outliers)
     start = time.perf_counter()
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from classify.rows import is_control
 from classify.similar import EXACT_UP_TO, check_threshold, similar_pairs, typical_similarity
 from evaluate.report.html import Reported
 from evaluate.results import DuplicatePair, DuplicatesRecord
@@ -139,7 +140,7 @@ def compared_features(table: FeatureTable) -> str | None:
     named = [
         name
         for name, matrix in table.vectors.items()
-        if name != "nuisance" and is_network(described.get(name)) and tells_apart(matrix)
+        if not is_control(table, name) and is_network(described.get(name)) and tells_apart(matrix)
     ]
     known = PHASH if any(one is not None for one in table.phash) else None
     return max(named, key=lambda name: table.vectors[name].shape[1], default=known)

@@ -1,17 +1,22 @@
-"""Whether the labels can be told from the camera and the file alone: then a network may be reading those."""
+"""Whether the labels can be told from the camera and the file, or from the border of the photos, alone.
+
+Then a network may be reading those.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from classify.folds import Fold
-from classify.rows import NUISANCE
-from evaluate.report.sentences import shortcuts_in_words
-from evaluate.results import Shortcuts
+from classify.rows import BORDER, NUISANCE
+from evaluate.report.sentences import border_in_words, shortcuts_in_words
+from evaluate.results import BorderScores, Shortcuts
 from evaluate.scores import metrics
-from evaluate.scores.crossval import cross_validate
-from evaluate.statistics.intervals import Interval, grouped_interval
+from evaluate.scores.crossval import Predictions, cross_validate
+from evaluate.statistics.differences import paired_interval
+from evaluate.statistics.intervals import Interval, cross_validated_interval, grouped_interval
 from featurize.table import FeatureTable
 from featurize.terminal import log
 
@@ -20,6 +25,11 @@ CRITERION = (
     "a forest of 100 trees on the nuisance values alone, over the same folds: it gets at least half of the way "
     "from chance (one label in so many) to the best features in balanced accuracy, and more photos right than "
     "the commonest label of the photos tested is (lower end of a 95 % interval)"
+)
+BORDER_CRITERION = (
+    "the best head on the border alone, over the same folds, is not shown to be worse than on the whole photo (95 % "
+    "interval of the paired difference), gets at least half of the way from chance (one label in so many) to it, and "
+    "more photos right than the commonest label is (lower end of a 95 % interval)"
 )
 # Which values of the extractor speak of what, by the beginning of their names.
 KINDS = {
@@ -87,6 +97,86 @@ def check_shortcuts(
         kinds=_by_kind(table, folds, seed, jobs) if found else {},
     )
     return replace(result, words=shortcuts_in_words(result))
+
+
+def check_borders(
+    table: FeatureTable, folds: Sequence[Fold], head: Any, *, seed: int = 0, jobs: int | None = None
+) -> list[BorderScores]:
+    """What a head that sees the border of the photos alone is worth against one that sees all of them.
+
+    Parameters
+    ----------
+    table : FeatureTable
+        With columns of ``region=border``, each beside the same features without a region (and, better, beside those of
+        ``region=centre``): ``featurize extract --features inception_v3 inception_v3:region=border ...``.
+    folds : sequence of Fold
+        Those of the comparison.
+    head : str or classifier
+        The best one of the comparison.
+    seed, jobs
+        As in `evaluate.studies.compare.compare`.
+
+    Returns
+    -------
+    list of BorderScores
+        One for each column of the border that has its whole photo; see ``criterion``.
+    """
+    made = []
+    for border in table.features:
+        if _region(table, border) != BORDER:
+            continue
+        alike = [
+            name for name in table.features if _all_but_region(table, name) == _all_but_region(table, border)
+        ]
+        by_region = {_region(table, name): name for name in reversed(alike)}
+        whole, centre = by_region.get(None), by_region.get("centre")
+        if whole is None:
+            log.info(
+                "the border check is left out: the table lacks the features of the whole photo for %s", border
+            )
+            continue
+        names = [name for name in (border, whole, centre) if name is not None]
+        made.append(_border_scores(cross_validate(table, names, [head], folds, seed=seed, jobs=jobs), *names))
+    return made
+
+
+def _border_scores(found: Predictions, border: str, whole: str, centre: str | None = None) -> BorderScores:
+    """The record of one column of the border, from the predictions of one head."""
+    ((head),) = {name for _, name in found.pairs()}
+    accuracy: dict[str | None, Interval] = {}
+    right = {}
+    for name, _ in found.pairs():
+        own = found.of(name, head)
+        rows, groups = own.rows["row"].to_numpy(), own.rows["group"].to_numpy()
+        right[name] = own.label == own.predicted
+        accuracy[name] = cross_validated_interval(right[name], rows, groups, n_folds=len(own.times))
+    difference = paired_interval(right[whole], right[border], rows, groups, n_folds=len(own.times))
+    labels, counts = np.unique(own.label, return_counts=True)
+    of_border, chance = accuracy[border], 1 / len(labels)
+    halfway = of_border.mean - chance >= 0.5 * max(accuracy[whole].mean - chance, 0)
+    result = BorderScores(
+        border=border,
+        whole=whole,
+        centre=centre,
+        head=head,
+        border_accuracy=of_border,
+        whole_accuracy=accuracy[whole],
+        centre_accuracy=accuracy.get(centre),
+        difference=difference,
+        found=bool(difference.low <= 0 and halfway and of_border.low > counts.max() / counts.sum()),
+        criterion=BORDER_CRITERION,
+    )
+    return replace(result, words=border_in_words(result))
+
+
+def _region(table: FeatureTable, name: str) -> str | None:
+    return (table.metadata["features"].get(name, {}).get("params") or {}).get("region")
+
+
+def _all_but_region(table: FeatureTable, name: str) -> dict[str, Any]:
+    """What else makes the numbers of a column; of one that says nothing, what is like no other."""
+    described = table.metadata["features"].get(name, {}).get("description") or {"name": name}
+    return {key: value for key, value in described.items() if key != "region"}
 
 
 def _measured(

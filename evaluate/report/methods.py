@@ -37,8 +37,8 @@ LABELS_NAMED = 12
 DIGEST_SHOWN = 12
 # What the JSON holds of each kind of result, beyond what all have; of a test also its scores and details.
 KEYS = {
-    "comparison": "results comparisons best warnings data features folds duplicates shortcuts learning_curve "
-    "methods seed",
+    "comparison": "results comparisons best warnings data features folds duplicates shortcuts borders "
+    "learning_curve methods seed",
     "test": "warnings data features model methods",
     "curve": "model points fit guesses gains warnings data features folds methods seed",
     "duplicates": "features threshold exact images counts pairs data described",
@@ -68,6 +68,8 @@ def statistical_methods(found: Result) -> dict[str, str]:
         methods = dict(WORDS["one_fold" if found.folds.one else "several_folds"])
         if found.shortcuts:
             methods["shortcuts"] = found.shortcuts.criterion
+        if found.borders:
+            methods["borders"] = found.borders[0].criterion
         return methods | ({"curve": WORDS["others"]["curve"]} if found.learning_curve else {})
     if isinstance(found, CurveRecord):
         return {"interval": WORDS["several_folds"]["interval"], "curve": WORDS["others"]["curve"]}

@@ -105,7 +105,11 @@ def _comparison_page(found: ComparisonRecord, photos: Thumbnails) -> Page:
         *_of_one_head(best.name, best, details, photos, photos),
         *_looks(details, best.features, n_heads * found.folds.repeats, photos),
         _twice(found.data, found.duplicates, photos),
-        Section("shortcuts", "Shortcut check", {"found": found.shortcuts, "column": NUISANCE}),
+        Section(
+            "shortcuts",
+            "Shortcut check",
+            {"found": found.shortcuts, "column": NUISANCE, "borders": found.borders},
+        ),
         *(_curve_sections(curve, "Learning curve", curve_in_words(curve)) if curve else ()),
         *_origin(found),
     ]

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from evaluate.results import (
+    BorderScores,
     ComparisonRecord,
     CurveMeasurements,
     CurveRecord,
@@ -332,6 +333,24 @@ def shortcuts_in_words(found: Shortcuts) -> str:
         return f"{measured} and the best features reach {percent(found.best)} %"
     strongest = [f", {kind} alone with {percent(alone)} %" for kind, alone in found.kinds.items()][:1]
     return f"{measured}{''.join(strongest)}: the heads may be reading these and not the subject"
+
+
+def border_in_words(found: BorderScores) -> str:
+    """What a head that sees the border alone is worth against one that sees the whole photo, and what follows."""
+    border, whole = found.border_accuracy.mean, found.whole_accuracy.mean
+    ends = found.difference.difference, found.difference.low, found.difference.high
+    against = (
+        f"{percent(border)} % right against {percent(whole)} %, whole minus border {points_in_words(*ends)}"
+    )
+    if found.centre_accuracy is not None:
+        against += f"; the centre alone reaches {percent(found.centre_accuracy.mean)} %"
+    named = f"({found.border}, {found.head})"
+    if not found.found:
+        return f"the border of the photos alone {named} tells the labels less well than the whole photo: {against}"
+    return (
+        f"the border of the photos alone {named} tells the labels as well as the whole photo: {against}; "
+        "the heads may be reading the border and not the subject"
+    )
 
 
 def shared_with_test_in_words(n_shared: int, n_training: int) -> str:

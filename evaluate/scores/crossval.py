@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from classify.folds import Fold
-from classify.rows import NUISANCE, Sample
+from classify.rows import Sample, default_features
 from featurize.errors import BottleheadError, UsageError
 from featurize.files import total_memory
 from featurize.table import FeatureTable
@@ -342,8 +342,8 @@ def _tasks(
 
 
 def all_features(table: FeatureTable) -> list[str]:
-    """Every column of the table but ``nuisance``, and, where there are several, all of them together last."""
+    """Every column of the table but the controls, and, where there are several, all of them together last."""
     if not table.features:
         raise UsageError("the table has no features", "run `featurize extract` with the --features wanted")
-    names = [name for name in table.features if name != NUISANCE] or table.features
+    names = default_features(table)
     return names + (["+".join(names)] if len(names) > 1 else [])

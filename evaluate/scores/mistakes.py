@@ -301,7 +301,7 @@ def nearest_in_table(
 
 def _nearest(tested: FeatureTable, training: FeatureTable, features: str) -> dict[str, list[NearestPhoto]]:
     rows, similarity = nearest_rows(
-        tested.select(features), training.select(features), tested.widths(features)
+        tested.select(features), training.select(features), tested.blocks(features)
     )
     return {
         str(image): [

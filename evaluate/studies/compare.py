@@ -13,9 +13,9 @@ from classify.folds import Fold
 from classify.heads.fitting import head_name
 from classify.heads.tuning import tuned_heads
 from classify.model.model import describe_differences
-from classify.rows import NUISANCE, relabelled, usable_rows
+from classify.rows import is_control, relabelled, usable_rows
 from evaluate.checks.leakage import accuracy_with_and_without_grouping, find_near_duplicates, flatters
-from evaluate.checks.shortcuts import check_shortcuts
+from evaluate.checks.shortcuts import check_borders, check_shortcuts
 from evaluate.report.html import Reported
 from evaluate.report.sentences import (
     data_warnings,
@@ -78,6 +78,9 @@ class Comparison(Reported, ComparisonRecord):
         What near-duplicates do to the accuracy; None when none were looked for.
     shortcuts : Shortcuts or None
         How well camera, file and mean colours alone predict the labels; None for a table without ``nuisance``.
+    borders : list of BorderScores
+        How often the best head is right who sees the border of the photos alone, or the centre alone; for columns of
+        ``region=border``.
     learning_curve : CurveMeasurements or None
         Of the best pair, where asked for: ``model, points, fit, guesses, gains`` as in `LearningCurve`.
     command : str
@@ -113,7 +116,8 @@ def compare(
     table : FeatureTable
         Rows without a label or for testing are left out.
     features : sequence of str, optional
-        Columns, or several joined with ``+``; by default every column but ``nuisance``, and all of them together.
+        Columns, or several joined with ``+``; by default every column but ``nuisance`` and those of
+        ``region=border``, and all of them together.
     heads : sequence of str or estimator
         Registered names with parameters (``"svm:C=10"``), dotted paths, or scikit-learn classifiers.
     cv, repeats : int
@@ -201,8 +205,13 @@ def compare(
         leaks = accuracy_with_and_without_grouping(
             duplicates, ungrouped, used, made, best, head, folds, division, jobs
         )
-    honest = [row.balanced_accuracy for row in results if NUISANCE not in used.parts(row.features)]
+    honest = [
+        row.balanced_accuracy
+        for row in results
+        if not any(is_control(used, part) for part in used.parts(row.features))
+    ]
     shortcuts = check_shortcuts(whole, made, max(honest, default=1.0), seed=seed, jobs=jobs)
+    borders = check_borders(whole, made, head, seed=seed, jobs=jobs)
     pairs = [
         replace(pair, words=difference_in_words(pair, described.one))
         for pair in compare_pairs(results, predictions, rope)
@@ -219,6 +228,7 @@ def compare(
             *crowded,
             *([leaks.words] if leaks and flatters(leaks, best.accuracy) else []),
             *([shortcuts.words] if shortcuts and shortcuts.found else []),
+            *(border.words for border in borders if border.found),
             *data_warnings(data, features_made),
             *([opponent] if opponent else []),
             *_complaints(predictions),
@@ -231,6 +241,7 @@ def compare(
         table=used,
         duplicates=leaks,
         shortcuts=shortcuts,
+        borders=borders,
         learning_curve=measured,
     )
 

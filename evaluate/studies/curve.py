@@ -74,7 +74,8 @@ def learning_curve(
     table : FeatureTable
         Rows without a label and rows set aside for testing are left out.
     features : str, optional
-        A column, or several joined with ``+``; by default all columns together, without ``nuisance``.
+        A column, or several joined with ``+``; by default all columns together, without ``nuisance`` and
+        ``region=border``.
     head : str or estimator
         Whatever `classify.heads.registry.make_head` takes.
     sizes : sequence of int, optional

@@ -70,6 +70,32 @@ def small_size(photo: Photo, longer: int = LONGER_SIDE) -> tuple[int, int]:
     return max(1, round(photo.width * factor)), max(1, round(photo.height * factor))
 
 
+MARGIN = 0.12
+REGIONS = {
+    "border": "the middle is covered, 12 % in from each side",
+    "centre": "all but the middle is covered, 12 % in from each side",
+}
+
+
+def seen_in(region: str | None, height: int, width: int) -> np.ndarray | None:
+    """Which pixels a region leaves in sight, as booleans of shape (height, width); None where it is the whole photo.
+
+    >>> seen_in("border", 4, 5).astype(int)
+    array([[1, 1, 1, 1, 1],
+           [1, 0, 0, 0, 1],
+           [1, 0, 0, 0, 1],
+           [1, 1, 1, 1, 1]])
+    """
+    if region is None:
+        return None
+    if region not in REGIONS:
+        raise UsageError(f"region {region!r} is not known", f"choose {' or '.join(REGIONS)}, or leave it out")
+    top, left = max(1, round(MARGIN * height)), max(1, round(MARGIN * width))
+    seen = np.full((height, width), region == "border")
+    seen[top : height - top, left : width - left] = region == "centre"
+    return seen
+
+
 GOLDEN_SHA256 = hashlib.sha256(golden_image().tobytes()).hexdigest()
 LEAVE_OUT = "leave it out, or use featurize.extract, which sets such images aside"
 
@@ -195,6 +221,11 @@ class Extractor(TransformerMixin, BaseEstimator):
         """How many numbers a vector has."""
         return len(self.value_names)
 
+    @property
+    def blocks(self) -> list[int]:
+        """How many numbers belong together, from left to right; heads scale block by block."""
+        return [self.width]
+
     def description(self) -> dict[str, Any]:
         """Everything that can change a number, as plain JSON values."""
         return self._described(self.decode_version)
@@ -225,6 +256,7 @@ class Extractor(TransformerMixin, BaseEstimator):
         """What a table keeps about this extractor; `golden` is its vector of `golden_image`."""
         from importlib.metadata import version
 
+        blocks = self.blocks
         return {
             "spec": self.name,
             "family": self.family,
@@ -232,6 +264,7 @@ class Extractor(TransformerMixin, BaseEstimator):
             "description": self.description(),
             "fingerprint": self.fingerprint(),
             "width": self.width,
+            **({"blocks": blocks} if len(blocks) > 1 else {}),
             "value_names": list(self.value_names),
             "weights": self.weights_record(),
             "versions": {library: version(library) for library in self.libraries()},

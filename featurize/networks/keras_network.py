@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import UsageError, WeightsError
+from featurize.extractors.base import REGIONS, seen_in
 from featurize.files import check_unpacked
-from featurize.networks.catalogue import NETWORKS, SCALINGS, Network, find_network, scale_pixels
+from featurize.networks.catalogue import NETWORKS, SCALINGS, Network, Packaged, find_network, scale_pixels
+from featurize.networks.efficientnet_lite import efficientnet_lite0, set_torch_weights
 from featurize.networks.engines import import_tensorflow
 from featurize.networks.network_extractor import LARGEST_SIDE, FrozenExtractor
 from featurize.networks.weights import Weights, find_weights
+from featurize.photos.photo import Photo
 
 IMAGENET_LABELS = 1000
 SMALLEST_SIDE = 32  # that any network of keras.applications takes
@@ -23,6 +26,10 @@ SMALLEST_SIDE = 32  # that any network of keras.applications takes
 
 def build_model(network: Network, weights: Weights) -> Any:
     """The Keras model of a network with its weights; WeightsError if they are another network's, or damaged."""
+    if isinstance(network.download, Packaged) and weights.sha256 == network.download.digest:
+        model = _keras_model(network)
+        set_torch_weights(model, str(weights.file), network.download.digest)
+        return model
     if weights.file is not None:
         return _loaded_model(network, weights.file)
     model = _keras_model(network)
@@ -34,8 +41,10 @@ def _keras_model(network: Network, **head: Any) -> Any:
     import_tensorflow()
     import keras
 
-    make = getattr(keras.applications, network.keras_class)
     shape = (network.side, network.side, 3)
+    if not network.keras_class:
+        return efficientnet_lite0(shape, **head)
+    make = getattr(keras.applications, network.keras_class)
     ending = head or {"include_top": False, "pooling": "avg"}
     try:
         return make(weights=None, input_shape=shape, **ending, **network.options)
@@ -44,8 +53,22 @@ def _keras_model(network: Network, **head: Any) -> Any:
         raise UsageError(what, f"{find_network(network.name).side} are usual") from error
 
 
-def output_of(model: Any, layer: str) -> Any:
-    """The output of a layer, ``"avg_pool"`` at the end; UsageError, with those there are, if there is none."""
+def output_of(model: Any, layer: str, pool: str = "avg") -> Any:
+    """The tensor to be pooled for a layer, ``"avg_pool"`` at the end; UsageError, with those there are, if none is."""
+    tensor = _tensor_of(model, layer)
+    if pool == "avg":
+        return tensor
+    if layer == "avg_pool" and type(model.layers[-1]).__name__ == "GlobalAveragePooling2D":
+        tensor = model.layers[-1].input
+    if len(tensor.shape) != 4:
+        raise UsageError(
+            f"{layer} of {model.name} has no area to take the maximum of",
+            "name an earlier layer, or pool=avg",
+        )
+    return tensor
+
+
+def _tensor_of(model: Any, layer: str) -> Any:
     if layer == "avg_pool":
         return model.output
     layers = layer_names(model)
@@ -180,8 +203,23 @@ def _shapes(path: str) -> list[tuple[int, ...]]:
     return shapes
 
 
+DEFAULTS = {"size": None, "pool": "avg", "region": None}
+# How the area of a layer is pooled; the text stands in fingerprints.
+POOLINGS = {
+    ("avg",): "mean over the area",
+    ("max",): "maximum over the area",
+    ("avg", "max"): "mean and maximum over the area",
+}
+GREY = 128  # what a region leaves out
+
+
+def _listed(value: str | Sequence[str]) -> tuple[str, ...]:
+    """The items of a list as a spec writes it, or of a sequence."""
+    return tuple(value.split("/")) if isinstance(value, str) else tuple(value)
+
+
 class Backbone(FrozenExtractor):
-    """The pooled last layer, or any other, of a frozen network of `keras.applications`.
+    """The pooled last layer, or any other, of a frozen network of `keras.applications`, or of EfficientNet-Lite0.
 
     The whole photo is brought to the network's input size (bilinear, antialiased) and scaled as the network was
     trained. A vector depends on the image and these settings alone: not on the order, the extractors beside it, or
@@ -195,8 +233,10 @@ class Backbone(FrozenExtractor):
     weights : str or path, default "auto"
         ``"auto"`` (a file in ``FEATURIZE_WEIGHTS_DIR``, else ImageNet's), ``"imagenet"``, a Keras ``.h5`` file,
         or ``"random"`` / ``"random:SEED"`` for an untrained network.
-    layer : str, default "avg_pool"
-        Where the vector is read; any layer of the Keras model, averaged over its area.
+    layer : str or sequence of str, default "avg_pool"
+        Where the vector is read; any layer of the Keras model. Several, as a sequence or as
+        ``"mixed6/mixed7/avg_pool"``, are read in one pass and stand side by side, each a block of its own for the
+        scaling of heads.
     precision : {"float32", "bfloat16"}, default "float32"
         bfloat16 is about twice as fast on processors that have it, and refused on others. It changes vectors by
         about 1 % of their length; they have another fingerprint and are never mixed with those of float32.
@@ -210,6 +250,11 @@ class Backbone(FrozenExtractor):
         What runs the frozen network; ``"openvino"`` needs the extra of that name, and has other fingerprints.
     size : int, optional
         Side of the square input in pixels; by default the one that the network was trained for.
+    pool : {"avg", "max", "avg/max"}, default "avg"
+        What becomes of the area of a layer: its mean, its maximum, or both side by side (also as a sequence).
+    region : {None, "border", "centre"}, default None
+        ``"border"`` covers the middle of the photo, 12 % in from each side, with grey (128), ``"centre"`` all but the
+        middle. What the border alone tells of a label, a head may have learned instead of the subject.
 
     Raises
     ------
@@ -234,7 +279,7 @@ class Backbone(FrozenExtractor):
         self,
         backbone: str,
         weights: str | os.PathLike = "auto",
-        layer: str = "avg_pool",
+        layer: str | Sequence[str] = "avg_pool",
         precision: str = "float32",
         preprocess: Sequence[str] = (),
         batch_size: int = 32,
@@ -242,12 +287,16 @@ class Backbone(FrozenExtractor):
         parity: str | None = None,
         engine: str = "tensorflow",
         size: int | None = None,
+        pool: str | Sequence[str] = "avg",
+        region: str | None = None,
     ):
         super().__init__(precision, preprocess, batch_size, store, parity, engine)
         self.backbone = backbone
         self.weights = weights
         self.layer = layer
         self.size = size
+        self.pool = pool
+        self.region = region
 
     @property
     def network(self) -> Network:
@@ -261,11 +310,43 @@ class Backbone(FrozenExtractor):
 
     @property
     def usual_name(self) -> str:
-        return self.backbone if self.layer == "avg_pool" else f"{self.backbone}:{self.layer}"
+        given = {"pool": "/".join(self.pools), "region": self.region}
+        items = [self.end] * (self.end != "avg_pool")
+        items += [f"{key}={value}" for key, value in given.items() if value != DEFAULTS[key]]
+        return ":".join([self.backbone, ",".join(items)]) if items else self.backbone
 
     @property
-    def width(self) -> int:
-        return self.network.layers.get(self.layer) or super().width
+    def layers(self) -> tuple[str, ...]:
+        """The layers that are read, in order."""
+        return _listed(self.layer)
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """How each of them is pooled, in order."""
+        return _listed(self.pool)
+
+    @property
+    def ends(self) -> list[tuple[str, str]]:
+        """Layer and pooling of each block of the vector."""
+        return [(layer, pool) for layer in self.layers for pool in self.pools]
+
+    @property
+    def n_ends(self) -> int:
+        return len(self.ends)
+
+    @property
+    def blocks(self) -> list[int]:
+        known = [self.network.layers.get(layer, 0) for layer, _ in self.ends]
+        return known if all(known) else super().blocks
+
+    @property
+    def value_names(self) -> Sequence[str]:
+        if self.n_ends == 1:
+            return super().value_names
+        names = [f"{self.backbone}:{layer}{'_max' * (pool == 'max')}" for layer, pool in self.ends]
+        region = f"_{self.region}" if self.region else ""
+        counted = zip(names, self.blocks, strict=True)
+        return [f"{name}{region}_{i:04d}" for name, width in counted for i in range(width)]
 
     @property
     def side(self) -> int:
@@ -273,16 +354,45 @@ class Backbone(FrozenExtractor):
 
     @property
     def end(self) -> str:
-        return self.layer
+        return "/".join(self.layers)
+
+    @property
+    def pooling(self) -> str:
+        return POOLINGS[self.pools]
+
+    def kept_params(self) -> dict[str, Any]:
+        # As earlier programs wrote them, and can read them, where nothing else was asked for.
+        usual = {name: value for name, value in DEFAULTS.items() if getattr(self, name) == value}
+        return {key: value for key, value in super().kept_params().items() if key not in usual}
 
     def network_settings(self) -> dict[str, Any]:
+        covered = {"region": f"{REGIONS[self.region]}, with grey ({GREY})"} if self.region else {}
+        return {
+            "scaling": SCALINGS[self.network.scaling],
+            "weights": self.found_weights().identity(),
+            **covered,
+        }
+
+    def _check_arguments(self) -> None:
+        super()._check_arguments()
+        for layer in self.layers:
+            self.network.check_layer(layer)
+        if len(set(self.layers)) < len(self.layers):
+            raise UsageError(f"{self.backbone}:{self.end} names a layer twice", "name each once")
+        if self.pools not in POOLINGS:
+            choices = ", ".join("/".join(pools) for pools in POOLINGS)
+            raise UsageError(f"pool {'/'.join(self.pools)} is not known", f"choose one of {choices}")
         if self.size is not None and not SMALLEST_SIDE <= self.size <= LARGEST_SIDE:
             hint = (
                 f"give {SMALLEST_SIDE} to {LARGEST_SIDE} pixels; {find_network(self.backbone).side} are usual"
             )
             raise UsageError(f"the input size of {self.backbone} is {self.size}", hint)
-        self.network.check_layer(self.layer)
-        return {"scaling": SCALINGS[self.network.scaling], "weights": self.found_weights().identity()}
+        seen_in(self.region, 3, 3)
+
+    def prepare(self, photo: Photo) -> np.ndarray:
+        pixels = super().prepare(photo)
+        seen = seen_in(self.region, self.side, self.side)
+        return pixels if seen is None else np.where(seen[:, :, None], pixels, pixels.dtype.type(GREY))
 
     def scaled(self, pixels: np.ndarray) -> np.ndarray:
         return scale_pixels(pixels, self.network.scaling)
@@ -302,7 +412,8 @@ class Backbone(FrozenExtractor):
         from featurize.networks.tensorflow_engine import freeze_model
 
         model = build_model(self.network, self.found_weights())
-        return freeze_model(model, [output_of(model, extractor.layer) for extractor in group], precision)
+        ends = [end for extractor in group for end in extractor.ends]
+        return freeze_model(model, [(output_of(model, *end), end[1]) for end in ends], precision)
 
 
 class InceptionV3(Backbone):
@@ -310,7 +421,7 @@ class InceptionV3(Backbone):
 
     Parameters
     ----------
-    weights, layer, precision, preprocess, batch_size, store, parity, engine, size
+    weights, layer, precision, preprocess, batch_size, store, parity, engine, size, pool, region
         See `Backbone`. Layer ``"mixed8"`` has 1,280 numbers.
 
     References
@@ -330,7 +441,7 @@ class InceptionV3(Backbone):
     def __init__(
         self,
         weights: str | os.PathLike = "auto",
-        layer: str = "avg_pool",
+        layer: str | Sequence[str] = "avg_pool",
         precision: str = "float32",
         preprocess: Sequence[str] = (),
         batch_size: int = 32,
@@ -338,7 +449,8 @@ class InceptionV3(Backbone):
         parity: str | None = None,
         engine: str = "tensorflow",
         size: int | None = None,
+        pool: str | Sequence[str] = "avg",
+        region: str | None = None,
     ):
-        super().__init__(
-            "inception_v3", weights, layer, precision, preprocess, batch_size, store, parity, engine, size
-        )
+        own = (weights, layer, precision, preprocess, batch_size, store, parity, engine, size, pool, region)
+        super().__init__("inception_v3", *own)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from hashlib import sha256
 from importlib.util import find_spec
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -41,15 +42,16 @@ def run(name: str, function: Function, pixels: np.ndarray) -> list[np.ndarray]:
 def check_frozen_network(group: Sequence[Any], function: Function) -> None:
     """Refuse a network that cannot be run, gives no finite numbers, or whose vectors depend on the batch.
 
-    The synthetic image is run alone, and between two others; `group` has an extractor for each output.
+    The synthetic image is run alone, and between two others; the outputs are those of `group`, in its order.
     """
     first = group[0]
+    owners = [extractor for extractor in group for _ in range(extractor.n_ends)]
     golden = golden_image()
     photos = [Photo.from_array(rgb) for rgb in (255 - golden, golden, golden // 2)]
     prepared = [first.prepare(photo) for photo in photos]
     alone = run(first.name, function, first.stack(prepared[1:2]))
     beside = run(first.name, function, first.stack(prepared))
-    for extractor, single, several in zip(group, alone, beside, strict=True):
+    for extractor, single, several in zip(owners, alone, beside, strict=True):
         for matrix, count in ((single, 1), (several, len(photos))):
             if len(matrix) != count:
                 raise WeightsError(
@@ -107,7 +109,7 @@ class FrozenExtractor(Extractor):
     _kept: Store | None = None
     _index = FileIndex(None)
     _loaded_for: str | None = None
-    _width: tuple[str, int] | None = None  # by the fingerprint that it belongs to
+    _widths: tuple[str, list[int]] | None = None  # by the fingerprint that they belong to
 
     def __init__(
         self,
@@ -134,6 +136,16 @@ class FrozenExtractor(Extractor):
         """Where in the network the vector is read."""
         raise NotImplementedError
 
+    @property
+    def n_ends(self) -> int:
+        """In how many places it is read: so many outputs of the network make one vector, side by side."""
+        return 1
+
+    @property
+    def pooling(self) -> str:
+        """How the area of each end becomes one number."""
+        return "mean over the area"
+
     def network_settings(self) -> dict[str, Any]:
         """What can change a number, but for the pixels that go in, the precision and `end`, as plain JSON values."""
         raise NotImplementedError
@@ -143,7 +155,7 @@ class FrozenExtractor(Extractor):
         raise NotImplementedError
 
     def freeze(self, group: Sequence[Any], precision: str) -> bytes:
-        """One optimised GraphDef with an output for each extractor of `group`, which differ in `end` alone."""
+        """One optimised GraphDef with the outputs of `group`, whose extractors differ in `end` and `pooling` alone."""
         raise NotImplementedError
 
     @property
@@ -161,7 +173,7 @@ class FrozenExtractor(Extractor):
             "layer": self.end,
             "decode": decode,
             "resize": f"{self.side}x{self.side}, {resized}",
-            "pooling": "mean over the area",
+            "pooling": self.pooling,
             "engine": find_engine(self.engine).described,
             "precision": self.precision,
             **self.network_settings(),
@@ -214,21 +226,29 @@ class FrozenExtractor(Extractor):
 
     def run_key(self) -> str:
         """Extractors with the same key differ in where they read the network; one run of it serves them all."""
-        alike = {key: value for key, value in self.description().items() if key != "layer"}
+        apart = ("layer", "pooling")
+        alike = {key: value for key, value in self.description().items() if key not in apart}
         return json.dumps(alike, sort_keys=True)
 
     def run_together(self, group: Sequence[Extractor], stacked: np.ndarray) -> list[np.ndarray]:
-        return run(self.name, self._function(group), stacked)
+        outputs = run(self.name, self._function(group), stacked)
+        return [ends[0] if len(ends) == 1 else np.hstack(ends) for ends in _by_extractor(group, outputs)]
 
     @property
     def width(self) -> int:
+        return sum(self.blocks)
+
+    @property
+    def blocks(self) -> list[int]:
         """From an earlier run, or from the network itself."""
         # Asked for with every batch, and the store may be far away.
         key = self.fingerprint()
-        if self._width is None or self._width[0] != key:
-            stored = self._kept.stored_width(self.stored_as, key) if self._kept is not None else None
-            self._width = key, stored or self._function([self]).widths[0]
-        return self._width[1]
+        if self._widths is None or self._widths[0] != key:
+            # A store knows the sum alone.
+            asked = self._kept if self.n_ends == 1 else None
+            stored = asked.stored_width(self.stored_as, key) if asked is not None else None
+            self._widths = key, [stored] if stored else list(self._function([self]).widths)
+        return self._widths[1]
 
     def _function(self, group: Sequence[Any]) -> Function:
         """The frozen network with the outputs of `group`, loaded at first use."""
@@ -238,10 +258,10 @@ class FrozenExtractor(Extractor):
             log.info("loading %s", names)
             start = time.perf_counter()
             loaded = self._load(group, key)
-            for extractor, width in zip(group, loaded.widths, strict=True):
+            for extractor, widths in zip(group, _by_extractor(group, loaded.widths), strict=True):
                 # Loaded for its width alone; from now on it is an output of this one.
                 extractor._loaded = extractor._loaded_for = None
-                extractor._width = extractor.fingerprint(), width
+                extractor._widths = extractor.fingerprint(), widths
             self._loaded, self._loaded_for = loaded, key
             log.debug("loading %s took %.2f s", names, time.perf_counter() - start)
         return self._loaded
@@ -249,19 +269,26 @@ class FrozenExtractor(Extractor):
     def _load(self, group: Sequence[Any], key: str) -> Function:
         """The network of `group`: the one that the store keeps, or one that is frozen, tried and kept now."""
         engine, store = find_engine(self.engine), self._kept
+        n_outputs = sum(extractor.n_ends for extractor in group)
         kept = load_frozen_graph(store, key) if store is not None else None
         if kept is not None:
             try:
-                return engine.load(kept, len(group), self.precision)
+                return engine.load(kept, n_outputs, self.precision)
             except UsageError as error:
                 # What a newer version of the engine kept, an older one may not know.
                 log.info("the kept network of %s is frozen anew: %s", self.name, error)
         graph = self.freeze(group, "float32" if engine.lowers else self.precision)
-        function = engine.load(graph, len(group), self.precision)
+        function = engine.load(graph, n_outputs, self.precision)
         check_frozen_network(group, function)
         if store is not None:
             save_frozen_graph(store, key, graph)
         return function
+
+
+def _by_extractor(group: Sequence[Any], outputs: Sequence[Any]) -> list[list[Any]]:
+    """What belongs to each output of a network's run, in a list for each extractor of the group."""
+    rest = iter(outputs)
+    return [list(islice(rest, extractor.n_ends)) for extractor in group]
 
 
 def _graph_key(group: Sequence[Any]) -> str:

