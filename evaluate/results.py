@@ -19,6 +19,7 @@ from evaluate.scores.crossval import Predictions
 from evaluate.scores.metrics import Confusion, LabelScores, OperatingScores, Scores
 from evaluate.scores.mistakes import HardPhoto, MisclassifiedByAll, Mistake, SuperclassErrors, Suspect
 from evaluate.scores.record import Record
+from evaluate.splits.checked_folds import folds_digest
 from evaluate.statistics.differences import PairComparison, PairName
 from evaluate.statistics.intervals import Interval
 from evaluate.statistics.power_law import Extrapolation, PowerLaw
@@ -61,12 +62,16 @@ class DataFacts(Record):
 
 @dataclass(eq=False)
 class FoldFacts(Record):
-    """Folds per repeat, repeats, photos that any fold tests, and how the folds were made."""
+    """Folds per repeat, repeats, photos that any fold tests, and how the folds were made.
+
+    `digest` is that of `evaluate.splits.checked_folds.folds_digest`: equal digests are equal folds.
+    """
 
     cv: int
     repeats: int
     tested: int
     method: str
+    digest: str
 
     @property
     def one(self) -> bool:
@@ -112,11 +117,12 @@ def describe_features(table: FeatureTable, features: Sequence[str]) -> Features:
     return {part: table.metadata["features"].get(part) for part in parts}
 
 
-def describe_folds(folds: Sequence[Fold], method: str) -> FoldFacts:
-    """Checked folds in numbers; `method` says how they were made."""
+def describe_folds(folds: Sequence[Fold], method: str, table: FeatureTable) -> FoldFacts:
+    """Checked folds of `table` in numbers; `method` says how they were made."""
     tested = np.unique(np.concatenate([fold.testing for fold in folds]))
     n_first = sum(fold.repeat == folds[0].repeat for fold in folds)
-    return FoldFacts(n_first, len({fold.repeat for fold in folds}), len(tested), method)
+    n_repeats = len({fold.repeat for fold in folds})
+    return FoldFacts(n_first, n_repeats, len(tested), method, folds_digest(folds, table))
 
 
 @dataclass(eq=False, kw_only=True)

@@ -164,7 +164,7 @@ def _comparison(found: ComparisonRecord) -> list[str]:
     sentences = [
         f"On {listed(sets)} the {agree(len(heads), 'head', 'heads')} {_heads(heads)} "
         f"{agree(len(heads), 'was', 'were')} trained and tested {_divided(found.folds)} "
-        f"({found.folds.method}; seed {found.seed}), the same for all; {count(tested, 'photo', ',')} "
+        f"({found.folds.method}; {_chance(found)}), the same for all; {count(tested, 'photo', ',')} "
         f"{agree(tested, 'was', 'were')} tested, by heads not trained on them.",
         *_groups(found.data),
         *_scaling(heads),
@@ -217,7 +217,7 @@ def _curve(found: CurveRecord) -> list[str]:
     sizes = [str(point.images_per_label) for point in found.points]
     return [
         f"The head {_heads([model.head])} was trained on {model.features} with {listed(sizes)} images per label "
-        f"on average and tested {_divided(folds)} ({folds.method}; seed {found.seed}), the same for all sizes.",
+        f"on average and tested {_divided(folds)} ({folds.method}; {_chance(found)}), the same for all sizes.",
         *_groups(found.data),
         *_scaling([model.head]),
         f"Intervals: {methods['interval']}.",
@@ -241,6 +241,10 @@ def _duplicates(found: DuplicatesRecord) -> list[str]:
         f"{searched} and {alike} ({how}).",
         f"Found were {identical} and {count(counts.near, 'near-identical pair', ',')}{conflicts}",
     ]
+
+
+def _chance(found: ComparisonRecord | CurveRecord) -> str:
+    return f"seed {found.seed}, SHA-256 of the folds {found.folds.digest[:DIGEST_SHOWN]}"
 
 
 def _divided(folds: FoldFacts) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
-from scipy.stats import binomtest, t
+from scipy.stats import beta, binomtest, t
 
 from evaluate.scores.crossval import Predictions
 from evaluate.scores.mistakes import is_dummy, mean_over_repeats
@@ -22,7 +22,7 @@ from evaluate.statistics.intervals import (
 )
 
 ADDED = 0.5
-N_DRAWS = 100_000
+N_QUANTILES = 4000
 
 
 @dataclass(eq=False)
@@ -163,12 +163,14 @@ def sign_posterior(
 ) -> RopeProbabilities:
     """As `bayesian_comparison`, from the counts of photos that only one, only the other, and both or neither get right.
 
-    With Jeffreys' prior; by 100,000 draws from the posterior, always the same ones.
+    With Jeffreys' prior. The share that differs follows one beta distribution and, of that, the share of `one` another:
+    the average over the quantiles of the first is the integral.
     """
-    only_one, only_other, alike = _counts(one, other, groups)
-    shares = np.random.default_rng(0).dirichlet([only_one + 0.5, only_other + 0.5, alike + 0.5], N_DRAWS)
-    difference = shares[:, 0] - shares[:, 1]
-    worse, better = float((difference < -same_within).mean()), float((difference > same_within).mean())
+    only_one, only_other, alike = (count + 0.5 for count in _counts(one, other, groups))
+    differing = beta.ppf((np.arange(N_QUANTILES) + 0.5) / N_QUANTILES, only_one + only_other, alike)
+    bound = same_within / np.maximum(differing, 1e-12)
+    worse = float(beta.cdf((1 - bound) / 2, only_one, only_other).mean())
+    better = float(beta.sf((1 + bound) / 2, only_one, only_other).mean())
     return RopeProbabilities(worse, max(0.0, 1.0 - worse - better), better)
 
 

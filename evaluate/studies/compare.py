@@ -189,7 +189,7 @@ def compare(
     predictions = cross_validate(used, names, heads, made, seed=seed, jobs=jobs)
     results = [result_row(predictions.of(*pair), *pair, positive) for pair in predictions.pairs()]
     results.sort(key=lambda row: (-row.accuracy.mean, row.log_loss))
-    best, described = results[0], describe_folds(made, method)
+    best, described = results[0], describe_folds(made, method, used)
     (head,) = (one for one in heads if head_name(one) == best.head)
     leaks = None
     if duplicates is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from classify.folds import Fold, make_folds
+from classify.folds import Fold, group_keys
 from classify.heads.fitting import head_name
 from classify.rows import relabelled, usable_rows
 from evaluate.report.html import Reported
@@ -23,10 +23,11 @@ from evaluate.results import (
 )
 from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions, all_features, cross_validate
-from evaluate.splits.checked_folds import METHODS
+from evaluate.splits.checked_folds import METHODS, stratified_folds
 from evaluate.statistics.differences import PairName
 from evaluate.statistics.intervals import cross_validated_interval, per_image
 from evaluate.statistics.power_law import drawn_again, extrapolate, fit_power_law
+from featurize.draws import random_bits
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 from featurize.terminal import log
@@ -107,7 +108,7 @@ def learning_curve(
     used = usable_rows(table, "compare")
     names = features or all_features(used)[-1]
     used.select(names)  # an unknown column is refused before the work
-    folds = make_folds(used.label, used.groups, used.variant, n_folds=cv, repeats=repeats, seed=seed)
+    folds = stratified_folds(used, cv=cv, repeats=repeats, seed=seed)
     curve = measured_curve(used, folds, names, head, sizes, seed=seed, jobs=jobs)
     data, described = describe_data(used), describe_features(used, [names])
     return LearningCurve(
@@ -115,7 +116,7 @@ def learning_curve(
         warnings=data_warnings(data, described),
         data=data,
         features=described,
-        folds=describe_folds(folds, METHODS["stratified"]),
+        folds=describe_folds(folds, METHODS["stratified"], used),
         seed=seed,
         table=used,
     )
@@ -181,9 +182,10 @@ def _divisions(
     used: FeatureTable, folds: Sequence[Fold], asked: Sequence[int], seed: int
 ) -> dict[int, list[Fold]]:
     """By images per label, the mean over labels and folds: the folds with so few to train on."""
-    found = {}
+    numbers = np.unique(used.groups, return_inverse=True)[1]
+    keys, found = group_keys(numbers, used.content.tolist()), {}
     for size in asked:
-        smaller = [_at_most(fold, used, size, seed) for fold in folds]
+        smaller = [_at_most(fold, used, size, keys[numbers], seed) for fold in folds]
         photos = [int((used.variant[fold.training] == 0).sum()) for fold in smaller]
         found[round(float(np.mean(photos)) / len(set(used.label)))] = smaller
     if len(found) < len(asked):
@@ -191,13 +193,14 @@ def _divisions(
     return found
 
 
-def _at_most(fold: Fold, used: FeatureTable, size: int, seed: int) -> Fold:
+def _at_most(fold: Fold, used: FeatureTable, size: int, keys: np.ndarray, seed: int) -> Fold:
     """The fold with whole groups of each label until `size` images are reached, always in the same order.
 
-    Two groups of each label at least, where there are two: without, no head can be calibrated or tuned.
+    Two groups of each label at least, where there are two: without, no head can be calibrated or tuned. `keys` are of
+    the group of each row.
     """
-    order = np.random.default_rng([seed, fold.repeat, fold.fold])
-    rank = dict(zip(unique := np.unique(used.groups), order.permutation(len(unique)), strict=True))
+    drawn = random_bits(keys, "curve", seed, fold.repeat, fold.fold)
+    rank = dict(zip(used.groups.tolist(), drawn.tolist(), strict=True))
     taken: set[int] = set()
     photos = fold.training[used.variant[fold.training] == 0]
     label, groups = used.label[photos], used.groups[photos]

@@ -16,7 +16,7 @@ from featurize.table import FeatureTable
 
 def test_each_size_trains_so_many_of_each_label_and_contains_the_smaller(confused):
     for fold in make_folds(confused.label, confused.groups, n_folds=4, seed=0):
-        smaller, larger = (_at_most(fold, confused, size, 0) for size in (4, 9))
+        smaller, larger = (_at_most(fold, confused, size, confused.groups, 0) for size in (4, 9))
         assert np.unique(confused.label[smaller.training], return_counts=True)[1].tolist() == [4, 4, 4]
         assert set(smaller.training) < set(larger.training) < set(fold.training)
         assert (smaller.testing == fold.testing).all()
@@ -27,7 +27,7 @@ def test_groups_go_in_whole_and_bring_their_variants():
     ids = {"group": leaf.astype(str), "variant": [0, 0, 0, 1] * 12, "sha256": list(map(digest_of, range(48)))}
     table = FeatureTable.from_arrays({"x": np.zeros((48, 1))}, label=np.repeat(["a", "b"], 24), **ids)
     [fold, *_] = make_folds(table.label, table.groups, table.variant, n_folds=3)
-    found = _at_most(fold, table, 4, 0).training
+    found = _at_most(fold, table, 4, table.groups, 0).training
     # Three photos a leaf: two leaves are needed for four photos of a label, and come with their copies.
     assert len(found) == 2 * 2 * 4
     assert all(count == 4 for count in np.unique(leaf[found], return_counts=True)[1])
