@@ -20,7 +20,7 @@ from evaluate.scores.metrics import Confusion, LabelScores, OperatingScores, Sco
 from evaluate.scores.mistakes import HardPhoto, MisclassifiedByAll, Mistake, SuperclassErrors, Suspect
 from evaluate.scores.record import Record
 from evaluate.splits.checked_folds import folds_digest
-from evaluate.statistics.differences import PairComparison, PairName
+from evaluate.statistics.differences import BaseRate, PairComparison, PairName, base_rate_of
 from evaluate.statistics.intervals import Interval
 from evaluate.statistics.power_law import Extrapolation, PowerLaw
 from featurize.table import FeatureTable
@@ -64,7 +64,8 @@ class DataFacts(Record):
 class FoldFacts(Record):
     """Folds per repeat, repeats, photos that any fold tests, and how the folds were made.
 
-    `digest` is that of `evaluate.splits.checked_folds.folds_digest`: equal digests are equal folds.
+    `digest` is that of `evaluate.splits.checked_folds.folds_digest`: equal digests are equal folds. `base_rate` is what
+    answers without a look reach on them.
     """
 
     cv: int
@@ -72,6 +73,7 @@ class FoldFacts(Record):
     tested: int
     method: str
     digest: str
+    base_rate: BaseRate
 
     @property
     def one(self) -> bool:
@@ -122,7 +124,8 @@ def describe_folds(folds: Sequence[Fold], method: str, table: FeatureTable) -> F
     tested = np.unique(np.concatenate([fold.testing for fold in folds]))
     n_first = sum(fold.repeat == folds[0].repeat for fold in folds)
     n_repeats = len({fold.repeat for fold in folds})
-    return FoldFacts(n_first, n_repeats, len(tested), method, folds_digest(folds, table))
+    digest, base = folds_digest(folds, table), base_rate_of(folds, table.label)
+    return FoldFacts(n_first, n_repeats, len(tested), method, digest, base)
 
 
 @dataclass(eq=False, kw_only=True)

@@ -66,6 +66,10 @@ def statistical_methods(found: Result) -> dict[str, str]:
     """How intervals, differences and guesses were computed, one phrase each, by what they are of."""
     if isinstance(found, ComparisonRecord):
         methods = dict(WORDS["one_fold" if found.folds.one else "several_folds"])
+        if any(pair.mcnemar is None for pair in found.comparisons):
+            methods["mcnemar"] = WORDS["others"]["no_mcnemar"]
+        if any(pair.base_rate is not None for pair in found.comparisons):
+            methods["base_rate"] = WORDS["others"]["base_rate"]
         if found.shortcuts:
             methods["shortcuts"] = found.shortcuts.criterion
         return methods | ({"curve": WORDS["others"]["curve"]} if found.learning_curve else {})
@@ -177,7 +181,11 @@ def _comparison(found: ComparisonRecord) -> list[str]:
         f"Intervals: {methods['interval']}.",
     ]
     if found.comparisons:
-        told = [methods[name] for name in ("comparison", "family", "probability", "mcnemar")]
+        told = [
+            methods[name]
+            for name in ("comparison", "family", "probability", "mcnemar", "base_rate")
+            if name in methods
+        ]
         sentences.append(f"Differences: {'; '.join(told)}.")
     if found.learning_curve:
         sizes = [str(point.images_per_label) for point in found.learning_curve.points]

@@ -110,6 +110,21 @@ def data_warnings(data: DataFacts, features: Features) -> list[str]:
     return found + [f"{part}: {doubt}" for part, doubt in doubts.items() if doubt]
 
 
+def folds_warnings(folds: FoldFacts) -> list[str]:
+    """That folds of one label alone cannot judge everything, and what was done about it; none for other folds."""
+    base, n_folds = folds.base_rate, folds.cv * folds.repeats
+    if not base.one_label:
+        return []
+    which = "the fold tests" if n_folds == 1 else f"{base.one_label} of {n_folds} folds test"
+    return [
+        f"{which} photos of one label alone, and {agree(n_folds, 'its', 'their')} training has fewer of it than the "
+        "whole: a head that only knows how common labels are is then wrong more often than by guessing. So no "
+        f"difference is called settled, what does worse than always answering {base.label} ({percent(base.share)} % "
+        "right) is counted as if it did that, dummies know all labels, and ROC AUC and average precision leave these "
+        "folds out"
+    ]
+
+
 def _doubt(entry: Mapping[str, Any] | None) -> str:
     """Why the origin of these vectors limits what the numbers mean; empty when nothing does."""
     if not entry:
@@ -184,7 +199,7 @@ def labels_in_words(per_label: Mapping[str, LabelScores], confusion: Confusion) 
     return sentences
 
 
-def difference_in_words(pair: PairComparison, one_fold: bool = False) -> str:
+def difference_in_words(pair: PairComparison, folds: FoldFacts | None = None) -> str:
     """Who beats whom by how many points, or that they cannot be told apart; and how probable it is.
 
     ``inception_v3 (svm) beats glcm (mlp) by 31 points (27 to 35)``. The three probabilities follow unless one of them
@@ -194,10 +209,14 @@ def difference_in_words(pair: PairComparison, one_fold: bool = False) -> str:
         (first, second), where = (f"{side.features} ({side.head})" for side in (pair.one, pair.other)), ""
     else:
         first, second, where = pair.one.head, pair.other.head, f"on {pair.one.features}, "
+    if pair.base_rate is not None and folds:
+        second += (
+            f", counted as always answering {folds.base_rate.label} ({percent(pair.base_rate)} % right),"
+        )
     span, chances = points_in_words(pair.difference, pair.low, pair.high), pair.probability
     counted = ""
     if pair.same_in_every_fold:
-        counted = f" (the same in every {'group tested' if one_fold else 'fold'}, so photos were counted)"
+        counted = f" (the same in every {'group tested' if folds and folds.one else 'fold'}, so photos were counted)"
     if pair.verdict == "beats" and chances.better >= 0.99:
         return f"{where}{first} beats {second} by {span}{counted}"
     odds = (
@@ -206,11 +225,15 @@ def difference_in_words(pair: PairComparison, one_fold: bool = False) -> str:
     )
     if pair.verdict == "beats":
         return f"{where}{first} beats {second} by {span}; {odds}"
+    if pair.high < 0:
+        return f"{where}{first} is not better than {second}: the difference is {span}; {odds}"
     if pair.verdict == "undecided":
         return f"{where}{first} and {second} cannot be told apart: the difference is {span}; {odds}"
     # Alone it would do; among many questions one such answer is to be expected from luck.
     alone = pair.p_value < 0.05 <= pair.p_holm
     why = f"among {pair.family} comparisons" if alone else "for other training photos"
+    if folds and folds.base_rate.one_label:
+        why = "by folds that test one label alone"
     return f"{where}{first} is ahead of {second} on these photos by {span}, not settled {why}; {odds}"
 
 
