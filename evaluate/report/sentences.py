@@ -185,8 +185,7 @@ def superclasses_in_words(found: SuperclassErrors) -> str:
 def labels_in_words(per_label: Mapping[str, LabelScores], confusion: Confusion) -> list[str]:
     """The level that guessing reaches, and the label that is found worst, with what it is taken for."""
     tested = {name: scores for name, scores in per_label.items() if scores.support}
-    commonest = max(tested, key=lambda name: tested[name].support)
-    share = tested[commonest].support / sum(scores.support for scores in tested.values())
+    commonest, share = commonest_label(tested)
     sentences = [f"Always answering {commonest}, the commonest label, would be right on {percent(share)} %."]
     worst = min(tested, key=lambda name: tested[name].recall)
     if tested[worst].recall < 1.0:
@@ -197,6 +196,30 @@ def labels_in_words(per_label: Mapping[str, LabelScores], confusion: Confusion) 
             f"missed is most often taken for {max(wrong, key=lambda name: wrong[name])}."
         )
     return sentences
+
+
+def no_better_than_guessing(scores: Scores, accuracy: Interval, who: str) -> str:
+    """That an accuracy is not above that of always answering the commonest label; empty where it is.
+
+    Its balanced accuracy stands beside it: where one label is most of the photos, a head may be worse than always
+    answering it and still tell the labels apart.
+    """
+    commonest, share = commonest_label(scores.per_label)
+    labels = sum(1 for one in scores.per_label.values() if one.support)
+    if accuracy.low > share or labels < 2:
+        return ""
+    how = "is below" if accuracy.mean < share else "is not shown to be above"
+    return (
+        f"{who}, right on {interval_in_words(accuracy)}, {how} the {percent(share)} % of always answering {commonest}, "
+        f"the commonest label; its balanced accuracy is {percent(scores.balanced_accuracy)} %, and guessing has "
+        f"{percent(1 / labels)} %."
+    )
+
+
+def commonest_label(per_label: Mapping[str, LabelScores]) -> tuple[str, float]:
+    """The label of most of the tested photos, and its share of them."""
+    commonest = max(per_label, key=lambda name: per_label[name].support)
+    return commonest, per_label[commonest].support / sum(one.support for one in per_label.values())
 
 
 def difference_in_words(pair: PairComparison, folds: FoldFacts | None = None) -> str:

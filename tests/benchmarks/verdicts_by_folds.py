@@ -21,11 +21,9 @@ from sklearn.model_selection import GroupKFold, LeaveOneOut, RepeatedStratifiedK
 from threadpoolctl import threadpool_limits
 
 from classify.folds import Fold
-from evaluate.results import describe_folds
 from evaluate.scores.crossval import Predictions
-from evaluate.scores.metrics import log_loss
 from evaluate.splits.checked_folds import folds_for
-from evaluate.statistics.differences import PairComparison, compare_pairs
+from evaluate.statistics.differences import PairComparison, base_rate_of, compare_pairs
 from evaluate.statistics.intervals import Interval
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
@@ -103,42 +101,51 @@ def ridge(X: np.ndarray, y: np.ndarray, penalty: float) -> Callable[[np.ndarray]
     return lambda new: 1 / (1 + np.exp(-2 * ((new - centre) @ w + 2 * y.mean() - 1)))
 
 
-def predicted(
-    X: dict[str, np.ndarray], y: np.ndarray, group: np.ndarray, folds: list[Fold], fair: bool
-) -> Predictions:
-    """What every head says of every tested photo, as `cross_validate` hands it on."""
-    rows, times, chances = [], [], []
-    for fold in folds:
-        sizes = {"n_training": len(fold.training), "n_testing": len(fold.testing), "complaints": []}
-        known = y[fold.training]
+class Simulated:
+    """What every head says of every tested photo: as much of `Predictions` as the comparison asks for."""
+
+    def __init__(
+        self, X: dict[str, np.ndarray], y: np.ndarray, group: np.ndarray, folds: list[Fold], fair: bool
+    ):
+        tested = np.concatenate([fold.testing for fold in folds])
+        label = np.array(LABELS, dtype=object)[y[tested]]
+        self.times = pd.DataFrame(
+            {
+                "repeat": [fold.repeat for fold in folds],
+                "fold": [fold.fold for fold in folds],
+                "n_training": [len(fold.training) for fold in folds],
+                "n_testing": [len(fold.testing) for fold in folds],
+            }
+        )
+        rows = pd.DataFrame(
+            {"row": tested, "image": tested.astype(str), "label": label, "group": group[tested]}
+        )
+        self.of_pair = {}
         for features, numbers in X.items():
             for head in (*PENALTIES, "dummy"):
-                key = {"repeat": fold.repeat, "fold": fold.fold, "features": features, "head": head}
-                if head == "dummy":  # as `with_pooled_dummies` has it
-                    chance = np.full(len(fold.testing), (known if fair else y).mean())
-                else:
-                    chance = ridge(numbers[fold.training], known, PENALTIES[head])(numbers[fold.testing])
-                who = {
-                    "row": fold.testing,
-                    "label": np.array(LABELS)[y[fold.testing]],
-                    "group": group[fold.testing],
-                }
-                rows.append(pd.DataFrame(key | who | {"image": fold.testing.astype(str)}))
-                times.append(key | sizes)
-                chances.append(np.stack([1 - chance, chance], axis=1))
-    return Predictions(
-        pd.concat(rows, ignore_index=True), np.concatenate(chances), LABELS, pd.DataFrame(times)
-    )
+                chances = []
+                for fold in folds:
+                    known, new = y[fold.training], numbers[fold.testing]
+                    if head == "dummy":  # as `with_pooled_dummies` has it
+                        chances.append(np.full(len(new), (known if fair else y).mean()))
+                    else:
+                        chances.append(ridge(numbers[fold.training], known, PENALTIES[head])(new))
+                chance = np.concatenate(chances)
+                both = np.stack([1 - chance, chance], axis=1)
+                self.of_pair[features, head] = Predictions(rows, both, LABELS, self.times)
+
+    def of(self, features: str, head: str) -> Predictions:
+        return self.of_pair[features, head]
 
 
 class Row:
     """What `compare_pairs` wants to know of a result."""
 
-    def __init__(self, predictions: Predictions, features: str, head: str):
-        own = predictions.of(features, head)
-        share = float((own.label == own.predicted).mean())
+    def __init__(self, features: str, head: str, own: Predictions):
+        right = own.label == own.predicted
+        share, chance = float(right.mean()), own.probabilities.max(axis=1)
         self.features, self.head, self.accuracy = features, head, Interval(share, share, share)
-        self.log_loss = log_loss(own.label, own.probabilities, LABELS)
+        self.log_loss = float(-np.log(np.where(right, chance, 1 - chance).clip(1e-15)).mean())
 
 
 def said_of(
@@ -157,12 +164,12 @@ def said_of(
     )
     how = {"repeats": 3, "folds": "stratified"} if folds == "repeats" else {"folds": folds}
     try:
-        made, method = folds_for(table, seed=seed, **how)
+        made, _ = folds_for(table, seed=seed, **how)
     except UsageError:  # too few groups of a label
         return None
-    base = describe_folds(made, method, table).base_rate
-    predictions = predicted(X, y, table.groups, made, base.fair)
-    rows = [Row(predictions, *pair) for pair in predictions.pairs()]
+    base = base_rate_of(made, table.label)
+    predictions = Simulated(X, y, table.groups, made, base.fair)
+    rows = [Row(*pair, own) for pair, own in predictions.of_pair.items()]
     rows.sort(key=lambda row: (-row.accuracy.mean, row.log_loss))
     accuracy = {(row.features, row.head): row.accuracy.mean for row in rows}
     return compare_pairs(rows, predictions, 1.0, base), accuracy
@@ -197,9 +204,9 @@ def found_differences(make: Callable, folds: Any, seeds: range) -> tuple[float, 
 LARGER: list[tuple[str, Callable[[np.random.Generator], Groups], str, Any]] = [
     ("400 photos alone", lambda rng: alone(rng, 400), "stratified", "stratified"),
     ("80 groups of 5, both labels", lambda rng: of_both_labels(rng, 80, 5), "stratified", "stratified"),
-    ("80 groups of 5, both labels", lambda rng: of_both_labels(rng, 80, 5), "leave one group out", "leave-one-group-out"),
+    ("80 groups of 5, both labels", lambda rng: of_both_labels(rng, 80, 5), "one group out", "leave-one-group-out"),
     ("80 groups of 5, one label", lambda rng: of_one_label(rng, 80, 5), "stratified", "stratified"),
-    ("80 groups of 5, one label", lambda rng: of_one_label(rng, 80, 5), "leave one group out", "leave-one-group-out"),
+    ("80 groups of 5, one label", lambda rng: of_one_label(rng, 80, 5), "one group out", "leave-one-group-out"),
     ("80 unequal groups, one label", lambda rng: of_one_label_and_unequal(rng, 80), "stratified", "stratified"),
 ]  # fmt: skip
 
