@@ -252,14 +252,31 @@ class Gain(Record):
 
 
 @dataclass(eq=False)
+class Rise(Record):
+    """By how much the probability of a label rises for its own photos when it counts twice, and its standard error."""
+
+    mean: float
+    error: float
+
+
+@dataclass(eq=False)
+class Advice(Record):
+    """The label to photograph more of, None where the `rises` of the labels do not tell."""
+
+    label: str | None
+    rises: dict[str, Rise]
+
+
+@dataclass(eq=False)
 class CurveMeasurements(Record):
-    """A learning curve of one pair; `fit`, `guesses` and the `gains` need four sizes."""
+    """A learning curve of one pair; `fit`, `guesses`, the `gains` and the `advice` need four sizes."""
 
     model: PairName
     points: list[CurvePoint]
     fit: PowerLaw | None
     guesses: list[Guess]
     gains: dict[str, Gain | None]
+    advice: Advice | None = None
 
 
 @dataclass
@@ -371,6 +388,7 @@ class CurveRecord:
     folds: FoldFacts
     seed: int
     table: FeatureTable = field(repr=False)
+    advice: Advice | None = None
     command: str = ""
 
     kind: ClassVar[str] = "curve"

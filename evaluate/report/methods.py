@@ -40,7 +40,7 @@ KEYS = {
     "comparison": "results comparisons best warnings data features folds duplicates shortcuts learning_curve "
     "methods seed",
     "test": "warnings data features model methods",
-    "curve": "model points fit guesses gains warnings data features folds methods seed",
+    "curve": "model points fit guesses gains advice warnings data features folds methods seed",
     "duplicates": "features threshold exact images counts pairs data described",
 }
 TUNED = " tuned"  # how `classify.heads.tuning.TunedHead` calls itself

@@ -300,14 +300,28 @@ def curve_in_words(found: CurveMeasurements | CurveRecord) -> list[str]:
         for guess in found.guesses
     ]
     gains = {name: gain.gain for name, gain in found.gains.items() if gain and gain.gain >= CLEAR_GAIN}
-    if not gains:
-        return [*sentences, "A guess: no label gains a point from twice as many photos."]
     order = sorted(gains, key=lambda name: -gains[name])
     named = [f"{name} ({100 * gains[name]:+.1f} points of recall)" for name in order[:3]]
-    return [
-        *sentences,
-        f"A guess: twice as many photos of every label help {', then '.join(named)}; photograph more {order[0]}.",
-    ]
+    unknown = [name for name, gain in found.gains.items() if gain is None]
+    if named:
+        sentences.append(f"A guess: twice as many photos of every label help {', then '.join(named)}.")
+    elif len(unknown) < len(found.gains):
+        those = "no other label gains" if unknown else "no label gains"
+        sentences.append(f"A guess: {those} a point from twice as many photos of every label.")
+    if unknown:
+        names = listed(unknown[:NAMED_AT_MOST] + ["others"] * (len(unknown) > NAMED_AT_MOST))
+        sentences.append(
+            f"What twice as many photos bring {names} is not told: they have too few for all sizes."
+        )
+    if found.advice:
+        label = found.advice.label
+        told = (
+            f"photograph more {label}"
+            if label
+            else "these photos do not tell which label to photograph first"
+        )
+        sentences.append(f"A guess: {told}.")
+    return sentences
 
 
 def alike_in_words(found: NearDuplicates | DuplicatesRecord) -> str:

@@ -33,7 +33,7 @@ KEYS = {
     "comparable near grouped unseen confusion confusion_percent misclassified superclasses warnings features model "
     "methods",
     "TestResult.misclassified": "image label predicted confidence nearest",
-    "LearningCurve": "model points fit guesses gains warnings features folds methods seed",
+    "LearningCurve": "model points fit guesses gains advice warnings features folds methods seed",
     "LearningCurve.points": "images_per_label n_training accuracy recall",
     "Duplicates": "features threshold exact images counts pairs described",
     "Duplicates.pairs": "image label other other_label similarity identical conflict",
