@@ -7,10 +7,10 @@ from scipy import optimize
 
 from classify.folds import make_folds
 from evaluate.report.sentences import curve_in_words
-from evaluate.results import CurveMeasurements, Gain
+from evaluate.results import Advice, CurveMeasurements, Gain, Rise
 from evaluate.statistics.differences import PairName
 from evaluate.statistics.power_law import PowerLaw, drawn_again, extrapolate, fit_power_law
-from evaluate.studies.curve import _at_most
+from evaluate.studies.curve import _at_most, _gain
 from featurize.table import FeatureTable
 
 
@@ -90,13 +90,26 @@ def test_the_range_holds_the_truth_where_the_law_is_true():
     assert np.mean(held) > 0.85
 
 
-def test_the_label_that_gains_most_is_the_one_to_photograph():
-    def words_of(gains):
-        return curve_in_words(CurveMeasurements(PairName("x", "svm"), [], PowerLaw(1, 1, 1), [], gains))
+def test_gains_and_advice_are_told_as_they_are_known():
+    def words_of(gains, label=None):
+        advice = Advice(label, {name: Rise(0.1, 0.01) for name in gains})
+        return curve_in_words(
+            CurveMeasurements(PairName("x", "svm"), [], PowerLaw(1, 1, 1), [], gains, advice)
+        )
 
     bee, cat = Gain(0.9, 0.9, 0.004), Gain(0.8, 0.82, 0.02)
-    [words] = words_of({"ant": Gain(0.7, 0.8, 0.1), "bee": bee, "cat": cat})
-    most = "help ant (+10.0 points of recall), then cat (+2.0 points of recall); photograph more ant."
-    assert most in words and "bee" not in words
-    [words] = words_of({"bee": bee, "cow": None})
-    assert words == "A guess: no label gains a point from twice as many photos."
+    words, advice = words_of({"ant": Gain(0.7, 0.8, 0.1), "bee": bee, "cat": cat}, "cat")
+    assert (
+        "help ant (+10.0 points of recall), then cat (+2.0 points of recall)." in words and "bee" not in words
+    )
+    assert advice == "A guess: photograph more cat."
+    first, unknown, advice = words_of({"bee": bee, "cow": None})
+    assert first == "A guess: no other label gains a point from twice as many photos of every label."
+    assert "bring cow is not told" in unknown and "do not tell which label" in advice
+    assert words_of({"bee": bee})[0].startswith("A guess: no label gains")
+
+
+def test_a_gain_follows_the_labels_own_counts_and_none_that_stand_still():
+    counts, recall = [4, 8, 16, 32], [1 - 0.8 * n**-0.5 for n in (4, 8, 16, 32)]
+    assert _gain(recall, counts).gain == pytest.approx(0.8 * (32**-0.5 - 64**-0.5), abs=0.005)
+    assert _gain(recall, [4, 8, 16, 16]) is None and _gain(recall[:3], counts[:3]) is None
