@@ -86,8 +86,8 @@ def make_folds(
     >>> leaf = [0, 0, 1, 1, 2, 2, 3, 3]
     >>> for fold in make_folds(label, leaf, n_folds=2):
     ...     print(*("test" if row in fold.testing else "train" for row in range(8)))
-    test test train train train train test test
-    train train test test test test train train
+    test test train train test test train train
+    train train test test train train test test
     """
     for what, given, least in (("folds", n_folds, 2), ("repeats", repeats, 1), ("seed", seed, 0)):
         if given < least:
