@@ -1,4 +1,8 @@
-"""Stratified folds that keep groups together, for tuning, calibration, thresholds and evaluation."""
+"""Stratified folds that keep groups together, for tuning, calibration, thresholds and evaluation.
+
+What divides is our own, in whole numbers alone: the same content and seed give the same folds under every version of
+every library.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -6,7 +10,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
+from featurize.draws import content_keys, random_bits
 from featurize.errors import UsageError
+
+WEIGHT_BITS = 50  # of a label's weight: no sum over fewer than 8,192 labels reaches 2 ** 63
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +37,15 @@ def make_folds(
     n_folds: int = 5,
     repeats: int = 1,
     seed: int = 0,
+    content: ArrayLike | None = None,
 ) -> list[Fold]:
     """Stratified folds that keep groups together.
 
     Photos of one leaf, one patient or one burst of the shutter resemble each other more than they resemble the photos
     to come. Plain k-fold puts some into training and their siblings into testing, and so rewards recognition of the
     leaf instead of its disease [1]_. Here a group is on one side only, and within that limit each fold has the labels
-    in the same proportions as the whole (`sklearn.model_selection.StratifiedGroupKFold`).
+    in the same proportions as the whole: without groups exactly, as in `sklearn.model_selection.StratifiedKFold`, with
+    groups as nearly as in `sklearn.model_selection.StratifiedGroupKFold`.
 
     Parameters
     ----------
@@ -51,7 +60,10 @@ def make_folds(
     repeats : int
         How often to divide anew, each time shuffled otherwise.
     seed : int
-        The same seed gives the same folds on every machine.
+        The same seed gives the same folds on every machine and under every version of the libraries.
+    content : sequence of str, shape (n_rows,), optional
+        What each row is, such as the SHA-256 of its image: the folds then follow from content, whatever the order of
+        the rows and the numbers of the groups (`FeatureTable.content`). By default groups go by their order.
 
     Returns
     -------
@@ -74,8 +86,8 @@ def make_folds(
     >>> leaf = [0, 0, 1, 1, 2, 2, 3, 3]
     >>> for fold in make_folds(label, leaf, n_folds=2):
     ...     print(*("test" if row in fold.testing else "train" for row in range(8)))
-    test test train train train train test test
-    train train test test test test train train
+    test test train train test test train train
+    train train test test train train test test
     """
     for what, given, least in (("folds", n_folds, 2), ("repeats", repeats, 1), ("seed", seed, 0)):
         if given < least:
@@ -84,15 +96,27 @@ def make_folds(
             raise UsageError(f"{asked} asked for", hint)
     labels, group, photos = _checked(label, groups, variant)
     _refuse_rare_labels(labels[photos], group[photos], n_folds)
+    codes = np.unique(labels[photos], return_inverse=True)[1]
+    names, numbers = np.unique(group[photos], return_inverse=True)
+    keys = np.arange(len(names))
+    if content is not None:
+        keys = group_keys(numbers, np.asarray(content, dtype=object)[photos].tolist())
     folds = []
     for repeat in range(repeats):
-        shuffling = int(np.random.SeedSequence([seed, repeat]).generate_state(1)[0])
-        for number, tested in enumerate(_divide(labels[photos], group[photos], n_folds, shuffling)):
-            testing = photos[tested]
+        fold_of = _divide(codes.tobytes(), numbers.tobytes(), keys.tobytes(), n_folds, seed, repeat)[numbers]
+        for number in range(n_folds):
+            testing = photos[fold_of == number]
             training = np.flatnonzero(~np.isin(group, group[testing]))
             _refuse_lost_labels(labels, training, n_folds, number)
             folds.append(Fold(repeat, number, training, testing))
     return folds
+
+
+def group_keys(groups: np.ndarray, content: list[str]) -> np.ndarray:
+    """A number for each group, uint64, that follows from the content of its rows; `groups` are 0, 1, 2, ..."""
+    keys = np.full(int(groups.max(initial=-1)) + 1, np.iinfo(np.uint64).max)
+    np.minimum.at(keys, groups, content_keys(content))
+    return keys
 
 
 def fewest_groups(
@@ -104,30 +128,50 @@ def fewest_groups(
     return min(((str(name), count) for name, count in counts.items()), key=lambda pair: pair[1])
 
 
-def _divide(label: np.ndarray, groups: np.ndarray, n_folds: int, shuffling: int) -> list[np.ndarray]:
-    from sklearn.model_selection import StratifiedKFold
+@lru_cache(maxsize=16)
+def _divide(codes: bytes, numbers: bytes, keys: bytes, n_folds: int, seed: int, repeat: int) -> np.ndarray:
+    """The fold of each group: of int64 labels and groups per photo, and of the group's keys.
 
-    codes = np.unique(label, return_inverse=True)[1]
-    numbers = np.unique(groups, return_inverse=True)[1]
-    if numbers.max(initial=-1) + 1 < len(groups):
-        return _divide_groups(codes.tobytes(), numbers.tobytes(), n_folds, shuffling)
-    # Where no two photos belong together the plain splitter gives exact counts, and is fast at any size.
-    divisions = StratifiedKFold(n_folds, shuffle=True, random_state=shuffling).split(codes, codes)
-    return [np.sort(testing) for _, testing in divisions]
+    Kept, because every candidate of a search calibrates on the same folds.
+    """
+    label, group = np.frombuffer(codes, dtype=np.int64), np.frombuffer(numbers, dtype=np.int64)
+    place = random_bits(np.frombuffer(keys, dtype=np.uint64), "folds", seed, repeat)
+    if len(place) == len(group):
+        # Where no two photos belong together they are dealt out label by label, which gives exact counts.
+        label_of = np.empty_like(label)
+        label_of[group] = label
+        fold = np.empty_like(label)
+        fold[np.lexsort([place, label_of])] = np.arange(len(fold)) % n_folds
+    else:
+        fold = _deal_groups(label, group, place, n_folds)
+    fold.setflags(write=False)
+    return fold
 
 
-@lru_cache(maxsize=8)
-def _divide_groups(codes: bytes, groups: bytes, n_folds: int, shuffling: int) -> list[np.ndarray]:
-    """Kept, because groups are slow to divide, and every candidate of a search calibrates on the same folds."""
-    from sklearn.model_selection import StratifiedGroupKFold
+def _deal_groups(label: np.ndarray, group: np.ndarray, place: np.ndarray, n_folds: int) -> np.ndarray:
+    """The fold of each group: one by one, the largest first, into the fold that has the least of what they hold.
 
-    label, group = np.frombuffer(codes, dtype=np.intp), np.frombuffer(groups, dtype=np.intp)
-    # To renumber the groups is what `shuffle=True` does in scikit-learn 1.9, fold for fold. In 1.7 that shuffles what
-    # the groups hold and not the groups: proportions are lost, and among groups alike no seed changes a fold.
-    order = np.arange(group.max() + 1)
-    np.random.RandomState(shuffling).shuffle(order)
-    shuffled = np.argsort(order)[group]
-    return [np.sort(testing) for _, testing in StratifiedGroupKFold(n_folds).split(label, label, shuffled)]
+    Of label l with n photos, of which a fold has c and a group g, the group adds 2 c g / n² + g² / n² to the sum of
+    the squared shares of the folds, which is least where the shares are equal. Only c g / n² depends on the fold.
+    """
+    n_groups, n_labels = len(place), int(label.max()) + 1
+    pairs, counts = np.unique(group * n_labels + label, return_counts=True)
+    of_group, of_label = pairs // n_labels, pairs % n_labels
+    weight = (1 << WEIGHT_BITS) // np.bincount(label).astype(np.int64) ** 2
+    size, reach = np.bincount(group), np.zeros(n_groups, dtype=np.int64)
+    np.add.at(reach, of_group, weight[of_label] * counts**2)
+    starts = np.searchsorted(of_group, np.arange(n_groups + 1))
+    held, photos = np.zeros((n_labels, n_folds), dtype=np.int64), np.zeros(n_folds, dtype=np.int64)
+    fold = np.empty(n_groups, dtype=np.int64)
+    for one in np.lexsort([place, -reach]).tolist():
+        own = slice(starts[one], starts[one + 1])
+        labels, some = of_label[own], counts[own]
+        cost = (some * weight[labels]) @ held[labels]
+        least = np.flatnonzero(cost == cost.min())
+        fold[one] = chosen = least[photos[least].argmin()]
+        held[labels, chosen] += some
+        photos[chosen] += size[one]
+    return fold
 
 
 def _checked(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from featurize.draws import drawn_below, shuffled
 from featurize.errors import UsageError
 from featurize.terminal import progress
 
@@ -104,7 +105,7 @@ def typical_similarity(X: np.ndarray, seed: int = 0) -> float:
     """
     if len(X) < 20:
         return 0.0
-    one, other = np.random.default_rng(seed).integers(0, [[len(X)], [len(X) - 1]], size=(2, 2000))
+    one, other = (drawn_below(len(X) - side, 2000, "pairs", seed, side) for side in (0, 1))
     other += other >= one  # never a row with itself
     return float(np.median(np.einsum("ij,ij->i", normalise_rows(X[one]), normalise_rows(X[other]))))
 
@@ -146,7 +147,7 @@ def _candidate_pairs(
 ) -> Iterator[Pairs]:
     """The pairs among the rows filed under each anchor; a pair filed together twice comes twice."""
     n_anchors = max(ANCHORS_PER_ROW, len(Z) // rows_per_anchor)
-    anchors = Z[np.random.default_rng(seed).choice(len(Z), n_anchors, replace=False)]
+    anchors = Z[shuffled(len(Z), "anchors", seed)[:n_anchors]]
     files, _ = most_similar(Z, anchors, ANCHORS_PER_ROW, block=block)
     order = np.argsort(files, axis=None, kind="stable")
     rows, ends = order // ANCHORS_PER_ROW, np.searchsorted(files.ravel()[order], np.arange(1, n_anchors))

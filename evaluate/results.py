@@ -19,7 +19,8 @@ from evaluate.scores.crossval import Predictions
 from evaluate.scores.metrics import Confusion, LabelScores, OperatingScores, Scores
 from evaluate.scores.mistakes import HardPhoto, MisclassifiedByAll, Mistake, SuperclassErrors, Suspect
 from evaluate.scores.record import Record
-from evaluate.statistics.differences import PairComparison, PairName
+from evaluate.splits.checked_folds import folds_digest
+from evaluate.statistics.differences import BaseRate, PairComparison, PairName, base_rate_of
 from evaluate.statistics.intervals import Difference, Interval
 from evaluate.statistics.power_law import Extrapolation, PowerLaw
 from featurize.table import FeatureTable
@@ -61,12 +62,18 @@ class DataFacts(Record):
 
 @dataclass(eq=False)
 class FoldFacts(Record):
-    """Folds per repeat, repeats, photos that any fold tests, and how the folds were made."""
+    """Folds per repeat, repeats, photos that any fold tests, and how the folds were made.
+
+    `digest` is that of `evaluate.splits.checked_folds.folds_digest`: equal digests are equal folds. `base_rate` is what
+    answers without a look reach on them.
+    """
 
     cv: int
     repeats: int
     tested: int
     method: str
+    digest: str
+    base_rate: BaseRate
 
     @property
     def one(self) -> bool:
@@ -112,11 +119,13 @@ def describe_features(table: FeatureTable, features: Sequence[str]) -> Features:
     return {part: table.metadata["features"].get(part) for part in parts}
 
 
-def describe_folds(folds: Sequence[Fold], method: str) -> FoldFacts:
-    """Checked folds in numbers; `method` says how they were made."""
+def describe_folds(folds: Sequence[Fold], method: str, table: FeatureTable) -> FoldFacts:
+    """Checked folds of `table` in numbers; `method` says how they were made."""
     tested = np.unique(np.concatenate([fold.testing for fold in folds]))
     n_first = sum(fold.repeat == folds[0].repeat for fold in folds)
-    return FoldFacts(n_first, len({fold.repeat for fold in folds}), len(tested), method)
+    n_repeats = len({fold.repeat for fold in folds})
+    digest, base = folds_digest(folds, table), base_rate_of(folds, table.label)
+    return FoldFacts(n_first, n_repeats, len(tested), method, digest, base)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -264,14 +273,31 @@ class Gain(Record):
 
 
 @dataclass(eq=False)
+class Rise(Record):
+    """By how much the probability of a label rises for its own photos when it counts twice, and its standard error."""
+
+    mean: float
+    error: float
+
+
+@dataclass(eq=False)
+class Advice(Record):
+    """The label to photograph more of, None where the `rises` of the labels do not tell."""
+
+    label: str | None
+    rises: dict[str, Rise]
+
+
+@dataclass(eq=False)
 class CurveMeasurements(Record):
-    """A learning curve of one pair; `fit`, `guesses` and the `gains` need four sizes."""
+    """A learning curve of one pair; `fit`, `guesses`, the `gains` and the `advice` need four sizes."""
 
     model: PairName
     points: list[CurvePoint]
     fit: PowerLaw | None
     guesses: list[Guess]
     gains: dict[str, Gain | None]
+    advice: Advice | None = None
 
 
 @dataclass
@@ -384,6 +410,7 @@ class CurveRecord:
     folds: FoldFacts
     seed: int
     table: FeatureTable = field(repr=False)
+    advice: Advice | None = None
     command: str = ""
 
     kind: ClassVar[str] = "curve"

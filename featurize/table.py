@@ -237,6 +237,12 @@ class FeatureTable:
         return self.column("sha256")
 
     @property
+    def content(self) -> np.ndarray:
+        """What each image is, shape (n_rows,): the SHA-256 of its bytes or, where these are unknown, its name."""
+        names = np.array([f"name {image}" for image in self.image], dtype=object)
+        return np.where([one is None for one in self.sha256], names, self.sha256)
+
+    @property
     def label(self) -> np.ndarray:
         """Class names, shape (n_rows,); None when unknown."""
         return self.column("label")

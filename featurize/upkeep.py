@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from featurize.draws import content_keys, random_bits
 from featurize.errors import StoreError, UsageError
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, attach_checked, relative_drift
 from featurize.extractors.batches import Failed, Task, compute, read_photo
@@ -249,7 +250,7 @@ def measure_drift(
         if sha256 not in places and (origin := origin_at(place)) is not None:
             places[sha256] = origin
     found = [sha256 for sha256 in photos if sha256 in places]
-    order = np.random.default_rng(seed).permutation(len(found))
+    order = np.argsort(random_bits(content_keys(found), "recompute", seed), kind="stable")
     sample = [found[i] for i in order[: math.ceil(n_stored * percent / 100)]]  # at least one of any
     stored = np.empty((len(sample), extractor.width), dtype=np.float32)
     section.load(image_keys(sample), stored)

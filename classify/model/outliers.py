@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from classify.heads.plain import Scaling
+from featurize.draws import shuffled
 from featurize.terminal import log
 
 NEIGHBOURS = 5
@@ -114,7 +115,7 @@ def fit_outliers(
     from classify.heads.scaling import BlockScaler
 
     scaler = BlockScaler(list(widths)).fit(X if len(photos) == len(X) else X[photos]).plain()
-    order = np.random.default_rng(seed).permutation(photos)
+    order = photos[shuffled(len(photos), "outliers", seed)]
     kept = order[: max(NEIGHBOURS + 1, most_bytes // (2 * X.shape[1]))]
     held_out = order[:MOST_HELD_OUT]
     vectors = scaler.transform(np.asarray(X[kept], dtype=np.float32)).astype(np.float16)

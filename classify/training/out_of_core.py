@@ -24,6 +24,7 @@ from classify.model.model import Model
 from classify.model.outliers import MOST_BYTES, MOST_HELD_OUT, Outliers, fit_outliers
 from classify.rows import all_features, relabelled, select_vectors, usable_rows, warn_of_conflicts
 from classify.training.train import training_summary, untrained_model
+from featurize.draws import shuffled
 from featurize.errors import TableError, UsageError
 from featurize.files import is_readable, total_memory
 from featurize.table import FeatureTable, readings, table_digest
@@ -166,7 +167,8 @@ def _ids(path: str | Path) -> FeatureTable:
 
 def _outliers(stream: Stream, rows: FeatureTable, widths: list[int], seed: int) -> Outliers | None:
     """As of the whole table, where that has no more photos than a model keeps; else as of those that it keeps."""
-    photos = np.random.default_rng(seed).permutation(np.flatnonzero(rows.variant == 0))
+    photos = np.flatnonzero(rows.variant == 0)
+    photos = photos[shuffled(len(photos), "outliers", seed)]
     kept = np.sort(photos[: max(MOST_HELD_OUT, MOST_BYTES // (2 * sum(widths)))])
     sample = replace(stream, rows=stream.rows[kept])
     X = np.empty((len(kept), sum(widths)), dtype=np.float32)

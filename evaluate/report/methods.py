@@ -40,7 +40,7 @@ KEYS = {
     "comparison": "results comparisons best warnings data features folds duplicates shortcuts borders "
     "learning_curve methods seed",
     "test": "warnings data features model methods",
-    "curve": "model points fit guesses gains warnings data features folds methods seed",
+    "curve": "model points fit guesses gains advice warnings data features folds methods seed",
     "duplicates": "features threshold exact images counts pairs data described",
 }
 TUNED = " tuned"  # how `classify.heads.tuning.TunedHead` calls itself
@@ -66,6 +66,10 @@ def statistical_methods(found: Result) -> dict[str, str]:
     """How intervals, differences and guesses were computed, one phrase each, by what they are of."""
     if isinstance(found, ComparisonRecord):
         methods = dict(WORDS["one_fold" if found.folds.one else "several_folds"])
+        if any(pair.mcnemar is None for pair in found.comparisons):
+            methods["mcnemar"] = WORDS["others"]["no_mcnemar"]
+        if any(pair.base_rate is not None for pair in found.comparisons):
+            methods["base_rate"] = WORDS["others"]["base_rate"]
         if found.shortcuts:
             methods["shortcuts"] = found.shortcuts.criterion
         if found.borders:
@@ -166,7 +170,7 @@ def _comparison(found: ComparisonRecord) -> list[str]:
     sentences = [
         f"On {listed(sets)} the {agree(len(heads), 'head', 'heads')} {_heads(heads)} "
         f"{agree(len(heads), 'was', 'were')} trained and tested {_divided(found.folds)} "
-        f"({found.folds.method}; seed {found.seed}), the same for all; {count(tested, 'photo', ',')} "
+        f"({found.folds.method}; {_chance(found)}), the same for all; {count(tested, 'photo', ',')} "
         f"{agree(tested, 'was', 'were')} tested, by heads not trained on them.",
         *_groups(found.data),
         *_scaling(heads),
@@ -179,7 +183,11 @@ def _comparison(found: ComparisonRecord) -> list[str]:
         f"Intervals: {methods['interval']}.",
     ]
     if found.comparisons:
-        told = [methods[name] for name in ("comparison", "family", "probability", "mcnemar")]
+        told = [
+            methods[name]
+            for name in ("comparison", "family", "probability", "mcnemar", "base_rate")
+            if name in methods
+        ]
         sentences.append(f"Differences: {'; '.join(told)}.")
     if found.learning_curve:
         sizes = [str(point.images_per_label) for point in found.learning_curve.points]
@@ -219,7 +227,7 @@ def _curve(found: CurveRecord) -> list[str]:
     sizes = [str(point.images_per_label) for point in found.points]
     return [
         f"The head {_heads([model.head])} was trained on {model.features} with {listed(sizes)} images per label "
-        f"on average and tested {_divided(folds)} ({folds.method}; seed {found.seed}), the same for all sizes.",
+        f"on average and tested {_divided(folds)} ({folds.method}; {_chance(found)}), the same for all sizes.",
         *_groups(found.data),
         *_scaling([model.head]),
         f"Intervals: {methods['interval']}.",
@@ -243,6 +251,10 @@ def _duplicates(found: DuplicatesRecord) -> list[str]:
         f"{searched} and {alike} ({how}).",
         f"Found were {identical} and {count(counts.near, 'near-identical pair', ',')}{conflicts}",
     ]
+
+
+def _chance(found: ComparisonRecord | CurveRecord) -> str:
+    return f"seed {found.seed}, SHA-256 of the folds {found.folds.digest[:DIGEST_SHOWN]}"
 
 
 def _divided(folds: FoldFacts) -> str:

@@ -16,6 +16,7 @@ from evaluate.report.sentences import (
     interval_in_words,
     known_in_words,
     labels_in_words,
+    no_better_than_guessing,
     percent,
     sentence,
     tuned_in_words,
@@ -89,7 +90,9 @@ def _comparison_page(found: ComparisonRecord, photos: Thumbnails) -> Page:
     best, details, n_pairs = found.results[0], found.best, len(found.results)
     n_heads = len(non_dummy_heads(row.head for row in found.results if row.features == best.features))
     which = f"Of {n_pairs} pairs of features and head, {best.name} is the best" if n_pairs > 1 else best.name
+    doubt = no_better_than_guessing(best, best.accuracy, f"The best, {best.name}")
     sentences = [
+        *([doubt] if doubt else []),
         f"{which}: {interval_in_words(best.accuracy)} of {found.folds.tested} photos "
         "right, each predicted by heads that were not trained on it.",
         *labels_in_words(details.per_label, details.confusion),
@@ -121,7 +124,9 @@ def _test_page(found: TestRecord, photos: Thumbnails) -> Page:
     scores, details, n_images = found.scores, found.details, found.data.images
     pair = f"{found.model.head} on {found.model.features}"
     accuracy = scores.accuracy_interval
+    doubt = no_better_than_guessing(scores, accuracy, f"The model ({pair})")
     sentences = [f"The model ({pair}) is right on {interval_in_words(accuracy)} of {n_images} test photos."]
+    sentences = [doubt, *sentences] if doubt else sentences
     if scores.unseen:
         right = interval_in_words(scores.unseen.accuracy_interval)
         sentences.append(

@@ -139,6 +139,21 @@ def weak_opponent_in_words(features: Features, held: Features) -> str:
     )
 
 
+def folds_warnings(folds: FoldFacts) -> list[str]:
+    """That folds of one label alone cannot judge everything, and what was done about it; none for other folds."""
+    base, n_folds = folds.base_rate, folds.cv * folds.repeats
+    if not base.one_label:
+        return []
+    which = "the fold tests" if n_folds == 1 else f"{base.one_label} of {n_folds} folds test"
+    return [
+        f"{which} photos of one label alone, and {agree(n_folds, 'its', 'their')} training has fewer of it than the "
+        "whole: a head that only knows how common labels are is then wrong more often than by guessing. So no "
+        f"difference is called settled, what does worse than always answering {base.label} ({percent(base.share)} % "
+        "right) is counted as if it did that, dummies know all labels, and ROC AUC and average precision leave these "
+        "folds out"
+    ]
+
+
 def _doubt(entry: Mapping[str, Any] | None) -> str:
     """Why the origin of these vectors limits what the numbers mean; empty when nothing does."""
     if not entry:
@@ -199,8 +214,7 @@ def superclasses_in_words(found: SuperclassErrors) -> str:
 def labels_in_words(per_label: Mapping[str, LabelScores], confusion: Confusion) -> list[str]:
     """The level that guessing reaches, and the label that is found worst, with what it is taken for."""
     tested = {name: scores for name, scores in per_label.items() if scores.support}
-    commonest = max(tested, key=lambda name: tested[name].support)
-    share = tested[commonest].support / sum(scores.support for scores in tested.values())
+    commonest, share = commonest_label(tested)
     sentences = [f"Always answering {commonest}, the commonest label, would be right on {percent(share)} %."]
     worst = min(tested, key=lambda name: tested[name].recall)
     if tested[worst].recall < 1.0:
@@ -213,7 +227,31 @@ def labels_in_words(per_label: Mapping[str, LabelScores], confusion: Confusion) 
     return sentences
 
 
-def difference_in_words(pair: PairComparison, one_fold: bool = False) -> str:
+def no_better_than_guessing(scores: Scores, accuracy: Interval, who: str) -> str:
+    """That an accuracy is not above that of always answering the commonest label; empty where it is.
+
+    Its balanced accuracy stands beside it: where one label is most of the photos, a head may be worse than always
+    answering it and still tell the labels apart.
+    """
+    commonest, share = commonest_label(scores.per_label)
+    labels = sum(1 for one in scores.per_label.values() if one.support)
+    if accuracy.low > share or labels < 2:
+        return ""
+    how = "is below" if accuracy.mean < share else "is not shown to be above"
+    return (
+        f"{who}, right on {interval_in_words(accuracy)}, {how} the {percent(share)} % of always answering {commonest}, "
+        f"the commonest label; its balanced accuracy is {percent(scores.balanced_accuracy)} %, and guessing has "
+        f"{percent(1 / labels)} %."
+    )
+
+
+def commonest_label(per_label: Mapping[str, LabelScores]) -> tuple[str, float]:
+    """The label of most of the tested photos, and its share of them."""
+    commonest = max(per_label, key=lambda name: per_label[name].support)
+    return commonest, per_label[commonest].support / sum(one.support for one in per_label.values())
+
+
+def difference_in_words(pair: PairComparison, folds: FoldFacts | None = None) -> str:
     """Who beats whom by how many points, or that they cannot be told apart; and how probable it is.
 
     ``inception_v3 (svm) beats glcm (mlp) by 31 points (27 to 35)``. The three probabilities follow unless one of them
@@ -223,10 +261,14 @@ def difference_in_words(pair: PairComparison, one_fold: bool = False) -> str:
         (first, second), where = (f"{side.features} ({side.head})" for side in (pair.one, pair.other)), ""
     else:
         first, second, where = pair.one.head, pair.other.head, f"on {pair.one.features}, "
+    if pair.base_rate is not None and folds:
+        second += (
+            f", counted as always answering {folds.base_rate.label} ({percent(pair.base_rate)} % right),"
+        )
     span, chances = points_in_words(pair.difference, pair.low, pair.high), pair.probability
     counted = ""
     if pair.same_in_every_fold:
-        counted = f" (the same in every {'group tested' if one_fold else 'fold'}, so photos were counted)"
+        counted = f" (the same in every {'group tested' if folds and folds.one else 'fold'}, so photos were counted)"
     if pair.verdict == "beats" and chances.better >= 0.99:
         return f"{where}{first} beats {second} by {span}{counted}"
     odds = (
@@ -235,11 +277,15 @@ def difference_in_words(pair: PairComparison, one_fold: bool = False) -> str:
     )
     if pair.verdict == "beats":
         return f"{where}{first} beats {second} by {span}; {odds}"
+    if pair.high < 0:
+        return f"{where}{first} is not better than {second}: the difference is {span}; {odds}"
     if pair.verdict == "undecided":
         return f"{where}{first} and {second} cannot be told apart: the difference is {span}; {odds}"
     # Alone it would do; among many questions one such answer is to be expected from luck.
     alone = pair.p_value < 0.05 <= pair.p_holm
     why = f"among {pair.family} comparisons" if alone else "for other training photos"
+    if folds and folds.base_rate.one_label:
+        why = "by folds that test one label alone"
     return f"{where}{first} is ahead of {second} on these photos by {span}, not settled {why}; {odds}"
 
 
@@ -283,14 +329,28 @@ def curve_in_words(found: CurveMeasurements | CurveRecord) -> list[str]:
         for guess in found.guesses
     ]
     gains = {name: gain.gain for name, gain in found.gains.items() if gain and gain.gain >= CLEAR_GAIN}
-    if not gains:
-        return [*sentences, "A guess: no label gains a point from twice as many photos."]
     order = sorted(gains, key=lambda name: -gains[name])
     named = [f"{name} ({100 * gains[name]:+.1f} points of recall)" for name in order[:3]]
-    return [
-        *sentences,
-        f"A guess: twice as many photos of every label help {', then '.join(named)}; photograph more {order[0]}.",
-    ]
+    unknown = [name for name, gain in found.gains.items() if gain is None]
+    if named:
+        sentences.append(f"A guess: twice as many photos of every label help {', then '.join(named)}.")
+    elif len(unknown) < len(found.gains):
+        those = "no other label gains" if unknown else "no label gains"
+        sentences.append(f"A guess: {those} a point from twice as many photos of every label.")
+    if unknown:
+        names = listed(unknown[:NAMED_AT_MOST] + ["others"] * (len(unknown) > NAMED_AT_MOST))
+        sentences.append(
+            f"What twice as many photos bring {names} is not told: they have too few for all sizes."
+        )
+    if found.advice:
+        label = found.advice.label
+        told = (
+            f"photograph more {label}"
+            if label
+            else "these photos do not tell which label to photograph first"
+        )
+        sentences.append(f"A guess: {told}.")
+    return sentences
 
 
 def alike_in_words(found: NearDuplicates | DuplicatesRecord) -> str:

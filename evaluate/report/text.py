@@ -10,6 +10,7 @@ from evaluate.report.sentences import (
     curve_in_words,
     data_in_words,
     interval_in_words,
+    no_better_than_guessing,
     one_a_line,
     operating_point_in_words,
     percent,
@@ -73,7 +74,9 @@ def comparison_as_text(found: ComparisonRecord) -> str:
         ]
         for place, row in enumerate(found.results)
     ]
+    best = found.results[0]
     return _paragraphs(
+        printable(no_better_than_guessing(best, best.accuracy, f"The best, {best.name}")),
         data_in_words(found.data, found.folds),
         table_as_text(header, rows, left=3) + f"\n* best; {INTERVALS}",
         one_a_line(tuned_in_words(row) for row in found.results if row.tuned),
@@ -107,7 +110,9 @@ def test_as_text(found: TestRecord, shown_mistakes: int = SHOWN_MISTAKES) -> str
         rows = [[one.image, one.label, one.predicted, percent(one.confidence)] for one in wrong]
         table = table_as_text(["image", "label", "predicted", "confidence %"], rows[:shown_mistakes], left=3)
         mistakes = f"{len(wrong)} misclassified{more}:\n{table}"
+    who = f"The model, {found.model.head} on {found.model.features}"
     return _paragraphs(
+        printable(no_better_than_guessing(scores, scores.accuracy_interval, who)),
         one_a_line(lines),
         labels_as_text(scores),
         confusion_as_text(details.confusion, details.confusion_percent),

@@ -225,12 +225,24 @@ def top_k(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -
     return {str(k): float(hits[:, :k].any(axis=1).mean()) for k in TOP if k < len(labels)}
 
 
-def one_vs_rest(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> dict[str, Ranking]:
-    """By label, how well its probability ranks its own images before all others; None where nothing can be ranked."""
+def one_vs_rest(
+    label: np.ndarray,
+    probabilities: np.ndarray,
+    labels: Sequence[str],
+    fold: np.ndarray | None = None,
+) -> dict[str, Ranking]:
+    """By label, how well its probability ranks its own images before all others; None where nothing can be ranked.
+
+    A `fold` (of each image) that tests nothing but a label, or nothing of it, is left out for that label: its images
+    could only be ranked against those of other heads, which were trained on more or less of the label.
+    """
     rankings = {}
+    folds = np.zeros(len(label), dtype=np.int64) if fold is None else np.unique(fold, return_inverse=True)[1]
     chances = np.asarray(probabilities, dtype=np.float64).T
     for name, is_so, chance in zip(labels, _truth(label, labels).T, chances, strict=True):
-        known = is_so.any() and not is_so.all()
+        share = np.bincount(folds, is_so) / np.bincount(folds)
+        ranked = ((share > 0) & (share < 1))[folds]
+        is_so, chance, known = is_so[ranked], chance[ranked], bool(ranked.any())
         rankings[str(name)] = Ranking(
             float(scikit.roc_auc_score(is_so, chance)) if known else None,
             float(scikit.average_precision_score(is_so, chance)) if known else None,
@@ -254,14 +266,16 @@ def all_scores(
     labels: Sequence[str],
     positive: str | None = None,
     predicted: np.ndarray | None = None,
+    fold: np.ndarray | None = None,
 ) -> Scores:
     """Everything that follows from the true labels and the probabilities `chances`, whose columns are `labels`.
 
     With `positive`, one of two labels, also how that one is found; `predicted` are the labels given, where something
-    else than the highest probability decides. Probabilities of several folds are pooled as they are.
+    else than the highest probability decides. Probabilities of several folds are pooled as they are; `fold`, of each
+    image, tells which of them can rank a label (`one_vs_rest`).
     """
     predicted = most_probable(chances, labels) if predicted is None else predicted
-    rankings, means = one_vs_rest(label, chances, labels), averages(label, predicted)
+    rankings, means = one_vs_rest(label, chances, labels, fold), averages(label, predicted)
     check_positive(labels, positive)
     return Scores(
         balanced_accuracy=balanced_accuracy(label, predicted),

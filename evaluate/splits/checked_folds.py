@@ -1,6 +1,7 @@
 """Folds from anywhere, and the proof that they part nothing that belongs together."""
 
 import csv
+import hashlib
 import re
 import warnings
 from collections.abc import Iterable, Sequence
@@ -116,6 +117,22 @@ def fold_of_rows(folds: Sequence[Fold], n_rows: int, repeat: int = 0) -> list[in
     return fold
 
 
+def folds_digest(folds: Iterable[Fold], table: FeatureTable) -> str:
+    """SHA-256 of who is tested by whom, by content: the same whatever the names and the order of the photos.
+
+    It is that of sorted lines ``repeat,fold,side,content``, each with a line feed: one for each photo that a fold tests
+    (side ``test``), and for each that it neither tests nor trains on (``out``).
+    """
+    content, photos = table.content, table.variant == 0
+    lines = []
+    for fold in folds:
+        out = photos.copy()
+        out[fold.training] = out[fold.testing] = False
+        for side, rows in (("test", fold.testing), ("out", out)):
+            lines += [f"{fold.repeat},{fold.fold},{side},{one}\n" for one in content[rows]]
+    return hashlib.sha256("".join(sorted(lines)).encode("utf-8", "surrogateescape")).hexdigest()
+
+
 def side_of_rows(path: str | Path, table: FeatureTable) -> list[str | None]:
     """Per row of `table` the side that a folds file puts its content on; None where it names none."""
     folds, *more = read_folds(path)
@@ -152,12 +169,18 @@ def folds_for(
     if not isinstance(folds, str | Path):
         return check_folds(folds, table), f"given by the caller: {type(folds).__name__}"
     if folds == "stratified":
-        found = make_folds(table.label, table.groups, table.variant, n_folds=cv, repeats=repeats, seed=seed)
+        found = stratified_folds(table, cv=cv, repeats=repeats, seed=seed)
     elif folds == "leave-one-group-out":
         found = _leave_one_group_out(table)
     else:
         found = _predefined(table) if folds == "predefined" else _from_file(table, folds)
     return check_folds(found, table), METHODS.get(folds, f"as the folds file {Path(folds).name} says")
+
+
+def stratified_folds(table: FeatureTable, *, cv: int = 5, repeats: int = 1, seed: int = 0) -> list[Fold]:
+    """`classify.folds.make_folds` by the content of the photos: neither their names nor their order matter."""
+    rows = {"label": table.label, "groups": table.groups, "variant": table.variant}
+    return make_folds(**rows, n_folds=cv, repeats=repeats, seed=seed, content=table.content)
 
 
 def check_folds(folds: Any, table: FeatureTable) -> list[Fold]:

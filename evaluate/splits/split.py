@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from classify.folds import group_keys
+from featurize.draws import random_bits
 from featurize.errors import UsageError
 from featurize.files import text_as_name
 from featurize.table import FeatureTable
@@ -41,7 +43,7 @@ def split_table(
     testing_percentage, validation_percentage : float
         The shares of the images, 0 to less than 100 together.
     seed : int
-        Start of the shuffling; ``"hash"`` has none.
+        Start of the shuffling, which goes by the content of the photos; ``"hash"`` has none.
     name : str
         What ``"hash"`` takes for the name: ``"image"``, the table's own (``roses/1.jpg``); ``"path"``, that name behind
         `folder` as it was typed (``flower_photos/roses/1.jpg``), as retrain.py itself did; ``"file"``, the bare file
@@ -91,7 +93,10 @@ def split_table(
             "keep the rows of variant 0 too",
         )
     divide = _stratified if method == "stratified" else _by_group
-    side_of = divide(table.label[photos].astype(str), groups[photos], shares, np.random.default_rng(seed))
+    members, numbers = np.unique(groups[photos], return_inverse=True)
+    place = random_bits(group_keys(numbers, table.content[photos].tolist()), "split", seed)
+    order = dict(zip(members.tolist(), place.tolist(), strict=True))
+    side_of = divide(table.label[photos].astype(str), groups[photos], shares, order)
     sides = [
         side_of.get(int(group)) if known else None for group, known in zip(groups, labelled, strict=True)
     ]
@@ -167,12 +172,17 @@ def _checked(method: str, testing: float, validation: float) -> dict[str, float]
     return {"testing": testing / 100, "validation": validation / 100}
 
 
-def _stratified(label: np.ndarray, groups: np.ndarray, shares: dict[str, float], rng) -> dict[int, str]:
-    """The side of each group, label by label; a group of several labels counts for its commonest one."""
+def _stratified(
+    label: np.ndarray, groups: np.ndarray, shares: dict[str, float], order: dict[int, int]
+) -> dict[int, str]:
+    """The side of each group, label by label; a group of several labels counts for its commonest one.
+
+    `order` holds for each group a number that was drawn.
+    """
     groups_of, sizes, home = _per_group(label, groups)
     sides: dict[int, str] = {}
     for name in np.unique(home):
-        own = rng.permutation(np.flatnonzero(home == name))
+        own = sorted(np.flatnonzero(home == name).tolist(), key=lambda group: order[int(groups_of[group])])
         n_images = int(sizes[own].sum())
         wanted = {side: max(1, int(share * n_images + 0.5)) for side, share in shares.items() if share > 0}
         if len(own) <= len(wanted) or sum(wanted.values()) >= n_images:
@@ -208,9 +218,11 @@ def _deal(sizes: dict[int, int], wanted: dict[str, int]) -> dict[int, str]:
     return side_of
 
 
-def _by_group(label: np.ndarray, groups: np.ndarray, shares: dict[str, float], rng) -> dict[int, str]:
+def _by_group(
+    label: np.ndarray, groups: np.ndarray, shares: dict[str, float], order: dict[int, int]
+) -> dict[int, str]:
     """The side of each group, by the number of groups."""
-    names = rng.permutation(np.unique(groups))
+    names = sorted(set(groups.tolist()), key=order.__getitem__)
     wanted = {side: max(1, int(share * len(names) + 0.5)) for side, share in shares.items() if share > 0}
     if sum(wanted.values()) >= len(names):
         raise _too_few(f"the table has {_count(len(names), 'group')}", wanted)

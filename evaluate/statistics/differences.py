@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
-from scipy.stats import binomtest, t
+from scipy.stats import beta, binomtest, t
 
+from classify.folds import Fold
 from evaluate.scores.crossval import Predictions
 from evaluate.scores.mistakes import is_dummy, mean_over_repeats
 from evaluate.scores.record import Record
@@ -14,6 +16,7 @@ from evaluate.statistics.intervals import (
     Difference,
     Numbers,
     corrected_error,
+    cross_validated_interval,
     effective_number,
     paired_difference,
     per_image,
@@ -22,7 +25,8 @@ from evaluate.statistics.intervals import (
 )
 
 ADDED = 0.5
-N_DRAWS = 100_000
+N_QUANTILES = 4000
+FAIR_WITHIN = 0.01
 
 
 @dataclass(eq=False)
@@ -48,6 +52,39 @@ class McNemar(Record):
 
 
 @dataclass(eq=False)
+class BaseRate(Record):
+    """What answers without a look reach on these folds: `label`, the commonest of the tested, has this `share`.
+
+    `trained` is the accuracy of always answering the commonest label of the training side. Where a group is most of
+    a label, its fold is tested on just what its training side lacks, and `trained` falls below the share, even to 0.
+    `one_label` folds test photos of one label alone.
+    """
+
+    label: str
+    share: float
+    trained: float
+    one_label: int
+
+    @property
+    def fair(self) -> bool:
+        """Whether a head without knowledge would reach the share; else its folds make it worse than that."""
+        return self.one_label == 0 and self.trained >= self.share - FAIR_WITHIN
+
+
+def base_rate_of(folds: Sequence[Fold], label: np.ndarray) -> BaseRate:
+    """What answers without a look reach on `folds` of rows with these labels."""
+    names, codes = np.unique(np.asarray(label, dtype=str), return_inverse=True)
+    tested, right, one_label = np.zeros(len(names), dtype=np.int64), 0, 0
+    for fold in folds:
+        counts = np.bincount(codes[fold.testing], minlength=len(names))
+        tested += counts
+        right += int(counts[np.bincount(codes[fold.training], minlength=len(names)).argmax()])
+        one_label += int((counts > 0).sum() == 1)
+    total, commonest = int(tested.sum()), int(tested.argmax())
+    return BaseRate(str(names[commonest]), int(tested[commonest]) / total, right / total, one_label)
+
+
+@dataclass(eq=False)
 class PairName(Record):
     """Features and a head."""
 
@@ -61,6 +98,8 @@ class PairComparison(Record):
 
     The difference and its interval go by photos; the p value and the probabilities by folds, unless these have no
     spread: then photos are counted (`same_in_every_fold`). `rope` is the region of practical equivalence in points.
+    Where the folds make the other worse than answers without a look, it is counted as their share, `base_rate`, and
+    everything goes by photos. `mcnemar`, which takes photos for independent, is None where they come in groups.
     """
 
     compares: str
@@ -73,11 +112,12 @@ class PairComparison(Record):
     same_in_every_fold: bool
     probability: RopeProbabilities
     rope: float
-    mcnemar: McNemar
+    mcnemar: McNemar | None
     p_holm: float = 1.0
     family: int = 1
     verdict: str = "undecided"
     words: str = ""
+    base_rate: float | None = None
 
 
 class Named(Protocol):
@@ -163,12 +203,14 @@ def sign_posterior(
 ) -> RopeProbabilities:
     """As `bayesian_comparison`, from the counts of photos that only one, only the other, and both or neither get right.
 
-    With Jeffreys' prior; by 100,000 draws from the posterior, always the same ones.
+    With Jeffreys' prior. The share that differs follows one beta distribution and, of that, the share of `one` another:
+    the average over the quantiles of the first is the integral.
     """
-    only_one, only_other, alike = _counts(one, other, groups)
-    shares = np.random.default_rng(0).dirichlet([only_one + 0.5, only_other + 0.5, alike + 0.5], N_DRAWS)
-    difference = shares[:, 0] - shares[:, 1]
-    worse, better = float((difference < -same_within).mean()), float((difference > same_within).mean())
+    only_one, only_other, alike = (count + 0.5 for count in _counts(one, other, groups))
+    differing = beta.ppf((np.arange(N_QUANTILES) + 0.5) / N_QUANTILES, only_one + only_other, alike)
+    bound = same_within / np.maximum(differing, 1e-12)
+    worse = float(beta.cdf((1 - bound) / 2, only_one, only_other).mean())
+    better = float(beta.sf((1 + bound) / 2, only_one, only_other).mean())
     return RopeProbabilities(worse, max(0.0, 1.0 - worse - better), better)
 
 
@@ -180,33 +222,36 @@ def _counts(one: np.ndarray, other: np.ndarray, groups: np.ndarray) -> tuple[flo
     return only_one, only_other, len(gain) - only_one - only_other
 
 
-def compare_pairs(results: Sequence[Named], predictions: Predictions, rope: float) -> list[PairComparison]:
+def compare_pairs(
+    results: Sequence[Named], predictions: Predictions, rope: float, base: BaseRate
+) -> list[PairComparison]:
     """The best of each features against the best of all, and on the best features each head against the best.
 
-    `results` are best first, `predictions` on the same folds for all; `rope` is in accuracy points. A dummy, which
-    ignores the vectors, stands for no features while there is another head.
+    `results` are best first, `predictions` on the same folds for all, whose base rate is `base`; `rope` is in accuracy
+    points. A dummy, which ignores the vectors, stands for no features while there is another head.
     """
-    pairs = [_compared(*opponents, predictions, rope) for opponents in comparisons_to_make(results)]
+    pairs = [_compared(*opponents, predictions, rope, base) for opponents in comparisons_to_make(results)]
     one_fold = len(predictions.times.groupby(["repeat", "fold"])) == 1
-    corrected = holm([pair.p_value for pair in pairs])
-    counted = holm([pair.mcnemar.p_value for pair in pairs])
-    for pair, p_holm, of_mcnemar in zip(pairs, corrected, counted, strict=True):
-        pair.p_holm, pair.mcnemar.p_holm = p_holm, of_mcnemar
-        pair.family = pair.mcnemar.family = len(pairs)
-        pair.verdict = verdict_of(pair.low, pair.high, p_holm, one_fold)
+    counted = [pair.mcnemar for pair in pairs if pair.mcnemar]
+    for pair, p_holm in zip(pairs, holm([pair.p_value for pair in pairs]), strict=True):
+        pair.p_holm, pair.family = p_holm, len(pairs)
+        pair.verdict = verdict_of(pair.low, pair.high, p_holm, one_fold or base.one_label > 0)
+    for test, p_holm in zip(counted, holm([test.p_value for test in counted]), strict=True):
+        test.p_holm, test.family = p_holm, len(counted)
     return pairs
 
 
-def verdict_of(low: float, high: float, p_holm: float, one_fold: bool = False) -> str:
+def verdict_of(low: float, high: float, p_holm: float, unsettled: bool = False) -> str:
     """``beats``, ``ahead`` or ``undecided``: what may be said of the first against the second.
 
     *Undecided*: the 95 % interval holds 0. *Ahead*: it does not, on these photos and with these heads. *Beats*: the
     test over the folds, corrected for shared training photos and for the number of comparisons, says so too (p <
-    0.05). One fold trains each head once and says nothing of another training, so there *ahead* is the most.
+    0.05). *Ahead* is the most where the folds leave it `unsettled`: a single one trains each head once and says nothing
+    of another training, and one that tests a label alone favours whoever expects what its training side lacks.
     """
-    if low <= 0 <= high:
+    if low <= 0:
         return "undecided"
-    return "beats" if p_holm < 0.05 and not one_fold else "ahead"
+    return "beats" if p_holm < 0.05 and not unsettled else "ahead"
 
 
 def fold_accuracies(predictions: Predictions) -> np.ndarray:
@@ -235,11 +280,25 @@ def _representative(results: Sequence[Row]) -> Row:
     return next((row for row in results if not is_dummy(row.head)), results[0])
 
 
-def _compared(kind: str, one: Named, other: Named, predictions: Predictions, rope: float) -> PairComparison:
+def _compared(
+    kind: str, one: Named, other: Named, predictions: Predictions, rope: float, base: BaseRate
+) -> PairComparison:
     first, second = (predictions.of(row.features, row.head) for row in (one, other))
     (accuracies, n_testing, n_training), (others, _, _) = _samples(first), _samples(second)
     right = (first.label == first.predicted, second.label == second.predicted)
     groups = first.rows["group"].to_numpy()
+    alone = len(np.unique(groups)) == first.rows["row"].nunique()
+    pair = partial(
+        PairComparison,
+        kind,
+        PairName(one.features, one.head),
+        PairName(other.features, other.head),
+        rope=rope,
+        mcnemar=mcnemar(mean_over_repeats(first).right, mean_over_repeats(second).right) if alone else None,
+    )
+    if not base.fair and right[1].mean() <= base.share + 1e-12:
+        difference, probability = _above_base_rate(first, base.share, rope / 100)
+        return pair(**difference, same_in_every_fold=False, probability=probability, base_rate=base.share)
     photos = paired_interval(*right, first.rows["row"].to_numpy(), groups, n_folds=len(first.times))
     # A single sample, such as one patient in one fold, has no spread either.
     several = len(n_testing) > 1
@@ -249,15 +308,29 @@ def _compared(kind: str, one: Named, other: Named, predictions: Predictions, rop
         probability = sign_posterior(*right, groups, rope / 100)
     else:
         probability = bayesian_comparison(accuracies, others, n_testing, n_training, rope / 100)
-    return PairComparison(
-        compares=kind,
-        one=PairName(one.features, one.head),
-        other=PairName(other.features, other.head),
-        **(photos if constant else {**photos, "p_value": over_folds.p_value}),
-        same_in_every_fold=constant,
-        probability=probability,
-        rope=rope,
-        mcnemar=mcnemar(mean_over_repeats(first).right, mean_over_repeats(second).right),
+    measured = photos if constant else {**photos, "p_value": over_folds.p_value}
+    return pair(**measured, same_in_every_fold=constant, probability=probability)
+
+
+def _above_base_rate(
+    predictions: Predictions, share: float, same_within: float
+) -> tuple[Difference, RopeProbabilities]:
+    """The accuracy of one pair minus a share that needs no look: the interval of the accuracy, and its score test."""
+    right = (predictions.label == predictions.predicted).astype(np.float64)
+    row, groups = predictions.rows["row"].to_numpy(), predictions.rows["group"].to_numpy()
+    n_folds = len(predictions.times)
+    interval = cross_validated_interval(right, row, groups, n_folds)
+    shares, group = per_image(right, row, groups)
+    n = effective_number(shares, group, interval.mean * (1 - interval.mean)) / widening(group, n_folds) ** 2
+    freedom = np.inf if len(np.unique(group)) == len(group) else max(1, len(np.unique(group)) - 1)
+    difference = interval.mean - share
+    error = max(1e-12, float(np.sqrt(share * (1 - share) / n)))
+    p_value = 2 * float(t.sf(abs(difference) / error, freedom))
+    worse = float(t.cdf((-same_within - difference) / error, freedom))
+    better = float(t.sf((same_within - difference) / error, freedom))
+    return (
+        Difference(difference, interval.low - share, interval.high - share, p_value),
+        RopeProbabilities(worse, max(0.0, 1.0 - worse - better), better),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluate.scores.record import Record
+from featurize.draws import drawn_below
 
 LEAST_SIZES = 4
 RATES = np.geomspace(0.05, 3.0, 120)
@@ -73,9 +74,12 @@ def drawn_again(right: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """
     codes = np.unique(groups, return_inverse=True)[1]
     n_groups = int(codes.max()) + 1
-    sums = np.stack([np.bincount(codes, column) for column in right.T], axis=1)
-    times = np.random.default_rng(0).multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=N_DRAWS)
-    return times @ sums / (times @ np.bincount(codes))[:, None]
+    sums = np.stack([*(np.bincount(codes, column) for column in right.T), np.bincount(codes)], axis=1)
+    drawn = np.empty((N_DRAWS, sums.shape[1]))
+    for number in range(N_DRAWS):
+        which = drawn_below(n_groups, n_groups, "bootstrap", number)
+        drawn[number] = np.bincount(which, minlength=n_groups) @ sums
+    return drawn[:, :-1] / drawn[:, -1:]
 
 
 def _fitted(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -11,15 +11,17 @@ import pyarrow as pa
 
 from classify.folds import Fold
 from classify.heads.fitting import head_name
+from classify.heads.registry import make_head
 from classify.heads.tuning import tuned_heads
 from classify.model.model import describe_differences
-from classify.rows import is_control, relabelled, usable_rows
+from classify.rows import Sample, is_control, relabelled, usable_rows
 from evaluate.checks.leakage import accuracy_with_and_without_grouping, find_near_duplicates, flatters
 from evaluate.checks.shortcuts import check_borders, check_shortcuts
 from evaluate.report.html import Reported
 from evaluate.report.sentences import (
     data_warnings,
     difference_in_words,
+    folds_warnings,
     shared_with_test_in_words,
     weak_opponent_in_words,
 )
@@ -37,6 +39,7 @@ from evaluate.scores.metrics import all_scores, check_positive
 from evaluate.scores.mistakes import (
     check_superclasses,
     hardest,
+    is_dummy,
     label_suspects,
     mean_over_repeats,
     misclassified,
@@ -195,10 +198,13 @@ def compare(
         made = folds
     else:
         made, method = folds_for(used, folds, **division)
+    described = describe_folds(made, method, used)
     predictions = cross_validate(used, names, heads, made, seed=seed, jobs=jobs)
+    if not described.base_rate.fair:
+        predictions = with_pooled_dummies(predictions, used, heads, seed)
     results = [result_row(predictions.of(*pair), *pair, positive) for pair in predictions.pairs()]
     results.sort(key=lambda row: (-row.accuracy.mean, row.log_loss))
-    best, described = results[0], describe_folds(made, method)
+    best = results[0]
     (head,) = (one for one in heads if head_name(one) == best.head)
     leaks = None
     if duplicates is not None:
@@ -213,8 +219,8 @@ def compare(
     shortcuts = check_shortcuts(whole, made, max(honest, default=1.0), seed=seed, jobs=jobs)
     borders = check_borders(whole, made, head, seed=seed, jobs=jobs)
     pairs = [
-        replace(pair, words=difference_in_words(pair, described.one))
-        for pair in compare_pairs(results, predictions, rope)
+        replace(pair, words=difference_in_words(pair, described))
+        for pair in compare_pairs(results, predictions, rope, described.base_rate)
     ]
     data, features_made = describe_data(used), describe_features(used, names)
     opponent = weak_opponent_in_words(features_made, table.metadata["features"])
@@ -229,6 +235,7 @@ def compare(
             *([leaks.words] if leaks and flatters(leaks, best.accuracy) else []),
             *([shortcuts.words] if shortcuts and shortcuts.found else []),
             *(border.words for border in borders if border.found),
+            *folds_warnings(described),
             *data_warnings(data, features_made),
             *([opponent] if opponent else []),
             *_complaints(predictions),
@@ -251,17 +258,40 @@ def result_row(predictions: Predictions, features: str, head: str, positive: str
     times, rows = predictions.times, predictions.rows
     right, groups = predictions.label == predictions.predicted, rows["group"].to_numpy()
     sizes = times["model_bytes"].dropna()
+    fold = np.repeat(np.arange(len(times)), times["n_testing"])
     return ResultRow(
         features=features,
         head=head,
         accuracy=cross_validated_interval(right, rows["row"].to_numpy(), groups, n_folds=len(times)),
-        **vars(all_scores(predictions.label, predictions.probabilities, predictions.labels, positive)),
+        **vars(
+            all_scores(predictions.label, predictions.probabilities, predictions.labels, positive, fold=fold)
+        ),
         tuned=times["tuned"].tolist() if times["tuned"].notna().all() else None,
         fit_seconds=float(times["fit_seconds"].mean()),
         predict_seconds_per_image=float(times["predict_seconds"].sum() / times["n_testing"].sum()),
         model_bytes=int(sizes.iloc[0]) if len(sizes) else None,
         accuracy_per_fold=fold_accuracies(predictions).tolist(),
     )
+
+
+def with_pooled_dummies(
+    predictions: Predictions, table: FeatureTable, heads: Sequence[Any], seed: int
+) -> Predictions:
+    """The predictions with those of dummies by all labels, for folds whose training sides lack what they test.
+
+    A dummy takes nothing but the shares of the labels from its training side, which there are not those of the table.
+    """
+    probabilities = predictions.probabilities.copy()
+    dummies = {head_name(head): head for head in heads if is_dummy(head_name(head))}
+    for features, name in predictions.pairs():
+        if name in dummies:
+            sample = Sample.of(table, features)
+            head = make_head(dummies[name], widths=sample.widths, seed=seed).fit(sample.X, sample.y)
+            rows = (
+                (predictions.rows["features"] == features) & (predictions.rows["head"] == name)
+            ).to_numpy()
+            probabilities[rows] = head.predict_proba(sample.X[predictions.rows["row"].to_numpy()[rows]])
+    return replace(predictions, probabilities=probabilities)
 
 
 def describe_best(

@@ -2,34 +2,42 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from classify.folds import Fold, make_folds
+from classify.folds import Fold, group_keys
 from classify.heads.fitting import head_name
 from classify.rows import relabelled, usable_rows
 from evaluate.report.html import Reported
 from evaluate.report.sentences import data_warnings
 from evaluate.results import (
+    Advice,
     CurveMeasurements,
     CurvePoint,
     CurveRecord,
     Gain,
     Guess,
+    Rise,
     describe_data,
     describe_features,
     describe_folds,
 )
 from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions, all_features, cross_validate
-from evaluate.splits.checked_folds import METHODS
+from evaluate.splits.checked_folds import METHODS, stratified_folds
 from evaluate.statistics.differences import PairName
 from evaluate.statistics.intervals import cross_validated_interval, per_image
 from evaluate.statistics.power_law import drawn_again, extrapolate, fit_power_law
+from featurize.draws import random_bits
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 from featurize.terminal import log
+
+ADVISED_LABELS = 10
+CLEAR_RISE = 0.01
+N_ERRORS = 2.0  # by which the largest rise must exceed each other one
 
 
 class LearningCurve(Reported, CurveRecord):
@@ -47,7 +55,11 @@ class LearningCurve(Reported, CurveRecord):
         see `evaluate.statistics.power_law.extrapolate` for what the range holds.
     gains : dict of str to Gain
         By label, ``recall`` measured at the largest size, ``guess`` with twice as many of every label, and
-        ``gain``, by which the fitted curve rises until then; None with fewer than four sizes.
+        ``gain``, by which the curve rises until then that is fitted to the label's own counts; None with fewer than
+        four of these, and where the label has no more photos for the largest size.
+    advice : Advice or None
+        The ``label`` to photograph more of, None where these photos do not tell, and the ``rises`` that tell it; None
+        with fewer than four sizes or more than ten labels.
     model : PairName
         ``features`` and ``head``.
     warnings, data, features, folds, command
@@ -108,7 +120,7 @@ def learning_curve(
     used = usable_rows(table, "compare")
     names = features or all_features(used)[-1]
     used.select(names)  # an unknown column is refused before the work
-    folds = make_folds(used.label, used.groups, used.variant, n_folds=cv, repeats=repeats, seed=seed)
+    folds = stratified_folds(used, cv=cv, repeats=repeats, seed=seed)
     curve = measured_curve(used, folds, names, head, sizes, seed=seed, jobs=jobs)
     data, described = describe_data(used), describe_features(used, [names])
     return LearningCurve(
@@ -116,7 +128,7 @@ def learning_curve(
         warnings=data_warnings(data, described),
         data=data,
         features=described,
-        folds=describe_folds(folds, METHODS["stratified"]),
+        folds=describe_folds(folds, METHODS["stratified"], used),
         seed=seed,
         table=used,
     )
@@ -137,7 +149,7 @@ def measured_curve(
     All rows of `used` are labelled, and `folds` speak of them; `sizes` as in `learning_curve`.
     """
     divisions = _divisions(used, folds, _sizes(used, folds, sizes), seed)
-    points, rights = [], []
+    points, rights, counts_by_label = [], [], []
     for size, smaller in divisions.items():
         try:
             found = cross_validate(used, [features], [head], smaller, seed=seed, jobs=jobs)
@@ -149,6 +161,7 @@ def measured_curve(
             continue
         points.append(_point(found, size))
         rights.append(_per_image(found)[0])
+        counts_by_label.append(_photos_by_label(used, smaller))
     drawn = drawn_again(np.stack(rights, axis=1), _per_image(found)[1])
     counts = [point.n_training / len(set(used.label)) for point in points]
     accuracy = [point.accuracy.mean for point in points]
@@ -158,8 +171,14 @@ def measured_curve(
         for factor in (2, 4)
         if fit
     ]
-    gains = {name: _gain(points, name, counts) for name in points[-1].recall}
-    return CurveMeasurements(PairName(features, head_name(head)), points, fit, guesses, gains)
+    gains = {
+        name: _gain([point.recall[name] for point in points], [one[name] for one in counts_by_label])
+        for name in points[-1].recall
+    }
+    pair, advice = PairName(features, head_name(head)), None
+    if fit and len(gains) <= ADVISED_LABELS:
+        advice = _advice(found, used, divisions[largest], features, head, seed=seed, jobs=jobs)
+    return CurveMeasurements(pair, points, fit, guesses, gains, advice)
 
 
 def _sizes(used: FeatureTable, folds: Sequence[Fold], sizes: Sequence[int] | None) -> list[int]:
@@ -182,9 +201,10 @@ def _divisions(
     used: FeatureTable, folds: Sequence[Fold], asked: Sequence[int], seed: int
 ) -> dict[int, list[Fold]]:
     """By images per label, the mean over labels and folds: the folds with so few to train on."""
-    found = {}
+    numbers = np.unique(used.groups, return_inverse=True)[1]
+    keys, found = group_keys(numbers, used.content.tolist()), {}
     for size in asked:
-        smaller = [_at_most(fold, used, size, seed) for fold in folds]
+        smaller = [_at_most(fold, used, size, keys[numbers], seed) for fold in folds]
         photos = [int((used.variant[fold.training] == 0).sum()) for fold in smaller]
         found[round(float(np.mean(photos)) / len(set(used.label)))] = smaller
     if len(found) < len(asked):
@@ -192,13 +212,14 @@ def _divisions(
     return found
 
 
-def _at_most(fold: Fold, used: FeatureTable, size: int, seed: int) -> Fold:
+def _at_most(fold: Fold, used: FeatureTable, size: int, keys: np.ndarray, seed: int) -> Fold:
     """The fold with whole groups of each label until `size` images are reached, always in the same order.
 
-    Two groups of each label at least, where there are two: without, no head can be calibrated or tuned.
+    Two groups of each label at least, where there are two: without, no head can be calibrated or tuned. `keys` are of
+    the group of each row.
     """
-    order = np.random.default_rng([seed, fold.repeat, fold.fold])
-    rank = dict(zip(unique := np.unique(used.groups), order.permutation(len(unique)), strict=True))
+    drawn = random_bits(keys, "curve", seed, fold.repeat, fold.fold)
+    rank = dict(zip(used.groups.tolist(), drawn.tolist(), strict=True))
     taken: set[int] = set()
     photos = fold.training[used.variant[fold.training] == 0]
     label, groups = used.label[photos], used.groups[photos]
@@ -225,11 +246,74 @@ def _point(found: Predictions, size: int) -> CurvePoint:
     return CurvePoint(size, float(found.times["n_training"].mean()), interval, recall)
 
 
-def _gain(points: Sequence[CurvePoint], name: str, counts: Sequence[float]) -> Gain | None:
-    """What twice as many images of all labels may add to the recall of one."""
-    recall = [point.recall[name] for point in points]
+def _photos_by_label(used: FeatureTable, folds: Sequence[Fold]) -> dict[str, float]:
+    """The mean number of photos of each label that train a fold."""
+    labels = [used.label[fold.training][used.variant[fold.training] == 0] for fold in folds]
+    counts = Counter(np.concatenate(labels).tolist())
+    return {name: count / len(folds) for name, count in counts.items()}
+
+
+def _gain(recall: Sequence[float], counts: Sequence[float]) -> Gain | None:
+    """What twice as many images of all labels may add to the recall of one, from its own counts.
+
+    None where these stand still at the end: what then changes its recall is that the other labels have more.
+    """
+    if len(counts) > 1 and counts[-1] <= counts[-2]:
+        return None
     if fit_power_law(counts, recall) is None:
         return None
     # From the curve to the curve: the luck of the last measurement would pass for a gain.
     now, then = (extrapolate(counts, recall, factor * counts[-1]).accuracy for factor in (1, 2))
     return Gain(recall[-1], then, then - now)
+
+
+def _advice(
+    found: Predictions,
+    used: FeatureTable,
+    folds: Sequence[Fold],
+    features: str,
+    head: Any,
+    *,
+    seed: int,
+    jobs: int | None,
+) -> Advice:
+    """Which label alone to photograph more of, by what happens when its training photos count twice.
+
+    Its tested photos then get a higher probability of their own label, by much where the label is rare or hard. How
+    the rises of the labels compare is how the recalls do that twice as many photos bring (simulated in
+    ``tests/benchmarks/curve_advice.py``). `found` are the predictions of `folds` as they are.
+    """
+    before, rises = _own_probability(found), {}
+    for name in found.labels:
+        twice = [
+            replace(fold, training=np.concatenate([fold.training, own]))
+            for fold in folds
+            if len(own := fold.training[used.label[fold.training] == name])
+        ]
+        again = cross_validate(used, [features], [head], twice, seed=seed, jobs=jobs)
+        own = again.label == name
+        rise, groups = per_image(
+            (_own_probability(again) - before)[own],
+            again.rows["row"].to_numpy()[own],
+            again.rows["group"].to_numpy()[own],
+        )
+        rises[name] = Rise(float(rise.mean()), _standard_error(rise, groups))
+    first, *others = sorted(rises, key=lambda name: -rises[name].mean)
+    clear = rises[first].mean >= CLEAR_RISE and all(
+        rises[first].mean - rises[name].mean > N_ERRORS * np.hypot(rises[first].error, rises[name].error)
+        for name in others
+    )
+    return Advice(first if clear else None, rises)
+
+
+def _own_probability(found: Predictions) -> np.ndarray:
+    """The probability of the true label of each prediction."""
+    return found.probabilities[np.arange(len(found)), np.searchsorted(found.labels, found.label.astype(str))]
+
+
+def _standard_error(values: np.ndarray, groups: np.ndarray) -> float:
+    """Of the mean; infinite for one group alone."""
+    codes = np.unique(groups, return_inverse=True)[1]
+    sums = np.bincount(codes, values - values.mean())
+    n = len(sums)
+    return float(np.sqrt(n / (n - 1) * np.sum(sums**2)) / len(values)) if n > 1 else float("inf")

@@ -62,6 +62,8 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     ),
     "report_size": (["--assets", "{assets}"], ["--assets", "{assets}", "--rows", "300"]),
     "statistics_simulation": (["--simulations", "60"], ["--simulations", "5"]),
+    "verdicts_by_folds": (["--simulations", "60"], ["--simulations", "6"]),
+    "curve_advice": (["--simulations", "8"], ["--simulations", "1"]),
 }
 
 

@@ -17,7 +17,7 @@ def test_compare_measures_the_curve_of_the_best_pair_on_its_own_folds(confused):
     found = compare(confused, ["good", "noise"], ["softmax"], cv=4, seed=3, curve=True, jobs=1)
     alone = learning_curve(confused, "good", "softmax", cv=4, seed=3, jobs=1)
     content = alone.to_dict()
-    names = ("model", "points", "fit", "guesses", "gains")
+    names = ("model", "points", "fit", "guesses", "gains", "advice")
     assert found.learning_curve == {name: content[name] for name in names}
     # The largest size is what compare measures.
     last, row = alone.points[-1], found.results[0]
@@ -39,8 +39,37 @@ def test_three_sizes_fit_anything_and_so_guess_nothing_and_guesses_are_called_gu
     assert "Four sizes or more are needed" in str(curve)
     curve = learning_curve(confused, "good", BAYES, sizes=[3, 5, 8, 15], cv=4, jobs=1)
     sentences = re.findall(r"A guess: .*", str(curve))
-    assert len(sentences) == 3 and sentences[0].startswith("A guess: with 30 images per label")
+    assert len(sentences) == 4 and sentences[0].startswith("A guess: with 30 images per label")
     assert [guess["images_per_label"] for guess in curve.guesses] == [30, 60]
+
+
+def of_three_labels(sizes, raised, seed):
+    """Each label has one of eight numbers of its own raised."""
+    codes, rng = np.repeat(np.arange(3), sizes), np.random.default_rng(seed)
+    X = rng.normal(size=(len(codes), 8))
+    X[np.arange(len(codes)), codes] += np.array(raised)[codes]
+    return FeatureTable.from_arrays({"x": X}, label=np.array(["common", "rare", "seldom"])[codes])
+
+
+def test_the_commonest_label_is_never_the_one_to_photograph():
+    for seed in range(2):
+        curve = learning_curve(of_three_labels((160, 20, 8), (1.6, 1.6, 1.6), seed), "x", BAYES, jobs=1)
+        assert curve.advice.label != "common"
+        rises = {name: rise.mean for name, rise in curve.advice.rises.items()}
+        assert rises["common"] < min(rises["rare"], rises["seldom"])
+        # Their own counts stand still while the commonest label grows: they say nothing of twice as many.
+        assert curve.gains["rare"] is curve.gains["seldom"] is None is not curve.gains["common"]
+        assert "bring rare and seldom is not told" in str(curve)
+
+
+def test_of_equally_many_photos_those_of_the_hard_label_are_wanted_and_alike_labels_are_not_told_apart():
+    curve = learning_curve(
+        of_three_labels((100, 100, 100), (4, 4, 1.5), 1), "x", sizes=[10, 20, 40, 80], jobs=1
+    )
+    assert curve.advice.label == "seldom" and "photograph more seldom." in str(curve)
+    alike = learning_curve(of_three_labels((60, 60, 60), (2, 2, 2), 0), "x", BAYES, jobs=1)
+    assert alike.advice.label is None and "do not tell which label to photograph" in str(alike)
+    assert "photograph more" not in str(alike)
 
 
 def test_sizes_and_features_that_are_not_there_are_refused(confused):

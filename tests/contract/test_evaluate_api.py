@@ -24,16 +24,16 @@ KEYS = {
     "reliability top_k roc_auc average_precision one_vs_rest per_label tuned fit_seconds predict_seconds_per_image "
     "model_bytes accuracy_per_fold",
     "Comparison.comparisons": "compares one other difference low high p_value same_in_every_fold probability rope "
-    "mcnemar p_holm family verdict words",
+    "mcnemar p_holm family verdict words base_rate",
     "Comparison.best": "confusion confusion_percent per_label misclassified wrong_every_time hardest label_suspects "
     "superclasses",
-    "Comparison.folds": "cv repeats tested method",
+    "Comparison.folds": "cv repeats tested method digest base_rate",
     "TestResult": "accuracy accuracy_interval balanced_accuracy macro_f1 averages log_loss brier calibration_error "
     "reliability top_k roc_auc average_precision one_vs_rest per_label operating_point predict_seconds_per_image seen "
     "comparable near grouped unseen confusion confusion_percent misclassified superclasses warnings features model "
     "methods",
     "TestResult.misclassified": "image label predicted confidence nearest",
-    "LearningCurve": "model points fit guesses gains warnings features folds methods seed",
+    "LearningCurve": "model points fit guesses gains advice warnings features folds methods seed",
     "LearningCurve.points": "images_per_label n_training accuracy recall",
     "Duplicates": "features threshold exact images counts pairs described",
     "Duplicates.pairs": "image label other other_label similarity identical conflict",

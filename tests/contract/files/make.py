@@ -18,6 +18,8 @@ oldest libraries that are supported (scikit-learn 1.7.0, skops 0.13.0, numpy 1.2
 
     PYTHONPATH=FOLDER-OF-THE-PROJECT:FOLDER-OF-THE-PROJECT/tests python make.py models
 
+``kept-folds.csv`` holds the folds of ``compare.json``, as ``evaluate split --cv 3`` of that day wrote them.
+
 Do not make them anew because a test fails: people have such files. Where a format grows, add a second archive.
 """
 

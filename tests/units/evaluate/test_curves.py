@@ -7,16 +7,16 @@ from scipy import optimize
 
 from classify.folds import make_folds
 from evaluate.report.sentences import curve_in_words
-from evaluate.results import CurveMeasurements, Gain
+from evaluate.results import Advice, CurveMeasurements, Gain, Rise
 from evaluate.statistics.differences import PairName
 from evaluate.statistics.power_law import PowerLaw, drawn_again, extrapolate, fit_power_law
-from evaluate.studies.curve import _at_most
+from evaluate.studies.curve import _at_most, _gain
 from featurize.table import FeatureTable
 
 
 def test_each_size_trains_so_many_of_each_label_and_contains_the_smaller(confused):
     for fold in make_folds(confused.label, confused.groups, n_folds=4, seed=0):
-        smaller, larger = (_at_most(fold, confused, size, 0) for size in (4, 9))
+        smaller, larger = (_at_most(fold, confused, size, confused.groups, 0) for size in (4, 9))
         assert np.unique(confused.label[smaller.training], return_counts=True)[1].tolist() == [4, 4, 4]
         assert set(smaller.training) < set(larger.training) < set(fold.training)
         assert (smaller.testing == fold.testing).all()
@@ -27,7 +27,7 @@ def test_groups_go_in_whole_and_bring_their_variants():
     ids = {"group": leaf.astype(str), "variant": [0, 0, 0, 1] * 12, "sha256": list(map(digest_of, range(48)))}
     table = FeatureTable.from_arrays({"x": np.zeros((48, 1))}, label=np.repeat(["a", "b"], 24), **ids)
     [fold, *_] = make_folds(table.label, table.groups, table.variant, n_folds=3)
-    found = _at_most(fold, table, 4, 0).training
+    found = _at_most(fold, table, 4, table.groups, 0).training
     # Three photos a leaf: two leaves are needed for four photos of a label, and come with their copies.
     assert len(found) == 2 * 2 * 4
     assert all(count == 4 for count in np.unique(leaf[found], return_counts=True)[1])
@@ -90,13 +90,26 @@ def test_the_range_holds_the_truth_where_the_law_is_true():
     assert np.mean(held) > 0.85
 
 
-def test_the_label_that_gains_most_is_the_one_to_photograph():
-    def words_of(gains):
-        return curve_in_words(CurveMeasurements(PairName("x", "svm"), [], PowerLaw(1, 1, 1), [], gains))
+def test_gains_and_advice_are_told_as_they_are_known():
+    def words_of(gains, label=None):
+        advice = Advice(label, {name: Rise(0.1, 0.01) for name in gains})
+        return curve_in_words(
+            CurveMeasurements(PairName("x", "svm"), [], PowerLaw(1, 1, 1), [], gains, advice)
+        )
 
     bee, cat = Gain(0.9, 0.9, 0.004), Gain(0.8, 0.82, 0.02)
-    [words] = words_of({"ant": Gain(0.7, 0.8, 0.1), "bee": bee, "cat": cat})
-    most = "help ant (+10.0 points of recall), then cat (+2.0 points of recall); photograph more ant."
-    assert most in words and "bee" not in words
-    [words] = words_of({"bee": bee, "cow": None})
-    assert words == "A guess: no label gains a point from twice as many photos."
+    words, advice = words_of({"ant": Gain(0.7, 0.8, 0.1), "bee": bee, "cat": cat}, "cat")
+    assert (
+        "help ant (+10.0 points of recall), then cat (+2.0 points of recall)." in words and "bee" not in words
+    )
+    assert advice == "A guess: photograph more cat."
+    first, unknown, advice = words_of({"bee": bee, "cow": None})
+    assert first == "A guess: no other label gains a point from twice as many photos of every label."
+    assert "bring cow is not told" in unknown and "do not tell which label" in advice
+    assert words_of({"bee": bee})[0].startswith("A guess: no label gains")
+
+
+def test_a_gain_follows_the_labels_own_counts_and_none_that_stand_still():
+    counts, recall = [4, 8, 16, 32], [1 - 0.8 * n**-0.5 for n in (4, 8, 16, 32)]
+    assert _gain(recall, counts).gain == pytest.approx(0.8 * (32**-0.5 - 64**-0.5), abs=0.005)
+    assert _gain(recall, [4, 8, 16, 16]) is None and _gain(recall[:3], counts[:3]) is None

@@ -114,7 +114,7 @@ def test_compare_measures_both_ways_where_near_duplicates_help(tmp_path, monkeyp
         outs.append(run(f"evaluate compare t.parquet --heads knn -j 1 --json r.json {option}").out)
         found.append(json.loads((tmp_path / "r.json").read_text()))
     apart, together = (one["results"][0]["accuracy"]["mean"] for one in found)
-    assert together < 0.75 < 0.95 < apart and found[1]["data"]["groups"] == 40
+    assert together < 0.75 < 0.9 < apart and found[1]["data"]["groups"] == 40
     assert found[0]["duplicates"]["accuracy_together"] == together
     assert found[1]["duplicates"]["accuracy_at_random"] == apart
     assert f"{100 * apart:.1f} % with random folds and {100 * together:.1f} % when near-duplicates" in outs[0]
