@@ -142,7 +142,7 @@ def weak_opponent_in_words(features: Features, held: Features) -> str:
 def folds_warnings(folds: FoldFacts) -> list[str]:
     """That folds of one label alone cannot judge everything, and what was done about it; none for other folds."""
     base, n_folds = folds.base_rate, folds.cv * folds.repeats
-    if not base.one_label:
+    if not base.one_label or base.share == 1:
         return []
     which = "the fold tests" if n_folds == 1 else f"{base.one_label} of {n_folds} folds test"
     return [

@@ -67,8 +67,11 @@ class BaseRate(Record):
 
     @property
     def fair(self) -> bool:
-        """Whether a head without knowledge would reach the share; else its folds make it worse than that."""
-        return self.one_label == 0 and self.trained >= self.share - FAIR_WITHIN
+        """Whether a head without knowledge would reach the share; else its folds make it worse than that.
+
+        Where a single label is tested at all, there is nothing to guess.
+        """
+        return self.share == 1 or (self.one_label == 0 and self.trained >= self.share - FAIR_WITHIN)
 
 
 def base_rate_of(folds: Sequence[Fold], label: np.ndarray) -> BaseRate:
