@@ -142,6 +142,8 @@ class RemotePath:
 
     def __truediv__(self, name: str) -> "RemotePath":
         """A file below this folder, which shares its connections."""
+        if self.is_web:  # where these letters mean something else
+            name = name.replace("?", "%3F").replace("#", "%23")
         url = f"{self._base.rstrip('/')}/{name}"
         if self._system is None:
             return RemotePath(url)
