@@ -433,7 +433,11 @@ def system_of(url: str) -> tuple[Any, str]:
         own = fsspec.config.conf.get("s3", {}).get("config_kwargs", {})
         options["config_kwargs"] = {"max_pool_connections": CONNECTIONS, **own}
     try:
-        return fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
+        system, place = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
+        if getattr(system, "max_concurrency", 1) > 1:
+            # Or s3fs asks for the size of each file before it reads it in pieces; our own threads are many.
+            system.max_concurrency = 1
+        return system, place
     except ImportError as error:
         extra = EXTRAS.get(protocol)
         hint = (
