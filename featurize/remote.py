@@ -467,9 +467,11 @@ def _status(error: Exception) -> int | None:
         told = (
             response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(response, dict) else None
         )
-        for status in (told, getattr(one, "status", None), getattr(one, "code", None)):
-            if isinstance(status, int) and 300 <= status < 600:
-                return status
+        status = told or getattr(one, "status", None)
+        if status is None and not hasattr(type(one), "status"):  # as Google's
+            status = vars(one).get("code")
+        if isinstance(status, int) and 300 <= status < 600:
+            return status
     return None
 
 

@@ -72,6 +72,8 @@ def list_source(
     else:
         there = f"{path} is neither a folder, a manifest nor an archive"
         hint = f"give a folder of photos, a manifest ({' '.join(MANIFESTS)}) or an archive ({' '.join(ARCHIVES)})"
+        if re.match(r"(s3|gs|https?|memory):/[^/]", str(path)):
+            hint = "give a URL as text: a Path makes one slash of two"
         raise SourceError(there if is_file else f"there is no {path}", hint)
     if keep and not found.kept:
         hint = f"give a manifest as the source: {' '.join(MANIFESTS)}"
