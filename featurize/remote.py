@@ -308,6 +308,10 @@ class RemotePath:
             raw = io.BufferedReader(_Stream(self, fetched))
         return raw if mode == "rb" else io.TextIOWrapper(raw, encoding or "utf-8", newline=newline)
 
+    def ranges(self, size: int, n_ahead: int = BLOCK) -> IO[bytes]:
+        """A file of `size` bytes as a seekable stream that fetches what is read, `n_ahead` bytes or more at a time."""
+        return io.BufferedReader(_Stream(self, _Ranges(self, size)), n_ahead)
+
     def read_bytes(self, most: int | None = None) -> bytes:
         """The whole file, or its first `most` bytes."""
         with self._trouble():
@@ -417,6 +421,30 @@ class _Stream(io.RawIOBase):
         if not self.closed:
             self._from.close()
         super().close()
+
+
+class _Ranges:
+    """A file of which each part is fetched as it is asked for, whatever lies between."""
+
+    def __init__(self, path: RemotePath, size: int):
+        self.path, self.size, self.at = path, size, 0
+
+    def seek(self, offset: int, whence: int) -> int:
+        self.at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self.at, os.SEEK_END: self.size}[whence]
+        return self.at
+
+    def tell(self) -> int:
+        return self.at
+
+    def read(self, n: int) -> bytes:
+        stop = min(self.at + n, self.size)
+        if stop <= self.at:
+            return b""
+        start, self.at = self.at, stop
+        return self.path._again(lambda: self.path.system.cat_file(self.path.place, start=start, end=stop))
+
+    def close(self) -> None:
+        pass
 
 
 def system_of(url: str) -> tuple[Any, str]:

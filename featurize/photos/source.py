@@ -11,7 +11,7 @@ from pathlib import Path
 from featurize.errors import SourceError, UsageError
 from featurize.files import is_readable, name_as_text
 from featurize.photos.archives import ENDINGS as ARCHIVES
-from featurize.photos.archives import is_archive, list_archive, member_at
+from featurize.photos.archives import is_archive, list_archive, member_at, member_at_url
 from featurize.photos.folders import ENDINGS, Walk, ignored_as, walk
 from featurize.photos.layout import listed, read_layout
 from featurize.photos.manifest import ENDINGS as MANIFESTS
@@ -63,7 +63,7 @@ def list_source(
         where = ", ".join(name_as_text(os.fspath(one)) for one in given[:4])
     elif path.is_dir():
         found = _list_folder(path)
-    elif is_file and isinstance(path, Path) and is_archive(path):
+    elif is_file and is_archive(str(path)):
         found = _list_archive(path)
     elif shards:
         found = _list_shards(shards)
@@ -97,7 +97,7 @@ def origin_at(place: Location) -> Origin | None:
     """The photo at a place, as the file index and the sources of tables name it; None where none is."""
     found = path_at(place)
     if isinstance(found, RemotePath):
-        return photo_at_url(found)
+        return photo_at_url(found) or member_at_url(found)
     path = os.fspath(found)
     return OnDisk(path) if os.path.isfile(path) else member_at(path)
 
@@ -179,10 +179,11 @@ def _list_folder(root: AnyPath) -> Source:
     return _placed(Source(str(root.resolve()), "folder"), tree, origins)
 
 
-def _list_archive(path: Path) -> Source:
+def _list_archive(path: AnyPath) -> Source:
     archive = list_archive(path)
+    place = path.resolve() if isinstance(path, Path) else path
     kind = "webdataset" if archive.labels else "archive"
-    found = _placed(Source(str(path.resolve()), kind), archive.walk, archive.origins)
+    found = _placed(Source(str(place), kind), archive.walk, archive.origins)
     if archive.labels:
         found.images = [replace(one, label=archive.labels.get(one.image)) for one in found.images]
         found.classes = set(archive.labels.values())
@@ -423,6 +424,13 @@ def _at_url(url: str, found: Source) -> list[tuple[str, Origin]]:
     if path.suffix.lower() in ENDINGS and not magic:
         return [(shown, AtUrl(path))]  # many of these are asked for at once
     try:
+        if is_archive(str(path)) and not magic:
+            archive = list_archive(path)
+            found.ignored += archive.walk.ignored
+            found.rejects += [
+                (f"{shown}/{name}", why) for name, why in archive.walk.closed + archive.walk.unusable
+            ]
+            return [(f"{shown}/{name}", origin) for name, origin in archive.in_order()]
         if path.is_dir():
             tree, origins = walk_url(path)
             found.ignored += tree.ignored

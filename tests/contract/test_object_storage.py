@@ -2,45 +2,18 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import S3Server, noise, run, upload, write_photos, write_textures
+from builders import noise, run, upload, write_photos, write_textures
 
 from classify import load_model
 from featurize import FeatureTable, extract
 from featurize.errors import SourceError, TableError
 
 SECRETS = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
-
-
-@pytest.fixture(scope="module")
-def server():
-    pytest.importorskip("moto.server", reason="pip install 'bottlehead[test]'")
-    running = S3Server()
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def bucket(server, monkeypatch, tmp_path):
-    """A bucket of this test's own, as a URL."""
-    s3fs = pytest.importorskip("s3fs", reason="pip install 'bottlehead[test]'")
-    settings = {"AWS_ENDPOINT_URL": server.url, "AWS_DEFAULT_REGION": "us-east-1"}
-    settings |= {"AWS_EC2_METADATA_DISABLED": "true", **dict.fromkeys(SECRETS, "test")}
-    settings |= {
-        "AWS_CONFIG_FILE": str(tmp_path / "none"),
-        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
-    name = tmp_path.name.replace("_", "-").lower()[:60]
-    s3fs.S3FileSystem().mkdir(name)
-    server.requests.clear()
-    yield f"s3://{name}"
-    server.failing = 0
 
 
 @pytest.fixture
@@ -154,22 +127,22 @@ def content(url: str) -> bytes:
     return system.cat_file(place)
 
 
-def test_each_photo_is_fetched_once_and_unchanged_ones_not_again(server, bucket, photos, tmp_path):
+def test_each_photo_is_fetched_once_and_unchanged_ones_not_again(s3, bucket, photos, tmp_path):
     (photos / "rough" / "broken.png").write_bytes(b"no photo")
     upload(photos, f"{bucket}/photos")
     first = extract(f"{bucket}/photos", "color", store=tmp_path / "store")
-    assert server.n_read() == 13
-    server.requests.clear()
+    assert s3.n_read() == 13
+    s3.requests.clear()
     assert extract(f"{bucket}/photos", "color", store=tmp_path / "store").digest() == first.digest()
-    assert server.n_read() == 1  # the broken one, of which nothing is remembered
+    assert s3.n_read() == 1  # the broken one, of which nothing is remembered
     extract(f"{bucket}/photos", "color", store=tmp_path / "store", rehash=True)
-    assert server.n_read() == 14
-    server.requests.clear()
+    assert s3.n_read() == 14
+    s3.requests.clear()
     extract(f"{bucket}/photos", "shape", store=tmp_path / "store")  # of unchanged photos, for other features
-    assert server.n_read() == 13
+    assert s3.n_read() == 13
 
 
-def test_a_photo_that_was_replaced_by_one_of_equal_size_is_read_again(server, bucket, tmp_path):
+def test_a_photo_that_was_replaced_by_one_of_equal_size_is_read_again(s3, bucket, tmp_path):
     folder = tmp_path / "bmp"
     folder.mkdir()
     for name, seed in (("a.bmp", 1), ("b.bmp", 2)):
@@ -196,28 +169,12 @@ def test_what_a_folder_leaves_out_a_bucket_leaves_out(bucket, photos, tmp_path):
     assert facts[0] == facts[1]
 
 
-def test_thousands_of_photos_are_listed_in_pages(server, bucket, monkeypatch):
-    from moto.s3.models import s3_backends
-
-    from featurize.photos.source import list_source
-
-    backend = s3_backends["123456789012"]["aws"]
-    for number in range(2500):
-        backend.put_object(bucket.removeprefix("s3://"), f"many/{number % 3}/{number:05}.jpg", b"x")
-    server.requests.clear()
-    found = list_source(f"{bucket}/many")
-    names = sorted(f"{number % 3}/{number:05}.jpg" for number in range(2500))
-    assert [image.image for image in found.images] == names
-    assert {image.label for image in found.images} == {"0", "1", "2"}
-    assert sum(method == "GET" for method, _ in server.requests) <= 3 + 2  # and two looks at what is there
-
-
 @pytest.mark.parametrize("failing", [1, 3])
-def test_a_server_that_is_busy_is_asked_again(server, bucket, photos, tmp_path, failing):
+def test_a_server_that_is_busy_is_asked_again(s3, bucket, photos, tmp_path, failing):
     upload(photos, f"{bucket}/photos")
-    server.failing = failing
+    s3.failing = failing
     table = extract(f"{bucket}/photos", "color", store=tmp_path / "store")
-    assert server.failing == 0
+    assert s3.failing == 0
     assert table.digest() == extract(photos, "color", store=tmp_path / "here").digest()
 
 
@@ -329,12 +286,12 @@ def test_without_credentials_it_says_which_to_set(bucket, monkeypatch, tmp_path)
     assert "no credentials were found" in done.error and "AWS_ACCESS_KEY_ID" in done.hint
 
 
-def test_what_is_forbidden_is_called_so(server, bucket, monkeypatch):
+def test_what_is_forbidden_is_called_so(s3, bucket, monkeypatch):
     def forbidden(environment, start):
         start("403 Forbidden", [("Content-Type", "application/xml")])
         return [b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"]
 
-    monkeypatch.setattr(server, "_app", forbidden)
+    monkeypatch.setattr(s3, "_app", forbidden)
     done = run("featurize", "scan", f"{bucket}/photos")
     assert "access is denied" in done.error and "AWS_ACCESS_KEY_ID" in done.hint
 
@@ -494,3 +451,19 @@ def test_a_table_and_a_model_on_the_web_are_read(web, photos, tmp_path):
     assert done.status == 0 and done.out.startswith("accuracy")
     done = run("classify", "show", f"{web.url}/none.model")
     assert done.error == f"there is no model {web.url}/none.model"
+
+
+@pytest.mark.parametrize("ending", ["zip", "tar", "tar.gz"])
+def test_an_archive_in_a_bucket_is_read_where_it_is(s3, bucket, photos, tmp_path, ending):
+    kinds = {"zip": "zip", "tar": "tar", "tar.gz": "gztar"}
+    archive = Path(shutil.make_archive(str(tmp_path / "packed"), kinds[ending], photos))
+    upload_one(archive, f"{bucket}/packed.{ending}")
+    s3.requests.clear()
+    table = extract(f"{bucket}/packed.{ending}", "color", store=tmp_path / "store")
+    n_fetched = sum(method == "GET" and "packed" in path for method, path in s3.requests)
+    assert same_but_for_the_source(table, extract(photos, "color", store=tmp_path / "here"))
+    # A few for the listing, and one for each photo, though it is read to be hashed and to be decoded.
+    assert n_fetched <= 12 + 6
+    s3.requests.clear()
+    extract(f"{bucket}/packed.{ending}", "color", store=tmp_path / "store")
+    assert sum(method == "GET" and "packed" in path for method, path in s3.requests) <= 4
