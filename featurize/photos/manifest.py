@@ -58,7 +58,10 @@ def is_manifest(path: AnyPath) -> bool:
 
 
 def read_manifest(
-    path: AnyPath, columns: Mapping[str, str] | None = None, keep: Sequence[str] = (), used: Sequence[str] = ()
+    path: AnyPath,
+    columns: Mapping[str, str] | None = None,
+    keep: Sequence[str] = (),
+    used: Sequence[str] = (),
 ) -> Manifest:
     """Read a manifest; blanks around names and values do not count, and empty values are None.
 

@@ -10,7 +10,7 @@ from featurize.files import name_as_text
 from featurize.photos.decode import MAX_BYTES, ImageRejected
 from featurize.photos.folders import Walk, ignored_as
 from featurize.photos.origin import READERS, Origin, SourceImage, Stamp
-from featurize.photos.unread import kind_of_name
+from featurize.photos.unread import is_read_by_name
 from featurize.remote import Facts, RemoteError, RemotePath
 from featurize.terminal import progress
 
@@ -137,8 +137,8 @@ def walk_url(root: RemotePath) -> tuple[Walk, dict[str, Origin]]:
     except FileNotFoundError as error:
         raise SourceError(f"there is no {root}", "check the URL; nothing lies below it") from error
     found.folders = [name_as_text(name) for name in folders]
-    found.names = sorted(name for name in photos if kind_of_name(name) is None)
-    found.unread = sorted(name for name in photos if kind_of_name(name) is not None)
+    found.names = sorted(name for name in photos if is_read_by_name(name))
+    found.unread = sorted(name for name in photos if not is_read_by_name(name))
     kept = Handover()
     return found, {
         name_as_text(name): AtUrl(root, name, photos[name], kept=kept) for name in found.names + found.unread
