@@ -75,7 +75,7 @@ def add_manifest_options(command: argparse.ArgumentParser) -> None:
     """Add how a manifest is to be read."""
     text = "of a manifest: which column is what, as image=filename,label=class,group=patient,split=set"
     command.add_argument("--columns", metavar="NAME=COLUMN,...", help=text)
-    text = "of a manifest: the folder that its names are relative to (default: its own)"
+    text = "of a manifest: the folder or URL that its names are relative to (default: its own)"
     command.add_argument("--root", metavar="DIR", help=text)
 
 
@@ -108,7 +108,7 @@ def _megapixels(text: str) -> float:
 
 
 def _add_output(command: argparse.ArgumentParser) -> None:
-    command.add_argument("-o", "--output", required=True, metavar="TABLE", help="the table: .parquet or .npz")
+    command.add_argument("-o", "--output", required=True, metavar="TABLE", help="the table: .parquet or .npz, here or at a URL")
 
 
 def _add_rejects(command: argparse.ArgumentParser, what: str) -> None:

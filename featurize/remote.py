@@ -18,7 +18,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, NoReturn, TypeVar, overload
 
-from featurize.errors import without_credentials
+from featurize.errors import UsageError, without_credentials
 
 Result = TypeVar("Result")
 
@@ -65,6 +65,14 @@ def path_at(path: "Location") -> "Path | RemotePath":
     if isinstance(path, RemotePath):
         return path
     return RemotePath(path) if isinstance(path, str) and is_url(path) else Path(str(local_part(path)))
+
+
+def path_here(path: "Location", what: str) -> Path:
+    """The path of what is read on this machine alone; UsageError for a URL."""
+    found = path_at(path)
+    if isinstance(found, RemotePath):
+        raise UsageError(f"{found} is a URL, and {what} are read from this machine", "download it first")
+    return found
 
 
 def shown(path: "Location") -> str:

@@ -13,6 +13,7 @@ from featurize.files import is_readable
 from featurize.networks.catalogue import NETWORKS, Download
 from featurize.outputs import whole_file
 from featurize.photos.fileindex import FileIndex
+from featurize.remote import path_here
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 RANDOM_SCHEME = "he-normal-1"  # see `random_weights`; change the number when its results change
@@ -68,7 +69,7 @@ def find_weights(
     if text in ("auto", "imagenet"):
         path = download_weights(backbone, download)
         return Weights("imagenet", str(path), index.digest(path))
-    path = Path(os.path.expanduser(text))
+    path = path_here(os.path.expanduser(text), "weights")
     if not is_readable(path, WeightsError):
         raise WeightsError(
             f"there is no weights file {path} for {backbone}",
