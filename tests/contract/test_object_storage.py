@@ -10,8 +10,7 @@ import pytest
 from builders import noise, run, upload, write_photos, write_textures
 
 from classify import load_model
-from featurize import FeatureTable, extract
-from featurize.errors import SourceError, TableError
+from featurize import FeatureTable, SourceError, TableError, extract
 
 SECRETS = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
 
