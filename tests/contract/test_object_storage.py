@@ -10,7 +10,7 @@ import pytest
 from builders import noise, run, upload, write_photos, write_textures
 
 from classify import load_model
-from featurize import FeatureTable, SourceError, TableError, extract
+from featurize import BottleheadError, FeatureTable, extract
 
 SECRETS = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
 
@@ -322,7 +322,7 @@ def test_an_output_at_a_url_replaces_its_own_kind_alone(tmp_path, photos):
 def test_a_damaged_table_at_a_url_is_called_damaged(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"PAR1 and nothing more")
     upload_one(tmp_path / "t.parquet", f"memory://{tmp_path.name}/t.parquet")
-    with pytest.raises(TableError, match="cannot be read as a table"):
+    with pytest.raises(BottleheadError, match="cannot be read as a table"):
         FeatureTable.read(f"memory://{tmp_path.name}/t.parquet")
 
 
@@ -341,7 +341,7 @@ def test_a_file_that_is_called_like_a_url_is_reached_by_its_path(tmp_path, monke
 
 
 def test_a_url_that_became_a_path_is_explained():
-    with pytest.raises(SourceError, match="a Path makes one slash of two"):
+    with pytest.raises(BottleheadError, match="a Path makes one slash of two"):
         extract(Path("s3://bucket/photos"), "color")
 
 
