@@ -393,9 +393,10 @@ class S3Server:
         time.sleep(self.delay)
         if fails:
             start("503 Slow Down", [("Content-Type", "application/xml")])
-            return [
+            answer = (
                 b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
-            ]
+            )
+            return [] if environment["REQUEST_METHOD"] == "HEAD" else [answer]
         return self._app(environment, start)
 
     def n_read(self) -> int:
