@@ -382,7 +382,10 @@ class RemotePath:
         if self.protocol not in BUCKETS or (self.protocol, bucket) in _found_buckets:
             return
         try:
-            self.system.info(bucket)
+            if self.protocol in ("s3", "s3a"):  # older s3fs calls a bucket that is empty missing
+                self.system.call_s3("head_bucket", Bucket=bucket)
+            else:
+                self.system.info(bucket)
         except FileNotFoundError:
             raise RemoteError(
                 str(self),
