@@ -26,6 +26,7 @@ from featurize.outputs import (
     where_written,
     whole_file,
 )
+from featurize.remote import path_at
 from featurize.terminal import OptionsError, add_command, key_values, log, new_parser, run_command
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def _train(args: argparse.Namespace) -> int:
     save_model(model, args.output)
     about = f"{model.training['head']} on {model.features}, {len(model.labels)} labels"
     about += f", {model.training['seconds']:.1f} s"
-    if size := Path(args.output).stat().st_size:  # a pipe has none
+    if size := path_at(args.output).stat().st_size:  # a pipe has none
         about += f", {size / 1e6:.1f} MB" if size >= 1e6 else f", {size / 1e3:.0f} kB"
     log.info("wrote %s: %s", where_written(args.output), about)
     return 0
@@ -247,8 +248,8 @@ def _add_predict(commands: Any) -> None:
     _add_model(parser)
     option = parser.add_argument
     text = (
-        "photos, folders, archives, glob patterns, manifests (image column), tables, or - for standard input, "
-        "one path a line"
+        "photos, folders, archives, glob patterns, manifests (image column), tables (all of them also at "
+        "URLs), or - for standard input, one path a line"
     )
     option("sources", nargs="+", metavar="IMAGE|FOLDER|TABLE", help=text)
     text = "form of the output (default: by the ending of -o, .parquet, .csv or .jsonl, else text)"
@@ -283,7 +284,7 @@ def _predict(args: argparse.Namespace) -> int:
     from classify.prediction.predict import Predictor
 
     imported = time.perf_counter()
-    ending = Path(args.output or "").suffix.lower().removeprefix(".")
+    ending = path_at(args.output or "").suffix.lower().removeprefix(".")
     if ending == "parquet" and args.format:
         hint = "leave out --format for Parquet, or give the file another ending"
         raise OptionsError(f"--format {args.format} and -o {args.output} do not agree", hint)
@@ -377,7 +378,7 @@ def _show(args: argparse.Namespace) -> int:
     from classify.model.modelfile import load_model
 
     model = load_model(args.model, trust=args.trust)
-    sys.stdout.write(model_card(model, Path(args.model).stat().st_size))
+    sys.stdout.write(model_card(model, path_at(args.model).stat().st_size))
     return 0
 
 

@@ -2,15 +2,15 @@
 
 import argparse
 import json
-import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from featurize.errors import UsageError
-from featurize.outputs import CSV, JSON, PAGE, TABLE, check_outputs, where_written, whole_file
+from featurize.errors import UsageError, without_credentials
+from featurize.outputs import CSV, JSON, PAGE, TABLE, check_outputs, same_file, where_written, whole_file
+from featurize.remote import path_at
 from featurize.terminal import OptionsError, add_command, log, new_parser, run_command
 
 # Options and arguments that name files to read.
@@ -70,7 +70,7 @@ def check_output_options(args: argparse.Namespace, *more: tuple[str | None, str]
         raise OptionsError(
             "--images was given without --report", "add --report FILE.html; only the report shows photos"
         )
-    if args.images and not Path(args.images).is_dir():
+    if args.images and not path_at(args.images).is_dir():
         raise UsageError(
             f"there is no folder {args.images}", "give the folder that the names of the images start from"
         )
@@ -96,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0 done, 1 a known error, 2 usage."""
     given = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
-    parser.set_defaults(command_line=shlex.join(["evaluate", *given]))
+    parser.set_defaults(command_line=without_credentials(shlex.join(["evaluate", *given])))
     return run_command(parser, given)
 
 
@@ -397,7 +397,7 @@ def _split(args: argparse.Namespace) -> int:
         photos = table.filter(table.variant == 0)
         write_folds(args.output, photos, photos.split)
     else:
-        if os.path.exists(args.output) and os.path.samefile(args.output, args.table):
+        if same_file(args.output, args.table):
             log.warning("%s is the table that was read; it now has this split", args.output)
         table.write(args.output)
     log.info("wrote %s", where_written(args.output))

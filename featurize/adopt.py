@@ -3,7 +3,6 @@
 import os
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 from featurize.errors import TableError
 from featurize.files import check_unpacked, is_readable
 from featurize.photos.layout import SPLITS
+from featurize.remote import AnyPath, Location, RemoteError, path_at
 from featurize.table import FeatureTable
 from featurize.tableformat import ALL_IDS
 
@@ -31,7 +31,7 @@ class Adopted:
     unknown: list[str]
 
 
-def adopt(edited: str | os.PathLike, like: FeatureTable) -> Adopted:
+def adopt(edited: Location, like: FeatureTable) -> Adopted:
     """The rows and the labels, groups and splits of an edited Parquet file, with everything else as in `like`.
 
     pandas, polars, DuckDB and others write a table's vectors as lists of any length, and lose what it says of itself.
@@ -39,21 +39,23 @@ def adopt(edited: str | os.PathLike, like: FeatureTable) -> Adopted:
     columns changed; columns that are no table's are passed over. TableError if the file cannot be read, holds a photo
     that is not in `like` or one twice, or if a vector is not, number for number, that of `like`.
     """
-    path = Path(edited)
+    path = path_at(edited)
     if not is_readable(path, TableError):
         raise TableError(f"there is no file {path}", "give the Parquet file that the other program wrote")
     try:
-        with open(path, "rb") as stream:
+        with path.open("rb") as stream:
             return _adopted(stream, path, like)
     except (TableError, MemoryError):
         raise
+    except RemoteError as error:
+        raise TableError(f"{path} cannot be read: {error.strerror}", error.hint) from error
     except Exception as error:
         # Readers of damaged files raise almost anything: ArrowInvalid, OSError, ValueError.
         problem = f"{path} cannot be read as Parquet: {error}".splitlines()[0]
         raise TableError(problem, "write it again with the other program, as Parquet") from error
 
 
-def _adopted(stream: IO[bytes], path: Path, like: FeatureTable) -> Adopted:
+def _adopted(stream: IO[bytes], path: AnyPath, like: FeatureTable) -> Adopted:
     file = pq.ParquetFile(stream)
     about, names = file.metadata, file.schema_arrow.names
     groups = [about.row_group(number).total_byte_size for number in range(about.num_row_groups)]
@@ -103,7 +105,7 @@ def _plain(column: pa.ChunkedArray, name: str) -> list:
         raise TableError(problem, "give text, whole numbers or nothing") from None
 
 
-def _rows_of(ids: dict[str, list], like: FeatureTable, path: Path) -> np.ndarray:
+def _rows_of(ids: dict[str, list], like: FeatureTable, path: AnyPath) -> np.ndarray:
     """The row of `like` that each row is, by image, content and variant as far as the file has them."""
     names = [name for name in KEYS if name in ids]
     places: dict[tuple, int] = {}

@@ -66,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_source(command: argparse.ArgumentParser) -> None:
     manifest = "manifest .csv/.tsv/.xlsx/.parquet with image[,label][,group][,split]"
     folder = "folder of class folders, or of train/val/test folders of these, flat folder"
-    text = f"{folder}, .zip or .tar[.gz|.bz2|.xz] of one, or {manifest}"
+    text = f"{folder}, .zip or .tar[.gz|.bz2|.xz] of one, or {manifest}; or the URL of one"
     command.add_argument("source", metavar="SOURCE", help=text)
     add_manifest_options(command)
 
@@ -75,7 +75,7 @@ def add_manifest_options(command: argparse.ArgumentParser) -> None:
     """Add how a manifest is to be read."""
     text = "of a manifest: which column is what, as image=filename,label=class,group=patient,split=set"
     command.add_argument("--columns", metavar="NAME=COLUMN,...", help=text)
-    text = "of a manifest: the folder that its names are relative to (default: its own)"
+    text = "of a manifest: the folder or URL that its names are relative to (default: its own)"
     command.add_argument("--root", metavar="DIR", help=text)
 
 
@@ -108,7 +108,9 @@ def _megapixels(text: str) -> float:
 
 
 def _add_output(command: argparse.ArgumentParser) -> None:
-    command.add_argument("-o", "--output", required=True, metavar="TABLE", help="the table: .parquet or .npz")
+    command.add_argument(
+        "-o", "--output", required=True, metavar="TABLE", help="the table: .parquet or .npz, here or at a URL"
+    )
 
 
 def _add_rejects(command: argparse.ArgumentParser, what: str) -> None:
@@ -171,7 +173,7 @@ def _add_extract(commands: Any) -> None:
     ):
         group.add_argument(f"--random-{name}", type=float, default=0, metavar="PCT", help=what)
     _add_group_by(command)
-    text = "where vectors are kept (default: $FEATURIZE_STORE, or the user's cache folder)"
+    text = "folder or URL where vectors are kept (default: $FEATURIZE_STORE, or the user's cache folder)"
     command.add_argument("--store", metavar="DIR", help=text)
     add_max_megapixels(command)
     text = "read every file again, also those that look unchanged"

@@ -3,8 +3,28 @@
 Each error carries a message and a hint; the commands print them as one ``error:`` and one ``hint:`` line.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+# A name and a password before the host of a URL, and the query of one: a web address may be signed by it.
+LOGIN = re.compile(r"(?<=://)[^/\s'\"]*@")
+QUERY = re.compile(r"(https?://[^\s'\"?]*)\?[^\s'\"]*", re.IGNORECASE)
+SIGNED = re.compile(
+    r"(\w://[^\s'\"?]*)\?[^\s'\"]*(?:X-Amz-|X-Goog-|Signature=|\bsig=|AccessKeyId=|token=)[^\s'\"]*",
+    re.IGNORECASE,
+)
+
+
+def without_credentials(text: str) -> str:
+    """`text`, its URLs without name and password, and web addresses without what follows a question mark.
+
+    >>> without_credentials("https://me:secret@host/a.jpg?X-Amz-Signature=1 is no photo")
+    'https://host/a.jpg is no photo'
+    """
+    if "://" not in text:
+        return text
+    return SIGNED.sub(r"\1", QUERY.sub(r"\1", LOGIN.sub("", text)))
 
 
 class BottleheadError(ValueError):
@@ -14,8 +34,8 @@ class BottleheadError(ValueError):
     """
 
     def __init__(self, message: str, hint: str = ""):
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(without_credentials(message))
+        self.hint = without_credentials(hint)
 
     def __reduce__(self):
         return type(self), (*self.args, self.hint)

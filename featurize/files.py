@@ -15,13 +15,32 @@ from typing import Any, TextIO
 
 from featurize.errors import BottleheadError, StoreError, UsageError
 from featurize.outputs import PARTIAL, sync_folder, whole_file
+from featurize.remote import (
+    ATOMIC,
+    Location,
+    RemoteError,
+    RemotePath,
+    fault_of,
+    local_part,
+    path_at,
+    shown,
+    system_of,
+)
 
 
-def is_readable(path: str | os.PathLike, kind: type[BottleheadError]) -> bool:
+def is_readable(path: Location, kind: type[BottleheadError]) -> bool:
     """Whether `path` is a file; where the permission to read it, or to enter its folder, is missing, a `kind` says so.
 
-    Asked before anything else looks at it, so that what is closed is called neither missing nor damaged.
+    Asked before anything else looks at it, so that what is closed, or cannot be reached, is called neither missing nor
+    damaged.
     """
+    place = path_at(path)
+    if isinstance(place, RemotePath):
+        try:
+            return place.is_file()
+        except RemoteError as error:
+            raise kind(f"{place} cannot be read: {error.strerror}", error.hint) from error
+    path = str(local_part(path))
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
@@ -37,7 +56,7 @@ def is_readable(path: str | os.PathLike, kind: type[BottleheadError]) -> bool:
 
 
 def read_csv(
-    path: str | os.PathLike,
+    path: Location,
     columns: Sequence[str],
     what: str,
     optional: Collection[str] | None = (),
@@ -54,7 +73,7 @@ def read_csv(
     lines: dict[Sequence[str], int] = {}
     is_readable(path, UsageError)
     try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
+        with path_at(path).open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream)
             header = [name.strip() for name in next(reader, [])]
             strange = set(header) - set(columns) - set(header if optional is None else optional)
@@ -162,14 +181,6 @@ def text_as_name(text: str) -> str:
 # -- A folder of whole files, on this machine or on object storage: all that the store needs of either ---
 
 WRITTEN = ("LastModified", "last_modified", "mtime", "created")  # as fsspec's protocols call it
-# Where a put of a whole object is atomic.
-ATOMIC = {"s3", "s3a", "gs", "gcs", "az", "abfs", "memory", "oss", "r2"}
-
-
-def local_part(url: str | os.PathLike) -> str | None:
-    """The path in a URL of this machine; None for a URL of elsewhere, such as ``s3://bucket/store``."""
-    text = os.fspath(url)
-    return text.removeprefix("file://") if "://" not in text or text.startswith("file://") else None
 
 
 class Folder:
@@ -189,13 +200,13 @@ class Folder:
             self.url = self.root = _made(Path(path))
             self.system = fsspec.filesystem("file")
             return
-        self.url = os.fspath(url).rstrip("/")
+        given = os.fspath(url).rstrip("/")
+        self.url, self._protocol = shown(given), RemotePath(given).protocol
         try:
-            self.system, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
-        except (ImportError, ValueError) as error:
-            needs = f"what fsspec needs for {self.url.partition('://')[0]}:// (for s3://, pip install s3fs)"
-            hint = f"install {needs}, or give a folder"
-            raise StoreError(f"the store {url} cannot be reached: {error}", hint) from error
+            self.system, root = system_of(given)
+        except RemoteError as error:
+            hint = f"{error.hint}; or give a folder"
+            raise StoreError(f"the store {self.url} cannot be reached: {error.strerror}", hint) from error
         self.root = root.rstrip("/")
 
     def _path(self, name: str) -> str:
@@ -309,6 +320,9 @@ class Folder:
         except Exception as error:
             place = f"{self.url}/{name}" if name else f"the store {self.url}"
             reason = getattr(error, "strerror", None) or error
+            if not self.is_local:
+                reason, remedy = fault_of(error, self._protocol)
+                hint = f"{remedy}; {hint}"
             raise StoreError(f"{place} cannot be {how}: {reason}", hint) from error
 
 

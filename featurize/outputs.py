@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from featurize.errors import UsageError
+from featurize.remote import Location, RemoteError, RemotePath, path_at, shown
 
 PARTIAL = ".partial-"
 # What an output is, and what may stand in its place before: an output replaces a file of its own kind alone.
@@ -34,23 +35,23 @@ STANDARD_STREAMS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 
 
 def check_outputs(
-    outputs: Iterable[tuple[str | os.PathLike | None, str]], inputs: Iterable[str | os.PathLike | None] = ()
+    outputs: Iterable[tuple[Location | None, str]], inputs: Iterable[Location | None] = ()
 ) -> None:
     """Refuse, before any work is done, outputs that cannot be written or would replace what they must not.
 
     `outputs` are paths, each with the kind that is written to it; None, and inputs that are not there yet, are passed
     over. UsageError if the folder of an output is missing, an output is a folder, two paths are the same file (links
-    followed), or an output would replace an input or a file of another kind.
+    followed), an output would replace an input or a file of another kind, or a URL cannot be reached.
     """
     taken = {_place(path): "an input" for path in inputs if path is not None}
     for path, kind in outputs:
         if path is None or _descriptor(path) is not None:
             continue
-        if (what := taken.get(_place(path))) and os.fspath(path) != os.devnull:
+        if (what := taken.get(_place(path))) and str(path) != os.devnull:
             raise UsageError(
                 f"{path} is {what} and would be overwritten", "give each output a name of its own"
             )
-        _check_one(Path(path), kind)
+        _check_one(path_at(path), kind)
         if kind == MODEL:
             check_clock()
         taken[_place(path)] = "another output"
@@ -67,27 +68,30 @@ def check_clock() -> None:
 
 
 @contextmanager
-def whole_file(path: str | os.PathLike, kind: str | None = None) -> Iterator[Path]:
+def whole_file(path: Location, kind: str | None = None) -> Iterator[Path]:
     """A temporary path beside `path`, which takes its place when the block ends well.
 
     Readers see the old file or the new one, never a part; a crash leaves the old one. What is replaced hands on its
-    mode and, where that is allowed, its owner. A link is followed. To a pipe, a device or an open stream such as
+    mode and, where that is allowed, its owner. A link is followed. To a URL, a pipe, a device or an open stream such as
     ``/dev/stdout``, the bytes are written once they are whole.
 
     UsageError if `path` is a folder, or a file of another kind than `kind` (None: any file is replaced).
     """
-    path = Path(path)
-    if kind is not None and _descriptor(path) is None:
-        _check_one(path, kind)
-    if _is_streamed(path):
+    place = path_at(path)
+    if kind is not None and _descriptor(place) is None:
+        _check_one(place, kind)
+    if isinstance(place, RemotePath) or _is_streamed(place):
         with tempfile.TemporaryDirectory() as folder:
-            partial = Path(folder) / f"whole{path.suffix}"
+            partial = Path(folder) / f"whole{place.suffix}"
             yield partial
-            _pour(partial, path)
+            if isinstance(place, RemotePath):
+                place.put(partial)
+            else:
+                _pour(partial, place)
         return
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(place))
     partial = target.parent / f"{PARTIAL}{secrets.token_hex(8)}{target.suffix}"
-    with _named(path, partial):
+    with _named(place, partial):
         before = _make_empty(partial, target)
         try:
             yield partial
@@ -102,11 +106,12 @@ def whole_file(path: str | os.PathLike, kind: str | None = None) -> Iterator[Pat
         sync_folder(target.parent)
 
 
-def where_written(path: str | os.PathLike) -> str:
+def where_written(path: Location) -> str:
     """The path as it was given, and where it leads if it is a link: what a message may call written."""
-    if _descriptor(path) is None and os.path.islink(path):
-        return f"{os.path.realpath(path)} (to which {path} links)"
-    return os.fspath(path)
+    place = path_at(path)
+    if isinstance(place, Path) and _descriptor(place) is None and os.path.islink(place):
+        return f"{os.path.realpath(place)} (to which {path} links)"
+    return shown(path)
 
 
 def _make_empty(partial: Path, target: Path) -> os.stat_result | None:
@@ -155,9 +160,12 @@ def sync_folder(folder: Path) -> None:
 # -- Links, pipes and devices ---
 
 
-def _descriptor(path: str | os.PathLike) -> int | None:
+def _descriptor(path: Location) -> int | None:
     """The number of the open stream that a path such as ``/dev/stdout`` stands for, links to it followed."""
-    text = os.path.abspath(path)
+    place = path_at(path)
+    if isinstance(place, RemotePath):
+        return None
+    text = os.path.abspath(place)
     for _ in range(40):  # as many links as Linux follows
         if text in STANDARD_STREAMS:
             return STANDARD_STREAMS[text]
@@ -192,15 +200,26 @@ def _pour(partial: Path, path: Path) -> None:
 # -- What may be replaced ---
 
 
-def _place(path: str | os.PathLike) -> tuple[int | str, ...]:
+def same_file(one: Location, other: Location) -> bool:
+    """Whether two paths name one file, links followed."""
+    return _place(one) == _place(other)
+
+
+def _place(path: Location) -> tuple[int | str, ...]:
     """The same for all names of one file: links are followed, and hard links are one file."""
+    place = path_at(path)
+    if isinstance(place, RemotePath):
+        return (str(place),)
     with suppress(OSError):
-        found = os.stat(path)
+        found = os.stat(place)
         return found.st_dev, found.st_ino
-    return (os.path.normcase(os.path.realpath(path)),)
+    return (os.path.normcase(os.path.realpath(place)),)
 
 
-def _check_one(path: Path, kind: str) -> None:
+def _check_one(path: Path | RemotePath, kind: str) -> None:
+    if isinstance(path, RemotePath):
+        _check_remote(path, kind)
+        return
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         folder = target.parent if path.is_symlink() else path.parent
@@ -217,6 +236,22 @@ def _check_one(path: Path, kind: str) -> None:
         raise UsageError(
             f"{path} may not be read, so nobody can say what would be replaced", "give another name"
         ) from error
+    _refuse_other_kind(path, kind, kinds)
+
+
+def _check_remote(path: RemotePath, kind: str) -> None:
+    """Object storage has no folders, so that none can be missing; its bucket can."""
+    if str(path).endswith("/"):
+        raise UsageError(f"{path} is a folder", "name a file in it")
+    try:
+        path.check_writable()
+        kinds = kinds_of(path) if path.is_file() else set()
+    except RemoteError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}", error.hint) from error
+    _refuse_other_kind(path, kind, kinds)
+
+
+def _refuse_other_kind(path: Path | RemotePath, kind: str, kinds: set[str]) -> None:
     if kinds and kind not in kinds:
         raise UsageError(
             f"{path} is {' or '.join(sorted(kinds))}, and {kind} would replace it",
@@ -224,16 +259,16 @@ def _check_one(path: Path, kind: str) -> None:
         )
 
 
-def kinds_of(path: Path) -> set[str]:
+def kinds_of(path: Path | RemotePath) -> set[str]:
     """What a file is by its content; two kinds where both could be meant, none if it is empty."""
-    with open(path, "rb") as stream:
+    with path.open("rb") as stream:
         start = stream.read(LOOKED_AT)
         if not start:
             return set()
         if start.startswith(b"PAR1"):
             return {_kind_of_parquet(stream)}
-    if start.startswith(b"PK"):
-        return {_kind_of_zip(path)}
+        if start.startswith(b"PK"):
+            return {_kind_of_zip(stream)}
     if start.startswith(PHOTO_STARTS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
         return {PHOTO}
     cut = len(start) == LOOKED_AT
@@ -259,8 +294,8 @@ def _kind_of_parquet(stream: IO[bytes]) -> str:
     return PREDICTIONS if of_predict else "a Parquet file of another maker"
 
 
-def _kind_of_zip(path: Path) -> str:
-    with suppress(zipfile.BadZipFile, NotImplementedError), zipfile.ZipFile(path) as archive:
+def _kind_of_zip(stream: IO[bytes]) -> str:
+    with suppress(zipfile.BadZipFile, NotImplementedError), zipfile.ZipFile(stream) as archive:
         names = archive.namelist()
         if "model.json" in names:
             return MODEL

@@ -14,6 +14,7 @@ from featurize.files import text_as_name
 from featurize.photos.decode import ImageRejected
 from featurize.photos.photo import Photo, content_digest
 from featurize.photos.source import origin_at
+from featurize.remote import AnyPath, path_at
 from featurize.table import FeatureTable
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -73,7 +74,7 @@ class Thumbnails:
     """
 
     def __init__(self, table: FeatureTable, images: str | Path | None = None):
-        self.folder = Path(images) if images is not None else _folder_of(table.metadata.get("source"))
+        self.folder = path_at(images) if images is not None else _folder_of(table.metadata.get("source"))
         self._sha256 = dict(zip(table.image, table.sha256, strict=True))
         self._made: dict[tuple[str, int], str | None] = {}
 
@@ -105,13 +106,13 @@ class Thumbnails:
         return "data:image/jpeg;base64," + base64.b64encode(_small_jpeg(rgb, longer)).decode("ascii")
 
 
-def _folder_of(source: dict[str, Any] | None) -> Path | None:
+def _folder_of(source: dict[str, Any] | None) -> AnyPath | None:
     """Where the names of the images begin: the folder, or the folder of the manifest."""
     if not source or not source.get("path"):
         return None
     if source.get("kind") == "manifest" and isinstance(source.get("folder"), str):
-        return Path(source["folder"])
-    path = Path(source["path"])
+        return path_at(source["folder"])
+    path = path_at(source["path"])
     return path.parent if source.get("kind") == "manifest" else path
 
 

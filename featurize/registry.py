@@ -29,6 +29,7 @@ from featurize.networks.graph_extractor import FrozenGraph
 from featurize.networks.keras_network import Backbone, InceptionV3
 from featurize.photos.decode import DECODE_VERSION
 from featurize.photos.photo import decode_version_of
+from featurize.remote import Location, path_at, shown
 from featurize.spec import COMMAS, FeaturesSpec, perhaps
 from featurize.tableformat import read_metadata
 
@@ -163,26 +164,27 @@ LARGEST_MODEL_JSON = 64 << 20  # bytes, as for `classify`
 UNREADABLE = OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, EOFError
 
 
-def recorded_features(path: str | os.PathLike) -> dict[str, dict[str, Any]]:
+def recorded_features(path: Location) -> dict[str, dict[str, Any]]:
     """How the features of a table, or those that a model was trained on, were made, by their names.
 
     TableError or ModelError if it is neither.
     """
-    if os.path.splitext(path)[1].lower() in (".parquet", ".npz"):
-        return read_metadata(os.fspath(path))["features"]
+    place = path_at(path)
+    if place.suffix.lower() in (".parquet", ".npz"):
+        return read_metadata(path)["features"]
     hint = "give a table that `featurize extract` made, or a model that `classify train` made of one"
     if not is_readable(path, ModelError):
-        raise ModelError(f"there is no table or model {os.fspath(path)}", hint)
+        raise ModelError(f"there is no table or model {shown(path)}", hint)
     try:
-        with zipfile.ZipFile(path) as archive, archive.open("model.json") as stream:
-            found = json.loads(stream.read(LARGEST_MODEL_JSON))["described"]
+        with place.open("rb") as file, zipfile.ZipFile(file) as archive:
+            found = json.loads(archive.open("model.json").read(LARGEST_MODEL_JSON))["described"]
             return {name: dict(entry) for name, entry in found.items()}
     except (*UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
-        raise ModelError(f"{os.fspath(path)} is no table and no model", hint) from error
+        raise ModelError(f"{shown(path)} is no table and no model", hint) from error
 
 
 def extractors_like(
-    path: str | os.PathLike,
+    path: Location,
     features: Sequence[str] | None = None,
     weights: str | os.PathLike | Mapping[str, str] | None = None,
 ) -> list[Extractor]:
@@ -211,7 +213,7 @@ def extractors_like(
     if unknown or not recorded:
         has = ", ".join(recorded) or "no features that say how they were made"
         raise UsageError(
-            f"{os.fspath(path)} has {has}{f'; not {unknown[0]}' if unknown else ''}", "name some of these"
+            f"{shown(path)} has {has}{f'; not {unknown[0]}' if unknown else ''}", "name some of these"
         )
     extractors = []
     for name in features or recorded:
@@ -220,7 +222,7 @@ def extractors_like(
         extractor = extractor_from_metadata(entry, file)
         if extractor.fingerprint() != entry.get("fingerprint"):
             raise ModelError(
-                f"the features {name} of {os.fspath(path)} are computed in another way here",
+                f"the features {name} of {shown(path)} are computed in another way here",
                 "extract them anew",
             )
         extractors.append(extractor)

@@ -6,7 +6,6 @@ import unicodedata
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import pyarrow as pa
 
 from featurize.errors import TableError, UsageError
 from featurize.imported import is_imported, table_of_frame
+from featurize.remote import Location
 from featurize.tableformat import (
     ALL_IDS,
     PHASH,
@@ -443,19 +443,17 @@ class FeatureTable:
         return as_arrow(content).__arrow_c_stream__(requested_schema)
 
     @classmethod
-    def read(cls, path: str | Path) -> "FeatureTable":
+    def read(cls, path: Location) -> "FeatureTable":
         """The table in a ``.parquet`` or ``.npz`` file; see `featurize.tableformat.read_table`."""
         return cls(*read_table(path))
 
     @classmethod
-    def read_batches(
-        cls, path: str | Path, features: Sequence[str] | None = None
-    ) -> Iterator["FeatureTable"]:
+    def read_batches(cls, path: Location, features: Sequence[str] | None = None) -> Iterator["FeatureTable"]:
         """The rows of a table file in order, at most 4,096 at a time; with `features`, only these columns."""
         for content in read_batches(path, features):
             yield cls(*content)
 
-    def write(self, path: str | Path) -> None:
+    def write(self, path: Location) -> None:
         """Write ``.parquet`` or ``.npz``, whole or not at all; see `featurize.tableformat.write_table`."""
         write_table(TableContent(self.ids, self.vectors, self.metadata), path)
 

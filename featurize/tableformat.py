@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from featurize.errors import TableError
 from featurize.files import check_unpacked, is_readable
 from featurize.outputs import TABLE, whole_file
+from featurize.remote import AnyPath, Location, RemoteError, path_at
 from featurize.terminal import log
 
 
@@ -189,11 +190,12 @@ class TableContent(NamedTuple):
     metadata: Mapping[str, Any]
 
 
-def table_kind(path: str | Path) -> str:
+def table_kind(path: Location) -> str:
     """``.parquet`` or ``.npz``, by the ending of `path`; TableError if it ends otherwise."""
-    suffix = Path(path).suffix.lower()
+    path = path_at(path)
+    suffix = path.suffix.lower()
     if suffix not in (".parquet", ".npz"):
-        if Path(path).is_dir():
+        if isinstance(path, Path) and path.is_dir():
             hint = "make a table of its photos with `featurize extract FOLDER -o TABLE.parquet`"
             raise TableError(f"{path} is a folder, and a table is wanted", hint)
         problem = f"cannot tell the format of {path}: the name must end in .parquet or .npz"
@@ -201,39 +203,39 @@ def table_kind(path: str | Path) -> str:
     return suffix
 
 
-def write_table(table: TableContent, path: str | Path) -> None:
+def write_table(table: TableContent, path: Location) -> None:
     """Write `table` to `path`, whole or not at all.
 
     Parquet: the id columns and kept ones, then one ``fixed_size_list<float>[width]`` column per features; the schema
     metadata key ``featurize`` holds JSON. npz: the same arrays under the same names, nulls as empty text (numbers as
     -1), and the JSON as the array ``featurize``.
     """
-    kind, path = table_kind(path), Path(path)
-    if not path.parent.is_dir():
+    kind, path = table_kind(path), path_at(path)
+    if isinstance(path, Path) and not path.parent.is_dir():
         raise TableError(f"there is no folder {path.parent}", "make it first, or write elsewhere")
     with whole_file(path, TABLE) as partial:
         (_write_parquet if kind == ".parquet" else _write_npz)(table, partial)
 
 
-def read_table(path: str | Path) -> TableContent:
+def read_table(path: Location) -> TableContent:
     """Read a table that `write_table` wrote.
 
     TableError if there is no such file, it is no table, it is damaged, or its format is newer than this package.
     """
-    kind, path = table_kind(path), Path(path)
+    kind, path = table_kind(path), path_at(path)
     with _table_errors(path):
         return _read_parquet(path) if kind == ".parquet" else _read_npz(path)
 
 
-def read_metadata(path: str | Path) -> dict[str, Any]:
+def read_metadata(path: Location) -> dict[str, Any]:
     """What a table says about itself, its features in the order of its columns; TableError as in `read_table`."""
-    kind, path = table_kind(path), Path(path)
+    kind, path = table_kind(path), path_at(path)
     with _table_errors(path):
         if kind == ".npz":
             table = _read_npz(path)
             metadata, names = dict(table.metadata), list(table.vectors)
         else:
-            with open(path, "rb") as stream:
+            with path.open("rb") as stream:
                 metadata, lists = _check_schema(pq.read_schema(stream), path)
             names = [field.name for field in lists]
     described = metadata["features"]
@@ -241,14 +243,14 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     return {**metadata, "features": {name: described[name] for name in names if name in described}}
 
 
-def read_batches(path: str | Path, features: Sequence[str] | None = None) -> Iterator[TableContent]:
+def read_batches(path: Location, features: Sequence[str] | None = None) -> Iterator[TableContent]:
     """The rows of a table in order, at most 4,096 at a time; an ``.npz`` comes whole.
 
     With `features`, names of vector columns, the others are not read.
 
     TableError as in `read_table`; where a file is damaged in its middle, after the rows before.
     """
-    kind, path = table_kind(path), Path(path)
+    kind, path = table_kind(path), path_at(path)
     with _table_errors(path):
         if kind == ".parquet":
             yield from _parquet_batches(path, features)
@@ -259,7 +261,7 @@ def read_batches(path: str | Path, features: Sequence[str] | None = None) -> Ite
 
 
 @contextmanager
-def _table_errors(path: Path) -> Iterator[None]:
+def _table_errors(path: AnyPath) -> Iterator[None]:
     if not is_readable(path, TableError):
         hint = "make one with `featurize extract PHOTOS -o TABLE.parquet`"
         raise TableError(f"there is no table {path}", hint)
@@ -267,6 +269,8 @@ def _table_errors(path: Path) -> Iterator[None]:
         yield
     except (TableError, MemoryError):
         raise
+    except RemoteError as error:
+        raise TableError(f"{path} cannot be read: {error.strerror}", error.hint) from error
     except Exception as error:
         # Readers of damaged files raise almost anything: ArrowInvalid, BadZipFile, zlib.error, KeyError.
         problem = f"{path} cannot be read as a table: {error}".splitlines()[0]
@@ -283,7 +287,7 @@ def _metadata_json(table: TableContent, as_npz: bool = False) -> str:
     return json.dumps({**about, **table.metadata}, sort_keys=True)
 
 
-def _check_metadata(text: str | bytes | None, path: Path) -> dict[str, Any]:
+def _check_metadata(text: str | bytes | None, path: AnyPath) -> dict[str, Any]:
     if text is None:
         problem = f"{path} was not written by featurize: it carries no featurize metadata"
         hint = "make a table with `featurize extract PHOTOS -o TABLE.parquet`"
@@ -338,8 +342,8 @@ def _write_parquet(table: TableContent, path: Path) -> None:
             writer.write_table(pa.table(columns, schema=schema))
 
 
-def _read_parquet(path: Path) -> TableContent:
-    with open(path, "rb") as stream, pq.ParquetFile(stream, page_checksum_verification=True) as file:
+def _read_parquet(path: AnyPath) -> TableContent:
+    with path.open("rb") as stream, pq.ParquetFile(stream, page_checksum_verification=True) as file:
         schema, n_rows = file.schema_arrow, file.metadata.num_rows
         metadata, lists = _check_schema(schema, path)
         known = [name for name in [*ALL_IDS.names, *metadata.pop(KEPT, [])] if name in schema.names]
@@ -355,8 +359,8 @@ def _read_parquet(path: Path) -> TableContent:
     return TableContent(pa.Table.from_batches(ids), vectors, metadata)
 
 
-def _parquet_batches(path: Path, features: Sequence[str] | None) -> Iterator[TableContent]:
-    with open(path, "rb") as stream, pq.ParquetFile(stream, page_checksum_verification=True) as file:
+def _parquet_batches(path: AnyPath, features: Sequence[str] | None) -> Iterator[TableContent]:
+    with path.open("rb") as stream, pq.ParquetFile(stream, page_checksum_verification=True) as file:
         metadata, lists = _check_schema(file.schema_arrow, path)
         lists = [field for field in lists if features is None or field.name in features]
         wanted = [*ALL_IDS.names, *metadata.pop(KEPT, [])]
@@ -369,7 +373,7 @@ def _parquet_batches(path: Path, features: Sequence[str] | None) -> Iterator[Tab
             yield TableContent(pa.Table.from_batches([ids]), vectors, metadata)
 
 
-def _check_schema(schema: pa.Schema, path: Path) -> tuple[dict[str, Any], list[pa.Field]]:
+def _check_schema(schema: pa.Schema, path: AnyPath) -> tuple[dict[str, Any], list[pa.Field]]:
     """What the table says about itself, and its vector columns."""
     metadata = _check_metadata((schema.metadata or {}).get(METADATA.encode()), path)
     lists = [f for f in schema if pa.types.is_fixed_size_list(f.type)]
@@ -383,7 +387,7 @@ def _check_schema(schema: pa.Schema, path: Path) -> tuple[dict[str, Any], list[p
     return metadata, lists
 
 
-def _adoption(path: Path) -> str:
+def _adoption(path: AnyPath) -> str:
     adopt = f"`featurize adopt {path} --like TABLE.parquet -o NEW.parquet`"
     return f"if another program wrote back a TABLE.parquet of featurize, {adopt} gives it back what it lost"
 
@@ -457,9 +461,9 @@ def _write_npz(table: TableContent, path: Path) -> None:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 
-def _read_npz(path: Path) -> TableContent:
-    with zipfile.ZipFile(path) as archive:
-        check_arrays(archive, path.stat().st_size)
+def _read_npz(path: AnyPath) -> TableContent:
+    with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+        check_arrays(archive, stream.seek(0, os.SEEK_END))
         names = [name.removesuffix(".npy") for name in archive.namelist()]
         metadata = _check_metadata(str(_member(archive, METADATA)) if METADATA in names else None, path)
         columns = {}

@@ -13,9 +13,19 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, NoReturn, TextIO
 
-from featurize.errors import BottleheadError, UsageError
+from featurize.errors import BottleheadError, UsageError, without_credentials
 
 log = logging.getLogger("bottlehead")
+
+
+def _log_no_credentials(record: logging.LogRecord) -> bool:
+    text = record.getMessage()
+    if (clean := without_credentials(text)) != text:
+        record.msg, record.args = clean, None
+    return True
+
+
+log.addFilter(_log_no_credentials)
 
 
 class OptionsError(UsageError):
@@ -114,7 +124,7 @@ class _Parser(argparse.ArgumentParser):
         if message.startswith("the following arguments are required") and lists:
             takers = " and ".join(lists)
             message += f" ({takers} take every word up to the next option: put what is required first)"
-        super().error(message)
+        super().error(without_credentials(message))
 
 
 def _refuse(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> NoReturn:
@@ -161,7 +171,8 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
                 return _fail(
                     "the current folder was removed", "change to one that is there, and run it again"
                 )
-            return _fail(_in_words(error), "check the path, its permissions and the free space")
+            hint = getattr(error, "hint", "check the path, its permissions and the free space")
+            return _fail(_in_words(error), hint)
         except MemoryError:
             return _fail("out of memory", "use fewer images at once, or a machine with more memory")
         except Exception as error:

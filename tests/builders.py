@@ -16,6 +16,8 @@ import struct
 import subprocess
 import sys
 import tarfile
+import threading
+import time
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -354,6 +356,67 @@ def words_of_page(page: str) -> str:
     """What a page says, without its tags, style and script, with one space between words."""
     text = re.sub(r"<(style|script)>.*?</\1>", "", page, flags=re.DOTALL)
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
+
+
+# -- object storage ----------------------------------------------------------------------------------
+
+
+class S3Server:
+    """An S3 server on this machine that can be slow, fail, and tell what it was asked for.
+
+    `failing` requests are answered 503 before it works again; `delay` seconds pass before each answer; `requests`
+    holds the method and the path of each.
+    """
+
+    def __init__(self) -> None:
+        from moto.server import DomainDispatcherApplication, create_backend_app
+        from werkzeug.serving import WSGIRequestHandler, make_server
+
+        class Quiet(WSGIRequestHandler):
+            def log(self, *args, **options):
+                pass
+
+        self.failing, self.delay = 0, 0.0
+        self.requests: list[tuple[str, str]] = []
+        self._lock = threading.Lock()
+        self._app = DomainDispatcherApplication(create_backend_app)
+        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=Quiet)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def _answer(self, environment, start):
+        with self._lock:
+            self.requests.append((environment["REQUEST_METHOD"], environment["PATH_INFO"]))
+            fails = self.failing > 0
+            self.failing -= fails
+        time.sleep(self.delay)
+        if fails:
+            start("503 Slow Down", [("Content-Type", "application/xml")])
+            answer = (
+                b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+            )
+            return [] if environment["REQUEST_METHOD"] == "HEAD" else [answer]
+        return self._app(environment, start)
+
+    def n_read(self) -> int:
+        """How many photos were fetched."""
+        return sum(method == "GET" and path.endswith((".png", ".jpg")) for method, path in self.requests)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def upload(folder: Path, url: str) -> None:
+    """Put the files below a folder at a URL."""
+    import fsspec
+
+    system, root = fsspec.core.url_to_fs(url)
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            system.pipe_file(f"{root}/{path.relative_to(folder).as_posix()}", path.read_bytes())
 
 
 # -- commands ----------------------------------------------------------------------------------------

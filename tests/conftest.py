@@ -170,3 +170,33 @@ def chromium(tmp_path_factory):
 @pytest.fixture
 def described(separable) -> FeatureTable:
     return builders.described(separable)
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """An S3 server on this machine."""
+    pytest.importorskip("moto.server", reason="pip install 'bottlehead[test]'")
+    running = builders.S3Server()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def bucket(s3, monkeypatch, tmp_path):
+    """A bucket of this test's own, as a URL; `s3` counts from here on."""
+    s3fs = pytest.importorskip("s3fs", reason="pip install 'bottlehead[test]'")
+    settings = {"AWS_ENDPOINT_URL": s3.url, "AWS_DEFAULT_REGION": "us-east-1"}
+    settings |= {
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+    settings |= dict.fromkeys(["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"], str(tmp_path / "none"))
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    name = tmp_path.name.replace("_", "-").lower()[:60].strip("-")
+    s3fs.S3FileSystem().mkdir(name)
+    s3.requests.clear()
+    yield f"s3://{name}"
+    s3.failing = 0

@@ -34,6 +34,7 @@ from classify.model.outliers import Outliers
 from featurize.errors import ModelError, UsageError
 from featurize.files import SMALL, is_readable
 from featurize.outputs import MODEL, check_clock, check_outputs, whole_file
+from featurize.remote import AnyPath, Location, RemoteError, path_at, shown
 from featurize.tableformat import check_array, check_arrays
 from featurize.terminal import log
 
@@ -179,7 +180,7 @@ ALLOWED_FOR_OLDER_SKOPS = {
 }
 
 
-def save_model(model: Model, path: str | os.PathLike) -> None:
+def save_model(model: Model, path: Location) -> None:
     """Write a model, whole or not at all; one of more than 20 MB is announced with its size.
 
     The same model gives the same bytes: the file does not tell when it was made, nor how long that took, unless the
@@ -187,7 +188,7 @@ def save_model(model: Model, path: str | os.PathLike) -> None:
 
     A UsageError where the folder does not exist, a ModelError where the head holds something that skops cannot write.
     """
-    path = Path(path)
+    path = path_at(path)
     check_outputs([(path, MODEL)])
     head, files = _dumped(model.head)
     found = plain_head(model.head)
@@ -229,7 +230,7 @@ def _date() -> dict[str, str]:
         raise UsageError(what, "give the seconds since 1970, or unset it") from error
 
 
-def load_model(path: str | os.PathLike, *, trust: Iterable[str] = ()) -> Model:
+def load_model(path: Location, *, trust: Iterable[str] = ()) -> Model:
     """Read a model; nothing of the file is imported or run before it has been checked.
 
     Parameters
@@ -243,7 +244,8 @@ def load_model(path: str | os.PathLike, *, trust: Iterable[str] = ()) -> Model:
     ModelError
         If the file is missing, damaged, no model, of another protocol, or needs a type that is not trusted.
     """
-    description, head_bytes, vectors = _members(Path(path))
+    description, head_bytes, vectors = _members(path_at(path))
+    path = shown(path)
     checked = _checked_description(path, description)
     load = partial(_load_head, path, checked, head_bytes, list(trust))
     if any(map(_may_be_foreign, _names_of_types(head_bytes))):
@@ -434,19 +436,24 @@ def _undated(name: str) -> zipfile.ZipInfo:
     return member
 
 
-def _members(path: Path) -> tuple[bytes, bytes, bytes]:
+def _members(path: AnyPath) -> tuple[bytes, bytes, bytes]:
     """The three members, after checking that the zip is what `save_model` writes and nothing more."""
     if not is_readable(path, ModelError):
         raise ModelError(f"there is no model {path}", "make one with `classify train TABLE -o MODEL`")
     unreadable = OSError, EOFError, ValueError, KeyError, NotImplementedError, RuntimeError, zlib.error
     try:
-        with _damaged_where(path, *unreadable), zipfile.ZipFile(path) as archive:
+        with (
+            _damaged_where(path, *unreadable),
+            path.open("rb") as stream,
+            zipfile.ZipFile(stream) as archive,
+        ):
+            size = stream.seek(0, os.SEEK_END)
             found = archive.infolist()
             names = sorted(one.filename for one in found)
             if names != sorted([DESCRIPTION, HEAD, OUTLIERS]):
                 hint = f"a model holds {DESCRIPTION}, {HEAD} and {OUTLIERS}, as `classify train` writes it"
                 raise ModelError(f"{path} is no model: it holds {', '.join(names[:5]) or 'nothing'}", hint)
-            _refuse_bomb(found, path.stat().st_size, path)
+            _refuse_bomb(found, size, path)
             if archive.getinfo(DESCRIPTION).file_size > LARGEST_DESCRIPTION:
                 raise ModelError(f"the {DESCRIPTION} of {path} is too large", "this is no model of ours")
             description, head, vectors = map(archive.read, (DESCRIPTION, HEAD, OUTLIERS))
@@ -455,7 +462,7 @@ def _members(path: Path) -> tuple[bytes, bytes, bytes]:
             _refuse_bomb(archive.infolist(), len(head), path)
             _check_head(archive, len(head))
     except zipfile.BadZipFile as error:
-        with open(path, "rb") as stream:
+        with path.open("rb") as stream:
             if stream.read(2) == b"PK":
                 raise _damaged(path, error) from error
         hint = "give the file that `classify train` wrote; it comes before photos and tables"
@@ -463,7 +470,7 @@ def _members(path: Path) -> tuple[bytes, bytes, bytes]:
     return description, head, vectors
 
 
-def _refuse_bomb(members: list[zipfile.ZipInfo], size: int, path: Path) -> None:
+def _refuse_bomb(members: list[zipfile.ZipInfo], size: int, path: AnyPath) -> None:
     # Stored members cannot unpack to more than the file holds, unless they overlap; then their sum tells.
     packed = any(one.compress_type != zipfile.ZIP_STORED for one in members)
     if packed or sum(one.file_size for one in members) > size:
@@ -588,6 +595,8 @@ def _damaged_where(path: Any, *errors: type[Exception], what: str = "") -> Itera
         yield
     except ModelError:
         raise
+    except RemoteError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}", error.hint) from error
     except errors as error:
         raise _damaged(path, f"{what}{error}") from error
 

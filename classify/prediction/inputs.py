@@ -5,12 +5,12 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby, islice
-from pathlib import Path
 
 from featurize.errors import SourceError, UsageError
 from featurize.files import is_readable
 from featurize.photos.manifest import is_manifest
 from featurize.photos.source import Source, list_source
+from featurize.remote import AnyPath, path_at
 from featurize.table import FeatureTable
 from featurize.terminal import log
 
@@ -110,7 +110,7 @@ def _lines() -> Iterator[str]:
 
 
 def _kind(given: str | os.PathLike) -> str:
-    path = Path(given)
+    path = path_at(given)
     suffix = path.suffix.lower()
     if os.fspath(given) == STDIN:
         return "stdin"
@@ -121,13 +121,13 @@ def _kind(given: str | os.PathLike) -> str:
     return "manifest" if is_manifest(path) else "photos"
 
 
-def _has_vectors(path: Path) -> bool:
+def _has_vectors(path: AnyPath) -> bool:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         # Opened here: Arrow takes a path for UTF-8, and one with a colon for a URL.
-        with open(path, "rb") as stream:
+        with path.open("rb") as stream:
             return b"featurize" in (pq.read_schema(stream).metadata or {})
     except (pa.ArrowException, OSError):
         return True  # reading it as a table says what is wrong with it

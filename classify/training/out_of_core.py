@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from classify.training.train import training_summary, untrained_model
 from featurize.draws import shuffled
 from featurize.errors import TableError, UsageError
 from featurize.files import is_readable, total_memory
+from featurize.remote import AnyPath, Location, path_at
 from featurize.table import FeatureTable, readings, table_digest
 from featurize.tableformat import own_columns, table_kind
 from featurize.terminal import log
@@ -36,7 +36,7 @@ from featurize.terminal import log
 class Stream:
     """Rows of a table in its file, to be gone through as often as wanted."""
 
-    path: Path
+    path: AnyPath
     features: str
     parts: list[str]
     rows: np.ndarray  # which are used, ascending
@@ -82,15 +82,15 @@ CAN_SET = frozenset({"C", "max_iter", "tol", "class_weight", "random_state"})
 ROW = "row"  # the name of a column that carries row numbers through a choice of rows
 
 
-def exceeds_memory(path: str | Path, features: str | None = None, *, memory: int | None = None) -> bool:
+def exceeds_memory(path: Location, features: str | None = None, *, memory: int | None = None) -> bool:
     """Whether the vectors of these features (by default all) take more than an eighth of the memory."""
     import pyarrow.parquet as pq
 
-    path = Path(path)
+    path = path_at(path)
     if table_kind(path) != ".parquet" or not is_readable(path, TableError):
         return False
     try:
-        with open(path, "rb") as stream, pq.ParquetFile(stream) as file:
+        with path.open("rb") as stream, pq.ParquetFile(stream) as file:
             fields = [field for field in file.schema_arrow if pa.types.is_fixed_size_list(field.type)]
             n_rows = file.metadata.num_rows
     except (pa.ArrowException, OSError):  # whoever reads it will say what is wrong
@@ -102,7 +102,7 @@ def exceeds_memory(path: str | Path, features: str | None = None, *, memory: int
 
 
 def train_out_of_core(
-    path: str | Path,
+    path: Location,
     head: str = "softmax",
     features: str | None = None,
     *,
@@ -127,7 +127,7 @@ def train_out_of_core(
     classifier = make_head(head, widths=blocks, seed=seed).named_steps["classifier"]
     rows = usable_rows(relabelled(_ids(path), relabel), "train")
     warn_of_conflicts(rows)
-    stream = Stream(Path(path), features, first.parts(features), rows.vectors[ROW].view(np.int32)[:, 0])
+    stream = Stream(path_at(path), features, first.parts(features), rows.vectors[ROW].view(np.int32)[:, 0])
     labels, codes = np.unique(rows.label.astype(str), return_inverse=True)
     try:
         weights = compute_class_weight(classifier.class_weight, classes=labels, y=labels[codes])[codes]
@@ -157,7 +157,7 @@ def can_train(head: str) -> bool:
     return spec.name == "softmax" and set(spec.texts) <= CAN_SET
 
 
-def _ids(path: str | Path) -> FeatureTable:
+def _ids(path: Location) -> FeatureTable:
     """The table without its vectors, and with the row numbers in their place."""
     batches = list(FeatureTable.read_batches(path, []))
     ids = pa.concat_tables([own_columns(batch.ids) for batch in batches], promote_options="default")

@@ -14,6 +14,7 @@ from classify.folds import Fold, make_folds
 from featurize.errors import UsageError
 from featurize.files import read_csv
 from featurize.outputs import CSV, whole_file
+from featurize.remote import path_at
 from featurize.table import FeatureTable
 from featurize.terminal import log
 
@@ -174,7 +175,7 @@ def folds_for(
         found = _leave_one_group_out(table)
     else:
         found = _predefined(table) if folds == "predefined" else _from_file(table, folds)
-    return check_folds(found, table), METHODS.get(folds, f"as the folds file {Path(folds).name} says")
+    return check_folds(found, table), METHODS.get(folds, f"as the folds file {path_at(folds).name} says")
 
 
 def stratified_folds(table: FeatureTable, *, cv: int = 5, repeats: int = 1, seed: int = 0) -> list[Fold]:

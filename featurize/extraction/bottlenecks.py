@@ -14,6 +14,7 @@ from featurize.extractors.batches import finite_rows
 from featurize.files import is_readable, name_as_text
 from featurize.imported import imported_entry
 from featurize.photos.source import NOHASH
+from featurize.remote import path_here
 from featurize.table import FeatureTable
 from featurize.tableformat import ids_from_columns
 
@@ -57,7 +58,7 @@ def import_bottlenecks(folder: str | os.PathLike, features: Sequence[str] | None
     >>> import_bottlenecks(folder).table
     FeatureTable: 1 rows; features mobilenet_0.50_224 (3, imported); 1 labels daisy
     """
-    root = Path(folder)
+    root = path_here(folder, "bottlenecks")
     is_readable(root, SourceError)
     if not root.is_dir():
         hint = "give the folder that retrain.py called bottleneck_dir"

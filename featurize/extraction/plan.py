@@ -1,18 +1,19 @@
 """What is known, what the store has, and what is missing: the rows of the table to be, and the tasks that fill them."""
 
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from featurize.extractors.base import Extractor
-from featurize.extractors.batches import Batch, Task, compute, max_images_in_flight, read_photo
-from featurize.photos.decode import MAX_PIXELS
+from featurize.extractors.batches import AHEAD, Batch, Task, compute, max_images_in_flight, read_photo
+from featurize.photos.decode import MAX_PIXELS, ImageRejected
 from featurize.photos.distort import DistortedPhoto, Distortion
-from featurize.photos.fileindex import Content, FileIndex
-from featurize.photos.origin import Origin, Source, SourceImage
+from featurize.photos.fileindex import Content, FileIndex, map_ahead
+from featurize.photos.origin import READERS, Origin, Source, SourceImage
 from featurize.photos.photo import Photo
 from featurize.store.shard import contains, image_keys, short_keys
 from featurize.store.store import Section, ShardWriter
@@ -59,7 +60,8 @@ class SourceContents:
         """The numbers of images, as soon as it is known what they hold: first the unchanged, then one by one."""
         yield [number for number in self._in_order if self._contents[number] is not None]
         origins = [self.source.images[number].origin for number in self._unread]
-        with closing(self.index.read(origins, jobs=self.jobs, max_pixels=self.max_pixels)) as contents:
+        jobs = max(self.jobs, READERS) if any(origin.waits for origin in origins) else self.jobs
+        with closing(self.index.read(origins, jobs=jobs, max_pixels=self.max_pixels)) as contents:
             for number, content in zip(self._unread, contents, strict=True):
                 self._contents[number] = content
                 yield [number]
@@ -161,7 +163,7 @@ class ExtractionPlan:
         missing: dict[Key, int] = {}
 
         def taken():
-            for task in tasks:
+            for task in self._fetched(tasks):
                 missing[task.key] = len(task.needed)
                 yield task
 
@@ -175,6 +177,19 @@ class ExtractionPlan:
                 else:
                     self.failed[result.key[0]] = result.reason
                     advance(1)
+
+    def _fetched(self, tasks: Iterable[Task]) -> Iterator[Task]:
+        """The same tasks; photos that wait for a network are fetched by more threads than decode them."""
+        if not any(place.origin.waits for place in self.places):
+            yield from tasks
+            return
+        with ThreadPoolExecutor(READERS, "fetch") as pool:
+            for task, _ in map_ahead(pool, tasks, self._fetch, AHEAD):
+                yield task
+
+    def _fetch(self, task: Task) -> None:
+        with suppress(ImageRejected):  # reading it says so again
+            self.places[self._rows[task.key][0]].origin.fetch()
 
     def _fill(self, batch: Batch, missing: dict[Key, int]) -> int:
         """Fill in what was computed; how many tasks have all their vectors now."""

@@ -27,6 +27,7 @@ from featurize.imported import (
 )
 from featurize.photos.manifest import COLUMNS, read_manifest
 from featurize.photos.source import NOHASH
+from featurize.remote import path_here
 from featurize.table import FeatureTable
 from featurize.tableformat import (
     METADATA,
@@ -92,8 +93,8 @@ def import_vectors(
     >>> import_vectors(folder / "clip.npy", folder / "photos.csv").table
     FeatureTable: 2 rows; features clip (2, imported); 2 labels rose, tulip
     """
-    path, given = Path(path), dict(columns or {})
-    kind = path.suffix.lower()
+    place, given = path_here(path, "vectors"), dict(columns or {})
+    kind = place.suffix.lower()
     if kind not in ENDINGS:
         hint = "write them as one of these (numpy.save), or use FeatureTable.from_frame in Python"
         raise UsageError(f"{path} is no file of vectors: it ends in neither .parquet nor .npy", hint)
@@ -102,7 +103,14 @@ def import_vectors(
     wanted = given.pop(VECTOR, None)
     try:
         read = _from_parquet if kind == ".parquet" else _from_npy
-        return read(path, None if manifest is None else Path(manifest), given, wanted, name, keep)
+        return read(
+            place,
+            None if manifest is None else path_here(manifest, "manifests of vectors"),
+            given,
+            wanted,
+            name,
+            keep,
+        )
     except (BottleheadError, MemoryError):
         raise
     except Exception as error:

@@ -14,6 +14,7 @@ from featurize.files import is_readable
 from featurize.networks.catalogue import LITE, NETWORKS, Download, Packaged
 from featurize.outputs import whole_file
 from featurize.photos.fileindex import FileIndex
+from featurize.remote import path_here
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"  # PyTorch's former format, which was no zip archive
@@ -72,7 +73,7 @@ def find_weights(
         digest = index.digest(path)
         _check_file(path, digest, download)
         return Weights("imagenet", str(path), digest)
-    path = Path(os.path.expanduser(text))
+    path = path_here(os.path.expanduser(text), "weights")
     if not is_readable(path, WeightsError):
         raise WeightsError(
             f"there is no weights file {path} for {backbone}",

@@ -13,6 +13,7 @@ import stat
 import struct
 import tarfile
 import threading
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -26,7 +27,9 @@ from featurize.photos.decode import MAX_BYTES, ImageRejected
 from featurize.photos.folders import Walk, ignored_as
 from featurize.photos.origin import Origin, Stamp
 from featurize.photos.unread import is_read_by_name
+from featurize.photos.urls import Handover
 from featurize.photos.webdataset import BESIDE, MOST_BESIDE, key_of, label_in, labels_beside
+from featurize.remote import BLOCK, Location, RemotePath, path_at
 from featurize.terminal import printable, progress
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -85,7 +88,7 @@ class _Member(NamedTuple):
     label: str = ""  # what a file beside a photo says
 
 
-def list_archive(path: str | os.PathLike) -> Archive:
+def list_archive(path: Location) -> Archive:
     """Look at every member of an archive; SourceError if it cannot be opened, or would unpack beyond all measure."""
     file = _File.of(path)
     found = Archive(file.path)
@@ -126,12 +129,17 @@ def list_archive(path: str | os.PathLike) -> Archive:
     inside = sorted(name[n_cut:] for name in folders if name.startswith(found.wrapper))
     found.walk.folders = [name for name in inside if name and name.count("/") < 2]
     if found.damage is not None:
-        found.walk.closed.append((os.path.basename(file.path), f"{CUT_OFF} (after {name_as_text(last)})"))
+        found.walk.closed.append(
+            (
+                os.path.basename(file.path),
+                f"{CUT_OFF} (after {name_as_text(last)})",
+            )
+        )
     return found
 
 
 @lru_cache(maxsize=2)
-def _listed(path: str, _: tuple[int, ...]) -> Archive:
+def _listed(path: Location, _: tuple[int, ...]) -> Archive:
     return list_archive(path)
 
 
@@ -145,6 +153,20 @@ def member_at(place: str) -> Origin | None:
             try:
                 return _listed(path, identity(os.stat(path))).origins.get(name)
             except (SourceError, OSError):
+                return None
+    return None
+
+
+def member_at_url(path: RemotePath) -> Origin | None:
+    """The photo at such a place in an archive at a URL; None where none is."""
+    parts = path.url.split("/")
+    for n in range(4, len(parts)):
+        archive = path_at("/".join(parts[:n]))
+        if is_archive(str(archive)):
+            try:
+                file = _File.of(archive)
+                return _listed(archive, file.identity).origins.get(name_as_text("/".join(parts[n:])))
+            except SourceError:
                 return None
     return None
 
@@ -213,10 +235,16 @@ class _File:
     path: str
     identity: tuple[int, int, int, int]
     changed: float
+    # Of one at a URL: where it is, and its photos between the reading that hashes and the one that decodes them.
+    remote: RemotePath | None = field(default=None, compare=False)
+    kept: Handover = field(default_factory=Handover, compare=False, repr=False)
 
     @classmethod
-    def of(cls, path: str | os.PathLike) -> "_File":
-        place = os.path.abspath(path)
+    def of(cls, path: Location) -> "_File":
+        found = path_at(path)
+        if isinstance(found, RemotePath):
+            return cls._of_url(found)
+        place = os.path.abspath(found)
         try:
             status = os.stat(place)
         except OSError as error:
@@ -225,8 +253,25 @@ class _File:
             ) from error
         return cls(place, identity(status), max(status.st_mtime, status.st_ctime))
 
-    def open(self) -> BinaryIO:
-        """Open it anew, so that threads do not share a position; ImageRejected if it was changed meanwhile."""
+    @classmethod
+    def _of_url(cls, path: RemotePath) -> "_File":
+        try:
+            facts = path.stat()
+        except OSError as error:
+            hint = getattr(error, "hint", "check the URL")
+            raise SourceError(f"{path} cannot be read: {error.strerror}", hint) from error
+        if facts.size < 0:
+            raise SourceError(f"{path} cannot be read: its server does not say how long it is", "download it")
+        same = Stamp.of(*facts).identity
+        return cls(str(path), same, 0.0 if facts.etag else facts.written or time.time(), path)
+
+    def open(self, n_ahead: int = BLOCK) -> BinaryIO:
+        """Open it anew, so that threads do not share a position; ImageRejected if it was changed meanwhile.
+
+        Of one at a URL, `n_ahead` bytes are fetched at once.
+        """
+        if self.remote is not None:
+            return cast(BinaryIO, self.remote.ranges(self.identity[0], n_ahead))
         try:
             stream = open(self.path, "rb")
         except OSError as error:
@@ -236,8 +281,23 @@ class _File:
             raise ImageRejected("the archive was changed while it was being read; run again")
         return stream
 
+    def handed_on(self, place: str, read: Callable[[], bytes]) -> bytes:
+        """What `read` gives, which at a URL is kept until it is asked for once more."""
+        if self.remote is None:
+            return read()
+        data = self.kept.take(place)
+        if data is None:
+            data = read()
+            self.kept.put(place, data)
+        return data
+
+    def fetch(self, place: str, read: Callable[[], bytes]) -> None:
+        """Keep what `read` gives, if it is at a URL and not kept yet."""
+        if self.remote is not None and place not in self.kept:
+            self.kept.put(place, read())
+
     def is_zip(self) -> bool:
-        with self.open() as stream:
+        with self.open(HEADER) as stream:
             return self.path.lower().endswith(".zip") or stream.read(4) == b"PK\x03\x04"
 
     def place(self, name: str) -> str:
@@ -279,6 +339,7 @@ UNPACKERS: dict[int, Callable[[], Any]] = {
     zipfile.ZIP_BZIP2: bz2.BZ2Decompressor,
 }
 HEADER = 30  # bytes, and then the name and more
+BEFORE = 1 << 12  # bytes before a photo: usually its header, its name and more
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,9 +361,19 @@ class ZipMember(Origin):
     def stamp(self) -> Stamp:
         return Stamp.of(self.size, self.file.identity, self.start, self.checksum, changed=self.file.changed)
 
+    @property
+    def waits(self) -> bool:
+        return self.file.remote is not None
+
+    def fetch(self) -> None:
+        self.file.fetch(self.place, self._read)
+
     def read(self) -> bytes:
+        return self.file.handed_on(self.place, self._read)
+
+    def _read(self) -> bytes:
         try:
-            with self.file.open() as stream:
+            with self.file.open(self.packed + BEFORE) as stream:
                 stream.seek(self.start)
                 head = stream.read(HEADER)
                 if len(head) < HEADER or head[:4] != b"PK\x03\x04":
@@ -423,11 +494,22 @@ class TarMember(Origin):
     def stamp(self) -> Stamp:
         return Stamp.of(self.size, self.file.identity, self.start, changed=self.file.changed)
 
+    @property
+    def waits(self) -> bool:
+        return self.file.remote is not None and self.passes is None
+
+    def fetch(self) -> None:
+        if self.passes is None:
+            self.file.fetch(self.place, self._read)
+
     def read(self) -> bytes:
         if self.passes is not None:
             return self.passes.read(self.start)
+        return self.file.handed_on(self.place, self._read)
+
+    def _read(self) -> bytes:
         try:
-            with self.file.open() as stream:
+            with self.file.open(self.size) as stream:
                 stream.seek(self.start)
                 data = stream.read(self.size)
         except OSError as error:

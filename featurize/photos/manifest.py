@@ -2,13 +2,14 @@
 
 import csv
 import os
+import posixpath
 import unicodedata
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 from featurize.errors import BottleheadError, SourceError, UsageError
 from featurize.files import check_unpacked, text_as_name
 from featurize.photos.layout import SPLITS, listed, split_of
+from featurize.remote import AnyPath, RemotePath, is_url, path_at
 from featurize.tableformat import check_kept_names, record_batches
 from featurize.terminal import OptionsError
 
@@ -41,7 +43,7 @@ class Manifest:
     `rows` gives where each stands ("line 7"), and its values by column, or what is wrong with it.
     """
 
-    path: Path
+    path: AnyPath
     rows: Iterator[tuple[str, Row | str]]
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -50,13 +52,16 @@ class Manifest:
         return self.rows
 
 
-def is_manifest(path: Path) -> bool:
+def is_manifest(path: AnyPath) -> bool:
     """Whether a file is a manifest by the ending of its name."""
     return path.suffix.lower() in ENDINGS
 
 
 def read_manifest(
-    path: Path, columns: Mapping[str, str] | None = None, keep: Sequence[str] = (), used: Sequence[str] = ()
+    path: AnyPath,
+    columns: Mapping[str, str] | None = None,
+    keep: Sequence[str] = (),
+    used: Sequence[str] = (),
 ) -> Manifest:
     """Read a manifest; blanks around names and values do not count, and empty values are None.
 
@@ -79,11 +84,11 @@ def read_manifest(
 # -- the cells of CSV, Excel and Parquet files ---
 
 
-def _csv_lines(path: Path) -> Iterator[tuple[str, Cells]]:
+def _csv_lines(path: AnyPath) -> Iterator[tuple[str, Cells]]:
     """Where each line stands, and its cells; the first is the header."""
     encoding = _encoding(path)
     try:
-        with open(path, encoding=encoding, newline="") as stream:
+        with path.open(encoding=encoding, newline="") as stream:
             first = stream.readline()
             own = first[:4].lower() == "sep="  # Excel's own line
             separator = first[4:5] if own else max(SEPARATORS, key=lambda one: _n_known(first, one))
@@ -105,9 +110,9 @@ def _csv_lines(path: Path) -> Iterator[tuple[str, Cells]]:
         raise SourceError(f"{path} cannot be read: {error.strerror or error}", hint) from None
 
 
-def _encoding(path: Path) -> str:
+def _encoding(path: AnyPath) -> str:
     try:
-        with open(path, "rb") as stream:
+        with path.open("rb") as stream:
             start = stream.read(2)
     except OSError:
         start = b""
@@ -118,12 +123,12 @@ def _encoding(path: Path) -> str:
     return "utf-8-sig"
 
 
-def _not_text(path: Path, encoding: str, error: UnicodeDecodeError) -> SourceError:
+def _not_text(path: AnyPath, encoding: str, error: UnicodeDecodeError) -> SourceError:
     """Which line cannot be read, and how it would read in the encoding of Windows: never guessed, but proposed."""
     if encoding != "utf-8-sig":
         return SourceError(f"{path} is not UTF-16 text: {error.reason}", "save the manifest as UTF-8")
     hint = "save it as UTF-8 (in Excel: 'CSV UTF-8')"
-    with open(path, "rb") as stream:
+    with path.open("rb") as stream:
         number, line = next((n, line) for n, line in enumerate(stream, start=1) if not _is_utf8(line))
     with suppress(UnicodeDecodeError):
         shown = line.decode("cp1252").strip()[:80]
@@ -153,12 +158,14 @@ def _excel_lines(manifest: Manifest) -> Iterator[tuple[str, Cells]]:
 
     path = manifest.path
     try:
-        with zipfile.ZipFile(path) as archive:
-            check_unpacked(sum(one.file_size for one in archive.infolist()), path.stat().st_size)
-        with pd.ExcelFile(path, engine="openpyxl") as book:
-            sheets = book.sheet_names
-            plain: Any = {"dtype": object, "keep_default_na": False, "na_filter": False}
-            frame = pd.read_excel(book, sheet_name=0, header=None, **plain)
+        with path.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            with zipfile.ZipFile(stream) as archive:
+                check_unpacked(sum(one.file_size for one in archive.infolist()), size)
+            with pd.ExcelFile(stream, engine="openpyxl") as book:
+                sheets = book.sheet_names
+                plain: Any = {"dtype": object, "keep_default_na": False, "na_filter": False}
+                frame = pd.read_excel(book, sheet_name=0, header=None, **plain)
     except ImportError:
         hint = "pip install 'bottlehead[excel]', or save it as 'CSV UTF-8'"
         raise SourceError(
@@ -191,7 +198,7 @@ def _rows(
 
 
 def _read_parquet(
-    path: Path, columns: Mapping[str, str], keep: Sequence[str], used: Sequence[str]
+    path: AnyPath, columns: Mapping[str, str], keep: Sequence[str], used: Sequence[str]
 ) -> Manifest:
     manifest = Manifest(path, iter(()))
     with _parquet(path) as (file, _):
@@ -217,11 +224,11 @@ def _read_parquet(
 
 
 @contextmanager
-def _parquet(path: Path) -> Iterator[tuple[pq.ParquetFile, BinaryIO]]:
+def _parquet(path: AnyPath) -> Iterator[tuple[pq.ParquetFile, IO[bytes]]]:
     """A Parquet file that is open; what is wrong with it becomes a SourceError."""
     try:
         # As an open file: a path as text Arrow would take for a URI, and cannot take if it is not UTF-8.
-        with open(path, "rb") as stream, pq.ParquetFile(stream) as file:
+        with path.open("rb") as stream, pq.ParquetFile(stream) as file:
             yield file, stream
     except BottleheadError:
         raise
@@ -344,7 +351,7 @@ def _choose_columns(
     return chosen
 
 
-def _checked(path: Path, rows: Iterator[tuple[str, Row | str]]) -> Iterator[tuple[str, Row | str]]:
+def _checked(path: AnyPath, rows: Iterator[tuple[str, Row | str]]) -> Iterator[tuple[str, Row | str]]:
     for place, row in rows:
         if isinstance(row, dict):
             if (given := row.get("split")) is not None:
@@ -372,15 +379,22 @@ class FileFinder:
     whose name differs by blanks around it or its Unicode form, else by case; `differing` has those, as (written, name).
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: AnyPath):
         self.folder = folder
         self.differing: list[tuple[str, str]] = []
         self._alike: dict[Path, tuple[dict[str, list[str]], dict[str, list[str]]]] = {}
 
-    def find(self, written: str) -> Path | None:
-        """The file, or where it would be if there were one; None if no file can have this name."""
+    def find(self, written: str) -> AnyPath | None:
+        """The file, or where it would be if there were one; None if no file can have this name.
+
+        URLs, and names below a folder that is one, are taken as they are written.
+        """
         if "\0" in written:
             return None
+        if is_url(written.strip()):
+            return path_at(written.strip())
+        if isinstance(self.folder, RemotePath):
+            return self._below_url(self.folder, text_as_name(written.strip()))
         spellings = [text_as_name(written), text_as_name(written.strip())]
         spellings += [written.strip().replace("\\", "/")] if "\\" in written else []
         if not all(map(_can_be, spellings)):
@@ -395,8 +409,16 @@ class FileFinder:
                 return near
         return self.folder / names[-1 if written != written.strip() else 0]
 
+    @staticmethod
+    def _below_url(folder: RemotePath, name: str) -> RemotePath | None:
+        name = posixpath.normpath(name)
+        while name.startswith("../"):
+            folder, name = folder.parent, name[3:]
+        return None if name.startswith("/") or name in (".", "..") else folder / name
+
     def _near(self, name: str) -> Path | None:
         """The one file below the folder whose name, and those of its folders, are alike."""
+        assert isinstance(self.folder, Path)
         path = self.folder
         with suppress(OSError, ValueError):
             for part in Path(name).parts:

@@ -21,6 +21,9 @@ from featurize.photos.unread import with_remedy
 CLASS_FOLDERS = ("folder", "archive")  # kinds of source in which folders give the labels
 
 
+READERS = 32  # threads that wait for a network, beside those that decode
+
+
 class Stamp(NamedTuple):
     """What changes when the bytes of a photo do: their number, and three more numbers of at most 63 bits.
 
@@ -54,6 +57,11 @@ class Origin:
     place: str
 
     @property
+    def waits(self) -> bool:
+        """Whether reading waits for a network: more threads than there are processors are worth while."""
+        return False
+
+    @property
     def order(self) -> int:
         """Photos are read in this order: in an archive, that of their bytes."""
         return 0
@@ -66,6 +74,9 @@ class Origin:
     def read(self) -> bytes | np.ndarray:
         """The bytes of an image file, or RGB pixels, uint8 (height, width, 3); ImageRejected where it fails."""
         raise NotImplementedError
+
+    def fetch(self) -> None:
+        """Bring its bytes near, because `read` is about to be called; ImageRejected where it fails."""
 
     def stamp(self) -> Stamp | None:
         """What changes when its bytes do, without reading them; None: read them every time.

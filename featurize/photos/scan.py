@@ -13,7 +13,7 @@ import numpy as np
 from featurize.photos.decode import DECODE_VERSION, MAX_PIXELS, ImageRejected
 from featurize.photos.fileindex import Content, Item, look, map_ahead
 from featurize.photos.layout import SPLITS, Layout, listed
-from featurize.photos.origin import CLASS_FOLDERS, Source, SourceImage
+from featurize.photos.origin import CLASS_FOLDERS, READERS, Source, SourceImage
 from featurize.photos.source import list_source, source_warnings
 from featurize.table import merged_groups, similar_labels
 from featurize.terminal import columns_taken, padded, printable, progress
@@ -148,6 +148,8 @@ def scan_source(
     rejects, notes = list(listing.rejects), listing.notes
     found = Scan(listing.path, listing.kind, [], rejects, listing.ignored, listing.layout, notes)
     jobs = jobs or os.cpu_count() or 1
+    if any(image.origin.waits for image in listing.images):
+        jobs = max(jobs, READERS)
     contents: dict[int, Content] = {}
     with ThreadPoolExecutor(jobs) as pool, progress(len(listing.images), "scanning") as bar:
         # Few ahead: a million photos in a queue take a gigabyte, and Ctrl-C waits for those that are begun.

@@ -11,14 +11,16 @@ from pathlib import Path
 from featurize.errors import SourceError, UsageError
 from featurize.files import is_readable, name_as_text
 from featurize.photos.archives import ENDINGS as ARCHIVES
-from featurize.photos.archives import is_archive, list_archive, member_at
+from featurize.photos.archives import is_archive, list_archive, member_at, member_at_url
 from featurize.photos.folders import ENDINGS, Walk, ignored_as, walk
 from featurize.photos.layout import listed, read_layout
 from featurize.photos.manifest import ENDINGS as MANIFESTS
 from featurize.photos.manifest import FileFinder, is_manifest, read_manifest
 from featurize.photos.origin import OnDisk, Origin, Source, SourceImage
 from featurize.photos.unread import RAW, kind_of_name, not_read
+from featurize.photos.urls import AtUrl, Handover, asked, photo_at_url, walk_url
 from featurize.photos.webdataset import shards_of
+from featurize.remote import AnyPath, Location, RemoteError, RemotePath, is_url, path_at
 from featurize.table import describe_similar, similar_labels
 from featurize.terminal import log, printable
 
@@ -48,12 +50,12 @@ def list_source(
     """
     pattern = _compile(group_by or NOHASH)
     where, is_file = None, False
-    path = Path(source) if isinstance(source, str | os.PathLike) else None
-    shards = [] if path is None else _shards(path)
+    path = path_at(source) if isinstance(source, str | os.PathLike) else None
+    shards = _shards(path) if isinstance(path, Path) else []
     given = [] if isinstance(source, str | os.PathLike) else list(source)
     if path is not None:
         is_file = is_readable(path, SourceError)
-    if (columns or root is not None) and (path is None or path.is_dir() or is_archive(path)):
+    if (columns or root is not None) and (path is None or path.is_dir() or is_archive(str(path))):
         hint = f"give a manifest as the source: {' '.join(MANIFESTS)}"
         raise UsageError("columns and a root are for manifests alone", hint)
     if path is None:
@@ -61,7 +63,7 @@ def list_source(
         where = ", ".join(name_as_text(os.fspath(one)) for one in given[:4])
     elif path.is_dir():
         found = _list_folder(path)
-    elif is_file and is_archive(path):
+    elif is_file and is_archive(str(path)):
         found = _list_archive(path)
     elif shards:
         found = _list_shards(shards)
@@ -70,6 +72,8 @@ def list_source(
     else:
         there = f"{path} is neither a folder, a manifest nor an archive"
         hint = f"give a folder of photos, a manifest ({' '.join(MANIFESTS)}) or an archive ({' '.join(ARCHIVES)})"
+        if re.match(r"(s3|gs|https?|memory):/[^/]", str(path)):
+            hint = "give a URL as text: a Path makes one slash of two"
         raise SourceError(there if is_file else f"there is no {path}", hint)
     if keep and not found.kept:
         hint = f"give a manifest as the source: {' '.join(MANIFESTS)}"
@@ -89,9 +93,12 @@ def list_source(
     return found
 
 
-def origin_at(place: str | os.PathLike) -> Origin | None:
+def origin_at(place: Location) -> Origin | None:
     """The photo at a place, as the file index and the sources of tables name it; None where none is."""
-    path = os.fspath(place)
+    found = path_at(place)
+    if isinstance(found, RemotePath):
+        return photo_at_url(found) or member_at_url(found)
+    path = os.fspath(found)
     return OnDisk(path) if os.path.isfile(path) else member_at(path)
 
 
@@ -161,7 +168,9 @@ def _check_grouped(images: list[SourceImage], group_by: str) -> None:
         log.warning("%r fits all images but %s", group_by, example)
 
 
-def _list_folder(root: Path) -> Source:
+def _list_folder(root: AnyPath) -> Source:
+    if isinstance(root, RemotePath):
+        return _placed(Source(str(root), "folder"), *walk_url(root))
     tree = walk(root)
     for name, reason in tree.closed:
         if not name:
@@ -170,10 +179,11 @@ def _list_folder(root: Path) -> Source:
     return _placed(Source(str(root.resolve()), "folder"), tree, origins)
 
 
-def _list_archive(path: Path) -> Source:
+def _list_archive(path: AnyPath) -> Source:
     archive = list_archive(path)
+    place = path.resolve() if isinstance(path, Path) else path
     kind = "webdataset" if archive.labels else "archive"
-    found = _placed(Source(str(path.resolve()), kind), archive.walk, archive.origins)
+    found = _placed(Source(str(place), kind), archive.walk, archive.origins)
     if archive.labels:
         found.images = [replace(one, label=archive.labels.get(one.image)) for one in found.images]
         found.classes = set(archive.labels.values())
@@ -241,20 +251,23 @@ def _unreadable(tree: Walk) -> list[str]:
 
 
 def _list_manifest(
-    path: Path,
+    path: AnyPath,
     columns: Mapping[str, str] | None,
     root: str | os.PathLike | None,
     each_line: bool,
     keep: Sequence[str],
 ) -> Source:
-    folder = path.resolve().parent if root is None else Path(root).resolve()
-    if root is not None and not folder.is_dir():
+    path = path.resolve() if isinstance(path, Path) else path
+    folder = path.parent if root is None else path_at(root)
+    folder = folder.resolve() if isinstance(folder, Path) else folder
+    if root is not None and not _is_folder(folder):
         raise UsageError(
             f"there is no folder {root}", "the root is the folder that a manifest's names are relative to"
         )
-    found = Source(str(path.resolve()), "manifest", folder=None if root is None else str(folder))
+    found = Source(str(path), "manifest", folder=None if root is None else str(folder))
     manifest, finder = read_manifest(path, columns, keep), FileFinder(folder)
     found.kept = list(keep)
+    handover = Handover()
     first: dict[object, tuple[str, int]] = {}
     torn: list[str] = []
     for place, row in manifest:
@@ -269,12 +282,12 @@ def _list_manifest(
         if file is None:
             found.rejects.append((printable(written), "no file can have this name"))
             continue
-        inside = file.is_relative_to(folder)
-        name = name_as_text(file.relative_to(folder).as_posix() if inside else file.as_posix())
+        name = name_as_text(_relative(file, folder))
         if kind_of_name(name) == RAW:
             found.rejects.append((name, not_read(RAW)))
             continue
-        image = SourceImage(OnDisk(str(file)), name, label, row.get("group"), row.get("split"))
+        origin = OnDisk(str(file)) if isinstance(file, Path) else AtUrl(file, kept=handover)
+        image = SourceImage(origin, name, label, row.get("group"), row.get("split"))
         image = replace(image, kept=tuple(row.get(column) for column in keep))
         earlier, number = first.setdefault(_which_file(file), (place, len(found.images)))
         if number == len(found.images) or each_line:
@@ -288,6 +301,7 @@ def _list_manifest(
         more = f"; {len(torn) - 1} more lines contradict others" if len(torn) > 1 else ""
         hint = "give each photo one line, or lines that agree; what has two labels at once needs a label of its own"
         raise SourceError(f"{path}: {torn[0]}{more}", hint)
+    found.images = asked(found.images)
     found.classes = {image.label for image in found.images if image.label is not None}
     found.notes, found.warnings = manifest.notes, manifest.warnings
     if finder.differing:
@@ -296,6 +310,20 @@ def _list_manifest(
         names = "1 name differs from its file's" if count == 1 else f"{count} names differ from their files'"
         found.notes.append(f"{names} in case, blanks or Unicode form alone: {written} is {name}")
     return found
+
+
+def _is_folder(folder: AnyPath) -> bool:
+    if isinstance(folder, RemotePath):
+        is_readable(folder, UsageError)  # which says why it cannot be reached
+        return folder.is_web or folder.is_dir()
+    return folder.is_dir()
+
+
+def _relative(file: AnyPath, folder: AnyPath) -> str:
+    """The name of a file below a folder, or all of it where it is elsewhere."""
+    if isinstance(file, Path) and isinstance(folder, Path):
+        return (file.relative_to(folder) if file.is_relative_to(folder) else file).as_posix()
+    return str(file).removeprefix(f"{str(folder).rstrip('/')}/")
 
 
 def _merged(
@@ -316,8 +344,10 @@ def _known(image: SourceImage) -> tuple[str | None, ...]:
     return image.label, image.group, image.split, *image.kept
 
 
-def _which_file(path: str | os.PathLike) -> object:
+def _which_file(path: Location) -> object:
     """Equal for two spellings of one file; links to it are files of their own."""
+    if isinstance(path, RemotePath):
+        return str(path)
     try:
         status = os.lstat(path)
     except (OSError, ValueError):
@@ -345,6 +375,11 @@ def _list_files(paths: list) -> Source:
     names: list[str] = []
     members: dict[str, tuple[Origin, str]] = {}  # by place
     for path in (one for given in map(os.fspath, paths) for one in _shards(given) or [given]):
+        if is_url(path):
+            for name, origin in _at_url(path, found):
+                members[origin.place] = origin, name
+                names.append(origin.place)
+            continue
         archive = list_archive(path) if is_archive(path) and os.path.isfile(path) else None
         if archive is not None or os.path.isdir(path):
             tree = walk(path) if archive is None else archive.walk
@@ -377,7 +412,42 @@ def _list_files(paths: list) -> Source:
             found.rejects.append((text, not_read(RAW)))
         else:
             found.images.append(SourceImage(origin, text))
+    found.images = asked(found.images)
     return found
+
+
+def _at_url(url: str, found: Source) -> list[tuple[str, Origin]]:
+    """The photos at a URL (of a photo, a folder or a glob pattern) by name; `found` is told of what is none."""
+    path = RemotePath(url)
+    shown = name_as_text(str(path))
+    magic = not path.is_web and glob.has_magic(url)
+    if path.suffix.lower() in ENDINGS and not magic:
+        return [(shown, AtUrl(path))]  # many of these are asked for at once
+    try:
+        if is_archive(str(path)) and not magic:
+            archive = list_archive(path)
+            found.ignored += archive.walk.ignored
+            found.rejects += [
+                (f"{shown}/{name}", why) for name, why in archive.walk.closed + archive.walk.unusable
+            ]
+            return [(f"{shown}/{name}", origin) for name, origin in archive.in_order()]
+        if path.is_dir():
+            tree, origins = walk_url(path)
+            found.ignored += tree.ignored
+            return [(f"{shown.rstrip('/')}/{name}", origin) for name, origin in origins.items()]
+        if not magic or path.exists():
+            return [(shown, AtUrl(path))]
+        photos: list[tuple[str, Origin]] = []
+        for match in path.glob():
+            if ignored := _ignored_match(str(match), str(path)):
+                found.ignored[ignored] += 1
+            else:
+                photos.append((name_as_text(str(match)), AtUrl(match)))
+        if not photos:
+            found.rejects.append((shown, "no such file"))
+        return photos
+    except RemoteError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}", error.hint) from error
 
 
 def _ignored_match(name: str, pattern: str) -> str | None:

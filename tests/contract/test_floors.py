@@ -21,7 +21,7 @@ PACKAGES = {"featurize": featurize, "classify": classify, "evaluate": evaluate}
 ORDER = list(PACKAGES)
 # Rooms of each package, floor by floor from below, floors parted by a bar. Some are still to come.
 FLOORS = {
-    "featurize": "errors draws | outputs | files terminal | tableformat | imported | table | photos | "
+    "featurize": "errors draws | remote | outputs | files terminal | tableformat | imported | table | photos | "
     "store pages spec | extractors | networks | registry | extraction | upkeep cluster adopt | cli | __main__",
     "classify": "rows folds similar taxonomy labels | heads | model | training prediction | "
     "serving export suggest watch | cli | __main__",
