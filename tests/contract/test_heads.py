@@ -181,8 +181,8 @@ def test_ctrl_c_ends_a_fit_that_would_not_end(weighed):
 )
 def test_balanced_heads_find_more_of_the_rare_label(head):
     rng = np.random.default_rng(0)
-    y = np.repeat(["fern", "moss"], [95, 15])
-    X = rng.normal(size=(110, 6)) + 0.7 * (y == "moss")[:, None]
+    y = np.repeat(["fern", "moss"], [190, 30])
+    X = rng.normal(size=(220, 6)) + 0.7 * (y == "moss")[:, None]
     start, rare = head + ("," if ":" in head else ":"), y == "moss"
     plain = fit_head(make_head(head), X[::2], y[::2])
     balanced = fit_head(make_head(f"{start}class_weight=balanced"), X[::2], y[::2])

@@ -22,7 +22,7 @@ def test_a_comparison_is_told_whole(comparison):
     for words in (
         "60 photos with 3 labels (ant 20, bee 20, cat 20)",
         comparison.data["digest"][:12],
-        "4 folds (stratified; groups and identical images kept together; seed 5, SHA-256 of the folds "
+        "4 folds (stratified; groups and identical images kept together; seed 8, SHA-256 of the folds "
         f"{content['folds']['digest'][:12]})",
         "softmax (multinomial logistic regression",
         "max_iter=1000",
