@@ -27,7 +27,8 @@ from featurize.table import FeatureTable
 from featurize.tableformat import PHASH
 
 PACKAGES = ("bottlehead", "scikit-learn", "numpy", "scipy", "pandas", "pyarrow")
-FORMAT_VERSION = 1  # of the JSON
+# Of the JSON, by kind. README says what changed.
+FORMAT_VERSIONS = {"comparison": 2, "test": 1, "curve": 1, "duplicates": 1}
 
 Features = dict[str, dict[str, Any] | None]  # by column, the table's own record of how it was made
 

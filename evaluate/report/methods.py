@@ -16,7 +16,7 @@ from evaluate.report.sentences import (
     percent,
 )
 from evaluate.results import (
-    FORMAT_VERSION,
+    FORMAT_VERSIONS,
     ComparisonRecord,
     CurveRecord,
     DataFacts,
@@ -48,7 +48,7 @@ TUNED = " tuned"  # how `classify.heads.tuning.TunedHead` calls itself
 
 def as_json(found: Result) -> dict[str, Any]:
     """What ``to_dict`` of a result gives: everything but tables and predictions, ready for JSON."""
-    content: dict[str, Any] = {"format_version": FORMAT_VERSION, "kind": found.kind}
+    content: dict[str, Any] = {"format_version": FORMAT_VERSIONS[found.kind], "kind": found.kind}
     if isinstance(found, TestRecord):
         content |= {**found.scores, **found.details}
     methods = {"methods": statistical_methods(found)}

@@ -53,6 +53,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
+def n_photos(number: float) -> str:
+    """How many photos, with one decimal where repeats count them in parts: ``12``, ``12.5``."""
+    return f"{number:.0f}" if number == round(number) else f"{number:.1f}"
+
+
 def number(value: float | None) -> str:
     """Three decimals, or ``unknown``."""
     return "unknown" if value is None else f"{value:.3f}"

@@ -10,6 +10,7 @@ from evaluate.report.sentences import (
     curve_in_words,
     data_in_words,
     interval_in_words,
+    n_photos,
     no_better_than_guessing,
     one_a_line,
     operating_point_in_words,
@@ -38,6 +39,7 @@ SHOWN_MISTAKES = 10
 SHOWN_LABELS = 10
 SHOWN_PAIRS = 40
 CONFUSION_COLUMNS = 12
+SHARES = ("confidence", "probability")  # from 0 to 1 in JSON, per cent in print
 INTERVALS = "intervals: Wilson on one prediction per photo, wider where folds share training photos"
 
 
@@ -128,7 +130,13 @@ def labels_as_text(scores: Scores) -> str:
     """Precision, recall and F1 by label, and their averages."""
     named = scores.per_label | {f"{name} average": one for name, one in scores.averages.items()}
     rows = [
-        [name, percent(one.precision), percent(one.recall), percent(one.f1), str(one.get("support", ""))]
+        [
+            name,
+            percent(one.precision),
+            percent(one.recall),
+            percent(one.f1),
+            n_photos(one["support"]) if "support" in one else "",
+        ]
         for name, one in named.items()
     ]
     return table_as_text(["label", "precision %", "recall %", "F1 %", "photos"], rows, left=1)
@@ -140,7 +148,7 @@ def confusion_as_text(confusion: Confusion, shares: Sequence[Sequence[float]]) -
     if len(labels) > CONFUSION_COLUMNS:
         return f"The confusion of {len(labels)} labels is too wide to print; see --report or --json."
     rows = [
-        [name, *(f"{count} ({share:.0f} %)" for count, share in zip(counts, row, strict=True))]
+        [name, *(f"{n_photos(count)} ({share:.0f} %)" for count, share in zip(counts, row, strict=True))]
         for name, counts, row in zip(labels, confusion.matrix, shares, strict=True)
     ]
     return table_as_text(["true \\ predicted", *labels], rows, left=1)
@@ -165,11 +173,9 @@ def _listed(title: str, rows: Sequence[Mapping[str, Any]], more: str) -> str:
     if not rows:
         return f"{title}: none"
     columns = ["image", "label", *more.split()]
-    shown = [
-        [f"{row[name]:.3f}" if isinstance(row[name], float) else str(row[name]) for name in columns]
-        for row in rows
-    ]
-    return f"{title} ({len(rows)}):\n{table_as_text(columns, shown, left=3)}"
+    shown = [[percent(row[name]) if name in SHARES else str(row[name]) for name in columns] for row in rows]
+    header = [f"{name} %" if name in SHARES else name for name in columns]
+    return f"{title} ({len(rows)}):\n{table_as_text(header, shown, left=3)}"
 
 
 def curve_as_text(found: CurveRecord) -> str:

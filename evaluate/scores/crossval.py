@@ -225,6 +225,12 @@ class Predictions:
         return self.rows["label"].to_numpy(dtype=object)
 
     @property
+    def weight(self) -> np.ndarray | None:
+        """As how much of a photo each row of one pair counts, where photos were tested again; None where none was."""
+        _, place, times = np.unique(self.rows["row"].to_numpy(), return_inverse=True, return_counts=True)
+        return None if times.max(initial=1) == 1 else 1.0 / times[place]
+
+    @property
     def predicted(self) -> np.ndarray:
         """The most probable label of each row."""
         from evaluate.scores.metrics import most_probable

@@ -264,7 +264,14 @@ def result_row(predictions: Predictions, features: str, head: str, positive: str
         head=head,
         accuracy=cross_validated_interval(right, rows["row"].to_numpy(), groups, n_folds=len(times)),
         **vars(
-            all_scores(predictions.label, predictions.probabilities, predictions.labels, positive, fold=fold)
+            all_scores(
+                predictions.label,
+                predictions.probabilities,
+                predictions.labels,
+                positive,
+                fold=fold,
+                weight=predictions.weight,
+            )
         ),
         tuned=times["tuned"].tolist() if times["tuned"].notna().all() else None,
         fit_seconds=float(times["fit_seconds"].mean()),
@@ -303,12 +310,13 @@ def describe_best(
 ) -> BestPair:
     """What is told of the best pair alone, from the `predictions` of all pairs on the `folds` of `table`."""
     own = predictions.of(best.features, best.head)
-    confusion, photos = metrics.confusion(own.label, own.predicted, own.labels), mean_over_repeats(own)
+    counted = (own.label, own.predicted, own.labels, own.weight)
+    confusion, photos = metrics.confusion(*counted), mean_over_repeats(own)
     predicted = metrics.most_probable(photos.probabilities, photos.labels)
     return BestPair(
         confusion=confusion,
         confusion_percent=metrics.percent_of_rows(confusion.matrix),
-        per_label=metrics.per_label(own.label, own.predicted, own.labels),
+        per_label=metrics.per_label(*counted),
         misclassified=nearest_in_folds(table, best.features, folds, misclassified(own)),
         wrong_every_time=misclassified_by_all(predictions, best.features),
         hardest=hardest(predictions, best.features),

@@ -72,7 +72,8 @@ def test_every_result_has_a_text_a_page_and_a_json_that_keeps_its_numbers(tmp_pa
         content = result.to_dict()
         assert json.loads(json.dumps(content, allow_nan=False)) == content
         assert missing_keys(kind.__name__, content) == {}
-        assert content["format_version"] == 1 and content["data"]["images"] in (30, 60)
+        assert content["format_version"] == (2 if content["kind"] == "comparison" else 1)
+        assert content["data"]["images"] in (30, 60)
         evaluate.write_report(result, tmp_path / "r.html")
         assert (tmp_path / "r.html").read_text(encoding="utf-8") == result.to_html()
         assert [path.name for path in tmp_path.iterdir()] == ["r.html"]

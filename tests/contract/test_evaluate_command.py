@@ -47,7 +47,11 @@ def test_misclassified_prints_the_list_of_compare_and_of_test(files, words):
     content = json.loads((files / "j.json").read_text())
     wrong = content.get("best", content)["misclassified"]
     listed = done.out[done.out.index("misclassified, most confident first") :].splitlines()
-    assert [line.split()[0] for line in listed[2 : 2 + len(wrong)]] == [row["image"] for row in wrong]
+    # Confidence is a share in the JSON and per cent, by name, in print.
+    assert listed[1].split() == ["image", "label", "predicted", "confidence", "%"]
+    expected = [(row["image"], f"{100 * row['confidence']:.1f}") for row in wrong]
+    assert [(line.split()[0], line.split()[-1]) for line in listed[2 : 2 + len(wrong)]] == expected
+    assert all(1 / 3 <= row["confidence"] <= 1 for row in wrong)
     assert len(wrong) > 1 and "from one super-class to another" in done.out
     suspects = content.get("best", {}).get("label_suspects", [])
     assert all(row["image"] in done.out for row in suspects) and "remove" not in done.out
