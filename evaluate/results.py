@@ -390,6 +390,7 @@ class TestRecord:
     features: Features
     model: ModelFacts
     table: FeatureTable = field(repr=False)
+    predictions: Predictions = field(repr=False)
     training: FeatureTable | None = field(repr=False, default=None)
     command: str = ""
 

@@ -21,6 +21,7 @@ from evaluate.results import (
     describe_features,
 )
 from evaluate.scores import metrics
+from evaluate.scores.crossval import Predictions
 from evaluate.scores.metrics import all_scores, check_positive, scores_at
 from evaluate.scores.mistakes import check_superclasses, nearest_in_table, superclass_errors, wrong_rows
 from evaluate.statistics.intervals import grouped_interval
@@ -51,6 +52,8 @@ class TestResult(Reported, TestRecord):
         ``head``, ``features`` and ``labels`` of the model.
     training : FeatureTable or None
         The photos that it was trained on, where their table was given.
+    predictions : Predictions
+        What it says of each photo; ``to_frame`` and ``write`` give them away.
     """
 
 
@@ -126,6 +129,8 @@ def test(
         nearest_in_table(used, trained, model.features, wrong),
         superclass_errors(label, predicted, superclasses) if superclasses else None,
     )
+    name = model.training.get("head") or head_name(model.head)
+    predictions = _as_predictions(used, probabilities, predicted, model, name, seconds)
     data, described = describe_data(used), describe_features(used, [model.features])
     return TestResult(
         scores=scores,
@@ -133,10 +138,30 @@ def test(
         warnings=[*known.warnings(), *data_warnings(data, described)],
         data=data,
         features=described,
-        model=ModelFacts(model.training.get("head") or head_name(model.head), model.features, labels),
+        model=ModelFacts(name, model.features, labels),
         table=used,
+        predictions=predictions,
         training=trained,
     )
+
+
+def _as_predictions(
+    used: FeatureTable,
+    probabilities: np.ndarray,
+    predicted: np.ndarray,
+    model: "Model",
+    head: str,
+    seconds: float,
+) -> Predictions:
+    """What a model says of each photo as the tidy table of a comparison: one fold, tested once."""
+    import pandas as pd
+
+    key = {"repeat": 0, "fold": 0, "features": model.features, "head": head}
+    who = {"row": np.arange(len(used)), "image": used.image, "label": used.label, "group": used.groups}
+    rows = pd.DataFrame({**key, **who, "given_group": used.group})
+    sizes = {"n_training": None, "n_testing": len(used), "fit_seconds": None, "predict_seconds": seconds}
+    times = pd.DataFrame([key | sizes | {"model_bytes": None, "tuned": None, "complaints": []}])
+    return Predictions(rows, probabilities, list(model.labels), times, predicted)
 
 
 def _relabelled(model: "Model", table: FeatureTable) -> FeatureTable:

@@ -81,6 +81,9 @@ compare table.parquet --relabel map.csv --report map.csv: map.csv is an input
 test flowers.model table.parquet --report flowers.model: flowers.model is an input
 curve table.parquet --json table.parquet: table.parquet is an input
 duplicates table.parquet --group-duplicates table.parquet: table.parquet is an input
+compare table.parquet --predictions p.txt: cannot tell the format of p.txt
+test flowers.model table.parquet --predictions table.parquet: table.parquet is an input
+compare table.parquet --predictions map.csv --relabel map.csv: map.csv is an input
 duplicates table.parquet --json g.npz --group-duplicates g.npz: g.npz is another output
 """
 USELESS = """
