@@ -34,6 +34,11 @@ def _add_scores(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--superclass", metavar="MAP", help=text)
     text = "print every misclassified image, most confident first"
     parser.add_argument("--misclassified", action="store_true", help=text)
+    text = (
+        "also score one prediction per group (patient, part, plant) of the table, from those of its photos: the mean "
+        "of their probabilities, the highest (of --positive, else of each label), or the label of most of them"
+    )
+    parser.add_argument("--per-group", choices=("mean", "max", "vote"), help=text)
     text = "write every prediction behind the scores: image, label, predicted, probabilities, fold, group and more"
     parser.add_argument("--predictions", metavar="FILE.csv|.parquet", help=text)
 
@@ -221,7 +226,9 @@ def _compare(args: argparse.Namespace) -> int:
         superclasses=_if_given(read_superclasses, args.superclass),
         test=_if_given(FeatureTable.read, args.test),
         **_named(
-            args, "cv", "repeats", "seed", "jobs", "positive", "rope", "folds", "group_duplicates", "curve"
+            args,
+            *("cv", "repeats", "seed", "jobs", "positive", "rope", "folds", "group_duplicates", "curve"),
+            "per_group",
         ),
     )
     return write_outputs(found, args)
@@ -252,6 +259,7 @@ def _test(args: argparse.Namespace) -> int:
             positive=args.positive,
             superclasses=_if_given(read_superclasses, args.superclass),
             training=_if_given(FeatureTable.read, args.training),
+            per_group=args.per_group,
         )
     return write_outputs(found, args)
 

@@ -29,6 +29,7 @@ from evaluate.results import (
     DataFacts,
     DuplicatesRecord,
     NearDuplicates,
+    PerGroup,
     Result,
     ResultRow,
     TestDetails,
@@ -106,6 +107,7 @@ def _comparison_page(found: ComparisonRecord, photos: Thumbnails) -> Page:
         _comparison(found.results),
         *([Section("differences", "Differences", differences)] if found.comparisons else []),
         *_of_one_head(best.name, best, details, photos, photos, found.folds.repeats),
+        *_groups(found.per_group),
         *_looks(details, best.features, n_heads * found.folds.repeats, photos),
         _twice(found.data, found.duplicates, photos),
         Section(
@@ -137,6 +139,7 @@ def _test_page(found: TestRecord, photos: Thumbnails) -> Page:
         _summary([*sentences, *labels_in_words(scores.per_label, details.confusion)]),
         *_warnings(found.warnings),
         *_of_one_head(pair, scores, details, photos, training),
+        *_groups(found.per_group),
         _twice(found.data, None, photos),
         *_origin(found),
     ]
@@ -271,6 +274,13 @@ def _confusion(of: str, confusion: Confusion, repeats: int) -> Section:
     content: dict[str, Any] = {"of": of, "labels": names, "matrix": matrix, "repeats": repeats}
     content |= {"pairs": pairs[:SHOWN_CONFUSIONS], "total": len(pairs)}
     return Section("confusion", "Confusion", content)
+
+
+def _groups(found: PerGroup | None) -> list[Section]:
+    if found is None:
+        return []
+    content = {"found": found, "shown": found.misclassified[:SHOWN_PHOTOS]}
+    return [Section("groups", "Per group", content)]
 
 
 def _misclassified(

@@ -19,7 +19,8 @@ PUBLIC = (
 # What people's scripts read: keys may be added, and none may go.
 KEYS = {
     "": "format_version kind data versions command methods_paragraph",
-    "Comparison": "results comparisons best warnings features folds duplicates shortcuts learning_curve methods seed",
+    "Comparison": "results comparisons best warnings features folds duplicates shortcuts learning_curve per_group "
+    "methods seed",
     "Comparison.results": "features head accuracy balanced_accuracy macro_f1 averages log_loss brier calibration_error "
     "reliability top_k roc_auc average_precision one_vs_rest per_label tuned fit_seconds predict_seconds_per_image "
     "model_bytes accuracy_per_fold",
@@ -31,7 +32,7 @@ KEYS = {
     "TestResult": "accuracy accuracy_interval balanced_accuracy macro_f1 averages log_loss brier calibration_error "
     "reliability top_k roc_auc average_precision one_vs_rest per_label operating_point predict_seconds_per_image seen "
     "comparable near grouped unseen confusion confusion_percent misclassified superclasses warnings features model "
-    "methods",
+    "per_group methods",
     "TestResult.misclassified": "image label predicted confidence nearest",
     "LearningCurve": "model points fit guesses gains advice warnings features folds methods seed",
     "LearningCurve.points": "images_per_label n_training accuracy recall",
