@@ -34,6 +34,13 @@ def _add_scores(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--superclass", metavar="MAP", help=text)
     text = "print every misclassified image, most confident first"
     parser.add_argument("--misclassified", action="store_true", help=text)
+    text = (
+        "also score one prediction per group (patient, part, plant) of the table, from those of its photos: the mean "
+        "of their probabilities, the highest (of --positive, else of each label), or the label of most of them"
+    )
+    parser.add_argument("--per-group", choices=("mean", "max", "vote"), help=text)
+    text = "write every prediction behind the scores: image, label, predicted, probabilities, fold, group and more"
+    parser.add_argument("--predictions", metavar="FILE.csv|.parquet", help=text)
 
 
 def write_outputs(found: Any, args: argparse.Namespace) -> int:
@@ -53,6 +60,9 @@ def write_outputs(found: Any, args: argparse.Namespace) -> int:
             content = json.dumps(found.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
             partial.write_text(content + "\n", encoding="utf-8", errors="backslashreplace")
         log.info("wrote %s", where_written(args.json))
+    if getattr(args, "predictions", None):
+        found.predictions.write(args.predictions)
+        log.info("wrote %s", where_written(args.predictions))
     if args.report:
         write_report(found, args.report, args.images)
         log.info("wrote %s", where_written(args.report))
@@ -74,6 +84,10 @@ def check_output_options(args: argparse.Namespace, *more: tuple[str | None, str]
         raise UsageError(
             f"there is no folder {args.images}", "give the folder that the names of the images start from"
         )
+    if getattr(args, "predictions", None):
+        from evaluate.scores.crossval import predictions_kind
+
+        more = (*more, (args.predictions, predictions_kind(args.predictions)))
     inputs = [getattr(args, name, None) for name in INPUTS]
     check_outputs([(args.report, PAGE), (args.json, JSON), *more], inputs)
 
@@ -212,7 +226,9 @@ def _compare(args: argparse.Namespace) -> int:
         superclasses=_if_given(read_superclasses, args.superclass),
         test=_if_given(FeatureTable.read, args.test),
         **_named(
-            args, "cv", "repeats", "seed", "jobs", "positive", "rope", "folds", "group_duplicates", "curve"
+            args,
+            *("cv", "repeats", "seed", "jobs", "positive", "rope", "folds", "group_duplicates", "curve"),
+            "per_group",
         ),
     )
     return write_outputs(found, args)
@@ -243,6 +259,7 @@ def _test(args: argparse.Namespace) -> int:
             positive=args.positive,
             superclasses=_if_given(read_superclasses, args.superclass),
             training=_if_given(FeatureTable.read, args.training),
+            per_group=args.per_group,
         )
     return write_outputs(found, args)
 

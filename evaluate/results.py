@@ -5,7 +5,7 @@ The report reads nothing else. The public classes are these records, with method
 
 import platform
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
@@ -15,9 +15,18 @@ import numpy as np
 
 from classify.folds import Fold
 from classify.rows import conflicting_images
+from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions
-from evaluate.scores.metrics import Confusion, LabelScores, OperatingScores, Scores
-from evaluate.scores.mistakes import HardPhoto, MisclassifiedByAll, Mistake, SuperclassErrors, Suspect
+from evaluate.scores.metrics import Confusion, LabelScores, OperatingScores, Scores, all_scores
+from evaluate.scores.mistakes import (
+    HardPhoto,
+    MisclassifiedByAll,
+    Mistake,
+    SuperclassErrors,
+    Suspect,
+    mean_over_repeats,
+    wrong_rows,
+)
 from evaluate.scores.record import Record
 from evaluate.splits.checked_folds import folds_digest
 from evaluate.statistics.differences import BaseRate, PairComparison, PairName, base_rate_of
@@ -27,7 +36,8 @@ from featurize.table import FeatureTable
 from featurize.tableformat import PHASH
 
 PACKAGES = ("bottlehead", "scikit-learn", "numpy", "scipy", "pandas", "pyarrow")
-FORMAT_VERSION = 1  # of the JSON
+# Of the JSON, by kind. README says what changed.
+FORMAT_VERSIONS = {"comparison": 2, "test": 1, "curve": 1, "duplicates": 1}
 
 Features = dict[str, dict[str, Any] | None]  # by column, the table's own record of how it was made
 
@@ -161,6 +171,91 @@ class BestPair(Record):
     hardest: list[HardPhoto]
     label_suspects: list[Suspect]
     superclasses: SuperclassErrors | None
+
+
+@dataclass(eq=False)
+class MisclassifiedGroup(Record):
+    """A group that was predicted wrong, from so many photos; `confidence` is the probability of the predicted label."""
+
+    group: str
+    photos: int
+    label: str
+    predicted: str
+    confidence: float
+
+
+@dataclass(eq=False, kw_only=True)
+class GroupRow(Scores):
+    """The scores of one pair of features and head, where each group is predicted once."""
+
+    features: str
+    head: str
+    accuracy: Interval
+
+    _first = ("features", "head", "accuracy")
+
+
+@dataclass(eq=False, kw_only=True)
+class PerGroup(Record):
+    """Scores per group: `rule` makes one prediction of those of its photos, `words` says how.
+
+    `groups` were tested, of which `alone` are photos without a group. `results` are in the order of those per photo;
+    the confusion and the misclassified groups are of the first.
+    """
+
+    rule: str
+    words: str
+    groups: int
+    alone: int
+    results: list[GroupRow]
+    confusion: Confusion
+    confusion_percent: list[list[float]]
+    misclassified: list[MisclassifiedGroup]
+
+
+def describe_groups(
+    groups: Sequence[Predictions],
+    rule: str,
+    words: str,
+    positive: str | None,
+    interval_of: Callable[[Predictions], Interval],
+) -> PerGroup:
+    """Scores per group, of the predictions of one pair each from `evaluate.scores.groups.predict_groups`."""
+    results = []
+    for one in groups:
+        fold = one.rows.groupby(["repeat", "fold"]).ngroup().to_numpy()
+        given = (one.label, one.probabilities, one.labels, positive, one.predicted, fold, one.weight)
+        ((features, head),) = one.pairs()
+        row = GroupRow(features=features, head=head, accuracy=interval_of(one), **vars(all_scores(*given)))
+        results.append(row)
+    best = groups[0]
+    confusion = metrics.confusion(best.label, best.predicted, best.labels, best.weight)
+    each = best.rows.drop_duplicates("row")
+    return PerGroup(
+        rule=rule,
+        words=words,
+        groups=len(each),
+        alone=int(each["given_group"].isna().sum()),
+        results=results,
+        confusion=confusion,
+        confusion_percent=metrics.percent_of_rows(confusion.matrix),
+        misclassified=_misclassified_groups(best),
+    )
+
+
+def _misclassified_groups(found: Predictions) -> list[MisclassifiedGroup]:
+    """Most confident first; with repeats by the mean of the probabilities, as for photos."""
+    groups = mean_over_repeats(found)
+    photos = dict(zip(found.rows["image"], found.rows["photos"], strict=True))
+    given = None
+    if len(groups.image) == len(found):  # in whose order they are: one row of the pair per group
+        place = np.argsort(found.rows["row"].to_numpy(), kind="stable")
+        given = np.array([found.labels.index(name) for name in found.predicted[place]])
+    wrong = wrong_rows(groups.image, groups.label, groups.probabilities, groups.labels, given)
+    return [
+        MisclassifiedGroup(one.image, int(photos[one.image]), one.label, one.predicted, one.confidence)
+        for one in wrong
+    ]
 
 
 @dataclass(eq=False)
@@ -318,6 +413,7 @@ class ComparisonRecord:
     shortcuts: Shortcuts | None = None
     borders: list[BorderScores] = field(default_factory=list)
     learning_curve: CurveMeasurements | None = None
+    per_group: PerGroup | None = None
     command: str = ""
 
     kind: ClassVar[str] = "comparison"
@@ -389,7 +485,9 @@ class TestRecord:
     features: Features
     model: ModelFacts
     table: FeatureTable = field(repr=False)
+    predictions: Predictions = field(repr=False)
     training: FeatureTable | None = field(repr=False, default=None)
+    per_group: PerGroup | None = None
     command: str = ""
 
     kind: ClassVar[str] = "test"

@@ -290,8 +290,12 @@ def _kind_of_parquet(stream: IO[bytes]) -> str:
         return "a damaged Parquet file"
     if b"featurize" in (schema.metadata or {}):
         return TABLE
-    of_predict = {"image", "label", "confidence", "outlier"}.issubset(schema.names)
-    return PREDICTIONS if of_predict else "a Parquet file of another maker"
+    of_ours = (
+        {"image", "label", "confidence", "outlier"},
+        {"image", "label", "predicted", "features", "head"},
+    )
+    predictions = any(names.issubset(schema.names) for names in of_ours)
+    return PREDICTIONS if predictions else "a Parquet file of another maker"
 
 
 def _kind_of_zip(stream: IO[bytes]) -> str:

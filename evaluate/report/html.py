@@ -26,7 +26,7 @@ class Reported:
         return as_text(cast(Result, self))
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but tables and predictions, ready for JSON; ``format_version`` 1."""
+        """Everything but tables and predictions, ready for JSON; ``format_version`` is 2 of a comparison, else 1."""
         return as_json(cast(Result, self))
 
     def to_html(self, images: str | Path | None = None) -> str:
@@ -76,6 +76,10 @@ def _breakable(name: str) -> Any:
 def _templates() -> Any:
     environment = page_templates(TEMPLATES)
     environment.filters |= {"breakable": _breakable, "interval": sentences.interval_in_words}
-    environment.filters |= {"number": sentences.number, "percent": sentences.percent}
+    environment.filters |= {
+        "number": sentences.number,
+        "percent": sentences.percent,
+        "photos": sentences.n_photos,
+    }
     environment.globals["words"] = sentences
     return environment

@@ -13,10 +13,12 @@ from evaluate.report.sentences import (
     interval_in_words,
     known_in_words,
     listed,
+    per_group_in_words,
     percent,
+    sentence,
 )
 from evaluate.results import (
-    FORMAT_VERSION,
+    FORMAT_VERSIONS,
     ComparisonRecord,
     CurveRecord,
     DataFacts,
@@ -38,8 +40,8 @@ DIGEST_SHOWN = 12
 # What the JSON holds of each kind of result, beyond what all have; of a test also its scores and details.
 KEYS = {
     "comparison": "results comparisons best warnings data features folds duplicates shortcuts borders "
-    "learning_curve methods seed",
-    "test": "warnings data features model methods",
+    "learning_curve per_group methods seed",
+    "test": "warnings data features model per_group methods",
     "curve": "model points fit guesses gains advice warnings data features folds methods seed",
     "duplicates": "features threshold exact images counts pairs data described",
 }
@@ -48,7 +50,7 @@ TUNED = " tuned"  # how `classify.heads.tuning.TunedHead` calls itself
 
 def as_json(found: Result) -> dict[str, Any]:
     """What ``to_dict`` of a result gives: everything but tables and predictions, ready for JSON."""
-    content: dict[str, Any] = {"format_version": FORMAT_VERSION, "kind": found.kind}
+    content: dict[str, Any] = {"format_version": FORMAT_VERSIONS[found.kind], "kind": found.kind}
     if isinstance(found, TestRecord):
         content |= {**found.scores, **found.details}
     methods = {"methods": statistical_methods(found)}
@@ -182,6 +184,7 @@ def _comparison(found: ComparisonRecord) -> list[str]:
         f"macro F1 {percent(best.macro_f1)} % and log loss {best.log_loss:.3f}.",
         f"Intervals: {methods['interval']}.",
     ]
+    sentences += _per_group(found)
     if found.comparisons:
         told = [
             methods[name]
@@ -205,6 +208,7 @@ def _test(found: TestRecord) -> list[str]:
         f"{interval_in_words(scores.accuracy_interval)} of them, with macro F1 {percent(scores.macro_f1)} % "
         f"and log loss {scores.log_loss:.3f}.",
         f"Interval: {statistical_methods(found)['interval']}.",
+        *_per_group(found),
     ]
     if scores.unseen:
         known = (
@@ -220,6 +224,17 @@ def _test(found: TestRecord) -> list[str]:
     else:
         known = "Whether any of the photos was in its training set is not known."
     return [*sentences, known]
+
+
+def _per_group(found: ComparisonRecord | TestRecord) -> list[str]:
+    if found.per_group is None:
+        return []
+    row = found.per_group.results[0]
+    return [
+        f"{sentence(per_group_in_words(found.per_group))} So {row.head} on {row.features} is right on "
+        f"{interval_in_words(row.accuracy)} of them; the interval is made as that of photos, with one "
+        "prediction per group."
+    ]
 
 
 def _curve(found: CurveRecord) -> list[str]:

@@ -29,6 +29,7 @@ from evaluate.results import (
     DataFacts,
     DuplicatesRecord,
     NearDuplicates,
+    PerGroup,
     Result,
     ResultRow,
     TestDetails,
@@ -105,7 +106,8 @@ def _comparison_page(found: ComparisonRecord, photos: Thumbnails) -> Page:
         *_warnings(found.warnings),
         _comparison(found.results),
         *([Section("differences", "Differences", differences)] if found.comparisons else []),
-        *_of_one_head(best.name, best, details, photos, photos),
+        *_of_one_head(best.name, best, details, photos, photos, found.folds.repeats),
+        *_groups(found.per_group),
         *_looks(details, best.features, n_heads * found.folds.repeats, photos),
         _twice(found.data, found.duplicates, photos),
         Section(
@@ -137,6 +139,7 @@ def _test_page(found: TestRecord, photos: Thumbnails) -> Page:
         _summary([*sentences, *labels_in_words(scores.per_label, details.confusion)]),
         *_warnings(found.warnings),
         *_of_one_head(pair, scores, details, photos, training),
+        *_groups(found.per_group),
         _twice(found.data, None, photos),
         *_origin(found),
     ]
@@ -241,13 +244,14 @@ def _of_one_head(
     details: BestPair | TestDetails,
     photos: Thumbnails,
     training: Thumbnails | None,
+    repeats: int = 1,
 ) -> list[Section]:
     """What it took for what, its scores, and its mistakes; `training` finds the photos that these resemble."""
     drawing = _svg(draw_reliability(scores.reliability), "reliability", "Accuracy against confidence")
     point = scores.operating_point if isinstance(scores, TestScores) else None
     across = {"of": of, "found": details.superclasses}
     return [
-        _confusion(of, details.confusion),
+        _confusion(of, details.confusion, repeats),
         *([Section("superclasses", "Super-classes", across)] if details.superclasses else []),
         Section("labels", "Label by label", {"of": of, "scores": scores}),
         Section("scores", "All scores", {"of": of, "scores": scores, "point": point}),
@@ -256,7 +260,7 @@ def _of_one_head(
     ]
 
 
-def _confusion(of: str, confusion: Confusion) -> Section:
+def _confusion(of: str, confusion: Confusion, repeats: int) -> Section:
     """The confusion matrix; of more than 25 labels only the pairs that are confused most often."""
     names = confusion.labels
     pairs: list[dict[str, Any]] = [
@@ -267,9 +271,16 @@ def _confusion(of: str, confusion: Confusion) -> Section:
     ]
     pairs.sort(key=lambda one: (-one["count"], one["label"], one["predicted"]))
     matrix = confusion.matrix if len(names) <= MATRIX_UP_TO else []
-    content: dict[str, Any] = {"of": of, "labels": names, "matrix": matrix}
+    content: dict[str, Any] = {"of": of, "labels": names, "matrix": matrix, "repeats": repeats}
     content |= {"pairs": pairs[:SHOWN_CONFUSIONS], "total": len(pairs)}
     return Section("confusion", "Confusion", content)
+
+
+def _groups(found: PerGroup | None) -> list[Section]:
+    if found is None:
+        return []
+    content = {"found": found, "shown": found.misclassified[:SHOWN_PHOTOS]}
+    return [Section("groups", "Per group", content)]
 
 
 def _misclassified(

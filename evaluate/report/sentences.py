@@ -14,6 +14,7 @@ from evaluate.results import (
     Features,
     FoldFacts,
     NearDuplicates,
+    PerGroup,
     ResultRow,
     Shortcuts,
     TestScores,
@@ -51,6 +52,11 @@ def listed(words: Sequence[str]) -> str:
 def percent(share: float) -> str:
     """A share as a percentage with one decimal: 0.9083 is ``90.8``."""
     return f"{100 * share:.1f}"
+
+
+def n_photos(number: float) -> str:
+    """How many photos, with one decimal where repeats count them in parts: ``12``, ``12.5``."""
+    return f"{number:.0f}" if number == round(number) else f"{number:.1f}"
 
 
 def number(value: float | None) -> str:
@@ -199,6 +205,12 @@ def _three_shares(found: PositiveScores | OperatingScores, missing: str) -> str:
     return ", ".join(
         f"{name} {missing if share is None else percent(share) + ' %'}" for name, share in shares.items()
     )
+
+
+def per_group_in_words(found: PerGroup) -> str:
+    """``each of the 40 groups is predicted once: the mean of the probabilities of its photos``."""
+    alone = f" ({found.alone} of them single photos without a group)" if found.alone else ""
+    return f"Each of the {found.groups} groups{alone} is predicted once: {found.words}"
 
 
 def superclasses_in_words(found: SuperclassErrors) -> str:

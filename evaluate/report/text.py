@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Any
 from evaluate.report.sentences import (
     BYTES,
     best_in_words,
+    count,
     curve_in_words,
     data_in_words,
     interval_in_words,
+    n_photos,
     no_better_than_guessing,
+    number,
     one_a_line,
     operating_point_in_words,
+    per_group_in_words,
     percent,
+    positive_in_words,
     scores_in_words,
     sentence,
     superclasses_in_words,
@@ -25,6 +30,7 @@ from evaluate.results import (
     CurveMeasurements,
     CurveRecord,
     DuplicatesRecord,
+    PerGroup,
     Result,
     TestRecord,
 )
@@ -38,6 +44,7 @@ SHOWN_MISTAKES = 10
 SHOWN_LABELS = 10
 SHOWN_PAIRS = 40
 CONFUSION_COLUMNS = 12
+SHARES = ("confidence", "probability")  # from 0 to 1 in JSON, per cent in print
 INTERVALS = "intervals: Wilson on one prediction per photo, wider where folds share training photos"
 
 
@@ -82,6 +89,7 @@ def comparison_as_text(found: ComparisonRecord) -> str:
         one_a_line(tuned_in_words(row) for row in found.results if row.tuned),
         one_a_line(sentence(pair.words) for pair in found.comparisons),
         one_a_line(best_in_words(found)),
+        groups_as_text(found.per_group) if found.per_group else "",
         _measurements(found.learning_curve) if found.learning_curve else "",
         _warnings(found.warnings),
     )
@@ -117,6 +125,7 @@ def test_as_text(found: TestRecord, shown_mistakes: int = SHOWN_MISTAKES) -> str
         labels_as_text(scores),
         confusion_as_text(details.confusion, details.confusion_percent),
         mistakes,
+        groups_as_text(found.per_group) if found.per_group else "",
         _warnings(found.warnings),
     )
 
@@ -124,11 +133,60 @@ def test_as_text(found: TestRecord, shown_mistakes: int = SHOWN_MISTAKES) -> str
 test_as_text.__test__ = False  # type: ignore[attr-defined]  # pytest collects functions by their name
 
 
+def groups_as_text(found: PerGroup) -> str:
+    """Scores per group: of every pair the most important, of the best its confusion and the groups that go wrong."""
+    rows = [
+        [
+            row.features,
+            row.head,
+            interval_in_words(row.accuracy),
+            percent(row.balanced_accuracy),
+            percent(row.macro_f1),
+            number(row.roc_auc),
+        ]
+        for row in found.results
+    ]
+    header = [
+        "features",
+        "head",
+        "right per group (95 % interval)",
+        "balanced accuracy %",
+        "macro F1",
+        "ROC AUC",
+    ]
+    best = found.results[0]
+    wrong, mistakes = found.misclassified, ""
+    if wrong:
+        more = f" (the {SHOWN_MISTAKES} most confident)" if len(wrong) > SHOWN_MISTAKES else ""
+        lines = [
+            [one.group, one.label, one.predicted, percent(one.confidence), str(one.photos)]
+            for one in wrong[:SHOWN_MISTAKES]
+        ]
+        columns = ["group", "label", "predicted", "confidence %", "photos"]
+        mistakes = (
+            f"{count(len(wrong), 'group')} misclassified{more}:\n{table_as_text(columns, lines, left=3)}"
+        )
+    return _paragraphs(
+        f"{sentence(per_group_in_words(found))}\n{table_as_text(header, rows, left=2)}",
+        printable(f"{best.head} on {best.features}, {positive_in_words(best.positive)}.")
+        if best.positive
+        else "",
+        confusion_as_text(found.confusion, found.confusion_percent),
+        mistakes,
+    )
+
+
 def labels_as_text(scores: Scores) -> str:
     """Precision, recall and F1 by label, and their averages."""
     named = scores.per_label | {f"{name} average": one for name, one in scores.averages.items()}
     rows = [
-        [name, percent(one.precision), percent(one.recall), percent(one.f1), str(one.get("support", ""))]
+        [
+            name,
+            percent(one.precision),
+            percent(one.recall),
+            percent(one.f1),
+            n_photos(one["support"]) if "support" in one else "",
+        ]
         for name, one in named.items()
     ]
     return table_as_text(["label", "precision %", "recall %", "F1 %", "photos"], rows, left=1)
@@ -140,7 +198,7 @@ def confusion_as_text(confusion: Confusion, shares: Sequence[Sequence[float]]) -
     if len(labels) > CONFUSION_COLUMNS:
         return f"The confusion of {len(labels)} labels is too wide to print; see --report or --json."
     rows = [
-        [name, *(f"{count} ({share:.0f} %)" for count, share in zip(counts, row, strict=True))]
+        [name, *(f"{n_photos(count)} ({share:.0f} %)" for count, share in zip(counts, row, strict=True))]
         for name, counts, row in zip(labels, confusion.matrix, shares, strict=True)
     ]
     return table_as_text(["true \\ predicted", *labels], rows, left=1)
@@ -165,11 +223,9 @@ def _listed(title: str, rows: Sequence[Mapping[str, Any]], more: str) -> str:
     if not rows:
         return f"{title}: none"
     columns = ["image", "label", *more.split()]
-    shown = [
-        [f"{row[name]:.3f}" if isinstance(row[name], float) else str(row[name]) for name in columns]
-        for row in rows
-    ]
-    return f"{title} ({len(rows)}):\n{table_as_text(columns, shown, left=3)}"
+    shown = [[percent(row[name]) if name in SHARES else str(row[name]) for name in columns] for row in rows]
+    header = [f"{name} %" if name in SHARES else name for name in columns]
+    return f"{title} ({len(rows)}):\n{table_as_text(header, shown, left=3)}"
 
 
 def curve_as_text(found: CurveRecord) -> str:

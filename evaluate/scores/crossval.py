@@ -16,7 +16,8 @@ import numpy as np
 from classify.folds import Fold
 from classify.rows import Sample, default_features
 from featurize.errors import BottleheadError, UsageError
-from featurize.files import total_memory
+from featurize.files import csv_writer, total_memory
+from featurize.outputs import CSV, PREDICTIONS, whole_file
 from featurize.table import FeatureTable
 from featurize.terminal import log, progress
 
@@ -183,7 +184,8 @@ class Predictions:
     Parameters
     ----------
     rows : pandas.DataFrame
-        Columns ``repeat, fold, features, head, row, image, label, group``; ``row`` is the row of the table.
+        Columns ``repeat, fold, features, head, row, image, label, group, given_group``; ``row`` is the row of the
+        table, ``group`` a number that photos kept together share, ``given_group`` the table's name for it, or None.
     probabilities : array of shape (n_rows, n_labels), float64
     labels : list of str
         The names of the columns of `probabilities`, sorted.
@@ -191,12 +193,15 @@ class Predictions:
         One row per repeat, fold, features and head: ``n_training, n_testing`` (photos, without distorted copies),
         ``fit_seconds, predict_seconds``, ``model_bytes`` (of the first fold; missing on others, and for a head that
         cannot be written), ``tuned``, the spec that a search chose or None, and ``complaints``, the head's warnings.
+    decided : array of str, optional
+        The labels given, where something else than the highest probability decides.
     """
 
     rows: "pd.DataFrame"
     probabilities: np.ndarray
     labels: list[str]
     times: "pd.DataFrame"
+    decided: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -217,6 +222,7 @@ class Predictions:
             self.probabilities[rows],
             self.labels,
             self.times[times].reset_index(drop=True),
+            None if self.decided is None else self.decided[rows],
         )
 
     @property
@@ -225,19 +231,57 @@ class Predictions:
         return self.rows["label"].to_numpy(dtype=object)
 
     @property
+    def weight(self) -> np.ndarray | None:
+        """As how much of a photo each row of one pair counts, where photos were tested again; None where none was."""
+        _, place, times = np.unique(self.rows["row"].to_numpy(), return_inverse=True, return_counts=True)
+        return None if times.max(initial=1) == 1 else 1.0 / times[place]
+
+    @property
     def predicted(self) -> np.ndarray:
-        """The most probable label of each row."""
+        """The label given to each row: the most probable one, where nothing else decided."""
         from evaluate.scores.metrics import most_probable
 
-        return most_probable(self.probabilities, self.labels)
+        return most_probable(self.probabilities, self.labels) if self.decided is None else self.decided
 
     def to_frame(self) -> "pd.DataFrame":
-        """Everything in one frame; probabilities are the columns ``probability:LABEL``."""
+        """Everything in one frame: what `write` writes, and ``row``, the row of the table that was used.
+
+        Columns ``image, label, predicted``, one ``probability:LABEL`` per label, ``features, head, fold, repeat``,
+        ``group`` (the name that the table has for it, or None) and ``kept_together``, a number that photos kept
+        together share.
+        """
         import pandas as pd
 
         columns = [f"probability:{label}" for label in self.labels]
-        chances = pd.DataFrame(self.probabilities, columns=columns, index=self.rows.index)
-        return pd.concat([self.rows.assign(predicted=self.predicted), chances], axis=1)
+        # Of a head that counts in single precision they add up to 1 but for the last digits, of which others complain.
+        shares = self.probabilities / self.probabilities.sum(axis=1, keepdims=True)
+        chances = pd.DataFrame(shares, columns=columns, index=self.rows.index)
+        rows = self.rows.rename(columns={"group": "kept_together", "given_group": "group"})
+        first = rows[["image", "label"]].assign(predicted=self.predicted)
+        last = rows[["features", "head", "fold", "repeat", "group", "kept_together", "row"]]
+        return pd.concat([first, chances, last], axis=1)
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Write the columns of `to_frame` but ``row`` to a ``.csv`` or ``.parquet`` file, one line per prediction."""
+        kind, frame = predictions_kind(path), self.to_frame().drop(columns="row")
+        with whole_file(path, kind) as partial:
+            if kind == PREDICTIONS:
+                frame.to_parquet(partial, index=False)
+                return
+            with open(partial, "w", encoding="utf-8", newline="") as stream:
+                writer = csv_writer(stream)
+                writer.writerow(frame.columns)
+                writer.writerows(frame.itertuples(index=False, name=None))
+
+
+def predictions_kind(path: str | os.PathLike) -> str:
+    """What a file of predictions is by its name, for `featurize.outputs`; UsageError if neither CSV nor Parquet."""
+    kind = {".csv": CSV, ".parquet": PREDICTIONS}.get(os.path.splitext(path)[1].lower())
+    if kind is None:
+        raise UsageError(
+            f"cannot tell the format of {os.fspath(path)}", "predictions are written to .csv or .parquet"
+        )
+    return kind
 
 
 def cross_validate(
@@ -294,11 +338,13 @@ def cross_validate(
             bar.update()
 
     label, image, groups, variant = table.label, table.image, table.groups, table.variant
+    given = table.group
     rows, times = [], []
     for task, result in zip(tasks, results, strict=True):
         fold, tested = task.fold, task.fold.testing
         key = {"repeat": fold.repeat, "fold": fold.fold, "features": task.features, "head": task.head}
         who = {"row": tested, "image": image[tested], "label": label[tested], "group": groups[tested]}
+        who["given_group"] = given[tested]
         rows.append(pd.DataFrame(key | who))
         sizes = {"n_training": int((variant[fold.training] == 0).sum()), "n_testing": len(tested)}
         times.append(key | sizes | result._asdict() | {"complaints": sorted(set(result.complaints))})

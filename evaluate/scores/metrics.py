@@ -31,15 +31,18 @@ class AverageScores(Record):
 class LabelScores(AverageScores):
     """Precision, recall and F1 of one label (0 where undefined), and `support`, the number of its images."""
 
-    support: int
+    support: float
 
 
 @dataclass(eq=False)
 class Confusion(Record):
-    """How often each true label (row of `matrix`) was given each predicted label (column)."""
+    """How many images of each true label (row of `matrix`) were given each predicted label (column).
+
+    With repeats an image counts once: taken for two labels, it counts in parts.
+    """
 
     labels: list[str]
-    matrix: list[list[int]]
+    matrix: list[list[float]]
 
 
 @dataclass(eq=False)
@@ -48,7 +51,7 @@ class ReliabilityBin(Record):
 
     low: float
     high: float
-    images: int
+    images: float
     confidence: float
     accuracy: float
 
@@ -111,6 +114,7 @@ class Scores(Record):
 
 # Pure functions, scikit-learn's own wherever it has one. Everywhere ``label`` is the true label and ``predicted`` the
 # most probable one, both arrays of text of shape (n_images,); ``labels`` name the columns of ``probabilities``.
+# ``weight`` says as how much of an image each row counts, where an image has several; None: each row is an image.
 
 
 def most_probable(probabilities: np.ndarray, labels: Sequence[str]) -> np.ndarray:
@@ -123,13 +127,16 @@ def accuracy(label: np.ndarray, predicted: np.ndarray) -> float:
     return float(scikit.accuracy_score(*_text(label, predicted)))
 
 
-def balanced_accuracy(label: np.ndarray, predicted: np.ndarray) -> float:
+def balanced_accuracy(label: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None = None) -> float:
     """The mean, over the labels that occur, of the share of their images found again (macro recall)."""
     true, found = _text(label, predicted)
-    return float(scikit.recall_score(true, found, labels=np.unique(true), average="macro", zero_division=0.0))
+    how: dict[str, Any] = {"average": "macro", "zero_division": 0.0, "sample_weight": weight}
+    return float(scikit.recall_score(true, found, labels=np.unique(true), **how))
 
 
-def log_loss(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> float:
+def log_loss(
+    label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str], weight: np.ndarray | None = None
+) -> float:
     """The mean of ``-ln(probability of the true label)``: 0 is perfect, ln(n_labels) is guessing.
 
     A probability of 0 counts as the smallest one that the number format tells from 0: one such image costs about 36.
@@ -142,87 +149,111 @@ def log_loss(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]
     with warnings.catch_warnings():
         # scikit-learn 1.7 takes more than 20 names for targets, and wonders that all of them differ.
         warnings.filterwarnings("ignore", "The number of unique classes")
-        return float(scikit.log_loss(true, columns, labels=names))
+        return float(scikit.log_loss(true, columns, labels=names, sample_weight=weight))
 
 
-def per_label(label: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -> dict[str, LabelScores]:
+def per_label(
+    label: np.ndarray, predicted: np.ndarray, labels: Sequence[str], weight: np.ndarray | None = None
+) -> dict[str, LabelScores]:
     """The scores of each label, in the order of `labels`."""
     names = [str(name) for name in labels]
     columns = scikit.precision_recall_fscore_support(
-        *_text(label, predicted), labels=names, zero_division=0.0
+        *_text(label, predicted), labels=names, zero_division=0.0, sample_weight=weight
     )
-    rows = zip(*(column.tolist() for column in columns), strict=True)
+    *scores, support = (column.tolist() for column in columns)
+    rows = zip(*scores, map(_whole, support), strict=True)
     return {name: LabelScores(*row) for name, row in zip(names, rows, strict=True)}
 
 
-def averages(label: np.ndarray, predicted: np.ndarray) -> dict[str, AverageScores]:
+def _whole(number: float) -> float:
+    """An int, but for what the adding up of parts of images leaves."""
+    return round(number) if abs(number - round(number)) < 1e-6 else float(number)
+
+
+def averages(
+    label: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None = None
+) -> dict[str, AverageScores]:
     """Over all labels that occur or were predicted: ``macro`` (labels count the same), ``weighted`` (images do)."""
     rows = {}
     for average in ("macro", "weighted"):
         *scores, _ = scikit.precision_recall_fscore_support(
-            *_text(label, predicted), average=average, zero_division=0.0
+            *_text(label, predicted), average=average, zero_division=0.0, sample_weight=weight
         )
         rows[average] = AverageScores(*map(float, scores))
     return rows
 
 
-def confusion(label: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -> Confusion:
-    """How often each true label was given each predicted label."""
+def confusion(
+    label: np.ndarray, predicted: np.ndarray, labels: Sequence[str], weight: np.ndarray | None = None
+) -> Confusion:
+    """How many images of each true label were given each predicted label."""
     names = [str(name) for name in labels]
-    return Confusion(names, scikit.confusion_matrix(*_text(label, predicted), labels=names).tolist())
+    counts = scikit.confusion_matrix(*_text(label, predicted), labels=names, sample_weight=weight)
+    return Confusion(names, [[_whole(count) for count in row] for row in counts.tolist()])
 
 
-def percent_of_rows(matrix: Sequence[Sequence[int]]) -> list[list[float]]:
+def percent_of_rows(matrix: Sequence[Sequence[float]]) -> list[list[float]]:
     """The counts of `confusion` in per cent of their row; a row without images is all 0."""
     counts = np.asarray(matrix, dtype=np.float64)
-    return (100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).tolist()
+    totals = counts.sum(axis=1, keepdims=True)
+    return (100 * counts / np.where(totals > 0, totals, 1)).tolist()
 
 
 def _text(*columns: Any) -> list[np.ndarray]:
     return [np.asarray(column, dtype=str) for column in columns]
 
 
-def brier_score(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> float:
+def brier_score(
+    label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str], weight: np.ndarray | None = None
+) -> float:
     """The mean squared distance between the probabilities and the truth (Brier 1950): 0 is perfect.
 
     As in scikit-learn it reaches 2 with three labels or more, and 1 with two, where it is halved.
     """
     distance = np.sum((np.asarray(probabilities, dtype=np.float64) - _truth(label, labels)) ** 2, axis=1)
-    return float(np.mean(distance) / (2 if len(labels) == 2 else 1))
+    return float(np.average(distance, weights=weight) / (2 if len(labels) == 2 else 1))
 
 
-def calibration_error(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> float:
+def calibration_error(
+    label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str], weight: np.ndarray | None = None
+) -> float:
     """The expected calibration error (Guo et al. 2017): how far confidence and accuracy lie apart in 15 bins, 0 to 1.
 
     It is biased upward where bins hold few images: below 0.03 it says little of a few hundred photos.
     """
-    bins = reliability(label, probabilities, labels)
+    bins = reliability(label, probabilities, labels, weight)
     gaps = sum(one.images * abs(one.confidence - one.accuracy) for one in bins)
     return float(gaps / sum(one.images for one in bins))
 
 
-def reliability(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> list[ReliabilityBin]:
+def reliability(
+    label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str], weight: np.ndarray | None = None
+) -> list[ReliabilityBin]:
     """The bins behind `calibration_error` that hold an image, ascending."""
     confidence = np.asarray(probabilities, dtype=np.float64).max(axis=1)
     right = most_probable(probabilities, labels).astype(str) == np.asarray(label, dtype=str)
     # Bins are open below and closed above, so that a probability of 1 lies in the last one.
     place = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
-    found = []
+    images, found = np.ones(len(place)) if weight is None else weight, []
     for number in np.unique(place).tolist():
         inside = place == number
-        means = float(confidence[inside].mean()), float(right[inside].mean())
-        found.append(ReliabilityBin(number / BINS, (number + 1) / BINS, int(inside.sum()), *means))
+        means = (float(np.average(of[inside], weights=images[inside])) for of in (confidence, right))
+        n_images = _whole(float(images[inside].sum()))
+        found.append(ReliabilityBin(number / BINS, (number + 1) / BINS, n_images, *means))
     return found
 
 
-def top_k(label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
+def top_k(
+    label: np.ndarray, probabilities: np.ndarray, labels: Sequence[str], weight: np.ndarray | None = None
+) -> dict[str, float]:
     """By k (2, 3, 5; fewer than all labels): the share of images whose true label is among the k most probable.
 
     Of equal probabilities the first column counts as more probable, as for the predicted label.
     """
     order = np.argsort(-np.asarray(probabilities, dtype=np.float64), axis=1, kind="stable")
     hits = np.asarray(labels, dtype=str)[order] == np.asarray(label, dtype=str)[:, None]
-    return {str(k): float(hits[:, :k].any(axis=1).mean()) for k in TOP if k < len(labels)}
+    found = {k: hits[:, :k].any(axis=1) for k in TOP if k < len(labels)}
+    return {str(k): float(np.average(hit, weights=weight)) for k, hit in found.items()}
 
 
 def one_vs_rest(
@@ -230,6 +261,7 @@ def one_vs_rest(
     probabilities: np.ndarray,
     labels: Sequence[str],
     fold: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
 ) -> dict[str, Ranking]:
     """By label, how well its probability ranks its own images before all others; None where nothing can be ranked.
 
@@ -243,9 +275,10 @@ def one_vs_rest(
         share = np.bincount(folds, is_so) / np.bincount(folds)
         ranked = ((share > 0) & (share < 1))[folds]
         is_so, chance, known = is_so[ranked], chance[ranked], bool(ranked.any())
+        how = {"sample_weight": None if weight is None else weight[ranked]}
         rankings[str(name)] = Ranking(
-            float(scikit.roc_auc_score(is_so, chance)) if known else None,
-            float(scikit.average_precision_score(is_so, chance)) if known else None,
+            float(scikit.roc_auc_score(is_so, chance, **how)) if known else None,
+            float(scikit.average_precision_score(is_so, chance, **how)) if known else None,
         )
     return rankings
 
@@ -267,32 +300,34 @@ def all_scores(
     positive: str | None = None,
     predicted: np.ndarray | None = None,
     fold: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
 ) -> Scores:
     """Everything that follows from the true labels and the probabilities `chances`, whose columns are `labels`.
 
     With `positive`, one of two labels, also how that one is found; `predicted` are the labels given, where something
     else than the highest probability decides. Probabilities of several folds are pooled as they are; `fold`, of each
-    image, tells which of them can rank a label (`one_vs_rest`).
+    image, tells which of them can rank a label (`one_vs_rest`). `weight` is as how much of an image each row counts.
     """
     predicted = most_probable(chances, labels) if predicted is None else predicted
-    rankings, means = one_vs_rest(label, chances, labels, fold), averages(label, predicted)
+    rankings = one_vs_rest(label, chances, labels, fold, weight)
+    means = averages(label, predicted, weight)
     check_positive(labels, positive)
     return Scores(
-        balanced_accuracy=balanced_accuracy(label, predicted),
+        balanced_accuracy=balanced_accuracy(label, predicted, weight),
         macro_f1=means["macro"].f1,
         averages=means,
-        log_loss=log_loss(label, chances, labels),
-        brier=brier_score(label, chances, labels),
-        calibration_error=calibration_error(label, chances, labels),
-        reliability=reliability(label, chances, labels),
-        top_k=top_k(label, chances, labels),
+        log_loss=log_loss(label, chances, labels, weight),
+        brier=brier_score(label, chances, labels, weight),
+        calibration_error=calibration_error(label, chances, labels, weight),
+        reliability=reliability(label, chances, labels, weight),
+        top_k=top_k(label, chances, labels, weight),
         roc_auc=mean_over_labels(rankings, "roc_auc"),
         average_precision=mean_over_labels(rankings, "average_precision"),
         one_vs_rest=rankings,
-        per_label=per_label(label, predicted, labels),
+        per_label=per_label(label, predicted, labels, weight),
         positive=None
         if positive is None
-        else PositiveScores(positive, *_shares(label, predicted, positive), **rankings[positive]),
+        else PositiveScores(positive, *_shares(label, predicted, positive, weight), **rankings[positive]),
     )
 
 
@@ -302,11 +337,14 @@ def scores_at(label: np.ndarray, predicted: np.ndarray, point: "OperatingPoint")
     return OperatingScores(point.positive, point.threshold, point.rule, *shares)
 
 
-def _shares(label: np.ndarray, predicted: np.ndarray, positive: str) -> list[float | None]:
+def _shares(
+    label: np.ndarray, predicted: np.ndarray, positive: str, weight: np.ndarray | None = None
+) -> list[float | None]:
     """Sensitivity, specificity and precision; a share of nothing is None."""
     is_so, called_so = np.asarray(label) == positive, np.asarray(predicted) == positive
-    shares = (called_so[is_so], ~called_so[~is_so], is_so[called_so])
-    return [float(which.mean()) if len(which) else None for which in shares]
+    images = np.ones(len(is_so)) if weight is None else weight
+    shares = ((called_so, is_so), (~called_so, ~is_so), (is_so, called_so))
+    return [float(np.average(so[of], weights=images[of])) if of.any() else None for so, of in shares]
 
 
 def check_positive(labels: Sequence[str], positive: str | None) -> None:

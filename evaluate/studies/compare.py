@@ -28,13 +28,16 @@ from evaluate.report.sentences import (
 from evaluate.results import (
     BestPair,
     ComparisonRecord,
+    PerGroup,
     ResultRow,
     describe_data,
     describe_features,
     describe_folds,
+    describe_groups,
 )
 from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions, all_features, cross_validate
+from evaluate.scores.groups import check_groups, predict_groups, rule_in_words
 from evaluate.scores.metrics import all_scores, check_positive
 from evaluate.scores.mistakes import (
     check_superclasses,
@@ -49,7 +52,7 @@ from evaluate.scores.mistakes import (
 )
 from evaluate.splits.checked_folds import check_folds, folds_for
 from evaluate.statistics.differences import compare_pairs, fold_accuracies
-from evaluate.statistics.intervals import cross_validated_interval
+from evaluate.statistics.intervals import Interval, cross_validated_interval
 from evaluate.studies.curve import measured_curve
 from featurize.errors import TableError, UsageError
 from featurize.table import FeatureTable
@@ -84,6 +87,9 @@ class Comparison(Reported, ComparisonRecord):
     borders : list of BorderScores
         How often the best head is right who sees the border of the photos alone, or the centre alone; for columns of
         ``region=border``.
+    per_group : PerGroup or None
+        Scores of one prediction per group, where asked for: ``rule``, ``groups``, ``results`` in the order of those per
+        photo, and of the first ``confusion`` and ``misclassified``.
     learning_curve : CurveMeasurements or None
         Of the best pair, where asked for: ``model, points, fit, guesses, gains`` as in `LearningCurve`.
     command : str
@@ -111,6 +117,7 @@ def compare(
     tune: str | None = None,
     curve: bool = False,
     test: FeatureTable | None = None,
+    per_group: str | None = None,
 ) -> Comparison:
     """Cross-validate every head on every features, over the same folds, and say which is better by how much.
 
@@ -151,6 +158,9 @@ def compare(
     test : FeatureTable, optional
         Train on `table` and test on this one (its testing rows, where it has a split) instead of on folds. Rows to
         train on that belong together with a test photo are left out.
+    per_group : {"mean", "max", "vote"}, optional
+        Also score one prediction per group of the table, made of those of its photos: the mean of their probabilities;
+        the highest (of the positive label where one is given, else of each label, divided by their sum); or a vote.
 
     Returns
     -------
@@ -199,9 +209,13 @@ def compare(
     else:
         made, method = folds_for(used, folds, **division)
     described = describe_folds(made, method, used)
+    if per_group is not None:
+        check_groups(ungrouped.filter(np.unique(np.concatenate([fold.testing for fold in made]))), per_group)
     predictions = cross_validate(used, names, heads, made, seed=seed, jobs=jobs)
     if not described.base_rate.fair:
         predictions = with_pooled_dummies(predictions, used, heads, seed)
+    # Near-duplicates that were put into one group are no group of the table's own.
+    predictions.rows["given_group"] = ungrouped.group[predictions.rows["row"].to_numpy()]
     results = [result_row(predictions.of(*pair), *pair, positive) for pair in predictions.pairs()]
     results.sort(key=lambda row: (-row.accuracy.mean, row.log_loss))
     best = results[0]
@@ -250,7 +264,21 @@ def compare(
         shortcuts=shortcuts,
         borders=borders,
         learning_curve=measured,
+        per_group=_scores_per_group(predictions, results, per_group, positive) if per_group else None,
     )
+
+
+def _scores_per_group(
+    predictions: Predictions, results: Sequence[ResultRow], rule: str, positive: str | None
+) -> PerGroup:
+    def interval_of(groups: Predictions) -> Interval:
+        rows, right = groups.rows, groups.label == groups.predicted
+        place, together = rows["row"].to_numpy(), rows["group"].to_numpy()
+        return cross_validated_interval(right, place, together, n_folds=len(groups.times))
+
+    pairs = [predictions.of(row.features, row.head) for row in results]
+    groups = [predict_groups(own, rule, positive) for own in pairs]
+    return describe_groups(groups, rule, rule_in_words(rule, positive), positive, interval_of)
 
 
 def result_row(predictions: Predictions, features: str, head: str, positive: str | None) -> ResultRow:
@@ -264,7 +292,14 @@ def result_row(predictions: Predictions, features: str, head: str, positive: str
         head=head,
         accuracy=cross_validated_interval(right, rows["row"].to_numpy(), groups, n_folds=len(times)),
         **vars(
-            all_scores(predictions.label, predictions.probabilities, predictions.labels, positive, fold=fold)
+            all_scores(
+                predictions.label,
+                predictions.probabilities,
+                predictions.labels,
+                positive,
+                fold=fold,
+                weight=predictions.weight,
+            )
         ),
         tuned=times["tuned"].tolist() if times["tuned"].notna().all() else None,
         fit_seconds=float(times["fit_seconds"].mean()),
@@ -303,12 +338,13 @@ def describe_best(
 ) -> BestPair:
     """What is told of the best pair alone, from the `predictions` of all pairs on the `folds` of `table`."""
     own = predictions.of(best.features, best.head)
-    confusion, photos = metrics.confusion(own.label, own.predicted, own.labels), mean_over_repeats(own)
+    counted = (own.label, own.predicted, own.labels, own.weight)
+    confusion, photos = metrics.confusion(*counted), mean_over_repeats(own)
     predicted = metrics.most_probable(photos.probabilities, photos.labels)
     return BestPair(
         confusion=confusion,
         confusion_percent=metrics.percent_of_rows(confusion.matrix),
-        per_label=metrics.per_label(own.label, own.predicted, own.labels),
+        per_label=metrics.per_label(*counted),
         misclassified=nearest_in_folds(table, best.features, folds, misclassified(own)),
         wrong_every_time=misclassified_by_all(predictions, best.features),
         hardest=hardest(predictions, best.features),

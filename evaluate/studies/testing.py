@@ -13,17 +13,21 @@ from evaluate.report.html import Reported
 from evaluate.report.sentences import data_warnings
 from evaluate.results import (
     ModelFacts,
+    PerGroup,
     TestDetails,
     TestRecord,
     TestScores,
     UnseenScores,
     describe_data,
     describe_features,
+    describe_groups,
 )
 from evaluate.scores import metrics
+from evaluate.scores.crossval import Predictions
+from evaluate.scores.groups import check_groups, predict_groups, rule_in_words
 from evaluate.scores.metrics import all_scores, check_positive, scores_at
 from evaluate.scores.mistakes import check_superclasses, nearest_in_table, superclass_errors, wrong_rows
-from evaluate.statistics.intervals import grouped_interval
+from evaluate.statistics.intervals import Interval, grouped_interval
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 from featurize.terminal import log
@@ -49,8 +53,12 @@ class TestResult(Reported, TestRecord):
         As in `Comparison`.
     model : ModelFacts
         ``head``, ``features`` and ``labels`` of the model.
+    per_group : PerGroup or None
+        As in `Comparison`.
     training : FeatureTable or None
         The photos that it was trained on, where their table was given.
+    predictions : Predictions
+        What it says of each photo; ``to_frame`` and ``write`` give them away.
     """
 
 
@@ -61,6 +69,7 @@ def test(
     positive: str | None = None,
     superclasses: Mapping[str, str] | None = None,
     training: FeatureTable | None = None,
+    per_group: str | None = None,
 ) -> TestResult:
     """The scores of `model` on the testing rows of `table` (all rows where it has no split).
 
@@ -70,7 +79,7 @@ def test(
         From `classify.training.train.train` or `classify.model.modelfile.load_model`; its relabelling is applied.
     table : FeatureTable
         Must hold the model's features, made by the same extractors.
-    positive, superclasses
+    positive, superclasses, per_group
         As in `evaluate.studies.compare.compare`.
     training : FeatureTable, optional
         The table that the model was trained on: test photos that are nearly one of it are counted too. Without
@@ -86,7 +95,7 @@ def test(
         If the table's features are missing or were made otherwise.
     UsageError
         If no row is left, the table has labels that the model does not know, `positive` is not one of two
-        labels, or a label of the model has no super-class.
+        labels, a label of the model has no super-class, or there are no groups to score, or some of two labels.
     """
     table = model.check_table(table)
     training = None if training is None else model.check_table(training)
@@ -94,6 +103,8 @@ def test(
     if superclasses is not None:
         superclasses = check_superclasses(superclasses, list(model.labels))
     used = _relabelled(model, table)
+    if per_group is not None:
+        check_groups(used, per_group)
     X, label, labels = select_vectors(used, model.features), used.label, list(model.labels)
     start = time.perf_counter()
     probabilities = np.asarray(model.predict_proba(X), dtype=np.float64)
@@ -126,6 +137,8 @@ def test(
         nearest_in_table(used, trained, model.features, wrong),
         superclass_errors(label, predicted, superclasses) if superclasses else None,
     )
+    name = model.training.get("head") or head_name(model.head)
+    predictions = _as_predictions(used, probabilities, predicted, model, name, seconds)
     data, described = describe_data(used), describe_features(used, [model.features])
     return TestResult(
         scores=scores,
@@ -133,10 +146,42 @@ def test(
         warnings=[*known.warnings(), *data_warnings(data, described)],
         data=data,
         features=described,
-        model=ModelFacts(model.training.get("head") or head_name(model.head), model.features, labels),
+        model=ModelFacts(name, model.features, labels),
         table=used,
+        predictions=predictions,
         training=trained,
+        per_group=_scores_per_group(model, predictions, per_group, positive) if per_group else None,
     )
+
+
+def _scores_per_group(model: "Model", predictions: Predictions, rule: str, positive: str | None) -> PerGroup:
+    """A threshold of the model decides on the probabilities of a group as on those of a photo."""
+    sought = positive or (model.operating_point.positive if model.operating_point else None)
+    groups = predict_groups(predictions, rule, sought, model.decide)
+
+    def interval_of(found: Predictions) -> Interval:
+        return grouped_interval(found.label == found.predicted, found.rows["group"].to_numpy())
+
+    return describe_groups([groups], rule, rule_in_words(rule, sought), positive, interval_of)
+
+
+def _as_predictions(
+    used: FeatureTable,
+    probabilities: np.ndarray,
+    predicted: np.ndarray,
+    model: "Model",
+    head: str,
+    seconds: float,
+) -> Predictions:
+    """What a model says of each photo as the tidy table of a comparison: one fold, tested once."""
+    import pandas as pd
+
+    key = {"repeat": 0, "fold": 0, "features": model.features, "head": head}
+    who = {"row": np.arange(len(used)), "image": used.image, "label": used.label, "group": used.groups}
+    rows = pd.DataFrame({**key, **who, "given_group": used.group})
+    sizes = {"n_training": None, "n_testing": len(used), "fit_seconds": None, "predict_seconds": seconds}
+    times = pd.DataFrame([key | sizes | {"model_bytes": None, "tuned": None, "complaints": []}])
+    return Predictions(rows, probabilities, list(model.labels), times, predicted)
 
 
 def _relabelled(model: "Model", table: FeatureTable) -> FeatureTable:

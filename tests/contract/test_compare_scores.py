@@ -11,6 +11,7 @@ import sklearn.metrics
 from builders import made_table, run, write_folds
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import ShuffleSplit
 from sklearn.naive_bayes import GaussianNB
 
 from evaluate import compare
@@ -128,6 +129,34 @@ def test_every_pair_has_the_interval_and_the_tests_of_the_textbooks(content, cha
         small, large = sorted(tests, key=lambda test: test["p_value"])
         assert small["p_holm"] == pytest.approx(min(1, 2 * small["p_value"]))
         assert large["p_holm"] == pytest.approx(max(small["p_holm"], large["p_value"]))
+
+
+def test_photos_that_are_tested_unequally_often_count_once_each():
+    """Drawn anew each time, some photos are tested three times and some never."""
+    table = made_table(60, separation=1.0)
+    draws = ShuffleSplit(4, test_size=0.4, random_state=1)
+    found = compare(table, ["good"], ["softmax"], folds=draws, jobs=1)
+    row, frame = found.results[0], found.predictions.to_frame()
+    times = frame["image"].map(frame["image"].value_counts())
+    assert len(set(times)) > 2
+    y, predicted, weight = frame["label"].astype(str), frame["predicted"].astype(str), 1 / times
+    sure = frame.filter(like="probability:").to_numpy()
+    theirs, labels = sklearn.metrics, ["ant", "bee", "cat"]
+    matrix = theirs.confusion_matrix(y, predicted, sample_weight=weight)
+    np.testing.assert_allclose(found.best.confusion.matrix, matrix)
+    photos = frame.drop_duplicates("image")
+    assert {name: one.support for name, one in row.per_label.items()} == dict(photos["label"].value_counts())
+    assert row.accuracy.mean == pytest.approx(matrix.trace() / len(photos))
+    assert row.balanced_accuracy == pytest.approx(
+        theirs.balanced_accuracy_score(y, predicted, sample_weight=weight)
+    )
+    assert row.log_loss == pytest.approx(theirs.log_loss(y, sure, sample_weight=weight))
+    brier = theirs.brier_score_loss(y, sure, labels=labels, sample_weight=weight)
+    assert row.brier == pytest.approx(brier)
+    auc = theirs.roc_auc_score(y == "bee", sure[:, 1], sample_weight=weight)
+    assert row.one_vs_rest["bee"].roc_auc == pytest.approx(auc)
+    top = theirs.top_k_accuracy_score(y, sure, k=2, sample_weight=weight)
+    assert row.top_k["2"] == pytest.approx(top)
 
 
 def test_one_fold_gives_intervals_and_differences_of_a_test_set():

@@ -19,7 +19,8 @@ PUBLIC = (
 # What people's scripts read: keys may be added, and none may go.
 KEYS = {
     "": "format_version kind data versions command methods_paragraph",
-    "Comparison": "results comparisons best warnings features folds duplicates shortcuts learning_curve methods seed",
+    "Comparison": "results comparisons best warnings features folds duplicates shortcuts learning_curve per_group "
+    "methods seed",
     "Comparison.results": "features head accuracy balanced_accuracy macro_f1 averages log_loss brier calibration_error "
     "reliability top_k roc_auc average_precision one_vs_rest per_label tuned fit_seconds predict_seconds_per_image "
     "model_bytes accuracy_per_fold",
@@ -31,7 +32,7 @@ KEYS = {
     "TestResult": "accuracy accuracy_interval balanced_accuracy macro_f1 averages log_loss brier calibration_error "
     "reliability top_k roc_auc average_precision one_vs_rest per_label operating_point predict_seconds_per_image seen "
     "comparable near grouped unseen confusion confusion_percent misclassified superclasses warnings features model "
-    "methods",
+    "per_group methods",
     "TestResult.misclassified": "image label predicted confidence nearest",
     "LearningCurve": "model points fit guesses gains advice warnings features folds methods seed",
     "LearningCurve.points": "images_per_label n_training accuracy recall",
@@ -72,7 +73,8 @@ def test_every_result_has_a_text_a_page_and_a_json_that_keeps_its_numbers(tmp_pa
         content = result.to_dict()
         assert json.loads(json.dumps(content, allow_nan=False)) == content
         assert missing_keys(kind.__name__, content) == {}
-        assert content["format_version"] == 1 and content["data"]["images"] in (30, 60)
+        assert content["format_version"] == (2 if content["kind"] == "comparison" else 1)
+        assert content["data"]["images"] in (30, 60)
         evaluate.write_report(result, tmp_path / "r.html")
         assert (tmp_path / "r.html").read_text(encoding="utf-8") == result.to_html()
         assert [path.name for path in tmp_path.iterdir()] == ["r.html"]

@@ -47,7 +47,11 @@ def test_misclassified_prints_the_list_of_compare_and_of_test(files, words):
     content = json.loads((files / "j.json").read_text())
     wrong = content.get("best", content)["misclassified"]
     listed = done.out[done.out.index("misclassified, most confident first") :].splitlines()
-    assert [line.split()[0] for line in listed[2 : 2 + len(wrong)]] == [row["image"] for row in wrong]
+    # Confidence is a share in the JSON and per cent, by name, in print.
+    assert listed[1].split() == ["image", "label", "predicted", "confidence", "%"]
+    expected = [(row["image"], f"{100 * row['confidence']:.1f}") for row in wrong]
+    assert [(line.split()[0], line.split()[-1]) for line in listed[2 : 2 + len(wrong)]] == expected
+    assert all(1 / 3 <= row["confidence"] <= 1 for row in wrong)
     assert len(wrong) > 1 and "from one super-class to another" in done.out
     suspects = content.get("best", {}).get("label_suspects", [])
     assert all(row["image"] in done.out for row in suspects) and "remove" not in done.out
@@ -77,6 +81,9 @@ compare table.parquet --relabel map.csv --report map.csv: map.csv is an input
 test flowers.model table.parquet --report flowers.model: flowers.model is an input
 curve table.parquet --json table.parquet: table.parquet is an input
 duplicates table.parquet --group-duplicates table.parquet: table.parquet is an input
+compare table.parquet --predictions p.txt: cannot tell the format of p.txt
+test flowers.model table.parquet --predictions table.parquet: table.parquet is an input
+compare table.parquet --predictions map.csv --relabel map.csv: map.csv is an input
 duplicates table.parquet --json g.npz --group-duplicates g.npz: g.npz is another output
 """
 USELESS = """

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from builders import made_table, run, words_of_page
 
@@ -25,7 +26,15 @@ def with_repeats(content, out, text):
     assert (content["folds"]["cv"], content["folds"]["repeats"]) == (3, 2)
     assert len(content["results"][0]["accuracy_per_fold"]) == 6
     assert "3 folds, 2 times, the same for all" in out
-    assert sum(map(sum, content["best"]["confusion"]["matrix"])) == 2 * 48
+    # A photo counts once, however often it was tested: nothing speaks of more photos than there are.
+    best, row = content["best"], content["results"][0]
+    matrix = np.array(best["confusion"]["matrix"])
+    assert matrix.sum() == pytest.approx(48) and (matrix * 2 == np.round(matrix * 2)).all()
+    assert matrix.trace() / 48 == pytest.approx(row["accuracy"]["mean"])
+    assert {name: one["support"] for name, one in best["per_label"].items()} == content["data"]["labels"]
+    assert {name: one["support"] for name, one in row["per_label"].items()} == content["data"]["labels"]
+    assert sum(one["images"] for one in row["reliability"]) == pytest.approx(48)
+    assert "2 repeats are averaged" in text
 
 
 def with_dummy(content, out, text):

@@ -114,7 +114,8 @@ def test_what_the_json_holds_is_in_the_page(photos):
     expected.append(f"macro average {100 * rows[0]['averages']['macro']['precision']:.1f}")
     for row in best["misclassified"]:
         nearest = [f"{one['label']} {one['similarity']:.2f}" for one in row["nearest"]]
-        taken = f"{row['label']} taken for {row['predicted']} {100 * row['confidence']:.0f} % sure · {row['image']}"
+        taken = f"{row['label']} taken for {row['predicted']}"
+        taken += f" confidence {100 * row['confidence']:.0f} % · {row['image']}"
         expected.append(" ".join([taken, *nearest]))
     for row in best["label_suspects"]:
         expected.append(f"{100 * row['probability']:.0f} % {row['label']} · {row['image']}")
