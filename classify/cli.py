@@ -105,7 +105,7 @@ def _count_from(least: int, what: str) -> Any:
 def _add_train(commands: Any) -> None:
     summary = "Train a head on the vectors of a table, and keep it as a model."
     example = (
-        "classify train flowers.parquet -o flowers.model --head svm:C=10 --features inception_v3+glcm\n"
+        "classify train flowers.parquet -o flowers.model --head svm:C=10 --features inception_v3+texture\n"
         "classify train fire.parquet -o fire.model --tune --positive fire --threshold recall=0.95\n"
         "classify train flowers.parquet -o flowers.model --steps 4000 --summaries logs"
     )

@@ -140,7 +140,7 @@ def _add_folds_and_labels(parser: argparse.ArgumentParser) -> None:
 def _add_compare(commands: Any) -> None:
     summary = "Cross-validate heads on features over the same folds, and say which is better by how much."
     example = (
-        "evaluate compare flowers.parquet --features inception_v3 glcm inception_v3+glcm --heads softmax svm mlp "
+        "evaluate compare flowers.parquet --features inception_v3 texture inception_v3+texture --heads softmax svm mlp "
         "--cv 5 --report report.html --json report.json"
     )
     compare = add_command(commands, "compare", _compare, summary, example)

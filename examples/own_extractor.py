@@ -7,7 +7,7 @@ pyproject.toml of your package, and install that:
     [project.entry-points."featurize.extractors"]
     edges = "own_extractor:edges"
 
-    featurize extract photos/ -o photos.parquet --features edges glcm
+    featurize extract photos/ -o photos.parquet --features edges texture
 
     python examples/own_extractor.py PHOTOS [--store FOLDER]
 """
@@ -37,9 +37,9 @@ def main() -> None:
     parser.add_argument("photos", help="a folder of class folders")
     parser.add_argument("--store", help="where vectors are kept")
     args = parser.parse_args()
-    table = extract(args.photos, [FunctionExtractor(edges, "edges"), "glcm"], store=args.store)
+    table = extract(args.photos, [FunctionExtractor(edges, "edges"), "texture"], store=args.store)
     print(table)
-    print(compare(table, features=["edges", "glcm", "edges+glcm"], heads=["softmax"]))
+    print(compare(table, features=["edges", "texture", "edges+texture"], heads=["softmax"]))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from featurize.outputs import CSV, JSON, TABLE, check_outputs, where_written, wh
 from featurize.terminal import OptionsError, add_command, aligned, help_texts, log, new_parser, run_command
 
 LABELS_SHOWN = 12
-EXTRACT = "featurize extract photos/ -o photos.parquet --features inception_v3 glcm"
+EXTRACT = "featurize extract photos/ -o photos.parquet --features inception_v3 texture"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

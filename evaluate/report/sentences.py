@@ -120,6 +120,12 @@ def data_warnings(data: DataFacts, features: Features) -> list[str]:
     return found + [f"{part}: {doubt}" for part, doubt in doubts.items() if doubt]
 
 
+def is_whole(entry: Mapping[str, Any] | None, family: str) -> bool:
+    """Whether a column is of that family, and of the whole photo: its border or centre alone is a control."""
+    params = (entry or {}).get("params") or {}
+    return (entry or {}).get("family") == family and not params.get("region")
+
+
 def weak_opponent_in_words(features: Features, held: Features) -> str:
     """That a network is compared with weak texture alone, and which texture is stronger; empty where it is not so.
 
@@ -130,9 +136,9 @@ def weak_opponent_in_words(features: Features, held: Features) -> str:
         part for part, entry in features.items() if (entry or {}).get("weights") or is_imported(entry)
     ]
     weak = [part for part, family in families.items() if family in WEAK_TEXTURES]
-    if not networks or not weak or STRONG_TEXTURE in families.values():
+    if not networks or not weak or any(is_whole(entry, STRONG_TEXTURE) for entry in features.values()):
         return ""
-    columns = [part for part, entry in held.items() if (entry or {}).get("family") == STRONG_TEXTURE]
+    columns = [part for part, entry in held.items() if is_whole(entry, STRONG_TEXTURE)]
     to_do = (
         f"add {columns[0]} to --features"
         if columns

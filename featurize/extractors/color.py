@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from featurize.extractors.base import Extractor, small_image, small_settings
+from featurize.extractors.base import CountingExtractor, pick, small_image, small_settings
 from featurize.photos.photo import Photo
 
 HUES, SATURATIONS, VALUES = 8, 3, 3
 FIRST_ORDER = ("mean", "sd", "skewness", "kurtosis", "energy", "entropy")
 
 
-class Color(Extractor):
+class Color(CountingExtractor):
     """Colour moments, first-order statistics of the grey levels, and a histogram of hue, saturation and value.
 
     - Moments (9): mean, standard deviation and the cube root of the third central moment of red, green and blue,
@@ -26,8 +26,8 @@ class Color(Extractor):
 
     Parameters
     ----------
-    preprocess, store
-        As in `Extractor`.
+    preprocess, store, region
+        As in `CountingExtractor`.
 
     References
     ----------
@@ -48,26 +48,30 @@ class Color(Extractor):
         moments = [f"{c}_{m}" for c in ("red", "green", "blue") for m in ("mean", "sd", "skew")]
         bins = np.ndindex(HUES, SATURATIONS, VALUES)
         histogram = [f"hue{h}_saturation{s}_value{v}" for h, s, v in bins]
-        return [f"color_{name}" for name in [*moments, *(f"grey_{n}" for n in FIRST_ORDER), *histogram]]
+        names = [*moments, *(f"grey_{n}" for n in FIRST_ORDER), *histogram]
+        return self.in_region(f"color_{name}" for name in names)
 
     def settings(self) -> dict[str, Any]:
         return {
             "histogram": [HUES, SATURATIONS, VALUES],
             **small_settings(),
+            **self.region_settings(),
         }
 
     def prepare(self, photo: Photo) -> np.ndarray:
         rgb = small_image(self.view(photo))
         image = Image.fromarray(rgb)
-        grey = np.asarray(image.convert("L"))
-        return np.concatenate([color_moments(rgb), first_order(grey), _histogram(image)])
+        grey, seen = np.asarray(image.convert("L")), self.seen(image.height, image.width)
+        return np.concatenate(
+            [color_moments(pick(rgb, seen)), first_order(pick(grey, seen)), _histogram(image, seen)]
+        )
 
 
 def color_moments(rgb: np.ndarray) -> np.ndarray:
     """Mean, standard deviation and the cube root of the third central moment of each channel, shape (9,)."""
     values = []
     for channel in range(3):
-        mean, variance, third, _ = _central_moments(_shares(rgb[:, :, channel]))
+        mean, variance, third, _ = _central_moments(_shares(rgb[..., channel]))
         values += [mean, np.sqrt(variance), np.cbrt(third)]
     return np.array(values)
 
@@ -85,7 +89,7 @@ def first_order(grey: np.ndarray) -> np.ndarray:
 
 def _shares(values: np.ndarray) -> np.ndarray:
     """How often each of the 256 levels occurs."""
-    return np.bincount(values.ravel(), minlength=256) / values.size
+    return np.bincount(values.ravel(), minlength=256) / max(values.size, 1)
 
 
 def _central_moments(share: np.ndarray) -> tuple[float, float, float, float]:
@@ -95,8 +99,8 @@ def _central_moments(share: np.ndarray) -> tuple[float, float, float, float]:
     return mean, second, third, fourth
 
 
-def _histogram(image: Image.Image) -> np.ndarray:
+def _histogram(image: Image.Image, seen: np.ndarray | None) -> np.ndarray:
     counts = (HUES, SATURATIONS, VALUES)
     hsv = np.asarray(image.convert("HSV")).astype(np.uint16) * np.array(counts, np.uint16) // 256
-    bins = np.ravel_multi_index(tuple(np.moveaxis(hsv, 2, 0)), counts)
-    return np.bincount(bins.ravel(), minlength=HUES * SATURATIONS * VALUES) / bins.size
+    bins = pick(np.ravel_multi_index(tuple(np.moveaxis(hsv, 2, 0)), counts), seen)
+    return np.bincount(bins.ravel(), minlength=HUES * SATURATIONS * VALUES) / max(bins.size, 1)

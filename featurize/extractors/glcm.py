@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from featurize.errors import UsageError
-from featurize.extractors.base import LONGER_SIDE, Extractor, small_image, small_settings, small_size
+from featurize.extractors.base import LONGER_SIDE, CountingExtractor, small_image, small_settings, small_size
 from featurize.photos.photo import Photo
 
 # -- The 22 co-occurrence statistics: one formula each, with its source ---
@@ -127,7 +127,7 @@ Offset = tuple[int, int]  # rows down and columns to the right
 CHANNELS = {"grey": ("",), "rgb": ("red_", "green_", "blue_")}
 
 
-class GLCM(Extractor):
+class GLCM(CountingExtractor):
     """Grey-level co-occurrence texture: five values, or the 22 that texture studies use.
 
     The photo has its longer side brought down to 512 pixels, never enlarged, and becomes grey (ITU-R 601 luma);
@@ -153,8 +153,8 @@ class GLCM(Extractor):
         False gives one value per property, distance and angle.
     channels : {"grey", "rgb"}, default "grey"
         ``"rgb"`` does the same for the red, the green and the blue values, side by side.
-    preprocess, store
-        As in `Extractor`.
+    preprocess, store, region
+        As in `CountingExtractor`.
 
     References
     ----------
@@ -182,8 +182,9 @@ class GLCM(Extractor):
         channels: str = "grey",
         preprocess: Sequence[str] = (),
         store: Any = None,
+        region: str | None = None,
     ):
-        super().__init__(preprocess, store)
+        super().__init__(preprocess, store, region)
         self.properties = properties
         self.levels = levels
         self.distances = distances
@@ -192,8 +193,8 @@ class GLCM(Extractor):
         self.channels = channels
 
     @property
-    def usual_name(self) -> str:
-        return self.family if self.properties == "five" else f"{self.family}:{self.properties}"
+    def option(self) -> str | None:
+        return None if self.properties == "five" else self.properties
 
     @property
     def version(self) -> int:  # type: ignore[override]
@@ -237,9 +238,9 @@ class GLCM(Extractor):
     def value_names(self) -> list[str]:
         names = [f"glcm_{channel}{name}" for channel in self._channels() for name in self._formulas()]
         if self.average:
-            return names
+            return self.in_region(names)
         offsets = [f"d{distance}_a{angle:03g}" for distance in self.distances for angle in self.angles]
-        return [f"{name}_{offset}" for name in names for offset in offsets]
+        return self.in_region(f"{name}_{offset}" for name in names for offset in offsets)
 
     def settings(self) -> dict[str, Any]:
         if not 2 <= self.levels <= 256:
@@ -259,6 +260,7 @@ class GLCM(Extractor):
             "properties": list(self._formulas()),
             "channels": self.channels,
             **small_settings(),
+            **self.region_settings(),
         }
 
     def libraries(self) -> tuple[str, ...]:
@@ -270,7 +272,7 @@ class GLCM(Extractor):
         values = []
         for plane in planes:
             quantised = (plane.astype(np.uint16) * self.levels // 256).astype(np.uint8)
-            shares = co_occurrences(quantised, self.levels, offsets)
+            shares = co_occurrences(quantised, self.levels, offsets, self.seen(*plane.shape))
             if self.average and self.decode_version > 1:
                 filled = shares.any(axis=(0, 1))
                 shares = shares[:, :, filled] if filled.any() else shares
@@ -301,19 +303,25 @@ def haralick_offset(distance: int, angle: float) -> Offset:
     return -round(up * scale), round(right * scale)
 
 
-def co_occurrences(image: np.ndarray, levels: int, offsets: Sequence[Offset]) -> np.ndarray:
+def co_occurrences(
+    image: np.ndarray, levels: int, offsets: Sequence[Offset], seen: np.ndarray | None = None
+) -> np.ndarray:
     """How often each two levels lie side by side, as shares; shape (levels, levels, n_offsets), float64.
 
-    What scikit-image gives for ``symmetric=True, normed=True``, to the bit, and quicker.
+    What scikit-image gives for ``symmetric=True, normed=True``, to the bit, and quicker. Pairs with a pixel that is not
+    `seen` do not count: such pixels have a level of their own, which is cut off.
     """
     from skimage.feature import graycomatrix
 
     down, right = np.array(offsets).T
     lengths, turns = np.hypot(down, right), np.arctan2(down, right)
+    n_levels = levels
+    if seen is not None:
+        image, n_levels = np.where(seen, image, np.uint16(levels)), levels + 1
     counts = np.empty((levels, levels, len(offsets)), dtype=np.uint32)
     for length in np.unique(lengths):
         alike = lengths == length
-        counts[:, :, alike] = graycomatrix(image, [length], turns[alike], levels)[:, :, 0]
+        counts[:, :, alike] = graycomatrix(image, [length], turns[alike], n_levels)[:levels, :levels, 0]
     counts = counts + counts.transpose(1, 0, 2)
     total = counts.reshape(levels, -1).sum(axis=0, dtype=np.uint32).reshape(levels, -1).sum(axis=0)
     return counts / np.maximum(total, 1)

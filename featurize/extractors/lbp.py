@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import UsageError
-from featurize.extractors.base import Extractor, small_settings
+from featurize.extractors.base import CountingExtractor, pick, seen_around, small_settings
 from featurize.extractors.glcm import grey_image
 from featurize.photos.photo import Photo
 
 ROWS_AT_ONCE = 32  # so few that they stay in the processor's cache
 
 
-class LBP(Extractor):
+class LBP(CountingExtractor):
     """Rotation-invariant uniform local binary patterns, as shares of all pixels.
 
     For each radius R, every pixel is compared with 8 R neighbours on a circle around it. A uniform pattern has at
@@ -27,8 +27,8 @@ class LBP(Extractor):
     ----------
     radii : sequence of int, default (1, 2, 3)
         In pixels, 1 to 8.
-    preprocess, store
-        As in `Extractor`.
+    preprocess, store, region
+        As in `CountingExtractor`.
 
     References
     ----------
@@ -46,17 +46,23 @@ class LBP(Extractor):
 
     family, version = "lbp", 1
 
-    def __init__(self, radii: Sequence[int] = (1, 2, 3), preprocess: Sequence[str] = (), store: Any = None):
-        super().__init__(preprocess, store)
+    def __init__(
+        self,
+        radii: Sequence[int] = (1, 2, 3),
+        preprocess: Sequence[str] = (),
+        store: Any = None,
+        region: str | None = None,
+    ):
+        super().__init__(preprocess, store, region)
         self.radii = radii
 
     @property
     def value_names(self) -> list[str]:
-        return [
+        return self.in_region(
             f"lbp_r{radius}_{name}"
             for radius in self.radii
             for name in [*(f"uniform{n:02d}" for n in range(8 * radius + 1)), "other"]
-        ]
+        )
 
     def settings(self) -> dict[str, Any]:
         if not len(self.radii) or min(self.radii) < 1 or max(self.radii) > 8:
@@ -66,6 +72,7 @@ class LBP(Extractor):
             "points": "8 per pixel of radius",
             "border": "edge repeated",
             **small_settings(),
+            **self.region_settings(),
         }
 
     def libraries(self) -> tuple[str, ...]:
@@ -73,12 +80,13 @@ class LBP(Extractor):
 
     def prepare(self, photo: Photo) -> np.ndarray:
         grey = grey_image(self.view(photo))
-        counts = [uniform_patterns(grey, radius) for radius in self.radii]
-        return np.concatenate(counts) / grey.size
+        seen = self.seen(*grey.shape)
+        counts = [uniform_patterns(grey, radius, seen_around(seen, radius)) for radius in self.radii]
+        return np.concatenate([one / max(one.sum(), 1) for one in counts])
 
 
-def uniform_patterns(grey: np.ndarray, radius: int) -> np.ndarray:
-    """How many pixels have each pattern of 8 `radius` neighbours, shape (8 * radius + 2,), int64.
+def uniform_patterns(grey: np.ndarray, radius: int, counted: np.ndarray | None = None) -> np.ndarray:
+    """How many pixels, or `counted` ones, have each pattern of 8 `radius` neighbours; shape (8 * radius + 2,), int64.
 
     The same counts, in a third of the time, as those of scikit-image's ``local_binary_pattern(..., method="uniform")``
     on the image with its edge repeated. So that equal pixels compare alike in both, the arithmetic is the same step by
@@ -109,7 +117,8 @@ def uniform_patterns(grey: np.ndarray, radius: int) -> np.ndarray:
                 changes += before ^ sign
             before = sign
         lighter[changes > 2] = points + 1
-        counts += np.bincount(lighter.ravel(), minlength=points + 2)
+        rows = None if counted is None else counted[top : top + n_rows]
+        counts += np.bincount(pick(lighter, rows).ravel(), minlength=points + 2)
     return counts
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from featurize.errors import UsageError
-from featurize.extractors.base import Extractor, small_image, small_settings
+from featurize.extractors.base import CountingExtractor, pick, seen_around, small_image, small_settings
 from featurize.extractors.color import FIRST_ORDER, color_moments, first_order
 from featurize.extractors.glcm import CHANNELS, FORMULAS, Pairs, co_occurrences, haralick_offset
 from featurize.photos.photo import Photo
@@ -37,7 +37,7 @@ HUES, SATURATIONS, VALUES = 12, 4, 4
 HOG_SIDE, CELLS, ORIENTATIONS = 128, 4, 9
 
 
-class Texture(Extractor):
+class Texture(CountingExtractor):
     """The strong classical description of a photo, to compare a network with: texture, colour and edges.
 
     The photo has its longer side brought down to 256 pixels, never enlarged. Side by side:
@@ -59,8 +59,8 @@ class Texture(Extractor):
     ----------
     channels : {"rgb", "grey"}, default "rgb"
         ``"grey"`` (spec ``texture:grey``) is texture without colour, 790 numbers of the luma.
-    preprocess, store
-        As in `Extractor`.
+    preprocess, store, region
+        As in `CountingExtractor`.
 
     References
     ----------
@@ -85,13 +85,19 @@ class Texture(Extractor):
 
     family, version = "texture", 1
 
-    def __init__(self, channels: str = "rgb", preprocess: Sequence[str] = (), store: Any = None):
-        super().__init__(preprocess, store)
+    def __init__(
+        self,
+        channels: str = "rgb",
+        preprocess: Sequence[str] = (),
+        store: Any = None,
+        region: str | None = None,
+    ):
+        super().__init__(preprocess, store, region)
         self.channels = channels
 
     @property
-    def usual_name(self) -> str:
-        return self.family if self.channels == "rgb" else f"{self.family}:{self.channels}"
+    def option(self) -> str | None:
+        return None if self.channels == "rgb" else self.channels
 
     @property
     def value_names(self) -> list[str]:
@@ -118,7 +124,7 @@ class Texture(Extractor):
             ]
         cells = np.ndindex(CELLS, CELLS, ORIENTATIONS)
         names += [f"hog_row{y}_column{x}_angle{20 * o + 10:03d}" for y, x, o in cells]
-        return [f"texture_{name}" for name in names]
+        return self.in_region(f"texture_{name}" for name in names)
 
     def settings(self) -> dict[str, Any]:
         self._has_colour()  # refuses channels that there are not
@@ -130,6 +136,7 @@ class Texture(Extractor):
             "histogram": [HUES, SATURATIONS, VALUES],
             "gradients": {"side": HOG_SIDE, "cells": CELLS, "orientations": ORIENTATIONS},
             **small_settings(LONGER),
+            **self.region_settings(),
         }
 
     def libraries(self) -> tuple[str, ...]:
@@ -139,15 +146,16 @@ class Texture(Extractor):
         rgb = small_image(self.view(photo), LONGER)
         image = Image.fromarray(rgb)
         grey = np.asarray(image.convert("L"))
-        colour = self._has_colour()
+        colour, seen = self._has_colour(), self.seen(*grey.shape)
         planes = np.moveaxis(rgb, 2, 0) if colour else [grey]
-        values = [co_occurrence_statistics(plane) for plane in planes]
+        values = [co_occurrence_statistics(plane, seen) for plane in planes]
         for plane in np.moveaxis(np.asarray(image.convert("YCbCr")), 2, 0) if colour else [grey]:
-            values += [np.sqrt(ring_patterns(plane, radius)) for radius in RADII]
-        values += [np.sqrt(phase_codes(grey, window)) for window in WINDOWS]
+            values += [np.sqrt(ring_patterns(plane, radius, seen)) for radius in RADII]
+        values += [np.sqrt(phase_codes(grey, window, seen)) for window in WINDOWS]
         if colour:
-            values += [color_moments(rgb), first_order(grey), *map(np.sqrt, hsv_histograms(image))]
-        values.append(np.sqrt(oriented_gradients(image)))
+            values += [color_moments(pick(rgb, seen)), first_order(pick(grey, seen))]
+            values += [np.sqrt(one) for one in hsv_histograms(image, seen)]
+        values.append(np.sqrt(oriented_gradients(image, seen)))
         return np.concatenate(values)
 
     def _has_colour(self) -> bool:
@@ -156,11 +164,11 @@ class Texture(Extractor):
         return self.channels == "rgb"
 
 
-def co_occurrence_statistics(plane: np.ndarray) -> np.ndarray:
+def co_occurrence_statistics(plane: np.ndarray, seen: np.ndarray | None = None) -> np.ndarray:
     """Mean and range over the directions that have pairs, of each statistic and distance; 0 where none has."""
     quantised = (plane.astype(np.uint16) * LEVELS // 256).astype(np.uint8)
     offsets = [haralick_offset(distance, angle) for distance in DISTANCES for angle in ANGLES]
-    shares = co_occurrences(quantised, LEVELS, offsets)
+    shares = co_occurrences(quantised, LEVELS, offsets, seen)
     filled = shares.any(axis=(0, 1)).reshape(len(DISTANCES), len(ANGLES))
     pairs = Pairs(shares)
     values = np.stack([FORMULAS[name](pairs) for name in HARALICK]).reshape(-1, *filled.shape)
@@ -181,7 +189,7 @@ def _uniform_classes() -> np.ndarray:
 UNIFORM = _uniform_classes()
 
 
-def ring_patterns(plane: np.ndarray, radius: int) -> np.ndarray:
+def ring_patterns(plane: np.ndarray, radius: int, seen: np.ndarray | None = None) -> np.ndarray:
     """Shares of the rotation-invariant uniform patterns of 8 neighbours, `radius` rows or columns away; shape (10,)."""
     height, width = plane.shape
     wide = np.pad(plane, radius, mode="edge")
@@ -190,11 +198,16 @@ def ring_patterns(plane: np.ndarray, radius: int) -> np.ndarray:
         top, left = radius * (1 + down), radius * (1 + right)
         not_darker = wide[top : top + height, left : left + width] >= plane
         codes |= not_darker.view(np.uint8) << np.uint8(bit)
-    counts = np.bincount(codes.ravel(), minlength=256)
-    return np.bincount(UNIFORM, counts, minlength=10) / plane.size
+    counts = np.bincount(UNIFORM, _code_counts(codes, seen, radius), minlength=10)
+    return counts / max(counts.sum(), 1)
 
 
-def phase_codes(grey: np.ndarray, window: int) -> np.ndarray:
+def _code_counts(codes: np.ndarray, seen: np.ndarray | None, radius: int) -> np.ndarray:
+    """How many pixels have each code of 256, but for those with a covered pixel in the square of `radius` around."""
+    return np.bincount(pick(codes, seen_around(seen, radius)).ravel(), minlength=256)
+
+
+def phase_codes(grey: np.ndarray, window: int, seen: np.ndarray | None = None) -> np.ndarray:
     """Shares of the 256 codes of local phase quantisation, without decorrelation.
 
     The frequencies are (1, 0), (0, 1), (1, 1) and (1, -1) divided by `window`, of columns and rows; bit 2k says whether
@@ -221,24 +234,47 @@ def phase_codes(grey: np.ndarray, window: int) -> np.ndarray:
     codes = np.zeros(grey.shape, np.uint8)
     for bit, response in enumerate(responses):
         codes |= (response > NO_SIGN).view(np.uint8) << np.uint8(bit)
-    return np.bincount(codes.ravel(), minlength=CODES) / codes.size
+    counts = _code_counts(codes, seen, window // 2)
+    return counts / max(counts.sum(), 1)
 
 
-def hsv_histograms(image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
+def hsv_histograms(image: Image.Image, seen: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Shares of the joint bins of hue, saturation and value (Pillow's): of the photo, and of its middle."""
     counts = (HUES, SATURATIONS, VALUES)
     hsv = np.asarray(image.convert("HSV")).astype(np.uint16) * np.array(counts, np.uint16) // 256
     bins = np.ravel_multi_index(tuple(np.moveaxis(hsv, 2, 0)), counts)
     down, right = (side // 4 for side in bins.shape)
-    middle = bins[down : bins.shape[0] - down, right : bins.shape[1] - right]
-    whole, centre = (np.bincount(one.ravel(), minlength=np.prod(counts)) / one.size for one in (bins, middle))
+    middle = np.s_[down : bins.shape[0] - down, right : bins.shape[1] - right]
+    parts = pick(bins, seen), pick(bins[middle], None if seen is None else seen[middle])
+    whole, centre = (np.bincount(one.ravel(), minlength=np.prod(counts)) / max(one.size, 1) for one in parts)
     return whole, centre
 
 
-def oriented_gradients(image: Image.Image) -> np.ndarray:
+def oriented_gradients(image: Image.Image, seen: np.ndarray | None = None) -> np.ndarray:
     """Histograms of oriented gradients in a grid of cells over the whole photo, each of length 1 (L2-Hys)."""
     from skimage.feature import hog
 
     square = np.asarray(image.convert("L").resize((HOG_SIDE, HOG_SIDE), Image.Resampling.BILINEAR))
     side = HOG_SIDE // CELLS
-    return hog(square, ORIENTATIONS, (side, side), (1, 1))
+    if seen is None:
+        return hog(square, ORIENTATIONS, (side, side), (1, 1))
+    return _gradients_in_sight(square, seen)
+
+
+def _gradients_in_sight(square: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """What scikit-image's `hog` gives, where gradients that a covered pixel has a part in do not count."""
+    covered = np.asarray(
+        Image.fromarray((~seen).astype(np.float32)).resize(square.shape, Image.Resampling.BILINEAR)
+    )
+    counted = seen_around(covered == 0, 1)
+    down, right = np.zeros((2, *square.shape))
+    grey = square.astype(np.float64)
+    down[1:-1], right[:, 1:-1] = grey[2:] - grey[:-2], grey[:, 2:] - grey[:, :-2]
+    turn = (np.rad2deg(np.arctan2(down, right)) % 180 // (180 / ORIENTATIONS)).astype(np.intp)
+    y, x = np.indices(square.shape) * CELLS // HOG_SIDE
+    bins = np.ravel_multi_index((y, x, turn), (CELLS, CELLS, ORIENTATIONS), mode="clip")
+    sums = np.bincount(bins.ravel(), (np.hypot(down, right) * counted).ravel(), CELLS * CELLS * ORIENTATIONS)
+    cells = sums.reshape(-1, ORIENTATIONS) / (HOG_SIDE // CELLS) ** 2
+    for highest in (0.2, 1.0):  # L2-Hys: to length 1, cut, and to length 1 again
+        cells = np.minimum(cells / np.sqrt((cells**2).sum(axis=1, keepdims=True) + 1e-10), highest)
+    return cells.ravel()

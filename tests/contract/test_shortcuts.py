@@ -1,8 +1,10 @@
 """Shortcuts: planted in photos, they are found; where there is none, nothing is claimed."""
 
+import json
+
 import numpy as np
 import pytest
-from builders import encoded
+from builders import encoded, run
 from PIL import Image
 
 from classify import Fold, make_folds, train_model
@@ -131,3 +133,35 @@ def test_the_border_is_a_control_and_no_default_features_and_nothing_is_said_wit
     with caplog.at_level("INFO"):
         assert compare(alone, heads=["softmax"], cv=2, jobs=1).borders == []
     assert "lacks the features of the whole photo for net:region=border" in caplog.text
+
+
+@pytest.mark.parametrize("spec", ["glcm", "lbp", "color", "texture:grey"])
+def test_a_planted_frame_is_found_by_the_border_of_texture_and_colour(tmp_path, spec):
+    """Photos of noise alike in both labels, but for a frame of stripes or of one colour planted in each."""
+    rng, folder = np.random.default_rng(0), tmp_path / "photos"
+    for label in ("rust", "well"):
+        (folder / label).mkdir(parents=True)
+        for number in range(12):
+            rgb = rng.integers(0, 256, size=(50, 50, 3)).astype(np.uint8)
+            middle = rgb[6:-6, 6:-6].copy()
+            rgb[:] = 40 if label == "rust" else 200
+            rgb[:, :: 2 if label == "rust" else 50] = 90
+            rgb[6:-6, 6:-6] = middle
+            Image.fromarray(rgb).save(folder / label / f"{number}.png")
+    border, centre = (
+        f"{spec}{',' if ':' in spec else ':'}region={region}" for region in ("border", "centre")
+    )
+    table, output = tmp_path / "t.parquet", tmp_path / "r.json"
+    run("featurize", "extract", folder, "-o", table, "--features", spec, border, centre, "--jobs", "1",
+        "--store", tmp_path / "store")  # fmt: skip
+    done = run(
+        "evaluate", "compare", table, "--heads", "softmax", "--cv", "3", "--json", output, "--jobs", "1"
+    )
+    assert done.status == 0, done.err
+    result = json.loads(output.read_text())
+    assert border not in {row["features"] for row in result["results"]}, "a control is no default features"
+    (check,) = result["borders"]
+    assert (check["border"], check["whole"], check["centre"]) == (border, spec, centre)
+    assert check["found"] and check["border_accuracy"]["mean"] == 1.0
+    assert check["centre_accuracy"]["mean"] < 0.8, "noise tells nothing"
+    assert "border of the photos alone" in done.out

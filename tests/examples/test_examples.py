@@ -250,11 +250,13 @@ def test_a_class_that_is_not_there_is_one_error(example, textures, tmp_path):
         example("skin").main(arguments)
 
 
-def test_an_extractor_of_ones_own_is_compared_beside_glcm(example, textures, tmp_path, capsys, monkeypatch):
+def test_an_extractor_of_ones_own_is_compared_beside_texture(
+    example, textures, tmp_path, capsys, monkeypatch
+):
     own = example("own_extractor")
     monkeypatch.setattr("sys.argv", ["own_extractor.py", str(textures), "--store", str(tmp_path / "s")])
     own.main()
-    assert "edges (3), glcm (5)" in capsys.readouterr().out
+    assert "edges (3), texture (1457)" in capsys.readouterr().out
 
 
 def test_the_crops_of_the_quickstart_lie_in_their_quarters_and_share_groups_only_there(example, tmp_path):

@@ -14,6 +14,7 @@ NETWORK = {"family": "inception_v3", "weights": {"source": "imagenet"}}
 GLCM, LBP, TEXTURE, SHAPE = (
     {"family": name, "weights": None} for name in ("glcm", "lbp", "texture", "shape")
 )
+BORDER = {**TEXTURE, "params": {"region": "border"}}
 MAKE = "`featurize extract SOURCE --features … texture` makes it"
 
 
@@ -23,6 +24,8 @@ MAKE = "`featurize extract SOURCE --features … texture` makes it"
      "net and two are compared with glcm and lbp:radii=1 alone"),
     ({"net": NETWORK, "glcm": GLCM}, {"texture:grey": TEXTURE}, "add texture:grey to --features"),
     ({"clip": {"family": "imported", "fingerprint": "imported"}, "lbp": LBP}, {}, "clip is compared with lbp alone"),
+    ({"net": NETWORK, "glcm": GLCM}, {"texture:region=border": BORDER}, MAKE),
+    ({"net": NETWORK, "glcm": GLCM, "texture:region=border": BORDER}, {}, f"net is compared with glcm alone; .*{MAKE}"),
     ({"net": NETWORK, "glcm": GLCM, "texture": TEXTURE}, {}, ""),
     ({"net": NETWORK, "shape": SHAPE}, {}, ""), ({"net": NETWORK}, {}, ""), ({"glcm": GLCM}, {}, ""),
     ({"net": NETWORK, "x": None}, {}, ""),
