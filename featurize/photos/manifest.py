@@ -32,7 +32,7 @@ OTHER_NAMES = {
 }
 SEPARATORS = ",;\t"
 
-Row = dict[str, str | None]
+Row = dict[str, Any]  # text or None; the image may be what the row itself holds
 Cells = Sequence[Any]
 
 
