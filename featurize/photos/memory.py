@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import IO, Any, Protocol, TypeAlias
+from typing import IO, Any, Protocol, TypeAlias, TypeGuard
 
 import numpy as np
 from PIL import Image, ImageChops, ImageOps
@@ -82,7 +82,7 @@ def is_one_photo(given: object) -> bool:
     return one or hasattr(given, "read")
 
 
-def is_path(given: object) -> bool:
+def is_path(given: object) -> TypeGuard[str | os.PathLike]:
     """Whether a photo is given by its path."""
     return isinstance(given, str | os.PathLike)
 

@@ -55,6 +55,13 @@ class PhotoRows(Manifest):
     files: list[str] = field(default_factory=list)
 
 
+def holds_rows(given: object) -> bool:
+    """Whether an object is a DataFrame, a dataset, or datasets by split."""
+    if isinstance(given, Mapping):
+        return bool(given) and all(map(is_dataset, given.values()))
+    return is_frame(given) or is_dataset(given)
+
+
 def photo_rows(source: Any, columns: Mapping[str, str] | None) -> PhotoRows | None:
     """The rows of a source that holds photos in rows; None for any other source."""
     columns = columns or {}
@@ -62,7 +69,7 @@ def photo_rows(source: Any, columns: Mapping[str, str] | None) -> PhotoRows | No
         return _read_frame(source, columns)
     if is_dataset(source):
         return _read_datasets({"": source}, columns)
-    if isinstance(source, Mapping) and source and all(map(is_dataset, source.values())):
+    if isinstance(source, Mapping) and holds_rows(source):
         return _read_datasets(source, columns)
     files = parquet_files(source, columns)
     return _read_parquets(files, columns) if files else None

@@ -456,7 +456,11 @@ def _add_files(
         for name, origin in _at_url(path, found):
             members[origin.place] = origin, name
             names.append(origin.place)
-    elif (held := photo_rows(path, None)) is not None:
+        return
+    tree = walk(path) if os.path.isdir(path) else None
+    is_empty = tree is not None and not tree.names and not tree.unread
+    held = folder_rows(Path(path), None) if is_empty else photo_rows(path, None)
+    if held is not None:
         listed_rows = _list_photo_rows(held, None, True)
         for image in listed_rows.images:
             text = name_as_text(os.path.relpath(image.origin.place))
@@ -467,8 +471,8 @@ def _add_files(
         found.warnings += [warning for warning in listed_rows.warnings if warning not in found.warnings]
     else:
         archive = list_archive(path) if is_archive(path) and os.path.isfile(path) else None
-        if archive is not None or os.path.isdir(path):
-            tree = walk(path) if archive is None else archive.walk
+        tree = tree if archive is None else archive.walk
+        if tree is not None:
             if archive is None:
                 names += sorted(os.path.join(path, name) for name in tree.names + tree.unread)
             else:
