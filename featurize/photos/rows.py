@@ -21,7 +21,7 @@ from featurize.errors import SourceError, UsageError
 from featurize.files import check_unpacked, identity, name_as_text
 from featurize.photos.decode import MAX_BYTES, ImageRejected, read_image
 from featurize.photos.layout import listed, split_of
-from featurize.photos.manifest import Manifest, _checked, _choose_columns, _parquet, _row
+from featurize.photos.manifest import Manifest, checked_rows, choose_columns, manifest_row, parquet_rows
 from featurize.photos.memory import checked_origin, is_path
 from featurize.photos.origin import OnDisk, Origin, Stamp
 from featurize.tableformat import record_batches
@@ -31,7 +31,8 @@ ROWS_AT_ONCE = 4096
 PATHS_AT_ONCE = 64  # rows of a dataset whose paths are looked at
 LONGEST_PATH = 4096
 BATCH_BYTES = 1 << 24  # decoded at once, where the photos of a file are as large as its others
-KEPT_BYTES = 1 << 26  # of photos that were decoded beside one that was asked for
+KEPT_BYTES = 1 << 25  # of photos that a pass has read and may be asked for again, and
+KEPT_ROWS = 16  # of these at least, as threads ask for them a little out of order
 MOST_PASSES = 3  # through a file at once: photos are hashed first, and decoded some hundred photos later
 BUFFER = 1 << 20  # bytes; without one, Arrow reads a whole row group at once
 INTEGERS = "labels are integers, and taken as text"
@@ -110,7 +111,7 @@ class _Labels:
                 return f"its label is {label}, and {len(self.names)} classes have a name"
             else:
                 label = self.names[int(label)]
-        return {**_row({**values, "label": label, "image": ""}), "image": name}
+        return {**manifest_row({**values, "label": label, "image": ""}), "image": name}
 
 
 def _choose(
@@ -123,10 +124,10 @@ def _choose(
     """The names of the columns that are the image (`image`, or empty), label, group and split."""
     wanted = {**({"image": image} if image else {}), **columns}
     only = [name for name in names if name in classes]
-    chosen = _choose_columns(manifest, names, wanted)
+    chosen = choose_columns(manifest, names, wanted)
     if "label" not in wanted and "label" not in chosen and len(only) == 1:
         manifest.notes.clear()
-        chosen = _choose_columns(manifest, names, {**wanted, "label": only[0]})
+        chosen = choose_columns(manifest, names, {**wanted, "label": only[0]})
     return {name: names[number] for name, number in chosen.items()}
 
 
@@ -187,7 +188,7 @@ def _photo_column(schema: pa.Schema, columns: Mapping[str, str]) -> str:
     if own:
         return own[0] if own[0] in holding else ""
     with suppress(SourceError, UsageError):  # a manifest by the name of its column, as before
-        _choose_columns(Manifest(Path(), iter(())), schema.names, columns)
+        choose_columns(Manifest(Path(), iter(())), schema.names, columns)
         return ""
     return holding[0] if len(holding) == 1 else ""
 
@@ -216,7 +217,7 @@ def _read_parquets(paths: list[Path], columns: Mapping[str, str], folder: Path |
         counts = Counter(split or "no split" for split in splits)
         said = ", ".join(f"{count} {split}" for split, count in sorted(counts.items()))
         found.notes.append(f"splits by the names of the Parquet files: {said}")
-    found.rows = _checked(found.path, rows())
+    found.rows = checked_rows(found.path, rows())
     return found
 
 
@@ -249,7 +250,7 @@ class _ParquetFile:
     @classmethod
     def open(cls, path: Path, columns: Mapping[str, str], found: PhotoRows, number: int) -> "_ParquetFile":
         own = PhotoRows(path, iter(()))
-        with _parquet(path) as (file, stream):
+        with parquet_rows(path) as (file, stream):
             before = os.fstat(stream.fileno())
             schema, about = file.schema_arrow, file.metadata
             size = before.st_size
@@ -283,7 +284,7 @@ class _ParquetFile:
         if not names:
             yield from ({} for _ in self.paths)
             return
-        with _parquet(self.path) as (file, stream):
+        with parquet_rows(self.path) as (file, stream):
             for batch in record_batches(file, stream, list(dict.fromkeys(names.values()))):
                 for row in batch.to_pylist():
                     yield {what: row[column] for what, column in names.items()}
@@ -325,11 +326,30 @@ def _paths(file: pq.ParquetFile, image: str) -> Iterator[str | None]:
                 yield path if path and "\0" not in path else None
 
 
-class _Reader:
-    """Photos of a Parquet file by row: passes that decode some at a time, from the row group of the one asked for on.
+class _Pass:
+    """One way through a column from the beginning of a row group on; what it read last is kept."""
 
-    What was decoded beside a photo is kept for those that ask for it next. Memory is bounded by `KEPT_BYTES`, and by
-    the largest page of the file for each pass.
+    def __init__(self, start: int, parts: Iterator[list[tuple[int, Any]]]):
+        self.place, self.parts = start, parts  # `place` is the row that comes next
+        self.kept: OrderedDict[int, Any] = OrderedDict()
+        self._n_bytes = 0
+
+    def read_on(self) -> bool:
+        """Read some rows more; whether there were any."""
+        part = next(self.parts, [])
+        for row, value in part:
+            self.kept[row] = value
+            self._n_bytes += _size(value)
+            self.place = row + 1
+        while self._n_bytes > KEPT_BYTES and len(self.kept) > max(KEPT_ROWS, len(part)):
+            self._n_bytes -= _size(self.kept.popitem(last=False)[1])
+        return bool(part)
+
+
+class _Reader:
+    """Photos of a Parquet file by row, read by passes that begin with the row group of the one that is asked for.
+
+    Memory is bounded by what the passes keep and, for each, by the largest page of the file.
     """
 
     def __init__(
@@ -347,11 +367,7 @@ class _Reader:
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
-        self._passes: list[
-            tuple[int, Iterator[list[tuple[int, Any]]]]
-        ] = []  # each with the row it comes to next
-        self._kept: OrderedDict[int, Any] = OrderedDict()
-        self._n_kept = 0
+        self._passes: list[_Pass] = []  # the last one used is the first
         self._broken: dict[int, tuple[int, str]] = {}  # by row group, from which row on, and why
 
     def __getstate__(self) -> tuple:
@@ -364,36 +380,26 @@ class _Reader:
     def read(self, row: int) -> Any:
         """What the column holds in a row; ImageRejected if it cannot be reached."""
         with self._lock:
-            if row in self._kept:
-                return self._kept[row]
             group = int(np.searchsorted(self.starts, row, side="right")) - 1
             first, why = self._broken.get(group, (row + 1, ""))
             if row >= first:
                 raise ImageRejected(why)
-            near = [one for one in self._passes if self.starts[group] <= one[0] <= row]
-            chosen = max(near, key=lambda one: one[0]) if near else None
-            if chosen is not None:
-                self._passes.remove(chosen)
-            place, begun = (self.starts[group], self._from(group)) if chosen is None else chosen
+            holding = [one for one in self._passes if row in one.kept]
+            near = [one for one in self._passes if self.starts[group] <= one.place <= row]
+            chosen = next(iter(holding or sorted(near, key=lambda one: -one.place)), None)
+            if chosen is None:
+                chosen = _Pass(self.starts[group], self._from(group))
+            self._passes = [chosen, *(one for one in self._passes if one is not chosen)][:MOST_PASSES]
             try:
-                for part in begun:
-                    for number, value in part:
-                        self._keep(number, value)
-                    place = part[-1][0] + 1
-                    if place > row:
-                        self._passes = [(place, begun), *self._passes][:MOST_PASSES]
-                        return dict(part)[row]
+                while row not in chosen.kept:
+                    if not chosen.read_on():
+                        raise ImageRejected("the Parquet file ends before this row")
             except (pa.ArrowException, OSError, ValueError) as error:
+                self._passes.remove(chosen)
                 why = f"damaged in the Parquet file: {str(error).splitlines()[0] if str(error) else error!r}"
-                self._broken[group] = place, why
+                self._broken[group] = chosen.place, why
                 raise ImageRejected(why) from error
-        raise ImageRejected("the Parquet file ends before this row")
-
-    def _keep(self, row: int, value: Any) -> None:
-        self._n_kept += _size(value) - _size(self._kept.pop(row, None))
-        self._kept[row] = value
-        while self._n_kept > KEPT_BYTES and len(self._kept) > 1:
-            self._n_kept -= _size(self._kept.popitem(last=False)[1])
+            return chosen.kept[row]
 
     def _from(self, group: int) -> Iterator[list[tuple[int, Any]]]:
         """The rows from the beginning of a row group on, some at a time, to the end of the file."""
@@ -527,7 +533,7 @@ def _read_datasets(datasets: Mapping[Any, Any], columns: Mapping[str, str]) -> P
 
     if unknown := [key for key, *_ in parts if key and not split_of(key)]:
         found.notes.append(f"parts of the dataset that are no split: {listed(unknown)}")
-    found.rows = _checked(found.path, rows())
+    found.rows = checked_rows(found.path, rows())
     return found
 
 
@@ -583,7 +589,7 @@ def is_frame(given: object) -> bool:
 def _read_frame(frame: Any, columns: Mapping[str, str]) -> PhotoRows:
     found = PhotoRows(Path("the DataFrame"), iter(()), kind="frame")
     names = [str(name) for name in frame.columns]
-    chosen = _choose_columns(found, names, columns)
+    chosen = choose_columns(found, names, columns)
     values = {name: list(frame[frame.columns[number]]) for name, number in chosen.items()}
     called = [str(name) for name in frame.index] if hasattr(frame, "index") else []
     if len(set(called)) < len(frame):
@@ -605,7 +611,7 @@ def _read_frame(frame: Any, columns: Mapping[str, str]) -> PhotoRows:
                 image = os.fsdecode(origin.place) if isinstance(origin, OnDisk) else Named(origin, name)
             yield where, labels.row({**row, "image": image}, image)
 
-    found.rows = _checked(found.path, rows())
+    found.rows = checked_rows(found.path, rows())
     return found
 
 
@@ -615,6 +621,6 @@ def frame_photos(frame: Any) -> list[Any]:
     number = (
         0
         if len(names) == 1
-        else _choose_columns(Manifest(Path("the DataFrame"), iter(())), names, {})["image"]
+        else choose_columns(Manifest(Path("the DataFrame"), iter(())), names, {})["image"]
     )
     return list(frame[frame.columns[number]])

@@ -64,7 +64,11 @@ def list_source(
         folder = _list_folder(path)
         rows = None if folder.images or isinstance(path, RemotePath) else folder_rows(path, columns)
     given = [] if rows is not None or path is not None else list(several(source))
-    if (columns or root is not None) and rows is None and (path is None or path.is_dir() or is_archive(str(path))):
+    if (
+        (columns or root is not None)
+        and rows is None
+        and (path is None or path.is_dir() or is_archive(str(path)))
+    ):
         hint = f"give a manifest as the source: {' '.join(MANIFESTS)}"
         raise UsageError("columns and a root are for manifests alone", hint)
     if rows is not None:

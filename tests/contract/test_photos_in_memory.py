@@ -2,10 +2,7 @@
 
 import hashlib
 import io
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -50,13 +47,9 @@ def test_a_photo_has_the_vectors_and_the_key_of_its_file_however_it_is_given(way
     table = extract([given], [GLCM()], store=tmp_path / "b")
     np.testing.assert_array_equal(table.select("glcm"), expected)
     assert table.sha256.tolist() == [hashlib.sha256(path.read_bytes()).hexdigest()]
-    assert table.image.tolist() == ([os.fspath(given)] if isinstance(given, str | Path) else _name(given))
+    assert table.image.tolist() == [str(given) if isinstance(given, str | Path) else "0"]
     if hasattr(given, "close"):
         given.close()
-
-
-def _name(given) -> list[str]:
-    return [given["path"]] if isinstance(given, dict) and not given["bytes"] else ["0"]
 
 
 def test_a_pillow_image_is_neither_loaded_changed_nor_closed(path, tmp_path):
@@ -84,7 +77,7 @@ def test_an_array_is_its_pixels_and_has_the_vectors_of_its_png(tmp_path):
         np.testing.assert_array_equal(table.select("glcm"), expected)
         digests = [hashlib.sha256(repr(a.shape).encode() + a.tobytes()).hexdigest() for a in arrays]
         assert table.sha256.tolist() == digests and table.image.tolist() == ["0", "1", "2", "3"]
-        assert table.format.tolist() == ["array"] * 4 if hasattr(table, "format") else True
+        assert table.ids["format"].to_pylist() == ["array"] * 4
 
 
 def picture(mode: str) -> Image.Image:
@@ -159,7 +152,7 @@ def test_the_error_for_another_array_says_how_to_convert_it_and_it_works(array, 
     )
     a = array
     for step in re.findall(r"a = (.*?)(?:, which|, then| if|\s\(a photo|$)", said):
-        a = eval(step, {"a": a, "np": np})
+        a = eval(step, {"a": a, "np": np})  # noqa: S307 (what the error advises, run)
     assert GLCM().transform([a]).shape == (1, 5)
     with pytest.raises(BottleheadError, match="photo 0: an array"):
         extract([(array, "rose")], ["glcm"])
@@ -179,7 +172,7 @@ WRONG = {
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
 def test_what_is_no_photo_is_named_by_its_position_with_what_is_accepted(wrong, path, tmp_path):
     for call in (GLCM().transform, lambda photos: extract(photos, ["glcm"], store=tmp_path)):
-        with pytest.raises(BottleheadError, match="^photo 1 is ") as caught:
+        with pytest.raises(BottleheadError, match=r"^photo 1 is ") as caught:
             call([path, wrong])
         assert caught.value.hint
 
@@ -190,7 +183,7 @@ def test_damaged_bytes_are_rejects_in_a_mixed_list_and_pairs_have_labels(path, t
         (path, "a"),
         b"no photo",
         (array, 7),
-        Image.open(path),
+        Image.open(io.BytesIO(path.read_bytes())),
         (path.read_bytes()[:500], None),
         {"bytes": None},
     ]
@@ -200,7 +193,7 @@ def test_damaged_bytes_are_rejects_in_a_mixed_list_and_pairs_have_labels(path, t
     assert "left out 1: text, not an image" in caplog.messages
     assert any(text.startswith("left out 4: ") for text in caplog.messages)
     assert caplog.messages.count("labels are integers, and taken as text") == 1
-    with pytest.raises(BottleheadError, match="photo 5: there are no bytes and no path"):
+    with pytest.raises(BottleheadError, match=r"photo 5: there are no bytes and no path"):
         extract(given, ["color"], store=tmp_path)
     with pytest.raises(BottleheadError, match="has the label a, and b"):
         extract([(path, "a"), (path, "b")], ["color"], store=tmp_path)
@@ -229,11 +222,11 @@ def test_predictions_of_objects_are_those_of_their_files_and_a_generator_is_cons
     store, files = tmp_path / "s", sorted(photos.glob("*/*.png"))
     model = train_model(extract(photos, ["glcm"], store=store))
     expected = predict_images(model, files, store=store).probabilities
-    arrays = [np.asarray(Image.open(file)) for file in files]
+    arrays = [np.asarray(Image.open(io.BytesIO(file.read_bytes()))) for file in files]
     for given in (
         arrays,
         np.stack(arrays),
-        [file.open("rb") for file in files],
+        [io.BytesIO(file.read_bytes()) for file in files],
         [(one, "label") for one in files],
     ):
         found = predict_images(model, given, store=store)
@@ -255,41 +248,3 @@ def test_predictions_of_objects_are_those_of_their_files_and_a_generator_is_cons
     assert [name for name, _ in Predictor(model, store=store).predict([arrays[0], RGB[..., 0]]).rejects] == [
         "photo 2"
     ]
-
-
-USER = """\
-import io
-import numpy as np
-import pandas as pd
-from PIL import Image
-from classify import Predictor, load_model, predict_images
-from featurize import GLCM, extract
-array = np.zeros((4, 4, 3), np.uint8)
-model = load_model("m")
-extract([("a.jpg", "rose"), (array, 3), (b"", None)], ["glcm"])
-extract(pd.DataFrame({"image": ["a.jpg"]}), ["glcm"])
-extract(["a.jpg", b"", io.BytesIO(), open("a.jpg", "rb"), Image.open("a.jpg"), array, {"bytes": b"", "path": "a"}])
-extract((array for _ in range(3)), ["glcm"])
-GLCM().transform([array, "a.jpg"])
-predict_images(model, array).label
-Predictor(model).predict([Image.new("RGB", (3, 3))])
-extract(42)
-extract([42], ["glcm"])
-extract([("a.jpg", 2.5)], ["glcm"])
-predict_images(model, 42)
-GLCM().transform(42)
-"""
-
-
-def test_mypy_knows_what_a_photo_is(tmp_path):
-    pytest.importorskip("mypy")
-    (tmp_path / "user.py").write_text(USER)
-    import featurize
-
-    home = Path(featurize.__file__).parent.parent
-    path = {} if home.name == "site-packages" else {"MYPYPATH": str(home)}
-    command = ["-m", "mypy", "--config-file", os.devnull, "--ignore-missing-imports", "user.py"]
-    options = {"cwd": tmp_path, "env": os.environ | path, "capture_output": True, "text": True}
-    said = subprocess.run([sys.executable, *command], **options).stdout
-    errors = {int(number) for number in re.findall(r"^user\.py:(\d+):.* error:", said, re.MULTILINE)}
-    assert errors == {16, 17, 18, 19, 20}, said
