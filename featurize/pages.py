@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from PIL import Image
 
 from featurize.files import text_as_name
 from featurize.photos.decode import ImageRejected
+from featurize.photos.origin import MANIFESTS, Origin
 from featurize.photos.photo import Photo, content_digest
+from featurize.photos.rows import photo_finder
 from featurize.photos.source import origin_at
 from featurize.remote import AnyPath, path_at
 from featurize.table import FeatureTable
@@ -75,6 +78,8 @@ class Thumbnails:
 
     def __init__(self, table: FeatureTable, images: str | Path | None = None):
         self.folder = path_at(images) if images is not None else _folder_of(table.metadata.get("source"))
+        self._in_rows: Callable[[str], Origin | None] | None = None
+        self._files = _parquet_files_of(table.metadata.get("source"))
         self._sha256 = dict(zip(table.image, table.sha256, strict=True))
         self._made: dict[tuple[str, int], str | None] = {}
 
@@ -97,6 +102,9 @@ class Thumbnails:
             name = text_as_name(image)
             # The photos of a separate test table bring the folder of their own source in their names.
             origin = origin_at(self.folder / name) or origin_at(name)
+            if origin is None and self._files:
+                self._in_rows = self._in_rows or photo_finder(self._files)
+                origin = self._in_rows(image)
             data = None if origin is None else origin.read()
             if data is None or content_digest(data) != expected:
                 return None
@@ -110,10 +118,17 @@ def _folder_of(source: dict[str, Any] | None) -> AnyPath | None:
     """Where the names of the images begin: the folder, or the folder of the manifest."""
     if not source or not source.get("path"):
         return None
-    if source.get("kind") == "manifest" and isinstance(source.get("folder"), str):
+    if source.get("kind") in MANIFESTS and isinstance(source.get("folder"), str):
         return path_at(source["folder"])
     path = path_at(source["path"])
-    return path.parent if source.get("kind") == "manifest" else path
+    is_file = source.get("kind") == "manifest" or _parquet_files_of(source) == [source["path"]]
+    return path.parent if is_file else path
+
+
+def _parquet_files_of(source: dict[str, Any] | None) -> list[str]:
+    """The Parquet files that hold the photos of a table."""
+    files = (source or {}).get("files")
+    return [file for file in files if isinstance(file, str)] if isinstance(files, list) else []
 
 
 def _small_jpeg(rgb: np.ndarray, longer: int) -> bytes:

@@ -8,6 +8,7 @@ import hashlib
 import html
 import importlib
 import io
+import json
 import os
 import re
 import shlex
@@ -26,6 +27,8 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image
 
 from featurize import FeatureTable
@@ -350,6 +353,24 @@ def pack(folder: Path, path: Path, prefix: str = "") -> Path:
     names = [prefix + file.relative_to(folder).as_posix() + "/" * file.is_dir() for file in files]
     data = [b"" if file.is_dir() else file.read_bytes() for file in files]
     return write_archive(path, zip(names, data, strict=True))
+
+
+def write_hugging_face(
+    path: Path, rows: Sequence[Mapping], names: Sequence[str] | None = None, **options
+) -> Path:
+    """A Parquet file as Hugging Face writes it: images of bytes and path, classes by number with `names` aside."""
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    arrays = {name: pa.array(values, kind if name == "image" else None) for name, values in columns.items()}
+    features: dict[str, dict] = {
+        name: {"dtype": str(arrays[name].type), "_type": "Value"} for name in columns
+    }
+    features["image"] = {"_type": "Image"}
+    features |= {"label": {"names": [*names], "_type": "ClassLabel"}} if names else {}
+    about = {"huggingface": json.dumps({"info": {"features": features}})}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(arrays).replace_schema_metadata(about), path, **options)
+    return path
 
 
 def words_of_page(page: str) -> str:

@@ -5,10 +5,12 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby, islice
+from typing import Any
 
 from featurize.errors import SourceError, UsageError
 from featurize.files import is_readable
 from featurize.photos.manifest import is_manifest
+from featurize.photos.rows import parquet_files
 from featurize.photos.source import Source, list_source
 from featurize.remote import AnyPath, path_at
 from featurize.table import FeatureTable
@@ -51,14 +53,29 @@ def input_batches(
             if kind == "table":
                 yield from FeatureTable.read_batches(os.fspath(path))
             elif kind == "manifest":
-                manifest = list_source(path, columns=columns, root=root, each_line=True)
-                for message in manifest.notes + manifest.warnings:
-                    log.info("%s", message)
-                yield from _divided(manifest, sizes)
+                yield from _divided(_manifest(path, columns, root), sizes)
             else:
                 lines = _lines()
                 while some := list(islice(lines, next(sizes))):
                     yield _listed(some)
+
+
+def row_batches(
+    rows: Any,
+    *,
+    batch_sizes: tuple[int, int] = BATCH_SIZES,
+    columns: Mapping[str, str] | None = None,
+    root: str | os.PathLike | None = None,
+) -> Iterator[Source]:
+    """The photos of a DataFrame or a dataset, some at a time, row by row; further arguments as of `input_batches`."""
+    yield from _divided(_manifest(rows, columns, root), _sizes(*batch_sizes))
+
+
+def _manifest(given: Any, columns: Mapping[str, str] | None, root: str | os.PathLike | None) -> Source:
+    manifest = list_source(given, columns=columns, root=root, each_line=True)
+    for message in manifest.notes + manifest.warnings:
+        log.info("%s", message)
+    return manifest
 
 
 def nothing_read(n_rejects: int, image: str, reason: str) -> SourceError:
@@ -117,6 +134,8 @@ def _kind(given: str | os.PathLike) -> str:
     if suffix == ".npz":
         return "table"
     if suffix == ".parquet":
+        if not path.exists() and parquet_files(path, {}):  # a glob pattern
+            return "manifest"
         return "table" if not is_readable(path, SourceError) or _has_vectors(path) else "manifest"
     return "manifest" if is_manifest(path) else "photos"
 

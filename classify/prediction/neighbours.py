@@ -1,8 +1,6 @@
 """The training images that a photo resembles most, as the model sees them."""
 
-import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,11 +8,9 @@ from classify.heads.plain import Scaling
 from classify.model.model import Model
 from classify.prediction.predict import Place, Predictor, Weights
 from featurize.errors import SourceError, UsageError
+from featurize.photos.memory import PhotoLike, is_path
 from featurize.photos.source import list_source
 from featurize.table import FeatureTable
-
-if TYPE_CHECKING:
-    from classify.prediction.predict import OnePhoto
 
 ROWS_AT_ONCE = 4096
 
@@ -30,7 +26,7 @@ class Neighbour:
 
 def nearest_images(
     model: Model,
-    image: "OnePhoto",
+    image: PhotoLike,
     table: FeatureTable,
     *,
     top: int = 10,
@@ -45,7 +41,7 @@ def nearest_images(
     model : Model
         Which features are compared, and how they are scaled.
     image : photo
-        One: a path, the bytes of a file, a Pillow image or an RGB array.
+        One: a path, the bytes of a file, an open file, a Pillow image or an RGB array.
     table : FeatureTable
         Usually the one that the model was trained on; distorted copies are left out.
     top : int
@@ -69,7 +65,7 @@ def nearest_images(
     photos = table.filter(table.variant == 0)
     if not len(photos):
         raise UsageError("the table holds no photo", "give the table that the model was trained on")
-    if isinstance(image, str | os.PathLike):
+    if is_path(image):
         n_photos = len(list_source([image]).images)
         if n_photos > 1:  # before a network is loaded for them
             raise SourceError(f"{image} is {n_photos} photos", "give one photo")

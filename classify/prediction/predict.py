@@ -2,39 +2,35 @@
 
 import hashlib
 import importlib.metadata
-import io
 import json
 import os
 import platform
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from itertools import count, groupby, islice
+from typing import Any
 
 import numpy as np
 
 from classify.model.model import Model, OperatingPoint
-from classify.prediction.inputs import BATCH_SIZES, Paths, input_batches, nothing_read
+from classify.prediction.inputs import BATCH_SIZES, input_batches, nothing_read, row_batches
 from classify.rows import select_vectors
-from featurize.errors import ModelError, UsageError
+from featurize.errors import ModelError
 from featurize.extraction.run import NothingReadable, golden_vectors, run_extraction, say_remarks
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, attach_checked, relative_drift
 from featurize.extractors.batches import NOT_FINITE, group_extractors, vectors_of_photo
 from featurize.photos.decode import MAX_PIXELS, ImageRejected
-from featurize.photos.photo import Photo
+from featurize.photos.memory import PhotoLike, PhotoSource, is_path, origin_of, photo_and_label, several
+from featurize.photos.photo import Photo, content_digest
+from featurize.photos.rows import holds_rows
 from featurize.photos.source import Source, list_source
 from featurize.store.store import Store
 from featurize.table import FeatureTable
 from featurize.terminal import log
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    OnePhoto = str | os.PathLike | bytes | Image | np.ndarray
 
 Place = str | os.PathLike | None
 Weights = Place | Mapping[str, str]  # a file for all networks, or by features; None: as in training
@@ -141,7 +137,7 @@ class Predictor:
 
     def predict(
         self,
-        photos: "OnePhoto | Iterable[OnePhoto]",
+        photos: PhotoSource,
         *,
         columns: Mapping[str, str] | None = None,
         root: Place = None,
@@ -150,10 +146,11 @@ class Predictor:
 
         Parameters
         ----------
-        photos : photo or iterable of photos
-            Bytes of an image file, Pillow images, RGB arrays (uint8, (height, width, 3)), and paths, also of folders,
-            archives (``.zip``, ``.tar``, ``.tar.gz``), glob patterns, manifests (``.csv``, ``.tsv``, ``.xlsx``,
-            ``.parquet``) and tables, and ``-`` for standard input with one path a line, in any mixture.
+        photos : photo, iterable of photos, DataFrame, or Hugging Face dataset
+            Everything that `featurize.extract` takes, in any mixture: the bytes of an image file, open files, Pillow
+            images, RGB arrays (uint8, (height, width, 3)), and paths, also of folders, archives (``.zip``, ``.tar``,
+            ``.tar.gz``), glob patterns, manifests (``.csv``, ``.tsv``, ``.xlsx``, ``.parquet``, also Parquet files
+            with encoded photos) and tables, and ``-`` for standard input with one path a line. Labels do not count.
         columns, root
             How the manifests are to be read, as in `featurize.extract`.
 
@@ -161,7 +158,8 @@ class Predictor:
         -------
         Predictions
             In the order given, folders sorted by name, manifests line by line; what cannot be read is in ``rejects``.
-            What has no path is called by its number, "photo 1". A file named twice among paths in a row is predicted
+            What has no path is called by its number, "photo 1", in a DataFrame by its index. A generator is consumed
+            as it goes, 64 photos in memory at a time. A file named twice among paths in a row is predicted
             once, one that stands in two lines of a manifest twice.
 
         Raises
@@ -184,7 +182,7 @@ class Predictor:
 
     def predict_batches(
         self,
-        photos: "OnePhoto | Iterable[OnePhoto]",
+        photos: PhotoSource,
         *,
         batch_sizes: tuple[int, int] = BATCH_SIZES,
         columns: Mapping[str, str] | None = None,
@@ -221,10 +219,9 @@ class Predictor:
             if drift:
                 log.warning("%s", drift)
 
-    def vectors(self, photo: "OnePhoto") -> FeatureTable:
+    def vectors(self, photo: PhotoLike) -> FeatureTable:
         """The vectors of one photo, or of those of a folder, as the model takes them; errors as of `predict`."""
-        is_path = isinstance(photo, str | os.PathLike)
-        table, rejects = self._extract(list_source([photo]) if is_path else [("photo", photo)])
+        table, rejects = self._extract(list_source([photo]) if is_path(photo) else [("photo", photo)])
         if table is None:
             raise nothing_read(len(rejects), *rejects[0])
         return table
@@ -239,15 +236,20 @@ class Predictor:
 
     def _batches(self, photos: Any, how: Mapping[str, Any]) -> Iterator[Source | FeatureTable | Unfiled]:
         """Sources and tables from paths, and (name, photo) of what has none, in the order given."""
-        alone = isinstance(photos, str | os.PathLike | bytes | bytearray) or hasattr(photos, "getexif")
-        given = [photos] if alone or getattr(photos, "ndim", 4) < 4 else list(photos)
-        if not given:
+        if holds_rows(photos):
+            yield from row_batches(photos, **how)
+            return
+        names = (f"photo {number}" for number in count(1))
+        numbered = (
+            (name, photo_and_label(one, name)[0]) for one, name in zip(several(photos), names, strict=False)
+        )
+        for are_paths, some in groupby(numbered, key=lambda one: is_path(one[1])):
+            if are_paths:
+                yield from input_batches([path for _, path in some], **how)
+            while not are_paths and (together := list(islice(some, how["batch_sizes"][0]))):
+                yield together
+        if next(names) == "photo 1":
             yield from input_batches([])
-        numbered = [(f"photo {number}", photo) for number, photo in enumerate(given, start=1)]
-        for are_paths, some in groupby(numbered, key=lambda one: isinstance(one[1], str | os.PathLike)):
-            together = list(some)
-            paths = [path for _, path in together]
-            yield from input_batches(paths, **how) if are_paths else [together]
 
     def _predict(self, batch: Source | FeatureTable | Unfiled) -> "Predictions":
         table, rejects = (batch, []) if isinstance(batch, FeatureTable) else self._extract(batch)
@@ -291,7 +293,8 @@ class Predictor:
         rows, rejects = [], []
         for name, one in given:
             try:
-                data, photo = _opened(one, int(self.max_megapixels * 1e6))
+                content = origin_of(one, name).read()
+                photo = Photo.of(content, int(self.max_megapixels * 1e6))
                 vectors: dict[str, np.ndarray] = {}
                 for group in group_extractors(self._extractors):
                     members = [self._extractors[number] for number in group]
@@ -301,7 +304,7 @@ class Predictor:
                         vectors[member.name] = vector
                         if not finite.all():
                             raise ImageRejected(NOT_FINITE)
-                rows.append((name, data and hashlib.sha256(data).hexdigest(), vectors))
+                rows.append((name, content_digest(content), vectors))
             except ImageRejected as rejected:
                 rejects.append((name, str(rejected)))
         if not rows:
@@ -313,39 +316,22 @@ class Predictor:
         return table, rejects
 
 
-def _opened(photo: Any, max_pixels: int) -> tuple[bytes | None, Photo]:
-    """A photo that has no path, and the bytes of its file where it is given as such."""
-    if isinstance(photo, bytes | bytearray):
-        return bytes(photo), Photo(bytes(photo), max_pixels=max_pixels)
-    if hasattr(photo, "getexif"):  # a Pillow image: in PNG it is turned into RGB as one from a file
-        from PIL import ImageOps
-
-        upright = ImageOps.exif_transpose(photo)
-        if upright.mode == "RGB" and not upright.info.get("icc_profile"):
-            return None, Photo.from_array(np.asarray(upright))
-        stream = io.BytesIO()
-        if upright.mode == "CMYK":  # which PNG does not hold
-            upright.save(stream, "TIFF")
-        else:
-            kept = upright.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
-            (upright if kept else upright.convert("RGB")).save(stream, "PNG", compress_level=0)
-        return None, Photo(stream.getvalue(), max_pixels=max_pixels)
-    if isinstance(photo, np.ndarray):
-        return None, Photo.from_array(photo)
-    hint = "give a path, the bytes of a file, a Pillow image, or an RGB array"
-    raise UsageError(f"a photo of type {type(photo).__name__} was given", hint)
-
-
 def predict(
-    model: Model, sources: Paths, *, weights: Weights = None, store: Place = None, jobs: int | None = None
+    model: Model,
+    sources: PhotoSource,
+    *,
+    weights: Weights = None,
+    store: Place = None,
+    jobs: int | None = None,
 ) -> Predictions:
     """Predict the labels of photos, or of the images of a table.
 
     Parameters
     ----------
     model : Model
-    sources : path or iterable of paths
-        Of photos, folders, glob patterns, manifests and tables: see `Predictor.predict`.
+    sources : photos
+        From anywhere, also folders, archives, glob patterns, manifests, tables, DataFrames and datasets: see
+        `Predictor.predict`.
     weights, store, jobs
         As in `Predictor`.
 
@@ -362,7 +348,7 @@ predict_images = predict  # its public name
 
 def predict_batches(
     model: Model,
-    sources: Paths,
+    sources: PhotoSource,
     *,
     weights: Weights = None,
     store: Place = None,

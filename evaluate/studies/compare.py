@@ -395,7 +395,12 @@ def with_test_rows(table: FeatureTable, test: FeatureTable, features: Sequence[s
             "relabelling (--relabel)",
         )
     folder, test_folder = (_folder(one) for one in (table, test))
-    if folder is None or folder != test_folder:
+    known = dict(zip(table.image, table.sha256, strict=True))
+    # Photos in memory are called by their position in every table.
+    others = any(
+        known.get(name, sha256) != sha256 for name, sha256 in zip(test.image, test.sha256, strict=True)
+    )
+    if folder is None or folder != test_folder or others:
         test = test.with_column("image", [f"{test_folder or 'test'}/{image}" for image in test.image])
     ids = pa.concat_tables([table.ids, test.ids], promote_options="default")
     vectors = {name: np.concatenate([table.vectors[name], test.vectors[name]]) for name in columns}

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -19,6 +19,7 @@ from featurize.extractors.batches import NOT_FINITE, Task, Vectors, group_extrac
 from featurize.extractors.phash import PerceptualHash, hashes_as_text
 from featurize.photos.decode import DARK, MAX_PIXELS, NO_WINDOW, PROFILE_IGNORED, ImageRejected
 from featurize.photos.distort import Distortion
+from featurize.photos.memory import PhotoSource
 from featurize.photos.photo import Photo
 from featurize.photos.source import Source, list_source, source_warnings
 from featurize.registry import make_extractor
@@ -87,6 +88,7 @@ def build_table(
             "path": _as_utf8(source.path),
             "kind": source.kind,
             **({"folder": _as_utf8(source.folder)} if source.folder else {}),
+            **({"files": [_as_utf8(file) for file in source.files]} if source.files else {}),
         },
         "features": {e.name: e.record(vector) for e, vector in zip(extractors, golden, strict=True)},
         **({"distortion": distort.record()} if distort else {}),
@@ -160,7 +162,7 @@ class NothingReadable(SourceError):
 
 
 def extract(
-    source: str | os.PathLike | Iterable[str | os.PathLike],
+    source: PhotoSource,
     extractors: Sequence[str | Extractor] | str | Extractor | None = None,
     *,
     store: str | os.PathLike | Store | None = None,
@@ -177,10 +179,14 @@ def extract(
 
     Parameters
     ----------
-    source : path or iterable of paths
-        A folder of class folders, of split folders of these, or of photos alone; an archive of one (``.zip``,
-        ``.tar``, ``.tar.gz``, ``.tar.bz2``, ``.tar.xz``); a manifest (``.csv``, ``.tsv``, ``.xlsx``, ``.parquet``);
-        or a list of files.
+    source : path, iterable of photos, DataFrame, or Hugging Face dataset
+        A folder of class folders, of split folders of these, or of photos alone; a ``.zip`` or ``.tar`` (``.tar.gz``,
+        …) archive of one; a manifest (``.csv``, ``.tsv``, ``.xlsx``, ``.parquet``), also a Parquet file, a glob
+        pattern of such files, or a folder of them, whose image column holds encoded photos; a DataFrame (pandas,
+        polars) with the columns of a manifest, whose images are paths or photos in memory; a ``datasets.Dataset``, or a
+        ``DatasetDict`` by split; or a list of photos, each alone or as ``(photo, label)``. A photo is a path, the bytes
+        of an image file, a file opened with ``"rb"``, a Pillow image, or an RGB array (uint8 of shape
+        (height, width, 3)). See Notes.
     extractors : list of extractors or specs, default ``["inception_v3"]``
         Such as ``[InceptionV3(), GLCM()]`` or ``["inception_v3", "glcm"]``.
     store : path, fsspec URL or Store, optional
@@ -219,6 +225,21 @@ def extract(
     StoreError
         If the store cannot be written.
 
+    UsageError
+        If something is no photo; its position in the list is named, counted from 0.
+
+    Notes
+    -----
+    Photos in memory are named by their position (``"0"``, ``"1"``, …), those of a DataFrame by its index where that is
+    unique, those of Parquet files and datasets by their path where it is unique, else by file and row. Listed photos
+    and rows keep their order.
+
+    The key of a photo, by which vectors are kept, is the SHA-256 of its encoded bytes; of an array, that of its shape
+    and pixels. A Pillow image that was opened and not loaded since is its file: it has the key and the vectors of that
+    file, and is neither loaded nor closed. Any other one is the array of its upright RGB pixels.
+
+    A generator is consumed once, and its photos are held until the end.
+
     Examples
     --------
     >>> import tempfile, pathlib
@@ -229,6 +250,17 @@ def extract(
     ...     Image.new("RGB", (60, 40), label).save(folder / "photos" / label / "1.png")
     >>> extract(folder / "photos", ["glcm"], store=folder / "store")
     FeatureTable: 2 rows; features glcm (5); 2 labels blue, red
+
+    >>> pixels = np.zeros((40, 60, 3), dtype=np.uint8)
+    >>> photos = [(pixels, "black"), ((folder / "photos/red/1.png").read_bytes(), "red")]
+    >>> extract(photos, ["glcm"], store=folder / "store").image.tolist()
+    ['0', '1']
+    >>> import pandas as pd
+    >>> images = [pixels, Image.new("RGB", (60, 40), "red")]
+    >>> frame = pd.DataFrame({"image": images, "label": ["black", "red"]}, index=["a", "b"])
+    >>> table = extract(frame, ["glcm"], store=folder / "store")
+    >>> dict(zip(table.image.tolist(), table.label.tolist()))
+    {'a': 'black', 'b': 'red'}
     """
     keep = [keep] if isinstance(keep, str) else keep
     found = list_source(source, group_by=group_by, columns=columns, root=root, keep=keep)

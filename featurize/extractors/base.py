@@ -12,10 +12,12 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from featurize.errors import SourceError, UsageError, failing_of_others
 from featurize.extractors.batches import MEND, Failed, Task, compute, max_images_in_flight, read_photo
-from featurize.photos.decode import DECODE_VERSION, ImageRejected, read_image
-from featurize.photos.origin import OnDisk
+from featurize.photos.decode import DECODE_VERSION, ImageRejected
+from featurize.photos.memory import PhotoSource, checked_origin, is_one_photo, photo_and_label
+from featurize.photos.origin import Origin
 from featurize.photos.photo import Photo, decode_policy, resize
 from featurize.photos.preprocess import apply_steps, decoding_of, describe_steps
+from featurize.photos.rows import Named, frame_photos, is_frame, photo_rows
 from featurize.store.shard import image_keys
 from featurize.store.store import ShardWriter, Store
 
@@ -315,14 +317,16 @@ class Extractor(TransformerMixin, BaseEstimator):
         """Nothing is learned; returns self."""
         return self
 
-    def transform(self, X):
-        """The vectors of images.
+    def transform(self, X: PhotoSource) -> Any:
+        """The vectors of photos.
 
         Parameters
         ----------
-        X : list of paths or RGB arrays
-            Arrays are uint8 of shape (height, width, 3). With ``store``, vectors of files are looked up there
-            first and kept there afterwards, unless there are arrays among them.
+        X : list of photos, DataFrame, or Hugging Face dataset
+            Photos are given as in `featurize.extract`: paths, the bytes of image files, open files, Pillow images, RGB
+            arrays (uint8 of shape (height, width, 3)); a label beside one does not count. Of a DataFrame, its one
+            column, or the one that is called image. With ``store``, vectors are looked up there first and kept there
+            afterwards.
 
         Returns
         -------
@@ -333,65 +337,71 @@ class Extractor(TransformerMixin, BaseEstimator):
         ------
         SourceError
             If an image cannot be read, or its vector is not finite; `featurize.extract` rejects it and goes on.
+        UsageError
+            If something is no photo; its position is named, counted from 0.
         """
-        images = self._images(X)
-        if self.store is not None and images and not any(isinstance(image, np.ndarray) for image in images):
-            return self._from_store(images)
-        matrix = np.empty((len(images), self.width), dtype=np.float32)
-        tasks = [Task(i, partial(_open, one), name=_name(one)) for i, one in enumerate(images)]
-        self._compute(tasks, images, matrix)
+        origins = self._origins(X)
+        if self.store is not None and origins:
+            return self._from_store(origins)
+        matrix = np.empty((len(origins), self.width), dtype=np.float32)
+        tasks = [Task(i, partial(_open, one), name=one.place) for i, one in enumerate(origins)]
+        self._compute(tasks, origins, matrix)
         return matrix
 
-    def _images(self, X) -> list:
+    def _origins(self, X: Any) -> list[Origin]:
         if isinstance(X, str | os.PathLike):
             raise UsageError(f"transform got one path, {X}", "give a list of paths, or use featurize.extract")
-        if isinstance(X, np.ndarray) and X.dtype == np.uint8 and X.ndim == 3:
+        if is_one_photo(X):
             raise UsageError("transform got one image", "give a list of images: [image]")
-        # A column of paths, as ColumnTransformer and DataFrames hand it over.
-        if hasattr(X, "ndim") and X.ndim == 2:
+        if is_frame(X):
+            X = frame_photos(X)
+        elif hasattr(X, "ndim") and X.ndim == 2:  # a column of paths, as ColumnTransformer hands it over
             X = np.asarray(X)
             if X.shape[1] != 1:
                 raise UsageError(f"transform got {X.shape[1]} columns", "give one column of paths")
             X = X[:, 0]
-        return list(X)
+        elif (rows := photo_rows(X, None)) is not None:
+            return [_held(place, row) for place, row in rows]
+        numbered = [(f"photo {number}", one) for number, one in enumerate(X)]
+        return [checked_origin(photo_and_label(one, where)[0], where) for where, one in numbered]
 
-    def _from_store(self, paths: list) -> np.ndarray:
-        """The vectors of files, those that the store has not computed and kept."""
+    def _from_store(self, origins: list[Origin]) -> np.ndarray:
+        """The vectors of photos, those that the store has not computed and kept."""
         store = self.store if isinstance(self.store, Store) else Store(self.store)
         self.attach(store)
-        names, index, jobs = [os.fsdecode(path) for path in paths], store.file_index(), os.cpu_count() or 1
-        origins = [OnDisk(name) for name in names]
+        index, jobs = store.file_index(), os.cpu_count() or 1
         contents: list = index.known(origins)
         unread = [i for i, content in enumerate(contents) if content is None]
         for i, content in zip(unread, index.read([origins[i] for i in unread], jobs=jobs), strict=True):
             contents[i] = content
-        for name, content in zip(names, contents, strict=True):
+        for origin, content in zip(origins, contents, strict=True):
             if isinstance(content, ImageRejected):
-                raise SourceError(f"{name}: {content}", LEAVE_OUT)
+                raise SourceError(f"{origin.place}: {content}", LEAVE_OUT)
         sha256 = [content.sha256 for content in contents]
         section, keys = store.section_of(self), image_keys(sha256)
-        matrix = np.empty((len(names), self.width), dtype=np.float32)
+        matrix = np.empty((len(origins), self.width), dtype=np.float32)
         missing = np.flatnonzero(~section.load(keys, matrix)).tolist()
         first: dict[str, int] = {}
         for i in missing:
             first.setdefault(sha256[i], i)
         tasks = [
-            Task(i, partial(read_photo, digest, [origins[i]]), name=names[i]) for digest, i in first.items()
+            Task(i, partial(read_photo, digest, [origins[i]]), name=origins[i].place)
+            for digest, i in first.items()
         ]
         with ShardWriter(section, begun=max_images_in_flight([self])) as writer:
-            self._compute(tasks, names, matrix, lambda rows, vectors: writer.add(keys[rows], vectors))
+            self._compute(tasks, origins, matrix, lambda rows, vectors: writer.add(keys[rows], vectors))
         matrix[missing] = matrix[[first[sha256[i]] for i in missing]]
         if missing:
             section.compact()
         return matrix
 
     def _compute(
-        self, tasks: Sequence[Task], images: list, matrix: np.ndarray, keep: Callable | None = None
+        self, tasks: Sequence[Task], origins: list[Origin], matrix: np.ndarray, keep: Callable | None = None
     ) -> None:
         """Fill in the row of `matrix` that is each task's key; `keep` is told the rows and vectors of each batch."""
         for result in compute(tasks, [self], jobs=os.cpu_count() or 1):
             if isinstance(result, Failed):
-                raise SourceError(f"{_name(images[result.key])}: {result.reason}", LEAVE_OUT)
+                raise SourceError(f"{origins[result.key].place}: {result.reason}", LEAVE_OUT)
             matrix[result.keys] = result.matrix
             if keep is not None:
                 keep(result.keys, result.matrix)
@@ -484,14 +494,15 @@ def attach_checked(extractor: Extractor, store: Any) -> None:
         extractor.record(np.zeros(0))
 
 
-def _name(image: Any) -> str:
-    return "an image" if isinstance(image, np.ndarray) else os.fspath(image)
+def _open(origin: Origin) -> Photo:
+    return Photo.of(origin.read())
 
 
-def _open(image: Any) -> Photo:
-    if isinstance(image, np.ndarray):
-        return Photo.from_array(image)
-    return Photo(read_image(os.fspath(image)))
+def _held(place: str, row: Any) -> Origin:
+    """The photo that a row of a manifest holds."""
+    if isinstance(row, str) or not isinstance(row["image"], Named):
+        raise SourceError(f"{place}: {row if isinstance(row, str) else 'there is no image'}", LEAVE_OUT)
+    return row["image"].origin
 
 
 def plain(value: Any) -> Any:

@@ -143,7 +143,8 @@ class FileIndex:
                 for origin, (result, seen) in map_ahead(pool, origins, work, READ_AHEAD):
                     if seen is not None and isinstance(result, Content):
                         facts = (result.sha256, result.width, result.height, result.format)
-                        fresh.append((origin.index_key, *seen.identity, *facts))
+                        size = result.bytes if seen.identity[0] == -1 else seen.identity[0]
+                        fresh.append((origin.index_key, size, *seen.identity[1:], *facts))
                     if len(fresh) == ROWS_AT_ONCE:
                         self._remember(fresh)
                         fresh = []
@@ -255,7 +256,7 @@ class FileIndex:
 def _unless_changed(origin: Origin, entry: tuple | None, max_pixels: int) -> Content | ImageRejected | None:
     try:
         stamp = origin.stamp()
-        if stamp is None or entry is None or entry[:4] != stamp.identity:
+        if stamp is None or entry is None or not stamp.is_of(entry[:4]):
             return None
         check_pixels(entry[5], entry[6], max_pixels)
     except ImageRejected as rejected:

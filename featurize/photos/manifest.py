@@ -32,7 +32,7 @@ OTHER_NAMES = {
 }
 SEPARATORS = ",;\t"
 
-Row = dict[str, str | None]
+Row = dict[str, Any]  # text or None; the image may be what the row itself holds
 Cells = Sequence[Any]
 
 
@@ -76,8 +76,8 @@ def read_manifest(
     manifest = Manifest(path, iter(()))
     lines = _excel_lines(manifest) if ending in (".xlsx", ".xlsm") else _csv_lines(path)
     _, names = next(lines, ("", []))
-    chosen = _choose_columns(manifest, [_as_text(name) or "" for name in names], columns or {}, keep, used)
-    manifest.rows = _checked(path, _rows(lines, len(names), chosen))
+    chosen = choose_columns(manifest, [_as_text(name) or "" for name in names], columns or {}, keep, used)
+    manifest.rows = checked_rows(path, _rows(lines, len(names), chosen))
     return manifest
 
 
@@ -194,16 +194,16 @@ def _rows(
             # An unquoted comma in a file name would shift the label by one column.
             yield place, f"{len(values)} values for {n_columns} columns; quote what holds commas"
             continue
-        yield place, _row({name: values[number] for name, number in chosen.items()})
+        yield place, manifest_row({name: values[number] for name, number in chosen.items()})
 
 
 def _read_parquet(
     path: AnyPath, columns: Mapping[str, str], keep: Sequence[str], used: Sequence[str]
 ) -> Manifest:
     manifest = Manifest(path, iter(()))
-    with _parquet(path) as (file, _):
+    with parquet_rows(path) as (file, _):
         schema = file.schema_arrow
-    chosen = _choose_columns(manifest, schema.names, columns, keep, used)
+    chosen = choose_columns(manifest, schema.names, columns, keep, used)
     for name in ("label", "group"):
         if name in chosen and pa.types.is_integer(schema.field(chosen[name]).type):
             manifest.notes.append(f"the {name}s of {path.name} are whole numbers, which are taken as text")
@@ -213,18 +213,18 @@ def _read_parquet(
     names = {name: schema.names[number] for name, number in chosen.items()}
 
     def rows() -> Iterator[tuple[str, Row | str]]:
-        with _parquet(path) as (file, stream):
+        with parquet_rows(path) as (file, stream):
             batches = record_batches(file, stream, list(dict.fromkeys(names.values())))
             lines = (row for batch in batches for row in batch.to_pylist())
             for number, row in enumerate(lines, start=1):
-                yield f"row {number}", _row({name: row[column] for name, column in names.items()})
+                yield f"row {number}", manifest_row({name: row[column] for name, column in names.items()})
 
-    manifest.rows = _checked(path, rows())
+    manifest.rows = checked_rows(path, rows())
     return manifest
 
 
 @contextmanager
-def _parquet(path: AnyPath) -> Iterator[tuple[pq.ParquetFile, IO[bytes]]]:
+def parquet_rows(path: AnyPath) -> Iterator[tuple[pq.ParquetFile, IO[bytes]]]:
     """A Parquet file that is open; what is wrong with it becomes a SourceError."""
     try:
         # As an open file: a path as text Arrow would take for a URI, and cannot take if it is not UTF-8.
@@ -242,7 +242,7 @@ def _as_text(value: object) -> str | None:
     return None if value is None or value != value else str(value).strip() or None
 
 
-def _row(values: Mapping[str, Any]) -> Row:
+def manifest_row(values: Mapping[str, Any]) -> Row:
     row = {name: _as_text(value) for name, value in values.items()}
     if row["image"]:
         row["image"] = str(values["image"])  # a file's name may begin or end with a blank
@@ -282,12 +282,12 @@ def kept_of(text: str | None) -> list[str]:
     return [name for name in names if name]
 
 
-def _choose_columns(
+def choose_columns(
     manifest: Manifest,
     names: Sequence[str],
     columns: Mapping[str, str],
-    keep: Sequence[str],
-    used: Sequence[str],
+    keep: Sequence[str] = (),
+    used: Sequence[str] = (),
 ) -> dict[str, int]:
     """The number of the column that holds the image, label, group and split, and of those to keep.
 
@@ -351,7 +351,7 @@ def _choose_columns(
     return chosen
 
 
-def _checked(path: AnyPath, rows: Iterator[tuple[str, Row | str]]) -> Iterator[tuple[str, Row | str]]:
+def checked_rows(path: AnyPath, rows: Iterator[tuple[str, Row | str]]) -> Iterator[tuple[str, Row | str]]:
     for place, row in rows:
         if isinstance(row, dict):
             if (given := row.get("split")) is not None:

@@ -19,6 +19,7 @@ from featurize.photos.layout import Layout
 from featurize.photos.unread import with_remedy
 
 CLASS_FOLDERS = ("folder", "archive")  # kinds of source in which folders give the labels
+MANIFESTS = ("manifest", "parquet", "dataset", "frame")  # kinds in which columns do
 
 
 READERS = 32  # threads that wait for a network, beside those that decode
@@ -26,6 +27,8 @@ READERS = 32  # threads that wait for a network, beside those that decode
 
 class Stamp(NamedTuple):
     """What changes when the bytes of a photo do: their number, and three more numbers of at most 63 bits.
+
+    Their number is -1 where only reading the photo tells it.
 
     `changed` is when they were last written, in seconds, for the rule that what is younger than two seconds is not
     remembered; 0 where no second change can leave the same stamp.
@@ -35,15 +38,21 @@ class Stamp(NamedTuple):
     changed: float = 0.0
 
     @classmethod
-    def of(cls, size: int, *facts: object, changed: float = 0.0) -> "Stamp":
-        """The stamp of `size` bytes that are the same while all `facts` are, such as an ETag, or a place and a time.
+    def of(cls, size: int | None, *facts: object, changed: float = 0.0) -> "Stamp":
+        """The stamp of `size` bytes (None: as many as there are) that are the same while all `facts` are.
+
+        Facts are such as an ETag, or a place and a time.
 
         >>> Stamp.of(12, "etag-1") == Stamp.of(12, "etag-1"), Stamp.of(12, "etag-1") == Stamp.of(12, "etag-2")
         (True, False)
         """
         digest = hashlib.sha256(repr(facts).encode("utf-8", "surrogatepass")).digest()
         first, second, third = (int.from_bytes(digest[n : n + 8], "big") >> 1 for n in (0, 8, 16))
-        return cls((size, first, second, third), changed)
+        return cls((-1 if size is None else size, first, second, third), changed)
+
+    def is_of(self, identity: tuple[int, ...]) -> bool:
+        """Whether what had this identity is unchanged."""
+        return identity[1:] == self.identity[1:] and self.identity[0] in (-1, identity[0])
 
 
 class Origin:
@@ -132,10 +141,10 @@ class SourceImage:
 class Source:
     """What a source holds: every file is an image, a reject with its reason, or counted as ignored.
 
-    `folder` is where the names of a manifest begin, if that is not the manifest's own folder; `classes` are the class
-    folders, or the labels of a manifest; `layout` says what the folders mean; `kept` names the further columns of a
-    manifest whose values the images keep. `notes` and `warnings` are what a user should know of how the source was
-    read.
+    `folder` is where the names of a manifest begin, if that is not the manifest's own folder; `files` are the Parquet
+    files that hold the photos; `classes` are the class folders, or the labels of a manifest; `layout` says what the
+    folders mean; `kept` names the further columns of a manifest whose values the images keep. `notes` and `warnings`
+    are what a user should know of how the source was read.
     """
 
     path: str
@@ -144,6 +153,7 @@ class Source:
     rejects: list[tuple[str, str]] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
     folder: str | None = None
+    files: list[str] = field(default_factory=list)
     layout: Layout = field(default_factory=Layout)
     classes: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
@@ -170,6 +180,6 @@ class Source:
     def reason(self, image: SourceImage, rejected: object) -> str:
         """Why an image cannot be used, and what to do, as far as its name and place say more than its content."""
         reason = with_remedy(image.image, str(rejected))
-        if self.kind == "manifest" and image.origin.is_missing():
+        if self.kind in MANIFESTS and image.origin.is_missing():
             return f"{reason}; it was looked for in {os.path.dirname(image.origin.place)}"
         return reason

@@ -13,6 +13,7 @@ import numpy as np
 from featurize.photos.decode import DECODE_VERSION, MAX_PIXELS, ImageRejected
 from featurize.photos.fileindex import Content, Item, look, map_ahead
 from featurize.photos.layout import SPLITS, Layout, listed
+from featurize.photos.memory import PhotoSource
 from featurize.photos.origin import CLASS_FOLDERS, READERS, Source, SourceImage
 from featurize.photos.source import list_source, source_warnings
 from featurize.table import merged_groups, similar_labels
@@ -121,7 +122,7 @@ class Scan:
 
 
 def scan_source(
-    source: str | os.PathLike | Iterable,
+    source: PhotoSource,
     *,
     group_by: str | None = None,
     columns: Mapping[str, str] | None = None,

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from featurize.errors import SourceError, UsageError
 from featurize.files import is_readable, name_as_text
@@ -15,8 +16,11 @@ from featurize.photos.archives import is_archive, list_archive, member_at, membe
 from featurize.photos.folders import ENDINGS, Walk, ignored_as, walk
 from featurize.photos.layout import listed, read_layout
 from featurize.photos.manifest import ENDINGS as MANIFESTS
-from featurize.photos.manifest import FileFinder, is_manifest, read_manifest
+from featurize.photos.manifest import FileFinder, Manifest, is_manifest, read_manifest
+from featurize.photos.memory import PhotoSource, checked_origin, is_path, photo_and_label, several
+from featurize.photos.origin import MANIFESTS as OF_ROWS
 from featurize.photos.origin import OnDisk, Origin, Source, SourceImage
+from featurize.photos.rows import INTEGERS, Named, PhotoRows, folder_rows, photo_rows, row_at
 from featurize.photos.unread import RAW, kind_of_name, not_read
 from featurize.photos.urls import AtUrl, Handover, asked, photo_at_url, walk_url
 from featurize.photos.webdataset import shards_of
@@ -30,7 +34,7 @@ NOHASH = r"^(.*?)_nohash_"
 
 
 def list_source(
-    source: str | os.PathLike | Iterable,
+    source: PhotoSource,
     *,
     group_by: str | None = None,
     columns: Mapping[str, str] | None = None,
@@ -38,31 +42,42 @@ def list_source(
     each_line: bool = False,
     keep: Sequence[str] = (),
 ) -> Source:
-    """The images of a folder (of class folders, split folders or photos), an archive, a manifest, or a list of files.
+    """The images of a folder (of class folders, split folders or photos), an archive, a manifest, or a list of photos.
 
-    An archive is read as the folder that it would be unpacked to; of a list, each may be a file, a folder, an archive
-    or a glob pattern. Images are sorted by name, listed files in the order given. The group is the first capture group
-    of the regular expression `group_by` in the image's name, where the manifest gives none (default: the text before
-    ``_nohash_``). Of a manifest, `columns` gives the names of its columns, `root` the folder that its names are
-    relative to, `keep` further columns whose values the images keep, and with `each_line` every line is an image, in
-    its order, also where a file comes again. SourceError if there is no such source or no image in it, UsageError if
-    `group_by` fits none, or a manifest's option meets another source.
+    An archive is read as the folder that it would be unpacked to; of a list, each may be a file, a folder, an archive,
+    a glob pattern or a photo in memory (see `featurize.extract`). Parquet files with photos, DataFrames and datasets
+    are manifests whose rows hold them. Images are sorted by name, rows and listed photos in the order given. The group
+    is the first capture group of the regular expression `group_by` in the image's name, where the manifest gives none
+    (default: the text before ``_nohash_``). Of a manifest, `columns` gives the names of its columns, `root` the folder
+    that its names are relative to, `keep` further columns whose values the images keep, and with `each_line` every line
+    is an image, in its order, also where a file comes again. SourceError if there is no such source or no image in it,
+    UsageError if `group_by` fits none, or a manifest's option meets another source.
     """
     pattern = _compile(group_by or NOHASH)
     where, is_file = None, False
     path = path_at(source) if isinstance(source, str | os.PathLike) else None
     shards = _shards(path) if isinstance(path, Path) else []
-    given = [] if isinstance(source, str | os.PathLike) else list(source)
     if path is not None:
         is_file = is_readable(path, SourceError)
-    if (columns or root is not None) and (path is None or path.is_dir() or is_archive(str(path))):
+    rows, folder = None if isinstance(path, RemotePath) else photo_rows(source, columns), None
+    if path is not None and path.is_dir():
+        folder = _list_folder(path)
+        rows = None if folder.images or isinstance(path, RemotePath) else folder_rows(path, columns)
+    given = [] if rows is not None or path is not None else list(several(source))
+    if (
+        (columns or root is not None)
+        and rows is None
+        and (path is None or path.is_dir() or is_archive(str(path)))
+    ):
         hint = f"give a manifest as the source: {' '.join(MANIFESTS)}"
         raise UsageError("columns and a root are for manifests alone", hint)
-    if path is None:
+    if rows is not None:
+        found = _list_photo_rows(rows, root, each_line)
+    elif path is None:
         found = _list_files(given)
-        where = ", ".join(name_as_text(os.fspath(one)) for one in given[:4])
-    elif path.is_dir():
-        found = _list_folder(path)
+        where = ", ".join(name_as_text(os.fsdecode(one)) for one in given[:4] if is_path(one))
+    elif folder is not None:
+        found = folder
     elif is_file and is_archive(str(path)):
         found = _list_archive(path)
     elif shards:
@@ -78,7 +93,7 @@ def list_source(
     if keep and not found.kept:
         hint = f"give a manifest as the source: {' '.join(MANIFESTS)}"
         raise UsageError(f"the column {keep[0]} is to be kept, and only manifests have columns", hint)
-    if found.kind != "files" and not each_line:
+    if found.kind not in ("files", *OF_ROWS[1:]) and not each_line:
         found.images.sort(key=lambda image: image.image)
     if not found.images and not found.rejects:
         n_ignored = found.ignored.total()
@@ -99,14 +114,14 @@ def origin_at(place: Location) -> Origin | None:
     if isinstance(found, RemotePath):
         return photo_at_url(found) or member_at_url(found)
     path = os.fspath(found)
-    return OnDisk(path) if os.path.isfile(path) else member_at(path)
+    return OnDisk(path) if os.path.isfile(path) else row_at(path) or member_at(path)
 
 
 def source_warnings(source: Source, used: Iterable[SourceImage]) -> list[str]:
     """What looks wrong with a source, of which `used` are the images that could be read."""
     used = list(used)
     warnings = list(source.warnings)
-    if source.kind == "manifest":
+    if source.kind in OF_ROWS:
         warnings += _manifest_warnings(source, used)
     if empty := source.empty_classes(used):
         what = "class folder" if source.has_class_folders else "label"
@@ -265,9 +280,27 @@ def _list_manifest(
             f"there is no folder {root}", "the root is the folder that a manifest's names are relative to"
         )
     found = Source(str(path), "manifest", folder=None if root is None else str(folder))
-    manifest, finder = read_manifest(path, columns, keep), FileFinder(folder)
+    return _list_rows(found, read_manifest(path, columns, keep), folder, each_line, keep)
+
+
+def _list_photo_rows(rows: PhotoRows, root: str | os.PathLike | None, each_line: bool) -> Source:
+    if root is not None and (rows.kind != "frame" or not os.path.isdir(root)):
+        hint = "the root is the folder that a manifest's names are relative to"
+        none = f"there is no folder {root}" if rows.kind == "frame" else "the rows hold the photos themselves"
+        raise UsageError(none, hint)
+    folder = Path(root or "").resolve()
+    found = Source(str(rows.path), rows.kind, files=rows.files)
+    if rows.kind == "frame":
+        found.folder = str(folder)
+    return _list_rows(found, rows, folder, each_line, ())
+
+
+def _list_rows(
+    found: Source, manifest: Manifest, folder: AnyPath, each_line: bool, keep: Sequence[str]
+) -> Source:
+    """The photos of a manifest: files relative to a folder, or what the rows hold themselves."""
+    finder, handover = FileFinder(folder), Handover()
     found.kept = list(keep)
-    handover = Handover()
     first: dict[object, tuple[str, int]] = {}
     torn: list[str] = []
     for place, row in manifest:
@@ -277,6 +310,9 @@ def _list_manifest(
         written, label = row["image"], row.get("label")
         if not written:
             found.rejects.append((place, "the image column is empty"))
+            continue
+        if isinstance(written, Named):
+            found.images.append(SourceImage(*written, label, row.get("group"), row.get("split")))
             continue
         file = finder.find(written)
         if file is None:
@@ -300,7 +336,7 @@ def _list_manifest(
     if torn:
         more = f"; {len(torn) - 1} more lines contradict others" if len(torn) > 1 else ""
         hint = "give each photo one line, or lines that agree; what has two labels at once needs a label of its own"
-        raise SourceError(f"{path}: {torn[0]}{more}", hint)
+        raise SourceError(f"{manifest.path}: {torn[0]}{more}", hint)
     found.images = asked(found.images)
     found.classes = {image.label for image in found.images if image.label is not None}
     found.notes, found.warnings = manifest.notes, manifest.warnings
@@ -369,20 +405,78 @@ def _why_missing(path: str) -> str:
     return "no such file"
 
 
-def _list_files(paths: list) -> Source:
-    """Files, folders and archives (all images below) and glob patterns, each image named as it was given."""
+def _list_files(given: list) -> Source:
+    """Files, folders and archives (all images below), glob patterns and photos in memory, each with its label if any.
+
+    Each image is named as it was given, a photo in memory by its position.
+    """
     found = Source(os.getcwd(), "files")
     names: list[str] = []
     members: dict[str, tuple[Origin, str]] = {}  # by place
-    for path in (one for given in map(os.fspath, paths) for one in _shards(given) or [given]):
-        if is_url(path):
-            for name, origin in _at_url(path, found):
-                members[origin.place] = origin, name
-                names.append(origin.place)
+    rows: dict[str, SourceImage] = {}  # of Parquet files, by place
+    labels: dict[str, Any] = {}  # as given, by place
+    for position, one in enumerate(given):
+        photo, label = photo_and_label(one, f"photo {position}")
+        n_before = len(names)
+        if is_path(photo):
+            for path in _shards(os.fsdecode(photo)) or [os.fsdecode(photo)]:
+                _add_files(path, found, names, members, rows)
+        else:
+            place = f"\0{position}"  # which no path is
+            members[place] = checked_origin(photo, f"photo {position}"), str(position)
+            names.append(place)
+        for name in names[n_before:] if label is not None else ():
+            before = labels.setdefault(name, str(label))
+            if before != str(label):
+                shown = name_as_text(name)
+                raise SourceError(f"{shown} has the label {before}, and {label}", "give each photo one label")
+        if label is not None and not isinstance(label, str) and INTEGERS not in found.notes:
+            found.notes.append(INTEGERS)
+    once: dict[object, str] = {}
+    for name in names:
+        once.setdefault(name if name in members or name in rows else _which_file(name), name)
+    for name in once.values():
+        image = rows.get(name)
+        origin, text = members.get(name) or (OnDisk(name), name_as_text(name))
+        if image is None and kind_of_name(text) == RAW:
+            found.rejects.append((text, not_read(RAW)))
             continue
+        image = image or SourceImage(origin, text)
+        found.images.append(replace(image, label=labels[name]) if name in labels else image)
+    found.images = asked(found.images)
+    found.classes = {image.label for image in found.images if image.label is not None}
+    return found
+
+
+def _add_files(
+    path: str,
+    found: Source,
+    names: list[str],
+    members: dict[str, tuple[Origin, str]],
+    rows: dict[str, SourceImage],
+) -> None:
+    """Add what is at a path of a list to `names`; of archives also to `members`, of Parquet files to `rows`."""
+    if is_url(path):
+        for name, origin in _at_url(path, found):
+            members[origin.place] = origin, name
+            names.append(origin.place)
+        return
+    tree = walk(path) if os.path.isdir(path) else None
+    is_empty = tree is not None and not tree.names and not tree.unread
+    held = folder_rows(Path(path), None) if is_empty else photo_rows(path, None)
+    if held is not None:
+        listed_rows = _list_photo_rows(held, None, True)
+        for image in listed_rows.images:
+            text = name_as_text(os.path.relpath(image.origin.place))
+            rows[image.origin.place] = replace(image, image=text)
+            names.append(image.origin.place)
+        found.rejects += listed_rows.rejects
+        found.notes += [note for note in listed_rows.notes if note not in found.notes]
+        found.warnings += [warning for warning in listed_rows.warnings if warning not in found.warnings]
+    else:
         archive = list_archive(path) if is_archive(path) and os.path.isfile(path) else None
-        if archive is not None or os.path.isdir(path):
-            tree = walk(path) if archive is None else archive.walk
+        tree = tree if archive is None else archive.walk
+        if tree is not None:
             if archive is None:
                 names += sorted(os.path.join(path, name) for name in tree.names + tree.unread)
             else:
@@ -403,17 +497,6 @@ def _list_files(paths: list) -> Source:
                     found.ignored[ignored] += 1
                 else:
                     names.append(name)
-    once: dict[object, str] = {}
-    for name in names:
-        once.setdefault(name if name in members else _which_file(name), name)
-    for name in once.values():
-        origin, text = members.get(name) or (OnDisk(name), name_as_text(name))
-        if kind_of_name(name) == RAW:
-            found.rejects.append((text, not_read(RAW)))
-        else:
-            found.images.append(SourceImage(origin, text))
-    found.images = asked(found.images)
-    return found
 
 
 def _at_url(url: str, found: Source) -> list[tuple[str, Origin]]:

@@ -11,6 +11,10 @@ import pytest
 import featurize
 
 USER = """\
+import io
+import numpy as np
+import pandas as pd
+from PIL import Image
 from featurize import GLCM, FeatureTable, InceptionV3, Store, extract
 network = InceptionV3(weights="random")
 table: FeatureTable = extract(["a.jpg"], [GLCM(levels=16), network, "lbp"], store=Store("s"), jobs=2)
@@ -21,6 +25,15 @@ table.no_such_method()
 extract("photos", [3])
 from featurize import NoSuchName
 Store(7)
+array = np.zeros((4, 4, 3), np.uint8)
+extract([("a.jpg", "rose"), (array, 3), (b"", None)], ["glcm"])
+extract(pd.DataFrame({"image": ["a.jpg"]}), ["glcm"])
+extract(["a.jpg", b"", io.BytesIO(), open("a.jpg", "rb"), Image.open("a.jpg"), array, {"bytes": b"", "path": "a"}])
+extract((array for _ in range(3)), ["glcm"])
+GLCM().transform([array, "a.jpg"])
+extract([42], ["glcm"])
+extract([("a.jpg", 2.5)], ["glcm"])
+GLCM().transform(42)
 """
 
 
@@ -34,4 +47,4 @@ def test_mistakes_of_a_user_are_errors_in_mypy_and_right_lines_are_none(tmp_path
     options = {"cwd": tmp_path, "env": os.environ | path, "capture_output": True, "text": True}
     said = subprocess.run([sys.executable, *command], **options).stdout
     errors = {int(number) for number in re.findall(r"^user\.py:(\d+):.* error:", said, re.MULTILINE)}
-    assert errors == {5, 6, 7, 8, 9, 10}, said
+    assert errors == {9, 10, 11, 12, 13, 14, 21, 22, 23}, said
