@@ -259,7 +259,8 @@ def _by_split(images: Iterable[SourceImage]) -> str:
 
 
 def _tally(values: Any) -> str:
-    return ", ".join(f"{count} {value}" for value, count in Counter(values).most_common())
+    counts = sorted(Counter(values).items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{count} {value}" for value, count in counts)
 
 
 def _small_lines(found: Scan) -> list[str]:
