@@ -117,7 +117,7 @@ def list_archive(path: Location) -> Archive:
                 f"{file.path} cannot be read as an archive: {printable(str(error) or 'it ends too early')}"
             )
             raise SourceError(problem, hint) from error
-        found.damage = last
+        found.damage = name_as_text(last)
     found.wrapper = _wrapper([*photos, *(name for name, _ in unusable)])
     n_cut = len(found.wrapper)
     names = sorted(photos, key=lambda name: (not is_read_by_name(name), name))
@@ -132,7 +132,7 @@ def list_archive(path: Location) -> Archive:
         found.walk.closed.append(
             (
                 os.path.basename(file.path),
-                f"{CUT_OFF} (after {name_as_text(last)})",
+                f"{CUT_OFF} (after {found.damage})",
             )
         )
     return found

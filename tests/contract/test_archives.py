@@ -493,7 +493,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tgz"])
-def test_damage_anywhere_in_an_archive_is_an_error_or_a_reject(kind, tmp_path):
+def test_damage_anywhere_in_an_archive_is_an_error_or_a_reject(kind, tmp_path, caplog):
     members = {f"a/{'n' * 120}{n}.png": photo(n) for n in range(3)} | {"a/": b"", "b": b""}
     whole = write_archive(tmp_path / f"whole.{kind}", members).read_bytes()
     path, rng, n_errors = tmp_path / f"p.{kind}", random.Random(kind), 0
@@ -509,3 +509,4 @@ def test_damage_anywhere_in_an_archive_is_an_error_or_a_reject(kind, tmp_path):
         except BottleheadError:  # any other exception fails the test
             n_errors += 1
     assert 0 < n_errors < 40
+    caplog.text.encode()  # a damaged name too is shown as text that can be written
