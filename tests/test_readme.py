@@ -55,7 +55,7 @@ def test_the_quickstart_and_the_commands_after_it_print_what_readme_shows(tmp_pa
     assert result.returncode == 0, result.stderr
     printed = result.stdout
     assert "Crops of few pictures are easy" in printed and "untrained" not in printed
-    assert "loading efficientnet_lite0" in result.stderr and "cross-validating" in result.stderr
+    assert "loading efficientnet_lite0" in result.stderr
     accuracy = float(re.search(r"^accuracy ([\d.]+) %", printed, flags=re.MULTILINE)[1])
     assert accuracy > 70, "eleven pictures, where guessing is right one time in eleven"
     page = (folder / "quickstart" / "comparison.html").read_text(encoding="utf-8")
