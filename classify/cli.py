@@ -248,8 +248,8 @@ def _add_predict(commands: Any) -> None:
     _add_model(parser)
     option = parser.add_argument
     text = (
-        "photos, folders, archives, glob patterns, manifests (image column), tables (all of them also at "
-        "URLs), or - for standard input, one path a line"
+        "photos, folders, archives, glob patterns, manifests (image column), Parquet files with photos, tables "
+        "(files also at URLs), or - for standard input, one path a line"
     )
     option("sources", nargs="+", metavar="IMAGE|FOLDER|TABLE", help=text)
     text = "form of the output (default: by the ending of -o, .parquet, .csv or .jsonl, else text)"

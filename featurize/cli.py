@@ -66,7 +66,9 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_source(command: argparse.ArgumentParser) -> None:
     manifest = "manifest .csv/.tsv/.xlsx/.parquet with image[,label][,group][,split]"
     folder = "folder of class folders, or of train/val/test folders of these, flat folder"
-    text = f"{folder}, .zip or .tar[.gz|.bz2|.xz] of one, or {manifest}; or the URL of one"
+    text = (
+        f"{folder}, .zip or .tar[.gz|.bz2|.xz] of one, {manifest}, or .parquet with photos; or the URL of one"
+    )
     command.add_argument("source", metavar="SOURCE", help=text)
     add_manifest_options(command)
 

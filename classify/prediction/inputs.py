@@ -134,9 +134,9 @@ def _kind(given: str | os.PathLike) -> str:
     if suffix == ".npz":
         return "table"
     if suffix == ".parquet":
-        if not path.exists() and parquet_files(path, {}):  # a glob pattern
-            return "manifest"
-        return "table" if not is_readable(path, SourceError) or _has_vectors(path) else "manifest"
+        if not is_readable(path, SourceError):
+            return "manifest" if parquet_files(path, {}) else "table"  # of a glob pattern
+        return "table" if _has_vectors(path) else "manifest"
     return "manifest" if is_manifest(path) else "photos"
 
 

@@ -209,7 +209,8 @@ def _read_parquet(
             manifest.notes.append(f"the {name}s of {path.name} are whole numbers, which are taken as text")
     kind = schema.field(chosen["image"]).type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)):
-        raise SourceError(f"the image column of {path} holds {kind}", "it holds file names, as text")
+        hint = "it holds file names, as text, or photos, which are read from files of this machine"
+        raise SourceError(f"the image column of {path} holds {kind}", hint)
     names = {name: schema.names[number] for name, number in chosen.items()}
 
     def rows() -> Iterator[tuple[str, Row | str]]:

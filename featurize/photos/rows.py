@@ -35,7 +35,7 @@ KEPT_BYTES = 1 << 25  # of photos that a pass has read and may be asked for agai
 KEPT_ROWS = 16  # of these at least, as threads ask for them a little out of order
 MOST_PASSES = 3  # through a file at once: photos are hashed first, and decoded some hundred photos later
 BUFFER = 1 << 20  # bytes; without one, Arrow reads a whole row group at once
-INTEGERS = "labels are integers, and taken as text"
+INTEGERS = "labels are whole numbers, which are taken as text"
 
 
 class Named(NamedTuple):
@@ -63,17 +63,17 @@ def holds_rows(given: object) -> bool:
     return is_frame(given) or is_dataset(given)
 
 
-def photo_rows(source: Any, columns: Mapping[str, str] | None) -> PhotoRows | None:
+def photo_rows(source: Any, columns: Mapping[str, str] | None, keep: Sequence[str] = ()) -> PhotoRows | None:
     """The rows of a source that holds photos in rows; None for any other source."""
     columns = columns or {}
     if is_frame(source):
-        return _read_frame(source, columns)
+        return _read_frame(source, columns, keep)
     if is_dataset(source):
-        return _read_datasets({"": source}, columns)
+        return _read_datasets({"": source}, columns, keep)
     if isinstance(source, Mapping) and holds_rows(source):
-        return _read_datasets(source, columns)
+        return _read_datasets(source, columns, keep)
     files = parquet_files(source, columns)
-    return _read_parquets(files, columns) if files else None
+    return _read_parquets(files, columns, keep) if files else None
 
 
 def _class_names(features: Any) -> dict[str, list[str]]:
@@ -118,16 +118,17 @@ def _choose(
     manifest: Manifest,
     names: Sequence[str],
     columns: Mapping[str, str],
+    keep: Sequence[str],
     classes: Mapping[str, list[str]],
     image: str,
 ) -> dict[str, str]:
     """The names of the columns that are the image (`image`, or empty), label, group and split."""
     wanted = {**({"image": image} if image else {}), **columns}
     only = [name for name in names if name in classes]
-    chosen = choose_columns(manifest, names, wanted)
+    chosen = choose_columns(manifest, names, wanted, keep)
     if "label" not in wanted and "label" not in chosen and len(only) == 1:
         manifest.notes.clear()
-        chosen = choose_columns(manifest, names, {**wanted, "label": only[0]})
+        chosen = choose_columns(manifest, names, {**wanted, "label": only[0]}, keep)
     return {name: names[number] for name, number in chosen.items()}
 
 
@@ -149,11 +150,13 @@ def parquet_files(source: Any, columns: Mapping[str, str]) -> list[Path]:
     return files
 
 
-def folder_rows(folder: Path, columns: Mapping[str, str] | None) -> PhotoRows | None:
+def folder_rows(
+    folder: Path, columns: Mapping[str, str] | None, keep: Sequence[str] = ()
+) -> PhotoRows | None:
     """The rows of the Parquet files with photos in a folder and those below it; None where there are none."""
     files = sorted(file for file in folder.rglob(f"*{PARQUET}") if not _is_hidden(file, folder))
     files = [file for file in files if file.is_file() and photo_column(file, columns or {})]
-    return _read_parquets(files, columns or {}, folder) if files else None
+    return _read_parquets(files, columns or {}, keep, folder) if files else None
 
 
 def _is_hidden(file: Path, root: Path) -> bool:
@@ -193,14 +196,16 @@ def _photo_column(schema: pa.Schema, columns: Mapping[str, str]) -> str:
     return holding[0] if len(holding) == 1 else ""
 
 
-def _read_parquets(paths: list[Path], columns: Mapping[str, str], folder: Path | None = None) -> PhotoRows:
+def _read_parquets(
+    paths: list[Path], columns: Mapping[str, str], keep: Sequence[str] = (), folder: Path | None = None
+) -> PhotoRows:
     """The rows of some files, whose names are relative to `folder`, or to the one around them."""
     paths = [path.resolve() for path in dict.fromkeys(paths)]
     is_alone = len(paths) == 1 and folder is None
     above = Path(os.path.commonpath([path.parent for path in paths])) if folder is None else folder.resolve()
     found = PhotoRows(paths[0] if is_alone else above, iter(()), files=[str(path) for path in paths])
     splits = [_split_of_file(path, above, not is_alone) for path in paths]
-    files = [_ParquetFile.open(path, columns, found, number) for number, path in enumerate(paths)]
+    files = [_ParquetFile.open(path, columns, keep, found, number) for number, path in enumerate(paths)]
     known = Counter(name for file in files for name in file.paths if name)
 
     def rows() -> Iterator[tuple[str, Any]]:
@@ -248,7 +253,9 @@ class _ParquetFile:
     reader: "_Reader"
 
     @classmethod
-    def open(cls, path: Path, columns: Mapping[str, str], found: PhotoRows, number: int) -> "_ParquetFile":
+    def open(
+        cls, path: Path, columns: Mapping[str, str], keep: Sequence[str], found: PhotoRows, number: int
+    ) -> "_ParquetFile":
         own = PhotoRows(path, iter(()))
         with parquet_rows(path) as (file, stream):
             before = os.fstat(stream.fileno())
@@ -260,7 +267,7 @@ class _ParquetFile:
                 raise SourceError(f"{path} holds no photos", f"its columns are {', '.join(schema.names)}")
             described = _described(schema)
             classes = _class_names(described)
-            chosen = _choose(own, schema.names, columns, classes, image)
+            chosen = _choose(own, schema.names, columns, keep, classes, image)
             kind = schema.field(image).type
             has_paths = pa.types.is_struct(kind) and kind.get_field_index("path") >= 0
             paths: list[str | None] = [None] * about.num_rows
@@ -485,7 +492,7 @@ def _stamp(path: str) -> tuple[int, ...]:
 @lru_cache(maxsize=4)
 def _photos_of(path: str, _: tuple[int, ...]) -> list[Named]:
     try:
-        file = _ParquetFile.open(Path(path), {}, PhotoRows(Path(path), iter(())), 0)
+        file = _ParquetFile.open(Path(path), {}, (), PhotoRows(Path(path), iter(())), 0)
     except (SourceError, UsageError, OSError, ValueError):
         return []
     return [Named(ParquetPhoto(f"{path}/{n}", file.reader, n, 0), "") for n in range(len(file.paths))]
@@ -499,7 +506,7 @@ def is_dataset(given: object) -> bool:
     return all(hasattr(given, name) for name in ("features", "column_names", "with_format"))
 
 
-def _read_datasets(datasets: Mapping[Any, Any], columns: Mapping[str, str]) -> PhotoRows:
+def _read_datasets(datasets: Mapping[Any, Any], columns: Mapping[str, str], keep: Sequence[str]) -> PhotoRows:
     found = PhotoRows(Path("the dataset"), iter(()), kind="dataset")
     parts: list[tuple[str, Any, dict[str, str], _Labels]] = []
     for key, dataset in datasets.items():
@@ -509,7 +516,7 @@ def _read_datasets(datasets: Mapping[Any, Any], columns: Mapping[str, str]) -> P
         own, names = PhotoRows(found.path, iter(())), list(dataset.column_names)
         arrow, classes = dataset.with_format("arrow"), _class_names(dataset.features)
         schema = arrow[:0].schema
-        chosen = _choose(own, names, columns, classes, _photo_column(schema, columns))
+        chosen = _choose(own, names, columns, keep, classes, _photo_column(schema, columns))
         found.notes += [note for note in own.notes if note not in found.notes]
         found.warnings += [warning for warning in own.warnings if warning not in found.warnings]
         kind = schema.field(chosen["image"]).type
@@ -586,10 +593,10 @@ def is_frame(given: object) -> bool:
     return all(hasattr(given, name) for name in ("columns", "shape", "dtypes")) and not is_dataset(given)
 
 
-def _read_frame(frame: Any, columns: Mapping[str, str]) -> PhotoRows:
+def _read_frame(frame: Any, columns: Mapping[str, str], keep: Sequence[str]) -> PhotoRows:
     found = PhotoRows(Path("the DataFrame"), iter(()), kind="frame")
     names = [str(name) for name in frame.columns]
-    chosen = choose_columns(found, names, columns)
+    chosen = choose_columns(found, names, columns, keep)
     values = {name: list(frame[frame.columns[number]]) for name, number in chosen.items()}
     called = [str(name) for name in frame.index] if hasattr(frame, "index") else []
     if len(set(called)) < len(frame):

@@ -59,20 +59,18 @@ def list_source(
     shards = _shards(path) if isinstance(path, Path) else []
     if path is not None:
         is_file = is_readable(path, SourceError)
-    rows, folder = None if isinstance(path, RemotePath) else photo_rows(source, columns), None
+    rows, folder = photo_rows(source, columns, keep), None
     if path is not None and path.is_dir():
         folder = _list_folder(path)
-        rows = None if folder.images or isinstance(path, RemotePath) else folder_rows(path, columns)
+        if isinstance(path, Path) and not folder.images:
+            rows = folder_rows(path, columns, keep)
     given = [] if rows is not None or path is not None else list(several(source))
-    if (
-        (columns or root is not None)
-        and rows is None
-        and (path is None or path.is_dir() or is_archive(str(path)))
-    ):
+    has_no_columns = path is None or folder is not None or is_archive(str(path))
+    if (columns or root is not None) and rows is None and has_no_columns:
         hint = f"give a manifest as the source: {' '.join(MANIFESTS)}"
         raise UsageError("columns and a root are for manifests alone", hint)
     if rows is not None:
-        found = _list_photo_rows(rows, root, each_line)
+        found = _list_photo_rows(rows, root, each_line, keep)
     elif path is None:
         found = _list_files(given)
         where = ", ".join(name_as_text(os.fsdecode(one)) for one in given[:4] if is_path(one))
@@ -283,16 +281,18 @@ def _list_manifest(
     return _list_rows(found, read_manifest(path, columns, keep), folder, each_line, keep)
 
 
-def _list_photo_rows(rows: PhotoRows, root: str | os.PathLike | None, each_line: bool) -> Source:
-    if root is not None and (rows.kind != "frame" or not os.path.isdir(root)):
-        hint = "the root is the folder that a manifest's names are relative to"
+def _list_photo_rows(
+    rows: PhotoRows, root: str | os.PathLike | None, each_line: bool, keep: Sequence[str] = ()
+) -> Source:
+    folder = path_at(root or "")
+    folder = folder.resolve() if isinstance(folder, Path) else folder
+    if root is not None and (rows.kind != "frame" or not _is_folder(folder)):
         none = f"there is no folder {root}" if rows.kind == "frame" else "the rows hold the photos themselves"
-        raise UsageError(none, hint)
-    folder = Path(root or "").resolve()
+        raise UsageError(none, "the root is the folder that a manifest's names are relative to")
     found = Source(str(rows.path), rows.kind, files=rows.files)
     if rows.kind == "frame":
         found.folder = str(folder)
-    return _list_rows(found, rows, folder, each_line, ())
+    return _list_rows(found, rows, folder, each_line, keep)
 
 
 def _list_rows(
@@ -311,8 +311,9 @@ def _list_rows(
         if not written:
             found.rejects.append((place, "the image column is empty"))
             continue
+        kept = tuple(row.get(column) for column in keep)
         if isinstance(written, Named):
-            found.images.append(SourceImage(*written, label, row.get("group"), row.get("split")))
+            found.images.append(SourceImage(*written, label, row.get("group"), row.get("split"), kept))
             continue
         file = finder.find(written)
         if file is None:
@@ -323,8 +324,7 @@ def _list_rows(
             found.rejects.append((name, not_read(RAW)))
             continue
         origin = OnDisk(str(file)) if isinstance(file, Path) else AtUrl(file, kept=handover)
-        image = SourceImage(origin, name, label, row.get("group"), row.get("split"))
-        image = replace(image, kept=tuple(row.get(column) for column in keep))
+        image = SourceImage(origin, name, label, row.get("group"), row.get("split"), kept)
         earlier, number = first.setdefault(_which_file(file), (place, len(found.images)))
         if number == len(found.images) or each_line:
             found.images.append(image)
@@ -405,98 +405,111 @@ def _why_missing(path: str) -> str:
     return "no such file"
 
 
+class _Listed:
+    """The photos of a list, one after the other, with what is known of each that is no file by itself."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []  # the place of each
+        self.members: dict[str, tuple[Origin, str]] = {}  # by place: of archives, of elsewhere, in memory
+        self.rows: dict[str, SourceImage] = {}  # by place: of Parquet files
+        self.labels: dict[str, str] = {}  # by place: those given beside a photo
+
+    def add(self, place: str, origin: Origin, name: str) -> None:
+        """Add what is no file by itself."""
+        self.members[place] = origin, name
+        self.names.append(place)
+
+    def label(self, n_before: int, label: Any) -> None:
+        """Give the photos that were added after the first `n_before` their label."""
+        for place in self.names[n_before:]:
+            before = self.labels.setdefault(place, str(label))
+            if before != str(label):
+                hint = "give each photo one label"
+                raise SourceError(f"{name_as_text(place)} has the label {before}, and {label}", hint)
+
+    def image(self, place: str) -> SourceImage:
+        """The photo at a place."""
+        origin, name = self.members.get(place) or (OnDisk(place), name_as_text(place))
+        image = self.rows.get(place) or SourceImage(origin, name)
+        return replace(image, label=self.labels[place]) if place in self.labels else image
+
+
 def _list_files(given: list) -> Source:
     """Files, folders and archives (all images below), glob patterns and photos in memory, each with its label if any.
 
     Each image is named as it was given, a photo in memory by its position.
     """
-    found = Source(os.getcwd(), "files")
-    names: list[str] = []
-    members: dict[str, tuple[Origin, str]] = {}  # by place
-    rows: dict[str, SourceImage] = {}  # of Parquet files, by place
-    labels: dict[str, Any] = {}  # as given, by place
+    found, added = Source(os.getcwd(), "files"), _Listed()
     for position, one in enumerate(given):
         photo, label = photo_and_label(one, f"photo {position}")
-        n_before = len(names)
+        n_before = len(added.names)
         if is_path(photo):
-            for path in _shards(os.fsdecode(photo)) or [os.fsdecode(photo)]:
-                _add_files(path, found, names, members, rows)
-        else:
-            place = f"\0{position}"  # which no path is
-            members[place] = checked_origin(photo, f"photo {position}"), str(position)
-            names.append(place)
-        for name in names[n_before:] if label is not None else ():
-            before = labels.setdefault(name, str(label))
-            if before != str(label):
-                shown = name_as_text(name)
-                raise SourceError(f"{shown} has the label {before}, and {label}", "give each photo one label")
-        if label is not None and not isinstance(label, str) and INTEGERS not in found.notes:
-            found.notes.append(INTEGERS)
+            for path in _shards(photo) or [os.fsdecode(photo)]:
+                _add_path(path, found, added)
+        else:  # at a place that no path is
+            added.add(f"\0{position}", checked_origin(photo, f"photo {position}"), str(position))
+        if label is not None:
+            added.label(n_before, label)
+            if not isinstance(label, str) and INTEGERS not in found.notes:
+                found.notes.append(INTEGERS)
     once: dict[object, str] = {}
-    for name in names:
-        once.setdefault(name if name in members or name in rows else _which_file(name), name)
-    for name in once.values():
-        image = rows.get(name)
-        origin, text = members.get(name) or (OnDisk(name), name_as_text(name))
-        if image is None and kind_of_name(text) == RAW:
-            found.rejects.append((text, not_read(RAW)))
-            continue
-        image = image or SourceImage(origin, text)
-        found.images.append(replace(image, label=labels[name]) if name in labels else image)
+    for place in added.names:
+        is_file = place not in added.members and place not in added.rows
+        once.setdefault(_which_file(place) if is_file else place, place)
+    for place in once.values():
+        image = added.image(place)
+        if place not in added.rows and kind_of_name(image.image) == RAW:
+            found.rejects.append((image.image, not_read(RAW)))
+        else:
+            found.images.append(image)
     found.images = asked(found.images)
     found.classes = {image.label for image in found.images if image.label is not None}
     return found
 
 
-def _add_files(
-    path: str,
-    found: Source,
-    names: list[str],
-    members: dict[str, tuple[Origin, str]],
-    rows: dict[str, SourceImage],
-) -> None:
-    """Add what is at a path of a list to `names`; of archives also to `members`, of Parquet files to `rows`."""
+def _add_path(path: str, found: Source, added: _Listed) -> None:
+    """Add the photos at a path of a list; `found` is told of what is none."""
     if is_url(path):
         for name, origin in _at_url(path, found):
-            members[origin.place] = origin, name
-            names.append(origin.place)
+            added.add(origin.place, origin, name)
         return
-    tree = walk(path) if os.path.isdir(path) else None
+    archive = list_archive(path) if is_archive(path) and os.path.isfile(path) else None
+    tree = walk(path) if archive is None and os.path.isdir(path) else None
     is_empty = tree is not None and not tree.names and not tree.unread
     held = folder_rows(Path(path), None) if is_empty else photo_rows(path, None)
     if held is not None:
-        listed_rows = _list_photo_rows(held, None, True)
-        for image in listed_rows.images:
-            text = name_as_text(os.path.relpath(image.origin.place))
-            rows[image.origin.place] = replace(image, image=text)
-            names.append(image.origin.place)
-        found.rejects += listed_rows.rejects
-        found.notes += [note for note in listed_rows.notes if note not in found.notes]
-        found.warnings += [warning for warning in listed_rows.warnings if warning not in found.warnings]
-    else:
-        archive = list_archive(path) if is_archive(path) and os.path.isfile(path) else None
-        tree = tree if archive is None else archive.walk
-        if tree is not None:
-            if archive is None:
-                names += sorted(os.path.join(path, name) for name in tree.names + tree.unread)
-            else:
-                for name, origin in archive.in_order():
-                    members[origin.place] = origin, f"{name_as_text(path)}/{name}"
-                    names.append(origin.place)
-            found.ignored += tree.ignored
-            for name, reason in tree.closed + tree.unusable:
-                found.rejects.append((name_as_text(path) + ("/" + name if name else ""), reason))
-        elif os.path.lexists(path):
-            names.append(path)
+        _add_rows(_list_photo_rows(held, None, True), found, added)
+    elif below := archive.walk if archive is not None else tree:
+        if archive is None:
+            added.names += sorted(os.path.join(path, name) for name in below.names + below.unread)
         else:
-            matches = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []
-            if not matches:
-                found.rejects.append((name_as_text(path), _why_missing(path)))
-            for name in filter(os.path.isfile, matches):
-                if ignored := _ignored_match(name, path):
-                    found.ignored[ignored] += 1
-                else:
-                    names.append(name)
+            for name, origin in archive.in_order():
+                added.add(origin.place, origin, f"{name_as_text(path)}/{name}")
+        found.ignored += below.ignored
+        for name, reason in below.closed + below.unusable:
+            found.rejects.append((name_as_text(path) + ("/" + name if name else ""), reason))
+    elif os.path.lexists(path):
+        added.names.append(path)
+    else:
+        matches = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []
+        if not matches:
+            found.rejects.append((name_as_text(path), _why_missing(path)))
+        for name in filter(os.path.isfile, matches):
+            if ignored := _ignored_match(name, path):
+                found.ignored[ignored] += 1
+            else:
+                added.names.append(name)
+
+
+def _add_rows(held: Source, found: Source, added: _Listed) -> None:
+    """Add the photos of Parquet files, each named by the file and its row."""
+    for image in held.images:
+        place = image.origin.place
+        added.rows[place] = replace(image, image=name_as_text(os.path.relpath(place)))
+        added.names.append(place)
+    found.rejects += held.rejects
+    found.notes += [note for note in held.notes if note not in found.notes]
+    found.warnings += [warning for warning in held.warnings if warning not in found.warnings]
 
 
 def _at_url(url: str, found: Source) -> list[tuple[str, Origin]]:

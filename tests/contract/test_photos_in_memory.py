@@ -152,7 +152,7 @@ def test_the_error_for_another_array_says_how_to_convert_it_and_it_works(array, 
     )
     a = array
     for step in re.findall(r"a = (.*?)(?:, which|, then| if|\s\(a photo|$)", said):
-        a = eval(step, {"a": a, "np": np})  # noqa: S307 (what the error advises, run)
+        a = eval(step, {"a": a, "np": np})  # noqa: S307
     assert GLCM().transform([a]).shape == (1, 5)
     with pytest.raises(BottleheadError, match="photo 0: an array"):
         extract([(array, "rose")], ["glcm"])
@@ -192,7 +192,7 @@ def test_damaged_bytes_are_rejects_in_a_mixed_list_and_pairs_have_labels(path, t
     assert table.image.tolist() == [str(path), "2", "3"] and table.label.tolist() == ["a", "7", None]
     assert "left out 1: text, not an image" in caplog.messages
     assert any(text.startswith("left out 4: ") for text in caplog.messages)
-    assert caplog.messages.count("labels are integers, and taken as text") == 1
+    assert caplog.messages.count("labels are whole numbers, which are taken as text") == 1
     with pytest.raises(BottleheadError, match=r"photo 5: there are no bytes and no path"):
         extract(given, ["color"], store=tmp_path)
     with pytest.raises(BottleheadError, match="has the label a, and b"):
