@@ -278,13 +278,15 @@ class Extractor(TransformerMixin, BaseEstimator):
         """What a table keeps about this extractor; `golden` is its vector of `golden_image`."""
         from importlib.metadata import version
 
+        # First, because its errors say more than those of an extractor that runs.
+        fingerprint = self.fingerprint()
         blocks = self.blocks
         return {
             "spec": self.name,
             "family": self.family,
             "params": json.loads(json.dumps(self.kept_params(), default=plain)),
             "description": self.description(),
-            "fingerprint": self.fingerprint(),
+            "fingerprint": fingerprint,
             "width": self.width,
             **({"blocks": blocks} if len(blocks) > 1 else {}),
             "value_names": list(self.value_names),
