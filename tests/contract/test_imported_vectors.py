@@ -170,8 +170,18 @@ def test_a_row_without_usable_numbers_is_a_reject_with_its_reason():
     assert all("not finite, or too large for 32 bits" in reason for reason in rejects().values())
 
 
+OLD_ARROW = pytest.mark.skipif(
+    int(pa.__version__.partition(".")[0]) < 20, reason="Arrow reads no null among fixed-size lists in Parquet"
+)
+
+
 @pytest.mark.parametrize(
-    "kind", [pa.list_(pa.float64()), pa.list_(pa.float32(), 2), pa.large_list(pa.float16())]
+    "kind",
+    [
+        pa.list_(pa.float64()),
+        pytest.param(pa.list_(pa.float32(), 2), marks=OLD_ARROW),
+        pa.large_list(pa.float16()),
+    ],
 )
 def test_parquet_lists_that_are_null_ragged_or_gappy_are_rejects(kind):
     fixed = pa.types.is_fixed_size_list(kind)

