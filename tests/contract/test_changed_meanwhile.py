@@ -70,7 +70,7 @@ def test_a_photo_that_changes_after_it_was_listed_is_left_out_with_the_reason(ph
     extract(photos, "color", store=Store("store", young_seconds=0))  # so that the index knows what each holds
     n_open = len(os.listdir("/dev/fd"))
     table = extract(photos, when_begun(lambda: how(last)), store="store", jobs=1)
-    assert len(os.listdir("/dev/fd")) == n_open
+    assert len(os.listdir("/dev/fd")) <= n_open  # what tests before left may be closed meanwhile
     assert len(table) == N_PHOTOS - 1 and "a/89.png" not in table.image
     assert "left out a/89.png" in caplog.text and reason in caplog.text
 
@@ -83,7 +83,7 @@ def test_folders_in_place_of_photos_do_not_use_up_the_open_files(tmp_path):
     (tmp_path / "m.csv").write_text("\n".join(["image", "photo.png", *names, ""]))
     n_open = len(os.listdir("/dev/fd"))
     assert "1 images will be used, 40 rejected" in run("featurize", "scan", tmp_path / "m.csv").out
-    assert len(os.listdir("/dev/fd")) == n_open
+    assert len(os.listdir("/dev/fd")) <= n_open  # what tests before left may be closed meanwhile
 
 
 # -- the store ---
