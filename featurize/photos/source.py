@@ -413,6 +413,7 @@ class _Listed:
         self.members: dict[str, tuple[Origin, str]] = {}  # by place: of archives, of elsewhere, in memory
         self.rows: dict[str, SourceImage] = {}  # by place: of Parquet files
         self.labels: dict[str, str] = {}  # by place: those given beside a photo
+        self.kept = Handover()  # of photos at URLs
 
     def add(self, place: str, origin: Origin, name: str) -> None:
         """Add what is no file by itself."""
@@ -470,7 +471,7 @@ def _list_files(given: list) -> Source:
 def _add_path(path: str, found: Source, added: _Listed) -> None:
     """Add the photos at a path of a list; `found` is told of what is none."""
     if is_url(path):
-        for name, origin in _at_url(path, found):
+        for name, origin in _at_url(path, found, added.kept):
             added.add(origin.place, origin, name)
         return
     archive = list_archive(path) if is_archive(path) and os.path.isfile(path) else None
@@ -512,13 +513,16 @@ def _add_rows(held: Source, found: Source, added: _Listed) -> None:
     found.warnings += [warning for warning in held.warnings if warning not in found.warnings]
 
 
-def _at_url(url: str, found: Source) -> list[tuple[str, Origin]]:
-    """The photos at a URL (of a photo, a folder or a glob pattern) by name; `found` is told of what is none."""
+def _at_url(url: str, found: Source, kept: Handover) -> list[tuple[str, Origin]]:
+    """The photos at a URL (of a photo, a folder or a glob pattern) by name; `found` is told of what is none.
+
+    `kept` is one for all photos of a list, so that its limit holds for them together.
+    """
     path = RemotePath(url)
     shown = name_as_text(str(path))
     magic = not path.is_web and glob.has_magic(url)
     if path.suffix.lower() in ENDINGS and not magic:
-        return [(shown, AtUrl(path))]  # many of these are asked for at once
+        return [(shown, AtUrl(path, kept=kept))]  # many of these are asked for at once
     try:
         if is_archive(str(path)) and not magic:
             archive = list_archive(path)
@@ -532,13 +536,13 @@ def _at_url(url: str, found: Source) -> list[tuple[str, Origin]]:
             found.ignored += tree.ignored
             return [(f"{shown.rstrip('/')}/{name}", origin) for name, origin in origins.items()]
         if not magic or path.exists():
-            return [(shown, AtUrl(path))]
+            return [(shown, AtUrl(path, kept=kept))]
         photos: list[tuple[str, Origin]] = []
         for match in path.glob():
             if ignored := _ignored_match(str(match), str(path)):
                 found.ignored[ignored] += 1
             else:
-                photos.append((name_as_text(str(match)), AtUrl(match)))
+                photos.append((name_as_text(str(match)), AtUrl(match, kept=kept)))
         if not photos:
             found.rejects.append((shown, "no such file"))
         return photos

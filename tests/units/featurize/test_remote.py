@@ -96,3 +96,13 @@ def test_photos_are_found_again_by_their_place(bucket, tmp_path):
         found = origin_at(place)
         assert found is not None and found.place == place and found.read() == data
     assert origin_at(f"{bucket}/photos/rough/2.png") is None is origin_at(f"{bucket}/p.zip/rough/2.png")
+
+
+def test_photos_of_a_list_of_urls_are_kept_within_one_limit(tmp_path):
+    names = [f"{n}.png" for n in range(6)]
+    upload(write_photos(tmp_path / "photos", names), f"memory://{tmp_path.name}-list")
+    urls = [f"memory://{tmp_path.name}-list/{name}" for name in names[:3]]
+    images = list_source([*urls, f"memory://{tmp_path.name}-list/[3-5].png"]).images
+    images[0].origin.kept.most_photos = 2
+    assert len([image.origin.read() for image in images]) == 6
+    assert sum(image.origin.place in image.origin.kept for image in images) == 2
