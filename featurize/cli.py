@@ -6,13 +6,13 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
-from featurize.errors import BottleheadError, SourceError, StoreError, UsageError
+from featurize.errors import SourceError, UsageError
 from featurize.outputs import CSV, JSON, TABLE, check_outputs, where_written, whole_file
-from featurize.terminal import OptionsError, add_command, aligned, help_texts, log, new_parser, run_command
+from featurize.store_commands import add_store_commands
+from featurize.terminal import OptionsError, add_command, aligned, log, new_parser, run_command
 
 LABELS_SHOWN = 12
 EXTRACT = "featurize extract photos/ -o photos.parquet --features inception_v3 texture"
@@ -35,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_group_by(command)
     add_max_megapixels(command)
     command.add_argument("--json", metavar="FILE", help="write everything, photo by photo, for programs")
-    _add_store_commands(commands)
+    add_store_commands(commands)
     summary = "List the networks by name: width, input side, parameters, and where their weights are."
     command = add_command(commands, "backbones", _backbones, summary, "featurize backbones")
     command.add_argument("names", nargs="*", metavar="NAME", help="these alone (default: all)")
@@ -403,7 +403,7 @@ def _scan(args: argparse.Namespace) -> int:
     for line in scan_lines(found):
         print(line)
     if not found.usable:
-        problem = f"not one of the {len(found.rejects)} images can be used"
+        problem = f"no image can be used (rejected: {len(found.rejects)})"
         raise SourceError(problem, "the reasons are listed above")
     return 0
 
@@ -505,168 +505,4 @@ def _adopt(args: argparse.Namespace) -> int:
         log.info("without the vectors of %s, which are not in %s", ", ".join(found.without), args.edited)
     rows = f"{len(found.table)} of {len(like)} rows, whose vectors are those of {args.like}"
     log.info("wrote %s: %s", where_written(args.output), rows)
-    return 0
-
-
-# -- store list, verify, prune ---
-
-# Another processor or library changes the last digits of a network's vectors; more than this is another vector.
-DRIFT_LIMIT = 0.01
-
-
-def _add_store_commands(commands: Any) -> None:
-    summary = "Look after the store: what it holds, whether it is whole, and removing what is not wanted."
-    store = commands.add_parser("store", help=summary, **help_texts(summary, "featurize store list"))
-    below = store.add_subparsers(dest="store_command", metavar="COMMAND", required=True)
-
-    def add(name: str, run: Any, summary: str, example: str, extractor: str = "") -> argparse.ArgumentParser:
-        command = add_command(below, name, run, summary, example)
-        text = "folder or URL (default: $FEATURIZE_STORE, or the user's cache folder)"
-        command.add_argument("--store", metavar="DIR", help=text)
-        if extractor:
-            command.add_argument("--extractor", metavar="NAME", help=extractor)
-        return command
-
-    add("list", _list, "List the extractors, images and bytes in the store.", "featurize store list")
-    summary = "Check every digest; what is damaged is set aside, to be computed again."
-    text = "only this features spec or fingerprint"
-    verify = add("verify", _verify, summary, "featurize store verify --sample 1%", text)
-    text = (
-        "also featurize this share of the stored images again, from photos still where they were last read, and "
-        "print the largest drift"
-    )
-    verify.add_argument("--sample", type=_percent, metavar="P%", help=text)
-    summary = "Show what can be removed; remove it with --yes."
-    text = "vectors of this features spec or fingerprint"
-    prune = add("prune", _prune, summary, "featurize store prune --older-than 90d --yes", text)
-    text = "vectors written longer ago than this, such as 12h, 90d, 8w, 1y"
-    prune.add_argument("--older-than", metavar="AGE", help=text)
-    prune.add_argument("--yes", action="store_true", help="remove; without it nothing is removed")
-
-
-def _percent(text: str) -> float:
-    try:
-        value = float(text.removesuffix("%"))
-    except ValueError:
-        value = -1.0
-    if not 0 < value <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share; give more than 0% and at most 100%")
-    return value
-
-
-def _open(args: argparse.Namespace) -> Any:
-    from featurize.files import local_part
-    from featurize.store.store import Store, default_store
-
-    place = args.store or default_store()
-    path = local_part(place)
-    if path is None or os.path.isdir(os.path.expanduser(path)):
-        store = Store(place)
-        if path is not None or store.folder.exists():
-            return store
-    hint = "`featurize extract` makes one, or name it with --store"
-    raise StoreError(f"there is no store {os.fspath(place)}", hint)
-
-
-def _list(args: argparse.Namespace) -> int:
-    from datetime import datetime
-
-    from featurize.upkeep import open_sections, summarise
-
-    store = _open(args)
-    found = [summarise(section) for section in open_sections(store)]
-    rows = []
-    for s in found:
-        written = "never" if not s.written else "unknown"
-        with suppress(ValueError, OverflowError, OSError):  # a clock that was centuries wrong
-            written = datetime.fromtimestamp(s.written).strftime("%Y-%m-%d %H:%M") if s.written else written
-        counts = str(s.width or "?"), f"{s.images:,}", f"{s.bytes:,}"
-        rows.append((s.name, s.fingerprint[:8], *counts, written))
-    _print_table(("features", "fingerprint", "width", "images", "bytes", "last written"), rows)
-    log.info("%s: %d extractors, %s bytes", store.folder.url, len(found), f"{sum(s.bytes for s in found):,}")
-    return 0
-
-
-def _print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Numbers stand between the first two columns and the last."""
-    for line in aligned([header, *rows], right=range(2, len(header) - 1)):
-        print(line)
-
-
-def _verify(args: argparse.Namespace) -> int:
-    from featurize.terminal import progress
-    from featurize.upkeep import choose_sections, verify_section
-
-    store = _open(args)
-    sections = choose_sections(store, args.extractor)
-    rows, n_damaged = [], 0
-    with progress(len(sections), "verifying", "extractor") as bar:
-        for section in sections:
-            whole, damaged = verify_section(section)
-            n_damaged += damaged
-            about = section.about
-            rows.append((about["name"], about["fingerprint"][:8], f"{whole:,}", f"{damaged:,}"))
-            bar.update(1)
-    _print_table(("features", "fingerprint", "whole shards", "damaged"), rows)
-    worst = _sample(args, store, sections) if args.sample is not None else 0.0
-    if n_damaged:
-        hint = "run `featurize extract` again to compute what they held; `featurize store prune --yes` removes them"
-        raise StoreError(f"{n_damaged} damaged files were set aside in {store.folder.url}", hint)
-    if worst > DRIFT_LIMIT:
-        raise StoreError(
-            f"vectors computed now differ from those stored by up to {worst:.2%}",
-            "another library or processor computes them; remove the old ones with `featurize store prune "
-            "--extractor NAME --yes` and extract again",
-        )
-    return 0
-
-
-def _sample(args: argparse.Namespace, store: Any, sections: list) -> float:
-    """Print the drift of each section; returns the largest."""
-    from featurize.upkeep import measure_drift
-
-    rows, worst = [], 0.0
-    for section in sections:
-        about = section.about
-        try:
-            drift = measure_drift(section, store, args.sample, seed=args.seed, jobs=args.jobs)
-        except BottleheadError as error:
-            log.warning("%s was not sampled: %s", about["name"], error)
-            continue
-        if not drift.n_compared:
-            reason = f"none of its {drift.n_stored} photos is where it was"
-            log.warning("%s was not sampled: %s", about["name"], reason)
-            continue
-        worst = max(worst, drift.largest)
-        counts = [f"{n:,}" for n in (drift.n_compared, drift.n_found, drift.n_stored)]
-        rows.append((about["name"], about["fingerprint"][:8], *counts, f"{drift.largest:.2e}"))
-        log.debug("%s: the largest drift is that of %s", about["name"], drift.image)
-    _print_table(("features", "fingerprint", "sampled", "photos found", "stored", "largest drift"), rows)
-    return worst
-
-
-def _prune(args: argparse.Namespace) -> int:
-    from featurize.upkeep import plan_prune, prune, seconds_of
-
-    older_than = seconds_of(args.older_than) if args.older_than is not None else None
-    if args.extractor == "":
-        raise UsageError("--extractor is empty", "give a features spec or the start of a fingerprint")
-    store = _open(args)
-    plan = plan_prune(store, args.extractor, older_than)
-    counts, sizes = Counter(r.what for r in plan), Counter[str]()
-    for removal in plan:
-        sizes[removal.what] += removal.bytes
-    if not plan:
-        hint = "name vectors with --extractor or --older-than"
-        if args.extractor or args.older_than:
-            hint = "no vectors are so named or so old"
-        log.info("nothing to remove; %s", hint)
-        return 0
-    rows = [(what, "", f"{n:,}", f"{sizes[what]:,}") for what, n in counts.items()]
-    _print_table(("what", "", "files", "bytes"), rows)
-    if args.yes:
-        prune(store, plan)
-        log.info("removed %d files, %s bytes", len(plan), f"{sizes.total():,}")
-    else:
-        log.info("nothing was removed; add --yes to remove these %d files", len(plan))
     return 0

@@ -83,7 +83,7 @@ def nothing_read(n_rejects: int, image: str, reason: str) -> SourceError:
     if n_rejects == 1 and reason == "no such file":
         hint = "give photos, folders, glob patterns in quotes, manifests or tables"
         return SourceError(f"there is no {image}", hint)
-    what = f"not one of the {n_rejects} images can be read; the first is {image}: {reason}"
+    what = f"no image can be read (rejected: {n_rejects}); the first is {image}: {reason}"
     what = what if n_rejects > 1 else f"{image} cannot be used: {reason}"
     return SourceError(what, "inspect them with `featurize scan`")
 

@@ -152,7 +152,7 @@ class NothingReadable(SourceError):
     """Not one image of a source can be read; ``rejects`` says why, image by image."""
 
     def __init__(self, source: Source, rejects: list[tuple[str, str]]):
-        none = f"not one of the {len(rejects)} images in {source.path} can be read"
+        none = f"no image in {source.path} can be read (rejected: {len(rejects)})"
         problem = f"{none}; the first is {rejects[0][0]}: {rejects[0][1]}"
         super().__init__(problem, "inspect them with `featurize scan`")
         self.source, self.rejects = source, rejects

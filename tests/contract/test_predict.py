@@ -229,7 +229,7 @@ def test_batches_of_bad_files_stop_nothing(photos, texture, store, tmp_path):
     [
         ("nowhere.jpg", "there is no nowhere.jpg"),
         ("broken.jpg --format csv", "broken.jpg cannot be used"),
-        ("broken.jpg nowhere.jpg", "not one of the 2 images can be read; the first is"),
+        ("broken.jpg nowhere.jpg", "no image can be read (rejected: 2); the first is"),
         ("photos -o photos/rough/1.png", "photos/rough/1.png is a photo, and plain text would replace it"),
         ("photos/*/*.png -o photos/smooth/0.png --format csv", "is a photo, and CSV would replace it"),
         ("t.parquet -o t.parquet", "is an input and would be overwritten"),

@@ -118,4 +118,4 @@ def test_nothing_usable_is_told_and_is_an_error(tmp_path):
     put(tmp_path / "photos/a/1.jpg", b"not a photo")
     done = run("featurize", "scan", tmp_path / "photos", "--quiet")
     assert done.status == 1 and "1 × text, not an image: a/1.jpg" in done.out
-    assert done.error == "not one of the 1 images can be used"
+    assert done.error == "no image can be used (rejected: 1)"
