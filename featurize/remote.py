@@ -67,11 +67,11 @@ def path_at(path: "Location") -> "Path | RemotePath":
     return RemotePath(path) if isinstance(path, str) and is_url(path) else Path(str(local_part(path)))
 
 
-def path_here(path: "Location", what: str) -> Path:
-    """The path of what is read on this machine alone; UsageError for a URL."""
+def path_here(path: "Location", what: str, hint: str = "download it first") -> Path:
+    """The path of what stays on this machine; UsageError for a URL."""
     found = path_at(path)
     if isinstance(found, RemotePath):
-        raise UsageError(f"{found} is a URL, and {what} are read from this machine", "download it first")
+        raise UsageError(f"{found} is a URL, and {what} this machine", hint)
     return found
 
 

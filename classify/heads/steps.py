@@ -22,6 +22,7 @@ from classify.heads.scaling import BlockScaler
 from classify.heads.spec import HeadSpec
 from classify.rows import Sample
 from featurize.errors import UsageError
+from featurize.remote import path_here
 from featurize.terminal import log
 
 
@@ -139,6 +140,8 @@ class StepPlan:
         if wrong:
             numbers = "whole numbers from 1 (validation_batch_size -1 takes all, save_every 0 keeps none)"
             raise UsageError(", ".join(wrong), f"give {numbers} and a learning rate above 0")
+        if self.summaries is not None:
+            path_here(self.summaries, "summaries are written on", "give a folder, and copy it afterwards")
 
 
 Steps = StepPlan  # its public name

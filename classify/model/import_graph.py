@@ -16,6 +16,7 @@ from featurize.files import is_readable
 from featurize.networks.graph_extractor import FrozenGraph
 from featurize.networks.graph_file import constant_values, trained_layer
 from featurize.photos.photo import Photo
+from featurize.remote import path_here
 
 
 def import_graph(graph: str | os.PathLike, labels: str | os.PathLike, **options: Any) -> Model:
@@ -35,7 +36,7 @@ def import_graph(graph: str | os.PathLike, labels: str | os.PathLike, **options:
         weights, biases = constant_values(nodes[layer.weights]), constant_values(nodes[layer.biases])
     except ValueError as error:
         raise ModelError(f"{graph} cannot be read: {error}", "it may be a quantized graph") from error
-    names = _read_labels(Path(labels))
+    names = _read_labels(path_here(labels, "the labels of a graph are read from"))
     if len(names) != len(biases):
         hint = "give the labels file that retrain.py wrote together with the graph"
         raise ModelError(f"{labels} holds {len(names)} labels, and {graph} tells {len(biases)} apart", hint)

@@ -58,7 +58,7 @@ def import_bottlenecks(folder: str | os.PathLike, features: Sequence[str] | None
     >>> import_bottlenecks(folder).table
     FeatureTable: 1 rows; features mobilenet_0.50_224 (3, imported); 1 labels daisy
     """
-    root = path_here(folder, "bottlenecks")
+    root = path_here(folder, "bottlenecks are read from")
     is_readable(root, SourceError)
     if not root.is_dir():
         hint = "give the folder that retrain.py called bottleneck_dir"

@@ -93,7 +93,7 @@ def import_vectors(
     >>> import_vectors(folder / "clip.npy", folder / "photos.csv").table
     FeatureTable: 2 rows; features clip (2, imported); 2 labels rose, tulip
     """
-    place, given = path_here(path, "vectors"), dict(columns or {})
+    place, given = path_here(path, "vectors are read from"), dict(columns or {})
     kind = place.suffix.lower()
     if kind not in ENDINGS:
         hint = "write them as one of these (numpy.save), or use FeatureTable.from_frame in Python"
@@ -105,7 +105,7 @@ def import_vectors(
         read = _from_parquet if kind == ".parquet" else _from_npy
         return read(
             place,
-            None if manifest is None else path_here(manifest, "manifests of vectors"),
+            None if manifest is None else path_here(manifest, "manifests of vectors are read from"),
             given,
             wanted,
             name,

@@ -14,6 +14,7 @@ from featurize.files import is_readable
 from featurize.networks.graph_file import KnownGraph, candidates, read_graph, recognise
 from featurize.networks.network_extractor import LARGEST_SIDE, FrozenExtractor
 from featurize.networks.weights import Weights, what_it_is
+from featurize.remote import path_here
 
 LARGEST_SCALE = 1e6
 
@@ -170,7 +171,7 @@ class FrozenGraph(FrozenExtractor):
             ) from error
 
     def _path(self) -> Path:
-        path = Path(os.path.expanduser(self.file))
+        path = path_here(os.path.expanduser(self.file), "frozen graphs are read from")
         if not is_readable(path, WeightsError):
             raise WeightsError(
                 f"there is no graph {path}",

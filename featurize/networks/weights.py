@@ -73,7 +73,7 @@ def find_weights(
         digest = index.digest(path)
         _check_file(path, digest, download)
         return Weights("imagenet", str(path), digest)
-    path = path_here(os.path.expanduser(text), "weights")
+    path = path_here(os.path.expanduser(text), "weights are read from")
     if not is_readable(path, WeightsError):
         raise WeightsError(
             f"there is no weights file {path} for {backbone}",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from builders import noise, run, upload, write_photos, write_textures
 
-from classify import load_model
+from classify import Steps, load_model
 from featurize import BottleheadError, FeatureTable, extract
 
 SECRETS = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
@@ -339,6 +339,26 @@ def test_a_file_that_is_called_like_a_url_is_reached_by_its_path(tmp_path, monke
     write_photos(tmp_path / "s3:" / "bucket", ["a/1.png", "b/1.png"])
     assert len(extract("./s3://bucket", "color", store=tmp_path / "store")) == 2
     assert len(extract(Path("s3://bucket"), "color", store=tmp_path / "store")) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (
+            "featurize extract {0}/photos -o {0}/t.parquet --features memory://net.pb",
+            "frozen graphs are read from",
+        ),
+        ("featurize import-bottlenecks memory://b -o {0}/t.parquet", "bottlenecks are read from"),
+        ("featurize import-vectors memory://v.npy -o {0}/t.parquet", "vectors are read from"),
+        ("classify import-graph memory://net.pb {0}/l.txt -o {0}/m.model", "frozen graphs are read from"),
+    ],
+)
+def test_what_stays_on_this_machine_says_so(photos, tmp_path, words, what):
+    done = run(words.format(tmp_path))
+    url = next(word for word in words.split() if word.startswith("memory://"))
+    assert (done.status, done.error) == (1, f"{url} is a URL, and {what} this machine")
+    with pytest.raises(BottleheadError, match="summaries are written on this machine"):
+        Steps(10, summaries="memory://logs")
 
 
 def test_a_url_that_became_a_path_is_explained():
