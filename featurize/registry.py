@@ -86,7 +86,7 @@ def make_extractor(spec: str | Extractor, *, decode_version: int | None = None, 
     if found is None:
         close = get_close_matches(read.family, dict.fromkeys([*FAMILIES, *NETWORKS]), n=3)
         families = ", ".join(dict.fromkeys([*FAMILIES, *sorted(_entry_points())]))
-        hint = f"the families are {families}; `featurize backbones` lists further networks"
+        hint = f"the families are {families}; `featurize backbones` lists further networks, such as efficientnet_lite0"
         raise UsageError(
             f"there are no features named {spec}{perhaps(close)}", COMMAS if "," in read.family else hint
         )

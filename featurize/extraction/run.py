@@ -367,9 +367,10 @@ def say_remarks(remarks: Mapping[str, int]) -> None:
     for remark, count in remarks.items():
         log.log(
             logging.WARNING if remark in (DARK, NO_WINDOW, PROFILE_IGNORED) else logging.INFO,
-            "%s: %d",
+            "%s: %d %s",
             remark,
             count,
+            "photo" if count == 1 else "photos",
         )
 
 

@@ -147,7 +147,7 @@ def test_dark_photos_of_16_bits_are_counted_once(tmp_path):
     (tmp_path / "full.png").write_bytes(png16(COLOURS))
     words = f"featurize extract {tmp_path} --store {tmp_path}/s -o {tmp_path}/t.npz --features glcm color"
     said = run(words).err
-    assert f"warning: {DARK}: 3\n" in said and said.count(DARK) == 1
+    assert f"warning: {DARK}: 3 photos\n" in said and said.count(DARK) == 1
     assert DARK not in run(f"{words} --preprocess stretch:4095").err
     assert f"{DARK}: 3" in run(f"featurize scan {tmp_path}").out
 
@@ -202,7 +202,7 @@ def test_a_profile_of_srgb_changes_no_pixel_and_a_broken_one_is_counted(tmp_path
         assert photo.remarks == notes
         (tmp_path / f"{name}.png").write_bytes(data)
     said = run(f"featurize extract {tmp_path} --features color --store {tmp_path}/s -o {tmp_path}/t.npz").err
-    assert f"warning: {PROFILE_IGNORED}: 2\n" in said
+    assert f"warning: {PROFILE_IGNORED}: 2 photos\n" in said
 
 
 def test_a_grey_photo_with_a_profile_of_rgb_and_one_with_alpha_are_converted():
@@ -337,7 +337,7 @@ def test_photos_of_several_pages_are_counted(tmp_path):
     noise().save(tmp_path / "one.tif")
     words = f"featurize extract {tmp_path} --features color --store {tmp_path}/s -o {tmp_path}/t.npz"
     assert (
-        "several pages, of which page 1 was read (--preprocess page:N reads another): 2\n" in run(words).err
+        "several pages, of which page 1 was read (--preprocess page:N reads another): 2 photos\n" in run(words).err
     )
     assert "of which page 2 was read" in run(f"{words} --preprocess page:2").err
     assert (
