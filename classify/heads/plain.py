@@ -155,7 +155,20 @@ class Kernel(Struct, tag="kernel"):
 
 
 class PlainHead(Struct):
-    """A fitted head as plain arrays; made by `plain_head`, and by `from_parts` from a file."""
+    """A fitted head as plain arrays; made by `plain_head`, and by `from_parts` from a file.
+
+    What it computes, step by step, for whoever writes it down in another language:
+
+    1. `scaling`, if there is one: each block of numbers is replaced by its signed square root where its method is
+       ``root``; then ``mean`` is subtracted from all, and ``scale`` divides them.
+    2. `scores`: ``X @ coefficients.T + intercepts`` (`Linear`: softmax, linear-svm, lda), layers of the same with an
+       activation between them (`Network`: mlp), or one score for each pair of labels (`Kernel`: svm).
+    3. The scores times `slope`, which is 1 where the head is not calibrated.
+    4. Two labels have one score, of the second label: its probability is the logistic function of it. More labels have
+       a score each and the softmax of them. With one for each pair (i, j), i < j (`pairwise`), the probability of label
+       i is proportional to ``1 / (1 + sum of exp(-s) over its pairs)``, s the score for i against the other, which is
+       minus that of the pair where i is the second.
+    """
 
     scores: Linear | Kernel | Network
     slope: float = 1.0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from classify.heads.plain import PlainHead
+from classify.heads.plain import PlainHead, plain_head
 from featurize.errors import ModelError
 from featurize.imported import is_imported
 from featurize.table import FeatureTable, block_widths, readings
@@ -133,6 +133,11 @@ class Model:
         return self.head
 
     @property
+    def plain(self) -> PlainHead | None:
+        """The head as plain arrays, whoever asks for them; None where they cannot express it."""
+        return plain_head(self.head)
+
+    @property
     def labels(self) -> list[str]:
         """The labels that it tells apart, in the order of the probabilities."""
         return [str(label) for label in self.predictor.classes_]
@@ -253,6 +258,10 @@ class StoredModel(Model):
     @property
     def predictor(self) -> Any:
         return self._head
+
+    @property
+    def plain(self) -> PlainHead | None:
+        return self._head.plain if isinstance(self._head, StoredHead) else plain_head(self._head)
 
     @property
     def head(self) -> Any:

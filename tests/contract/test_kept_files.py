@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from builders import run
 
+from classify import load_model
 from featurize import FeatureTable
 
 FILES = Path(__file__).parent / "files"
@@ -41,6 +42,7 @@ def unpacked(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("kept")
     zipfile.ZipFile(FILES / "kept.zip").extractall(folder)
     zipfile.ZipFile(FILES / "kept-oldest.zip").extractall(folder / "oldest")
+    zipfile.ZipFile(FILES / "kept-plain.zip").extractall(folder / "plain")
     return folder
 
 
@@ -183,6 +185,22 @@ def test_a_kept_model_predicts_as_it_did(name, source, folder, kept, tmp_path):
     compare_predictions(kept_rows, rows, float(found.group(1)) if found else None)
     differ = sum(one["outlier"] != other["outlier"] for one, other in zip(rows, kept_rows, strict=True))
     assert differ <= {"table": 1, "new": 0}[source]  # a training photo may lie on the border itself
+
+
+@pytest.mark.parametrize("name", make.PLAIN_MODELS)
+def test_plain_arrays_of_scikit_learn_1_9_say_what_its_heads_said(name, kept):
+    """With any version of scikit-learn, by NumPy; that it was another one is said once."""
+    from importlib.metadata import version
+
+    table = FeatureTable.read("kept.parquet")
+    said = np.load(kept / "plain" / "probabilities.npz")[name]
+    model = load_model(kept / "plain" / f"{name}.model")
+    X = table.select(model.features).astype(np.float64)
+    np.testing.assert_allclose(model.predict_proba(X), said, rtol=0, atol=1e-6)
+    assert said.std() > 0.1 and said.shape[1] == (2 if name == "svm-of-two" else 3)
+    outcome = done(f"classify predict plain/{name}.model kept.parquet kept.npz --top 0")
+    other = version("scikit-learn") != "1.9.1"
+    assert outcome.err.count("was trained with scikit-learn 1.9.1, and here is") == other
 
 
 def parts_of(model: Path) -> tuple[list[str], dict, set[str]]:

@@ -18,6 +18,10 @@ oldest libraries that are supported (scikit-learn 1.7.0, skops 0.13.0, numpy 1.2
 
     PYTHONPATH=FOLDER-OF-THE-PROJECT:FOLDER-OF-THE-PROJECT/tests python make.py models
 
+``kept-plain.zip`` holds models of ``PLAIN_MODELS``, which stand in the file as plain arrays, too, made from the same
+table with scikit-learn 1.9.1: likewise, with ``python make.py plain``. ``probabilities.npz`` holds what scikit-learn's
+own heads said of that table then.
+
 ``kept-folds.csv`` holds the folds of ``compare.json``, as ``evaluate split --cv 3`` of that day wrote them.
 
 Do not make them anew because a test fails: people have such files. Where a format grows, add a second archive.
@@ -35,6 +39,7 @@ import numpy as np
 from builders import run
 from PIL import Image
 
+from classify import load_model
 from featurize import FeatureTable
 
 HERE = Path(__file__).resolve().parent
@@ -50,6 +55,16 @@ MODELS = {
     "knn": "--head knn --set n_neighbors=5 --features glcm+lbp",
     "steps": "--head softmax --steps 40 --features glcm",
     "threshold": "--head softmax --relabel moss-or-not.csv --positive moss --threshold recall=0.9 --features glcm",
+}
+# Those of ``kept-plain.zip``.
+PLAIN_MODELS = {
+    "softmax": "--head softmax --tune --features color+glcm",
+    "linear-svm": "--head linear-svm --features glcm",
+    "svm": "--head svm --features glcm",
+    "svm-of-two": "--head svm --relabel moss-or-not.csv --positive moss --threshold recall=0.9 --features glcm",
+    "mlp": "--head mlp --set hidden_layer_sizes=4 max_iter=30 --features glcm",
+    "lda": "--head lda --features glcm",
+    "steps": "--head softmax --steps 40 --features glcm",
 }
 COMPARE = "--features glcm color --heads softmax naive-bayes --cv 3 --superclass superclass.csv"
 TEST = "mlp.model"
@@ -151,5 +166,15 @@ def main_of_older_libraries() -> None:
     pack("kept-oldest.zip", models)
 
 
+def main_of_plain_models() -> None:
+    table, said = FeatureTable.read("kept.parquet"), {}
+    for name, words in PLAIN_MODELS.items():
+        do(f"classify train kept.parquet -o {name}.model {words} --jobs 1")
+        model = load_model(f"{name}.model")
+        said[name] = model.head.predict_proba(table.select(model.features).astype(np.float64))
+    np.savez_compressed("probabilities.npz", **said)
+    pack("kept-plain.zip", [HERE / "probabilities.npz", *(HERE / f"{name}.model" for name in PLAIN_MODELS)])
+
+
 if __name__ == "__main__":
-    main_of_older_libraries() if sys.argv[1:] == ["models"] else main()
+    {"models": main_of_older_libraries, "plain": main_of_plain_models}.get("".join(sys.argv[1:]), main)()

@@ -80,6 +80,56 @@ def test_plain_arrays_give_the_probabilities_of_scikit_learn(spec, n_labels, kep
     assert_predicts_as_scikit_learn(kept(train_model(table_of(n_labels), spec, features, jobs=1)))
 
 
+def by_the_steps(plain, X, n_labels):
+    """The steps in the docstring of `PlainHead`, one number at a time where they are said so."""
+    blocks, start = [], 0
+    for width, method in zip(plain.scaling.widths, plain.scaling.methods, strict=True):
+        block = X[:, start : start + width]
+        blocks.append(np.sign(block) * np.abs(block) ** 0.5 if method == "root" else block)
+        start += width
+    X = (np.concatenate(blocks, axis=1) - plain.scaling.mean) / plain.scaling.scale
+    scores = plain.scores
+    if hasattr(scores, "weights"):
+        for layer, (weights, biases) in enumerate(zip(scores.weights, scores.biases, strict=True)):
+            X = (np.maximum(X, 0) if layer else X) @ weights + biases
+    elif hasattr(scores, "vectors"):
+        distances = ((X[:, None] - scores.vectors) ** 2).sum(axis=2)
+        starts = np.cumsum([0, *scores.counts])
+        X, kernel, columns = X[:, :0], np.exp(-scores.gamma * distances), []
+        for i in range(n_labels):
+            for j in range(i + 1, n_labels):
+                one, other = slice(starts[i], starts[i + 1]), slice(starts[j], starts[j + 1])
+                alphas = scores.coefficients[j - 1, one], scores.coefficients[i, other]
+                columns.append(kernel[:, one] @ alphas[0] + kernel[:, other] @ alphas[1])
+        X = np.column_stack(columns) + scores.intercepts
+    else:
+        X = X @ scores.coefficients.T + scores.intercepts
+    X = plain.slope * X
+    if n_labels == 2:
+        second = 1 / (1 + np.exp(-X[:, 0]))
+        return np.column_stack([1 - second, second])
+    if plain.pairwise:
+        pairs = [(i, j) for i in range(n_labels) for j in range(i + 1, n_labels)]
+        weights = np.zeros((len(X), n_labels))
+        for label in range(n_labels):
+            own = [X[:, k] * (1 if i == label else -1) for k, (i, j) in enumerate(pairs) if label in (i, j)]
+            weights[:, label] = 1 / (1 + sum(np.exp(-score) for score in own))
+    else:
+        weights = np.exp(X)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("n_labels", [2, 5])
+@pytest.mark.parametrize("spec", ["softmax", "linear-svm", "svm", "mlp:max_iter=20", "lda"])
+def test_whoever_writes_down_the_documented_steps_gets_the_probabilities(spec, n_labels, kept):
+    fresh = train_model(table_of(n_labels), spec, "deep+texture", jobs=1)
+    X = vectors(50, n_labels, seed=7)[0].astype(np.float64)
+    expected = fresh.head.predict_proba(X)
+    for model in (fresh, kept(fresh)):
+        assert model.plain.scaling.methods == ["root", "standard"]
+        np.testing.assert_allclose(by_the_steps(model.plain, X, n_labels), expected, rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("head", ["softmax", "svm"])
 def test_so_do_those_of_tuned_heads_with_an_operating_point_and_relabelled_groups(head, kept):
     table = table_of(4, 96)
