@@ -3,6 +3,7 @@
 The report reads nothing else. The public classes are these records, with methods that call the report.
 """
 
+import datetime
 import platform
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -32,14 +33,22 @@ from evaluate.splits.checked_folds import folds_digest
 from evaluate.statistics.differences import BaseRate, PairComparison, PairName, base_rate_of
 from evaluate.statistics.intervals import Difference, Interval
 from evaluate.statistics.power_law import Extrapolation, PowerLaw
+from featurize.outputs import given_date
 from featurize.table import FeatureTable
 from featurize.tableformat import PHASH
 
 PACKAGES = ("bottlehead", "scikit-learn", "numpy", "scipy", "pandas", "pyarrow")
 # Of the JSON, by kind. README says what changed.
-FORMAT_VERSIONS = {"comparison": 2, "test": 1, "curve": 1, "duplicates": 1}
+FORMAT_VERSIONS = {"comparison": 3, "test": 2, "curve": 2, "duplicates": 2}
+# What is measured by the clock, and so differs from run to run; in JSON it stands under "run".
+TIMES = ("fit_seconds", "predict_seconds_per_image")
 
 Features = dict[str, dict[str, Any] | None]  # by column, the table's own record of how it was made
+
+
+def run_date() -> str:
+    """When a result was made, to the second, or what SOURCE_DATE_EPOCH says instead."""
+    return given_date() or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 @dataclass(eq=False)
@@ -415,6 +424,7 @@ class ComparisonRecord:
     learning_curve: CurveMeasurements | None = None
     per_group: PerGroup | None = None
     command: str = ""
+    date: str = field(default_factory=run_date)
 
     kind: ClassVar[str] = "comparison"
 
@@ -489,6 +499,7 @@ class TestRecord:
     training: FeatureTable | None = field(repr=False, default=None)
     per_group: PerGroup | None = None
     command: str = ""
+    date: str = field(default_factory=run_date)
 
     kind: ClassVar[str] = "test"
 
@@ -510,6 +521,7 @@ class CurveRecord:
     table: FeatureTable = field(repr=False)
     advice: Advice | None = None
     command: str = ""
+    date: str = field(default_factory=run_date)
 
     kind: ClassVar[str] = "curve"
 
@@ -526,6 +538,7 @@ class DuplicatesRecord:
     images: int
     table: FeatureTable = field(repr=False)
     command: str = ""
+    date: str = field(default_factory=run_date)
 
     kind: ClassVar[str] = "duplicates"
 

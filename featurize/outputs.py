@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import datetime
 import errno
 import io
 import json
@@ -54,6 +55,8 @@ def check_outputs(
         _check_one(path_at(path), kind)
         if kind == MODEL:
             check_clock()
+        if kind in (MODEL, PAGE, JSON):
+            given_date()
         taken[_place(path)] = "another output"
 
 
@@ -65,6 +68,18 @@ def check_clock() -> None:
             f"this machine's clock says that it is the year {year}; a model holds dates from 1980 to 2107"
         )
         raise UsageError(problem, "set the clock and run it again")
+
+
+def given_date() -> str | None:
+    """The date that the environment variable SOURCE_DATE_EPOCH gives, if it is set; UsageError if it is none."""
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    if not given:
+        return None
+    try:
+        return datetime.datetime.fromtimestamp(int(given), datetime.UTC).isoformat()
+    except (ValueError, OverflowError, OSError) as error:
+        what = f"the environment variable SOURCE_DATE_EPOCH is {given!r}"
+        raise UsageError(what, "give the seconds since 1970, or unset it") from error
 
 
 @contextmanager

@@ -11,7 +11,6 @@ It is a zip of exactly three members, all stored without compression; there is n
 """
 
 import base64
-import datetime
 import io
 import json
 import os
@@ -31,9 +30,9 @@ from msgspec import Meta, Struct, ValidationError, convert
 from classify.heads.plain import PlainHead, plain_head
 from classify.model.model import Model, OperatingPoint, StoredHead, StoredModel
 from classify.model.outliers import Outliers
-from featurize.errors import ModelError, UsageError
+from featurize.errors import ModelError
 from featurize.files import SMALL, is_readable
-from featurize.outputs import MODEL, check_clock, check_outputs, whole_file
+from featurize.outputs import MODEL, check_clock, check_outputs, given_date, whole_file
 from featurize.remote import AnyPath, Location, RemoteError, path_at, shown
 from featurize.tableformat import check_array, check_arrays
 from featurize.terminal import log
@@ -194,6 +193,8 @@ def save_model(model: Model, path: Location) -> None:
     found = plain_head(model.head)
     plain = None if found is None else found.to_parts(files)
     described, vectors = (None, b"") if model.outliers is None else model.outliers.to_parts()
+    date = given_date()
+    dated = {} if date is None else {"date": date}
     about = {
         "protocol": WITHOUT_PLAIN if plain is None else WITH_PLAIN,
         "definitions": DEFINITIONS,
@@ -204,7 +205,7 @@ def save_model(model: Model, path: Location) -> None:
         "relabel": model.relabel,
         "operating_point": model.operating_point and model.operating_point.to_dict(),
         "outliers": described,
-        "training": {key: value for key, value in model.training.items() if key not in CHANGING} | _date(),
+        "training": {key: value for key, value in model.training.items() if key not in CHANGING} | dated,
         "seen": base64.b64encode(model.hashes.astype(">u8").tobytes()).decode("ascii"),
     }
     if plain is not None:
@@ -217,17 +218,6 @@ def save_model(model: Model, path: Location) -> None:
         # The head, a zip itself, comes last: no reader takes it for the whole of a file that was cut off.
         for name, data in ((DESCRIPTION, description), (OUTLIERS, vectors), (HEAD, head)):
             archive.writestr(_undated(name), data)
-
-
-def _date() -> dict[str, str]:
-    given = os.environ.get("SOURCE_DATE_EPOCH")
-    if not given:
-        return {}
-    try:
-        return {"date": datetime.datetime.fromtimestamp(int(given), datetime.UTC).isoformat()}
-    except (ValueError, OverflowError, OSError) as error:
-        what = f"the environment variable SOURCE_DATE_EPOCH is {given!r}"
-        raise UsageError(what, "give the seconds since 1970, or unset it") from error
 
 
 def load_model(path: Location, *, trust: Iterable[str] = ()) -> Model:
@@ -372,7 +362,8 @@ def _translated(head: bytes, names: Mapping[str, str]) -> bytes:
 def _numbered(head: bytes) -> tuple[bytes, dict[int, str]]:
     """The skops archive with numbers in the order of its schema for the addresses in memory that skops writes.
 
-    So the same head gives the same bytes. The new name of each file is returned by its address.
+    So the same head gives the same bytes. Numbers and words are told apart by their places, since it is Python's
+    business which of them are one object. The new name of each file is returned by its address.
     """
     members = _read(head)
     schema = json.loads(members.pop(SCHEMA))
@@ -380,7 +371,11 @@ def _numbered(head: bytes) -> tuple[bytes, dict[int, str]]:
     files: dict[str, str] = {}
     for node in _nodes(schema):
         if "__id__" in node:
-            node["__id__"] = ids.setdefault(node["__id__"], len(ids) + 1)
+            address = object() if node.get("__loader__") == "JsonNode" else node["__id__"]
+            node["__id__"] = ids.setdefault(address, len(ids) + 1)
+        if node.get("__class__") == "_BinMapper":
+            # How many threads there were when gradient boosting was fitted; nothing asks for it afterwards.
+            node["content"]["content"]["n_threads"]["content"] = "1"
         if node.get("file") in members:
             node["file"] = files.setdefault(node["file"], f"{len(files)}{Path(node['file']).suffix}")
     names = {int(Path(old).stem): new for old, new in files.items() if Path(old).stem.isdecimal()}

@@ -26,7 +26,7 @@ class Reported:
         return as_text(cast(Result, self))
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but tables and predictions, ready for JSON; ``format_version`` is 2 of a comparison, else 1."""
+        """Everything but tables and predictions, ready for JSON; date, command and seconds under ``run``."""
         return as_json(cast(Result, self))
 
     def to_html(self, images: str | Path | None = None) -> str:

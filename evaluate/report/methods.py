@@ -19,6 +19,7 @@ from evaluate.report.sentences import (
 )
 from evaluate.results import (
     FORMAT_VERSIONS,
+    TIMES,
     ComparisonRecord,
     CurveRecord,
     DataFacts,
@@ -49,14 +50,28 @@ TUNED = " tuned"  # how `classify.heads.tuning.TunedHead` calls itself
 
 
 def as_json(found: Result) -> dict[str, Any]:
-    """What ``to_dict`` of a result gives: everything but tables and predictions, ready for JSON."""
+    """What ``to_dict`` of a result gives: everything but tables and predictions, ready for JSON.
+
+    What differs between two runs on the same table stands under ``run``, and nowhere else.
+    """
     content: dict[str, Any] = {"format_version": FORMAT_VERSIONS[found.kind], "kind": found.kind}
     if isinstance(found, TestRecord):
         content |= {**found.scores, **found.details}
     methods = {"methods": statistical_methods(found)}
     content |= {key: methods.get(key) or getattr(found, key) for key in KEYS[found.kind].split()}
-    content |= {"versions": versions(), "command": found.command}
-    return plain(content | {"methods_paragraph": methods_paragraph(found)})
+    content |= {"versions": versions(), "methods_paragraph": methods_paragraph(found)}
+    content = plain(content)
+    run: dict[str, Any] = {"date": found.date, "command": found.command}
+    if isinstance(found, ComparisonRecord):
+        run["results"] = [
+            {"features": row["features"], "head": row["head"], **_taken_out(row)}
+            for row in content["results"]
+        ]
+    return content | {"run": run | _taken_out(content)}
+
+
+def _taken_out(content: dict[str, Any]) -> dict[str, float]:
+    return {key: content.pop(key) for key in TIMES if key in content}
 
 
 def features_of(found: Result) -> Features:

@@ -11,6 +11,7 @@ from evaluate.report.methods import features_of, methods_paragraph, statistical_
 from evaluate.report.sentences import (
     BYTES,
     agree,
+    count,
     curve_in_words,
     duplicates_in_words,
     interval_in_words,
@@ -202,7 +203,7 @@ def _figures(accuracy: Interval, scores: ResultRow | TestScores, n_images: int) 
         ("accuracy", f"{percent(accuracy.mean)} %", interval),
         ("macro F1", f"{percent(scores.macro_f1)} %", "every label counts the same"),
         ("log loss", f"{scores.log_loss:.3f}", "0 is perfect"),
-        ("photos", str(n_images), f"{1000 * scores.predict_seconds_per_image:.2g} ms each to predict"),
+        ("photos", str(n_images), f"of {count(len(scores.per_label), 'label')}"),
     ]
 
 
@@ -363,7 +364,10 @@ def _curve_sections(
 
 
 def _origin(found: Result) -> list[Section]:
-    """The methods paragraph; data, folds, seed, methods, versions and command; and how the features were made."""
+    """The methods paragraph; data, folds, seed, methods and versions; how the features were made; and this run.
+
+    What differs between two runs on the same table stands in the last section alone.
+    """
     features = []
     for name, made in features_of(found).items():
         described = (made or {}).get("description")
@@ -373,4 +377,16 @@ def _origin(found: Result) -> list[Section]:
     return [
         Section("methods", "Methods paragraph", methods_paragraph(found)),
         Section("provenance", "Where the numbers come from", {**content, "features": features}),
+        Section("run", "This run", {"found": found, "rows": _timed(found)}),
     ]
+
+
+def _timed(found: Result) -> list[tuple[str, str, float | None, float]]:
+    """Features, head, seconds to fit one fold, and to predict a photo."""
+    if isinstance(found, ComparisonRecord):
+        return [
+            (row.features, row.head, row.fit_seconds, row.predict_seconds_per_image) for row in found.results
+        ]
+    if isinstance(found, TestRecord):
+        return [(found.model.features, found.model.head, None, found.scores.predict_seconds_per_image)]
+    return []

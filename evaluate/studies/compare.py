@@ -94,6 +94,8 @@ class Comparison(Reported, ComparisonRecord):
         Of the best pair, where asked for: ``model, points, fit, guesses, gains`` as in `LearningCurve`.
     command : str
         The command line, empty when called from Python.
+    date : str
+        When it was made, or what SOURCE_DATE_EPOCH says.
 
     All of these are records: attributes, which also answer ``record["key"]`` for the keys of `to_dict`.
     """

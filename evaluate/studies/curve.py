@@ -62,7 +62,7 @@ class LearningCurve(Reported, CurveRecord):
         with fewer than four sizes or more than ten labels.
     model : PairName
         ``features`` and ``head``.
-    warnings, data, features, folds, command
+    warnings, data, features, folds, command, date
         As in `Comparison`.
     """
 

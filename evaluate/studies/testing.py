@@ -49,7 +49,7 @@ class TestResult(Reported, TestRecord):
     details : TestDetails
         ``confusion``, ``confusion_percent``, ``misclassified`` (with the training table given, the first 60 with
         ``nearest``, the training photos that they resemble most) and ``superclasses`` (None when none were given).
-    warnings, data, features, command
+    warnings, data, features, command, date
         As in `Comparison`.
     model : ModelFacts
         ``head``, ``features`` and ``labels`` of the model.

@@ -16,21 +16,23 @@ PUBLIC = (
     "find_duplicates group_duplicates learning_curve split_table test write_report"
 )
 
-# What people's scripts read: keys may be added, and none may go.
+# What people's scripts read: keys may be added, and none may go without a new `format_version`.
 KEYS = {
-    "": "format_version kind data versions command methods_paragraph",
+    "": "format_version kind data versions methods_paragraph run",
     "Comparison": "results comparisons best warnings features folds duplicates shortcuts learning_curve per_group "
     "methods seed",
     "Comparison.results": "features head accuracy balanced_accuracy macro_f1 averages log_loss brier calibration_error "
-    "reliability top_k roc_auc average_precision one_vs_rest per_label tuned fit_seconds predict_seconds_per_image "
+    "reliability top_k roc_auc average_precision one_vs_rest per_label tuned "
     "model_bytes accuracy_per_fold",
+    "Comparison.run": "date command results",
+    "TestResult.run": "date command predict_seconds_per_image",
     "Comparison.comparisons": "compares one other difference low high p_value same_in_every_fold probability rope "
     "mcnemar p_holm family verdict words base_rate",
     "Comparison.best": "confusion confusion_percent per_label misclassified wrong_every_time hardest label_suspects "
     "superclasses",
     "Comparison.folds": "cv repeats tested method digest base_rate",
     "TestResult": "accuracy accuracy_interval balanced_accuracy macro_f1 averages log_loss brier calibration_error "
-    "reliability top_k roc_auc average_precision one_vs_rest per_label operating_point predict_seconds_per_image seen "
+    "reliability top_k roc_auc average_precision one_vs_rest per_label operating_point seen "
     "comparable near grouped unseen confusion confusion_percent misclassified superclasses warnings features model "
     "per_group methods",
     "TestResult.misclassified": "image label predicted confidence nearest",
@@ -73,7 +75,7 @@ def test_every_result_has_a_text_a_page_and_a_json_that_keeps_its_numbers(tmp_pa
         content = result.to_dict()
         assert json.loads(json.dumps(content, allow_nan=False)) == content
         assert missing_keys(kind.__name__, content) == {}
-        assert content["format_version"] == (2 if content["kind"] == "comparison" else 1)
+        assert content["format_version"] == (3 if content["kind"] == "comparison" else 2)
         assert content["data"]["images"] in (30, 60)
         evaluate.write_report(result, tmp_path / "r.html")
         assert (tmp_path / "r.html").read_text(encoding="utf-8") == result.to_html()

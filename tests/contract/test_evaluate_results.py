@@ -15,7 +15,8 @@ def measured(command: str) -> tuple[dict, str, str]:
     assert "wrote r.html" in done.err and "wrote r.json" in done.err and "wrote" not in done.out
     content = json.loads(Path("r.json").read_text(encoding="utf-8"))
     text = words_of_page(Path("r.html").read_text(encoding="utf-8"))
-    assert content["command"] == f"evaluate {command} --json r.json --report r.html"
+    assert content["run"]["command"] == f"evaluate {command} --json r.json --report r.html"
+    assert content["run"]["command"] in text and content["run"]["date"] in text
     assert content["data"]["digest"] in text and content["methods_paragraph"]["text"] in text
     for warning in content["warnings"]:
         assert warning in text and f"warning: {warning}" in done.out
@@ -99,3 +100,48 @@ def test_compare_tells_what_its_options_ask_for(tmp_path, monkeypatch, command, 
     split = (["training"] * 36 + ["validation"] * 12) if check is predefined else [None] * 48
     made_table(48, separation=1.2, split=split).write("t.parquet")
     check(*measured(command))
+
+
+AGAIN = [
+    "compare t.parquet --features good --heads softmax naive-bayes --cv 2 --per-group mean",
+    "test m.model t.parquet",
+    "curve t.parquet --features good --cv 3 --sizes 4 7 10",
+    "duplicates t.parquet --features good --threshold 0.9",
+]
+
+
+@pytest.mark.parametrize("command", AGAIN)
+def test_the_same_command_gives_the_same_files_but_for_what_is_of_the_run(command, tmp_path, monkeypatch):
+    """Letter by letter."""
+    monkeypatch.chdir(tmp_path)
+    made_table(48, separation=1.0, group=[f"g{row // 3 % 16} {row % 3}" for row in range(48)]).write(
+        "t.parquet"
+    )
+    assert run("classify train t.parquet -o m.model --features good").status == 0
+    contents, pages = [], []
+    for seed in ("1", "2"):
+        words = f"evaluate {command} -j 1 --json {seed}.json --report {seed}.html".split()
+        assert run(*words).status == 0
+        contents.append(json.loads(Path(f"{seed}.json").read_text(encoding="utf-8")))
+        pages.append(Path(f"{seed}.html").read_text(encoding="utf-8").partition('<section id="run">'))
+    ours, theirs = (content.pop("run") for content in contents)
+    assert ours.keys() == theirs.keys() >= {"date", "command"} and ours["command"] != theirs["command"]
+    assert json.dumps(contents[0]) == json.dumps(contents[1])
+    assert pages[0][:2] == pages[1][:2] and pages[0][1]
+    for page in (pages[0][0], json.dumps(contents[0])):
+        assert ours["date"] not in page and ours["command"] not in page
+
+
+def test_the_environment_gives_the_date_of_a_result_and_a_wrong_one_is_refused_before_work(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    made_table(48).write("t.parquet")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    assert run("evaluate duplicates t.parquet --features good --json r.json").status == 0
+    assert json.loads(Path("r.json").read_text())["run"]["date"] == "1970-01-02T00:00:00+00:00"
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "soon")
+    for words in ("evaluate compare t.parquet --report r.html", "classify train t.parquet -o m.model"):
+        outcome = run(words)
+        assert outcome.status == 1 and "SOURCE_DATE_EPOCH is 'soon'" in outcome.error and not outcome.out
+    assert not Path("m.model").exists() and not Path("r.html").exists()

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -387,16 +388,26 @@ def test_plain_arrays_of_a_later_version_are_left_alone(saved, tmp_path):
     np.testing.assert_array_equal(model.predict_proba(X), expected)
 
 
-@pytest.mark.parametrize("head", ["softmax", "svm", "mlp:max_iter=20", "random-forest:n_estimators=5"])
-def test_the_same_table_head_and_seed_give_the_same_bytes(head, tmp_path, monkeypatch):
-    for name in "ab":
-        code = "import sys; sys.path.insert(0, 'tests'); from builders import made_table; import classify;"
-        code += f"model = classify.train_model(made_table(), {head!r}, 'good');"
-        code += f"classify.save_model(model, {str(tmp_path / name)!r})"
-        subprocess.run([sys.executable, "-c", code], check=True, env=None)
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    with zipfile.ZipFile(tmp_path / "a") as archive:
-        assert {one.date_time for one in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+def test_the_same_table_head_and_seed_give_the_same_bytes(tmp_path):
+    """In two processes, with as many jobs as one likes."""
+    code = """
+import sys
+from pathlib import Path
+sys.path.insert(0, "tests")
+from builders import made_table
+from classify import save_model, train_model
+folder, jobs = Path(sys.argv[1]), int(sys.argv[2])
+for head in ("softmax", "svm", "mlp:max_iter=20", "random-forest:n_estimators=5", "gradient-boosting:max_iter=3"):
+    save_model(train_model(made_table(), head, "good", jobs=jobs), folder / f"{head.partition(':')[0]}-{jobs}")
+"""
+    for jobs in ("1", "2"):
+        environment = os.environ | {"PYTHONHASHSEED": jobs}
+        subprocess.run([sys.executable, "-c", code, tmp_path, jobs], check=True, env=environment)
+    for path in tmp_path.glob("*-1"):
+        assert path.read_bytes() == path.with_name(path.name.replace("-1", "-2")).read_bytes(), path.name
+        with zipfile.ZipFile(path) as archive:
+            assert {one.date_time for one in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+    assert len(list(tmp_path.iterdir())) == 10
 
 
 def test_the_date_stands_in_the_file_where_the_environment_gives_it(tmp_path, monkeypatch):
