@@ -5,6 +5,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,8 +81,9 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_trust(parser: argparse.ArgumentParser, what: str) -> None:
-    text = f"a dotted type that {what} beyond the safe ones; repeatable"
-    parser.add_argument("--trust", action="append", default=[], metavar="TYPE", help=text)
+    text = f"dotted types that {what} beyond the safe ones; repeatable"
+    kind = partial(str.split, sep=",")
+    parser.add_argument("--trust", action="extend", type=kind, default=[], metavar="TYPE[,TYPE]", help=text)
 
 
 def _add_places(parser: argparse.ArgumentParser) -> None:

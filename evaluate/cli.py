@@ -5,6 +5,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -187,8 +188,9 @@ def _add_test(commands: Any) -> None:
     test = add_command(commands, "test", _test, summary, example)
     test.add_argument("model", metavar="MODEL", help="a model that `classify train` wrote")
     _add_table(test, "a .parquet or .npz table with the model's features")
-    text = "a type that the model may hold beyond the known safe ones; may be repeated"
-    test.add_argument("--trust", action="append", default=[], metavar="TYPE", help=text)
+    text = "types that the model may hold beyond the known safe ones; may be repeated"
+    kind = partial(str.split, sep=",")
+    test.add_argument("--trust", action="extend", type=kind, default=[], metavar="TYPE[,TYPE]", help=text)
     text = (
         "the table that the model was trained on: test photos that are nearly one of it are counted "
         "(default: compare with the training vectors that the model keeps)"

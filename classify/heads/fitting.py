@@ -100,6 +100,33 @@ class ClassWeighted(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
+class EncodedLabels(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """A classifier that takes labels as the numbers 0, 1, … alone, with labels of any kind.
+
+    `estimator` is fitted on the places of the labels in `classes_`, and gives probabilities in that order.
+    """
+
+    def __init__(self, estimator):
+        self.estimator = estimator
+
+    def fit(self, X, y, sample_weight=None):
+        """Fit the classifier on numbers in place of the labels `y`."""
+        self.classes_, codes = np.unique(np.asarray(y), return_inverse=True)
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        self.estimator_ = clone(self.estimator).fit(X, codes, **weights)
+        self.n_features_in_ = self.estimator_.n_features_in_
+        return self
+
+    def predict_proba(self, X) -> np.ndarray:
+        """Probabilities, shape (n_rows, n_labels)."""
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
+
+    def predict(self, X) -> np.ndarray:
+        """The most probable label of each row."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
 def fit_head(head, X, y, groups=None, variant=None):
     """Fit a copy of `head`, keeping groups together wherever it divides the rows for itself.
 
@@ -151,6 +178,6 @@ def head_name(head: Any) -> str:
     """What to call a head in tables and reports: the spec as typed, or the class of the object or its last step."""
     if isinstance(head, str):
         return head
-    while isinstance(head, Pipeline | Calibrated | ClassWeighted):
+    while isinstance(head, Pipeline | Calibrated | ClassWeighted | EncodedLabels):
         head = head.steps[-1][1] if isinstance(head, Pipeline) else head.estimator
     return getattr(head, "display_name", type(head).__name__)

@@ -11,6 +11,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
+from classify.heads.boosting import LIBRARIES, defaults_of, encoded, parameters_of
 from classify.heads.calibrate import Calibrated
 from classify.heads.fitting import ClassWeighted, head_name
 from classify.heads.scaling import BlockScaler
@@ -110,7 +111,7 @@ def make_head(head: Any, *, widths: Sequence[int] | None = None, seed: int = 0):
     array(['fern', 'moss'], dtype='<U4')
     """
     if not isinstance(head, str | HeadSpec):
-        return _with_probabilities(_checked_object(head), seed)
+        return _with_probabilities(encoded(_checked_object(head)), seed)
     spec = HeadSpec.parse(head)
     name = spec.name
     if "steps" in spec.texts:
@@ -146,6 +147,10 @@ def _import_class(path: str) -> type:
     except (Exception, SystemExit) as error:  # a module of anybody may do anything
         ours = isinstance(error, ImportError | AttributeError | ValueError)
         kind = "" if ours else f"{type(error).__name__}: "
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing in LIBRARIES:
+            what = f"the head {path} needs the package {missing}, which is not installed"
+            raise UsageError(what, f"pip install {missing}") from error
         raise UsageError(
             f"there is no head {path}: {kind}{error}",
             f"the heads are {', '.join(head_names())}; a dotted path names a class in a module that Python can import",
@@ -160,8 +165,10 @@ def _make(classifier: type, spec: HeadSpec, defaults: Mapping[str, Any], seed: i
     weighs = "class_weight" in spec.texts and not (
         _has_class_weight(classifier) and _weighs_labels(classifier, spec.params["class_weight"])
     )
-    made = (spec.without("class_weight") if weighs else spec).make(classifier, defaults, seed=seed)
+    defaults, more = {**defaults, **defaults_of(classifier, spec.params)}, parameters_of(classifier)
+    made = (spec.without("class_weight") if weighs else spec).make(classifier, defaults, seed=seed, more=more)
     _checked_object(made)
+    made = encoded(made)
     return weigh(made, spec.params["class_weight"], str(spec)) if weighs else made
 
 

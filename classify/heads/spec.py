@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from featurize.spec import literal, no_parameter, split_spec, unknown_parameters
 
 KIND = "head"
 HINT = "write name:param=value,param=value, for example svm:C=10,gamma=0.5"
+OTHER_SEEDS = {"random_seed", "seed"}  # as some call their ``random_state``
 OF_STEPS = ("steps", "learning_rate", "batch_size")  # parameters of a head that learns in steps
 
 
@@ -66,21 +67,29 @@ class HeadSpec:
         params = self.params
         return self.without(*OF_STEPS), {key: params[key] for key in OF_STEPS if key in params}
 
-    def make(self, classifier: type, defaults: Mapping[str, Any] | None = None, *, seed: int = 0) -> Any:
+    def make(
+        self,
+        classifier: type,
+        defaults: Mapping[str, Any] | None = None,
+        *,
+        seed: int = 0,
+        more: Iterable[str] = (),
+    ) -> Any:
         """An unfitted object of this class with these parameters; a UsageError where it has not all of them.
 
-        `seed` goes to a ``random_state`` that the spec does not set.
+        `seed` goes to a ``random_state`` that the spec does not set; `more` are parameters that the class has although
+        its ``get_params`` does not name them.
         """
         with failing_of_others(
             f"the head {self} cannot be made", "give a scikit-learn classifier that needs no arguments"
         ):
             made = classifier()
-            valid = made.get_params(deep=False)
+            valid = {*made.get_params(deep=False), *more}
         params = {**(defaults or {}), **self.params}
         unknown = sorted(set(params) - set(valid))
         if unknown:
             raise unknown_parameters(f"the head {self}", unknown, valid)
-        if "random_state" in valid:
+        if "random_state" in valid and not OTHER_SEEDS & params.keys():
             params = {"random_state": seed, **params}
         with failing_of_others(f"the head {self} cannot be made", "see `classify heads`", (ValueError,)):
             try:

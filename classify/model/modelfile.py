@@ -137,6 +137,7 @@ WITHOUT_PLAIN, WITH_PLAIN = 1, 2
 # they are read and when they are written, so that other versions of this package can read them, too.
 ADDRESSES = {
     "classify.calibrate.Calibrated": "classify.heads.calibrate.Calibrated",
+    "classify.encoding.EncodedLabels": "classify.heads.fitting.EncodedLabels",
     "classify.scaling.BlockScaler": "classify.heads.scaling.BlockScaler",
     "classify.stepped.Stepped": "classify.heads.steps.SGDHead",
     "classify.tuned.TunedHead": "classify.heads.tuning.TunedHead",
@@ -161,6 +162,7 @@ WIDEST = 10_000_000  # numbers of a vector: one of zeros is tried when a model i
 # What registered heads need beyond the scikit-learn, scipy and numpy types that skops itself holds to be safe.
 ALLOWED = {
     *DEFINITIONS,
+    "classify.encoding.EncodedLabels",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
@@ -279,6 +281,12 @@ def _load_head(path: str | os.PathLike, checked: dict[str, Any], head_bytes: byt
             raise _damaged(path, f"its head does not fit its {DESCRIPTION}")
         _probe(path, head, width, len(labels))
     except ModelError as error:
+        if isinstance(error.__cause__, ModuleNotFoundError) and error.__cause__.name:
+            package = error.__cause__.name.partition(".")[0]
+            theirs = (versions or {}).get(package)
+            hint = f"pip install {package}=={theirs}" if theirs else "run it where Python can import that"
+            what = f"{path} needs the package {package}, which is not installed"
+            raise ModelError(what, hint) from error
         reason = str(error.args[0]).removeprefix(f"{path} cannot be read as a model: ")
         raise (_other_version(path, versions, reason) or error) from error
     return head

@@ -15,6 +15,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
+from classify.heads.boosting import forget_run, versions_of
 from classify.heads.calibrate import Calibrated
 from classify.heads.fitting import check_probabilities, fit_failed, fit_head, head_name
 from classify.heads.registry import HEADS, make_head
@@ -154,6 +155,7 @@ def train(
             log.info("%s", point)
     audit_head(dump_head(fitted), trust)
     summary = training_summary(rows, head, seed, trust, time.perf_counter() - start)
+    summary["versions"] |= versions_of(fitted)
     summary["scores"] = held_out_scores(fitted, tuning, held_out)
     if tuning is not None:
         summary["tuning"] = tuning.to_dict()
@@ -243,15 +245,17 @@ def untrained_model(
 
 
 def _refuse_what_cannot_be_loaded(unfitted: Any, sample: Sample, trust: list[str]) -> None:
-    """Fit on a few rows first, so that a head that could not be loaded again does not cost the whole training."""
-    audit_head(dump_head(unfitted), trust)
+    """Fit on a few rows first, so that a head that could not be loaded again does not cost the whole training.
+
+    A fitted head consists of more types than an unfitted one; all are named in one go.
+    """
     few = np.concatenate([np.flatnonzero(sample.y == label)[:FEW] for label in np.unique(sample.y)])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             small = clone(unfitted).fit(sample.X[few], sample.y[few])
         except (Exception, SystemExit):
-            return  # it needs more rows than these; the check after the whole training decides
+            small = unfitted  # it needs more rows than these; the check after the whole training decides
     audit_head(dump_head(small), trust)
 
 
@@ -259,6 +263,7 @@ def _fit(unfitted: Any, sample: Sample, head: Any) -> Any:
     try:
         fitted = fit_head(unfitted, sample.X, sample.y, sample.groups, sample.variant)
         check_probabilities(fitted, sample.X)
+        forget_run(fitted)
     except (BottleheadError, MemoryError):
         raise
     except (Exception, SystemExit) as error:  # classifiers fail in as many ways as there are parameters

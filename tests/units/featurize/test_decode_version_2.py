@@ -337,7 +337,8 @@ def test_photos_of_several_pages_are_counted(tmp_path):
     noise().save(tmp_path / "one.tif")
     words = f"featurize extract {tmp_path} --features color --store {tmp_path}/s -o {tmp_path}/t.npz"
     assert (
-        "several pages, of which page 1 was read (--preprocess page:N reads another): 2 photos\n" in run(words).err
+        "several pages, of which page 1 was read (--preprocess page:N reads another): 2 photos\n"
+        in run(words).err
     )
     assert "of which page 2 was read" in run(f"{words} --preprocess page:2").err
     assert (
