@@ -276,7 +276,8 @@ def _load_head(path: str | os.PathLike, checked: dict[str, Any], head_bytes: byt
     try:
         head = _construct(path, _translated(head_bytes, ADDRESSES))
         with _damaged_where(path, AttributeError, TypeError, ValueError):
-            fits = [str(one) for one in head.classes_] == labels and head.n_features_in_ == width
+            n_features = head.n_features_in_ or len(head.feature_names_)  # CatBoost forgets the first
+            fits = [str(one) for one in head.classes_] == labels and n_features == width
         if not fits or not hasattr(head, "predict_proba"):
             raise _damaged(path, f"its head does not fit its {DESCRIPTION}")
         _probe(path, head, width, len(labels))
