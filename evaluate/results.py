@@ -31,7 +31,13 @@ from evaluate.scores.mistakes import (
 from evaluate.scores.record import Record
 from evaluate.splits.checked_folds import folds_digest
 from evaluate.statistics.differences import BaseRate, PairComparison, PairName, base_rate_of
-from evaluate.statistics.intervals import Difference, Interval
+from evaluate.statistics.intervals import (
+    Difference,
+    Interval,
+    ScoreIntervals,
+    ShareIntervals,
+    score_intervals,
+)
 from evaluate.statistics.power_law import Extrapolation, PowerLaw
 from featurize.outputs import given_date
 from featurize.table import FeatureTable
@@ -149,11 +155,12 @@ def describe_folds(folds: Sequence[Fold], method: str, table: FeatureTable) -> F
 
 @dataclass(eq=False, kw_only=True)
 class ResultRow(Scores):
-    """One pair of features and head; `tuned` is what a search chose per fold."""
+    """One pair of features and head; `tuned` is what a search chose per fold, `intervals` are of other scores."""
 
     features: str
     head: str
     accuracy: Interval
+    intervals: ScoreIntervals
     tuned: list[str] | None
     fit_seconds: float
     predict_seconds_per_image: float
@@ -200,6 +207,7 @@ class GroupRow(Scores):
     features: str
     head: str
     accuracy: Interval
+    intervals: ScoreIntervals
 
     _first = ("features", "head", "accuracy")
 
@@ -228,14 +236,21 @@ def describe_groups(
     words: str,
     positive: str | None,
     interval_of: Callable[[Predictions], Interval],
+    n_folds: int = 0,
+    decided: str | None = None,
 ) -> PerGroup:
-    """Scores per group, of the predictions of one pair each from `evaluate.scores.groups.predict_groups`."""
+    """Scores per group, of the predictions of one pair each from `evaluate.scores.groups.predict_groups`.
+
+    `n_folds` heads made them (0: a model), which decides by a threshold on the probability of `decided`, if any.
+    """
     results = []
     for one in groups:
         fold = one.rows.groupby(["repeat", "fold"]).ngroup().to_numpy()
         given = (one.label, one.probabilities, one.labels, positive, one.predicted, fold, one.weight)
         ((features, head),) = one.pairs()
-        row = GroupRow(features=features, head=head, accuracy=interval_of(one), **vars(all_scores(*given)))
+        intervals = intervals_of(one, positive, n_folds, decided)
+        named: Any = {"features": features, "head": head, "accuracy": interval_of(one)}
+        row = GroupRow(**named, intervals=intervals, **vars(all_scores(*given)))
         results.append(row)
     best = groups[0]
     confusion = metrics.confusion(best.label, best.predicted, best.labels, best.weight)
@@ -249,6 +264,26 @@ def describe_groups(
         confusion=confusion,
         confusion_percent=metrics.percent_of_rows(confusion.matrix),
         misclassified=_misclassified_groups(best),
+    )
+
+
+def intervals_of(
+    found: Predictions, positive: str | None, n_folds: int, decided: str | None = None
+) -> ScoreIntervals:
+    """The intervals of the scores of one pair; arguments as in `evaluate.statistics.intervals.score_intervals`."""
+    rows = found.rows
+    return score_intervals(
+        found.label,
+        found.predicted,
+        found.probabilities,
+        found.labels,
+        rows["row"].to_numpy(),
+        rows["group"].to_numpy(),
+        n_folds=n_folds,
+        fold=rows.groupby(["repeat", "fold"]).ngroup().to_numpy(),
+        weight=found.weight,
+        positive=positive,
+        decided=decided,
     )
 
 
@@ -444,12 +479,15 @@ class TestScores(Scores):
 
     `seen` photos were in the training set, of the `comparable` ones, whose bytes are known; `near` others nearly are
     one of it, `grouped` others share a group with one of it (None where that could not be looked at). `unseen` are
-    none of these.
+    none of these. `intervals` are of other scores; `expected` is what the operating point promised of new photos when
+    the model was trained (None without one, or where an older program trained it).
     """
 
     accuracy: float
     accuracy_interval: Interval
+    intervals: ScoreIntervals
     operating_point: OperatingScores | None
+    expected: ShareIntervals | None
     predict_seconds_per_image: float
     seen: int
     comparable: int

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class ExpectedShare:
+    """A share to expect of new photos, and its 95 % interval, all between 0 and 1."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What an operating point promises of new photos; see `classify.training.thresholds.choose_threshold`."""
+
+    sensitivity: ExpectedShare
+    specificity: ExpectedShare
+
+
+@dataclass(frozen=True)
 class OperatingPoint:
     """A threshold on the probability of one label, and what it does on photos that were not trained on.
 
@@ -31,10 +51,13 @@ class OperatingPoint:
         How it was chosen: ``recall=0.95``, or ``costs``.
     sensitivity, specificity, precision : float
         Of the training photos, each judged by a head that had not seen it: the share of the positive ones that are
-        found, of the others that are not called positive, and of those called positive that are. Chosen on these
-        photos, so the figure of the rule flatters a little.
+        found, of the others that are not called positive, and of those called positive that are. The threshold was
+        chosen on these photos, so these figures flatter: they are no promise.
     n_positive, n_others : int
         How many photos these rest on.
+    expected : Expectation or None
+        The sensitivity and the specificity to expect of new photos, with 95 % intervals; None in models that were made
+        before this was computed.
     """
 
     positive: str
@@ -45,21 +68,32 @@ class OperatingPoint:
     precision: float
     n_positive: int
     n_others: int
+    expected: Expectation | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
-        return asdict(self)
+        """Everything but what is expected, ready for JSON: older programs know no more keys."""
+        return {key: value for key, value in asdict(self).items() if key != "expected"}
+
+    def expected_dict(self) -> dict[str, Any] | None:
+        """What is expected, ready for JSON."""
+        return None if self.expected is None else asdict(self.expected)
 
     @classmethod
-    def from_dict(cls, found: Mapping[str, Any], labels: Sequence[str]) -> "OperatingPoint":
-        """The opposite of `to_dict`; a ValueError where something is missing, or `labels` lack the positive."""
+    def from_dict(
+        cls, found: Mapping[str, Any], labels: Sequence[str], expected: Mapping[str, Any] | None = None
+    ) -> "OperatingPoint":
+        """The opposite of both; a ValueError where something is missing, or `labels` lack the positive."""
         try:
             point = msgspec.convert(found, cls)
+            promise = None if expected is None else msgspec.convert(expected, Expectation)
         except msgspec.ValidationError as error:
             raise ValueError(f"its operating point: {error}") from error
         if point.positive not in labels or set(found) != set(point.to_dict()):
             raise ValueError("its operating point has another label, or other keys")
-        return point
+        for share in () if promise is None else (promise.sensitivity, promise.specificity):
+            if not 0 <= share.low <= share.mean <= share.high <= 1:
+                raise ValueError(f"its operating point expects a share of {share}")
+        return replace(point, expected=promise)
 
     def decide(self, probabilities: np.ndarray, labels: Sequence[str]) -> np.ndarray:
         """The column of the label that each row is given, shape (n_rows,)."""
@@ -70,10 +104,18 @@ class OperatingPoint:
         return np.where(positive, column, others.argmax(axis=1))
 
     def __str__(self) -> str:
+        """What it is, what to expect of new photos, and what it did on those that chose it."""
+        counted = f"{self.n_positive} and {self.n_others} photos not trained on"
+        chosen = f"sensitivity {self.sensitivity:.3f}, specificity {self.specificity:.3f}"
+        promise = "what to expect of new photos is not known"
+        if self.expected is not None:
+            promise = (
+                f"expect sensitivity {self.expected.sensitivity} and specificity {self.expected.specificity} "
+                "of new photos (95 % intervals)"
+            )
         return (
-            f"{self.positive} from probability {self.threshold:.4f} on ({self.rule}): sensitivity "
-            f"{self.sensitivity:.3f} ({self.n_positive} photos), specificity {self.specificity:.3f} "
-            f"({self.n_others} photos), precision {self.precision:.3f}, on photos not trained on"
+            f"{self.positive} from probability {self.threshold:.4f} on ({self.rule}): {promise}; on the {counted}, "
+            f"which chose it and so flatter, {chosen}, precision {self.precision:.3f}"
         )
 
 

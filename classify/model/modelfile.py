@@ -119,6 +119,7 @@ class Description(Struct):
     relabel: dict[str, str] | None = None
     outliers: dict[str, Any] | None = None
     operating_point: dict[str, Any] | None = None
+    operating_point_expected: dict[str, Any] | None = None
     plain: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -206,6 +207,7 @@ def save_model(model: Model, path: Location) -> None:
         "described": model.described,
         "relabel": model.relabel,
         "operating_point": model.operating_point and model.operating_point.to_dict(),
+        "operating_point_expected": model.operating_point and model.operating_point.expected_dict(),
         "outliers": described,
         "training": {key: value for key, value in model.training.items() if key not in CHANGING} | dated,
         "seen": base64.b64encode(model.hashes.astype(">u8").tobytes()).decode("ascii"),
@@ -576,7 +578,8 @@ def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any, 
     about, point = description.get("outliers"), description.get("operating_point")
     with _damaged_where(path, KeyError, TypeError, ValueError, ArithmeticError):
         outliers = None if about is None else Outliers.from_parts(about, vectors, Model(None, **kept).blocks)
-        decided = None if point is None else OperatingPoint.from_dict(point, labels)
+        expected = description.get("operating_point_expected")
+        decided = None if point is None else OperatingPoint.from_dict(point, labels, expected)
     kept |= {"relabel": description.get("relabel"), "outliers": outliers, "operating_point": decided}
     made = StoredModel if isinstance(head, StoredHead) else Model
     return made(head, **kept, hashes=hashes.astype(np.uint64))

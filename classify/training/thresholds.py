@@ -8,8 +8,9 @@ import numpy as np
 
 from classify.folds import fewest_groups, make_folds
 from classify.heads.fitting import fit_head
-from classify.model.model import OperatingPoint
+from classify.model.model import Expectation, ExpectedShare, OperatingPoint
 from classify.rows import Sample
+from classify.shares import expected_share
 from featurize.errors import UsageError
 from featurize.files import read_csv
 
@@ -22,8 +23,13 @@ def choose_threshold(
     labels: Sequence[str],
     positive: str,
     rule: str | Mapping[tuple[str, str], float],
+    groups: np.ndarray | None = None,
 ) -> OperatingPoint:
-    """The operating point that a rule asks for.
+    """The operating point that a rule asks for, and what to expect of it on new photos.
+
+    What these photos show of the threshold that they chose flatters: 38 of 40 found promise no 0.95, and new photos are
+    found in 0.93 of cases. ``expected`` is that, with an interval that allows for another head judging new photos; see
+    `classify.shares.expected_share`.
 
     Parameters
     ----------
@@ -39,6 +45,8 @@ def choose_threshold(
         ``"specificity=0.95"`` and ``"precision=0.95"`` the lowest that keeps that share. A mapping of (true label,
         given label) to cost takes the threshold with the lowest total cost, the highest of equals; where every call
         would cost more than it saves, one just above all these probabilities.
+    groups : array of int, optional
+        Photos with equal numbers belong together and tell less than as many others; by default each stands alone.
 
     Raises
     ------
@@ -50,8 +58,8 @@ def choose_threshold(
     >>> probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.4, 0.6], [0.2, 0.8], [0.1, 0.9]])
     >>> truth = ["fire", "fire", "fire", "none", "none", "none"]
     >>> point = choose_threshold(truth, probabilities, ["fire", "none"], "fire", "recall=1")
-    >>> point.threshold, point.sensitivity, round(point.specificity, 3)
-    (0.3, 1.0, 0.667)
+    >>> point.threshold, point.sensitivity, round(point.specificity, 3), point.expected.sensitivity.mean
+    (0.3, 1.0, 0.667, 0.75)
     """
     labels = [str(name) for name in labels]
     check_rule(positive, labels, rule)
@@ -79,7 +87,14 @@ def choose_threshold(
     name = rule if isinstance(rule, str) else "costs"
     sensitivity, specific, precise = (float(one[chosen]) for one in (found, specificity, precision))
     counts = int(truth.sum()), int((~truth).sum())
-    return OperatingPoint(positive, float(thresholds[chosen]), name, sensitivity, specific, precise, *counts)
+    together = np.arange(len(truth)) if groups is None else np.asarray(groups)
+    called = scores >= thresholds[chosen]
+    expected = Expectation(
+        ExpectedShare(*expected_share(called[truth], together[truth])),
+        ExpectedShare(*expected_share(~called[~truth], together[~truth])),
+    )
+    shares = sensitivity, specific, precise
+    return OperatingPoint(positive, float(thresholds[chosen]), name, *shares, *counts, expected)
 
 
 def check_rule(positive: str, labels: Sequence[str], rule: str | Mapping[tuple[str, str], float]) -> None:

@@ -151,7 +151,8 @@ def train(
         if positive is not None and threshold is not None:
             photos, probabilities = held_out_probabilities(unfitted, sample, seed=seed)
             held_out = sample.y[photos], probabilities
-            point = choose_threshold(*held_out, fitted.classes_, positive, threshold)
+            together = None if sample.groups is None else sample.groups[photos]
+            point = choose_threshold(*held_out, fitted.classes_, positive, threshold, together)
             log.info("%s", point)
     audit_head(dump_head(fitted), trust)
     summary = training_summary(rows, head, seed, trust, time.perf_counter() - start)

@@ -13,8 +13,11 @@ from evaluate.report.sentences import (
     interval_in_words,
     known_in_words,
     listed,
+    operating_point_in_words,
     per_group_in_words,
     percent,
+    positive_in_words,
+    rankings_in_words,
     sentence,
 )
 from evaluate.results import (
@@ -27,7 +30,9 @@ from evaluate.results import (
     Features,
     FoldFacts,
     Result,
+    ResultRow,
     TestRecord,
+    TestScores,
     versions,
 )
 from evaluate.scores.record import plain
@@ -83,6 +88,8 @@ def statistical_methods(found: Result) -> dict[str, str]:
     """How intervals, differences and guesses were computed, one phrase each, by what they are of."""
     if isinstance(found, ComparisonRecord):
         methods = dict(WORDS["one_fold" if found.folds.one else "several_folds"])
+        if found.results[0].positive is None:
+            del methods["shares"]
         if any(pair.mcnemar is None for pair in found.comparisons):
             methods["mcnemar"] = WORDS["others"]["no_mcnemar"]
         if any(pair.base_rate is not None for pair in found.comparisons):
@@ -94,7 +101,12 @@ def statistical_methods(found: Result) -> dict[str, str]:
         return methods | ({"curve": WORDS["others"]["curve"]} if found.learning_curve else {})
     if isinstance(found, CurveRecord):
         return {"interval": WORDS["several_folds"]["interval"], "curve": WORDS["others"]["curve"]}
-    return {"interval": WORDS["others"]["test"]} if isinstance(found, TestRecord) else {}
+    if not isinstance(found, TestRecord):
+        return {}
+    methods = {"interval": WORDS["others"]["test"], "ranking": WORDS["one_fold"]["ranking"]}
+    if found.scores.positive or found.scores.operating_point:
+        methods["shares"] = WORDS["one_fold"]["shares"]
+    return methods | ({"expected": WORDS["others"]["expected"]} if found.scores.expected else {})
 
 
 def methods_paragraph(found: Result) -> dict[str, Any]:
@@ -198,6 +210,7 @@ def _comparison(found: ComparisonRecord) -> list[str]:
         f"Best was {best.name}, with {interval_in_words(best.accuracy)} right, "
         f"macro F1 {percent(best.macro_f1)} % and log loss {best.log_loss:.3f}.",
         f"Intervals: {methods['interval']}.",
+        *_other_scores(best, methods),
     ]
     sentences += _per_group(found)
     if found.comparisons:
@@ -223,6 +236,7 @@ def _test(found: TestRecord) -> list[str]:
         f"{interval_in_words(scores.accuracy_interval)} of them, with macro F1 {percent(scores.macro_f1)} % "
         f"and log loss {scores.log_loss:.3f}.",
         f"Interval: {statistical_methods(found)['interval']}.",
+        *_other_scores(scores, statistical_methods(found)),
         *_per_group(found),
     ]
     if scores.unseen:
@@ -239,6 +253,29 @@ def _test(found: TestRecord) -> list[str]:
     else:
         known = "Whether any of the photos was in its training set is not known."
     return [*sentences, known]
+
+
+def _other_scores(scores: ResultRow | TestScores, methods: Mapping[str, str]) -> list[str]:
+    """How photos are ranked and the positive ones found, each with how its interval is made."""
+    sentences = []
+    if scores.roc_auc is not None:
+        sentences.append(
+            f"Ranking, one label against the rest: {rankings_in_words(scores)}. {_told(methods, 'ranking')}"
+        )
+    if scores.positive:
+        sentences.append(f"Of {positive_in_words(scores)}.")
+    if isinstance(scores, TestScores) and scores.operating_point:
+        sentences.append(sentence(operating_point_in_words(scores)))
+    if "shares" in methods:
+        sentences.append(_told(methods, "shares"))
+    if "expected" in methods:
+        sentences.append(_told(methods, "expected"))
+    return sentences
+
+
+def _told(methods: Mapping[str, str], name: str) -> str:
+    words = methods[name]
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def _per_group(found: ComparisonRecord | TestRecord) -> list[str]:

@@ -108,7 +108,7 @@ def _comparison_page(found: ComparisonRecord, photos: Thumbnails) -> Page:
         _comparison(found.results),
         *([Section("differences", "Differences", differences)] if found.comparisons else []),
         *_of_one_head(best.name, best, details, photos, photos, found.folds.repeats),
-        *_groups(found.per_group),
+        *_groups(found.per_group, found.folds.repeats),
         *_looks(details, best.features, n_heads * found.folds.repeats, photos),
         _twice(found.data, found.duplicates, photos),
         Section(
@@ -262,6 +262,10 @@ def _of_one_head(
 
 
 def _confusion(of: str, confusion: Confusion, repeats: int) -> Section:
+    return Section("confusion", "Confusion", _confused(of, confusion, repeats, "photo"))
+
+
+def _confused(of: str, confusion: Confusion, repeats: int, unit: str) -> dict[str, Any]:
     """The confusion matrix; of more than 25 labels only the pairs that are confused most often."""
     names = confusion.labels
     pairs: list[dict[str, Any]] = [
@@ -273,14 +277,15 @@ def _confusion(of: str, confusion: Confusion, repeats: int) -> Section:
     pairs.sort(key=lambda one: (-one["count"], one["label"], one["predicted"]))
     matrix = confusion.matrix if len(names) <= MATRIX_UP_TO else []
     content: dict[str, Any] = {"of": of, "labels": names, "matrix": matrix, "repeats": repeats}
-    content |= {"pairs": pairs[:SHOWN_CONFUSIONS], "total": len(pairs)}
-    return Section("confusion", "Confusion", content)
+    return {**content, "pairs": pairs[:SHOWN_CONFUSIONS], "total": len(pairs), "unit": unit}
 
 
-def _groups(found: PerGroup | None) -> list[Section]:
+def _groups(found: PerGroup | None, repeats: int = 1) -> list[Section]:
     if found is None:
         return []
-    content = {"found": found, "shown": found.misclassified[:SHOWN_PHOTOS]}
+    best = found.results[0]
+    confusion = _confused(f"{best.head} on {best.features}, per group", found.confusion, repeats, "group")
+    content = {"found": found, "shown": found.misclassified[:SHOWN_PHOTOS], "confusion": confusion}
     return [Section("groups", "Per group", content)]
 
 

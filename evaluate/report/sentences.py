@@ -13,6 +13,7 @@ from evaluate.results import (
     DuplicatesRecord,
     Features,
     FoldFacts,
+    GroupRow,
     NearDuplicates,
     PerGroup,
     ResultRow,
@@ -22,7 +23,7 @@ from evaluate.results import (
 from evaluate.scores.metrics import Confusion, LabelScores, OperatingScores, PositiveScores, Scores
 from evaluate.scores.mistakes import SuperclassErrors, non_dummy_heads
 from evaluate.statistics.differences import PairComparison
-from evaluate.statistics.intervals import Interval
+from evaluate.statistics.intervals import Interval, ShareIntervals
 from featurize.imported import is_imported
 from featurize.tableformat import PHASH
 
@@ -177,40 +178,74 @@ def _doubt(entry: Mapping[str, Any] | None) -> str:
     return ""
 
 
-def scores_in_words(scores: Scores) -> list[str]:
+def ranking_in_words(value: float | None, interval: Interval | None) -> str:
+    """``0.912 (0.871 to 0.942)``, or ``unknown``."""
+    ends = "" if interval is None else f" ({interval.low:.3f} to {interval.high:.3f})"
+    return number(value) + ends
+
+
+def rankings_in_words(scores: ResultRow | TestScores | GroupRow) -> str:
+    """``ROC AUC 0.912 (0.871 to 0.942), average precision 0.880 (0.795 to 0.933)``."""
+    roc_auc = ranking_in_words(scores.roc_auc, scores.intervals.roc_auc)
+    average = ranking_in_words(scores.average_precision, scores.intervals.average_precision)
+    return f"ROC AUC {roc_auc}, average precision {average}"
+
+
+def scores_in_words(scores: ResultRow | TestScores) -> list[str]:
     """The scores of all labels together, on two or three lines."""
     lines = [
-        f"balanced accuracy {percent(scores.balanced_accuracy)} %, macro F1 {percent(scores.macro_f1)} %, "
-        f"ROC AUC {number(scores.roc_auc)}, average precision {number(scores.average_precision)}",
+        f"balanced accuracy {percent(scores.balanced_accuracy)} %, macro F1 {percent(scores.macro_f1)} %",
+        rankings_in_words(scores),
         f"log loss {scores.log_loss:.3f}, Brier score {scores.brier:.3f}, "
         f"calibration error {scores.calibration_error:.3f}"
         + "".join(f", top {k} {percent(share)} %" for k, share in scores.top_k.items()),
     ]
-    return lines + ([positive_in_words(scores.positive)] if scores.positive else [])
+    return lines + ([positive_in_words(scores)] if scores.positive else [])
 
 
-def positive_in_words(found: PositiveScores) -> str:
-    """``ill: sensitivity 75.0 %, specificity 83.3 %, precision 75.0 %``."""
-    return f"{found.label}: {_three_shares(found, 'unknown')}"
+def positive_in_words(scores: ResultRow | TestScores | GroupRow) -> str:
+    """``ill: sensitivity 75.0 % (40.9 to 92.9), specificity 83.3 % (55.2 to 95.3), precision 75.0 %``."""
+    found = scores.positive
+    assert found is not None
+    return f"{found.label}: {_three_shares(found, scores.intervals.positive, 'unknown')}"
 
 
-def operating_point_in_words(found: OperatingScores) -> str:
-    """``ill is predicted at probability ≥ 0.2000 (recall=0.95): sensitivity 95.0 %, ...``."""
-    return (
+def operating_point_in_words(scores: TestScores) -> str:
+    """What an operating point does: ``ill is predicted at probability ≥ 0.2000 (recall=0.95): sensitivity 95.0 % ...``.
+
+    What was to be expected of it follows, where the model says so.
+    """
+    found, promise = scores.operating_point, scores.expected
+    assert found is not None
+    words = (
         f"{found.positive} is predicted at probability ≥ {found.threshold:.4f} ({found.rule}): "
-        f"{_three_shares(found, 'of nothing')}"
+        f"{_three_shares(found, scores.intervals.operating_point, 'of nothing')}"
+    )
+    if promise is None or promise.sensitivity is None or promise.specificity is None:
+        return words
+    return (
+        f"{words}; to be expected after the training were sensitivity {interval_in_words(promise.sensitivity)} and "
+        f"specificity {interval_in_words(promise.specificity)}"
     )
 
 
-def _three_shares(found: PositiveScores | OperatingScores, missing: str) -> str:
+def _three_shares(
+    found: PositiveScores | OperatingScores, intervals: ShareIntervals | None, missing: str
+) -> str:
+    known: Mapping[str, Interval | None] = intervals or {}
     shares = {
         "sensitivity": found.sensitivity,
         "specificity": found.specificity,
         "precision": found.precision,
     }
-    return ", ".join(
-        f"{name} {missing if share is None else percent(share) + ' %'}" for name, share in shares.items()
-    )
+
+    def in_words(name: str, share: float | None) -> str:
+        interval = known.get(name)
+        if interval is not None:
+            return interval_in_words(interval)
+        return missing if share is None else f"{percent(share)} %"
+
+    return ", ".join(f"{name} {in_words(name, share)}" for name, share in shares.items())
 
 
 def per_group_in_words(found: PerGroup) -> str:
@@ -319,9 +354,9 @@ def best_in_words(found: ComparisonRecord) -> list[str]:
     """What there is to say of the best result beyond its accuracy, one sentence each."""
     row, best = found.results[0], found.best
     heads = non_dummy_heads(one.head for one in found.results if one.features == row.features)
-    lines = []
+    lines = [f"{row.name}, {rankings_in_words(row)}."]
     if row.positive:
-        lines.append(f"{row.name}, {positive_in_words(row.positive)}.")
+        lines.append(f"{row.name}, {positive_in_words(row)}.")
     if best.superclasses:
         lines.append(f"{row.name}: {superclasses_in_words(best.superclasses)}.")
     by_all, suspects = len(best.wrong_every_time), len(best.label_suspects)

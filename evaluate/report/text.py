@@ -13,12 +13,12 @@ from evaluate.report.sentences import (
     interval_in_words,
     n_photos,
     no_better_than_guessing,
-    number,
     one_a_line,
     operating_point_in_words,
     per_group_in_words,
     percent,
     positive_in_words,
+    ranking_in_words,
     scores_in_words,
     sentence,
     superclasses_in_words,
@@ -109,7 +109,7 @@ def test_as_text(found: TestRecord, shown_mistakes: int = SHOWN_MISTAKES) -> str
         )  # fmt: skip
     lines += scores_in_words(scores)
     if scores.operating_point:
-        lines.append(operating_point_in_words(scores.operating_point))
+        lines.append(operating_point_in_words(scores))
     if details.superclasses:
         lines.append(superclasses_in_words(details.superclasses))
     wrong, mistakes = details.misclassified, ""
@@ -142,7 +142,7 @@ def groups_as_text(found: PerGroup) -> str:
             interval_in_words(row.accuracy),
             percent(row.balanced_accuracy),
             percent(row.macro_f1),
-            number(row.roc_auc),
+            ranking_in_words(row.roc_auc, row.intervals.roc_auc),
         ]
         for row in found.results
     ]
@@ -152,7 +152,7 @@ def groups_as_text(found: PerGroup) -> str:
         "right per group (95 % interval)",
         "balanced accuracy %",
         "macro F1",
-        "ROC AUC",
+        "ROC AUC (95 % interval)",
     ]
     best = found.results[0]
     wrong, mistakes = found.misclassified, ""
@@ -168,9 +168,7 @@ def groups_as_text(found: PerGroup) -> str:
         )
     return _paragraphs(
         f"{sentence(per_group_in_words(found))}\n{table_as_text(header, rows, left=2)}",
-        printable(f"{best.head} on {best.features}, {positive_in_words(best.positive)}.")
-        if best.positive
-        else "",
+        printable(f"{best.head} on {best.features}, {positive_in_words(best)}.") if best.positive else "",
         confusion_as_text(found.confusion, found.confusion_percent),
         mistakes,
     )

@@ -269,11 +269,9 @@ def one_vs_rest(
     could only be ranked against those of other heads, which were trained on more or less of the label.
     """
     rankings = {}
-    folds = np.zeros(len(label), dtype=np.int64) if fold is None else np.unique(fold, return_inverse=True)[1]
     chances = np.asarray(probabilities, dtype=np.float64).T
     for name, is_so, chance in zip(labels, _truth(label, labels).T, chances, strict=True):
-        share = np.bincount(folds, is_so) / np.bincount(folds)
-        ranked = ((share > 0) & (share < 1))[folds]
+        ranked = rows_that_rank(is_so, fold)
         is_so, chance, known = is_so[ranked], chance[ranked], bool(ranked.any())
         how = {"sample_weight": None if weight is None else weight[ranked]}
         rankings[str(name)] = Ranking(
@@ -281,6 +279,13 @@ def one_vs_rest(
             float(scikit.average_precision_score(is_so, chance, **how)) if known else None,
         )
     return rankings
+
+
+def rows_that_rank(is_so: np.ndarray, fold: np.ndarray | None = None) -> np.ndarray:
+    """Which rows lie in a `fold` with images of a label (`is_so`) and with others; all rows are one fold without it."""
+    folds = np.zeros(len(is_so), dtype=np.int64) if fold is None else np.unique(fold, return_inverse=True)[1]
+    share = np.bincount(folds, is_so) / np.bincount(folds)
+    return ((share > 0) & (share < 1))[folds]
 
 
 def mean_over_labels(rankings: dict[str, Ranking], score: str) -> float | None:

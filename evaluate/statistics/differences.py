@@ -9,6 +9,7 @@ import numpy as np
 from scipy.stats import beta, binomtest, t
 
 from classify.folds import Fold
+from classify.shares import effective_number, quantile
 from evaluate.scores.crossval import Predictions
 from evaluate.scores.mistakes import is_dummy, mean_over_repeats
 from evaluate.scores.record import Record
@@ -17,10 +18,8 @@ from evaluate.statistics.intervals import (
     Numbers,
     corrected_error,
     cross_validated_interval,
-    effective_number,
     paired_difference,
     per_image,
-    quantile,
     widening,
 )
 

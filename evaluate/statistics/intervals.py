@@ -1,4 +1,4 @@
-"""How far a measured accuracy can be trusted, and whether a difference is more than luck."""
+"""How far a measured score can be trusted, and whether a difference is more than luck."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm, t
 
+from classify.shares import effective_number, quantile
+from evaluate.scores.metrics import rows_that_rank
 from evaluate.scores.record import Record
 
 Numbers = Sequence[float] | np.ndarray
@@ -65,32 +67,6 @@ def grouped_interval(right: np.ndarray, groups: np.ndarray, confidence: float = 
     return _wilson(share, n / wider**2, quantile(groups, confidence))
 
 
-def effective_number(values: np.ndarray, groups: np.ndarray, variance: float) -> float:
-    """How many independent values of this variance would have a mean as uncertain as the mean of `values`.
-
-    `values` are one per image, an average over repeats where there are several; `variance` is that of one value that
-    is no average. Where all values are equal it is the number of groups, for nothing is known of how alike a group is.
-    """
-    codes = np.unique(groups, return_inverse=True)[1]
-    n_images, n_groups = len(values), int(codes.max()) + 1
-    excess = values - values.mean()
-    alone = float(np.sum(excess**2)) / n_images**2
-    if alone < 1e-15 or n_groups == 1:
-        return float(n_groups)
-    if n_groups == n_images:
-        return variance / alone
-    together = n_groups / (n_groups - 1) * float(np.sum(np.bincount(codes, excess) ** 2)) / n_images**2
-    return variance / max(alone, together)
-
-
-def quantile(groups: np.ndarray, confidence: float = 0.95) -> float:
-    """How many standard errors reach to either end: 1.96, and Student's t where images come in groups."""
-    n_groups = len(np.unique(groups))
-    if n_groups == len(groups):
-        return float(norm.ppf((1 + confidence) / 2))
-    return float(t.ppf((1 + confidence) / 2, max(1, n_groups - 1)))
-
-
 def cross_validated_interval(
     right: np.ndarray, image: np.ndarray, groups: np.ndarray, n_folds: int, confidence: float = 0.95
 ) -> Interval:
@@ -119,6 +95,176 @@ def per_image(values: np.ndarray, image: np.ndarray, groups: np.ndarray) -> tupl
     """The mean of the values of each image over repeats, and the group of each image."""
     _, first, place = np.unique(image, return_index=True, return_inverse=True)
     return np.bincount(place, values) / np.bincount(place), np.asarray(groups)[first]
+
+
+@dataclass(eq=False)
+class RankingIntervals(Record):
+    """The 95 % intervals of how well a label is ranked; None where nothing can be ranked."""
+
+    roc_auc: Interval | None
+    average_precision: Interval | None
+
+
+@dataclass(eq=False)
+class ShareIntervals(Record):
+    """The 95 % intervals of sensitivity and specificity; None for a share of nothing."""
+
+    sensitivity: Interval | None
+    specificity: Interval | None
+
+
+@dataclass(eq=False)
+class ScoreIntervals(Record):
+    """The 95 % intervals of scores beside which they stand, under the same keys.
+
+    `positive` are those of the label to be found, `operating_point` those of a model that decides by a threshold.
+    """
+
+    roc_auc: Interval | None
+    average_precision: Interval | None
+    one_vs_rest: dict[str, RankingIntervals]
+    positive: ShareIntervals | None
+    operating_point: ShareIntervals | None = None
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """A score of a ranking, the influence of each photo on it, and how many groups of the rarer side stand behind it.
+
+    The influence is the derivative by the photo's weight: it sums to 0, and the variance of the score is the sum of the
+    squares, over groups of the photos in them.
+    """
+
+    score: float
+    influence: np.ndarray
+    n_groups: int
+
+
+def score_intervals(
+    label: np.ndarray,
+    predicted: np.ndarray,
+    chances: np.ndarray,
+    labels: Sequence[str],
+    image: np.ndarray,
+    groups: np.ndarray,
+    *,
+    n_folds: int = 0,
+    fold: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+    positive: str | None = None,
+    decided: str | None = None,
+) -> ScoreIntervals:
+    """The intervals of the scores that `evaluate.scores.metrics.all_scores` gives for the same arguments.
+
+    `image` and `groups` are of each row, as in `cross_validated_interval`; `n_folds` heads made the predictions, 0: a
+    model that was trained before. `decided` is the positive label of the threshold that it decides by.
+    """
+    codes = np.unique(groups, return_inverse=True)[1]
+    ranked = [
+        _rankings(is_so, chance, codes, fold, weight)
+        for is_so, chance in zip(
+            _is_label(label, labels), np.asarray(chances, dtype=np.float64).T, strict=True
+        )
+    ]
+
+    def interval(found: Sequence[_Ranked]) -> Interval | None:
+        return _ranking_interval(found, codes, n_folds) if found else None
+
+    def shares(name: str) -> ShareIntervals:
+        is_so, called_so = np.asarray(label) == name, np.asarray(predicted) == name
+        sides = ((is_so, called_so), (~is_so, ~called_so))
+        return ShareIntervals(*(_share_interval(good, of, image, groups, n_folds) for of, good in sides))
+
+    one_vs_rest = {
+        str(name): RankingIntervals(*(interval([pair[kind]] if pair else []) for kind in (0, 1)))
+        for name, pair in zip(labels, ranked, strict=True)
+    }
+    return ScoreIntervals(
+        roc_auc=interval([pair[0] for pair in ranked if pair]),
+        average_precision=interval([pair[1] for pair in ranked if pair]),
+        one_vs_rest=one_vs_rest,
+        positive=shares(positive) if positive else None,
+        operating_point=shares(decided) if decided else None,
+    )
+
+
+def _is_label(label: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+    return np.asarray(labels, dtype=str)[:, None] == np.asarray(label, dtype=str)
+
+
+def _share_interval(
+    good: np.ndarray, of: np.ndarray, image: np.ndarray, groups: np.ndarray, n_folds: int
+) -> Interval | None:
+    if not of.any():
+        return None
+    grouped = len(np.unique(groups[of])) < len(np.unique(image[of]))
+    # Half the photos come in half the groups: what they share is known worse than of all, as if heads varied as well.
+    return cross_validated_interval(good[of], image[of], groups[of], max(n_folds, 2 if grouped else 0))
+
+
+def _rankings(
+    is_so: np.ndarray,
+    chance: np.ndarray,
+    codes: np.ndarray,
+    fold: np.ndarray | None,
+    weight: np.ndarray | None,
+) -> tuple[_Ranked, _Ranked] | None:
+    """The ROC AUC and the average precision of a label, as scikit-learn has them; None where nothing can be ranked.
+
+    Influences are DeLong's structural components (https://doi.org/10.2307/2531595) for the area, and for the average
+    precision the derivative of the mean, over photos of the label, of the precision where they stand.
+    """
+    rows = rows_that_rank(is_so, fold)
+    if not rows.any():
+        return None
+    so, score = is_so[rows], chance[rows]
+    weights = np.ones(len(so)) if weight is None else weight[rows]
+    order = np.argsort(score, kind="stable")
+    below = np.searchsorted(score[order], score, side="left")
+    up_to = np.searchsorted(score[order], score, side="right")
+
+    def summed(values: np.ndarray) -> np.ndarray:
+        """The sum of the values of the rows with the lowest 0, 1, 2, ... scores."""
+        return np.append(0.0, values[order].cumsum())
+
+    own, others = summed(weights * so), summed(weights * ~so)
+    n_own, n_others = own[-1], others[-1]
+    beaten = (
+        np.where(so, (others[below] + others[up_to]) / n_others, 2 - (own[below] + own[up_to]) / n_own) / 2
+    )
+    area = float((weights * so) @ beaten / n_own)
+    on_area = weights * (beaten - area) / np.where(so, n_own, n_others)
+    found, called = n_own - own[below], n_own - own[below] + n_others - others[below]
+    precision = found / called
+    average = float((weights * so) @ precision / n_own)
+    per_call, per_found = (
+        summed(weights * so / called)[up_to],
+        summed(weights * so * found / called**2)[up_to],
+    )
+    on_average = weights * (so * (precision - average + per_call) - per_found) / n_own
+    n_groups = min(len(np.unique(codes[rows][so])), len(np.unique(codes[rows][~so])))
+    spread = np.zeros((2, len(is_so)))
+    spread[:, rows] = on_area, on_average
+    return _Ranked(area, spread[0], n_groups), _Ranked(average, spread[1], n_groups)
+
+
+def _ranking_interval(found: Sequence[_Ranked], codes: np.ndarray, n_folds: int) -> Interval:
+    """Wilson's interval of the mean of some scores, with the number of photos that would vary as it does.
+
+    The variance sums over groups (Obuchowski, https://doi.org/10.2307/2533958). Of a label with few groups it is known
+    badly: one more group is added that varies as much as any could, and Student's t goes by the rarer side.
+    """
+    mean = float(np.mean([one.score for one in found]))
+    n = min(one.n_groups for one in found)
+    most = mean * (1 - mean) / n
+    if n == 1 or most < 1e-15:
+        effective = float(n)
+    else:
+        influence = np.mean([one.influence for one in found], axis=0)
+        variance = n / (n - 1) * float(np.sum(np.bincount(codes, influence) ** 2))
+        effective = mean * (1 - mean) * (n + 1) / (n * variance + most)
+    wider = 1.0 + WIDER / n**0.5 if n_folds > 1 else 1.0
+    return _wilson(mean, effective / wider**2, float(t.ppf(0.975, max(1, n - 1))))
 
 
 def paired_difference(

@@ -34,6 +34,7 @@ from evaluate.results import (
     describe_features,
     describe_folds,
     describe_groups,
+    intervals_of,
 )
 from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions, all_features, cross_validate
@@ -280,7 +281,8 @@ def _scores_per_group(
 
     pairs = [predictions.of(row.features, row.head) for row in results]
     groups = [predict_groups(own, rule, positive) for own in pairs]
-    return describe_groups(groups, rule, rule_in_words(rule, positive), positive, interval_of)
+    n_folds = len(groups[0].times)
+    return describe_groups(groups, rule, rule_in_words(rule, positive), positive, interval_of, n_folds)
 
 
 def result_row(predictions: Predictions, features: str, head: str, positive: str | None) -> ResultRow:
@@ -292,6 +294,7 @@ def result_row(predictions: Predictions, features: str, head: str, positive: str
     return ResultRow(
         features=features,
         head=head,
+        intervals=intervals_of(predictions, positive, len(times)),
         accuracy=cross_validated_interval(right, rows["row"].to_numpy(), groups, n_folds=len(times)),
         **vars(
             all_scores(

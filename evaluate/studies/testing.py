@@ -21,19 +21,20 @@ from evaluate.results import (
     describe_data,
     describe_features,
     describe_groups,
+    intervals_of,
 )
 from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions
 from evaluate.scores.groups import check_groups, predict_groups, rule_in_words
 from evaluate.scores.metrics import all_scores, check_positive, scores_at
 from evaluate.scores.mistakes import check_superclasses, nearest_in_table, superclass_errors, wrong_rows
-from evaluate.statistics.intervals import Interval, grouped_interval
+from evaluate.statistics.intervals import Interval, ShareIntervals, grouped_interval
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 from featurize.terminal import log
 
 if TYPE_CHECKING:
-    from classify.model.model import Model
+    from classify.model.model import Model, OperatingPoint
 
 
 class TestResult(Reported, TestRecord):
@@ -42,10 +43,11 @@ class TestResult(Reported, TestRecord):
     Attributes
     ----------
     scores : TestScores
-        ``accuracy``, ``accuracy_interval`` (mean, low, high), all scores, ``predict_seconds_per_image``, ``seen`` (how
-        many photos were in the training set) of the ``comparable`` ones (whose bytes are known), ``near`` (how many
-        others nearly are one of it), ``grouped`` (how many others share a group with one of it; either is None where
-        that could not be looked at) and ``unseen``: None, or the accuracy on those that are none of the three.
+        ``accuracy``, ``accuracy_interval`` (mean, low, high), all scores, ``intervals`` of those that have one,
+        ``expected`` (what its operating point promised), ``predict_seconds_per_image``, ``seen`` (how many photos were
+        in the training set) of the ``comparable`` ones (whose bytes are known), ``near`` (how many others nearly are
+        one of it), ``grouped`` (how many others share a group with one of it; either is None where that could not be
+        looked at) and ``unseen``: None, or the accuracy on those that are none of the three.
     details : TestDetails
         ``confusion``, ``confusion_percent``, ``misclassified`` (with the training table given, the first 60 with
         ``nearest``, the training photos that they resemble most) and ``superclasses`` (None when none were given).
@@ -119,11 +121,15 @@ def test(
         trained = trained.with_column("label", [relabel.get(one, one) for one in trained.label])
     wrong = wrong_rows(used.image, label, probabilities, labels, given)
     confusion, point = metrics.confusion(label, predicted, labels), model.operating_point
+    name = model.training.get("head") or head_name(model.head)
+    predictions = _as_predictions(used, probabilities, predicted, model, name, seconds)
     scores = TestScores(
         accuracy=interval.mean,
         accuracy_interval=interval,
         **vars(all_scores(label, probabilities, labels, positive, predicted)),
+        intervals=intervals_of(predictions, positive, 0, point.positive if point else None),
         operating_point=scores_at(label, predicted, point) if point else None,
+        expected=_promised(point) if point else None,
         predict_seconds_per_image=seconds / len(used),
         seen=int(known.seen.sum()),
         comparable=sum(one is not None for one in used.sha256) if len(model.hashes) else 0,
@@ -137,8 +143,6 @@ def test(
         nearest_in_table(used, trained, model.features, wrong),
         superclass_errors(label, predicted, superclasses) if superclasses else None,
     )
-    name = model.training.get("head") or head_name(model.head)
-    predictions = _as_predictions(used, probabilities, predicted, model, name, seconds)
     data, described = describe_data(used), describe_features(used, [model.features])
     return TestResult(
         scores=scores,
@@ -162,7 +166,15 @@ def _scores_per_group(model: "Model", predictions: Predictions, rule: str, posit
     def interval_of(found: Predictions) -> Interval:
         return grouped_interval(found.label == found.predicted, found.rows["group"].to_numpy())
 
-    return describe_groups([groups], rule, rule_in_words(rule, sought), positive, interval_of)
+    decided = model.operating_point.positive if model.operating_point else None
+    return describe_groups([groups], rule, rule_in_words(rule, sought), positive, interval_of, 0, decided)
+
+
+def _promised(point: "OperatingPoint") -> ShareIntervals | None:
+    if point.expected is None:
+        return None
+    shares = point.expected.sensitivity, point.expected.specificity
+    return ShareIntervals(*(Interval(one.mean, one.low, one.high) for one in shares))
 
 
 def _as_predictions(

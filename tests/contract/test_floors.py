@@ -24,7 +24,7 @@ FLOORS = {
     "featurize": "errors draws | remote | outputs | files terminal | tableformat | imported | table | photos | "
     "store pages spec | extractors | networks | registry | extraction | upkeep cluster adopt | store_commands | "
     "cli | __main__",
-    "classify": "rows folds similar taxonomy labels | heads | model | training prediction | "
+    "classify": "rows folds shares similar taxonomy labels | heads | model | training prediction | "
     "serving export suggest watch | cli | __main__",
     "evaluate": "splits scores | statistics | results | report | checks | studies | whole_job | cli | __main__",
 }

@@ -1,0 +1,56 @@
+"""How far a share of photos can be trusted, where some photos belong together and a threshold was chosen on them."""
+
+import numpy as np
+from scipy.stats import beta, norm, t
+
+CHOSEN_WIDER = 2.5
+
+
+def effective_number(values: np.ndarray, groups: np.ndarray, variance: float) -> float:
+    """How many independent values of this variance would have a mean as uncertain as the mean of `values`.
+
+    `values` are one per image, an average over repeats where there are several; `variance` is that of one value that
+    is no average. Where all values are equal it is the number of groups, for nothing is known of how alike a group is.
+    """
+    codes = np.unique(groups, return_inverse=True)[1]
+    n_images, n_groups = len(values), int(codes.max()) + 1
+    excess = values - values.mean()
+    alone = float(np.sum(excess**2)) / n_images**2
+    if alone < 1e-15 or n_groups == 1:
+        return float(n_groups)
+    if n_groups == n_images:
+        return variance / alone
+    together = n_groups / (n_groups - 1) * float(np.sum(np.bincount(codes, excess) ** 2)) / n_images**2
+    return variance / max(alone, together)
+
+
+def quantile(groups: np.ndarray, confidence: float = 0.95) -> float:
+    """How many standard errors reach to either end: 1.96, and Student's t where images come in groups."""
+    n_groups = len(np.unique(groups))
+    if n_groups == len(groups):
+        return float(norm.ppf((1 + confidence) / 2))
+    return float(t.ppf((1 + confidence) / 2, max(1, n_groups - 1)))
+
+
+def expected_share(right: np.ndarray, groups: np.ndarray) -> tuple[float, float, float]:
+    """The share to expect of new photos like these, and its 95 % interval, where these decided the threshold.
+
+    A threshold that `r` of `n` independent photos reach, and that stands at the last of them, is reached by a share of
+    new ones that follows a beta distribution of ``r`` and ``n - r + 1`` (Wilks, https://doi.org/10.1214/aoms/1177731788):
+    by ``r / (n + 1)`` of them on average. Photos that belong together, with equal `groups`, count by their effective
+    number. The heads that judged these photos are not the one that judges new ones, so the interval is made wider by
+    ``1 + 2.5 / sqrt(groups)``, a figure chosen by simulation (``tests/benchmarks/operating_points.py``).
+
+    >>> [round(share, 3) for share in expected_share(np.arange(40) >= 2, np.arange(40))]
+    [0.927, 0.796, 0.992]
+    """
+    right = np.asarray(right, dtype=np.float64)
+    share, n_groups = float(right.mean()), len(np.unique(groups))
+    n = min(float(len(right)), effective_number(right, np.asarray(groups), share * (1 - share)))
+    mean = share * n / (n + 1)
+    if mean == 0:
+        return 0.0, 0.0, float(beta.ppf(0.975, 1, n / (1 + CHOSEN_WIDER / n_groups**0.5) ** 2))
+    n = n / (1 + CHOSEN_WIDER / n_groups**0.5) ** 2 + 1
+    tail = float(norm.cdf(-quantile(groups)))
+    ends = beta.ppf([tail, 1 - tail], mean * n, (1 - mean) * n)
+    return mean, float(ends[0]), float(ends[1])
