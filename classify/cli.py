@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,16 @@ from featurize.outputs import (
     whole_file,
 )
 from featurize.remote import path_at
-from featurize.terminal import OptionsError, add_command, key_values, log, new_parser, run_command
+from featurize.terminal import (
+    OptionsError,
+    add_command,
+    add_excel,
+    check_excel,
+    key_values,
+    log,
+    new_parser,
+    run_command,
+)
 
 if TYPE_CHECKING:
     from classify.heads.spec import HeadSpec
@@ -260,6 +269,7 @@ def _add_predict(commands: Any) -> None:
     count = _count_from(0, "number of labels; give 1 or more, or 0 for all")
     option("--top", type=count, metavar="K", help=text)
     option("-o", "--output", metavar="FILE", help="write there instead of to standard output")
+    add_excel(parser)
     add_manifest_options(parser)
     add_max_megapixels(parser)
     _add_places(parser)
@@ -276,6 +286,7 @@ def _add_neighbours(commands: Any) -> None:
     option("--format", choices=FORMATS, default="text", help="form of the output (default: text)")
     count = _count_from(1, "number of images; give 1 or more")
     option("--top", type=count, default=10, metavar="K", help="how many images (default: 10)")
+    add_excel(parser)
     _add_places(parser)
 
 
@@ -291,6 +302,7 @@ def _predict(args: argparse.Namespace) -> int:
         hint = "leave out --format for Parquet, or give the file another ending"
         raise OptionsError(f"--format {args.format} and -o {args.output} do not agree", hint)
     form = args.format or (ending if ending in WRITTEN else "text")
+    check_excel(args, form == "csv")
     inputs = [one.partition("=")[2] or one for one in args.weights]
     inputs += [args.model, *(one for one in args.sources if one != "-")]
     check_outputs([(args.output, WRITTEN[form])], inputs)
@@ -303,14 +315,18 @@ def _predict(args: argparse.Namespace) -> int:
     counts: Counter[str] = Counter()
     batches = _reported(predictor.predict_batches(args.sources, **manifest_options(args)), counts)
     if form == "parquet":
-        with whole_file(args.output, PREDICTIONS) as partial:
-            output.write_parquet(partial, model.labels, batches, args.top)
+        with whole_file(args.output, PREDICTIONS) as file:
+            output.write_parquet(file, model.labels, batches, args.top)
     else:
-        forms = {"text": output.as_text, "csv": output.as_csv, "jsonl": output.as_jsonl}
+        forms: dict[str, Callable[..., Iterator[str]]] = {
+            "text": output.as_text,
+            "csv": partial(output.as_csv, excel=args.excel),
+            "jsonl": output.as_jsonl,
+        }
         pieces = forms[form](model.labels, batches, args.top)
         if args.output:
-            with whole_file(args.output, WRITTEN[form]) as partial:
-                with open(partial, "w", encoding="utf-8", newline="") as stream:
+            with whole_file(args.output, WRITTEN[form]) as file:
+                with open(file, "w", encoding="utf-8", newline="") as stream:
                     stream.writelines(pieces)
         else:
             for piece in pieces:
@@ -349,11 +365,12 @@ def _neighbours(args: argparse.Namespace) -> int:
     from classify.prediction.neighbours import nearest_images
     from featurize.table import FeatureTable
 
+    check_excel(args, args.format == "csv")
     model = load_model(args.model, trust=args.trust)
     table, weights = FeatureTable.read(args.table), _weights(args.weights, model.parts)
     places = {"weights": weights, "store": args.store, "jobs": args.jobs}
     found = nearest_images(model, args.image, table, top=args.top, **places)
-    sys.stdout.write(output.neighbours_as(args.format, found))
+    sys.stdout.write(output.neighbours_as(args.format, found, args.excel))
     return 0
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from featurize.errors import UsageError, without_credentials
 from featurize.outputs import CSV, JSON, PAGE, TABLE, check_outputs, same_file, where_written, whole_file
 from featurize.remote import path_at
-from featurize.terminal import OptionsError, add_command, log, new_parser, run_command
+from featurize.terminal import OptionsError, add_command, add_excel, check_excel, log, new_parser, run_command
 
 # Options and arguments that name files to read.
 INPUTS = ("model", "table", "relabel", "superclass", "folds", "training", "test")
@@ -42,6 +42,7 @@ def _add_scores(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--per-group", choices=("mean", "max", "vote"), help=text)
     text = "write every prediction behind the scores: image, label, predicted, probabilities, fold, group and more"
     parser.add_argument("--predictions", metavar="FILE.csv|.parquet", help=text)
+    add_excel(parser)
 
 
 def write_outputs(found: Any, args: argparse.Namespace) -> int:
@@ -62,7 +63,7 @@ def write_outputs(found: Any, args: argparse.Namespace) -> int:
             partial.write_text(content + "\n", encoding="utf-8", errors="backslashreplace")
         log.info("wrote %s", where_written(args.json))
     if getattr(args, "predictions", None):
-        found.predictions.write(args.predictions)
+        found.predictions.write(args.predictions, args.excel)
         log.info("wrote %s", where_written(args.predictions))
     if args.report:
         write_report(found, args.report, args.images)
@@ -89,6 +90,7 @@ def check_output_options(args: argparse.Namespace, *more: tuple[str | None, str]
         from evaluate.scores.crossval import predictions_kind
 
         more = (*more, (args.predictions, predictions_kind(args.predictions)))
+    check_excel(args, any(kind == CSV for _, kind in more))
     inputs = [getattr(args, name, None) for name in INPUTS]
     check_outputs([(args.report, PAGE), (args.json, JSON), *more], inputs)
 
@@ -381,6 +383,7 @@ def _add_split(commands: Any) -> None:
         "sha256,repeat,fold), by which others repeat the same division after photos were renamed or added"
     )
     split.add_argument("-o", "--output", required=True, metavar="FILE", help=text)
+    add_excel(split)
 
 
 def _split(args: argparse.Namespace) -> int:
@@ -393,6 +396,7 @@ def _split(args: argparse.Namespace) -> int:
     refuse_foreign_evaluate()
     _check_options(args)
     as_folds = args.output.lower().endswith(".csv")
+    check_excel(args, as_folds)
     if not as_folds:
         table_kind(args.output)
     check_outputs(
@@ -414,7 +418,7 @@ def _split(args: argparse.Namespace) -> int:
         )
     if as_folds:
         photos = table.filter(table.variant == 0)
-        write_folds(args.output, photos, photos.split)
+        write_folds(args.output, photos, photos.split, excel=args.excel)
     else:
         if same_file(args.output, args.table):
             log.warning("%s is the table that was read; it now has this split", args.output)
@@ -480,7 +484,7 @@ def _write_numbered(args: argparse.Namespace, given: Any) -> int:
     method = "leave-one-group-out" if args.method == "leave-one-group-out" else "stratified"
     folds, _ = folds_for(table, method, cv=args.cv or 5, repeats=args.repeats, seed=args.seed)
     repeats = [fold_of_rows(folds, len(table), repeat) for repeat in range(args.repeats)]
-    write_folds(args.output, table, *repeats)
+    write_folds(args.output, table, *repeats, excel=args.excel)
     log.info("wrote %s", where_written(args.output))
     if args.repeats > 1:
         log.info("the first of %d repeats:", args.repeats)

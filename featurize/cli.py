@@ -12,7 +12,7 @@ from typing import Any
 from featurize.errors import SourceError, UsageError
 from featurize.outputs import CSV, JSON, TABLE, check_outputs, where_written, whole_file
 from featurize.store_commands import add_store_commands
-from featurize.terminal import OptionsError, add_command, aligned, log, new_parser, run_command
+from featurize.terminal import OptionsError, add_command, add_excel, aligned, log, new_parser, run_command
 
 LABELS_SHOWN = 12
 EXTRACT = "featurize extract photos/ -o photos.parquet --features inception_v3 texture"
@@ -118,6 +118,7 @@ def _add_output(command: argparse.ArgumentParser) -> None:
 def _add_rejects(command: argparse.ArgumentParser, what: str) -> None:
     text = f"{what} left out and why (default: TABLE with .rejects.csv)"
     command.add_argument("--rejects", metavar="FILE.csv", help=text)
+    add_excel(command)
 
 
 def _rejects_file(args: argparse.Namespace, *sources: str) -> str:
@@ -201,13 +202,13 @@ def _extract(args: argparse.Namespace) -> int:
     try:
         result = run_extraction(source, extractors, **options)
     except NothingReadable as error:
-        write_rejects(rejects_file, error.rejects)
+        write_rejects(rejects_file, error.rejects, args.excel)
         error.hint = f"all reasons are in {rejects_file}"
         raise
     moments.append(time.perf_counter())
     result.table.write(args.output)
     moments.append(time.perf_counter())
-    write_rejects(rejects_file, result.rejects)
+    write_rejects(rejects_file, result.rejects, args.excel)
     _say(args, result, rejects_file)
     listing, featurizing, writing = (after - before for before, after in pairwise(moments))
     log.debug("listing %.2f s, reading and featurizing %.2f s, writing %.2f s", listing, featurizing, writing)
@@ -316,12 +317,12 @@ def graph_options(args: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def write_rejects(path: str, rejects: list[tuple[str, str]]) -> None:
-    """The rejects file: a CSV with the columns image and reason."""
+def write_rejects(path: str, rejects: list[tuple[str, str]], excel: bool = False) -> None:
+    """The rejects file: a CSV with the columns image and reason; `excel`: for a spreadsheet."""
     from featurize.files import csv_writer
 
     with whole_file(path, CSV) as partial, open(partial, "w", encoding="utf-8", newline="") as stream:
-        writer = csv_writer(stream)
+        writer = csv_writer(stream, excel)
         writer.writerow(["image", "reason"])
         writer.writerows(rejects)
 
@@ -434,7 +435,7 @@ def _import_bottlenecks(args: argparse.Namespace) -> int:
     rejects_file = _rejects_file(args, args.folder)
     found = import_bottlenecks(args.folder, args.features)
     found.table.write(args.output)
-    write_rejects(rejects_file, found.rejects)
+    write_rejects(rejects_file, found.rejects, args.excel)
     for what, count in sorted(found.ignored.items()):
         log.info("ignored %d files: %s", count, what)
     if found.rejects:
@@ -477,7 +478,7 @@ def _import_vectors(args: argparse.Namespace) -> int:
     options = {"columns": columns, "name": args.name, "keep": kept_of(args.keep)}
     found = import_vectors(args.vectors, args.manifest, **options)
     found.table.write(args.output)
-    write_rejects(rejects_file, found.rejects)
+    write_rejects(rejects_file, found.rejects, args.excel)
     for note in found.notes:
         log.info("%s", note)
     for warning in found.warnings:

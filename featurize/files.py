@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -65,6 +66,8 @@ def read_csv(
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """The lines of a CSV file in UTF-8 below its first: the number of each, and its cells by column, as they stand.
 
+    Of a file that begins with a byte-order mark, what `csv_writer` did for a spreadsheet is undone.
+
     The first line must hold `columns`, in any order, and may hold `optional` ones (None: any); `what` the file is, for
     messages; `key` gives what of a line no other line may have, if anything. UsageError if the file cannot be read, has
     other columns, a line has more or fewer cells than the first, or two lines have one key: the second would contradict
@@ -73,9 +76,11 @@ def read_csv(
     lines: dict[Sequence[str], int] = {}
     is_readable(path, UsageError)
     try:
-        with path_at(path).open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream)
-            header = [name.strip() for name in next(reader, [])]
+        with path_at(path).open(encoding="utf-8", newline="") as stream:
+            first = stream.readline()  # a pipe cannot be read twice
+            reader = csv.reader(chain([first.removeprefix(MARK)], stream))
+            as_meant = unguarded if first.startswith(MARK) else str
+            header = [as_meant(name).strip() for name in next(reader, [])]
             strange = set(header) - set(columns) - set(header if optional is None else optional)
             if strange or not set(columns) <= set(header) or len(set(header)) < len(header):
                 more = f", and may hold {', '.join(sorted(optional))}" if optional else ""
@@ -87,7 +92,7 @@ def read_csv(
                     hint = f"each line holds {len(header)} cells, {','.join(header)}"
                     raise UsageError(f"line {reader.line_num} of {path} is {','.join(cells)[:100]!r}", hint)
                 if cells:
-                    line = dict(zip(header, cells, strict=True))
+                    line = dict(zip(header, map(as_meant, cells), strict=True))
                     own = key(line)
                     if own in lines:
                         twice = f"{path} names {', '.join(own)[:80]} twice, in line {lines[own]}"
@@ -111,10 +116,33 @@ def check_unpacked(n_bytes: int, size: int) -> None:
         raise ValueError(f"it would unpack to {n_bytes / 1e6:,.0f} MB, and takes {size / 1e6:,.2f} MB")
 
 
-def csv_writer(stream: TextIO) -> Any:
+MARK = "\ufeff"  # the byte-order mark, without which Excel takes UTF-8 for the encoding of Windows
+FORMULA = re.compile("'*[=+@-]")
+
+
+def guarded(cell: Any) -> Any:
+    """Text that a spreadsheet would compute, with a ``'`` before it; so is text that has one already.
+
+    >>> [guarded(cell) for cell in ("=1+1", "'=1+1", "a=1", -1)]
+    ["'=1+1", "''=1+1", 'a=1', -1]
+    """
+    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell
+
+
+def unguarded(cell: str) -> str:
+    """The opposite of `guarded`.
+
+    >>> [unguarded(cell) for cell in ("'=1+1", "''=1+1", "=1+1", "'a'")]
+    ['=1+1', "'=1+1", '=1+1', "'a'"]
+    """
+    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
+
+
+def csv_writer(stream: TextIO, excel: bool = False) -> Any:
     r"""A `csv.writer` whose lines end in ``\n`` alone, and that quotes every value with a ``\r``, as names may have.
 
-    Asked for such lines, `csv.writer` leaves ``\r`` bare before Python 3.13, and readers see two lines.
+    Asked for such lines, `csv.writer` leaves ``\r`` bare before Python 3.13, and readers see two lines. For a
+    spreadsheet (`excel`) a byte-order mark is written at once, and text is `guarded`.
 
     >>> import io
     >>> stream = io.StringIO()
@@ -122,7 +150,21 @@ def csv_writer(stream: TextIO) -> Any:
     >>> stream.getvalue()
     '"a\rb.jpg",rose\n'
     """
-    return csv.writer(_Lines(stream))
+    if not excel:
+        return csv.writer(_Lines(stream))
+    stream.write(MARK)
+    return _GuardedWriter(csv.writer(_Lines(stream)))
+
+
+class _GuardedWriter:
+    def __init__(self, writer: Any):
+        self.writer = writer
+
+    def writerow(self, cells: Iterable[Any]) -> None:
+        self.writer.writerow(map(guarded, cells))
+
+    def writerows(self, rows: Iterable[Iterable[Any]]) -> None:
+        self.writer.writerows(map(guarded, cells) for cells in rows)
 
 
 class _Lines:

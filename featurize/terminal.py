@@ -145,6 +145,18 @@ def add_command(
     return parser
 
 
+def add_excel(parser: argparse.ArgumentParser) -> None:
+    """The option ``--excel``, of every command that writes CSV; see `featurize.files.csv_writer`."""
+    text = "write CSV for a spreadsheet: a byte-order mark, and a ' before text that begins with =, +, - or @"
+    parser.add_argument("--excel", action="store_true", help=text)
+
+
+def check_excel(args: argparse.Namespace, writes_csv: bool) -> None:
+    """Refuse ``--excel`` where it would change nothing."""
+    if getattr(args, "excel", False) and not writes_csv:
+        raise OptionsError("--excel is for CSV, and none is written", "leave it out, or write CSV")
+
+
 def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     """Parse and run; a known error becomes one ``error:`` and one ``hint:`` line.
 

@@ -43,20 +43,25 @@ def as_text(labels: Sequence[str], batches: Iterable[Predictions], top: int | No
         yield "".join(lines)
 
 
-def as_csv(labels: Sequence[str], batches: Iterable[Predictions], top: int | None = None) -> Iterator[str]:
+def as_csv(
+    labels: Sequence[str], batches: Iterable[Predictions], top: int | None = None, excel: bool = False
+) -> Iterator[str]:
     """CSV with the header ``image,label,confidence,outlier``.
 
     With `top` 0 one column per label follows, holding its probability; with `top` 2 or more the columns
     ``label_2,confidence_2`` and so on. ``outlier`` is ``yes``, ``no``, or empty where the model cannot say.
+    `excel`: for a spreadsheet.
     """
-    header = _csv_lines([_header(labels, top)])
+    stream = io.StringIO()
+    writer = csv_writer(stream, excel)
+    writer.writerow(_header(labels, top))
     flags = {None: "", True: "yes", False: "no"}
     for batch in batches:
         # The header comes with the first predictions: where there are none for an error, nothing is printed.
         if len(batch):
-            yield header + _csv_lines([*line[:3], flags[line[3]], *line[4:]] for line in _lines(batch, top))
-            header = ""
-    if header:
+            writer.writerows([*line[:3], flags[line[3]], *line[4:]] for line in _lines(batch, top))
+            yield _taken_from(stream)
+    if header := stream.getvalue():
         yield header
 
 
@@ -92,13 +97,16 @@ def write_parquet(
             writer.write_table(pa.table(arrays, schema=schema))
 
 
-def neighbours_as(form: str, found: Iterable[Neighbour]) -> str:
-    """Neighbours as ``text`` (``distance label image``), ``csv`` or ``jsonl``."""
+def neighbours_as(form: str, found: Iterable[Neighbour], excel: bool = False) -> str:
+    """Neighbours as ``text`` (``distance label image``), ``csv`` (`excel`: for a spreadsheet) or ``jsonl``."""
     if form == "jsonl":
         return "".join(_json(asdict(one)) + "\n" for one in found)
     if form == "csv":
-        lines = [[one.image, one.label, round(one.distance, DIGITS)] for one in found]
-        return _csv_lines([["image", "label", "distance"], *lines])
+        stream = io.StringIO()
+        writer = csv_writer(stream, excel)
+        writer.writerow(["image", "label", "distance"])
+        writer.writerows([one.image, one.label, round(one.distance, DIGITS)] for one in found)
+        return stream.getvalue()
     return "".join(
         f"{one.distance:.4f} {printable(one.label or '-')} {printable(one.image)}\n" for one in found
     )
@@ -128,10 +136,11 @@ def _lines(batch: Predictions, top: int | None) -> Iterator[list[Any]]:
         yield line + [value for label, p in best[1:] for value in (label, round(p, DIGITS))]
 
 
-def _csv_lines(lines: Iterable[list[Any]]) -> str:
-    stream = io.StringIO()
-    csv_writer(stream).writerows(lines)
-    return stream.getvalue()
+def _taken_from(stream: io.StringIO) -> str:
+    text = stream.getvalue()
+    stream.seek(0)
+    stream.truncate()
+    return text
 
 
 def _json(content: dict[str, Any]) -> str:

@@ -13,13 +13,13 @@ from evaluate.report.sentences import (
     agree,
     count,
     curve_in_words,
+    differences_in_words,
     duplicates_in_words,
     interval_in_words,
     known_in_words,
     labels_in_words,
     no_better_than_guessing,
     percent,
-    sentence,
     tuned_in_words,
 )
 from evaluate.results import (
@@ -98,7 +98,7 @@ def _comparison_page(found: ComparisonRecord, photos: Thumbnails) -> Page:
         f"{which}: {interval_in_words(best.accuracy)} of {found.folds.tested} photos "
         "right, each predicted by heads that were not trained on it.",
         *labels_in_words(details.per_label, details.confusion),
-        *(sentence(one.words) for one in found.comparisons),
+        *differences_in_words(found.comparisons),
     ]
     differences = {"pairs": found.comparisons, "one_fold": found.folds.one}
     curve = found.learning_curve

@@ -261,15 +261,18 @@ class Predictions:
         last = rows[["features", "head", "fold", "repeat", "group", "kept_together", "row"]]
         return pd.concat([first, chances, last], axis=1)
 
-    def write(self, path: str | os.PathLike) -> None:
-        """Write the columns of `to_frame` but ``row`` to a ``.csv`` or ``.parquet`` file, one line per prediction."""
+    def write(self, path: str | os.PathLike, excel: bool = False) -> None:
+        """Write the columns of `to_frame` but ``row`` to a ``.csv`` or ``.parquet`` file, one line per prediction.
+
+        `excel`: CSV for a spreadsheet, see `featurize.files.csv_writer`.
+        """
         kind, frame = predictions_kind(path), self.to_frame().drop(columns="row")
         with whole_file(path, kind) as partial:
             if kind == PREDICTIONS:
                 frame.to_parquet(partial, index=False)
                 return
             with open(partial, "w", encoding="utf-8", newline="") as stream:
-                writer = csv_writer(stream)
+                writer = csv_writer(stream, excel)
                 writer.writerow(frame.columns)
                 writer.writerows(frame.itertuples(index=False, name=None))
 

@@ -271,7 +271,7 @@ def one_vs_rest(
     rankings = {}
     chances = np.asarray(probabilities, dtype=np.float64).T
     for name, is_so, chance in zip(labels, _truth(label, labels).T, chances, strict=True):
-        ranked = rows_that_rank(is_so, fold)
+        ranked = rows_that_rank(is_so, chance, fold)
         is_so, chance, known = is_so[ranked], chance[ranked], bool(ranked.any())
         how = {"sample_weight": None if weight is None else weight[ranked]}
         rankings[str(name)] = Ranking(
@@ -281,9 +281,13 @@ def one_vs_rest(
     return rankings
 
 
-def rows_that_rank(is_so: np.ndarray, fold: np.ndarray | None = None) -> np.ndarray:
-    """Which rows lie in a `fold` with images of a label (`is_so`) and with others; all rows are one fold without it."""
-    folds = np.zeros(len(is_so), dtype=np.int64) if fold is None else np.unique(fold, return_inverse=True)[1]
+def rows_that_rank(is_so: np.ndarray, chance: np.ndarray, fold: np.ndarray | None = None) -> np.ndarray:
+    """Which rows lie in a `fold` with images of a label (`is_so`) and with others; all rows are one fold without it.
+
+    Nor do folds matter where the `chance` is the same for all rows: no head ranks anything.
+    """
+    one = fold is None or (chance == chance[0]).all()
+    folds = np.zeros(len(is_so), dtype=np.int64) if one else np.unique(fold, return_inverse=True)[1]
     share = np.bincount(folds, is_so) / np.bincount(folds)
     return ((share > 0) & (share < 1))[folds]
 

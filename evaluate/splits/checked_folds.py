@@ -1,6 +1,5 @@
 """Folds from anywhere, and the proof that they part nothing that belongs together."""
 
-import csv
 import hashlib
 import re
 import warnings
@@ -12,7 +11,7 @@ import numpy as np
 
 from classify.folds import Fold, make_folds
 from featurize.errors import UsageError
-from featurize.files import read_csv
+from featurize.files import csv_writer, read_csv
 from featurize.outputs import CSV, whole_file
 from featurize.remote import path_at
 from featurize.table import FeatureTable
@@ -76,14 +75,17 @@ def _refuse_no_division(folds: dict[str, str], path: str | Path) -> None:
         )
 
 
-def write_folds(path: str | Path, table: FeatureTable, *folds: Sequence[str | int | None]) -> int:
+def write_folds(
+    path: str | Path, table: FeatureTable, *folds: Sequence[str | int | None], excel: bool = False
+) -> int:
     """Write the fold of each row, one sequence per repeat, and return the number of lines below the first.
 
-    Rows whose fold is None are left out; a content that is unknown, or would stand in two folds, is refused.
+    Rows whose fold is None are left out; a content that is unknown, or would stand in two folds, is refused. `excel`:
+    for a spreadsheet, see `featurize.files.csv_writer`.
     """
     repeats = [_by_content(table, fold) for fold in folds]
     with whole_file(path, CSV) as partial, open(partial, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
+        writer = csv_writer(stream, excel)
         writer.writerow(["sha256", "fold"] if len(repeats) == 1 else ["sha256", "repeat", "fold"])
         for number, lines in enumerate(repeats):
             for sha, fold in sorted(lines.items()):

@@ -100,8 +100,9 @@ class PairComparison(Record):
 
     The difference and its interval go by photos; the p value and the probabilities by folds, unless these have no
     spread: then photos are counted (`same_in_every_fold`). `rope` is the region of practical equivalence in points.
-    Where the folds make the other worse than answers without a look, it is counted as their share, `base_rate`, and
-    everything goes by photos. `mcnemar`, which takes photos for independent, is None where they come in groups.
+    Where the folds make the other worse than answers without a look, it is counted as their share, `base_rate`:
+    difference, interval, p value, probabilities and verdict are then against that share, and go by photos.
+    `accuracy_difference` is always the measured accuracy of one minus that of the other. `mcnemar`, which takes photos for independent, is None where they come in groups.
     """
 
     compares: str
@@ -120,6 +121,7 @@ class PairComparison(Record):
     verdict: str = "undecided"
     words: str = ""
     base_rate: float | None = None
+    accuracy_difference: float = 0.0
 
 
 class Named(Protocol):
@@ -296,6 +298,7 @@ def _compared(
         PairName(one.features, one.head),
         PairName(other.features, other.head),
         rope=rope,
+        accuracy_difference=float(right[0].mean() - right[1].mean()),
         mcnemar=mcnemar(mean_over_repeats(first).right, mean_over_repeats(second).right) if alone else None,
     )
     if not base.fair and right[1].mean() <= base.share + 1e-12:

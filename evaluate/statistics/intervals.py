@@ -214,7 +214,7 @@ def _rankings(
     Influences are DeLong's structural components (https://doi.org/10.2307/2531595) for the area, and for the average
     precision the derivative of the mean, over photos of the label, of the precision where they stand.
     """
-    rows = rows_that_rank(is_so, fold)
+    rows = rows_that_rank(is_so, chance, fold)
     if not rows.any():
         return None
     so, score = is_so[rows], chance[rows]

@@ -1,11 +1,12 @@
 """Manifests: a table of images that someone else wrote, as CSV, Excel or Parquet."""
 
+import codecs
 import csv
 import os
 import posixpath
 import unicodedata
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from featurize.errors import BottleheadError, SourceError, UsageError
-from featurize.files import check_unpacked, text_as_name
+from featurize.files import check_unpacked, text_as_name, unguarded
 from featurize.photos.layout import SPLITS, listed, split_of
 from featurize.remote import AnyPath, RemotePath, is_url, path_at
 from featurize.tableformat import check_kept_names, record_batches
@@ -86,7 +87,7 @@ def read_manifest(
 
 def _csv_lines(path: AnyPath) -> Iterator[tuple[str, Cells]]:
     """Where each line stands, and its cells; the first is the header."""
-    encoding = _encoding(path)
+    encoding, as_meant = _encoding(path)
     try:
         with path.open(encoding=encoding, newline="") as stream:
             first = stream.readline()
@@ -99,7 +100,7 @@ def _csv_lines(path: AnyPath) -> Iterator[tuple[str, Cells]]:
             reader = csv.reader(stream, delimiter=separator, strict=True, skipinitialspace=True)
             for values in reader:
                 if values:
-                    yield f"line {reader.line_num + own}", values
+                    yield f"line {reader.line_num + own}", list(map(as_meant, values))
     except UnicodeDecodeError as error:
         raise _not_text(path, encoding, error) from None
     except csv.Error as error:
@@ -110,17 +111,18 @@ def _csv_lines(path: AnyPath) -> Iterator[tuple[str, Cells]]:
         raise SourceError(f"{path} cannot be read: {error.strerror or error}", hint) from None
 
 
-def _encoding(path: AnyPath) -> str:
+def _encoding(path: AnyPath) -> tuple[str, Callable[[str], str]]:
+    """The encoding, and what gives a cell as it was meant: a byte-order mark is that of a spreadsheet."""
     try:
         with path.open("rb") as stream:
-            start = stream.read(2)
+            start = stream.read(3)
     except OSError:
         start = b""
-    if start in (b"\xff\xfe", b"\xfe\xff"):
-        return "utf-16"
-    if b"\0" in start:  # the first letter of a name, in UTF-16 without a mark
-        return "utf-16-be" if start[:1] == b"\0" else "utf-16-le"
-    return "utf-8-sig"
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16", unguarded
+    if b"\0" in start[:2]:  # the first letter of a name, in UTF-16 without a mark
+        return ("utf-16-be" if start[:1] == b"\0" else "utf-16-le"), str
+    return "utf-8-sig", unguarded if start == codecs.BOM_UTF8 else str
 
 
 def _not_text(path: AnyPath, encoding: str, error: UnicodeDecodeError) -> SourceError:
@@ -178,8 +180,14 @@ def _excel_lines(manifest: Manifest) -> Iterator[tuple[str, Cells]]:
     if len(sheets) > 1:
         manifest.notes.append(f"of the {len(sheets)} sheets of {path.name} the first is read, {sheets[0]}")
     for number, values in enumerate(frame.itertuples(index=False, name=None), start=1):
-        # A column of whole numbers may be kept as 3.0.
-        yield f"line {number}", [int(v) if isinstance(v, float) and v.is_integer() else v for v in values]
+        yield f"line {number}", list(map(_cell, values))
+
+
+def _cell(value: Any) -> Any:
+    """A value of an Excel file as it was meant: whole numbers may be kept as 3.0, and text as it stood in CSV."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return unguarded(value) if isinstance(value, str) else value
 
 
 def _rows(
