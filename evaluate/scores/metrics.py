@@ -286,8 +286,9 @@ def rows_that_rank(is_so: np.ndarray, chance: np.ndarray, fold: np.ndarray | Non
 
     Nor do folds matter where the `chance` is the same for all rows: no head ranks anything.
     """
-    one = fold is None or (chance == chance[0]).all()
-    folds = np.zeros(len(is_so), dtype=np.int64) if one else np.unique(fold, return_inverse=True)[1]
+    folds = np.zeros(len(is_so), dtype=np.int64)
+    if fold is not None and (chance != chance[0]).any():
+        folds = np.unique(fold, return_inverse=True)[1]
     share = np.bincount(folds, is_so) / np.bincount(folds)
     return ((share > 0) & (share < 1))[folds]
 

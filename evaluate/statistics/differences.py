@@ -102,7 +102,8 @@ class PairComparison(Record):
     spread: then photos are counted (`same_in_every_fold`). `rope` is the region of practical equivalence in points.
     Where the folds make the other worse than answers without a look, it is counted as their share, `base_rate`:
     difference, interval, p value, probabilities and verdict are then against that share, and go by photos.
-    `accuracy_difference` is always the measured accuracy of one minus that of the other. `mcnemar`, which takes photos for independent, is None where they come in groups.
+    `accuracy_difference` is always the measured accuracy of one minus that of the other. `mcnemar`, which takes
+    photos for independent, is None where they come in groups.
     """
 
     compares: str

@@ -1,6 +1,6 @@
 """Simulates what is claimed of operating points and rankings: what new photos bring, and what the intervals hold.
 
-Run ``python tests/benchmarks/operating_points.py`` (two to three minutes; ``--simulations 200`` for a look). The
+Run ``python tests/benchmarks/operating_points.py`` (three minutes of one core; ``--simulations 200`` for a look). The
 figures stand in evaluate/README.md.
 
 Two labels lie apart in 20 numbers; the head is a logistic regression, whose sensitivity, specificity, ROC AUC and

@@ -63,6 +63,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "report_size": (["--assets", "{assets}"], ["--assets", "{assets}", "--rows", "300"]),
     "statistics_simulation": (["--simulations", "60"], ["--simulations", "5"]),
     "verdicts_by_folds": (["--simulations", "60"], ["--simulations", "6"]),
+    "operating_points": (["--simulations", "100"], ["--simulations", "10"]),
     "curve_advice": (["--simulations", "8"], ["--simulations", "1"]),
 }
 

@@ -22,19 +22,19 @@ KEYS = {
     "Comparison": "results comparisons best warnings features folds duplicates shortcuts learning_curve per_group "
     "methods seed",
     "Comparison.results": "features head accuracy balanced_accuracy macro_f1 averages log_loss brier calibration_error "
-    "reliability top_k roc_auc average_precision one_vs_rest per_label tuned "
+    "reliability top_k roc_auc average_precision one_vs_rest intervals per_label tuned "
     "model_bytes accuracy_per_fold",
     "Comparison.run": "date command results",
     "TestResult.run": "date command predict_seconds_per_image",
     "Comparison.comparisons": "compares one other difference low high p_value same_in_every_fold probability rope "
-    "mcnemar p_holm family verdict words base_rate",
+    "mcnemar p_holm family verdict words base_rate accuracy_difference",
     "Comparison.best": "confusion confusion_percent per_label misclassified wrong_every_time hardest label_suspects "
     "superclasses",
     "Comparison.folds": "cv repeats tested method digest base_rate",
     "TestResult": "accuracy accuracy_interval balanced_accuracy macro_f1 averages log_loss brier calibration_error "
-    "reliability top_k roc_auc average_precision one_vs_rest per_label operating_point seen "
-    "comparable near grouped unseen confusion confusion_percent misclassified superclasses warnings features model "
-    "per_group methods",
+    "reliability top_k roc_auc average_precision one_vs_rest intervals per_label operating_point expected "
+    "seen comparable near grouped unseen confusion confusion_percent misclassified superclasses warnings features "
+    "model per_group methods",
     "TestResult.misclassified": "image label predicted confidence nearest",
     "LearningCurve": "model points fit guesses gains advice warnings features folds methods seed",
     "LearningCurve.points": "images_per_label n_training accuracy recall",

@@ -43,8 +43,12 @@ def test_where_each_fold_tests_one_label_nothing_beats_and_the_dummy_has_the_bas
         [share - 0.5 for share in (one.mean, one.low, one.high)]
     )
     assert rows["dummy"].accuracy.mean == 0.5 and rows["dummy"].log_loss == pytest.approx(np.log(2))
-    for row in rows.values():
-        assert row.roc_auc is None and row.one_vs_rest["ill"].average_precision is None
+    # The heads of folds cannot be ranked against each other; a dummy is the same in all, and ranks nothing.
+    assert rows["softmax"].roc_auc is None and rows["softmax"].one_vs_rest["ill"].average_precision is None
+    assert rows["softmax"].intervals.roc_auc is None
+    assert rows["dummy"].roc_auc == rows["dummy"].one_vs_rest["ill"].average_precision == 0.5
+    measured = rows[pair["one"]["head"]].accuracy.mean - rows[pair["other"]["head"]].accuracy.mean
+    assert pair["accuracy_difference"] == pytest.approx(measured)
     assert "12 of 12 folds test photos of one label alone" in left_out.warnings[0]
     assert "counted as always answering ill (50.0 % right)" in pair["words"] and "beats" not in pair["words"]
 

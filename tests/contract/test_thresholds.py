@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import described, run
+from builders import described, members_of, run, words_of_page, write_members
+from scipy.stats import binomtest
 
 import evaluate
 from classify import choose_threshold, fit_head, load_model, make_folds, make_head, predict_table, train_model
@@ -128,8 +129,14 @@ def test_the_command_chooses_on_photos_that_were_not_trained_on_and_the_model_de
     point = model.operating_point
     assert point.threshold == pytest.approx(expected.threshold, abs=1e-6)
     assert (point.sensitivity, point.specificity) == (expected.sensitivity, expected.specificity)
+    # What is promised is what to expect of new photos, and not what those show that chose the threshold.
+    promise = point.expected
+    assert promise.sensitivity.mean < point.sensitivity and promise.specificity.mean < point.specificity
     for text in (outcome.err, card := run(f"classify show {tmp_path}/m").out):
         assert f"fire from probability {point.threshold:.4f} on" in text
+        for name, share in vars(promise).items():
+            assert f"{name} {share.mean:.3f} ({share.low:.3f} to {share.high:.3f})" in text
+        assert text.index("expect sensitivity") < text.index("which chose it and so flatter")
     assert "on photos not trained on (120 photos)\n" in card
     plain = train_model(overlapping, "softmax")
     X = overlapping.select("x")
@@ -183,6 +190,19 @@ def test_the_operating_point_decides_and_stands_in_every_result(overlapping, tmp
     assert point["sensitivity"] == pytest.approx(called[y == "fire"].mean())
     assert point["specificity"] == pytest.approx((~called[y != "fire"]).mean())
     assert point["precision"] == pytest.approx((y[called] == "fire").mean())
+    shares, promise = found["intervals"]["operating_point"], found["expected"]
+    for name, of in (("sensitivity", y == "fire"), ("specificity", y != "fire")):
+        wilson = binomtest(round(point[name] * of.sum()), of.sum()).proportion_ci(method="wilson")
+        assert [*shares[name].values()] == pytest.approx([point[name], wilson.low, wilson.high])
+        assert promise[name] == vars(getattr(model.operating_point.expected, name))
+        ends = [100 * shares[name][end] for end in ("mean", "low", "high")]
+        words = f"{name} {ends[0]:.1f} % ({ends[1]:.1f} to {ends[2]:.1f})"
+        expected = f"{name} {100 * promise[name]['mean']:.1f} % ("
+        page = words_of_page((tmp_path / "r.html").read_text())
+        for text in (done.out, page, found["methods_paragraph"]["text"]):
+            assert words in text and expected in text
+    assert "Wilks 1941" in found["methods"]["expected"]
+    assert any("10.1214/aoms/1177731788" in one for one in found["methods_paragraph"]["references"])
     given = np.where(called, "fire", np.where(chances[:, 1] >= chances[:, 2], "fog", "none"))
     assert (given != np.array(model.labels)[chances.argmax(axis=1)]).any()
     assert found["accuracy"] == pytest.approx((given == y).mean())
@@ -193,3 +213,51 @@ def test_the_operating_point_decides_and_stands_in_every_result(overlapping, tmp
     assert f"{100 * point['sensitivity']:.1f}" in (tmp_path / "r.html").read_text()
     found = evaluate.test(train_model(divided, "softmax"), divided)  # without one nothing is said of it
     assert found.scores["operating_point"] is None and "is predicted at probability" not in str(found)
+
+
+@pytest.fixture
+def with_threshold(overlapping, tmp_path, monkeypatch):
+    """The folder of a model with an operating point, and the members of its file."""
+    monkeypatch.chdir(tmp_path)
+    overlapping.write("t.parquet")
+    assert run("classify train t.parquet -o m.model --positive fire --threshold recall=0.9").status == 0
+    return members_of(tmp_path / "m.model")
+
+
+def changed(members, **keys):
+    """The members with other keys in model.json; None takes a key away."""
+    about = json.loads(members["model.json"]) | keys
+    return members | {"model.json": json.dumps({k: v for k, v in about.items() if v is not None})}
+
+
+def test_a_model_of_before_promises_nothing_and_decides_as_it_did(with_threshold):
+    point = json.loads(with_threshold["model.json"])["operating_point"]
+    # What older programs read has no more keys than they know.
+    assert sorted(point) == sorted(
+        "positive threshold rule sensitivity specificity precision n_positive n_others".split()
+    )
+    write_members(Path("old.model"), changed(with_threshold, operating_point_expected=None))
+    old, new = load_model("old.model"), load_model("m.model")
+    assert old.operating_point.expected is None and new.operating_point.expected.sensitivity.mean > 0.8
+    assert old.operating_point.threshold == new.operating_point.threshold
+    assert "what to expect of new photos is not known" in run("classify show old.model").out
+    done = run("evaluate test old.model t.parquet --json r.json --report r.html")
+    assert done.status == 0 and "to be expected" not in done.out
+    assert json.loads(Path("r.json").read_text())["expected"] is None
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        {},
+        {"sensitivity": {"mean": 0.9, "low": 0.8, "high": 1.0}},
+        {"sensitivity": {"mean": 0.9, "low": 0.95, "high": 1.0}, "specificity": None},
+        {side: {"mean": 0.9, "low": 0.95, "high": 1.0} for side in ("sensitivity", "specificity")},
+        {side: {"mean": 1.9, "low": 0.5, "high": 2.0} for side in ("sensitivity", "specificity")},
+        {side: {"mean": "much", "low": 0.5, "high": 1.0} for side in ("sensitivity", "specificity")},
+    ],
+)
+def test_a_model_whose_promise_somebody_edited_is_damaged(with_threshold, expected):
+    write_members(Path("edited.model"), changed(with_threshold, operating_point_expected=expected))
+    done = run("classify show edited.model")
+    assert done.status == 1 and "its operating point" in done.error

@@ -1,6 +1,7 @@
 """Sentences and columns as people read them."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,13 +11,15 @@ from evaluate.report.sentences import (
     best_in_words,
     count,
     difference_in_words,
+    differences_in_words,
     listed,
     points_in_words,
     scores_in_words,
 )
 from evaluate.report.text import confusion_as_text, mistakes_as_text, split_as_text, table_as_text
-from evaluate.scores.metrics import Confusion, PositiveScores, Scores
+from evaluate.scores.metrics import Confusion, PositiveScores
 from evaluate.statistics.differences import McNemar, PairComparison, PairName, RopeProbabilities, verdict_of
+from evaluate.statistics.intervals import Interval, ScoreIntervals, ShareIntervals
 from evaluate.studies import testing
 from evaluate.studies.compare import compare
 from featurize.table import FeatureTable
@@ -64,12 +67,26 @@ def test_scores_in_words():
     found |= {"balanced_accuracy": 0.9, "macro_f1": 0.91, "roc_auc": 0.9871, "average_precision": None}
     found |= {"log_loss": 0.2, "brier": 0.05, "calibration_error": 0.031, "top_k": {"2": 0.99}}
     ill = PositiveScores("ill", 0.75, None, 1.0, None, None)
-    assert scores_in_words(Scores(**found, positive=ill)) == [
-        "balanced accuracy 90.0 %, macro F1 91.0 %, ROC AUC 0.987, average precision unknown",
+    shares = ShareIntervals(Interval(0.75, 0.5, 0.9), None)
+    found |= {"intervals": ScoreIntervals(Interval(0.9871, 0.95, 0.9991), None, {}, shares)}
+    assert scores_in_words(SimpleNamespace(**found, positive=ill)) == [
+        "balanced accuracy 90.0 %, macro F1 91.0 %",
+        "ROC AUC 0.987 (0.950 to 0.999), average precision unknown",
         "log loss 0.200, Brier score 0.050, calibration error 0.031, top 2 99.0 %",
-        "ill: sensitivity 75.0 %, specificity unknown, precision 100.0 %",
+        "ill: sensitivity 75.0 % (50.0 to 90.0), specificity unknown, precision 100.0 %",
     ]
-    assert len(scores_in_words(Scores(**found, positive=None))) == 2
+    assert len(scores_in_words(SimpleNamespace(**found, positive=None))) == 3
+
+
+def test_what_is_ahead_means_is_said_where_something_is_and_nowhere_else():
+    def pair(verdict):
+        names = PairName("x", "svm"), PairName("x", "mlp")
+        measured = 0.1, 0.01, 0.2, 0.2, False, RopeProbabilities(0, 0, 1), 1.0, None
+        return PairComparison("head", *names, *measured, verdict=verdict, words="svm and mlp")
+
+    assert differences_in_words([pair("beats"), pair("undecided")]) == ["svm and mlp."] * 2
+    said = differences_in_words([pair("ahead"), pair("ahead")])
+    assert said[:2] == ["svm and mlp."] * 2 and len(said) == 3 and "is no claim: of 100 tables" in said[2]
 
 
 def test_a_weak_head_does_not_send_people_to_look_at_most_photos(comparison):
