@@ -101,6 +101,16 @@ def test_compare_scores_one_prediction_per_group(tmp_path, monkeypatch, labels, 
     )
     assert said in done.out and said in text and said in content["methods_paragraph"]["text"]
     mean, low, high = (100 * found["results"][0]["accuracy"][key] for key in ("mean", "low", "high"))
+    # The confusion of groups stands in the page as well.
+    section = text[text.index("Each of the 41 groups") :]
+    (first, *_), shown = (
+        found["confusion"]["matrix"],
+        section[section.index("per group: each row is a true") :],
+    )
+    assert "Large: groups" in shown
+    total = round(sum(first), 1)
+    for count in first:
+        assert f"{count:g} {100 * count / total:.0f} %" in shown
     told = f"{mean:.1f} % ({low:.1f} to {high:.1f})"
     assert told in done.out and told in text and told in content["methods_paragraph"]["text"]
     assert all(one["group"] in done.out for one in found["misclassified"][:10])
@@ -109,7 +119,12 @@ def test_compare_scores_one_prediction_per_group(tmp_path, monkeypatch, labels, 
         row = found["confusion"]["matrix"][found["confusion"]["labels"].index(positive)]
         share = row[found["confusion"]["labels"].index(positive)] / sum(row)
         assert of_label["label"] == positive and of_label["sensitivity"] == pytest.approx(share)
-        assert f"{positive}: sensitivity {100 * of_label['sensitivity']:.1f} %" in done.out
+        ends = [
+            100 * found["results"][0]["intervals"]["positive"]["sensitivity"][end] for end in ("low", "high")
+        ]
+        assert ends[0] < 100 * of_label["sensitivity"] < ends[1] or ends[1] == 100
+        span = f"({ends[0]:.1f} to {ends[1]:.1f})"
+        assert f"{positive}: sensitivity {100 * of_label['sensitivity']:.1f} % {span}" in done.out
 
 
 @pytest.mark.parametrize("rule", ["mean", "max", "vote"])
@@ -143,6 +158,8 @@ def test_photos_of_a_group_that_all_are_alone_score_as_photos():
     for rule in ("mean", "max", "vote"):
         found = evaluate.compare(table, ["good"], ["softmax"], cv=3, jobs=1, per_group=rule)
         assert found.per_group.results[0].accuracy == found.results[0].accuracy
+        if rule != "vote":  # whose probabilities are 0 and 1
+            assert found.per_group.results[0].intervals == found.results[0].intervals
         assert found.per_group.confusion == found.best.confusion
     assert found.per_group.groups == 48 and found.per_group.alone == 0
 

@@ -5,7 +5,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from classify.prediction.output import as_csv, as_jsonl, as_text, write_parquet
+from classify.prediction.neighbours import Neighbour
+from classify.prediction.output import as_csv, as_jsonl, as_text, neighbours_as, write_parquet
 from classify.prediction.predict import Predictions
 from featurize.errors import ModelError
 
@@ -24,6 +25,13 @@ def all_of(form, batches, top=None):
 def test_where_several_were_asked_for_the_one_that_can_be_read_is_named():
     for batches in ([ONE, LEFT_OUT], [LEFT_OUT, NONE, ONE]):
         assert all_of(as_text, batches) == "a/1.jpg: dog 0.7000\n"
+
+
+def test_neighbours_are_guarded_for_a_spreadsheet_and_distances_stay_numbers():
+    found = [Neighbour("=1.jpg", "-a", -0.5), Neighbour("'+2.jpg", None, 0.25)]
+    assert neighbours_as("csv", found) == "image,label,distance\n=1.jpg,-a,-0.5\n'+2.jpg,,0.25\n"
+    guarded = "\ufeffimage,label,distance\n'=1.jpg,'-a,-0.5\n''+2.jpg,,0.25\n"
+    assert neighbours_as("csv", found, excel=True) == guarded
 
 
 def test_csv_quotes_every_kind_of_line_end():
