@@ -223,7 +223,10 @@ def test_a_test_shows_training_photos_when_their_table_is_given(photos):
     assert all(one.count("data:image/jpeg") == 3 for one in small)
     label = dict(zip(table.image[EVEN], table.label[EVEN], strict=True))  # of those that trained
     assert all(near["label"] == new_label[label[near["image"]]] for one in wrong for near in one["nearest"])
-    share = f"ensitivity {100 * found.scores['positive']['sensitivity']:.1f} %"
+    ends = [100 * found.scores["intervals"]["positive"]["sensitivity"][end] for end in ("low", "high")]
+    share = (
+        f"ensitivity {100 * found.scores['positive']['sensitivity']:.1f} % ({ends[0]:.1f} to {ends[1]:.1f})"
+    )
     assert f"S{share} of the photos that are other, found" in words(page) and f"other: s{share}" in str(found)
     assert "ROC AUC" in str(found) and found.details["superclasses"]["inside"] == 0
     seen = evaluate.test(model, table).to_html()
