@@ -6,14 +6,16 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
+from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from threadpoolctl import threadpool_limits
 
 from classify.heads.calibrate import Calibrated
+from classify.heads.wrapping import Wrapper, checked_rows, for_last_step, last_step
 from featurize.errors import BottleheadError, UsageError
 from featurize.terminal import log
 
@@ -72,7 +74,7 @@ def interruptible() -> Iterator[None]:
             raise
 
 
-class ClassWeighted(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class ClassWeighted(Wrapper):
     """A classifier without ``class_weight`` of its own, which takes the weight of each row instead.
 
     `estimator` takes ``sample_weight`` in ``fit`` and gives probabilities; `class_weight` is "balanced" (every label
@@ -82,12 +84,14 @@ class ClassWeighted(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def __init__(self, estimator, class_weight="balanced"):
         self.estimator, self.class_weight = estimator, class_weight
 
-    def fit(self, X, y):
-        """Fit the classifier with one weight per row."""
-        self.estimator_ = clone(self.estimator)
-        self.estimator_.fit(X, y, sample_weight=compute_sample_weight(self.class_weight, y))
-        self.classes_ = self.estimator_.classes_
-        self.n_features_in_ = self.estimator_.n_features_in_
+    def fit(self, X, y, sample_weight=None):
+        """Fit the classifier with one weight per row, times `sample_weight` where that is given."""
+        X, y, weights = checked_rows(self, X, y, sample_weight)
+        weights = compute_sample_weight(self.class_weight, y) * (1.0 if weights is None else weights)
+        self.estimator_ = clone(self.estimator).fit(X, y, sample_weight=weights)
+        for learnt in ("classes_", "n_features_in_", "feature_names_in_"):
+            if hasattr(self.estimator_, learnt):
+                setattr(self, learnt, getattr(self.estimator_, learnt))
         return self
 
     def predict_proba(self, X) -> np.ndarray:
@@ -95,12 +99,8 @@ class ClassWeighted(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return self.estimator_.predict_proba(X)
 
-    def predict(self, X) -> np.ndarray:
-        """The most probable label of each row."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
-
-class EncodedLabels(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class EncodedLabels(Wrapper):
     """A classifier that takes labels as the numbers 0, 1, … alone, with labels of any kind.
 
     `estimator` is fitted on the places of the labels in `classes_`, and gives probabilities in that order.
@@ -111,7 +111,8 @@ class EncodedLabels(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def fit(self, X, y, sample_weight=None):
         """Fit the classifier on numbers in place of the labels `y`."""
-        self.classes_, codes = np.unique(np.asarray(y), return_inverse=True)
+        X, y, sample_weight = checked_rows(self, X, y, sample_weight)
+        self.classes_, codes = np.unique(y, return_inverse=True)
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         self.estimator_ = clone(self.estimator).fit(X, codes, **weights)
         self.n_features_in_ = self.estimator_.n_features_in_
@@ -122,22 +123,21 @@ class EncodedLabels(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return self.estimator_.predict_proba(X)
 
-    def predict(self, X) -> np.ndarray:
-        """The most probable label of each row."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
-
-def fit_head(head, X, y, groups=None, variant=None):
+def fit_head(head, X, y, groups=None, variant=None, sample_weight=None):
     """Fit a copy of `head`, keeping groups together wherever it divides the rows for itself.
 
     Parameters
     ----------
     head : classifier
         Unfitted, as `make_head` gives it; it stays unfitted.
-    X : array of shape (n_rows, n_features)
-    y : array of str, shape (n_rows,)
-    groups, variant : arrays of int, shape (n_rows,), optional
+    X : array or DataFrame of shape (n_rows, n_features)
+    y : array of shape (n_rows,)
+        Labels of any type; ``classes_`` of the fitted head are of it.
+    groups, variant : arrays of shape (n_rows,), optional
         As in `make_folds`; for a classifier whose ``fit`` takes both, such as `Calibrated`.
+    sample_weight : array of shape (n_rows,), optional
+        How much each row counts; a UsageError where the classifier takes none.
 
     Returns
     -------
@@ -151,20 +151,19 @@ def fit_head(head, X, y, groups=None, variant=None):
     >>> fit_head(make_head("svm"), X, y, groups=np.arange(20) // 2).predict_proba([[0.0]]).round(1)
     array([[0.9, 0.1]])
     """
-    last = fitted = clone(head)
+    fitted = clone(head)
+    last = last_step(fitted)[1]
     extra = {"groups": groups, "variant": variant}
-    prefix = ""
-    while isinstance(last, Pipeline):
-        name, last = last.steps[-1]
-        prefix += f"{name}__"
-    takes_both = all(has_fit_parameter(last, key) for key in extra)
-    passed = {prefix + key: value for key, value in extra.items()} if takes_both else {}
+    extra = extra if all(has_fit_parameter(last, key) for key in extra) else {}
+    if sample_weight is not None:
+        extra["sample_weight"] = sample_weight
+    passed = for_last_step(fitted, **extra)
     # One thread for linear algebra: the products of a fit are many and small, and several threads wait for each other
     # at each; where other programs work too, two took four times the processor time of one, and longer by the clock.
     with threadpool_limits(1, "blas"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with interruptible():
-            fitted.fit(X, np.asarray(y), **passed)
+            fitted.fit(X, column_or_1d(y), **passed)
     if any(issubclass(one.category, ConvergenceWarning) for one in caught):
         what = "stopped before it converged; give it more iterations (max_iter), or other parameters"
         log.warning("%s %s", head_name(last), what)
