@@ -133,9 +133,10 @@ class FeatureTable:
 
     @classmethod
     def from_arrays(cls, vectors: Mapping[str, Any], **columns: Any) -> "FeatureTable":
-        """A table from plain arrays: ``vectors`` by features, and id columns by name; None for a column that is not given.
+        """A table from plain arrays: ``vectors`` by features, and id columns by name; None is a column not given.
 
-        Labels and groups may be numbers, truth values, or a Series with gaps; a table holds them as text. TableError if the lengths differ or a column is not one of the table's.
+        Labels and groups may be numbers, truth values, or a Series with gaps; a table holds them as text. TableError
+        if the lengths differ or a column is not one of the table's.
         """
         matrices = {name: np.ascontiguousarray(v, dtype=np.float32) for name, v in vectors.items()}
         columns = {name: values for name, values in columns.items() if values is not None}
@@ -396,6 +397,7 @@ class FeatureTable:
 
         UsageError if the table has labels that `mapping` does not name.
         """
+        mapping = {str(label): new for label, new in mapping.items()}
         missing = sorted({str(label) for label in self.label if label is not None and label not in mapping})
         if missing:
             hint = "add a line for each; an empty new_label drops the class"

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from itertools import chain
-from numbers import Number, Real
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -93,6 +92,9 @@ def is_missing(value: object) -> bool:
     return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
 
 
+NUMBER = bool | int | float | np.bool_ | np.integer | np.floating
+
+
 def columns_as_text(columns: Mapping[str, Iterable]) -> dict[str, list]:
     """Numbers and truth values as text, which is said once for all columns; None for what is missing.
 
@@ -102,20 +104,24 @@ def columns_as_text(columns: Mapping[str, Iterable]) -> dict[str, list]:
     {'label': ['3', None, '10'], 'group': ['1', None, '2'], 'split': ['True', 'test', None]}
     """
     made: dict[str, list] = {}
-    changed, kinds = [], set()
+    changed: list[str] = []
+    kinds: set[str] = set()
     for name, given in columns.items():
         values = [None if is_missing(one) else one for one in given]
-        numbers = [one for one in values if isinstance(one, Number | np.bool_)]
+        numbers = [one for one in values if isinstance(one, NUMBER)]
         if numbers:
             truths = [isinstance(one, bool | np.bool_) for one in numbers]
-            whole = not any(truths) and all(one == int(one) for one in numbers if isinstance(one, Real))
+            whole = not any(truths) and all(float(one).is_integer() for one in numbers)
             kinds |= {"truth values"} if any(truths) else set()
             kinds |= set() if all(truths) else {"whole numbers" if whole else "numbers"}
             changed.append(name)
-            values = [
-                (str(int(one)) if whole else str(one)) if isinstance(one, Number | np.bool_) else one  # type: ignore[arg-type]
-                for one in values
-            ]
+            texts = iter(
+                [
+                    f"{one:.0f}" if whole and isinstance(one, float | np.floating) else str(one)
+                    for one in numbers
+                ]
+            )
+            values = [next(texts) if isinstance(one, NUMBER) else one for one in values]
         made[name] = values
     if changed:
         what = f"columns {', '.join(changed)} hold" if len(changed) > 1 else f"column {changed[0]} holds"
@@ -123,11 +129,17 @@ def columns_as_text(columns: Mapping[str, Iterable]) -> dict[str, list]:
     return made
 
 
+def _number_as_text(value: Any, whole: bool) -> Any:
+    if not isinstance(value, NUMBER):
+        return value
+    return f"{value:.0f}" if whole and isinstance(value, float | np.floating) else str(value)
+
+
 def ids_from_columns(columns: Mapping[str, Sequence], kept: Mapping[str, Sequence] | None = None) -> pa.Table:
     """A table of id columns from plain sequences, by name, and of columns to keep behind them, as text.
 
-    Numbers and truth values in a column of text are taken as text, see `columns_as_text`. TableError if the lengths differ, a column is not one of the
-    table's, or a value does not fit its type.
+    Numbers and truth values are taken as text, see `columns_as_text`. TableError if the lengths differ, a column is not
+    one of the table's, or a value does not fit its type.
     """
     unknown = sorted(set(columns) - set(ALL_IDS.names))
     if unknown:

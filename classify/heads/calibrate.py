@@ -1,6 +1,6 @@
 """Calibrate probabilities by one slope, learnt from the scores of held-out photos."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -77,10 +77,8 @@ class Calibrated(Wrapper):
     def __init__(self, estimator, n_folds: int = 5, seed: int = 0):
         self.estimator, self.n_folds, self.seed = estimator, n_folds, seed
 
-    __metadata_request__fit = {
-        "groups": True,
-        "variant": True,
-    }  # with metadata routing on, unless told otherwise
+    # With metadata routing on, unless told otherwise.
+    __metadata_request__fit: ClassVar = {"groups": True, "variant": True}
 
     def fit(self, X, y, groups=None, variant=None, sample_weight=None):
         """Fit the classifier and the slope; `groups` and `variant` of each row are as in `make_folds`.

@@ -1,8 +1,9 @@
 """How a head is fitted: groups kept together, Ctrl-C let through, failures explained."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,14 @@ class ClassWeighted(Wrapper):
     def fit(self, X, y, sample_weight=None):
         """Fit the classifier with one weight per row, times `sample_weight` where that is given."""
         X, y, weights = checked_rows(self, X, y, sample_weight)
-        weights = compute_sample_weight(self.class_weight, y) * (1.0 if weights is None else weights)
+        if weights is None:
+            weights = compute_sample_weight(self.class_weight, y)
+        elif self.class_weight == "balanced":  # the sum of the weights of each label, in place of its rows
+            classes, codes = np.unique(y, return_inverse=True)
+            sums = np.bincount(codes, weights)
+            weights = weights * weights.sum() / (len(classes) * np.where(sums == 0, 1, sums)[codes])
+        else:
+            weights = weights * compute_sample_weight(self.class_weight, y)
         self.estimator_ = clone(self.estimator).fit(X, y, sample_weight=weights)
         for learnt in ("classes_", "n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, learnt):
@@ -173,10 +181,96 @@ def fit_head(head, X, y, groups=None, variant=None, sample_weight=None):
     return fitted
 
 
+@dataclass(frozen=True)
+class NamedHead:
+    """A head, and what tables and reports call it."""
+
+    name: str
+    head: Any
+
+
 def head_name(head: Any) -> str:
-    """What to call a head in tables and reports: the spec as typed, or the class of the object or its last step."""
+    """What to call a head in tables and reports: its given name, the spec, or the class of its last step."""
     if isinstance(head, str):
         return head
+    if isinstance(head, NamedHead):
+        return head.name
+    head = _without_wrappers(head)
+    return getattr(head, "display_name", type(head).__name__)
+
+
+def named_heads(heads: Mapping[str, Any] | Iterable[Any]) -> list[Any]:
+    """The heads of a comparison: given names kept, and objects that would be called the same told apart.
+
+    `heads` are heads by name, or heads and pairs ``(name, head)`` in any order. Objects of one class are called by
+    their steps where these differ, and by the parameters that differ.
+
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> [head_name(head) for head in named_heads([LogisticRegression(), LogisticRegression(C=10), "svm"])]
+    ['LogisticRegression:C=1.0', 'LogisticRegression:C=10', 'svm']
+    """
+    given = heads.items() if isinstance(heads, Mapping) else heads
+    found = [_named(*one) if isinstance(one, tuple) and len(one) == 2 else one for one in given]
+    objects = [number for number, head in enumerate(found) if not isinstance(head, str | NamedHead)]
+    for told_apart in (_by_steps, _by_parameters):
+        called: dict[str, list[int]] = {}
+        for number in objects:
+            called.setdefault(head_name(found[number]), []).append(number)
+        for name, same in called.items():
+            alike = [_plain(found[number]) for number in same]
+            names = told_apart(name, alike) if len(alike) > 1 else []
+            if len(set(names)) > 1:
+                for number, head, other in zip(same, alike, names, strict=True):
+                    found[number] = NamedHead(other, head)
+    return found
+
+
+def _named(name: Any, head: Any) -> NamedHead:
+    if not isinstance(name, str) or not name or not name.isprintable():
+        raise UsageError(f"a head is named {name!r}", 'give it a name as text, such as {"strong": head}')
+    return NamedHead(name, head)
+
+
+def _plain(head: Any) -> Any:
+    return head.head if isinstance(head, NamedHead) else head
+
+
+def _by_steps(name: str, heads: Sequence[Any]) -> list[str]:
+    """For each of several objects called `name`, the classes of its steps: ``PCA+LogisticRegression``."""
+    steps = [[step for _, step in head.steps] if isinstance(head, Pipeline) else [head] for head in heads]
+    return ["+".join(head_name(step) for step in some) for some in steps]
+
+
+def _by_parameters(name: str, heads: Sequence[Any]) -> list[str]:
+    """For each of several objects called `name`, that name and the parameters in which they differ."""
+    params = [
+        {key: value for key, value in head.get_params().items() if not _holds_estimators(value)}
+        for head in heads
+    ]
+    texts: dict[tuple[str, ...], str] = {}  # one of the paths to a parameter will do
+    for path in sorted(set().union(*params), key=lambda path: (len(path), path)):
+        values = tuple(_value_in_words(one[path]) if path in one else "none" for one in params)
+        if len(set(values)) > 1 and values not in texts:
+            short = path.rpartition("__")[2]
+            texts[values] = path if short in texts.values() else short
+    return [
+        f"{name}:{','.join(f'{path}={values[number]}' for values, path in texts.items())}"
+        for number in range(len(heads))
+    ]
+
+
+def _holds_estimators(value: Any) -> bool:
+    """Whether a parameter is an estimator, or the steps of a pipeline."""
+    steps = value if isinstance(value, list | tuple) else [value]
+    parts = [part for step in steps for part in (step if isinstance(step, tuple) else [step])]
+    return any(hasattr(part, "get_params") for part in parts)
+
+
+def _value_in_words(value: Any) -> str:
+    return value if isinstance(value, str) else " ".join(repr(value).split())
+
+
+def _without_wrappers(head: Any) -> Any:
     while isinstance(head, Pipeline | Calibrated | ClassWeighted | EncodedLabels):
         head = head.steps[-1][1] if isinstance(head, Pipeline) else head.estimator
-    return getattr(head, "display_name", type(head).__name__)
+    return head

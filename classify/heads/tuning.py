@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import product
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -13,7 +13,7 @@ from sklearn.model_selection import ParameterGrid
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from classify.folds import Fold, fewest_groups, group_numbers, make_folds
-from classify.heads.fitting import fit_head, head_name
+from classify.heads.fitting import NamedHead, fit_head, head_name
 from classify.heads.registry import make_head
 from classify.heads.spec import HeadSpec
 from classify.heads.wrapping import Probabilities, checked_rows
@@ -37,10 +37,8 @@ class TunedHead(Probabilities, BaseEstimator):
         """What `classify.heads.fitting.head_name` calls it."""
         return f"{self.head} tuned"
 
-    __metadata_request__fit = {
-        "groups": True,
-        "variant": True,
-    }  # with metadata routing on, unless told otherwise
+    # With metadata routing on, unless told otherwise.
+    __metadata_request__fit: ClassVar = {"groups": True, "variant": True}
 
     def fit(self, X, y, groups=None, variant=None, sample_weight=None):
         """Search, then fit on all rows; see `fit_head`."""
@@ -61,12 +59,17 @@ class TunedHead(Probabilities, BaseEstimator):
 
 def tuned_heads(heads: Sequence[Any], by: str) -> list[Any]:
     """Each head that has a search grid as a `TunedHead`; the others as they are, which is logged."""
-    for head in heads:
+    tuned = []
+    for given in heads:
+        named = isinstance(given, NamedHead)
+        head = given.head if named else given
         if has_grid(head):
             check_search(head, by)
+            tuned.append(NamedHead(given.name, TunedHead(head, by)) if named else TunedHead(head, by))
         else:
-            log.info("%s has nothing to search and is used as it is", head_name(head))
-    return [TunedHead(head, by) if has_grid(head) else head for head in heads]
+            log.info("%s has nothing to search and is used as it is", head_name(given))
+            tuned.append(given)
+    return tuned
 
 
 # What a search tries, per head. Every combination is a candidate; what the spec itself sets is not searched.

@@ -1,4 +1,4 @@
-"""How a classifier of ours that holds another one behaves: by scikit-learn's rules, and as much as it can like that one.
+"""How a classifier that holds another one behaves: by scikit-learn's rules, and as much as it can like that one.
 
 `checked_rows` is what each ``fit`` asks of its arguments, `fit_with` how weights reach the last step of a pipeline.
 """
@@ -92,6 +92,8 @@ def checked_rows(estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> t
     y = validate_data(estimator, y=y)
     check_classification_targets(y)
     check_consistent_length(X, y)
+    if not len(y):
+        raise UsageError("0 samples were given to fit", "give some of each label")
     if sample_weight is not None:
         sample_weight = np.asarray(sample_weight, dtype=np.float64)
         if sample_weight.shape != y.shape or not np.isfinite(sample_weight).all():
@@ -99,11 +101,15 @@ def checked_rows(estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> t
                 f"sample_weight of shape {sample_weight.shape} was given for {len(y)} rows, or is not finite"
             )
             raise UsageError(what, "give one number per row")
+        if not sample_weight.any():
+            raise UsageError(
+                "sample_weight is zero for all rows", "give non-zero weights to some of each label"
+            )
     return X, y, sample_weight
 
 
 def fit_with(estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> Any:
-    """`estimator`, fitted in place with weights, which the last step of a pipeline gets; UsageError if it takes none."""
+    """`estimator`, fitted in place; weights go to the last step of a pipeline."""
     if sample_weight is None:
         return estimator.fit(X, y)
     return estimator.fit(X, y, **for_last_step(estimator, sample_weight=sample_weight))
