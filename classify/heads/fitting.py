@@ -97,7 +97,8 @@ class ClassWeighted(Wrapper):
         else:
             weights = weights * compute_sample_weight(self.class_weight, y)
         self.estimator_ = clone(self.estimator).fit(X, y, sample_weight=weights)
-        for learnt in ("classes_", "n_features_in_", "feature_names_in_"):
+        self.classes_ = np.unique(y)
+        for learnt in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, learnt):
                 setattr(self, learnt, getattr(self.estimator_, learnt))
         return self
