@@ -1,7 +1,10 @@
 """Heads by scikit-learn's own rules: its checks, and every kind of rows, labels, weights and settings that it takes."""
 
 import json
+import re
 import warnings
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -376,3 +379,18 @@ def test_a_reader_of_skops_needs_our_list_of_types_and_no_more(name):
     loaded = skops.io.loads(data, trusted=classify.TRUSTED_TYPES)
     np.testing.assert_array_equal(loaded.predict_proba(X), fitted.predict_proba(X))
     assert json.loads(json.dumps(classify.TRUSTED_TYPES)) == sorted(set(classify.TRUSTED_TYPES))
+
+
+def test_readmes_line_for_mlflow_names_the_list_that_skops_needs():
+    """MLflow itself hands these to skops; the line is run with what it does in its place."""
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"`(mlflow\.sklearn\.log_model\(.*?\))`", readme)
+    loaded = []
+
+    def log_model(head, name, serialization_format, skops_trusted_types):
+        assert serialization_format == "skops"
+        loaded.append(skops.io.loads(skops.io.dumps(head), trusted=skops_trusted_types))
+
+    mlflow, head = SimpleNamespace(sklearn=SimpleNamespace(log_model=log_model)), make_head("svm").fit(X, Y)
+    eval(line, {"mlflow": mlflow, "head": head, "classify": classify})  # noqa: S307
+    np.testing.assert_array_equal(loaded[0].predict(X), head.predict(X))
