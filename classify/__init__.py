@@ -1,7 +1,8 @@
 """A table in, a model out, predictions back: scikit-learn heads on vectors that were computed once.
 
 `make_head` gives an unfitted scikit-learn classifier, `train_model` a `Model`, which `save_model` and
-`load_model` keep in one file without pickle, and `Predictor` uses it. Nothing heavy is imported until it is needed.
+`load_model` keep in one file without pickle, and `Predictor` uses it. `TRUSTED_TYPES` are the types that another
+reader of skops, such as MLflow's, must trust to read a head. Nothing heavy is imported until it is needed.
 """
 
 import importlib
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # the names of _HOMES again, for editors and mypy
     from classify.heads.tuning import tune_head as tune_head
     from classify.model.model import Model as Model
     from classify.model.model import OperatingPoint as OperatingPoint
+    from classify.model.modelfile import TRUSTED_TYPES as TRUSTED_TYPES
     from classify.model.modelfile import load_model as load_model
     from classify.model.modelfile import save_model as save_model
     from classify.prediction.neighbours import nearest_images as nearest_images
@@ -39,6 +41,7 @@ _HOMES = {
     "OperatingPoint": "classify.model.model",
     "Predictor": "classify.prediction.predict",
     "Steps": "classify.heads.steps",
+    "TRUSTED_TYPES": "classify.model.modelfile",
     "choose_threshold": "classify.training.thresholds",
     "fit_head": "classify.heads.fitting",
     "head_names": "classify.heads.registry",

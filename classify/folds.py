@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from featurize.draws import content_keys, random_bits
 from featurize.errors import UsageError
+from featurize.tableformat import is_missing
 
 WEIGHT_BITS = 50  # of a label's weight: no sum over fewer than 8,192 labels reaches 2 ** 63
 
@@ -51,8 +52,9 @@ def make_folds(
     ----------
     label : sequence of shape (n_rows,)
         None may be null.
-    groups : sequence of int, shape (n_rows,), optional
-        Rows with equal integers stay on the same side: `FeatureTable.groups`. By default each row is alone.
+    groups : sequence of shape (n_rows,), optional
+        Rows with equal values stay on the same side, such as the integers of `FeatureTable.groups`, or names. By
+        default each row is alone, and so is one whose group is missing.
     variant : sequence of int, shape (n_rows,), optional
         Rows other than 0 (distorted copies) are never tested, and train only while their group does.
     n_folds : int
@@ -110,6 +112,20 @@ def make_folds(
             _refuse_lost_labels(labels, training, n_folds, number)
             folds.append(Fold(repeat, number, training, testing))
     return folds
+
+
+def group_numbers(groups: ArrayLike) -> np.ndarray:
+    """Whole numbers for groups of any type, equal for equal groups; each row without a group has its own.
+
+    >>> group_numbers(["leaf 2", None, "leaf 1", "leaf 2", None]).tolist()
+    [0, 1, 2, 0, 3]
+    """
+    values = np.asarray(groups)
+    if values.dtype.kind in "iub":
+        return values
+    numbers: dict[object, int] = {}
+    keys = [object() if is_missing(one) else one for one in values.tolist()]
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
 
 
 def group_keys(groups: np.ndarray, content: list[str]) -> np.ndarray:
@@ -179,7 +195,7 @@ def _checked(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Labels as text, groups, and the numbers of the rows of variant 0."""
     label = np.asarray(label, dtype=object)
-    groups = np.arange(len(label)) if groups is None else np.asarray(groups)
+    groups = np.arange(len(label)) if groups is None else group_numbers(groups)
     variant = np.zeros(len(label), dtype=np.int64) if variant is None else np.asarray(variant)
     if not len(label) == len(groups) == len(variant):
         counts = f"{len(label)} labels, {len(groups)} groups and {len(variant)} variants"

@@ -21,9 +21,9 @@ from featurize.tableformat import (
     as_arrow,
     check_name,
     column_as_array,
+    columns_as_text,
     complete_ids,
     ids_from_columns,
-    numbers_as_text,
     own_columns,
     read_batches,
     read_table,
@@ -132,12 +132,14 @@ class FeatureTable:
                 raise TableError(problem, "give one vector per row")
 
     @classmethod
-    def from_arrays(cls, vectors: Mapping[str, Any], **columns: Sequence) -> "FeatureTable":
-        """A table from plain arrays: ``vectors`` by features, and id columns by name; labels may be whole numbers.
+    def from_arrays(cls, vectors: Mapping[str, Any], **columns: Any) -> "FeatureTable":
+        """A table from plain arrays: ``vectors`` by features, and id columns by name; None is a column not given.
 
-        TableError if the lengths differ or a column is not one of the table's.
+        Labels and groups may be numbers, truth values, or a Series with gaps; a table holds them as text. TableError
+        if the lengths differ or a column is not one of the table's.
         """
         matrices = {name: np.ascontiguousarray(v, dtype=np.float32) for name, v in vectors.items()}
+        columns = {name: values for name, values in columns.items() if values is not None}
         n_rows = max([len(m) for m in matrices.values()] + [len(c) for c in columns.values()], default=0)
         columns.setdefault("image", [f"image-{i}" for i in range(n_rows)])
         return cls(ids_from_columns(columns), matrices)
@@ -384,7 +386,7 @@ class FeatureTable:
             has = ", ".join([*ALL_IDS.names, *self.kept])
             raise UsageError(f"no id column is called {name}", f"the id columns are {has}")
         kind = ALL_IDS.field(name).type if name in ALL_IDS.names else pa.string()
-        values = numbers_as_text(name, values) if pa.types.is_string(kind) else list(values)
+        values = columns_as_text({name: values})[name] if pa.types.is_string(kind) else list(values)
         column, position = pa.array(values, kind), self.ids.schema.get_field_index(name)
         if position < 0:
             return FeatureTable(self.ids.append_column(name, column), self.vectors, self.metadata)
@@ -395,6 +397,7 @@ class FeatureTable:
 
         UsageError if the table has labels that `mapping` does not name.
         """
+        mapping = {str(label): new for label, new in mapping.items()}
         missing = sorted({str(label) for label in self.label if label is not None and label not in mapping})
         if missing:
             hint = "add a line for each; an empty new_label drops the class"

@@ -5,11 +5,10 @@ import math
 import os
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from itertools import chain
-from numbers import Integral
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -84,25 +83,63 @@ def own_columns(ids: pa.Table) -> pa.Table:
     return ids.select([name for name in ids.column_names if name in ALL_IDS.names])
 
 
-def numbers_as_text(name: str, values: Sequence) -> list:
-    """Whole numbers as text, which is said; any other values as they are.
+def is_missing(value: object) -> bool:
+    """Whether a value stands for none: None, NaN, or what pandas puts into gaps.
 
-    >>> numbers_as_text("label", [3, None, 10])
-    ['3', None, '10']
+    >>> is_missing(float("nan")), is_missing("")
+    (True, False)
     """
-    values = list(values)
-    known = [one for one in values if one is not None]
-    if not known or not all(isinstance(one, Integral) and not isinstance(one, bool) for one in known):
-        return values
-    log.info("the column %s holds whole numbers, which are taken as text", name)
-    return [None if one is None else str(int(one)) for one in values]
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
+
+
+NUMBER = bool | int | float | np.bool_ | np.integer | np.floating
+
+
+def columns_as_text(columns: Mapping[str, Iterable]) -> dict[str, list]:
+    """Numbers and truth values as text, which is said once for all columns; None for what is missing.
+
+    Whole numbers that gaps have made floats are whole again; any other values stay as they are.
+
+    >>> columns_as_text({"label": [3, None, 10], "group": [1.0, float("nan"), 2.0], "split": [True, "test", None]})
+    {'label': ['3', None, '10'], 'group': ['1', None, '2'], 'split': ['True', 'test', None]}
+    """
+    made: dict[str, list] = {}
+    changed: list[str] = []
+    kinds: set[str] = set()
+    for name, given in columns.items():
+        values = [None if is_missing(one) else one for one in given]
+        numbers = [one for one in values if isinstance(one, NUMBER)]
+        if numbers:
+            truths = [isinstance(one, bool | np.bool_) for one in numbers]
+            whole = not any(truths) and all(float(one).is_integer() for one in numbers)
+            kinds |= {"truth values"} if any(truths) else set()
+            kinds |= set() if all(truths) else {"whole numbers" if whole else "numbers"}
+            changed.append(name)
+            texts = iter(
+                [
+                    f"{one:.0f}" if whole and isinstance(one, float | np.floating) else str(one)
+                    for one in numbers
+                ]
+            )
+            values = [next(texts) if isinstance(one, NUMBER) else one for one in values]
+        made[name] = values
+    if changed:
+        what = f"columns {', '.join(changed)} hold" if len(changed) > 1 else f"column {changed[0]} holds"
+        log.info("the %s %s, which are taken as text", what, " and ".join(sorted(kinds)))
+    return made
+
+
+def _number_as_text(value: Any, whole: bool) -> Any:
+    if not isinstance(value, NUMBER):
+        return value
+    return f"{value:.0f}" if whole and isinstance(value, float | np.floating) else str(value)
 
 
 def ids_from_columns(columns: Mapping[str, Sequence], kept: Mapping[str, Sequence] | None = None) -> pa.Table:
     """A table of id columns from plain sequences, by name, and of columns to keep behind them, as text.
 
-    Whole numbers in a column of text are taken as text. TableError if the lengths differ, a column is not one of the
-    table's, or a value does not fit its type.
+    Numbers and truth values are taken as text, see `columns_as_text`. TableError if the lengths differ, a column is not
+    one of the table's, or a value does not fit its type.
     """
     unknown = sorted(set(columns) - set(ALL_IDS.names))
     if unknown:
@@ -114,17 +151,17 @@ def ids_from_columns(columns: Mapping[str, Sequence], kept: Mapping[str, Sequenc
     lengths = {name: len(values) for name, values in [*columns.items(), *kept.items()]}
     if len(set(lengths.values())) > 1:
         raise TableError(f"columns of different lengths: {lengths}", "give one value per row")
+    texts = columns_as_text({**{name: columns[name] for name in columns if name in TEXTS}, **kept})
     arrays = {}
     for name, values in columns.items():
         kind = ALL_IDS.field(name).type
         try:
-            arrays[name] = pa.array(numbers_as_text(name, values) if name in TEXTS else list(values), kind)
+            arrays[name] = pa.array(texts[name] if name in TEXTS else list(values), kind)
         except (pa.ArrowException, TypeError, OverflowError, UnicodeError) as error:
             problem = f"the column {name} cannot be {kind}: {error}"
             raise TableError(problem, f"give {kind}, or None") from None
-    for name, values in kept.items():
-        texts = [None if one is None else str(one) for one in numbers_as_text(name, values)]
-        arrays[name] = pa.array(texts, pa.string())
+    for name in kept:
+        arrays[name] = pa.array([None if one is None else str(one) for one in texts[name]], pa.string())
     return pa.table(arrays)
 
 

@@ -1,16 +1,18 @@
 """Calibrate probabilities by one slope, learnt from the scores of held-out photos."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from scipy.sparse import issparse
+from sklearn.base import clone
 from sklearn.svm import SVC
-from sklearn.utils import gen_batches
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils import _safe_indexing, gen_batches
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from classify.folds import Fold, fewest_groups, make_folds
+from classify.folds import Fold, fewest_groups, group_numbers, make_folds
 from classify.heads.plain import kernel_scores, log_probabilities
+from classify.heads.wrapping import Wrapper, checked_rows, fit_with
 from featurize.errors import UsageError
 
 STEEPEST = 12.0  # bounds of the logarithm of the slope, far beyond what any photos ask for
@@ -20,7 +22,7 @@ COMPARED = 8  # rows on which an SVM must give the same scores from vectors as f
 ROWS_AT_ONCE = 2048
 
 
-class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class Calibrated(Wrapper):
     """A classifier whose scores become honest probabilities through one number, the slope.
 
     The slope is the one that gives out-of-fold scores of the classifier the lowest log loss; then the classifier is
@@ -40,6 +42,7 @@ class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     Parameters
     ----------
     estimator : classifier with decision_function or predict_proba
+        Its own parameters are set by their names, ``set_params(C=1)``, as by ``estimator__C``.
     n_folds, seed : int
         Of `make_folds`; fewer folds where a label stands in fewer groups.
 
@@ -74,44 +77,67 @@ class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def __init__(self, estimator, n_folds: int = 5, seed: int = 0):
         self.estimator, self.n_folds, self.seed = estimator, n_folds, seed
 
-    def fit(self, X, y, groups=None, variant=None):
-        """Fit the classifier and the slope; `groups` and `variant`, integers per row, as in `make_folds`."""
-        y = np.asarray(y)
+    # With metadata routing on, unless told otherwise.
+    __metadata_request__fit: ClassVar = {"groups": True, "variant": True}
+
+    def fit(self, X, y, groups=None, variant=None, sample_weight=None):
+        """Fit the classifier and the slope; `groups` and `variant` of each row are as in `make_folds`.
+
+        `sample_weight`, for a classifier that takes it, counts in both; rows that weigh 0 are left out.
+        """
+        X, y, weights = checked_rows(self, X, y, sample_weight)
+        groups = None if groups is None else group_numbers(groups)
+        if weights is not None and not weights.all():
+            used = np.flatnonzero(weights)
+            groups, variant = (None if one is None else np.asarray(one)[used] for one in (groups, variant))
+            X, y, weights = _safe_indexing(X, used), y[used], weights[used]
+        if _is_rbf(self.estimator):
+            X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32])
         self.classes_, codes = np.unique(y, return_inverse=True)
         folds = make_folds(y, groups, variant, n_folds=self._possible(y, groups, variant), seed=self.seed)
         scored = np.concatenate([fold.testing for fold in folds])
-        few = isinstance(X, np.ndarray) and len(X) <= MOST_DISTANCES
+        few = not issparse(X) and len(X) <= MOST_DISTANCES
         distances = _Distances(X) if _is_rbf(self.estimator) and few else None
-        scores = np.concatenate([self._held_out_scores(X, y, fold, distances) for fold in folds])
-        self.slope_ = _best_slope(scores, codes[scored], len(self.classes_), self._pairwise())
+        scores = np.concatenate([self._held_out_scores(X, y, fold, distances, weights) for fold in folds])
+        counted = None if weights is None else weights[scored]
+        self.slope_ = _best_slope(scores, codes[scored], len(self.classes_), self._pairwise(), counted)
         logs = log_probabilities(self.slope_ * scores, len(self.classes_), self._pairwise())
+        right = logs.argmax(axis=1) == codes[scored]
         self.held_out_ = {
             "photos": len(scored),
             "folds": len(folds),
-            "accuracy": float((logs.argmax(axis=1) == codes[scored]).mean()),
-            "log_loss": float(-logs[np.arange(len(scored)), codes[scored]].mean()),
+            "accuracy": float(np.average(right, weights=counted)),
+            "log_loss": float(-np.average(logs[np.arange(len(scored)), codes[scored]], weights=counted)),
         }
         scorer = self._scorer()
-        self.estimator_ = distances.fit_for_vectors(scorer, y) if distances else scorer.fit(X, y)
-        if hasattr(self.estimator_, "n_features_in_"):
-            self.n_features_in_ = self.estimator_.n_features_in_
+        if distances:
+            self.estimator_ = distances.fit_for_vectors(scorer, y, weights)
+        else:
+            self.estimator_ = fit_with(scorer, X, y, weights)
+        for learnt in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.estimator_, learnt):
+                setattr(self, learnt, getattr(self.estimator_, learnt))
         return self
 
     def predict_proba(self, X):
         """Probabilities, shape (n_rows, n_labels), in the order of `classes_`."""
+        return np.exp(self.predict_log_proba(X))
+
+    def predict_log_proba(self, X):
+        """Logarithms of the probabilities, shape (n_rows, n_labels)."""
         check_is_fitted(self)
+        if _is_rbf(self.estimator_):
+            X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
         scores = self._scores(self.estimator_, X)
-        return np.exp(log_probabilities(self.slope_ * scores, len(self.classes_), self._pairwise()))
+        return log_probabilities(self.slope_ * scores, len(self.classes_), self._pairwise())
 
-    def predict(self, X):
-        """The most probable label of each row."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
-
-    def _held_out_scores(self, X, y: np.ndarray, fold: Fold, distances: "_Distances | None") -> np.ndarray:
+    def _held_out_scores(self, X, y, fold: Fold, distances: "_Distances | None", weights) -> np.ndarray:
         rows = fold.training
         if distances is None:
-            return self._scores(self._scorer(len(rows)).fit(X[rows], y[rows]), X[fold.testing])
-        fitted, gamma = distances.fit(self._scorer(), y, rows)
+            some = None if weights is None else weights[rows]
+            fitted = fit_with(self._scorer(len(rows)), _safe_indexing(X, rows), y[rows], some)
+            return self._scores(fitted, _safe_indexing(X, fold.testing))
+        fitted, gamma = distances.fit(self._scorer(), y, rows, weights)
         return fitted.decision_function(distances.kernel(gamma, fold.testing, rows))
 
     def _pairwise(self) -> bool:
@@ -140,6 +166,9 @@ class Calibrated(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         raise UsageError(f"{type(fitted).__name__} gives neither probabilities nor scores", hint)
 
     def _possible(self, y: np.ndarray, groups: Any, variant: Any) -> int:
+        if len(self.classes_) < 2:
+            what = f"calibration needs two labels: all {len(y)} rows are of one class, {self.classes_[0]}"
+            raise UsageError(what, "add rows of another label")
         rarest, count = fewest_groups(y, groups, variant)
         if count < 2:
             what = f"calibration needs two images of each label, in two groups; {rarest} has {count}"
@@ -164,26 +193,27 @@ class _Distances:
         kernel *= -gamma
         return np.exp(kernel, out=kernel)
 
-    def fit(self, svc: SVC, y: np.ndarray, rows: np.ndarray) -> tuple[SVC, float]:
+    def fit(self, svc: SVC, y: np.ndarray, rows: np.ndarray, weights: Any = None) -> tuple[SVC, float]:
         """`svc` fitted on the kernel of these rows, and its gamma as a number."""
         gamma = svc.gamma
         if isinstance(gamma, str):  # as `SVC` has it
             variance = self.X[rows].var() if gamma == "scale" else 1.0
             gamma = 1 / (self.X.shape[1] * variance) if variance > 0 else 1.0
         svc.set_params(kernel="precomputed")
-        return svc.fit(self.kernel(gamma, rows, rows), y[rows]), gamma
+        some = None if weights is None else weights[rows]
+        return svc.fit(self.kernel(gamma, rows, rows), y[rows], some), gamma
 
-    def fit_for_vectors(self, svc: SVC, y: np.ndarray) -> SVC:
+    def fit_for_vectors(self, svc: SVC, y: np.ndarray, weights: Any = None) -> SVC:
         """`svc` fitted on all rows, such that it takes vectors."""
         rows, some = np.arange(len(y)), np.arange(min(COMPARED, len(y)))
-        fitted, gamma = self.fit(clone(svc), y, rows)
+        fitted, gamma = self.fit(clone(svc), y, rows, weights)
         expected = fitted.decision_function(self.kernel(gamma, some, rows))
         fitted.set_params(kernel="rbf")
         fitted.support_vectors_ = self.X[fitted.support_]
         fitted._gamma, fitted.shape_fit_, fitted.n_features_in_ = gamma, self.X.shape, self.X.shape[1]
         # The parts of an SVC are not all public: where another scikit-learn has others, it is fitted on the vectors.
         same = np.allclose(fitted.decision_function(self.X[some]), expected, rtol=0, atol=1e-6)
-        return fitted if same else svc.fit(self.X, y)
+        return fitted if same else svc.fit(self.X, y, weights)
 
 
 def squared_distances(vectors: np.ndarray) -> np.ndarray:
@@ -199,13 +229,15 @@ def squared_distances(vectors: np.ndarray) -> np.ndarray:
     return distances
 
 
-def _best_slope(scores: np.ndarray, codes: np.ndarray, n_labels: int, pairwise: bool) -> float:
-    counts = np.bincount(codes, minlength=n_labels)[codes]
+def _best_slope(
+    scores: np.ndarray, codes: np.ndarray, n_labels: int, pairwise: bool, weights: Any = None
+) -> float:
+    counts = np.bincount(codes, weights, minlength=n_labels)[codes]
     target = np.repeat((1 / ((counts + 2) * (n_labels - 1)))[:, None], n_labels, axis=1)
     target[np.arange(len(codes)), codes] = (counts + 1) / (counts + 2)
 
     def loss(log_slope: float) -> float:
         logs = log_probabilities(np.exp(log_slope) * scores, n_labels, pairwise)
-        return -(target * logs).sum(axis=1).mean()
+        return -np.average((target * logs).sum(axis=1), weights=weights)
 
     return float(np.exp(minimize_scalar(loss, bounds=(-STEEPEST, STEEPEST), method="bounded").x))

@@ -1,19 +1,22 @@
 """How a head is fitted: groups kept together, Ctrl-C let through, failures explained."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
+from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from threadpoolctl import threadpool_limits
 
 from classify.heads.calibrate import Calibrated
+from classify.heads.wrapping import Wrapper, checked_rows, for_last_step, last_step
 from featurize.errors import BottleheadError, UsageError
 from featurize.terminal import log
 
@@ -72,7 +75,7 @@ def interruptible() -> Iterator[None]:
             raise
 
 
-class ClassWeighted(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class ClassWeighted(Wrapper):
     """A classifier without ``class_weight`` of its own, which takes the weight of each row instead.
 
     `estimator` takes ``sample_weight`` in ``fit`` and gives probabilities; `class_weight` is "balanced" (every label
@@ -82,12 +85,22 @@ class ClassWeighted(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def __init__(self, estimator, class_weight="balanced"):
         self.estimator, self.class_weight = estimator, class_weight
 
-    def fit(self, X, y):
-        """Fit the classifier with one weight per row."""
-        self.estimator_ = clone(self.estimator)
-        self.estimator_.fit(X, y, sample_weight=compute_sample_weight(self.class_weight, y))
-        self.classes_ = self.estimator_.classes_
-        self.n_features_in_ = self.estimator_.n_features_in_
+    def fit(self, X, y, sample_weight=None):
+        """Fit the classifier with one weight per row, times `sample_weight` where that is given."""
+        X, y, weights = checked_rows(self, X, y, sample_weight)
+        if weights is None:
+            weights = compute_sample_weight(self.class_weight, y)
+        elif self.class_weight == "balanced":  # the sum of the weights of each label, in place of its rows
+            classes, codes = np.unique(y, return_inverse=True)
+            sums = np.bincount(codes, weights)
+            weights = weights * weights.sum() / (len(classes) * np.where(sums == 0, 1, sums)[codes])
+        else:
+            weights = weights * compute_sample_weight(self.class_weight, y)
+        self.estimator_ = clone(self.estimator).fit(X, y, sample_weight=weights)
+        self.classes_ = np.unique(y)
+        for learnt in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.estimator_, learnt):
+                setattr(self, learnt, getattr(self.estimator_, learnt))
         return self
 
     def predict_proba(self, X) -> np.ndarray:
@@ -95,12 +108,8 @@ class ClassWeighted(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return self.estimator_.predict_proba(X)
 
-    def predict(self, X) -> np.ndarray:
-        """The most probable label of each row."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
-
-class EncodedLabels(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class EncodedLabels(Wrapper):
     """A classifier that takes labels as the numbers 0, 1, … alone, with labels of any kind.
 
     `estimator` is fitted on the places of the labels in `classes_`, and gives probabilities in that order.
@@ -111,7 +120,8 @@ class EncodedLabels(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def fit(self, X, y, sample_weight=None):
         """Fit the classifier on numbers in place of the labels `y`."""
-        self.classes_, codes = np.unique(np.asarray(y), return_inverse=True)
+        X, y, sample_weight = checked_rows(self, X, y, sample_weight)
+        self.classes_, codes = np.unique(y, return_inverse=True)
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         self.estimator_ = clone(self.estimator).fit(X, codes, **weights)
         self.n_features_in_ = self.estimator_.n_features_in_
@@ -122,22 +132,21 @@ class EncodedLabels(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return self.estimator_.predict_proba(X)
 
-    def predict(self, X) -> np.ndarray:
-        """The most probable label of each row."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
-
-def fit_head(head, X, y, groups=None, variant=None):
+def fit_head(head, X, y, groups=None, variant=None, sample_weight=None):
     """Fit a copy of `head`, keeping groups together wherever it divides the rows for itself.
 
     Parameters
     ----------
     head : classifier
         Unfitted, as `make_head` gives it; it stays unfitted.
-    X : array of shape (n_rows, n_features)
-    y : array of str, shape (n_rows,)
-    groups, variant : arrays of int, shape (n_rows,), optional
+    X : array or DataFrame of shape (n_rows, n_features)
+    y : array of shape (n_rows,)
+        Labels of any type; ``classes_`` of the fitted head are of it.
+    groups, variant : arrays of shape (n_rows,), optional
         As in `make_folds`; for a classifier whose ``fit`` takes both, such as `Calibrated`.
+    sample_weight : array of shape (n_rows,), optional
+        How much each row counts; a UsageError where the classifier takes none.
 
     Returns
     -------
@@ -151,20 +160,19 @@ def fit_head(head, X, y, groups=None, variant=None):
     >>> fit_head(make_head("svm"), X, y, groups=np.arange(20) // 2).predict_proba([[0.0]]).round(1)
     array([[0.9, 0.1]])
     """
-    last = fitted = clone(head)
+    fitted = clone(head)
+    last = last_step(fitted)[1]
     extra = {"groups": groups, "variant": variant}
-    prefix = ""
-    while isinstance(last, Pipeline):
-        name, last = last.steps[-1]
-        prefix += f"{name}__"
-    takes_both = all(has_fit_parameter(last, key) for key in extra)
-    passed = {prefix + key: value for key, value in extra.items()} if takes_both else {}
+    extra = extra if all(has_fit_parameter(last, key) for key in extra) else {}
+    if sample_weight is not None:
+        extra["sample_weight"] = sample_weight
+    passed = for_last_step(fitted, **extra)
     # One thread for linear algebra: the products of a fit are many and small, and several threads wait for each other
     # at each; where other programs work too, two took four times the processor time of one, and longer by the clock.
     with threadpool_limits(1, "blas"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with interruptible():
-            fitted.fit(X, np.asarray(y), **passed)
+            fitted.fit(X, column_or_1d(y), **passed)
     if any(issubclass(one.category, ConvergenceWarning) for one in caught):
         what = "stopped before it converged; give it more iterations (max_iter), or other parameters"
         log.warning("%s %s", head_name(last), what)
@@ -174,10 +182,96 @@ def fit_head(head, X, y, groups=None, variant=None):
     return fitted
 
 
+@dataclass(frozen=True)
+class NamedHead:
+    """A head, and what tables and reports call it."""
+
+    name: str
+    head: Any
+
+
 def head_name(head: Any) -> str:
-    """What to call a head in tables and reports: the spec as typed, or the class of the object or its last step."""
+    """What to call a head in tables and reports: its given name, the spec, or the class of its last step."""
     if isinstance(head, str):
         return head
+    if isinstance(head, NamedHead):
+        return head.name
+    head = _without_wrappers(head)
+    return getattr(head, "display_name", type(head).__name__)
+
+
+def named_heads(heads: Mapping[str, Any] | Iterable[Any]) -> list[Any]:
+    """The heads of a comparison: given names kept, and objects that would be called the same told apart.
+
+    `heads` are heads by name, or heads and pairs ``(name, head)`` in any order. Objects of one class are called by
+    their steps where these differ, and by the parameters that differ.
+
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> [head_name(head) for head in named_heads([LogisticRegression(), LogisticRegression(C=10), "svm"])]
+    ['LogisticRegression:C=1.0', 'LogisticRegression:C=10', 'svm']
+    """
+    given = heads.items() if isinstance(heads, Mapping) else heads
+    found = [_named(*one) if isinstance(one, tuple) and len(one) == 2 else one for one in given]
+    objects = [number for number, head in enumerate(found) if not isinstance(head, str | NamedHead)]
+    for told_apart in (_by_steps, _by_parameters):
+        called: dict[str, list[int]] = {}
+        for number in objects:
+            called.setdefault(head_name(found[number]), []).append(number)
+        for name, same in called.items():
+            alike = [_plain(found[number]) for number in same]
+            names = told_apart(name, alike) if len(alike) > 1 else []
+            if len(set(names)) > 1:
+                for number, head, other in zip(same, alike, names, strict=True):
+                    found[number] = NamedHead(other, head)
+    return found
+
+
+def _named(name: Any, head: Any) -> NamedHead:
+    if not isinstance(name, str) or not name or not name.isprintable():
+        raise UsageError(f"a head is named {name!r}", 'give it a name as text, such as {"strong": head}')
+    return NamedHead(name, head)
+
+
+def _plain(head: Any) -> Any:
+    return head.head if isinstance(head, NamedHead) else head
+
+
+def _by_steps(name: str, heads: Sequence[Any]) -> list[str]:
+    """For each of several objects called `name`, the classes of its steps: ``PCA+LogisticRegression``."""
+    steps = [[step for _, step in head.steps] if isinstance(head, Pipeline) else [head] for head in heads]
+    return ["+".join(head_name(step) for step in some) for some in steps]
+
+
+def _by_parameters(name: str, heads: Sequence[Any]) -> list[str]:
+    """For each of several objects called `name`, that name and the parameters in which they differ."""
+    params = [
+        {key: value for key, value in head.get_params().items() if not _holds_estimators(value)}
+        for head in heads
+    ]
+    texts: dict[tuple[str, ...], str] = {}  # one of the paths to a parameter will do
+    for path in sorted(set().union(*params), key=lambda path: (len(path), path)):
+        values = tuple(_value_in_words(one[path]) if path in one else "none" for one in params)
+        if len(set(values)) > 1 and values not in texts:
+            short = path.rpartition("__")[2]
+            texts[values] = path if short in texts.values() else short
+    return [
+        f"{name}:{','.join(f'{path}={values[number]}' for values, path in texts.items())}"
+        for number in range(len(heads))
+    ]
+
+
+def _holds_estimators(value: Any) -> bool:
+    """Whether a parameter is an estimator, or the steps of a pipeline."""
+    steps = value if isinstance(value, list | tuple) else [value]
+    parts = [part for step in steps for part in (step if isinstance(step, tuple) else [step])]
+    return any(hasattr(part, "get_params") for part in parts)
+
+
+def _value_in_words(value: Any) -> str:
+    return value if isinstance(value, str) else " ".join(repr(value).split())
+
+
+def _without_wrappers(head: Any) -> Any:
     while isinstance(head, Pipeline | Calibrated | ClassWeighted | EncodedLabels):
         head = head.steps[-1][1] if isinstance(head, Pipeline) else head.estimator
-    return getattr(head, "display_name", type(head).__name__)
+    return head

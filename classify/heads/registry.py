@@ -13,7 +13,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from classify.heads.boosting import LIBRARIES, defaults_of, encoded, parameters_of
 from classify.heads.calibrate import Calibrated
-from classify.heads.fitting import ClassWeighted, head_name
+from classify.heads.fitting import ClassWeighted, NamedHead, head_name
 from classify.heads.scaling import BlockScaler
 from classify.heads.spec import HeadSpec
 from classify.heads.steps import MLP, sgd_head
@@ -96,8 +96,9 @@ def make_head(head: Any, *, widths: Sequence[int] | None = None, seed: int = 0):
     Returns
     -------
     classifier
-        A registered head is a ``Pipeline`` of a `BlockScaler` and a classifier, calibrated where that helps. Dotted
-        paths and objects are used without scaling. What gives scores but no probabilities is `Calibrated`.
+        A registered head is a ``Pipeline`` of a `BlockScaler` and a classifier, calibrated where that helps:
+        ``classifier__C`` sets a parameter of the classifier either way. Dotted paths and objects are used without
+        scaling. What gives scores but no probabilities is `Calibrated`.
 
     Raises
     ------
@@ -110,6 +111,7 @@ def make_head(head: Any, *, widths: Sequence[int] | None = None, seed: int = 0):
     >>> make_head("svm:C=1").fit(X, y).predict(X[[0, -1]])
     array(['fern', 'moss'], dtype='<U4')
     """
+    head = head.head if isinstance(head, NamedHead) else head
     if not isinstance(head, str | HeadSpec):
         return _with_probabilities(encoded(_checked_object(head)), seed)
     spec = HeadSpec.parse(head)

@@ -11,22 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
 from classify.folds import fewest_groups, make_folds
 from classify.heads.fitting import fit_failed, interruptible
 from classify.heads.scaling import BlockScaler
 from classify.heads.spec import HeadSpec
+from classify.heads.wrapping import Probabilities, checked_rows
 from classify.rows import Sample
 from featurize.errors import UsageError
 from featurize.remote import path_here
 from featurize.terminal import log
 
 
-class SGDHead(ClassifierMixin, BaseEstimator):
+class SGDHead(Probabilities, BaseEstimator):
     """softmax or mlp after exactly `steps` steps of gradient descent, as retrain.py trains its last layer.
 
     All rows are learnt from and the last state is kept, so that numbers of steps can be compared; `train_model`, given
@@ -45,20 +47,28 @@ class SGDHead(ClassifierMixin, BaseEstimator):
         self.head, self.steps, self.learning_rate = head, steps, learning_rate
         self.batch_size, self.widths, self.seed = batch_size, widths, seed
 
-    def fit(self, X, y):
-        """Learn from `steps` batches drawn from the rows of X, shape (n_rows, n_features)."""
+    def fit(self, X, y, sample_weight=None):
+        """Learn from `steps` batches drawn from the rows of X, shape (n_rows, n_features).
+
+        `sample_weight` counts within a batch; all labels are drawn equally often, whatever their rows weigh.
+        """
         self.pipeline_ = self.unfitted()
-        y = np.asarray(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        scaled = self.pipeline_.named_steps["scaling"].fit(X).transform(X)
+        X, y, weights = checked_rows(self, X, y, sample_weight)
+        scaler = self.pipeline_.named_steps["scaling"].fit(X)
+        scaled = scaler.transform(X)
+        used = np.ones(len(y), dtype=bool) if weights is None else weights != 0
+        self.classes_ = np.unique(y[used])
         classifier, rng = self.pipeline_.named_steps["classifier"], np.random.default_rng(self.seed)
-        rows = [np.flatnonzero(codes == code) for code in range(len(self.classes_))]
+        rows = [np.flatnonzero(used & (y == label)) for label in self.classes_]
         for _ in range(self.steps):
             drawn = np.bincount(rng.integers(len(rows), size=self.batch_size), minlength=len(rows))
             batch = np.concatenate([rng.choice(mine, count) for mine, count in zip(rows, drawn, strict=True)])
-            classifier.partial_fit(scaled[batch], y[batch], classes=self.classes_)
+            weighed = {} if weights is None else {"sample_weight": weights[batch]}
+            classifier.partial_fit(_safe_indexing(scaled, batch), y[batch], classes=self.classes_, **weighed)
             classifier.loss_curve_.clear()  # a number per step, which would swell the model
-        self.n_features_in_ = scaled.shape[1]
+        for learnt in ("n_features_in_", "feature_names_in_"):
+            if hasattr(scaler, learnt):
+                setattr(self, learnt, getattr(scaler, learnt))
         return self
 
     def unfitted(self):
@@ -70,10 +80,6 @@ class SGDHead(ClassifierMixin, BaseEstimator):
         """Probabilities, shape (n_rows, n_labels)."""
         check_is_fitted(self)
         return self.pipeline_.predict_proba(X)
-
-    def predict(self, X) -> np.ndarray:
-        """The most probable label of each row."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
 def sgd_head(spec: HeadSpec, widths: Sequence[int] | None, seed: int) -> SGDHead:
@@ -272,7 +278,7 @@ class StepTrainer:
         drawn = self.rng.integers(len(self.labels), size=self.plan.batch_size)
         batch = np.array([self.rng.choice(self.rows[label]) for label in drawn])
         try:
-            self.classifier.partial_fit(self.X[batch], self.y[batch], classes=self.labels)
+            self.classifier.partial_fit(_safe_indexing(self.X, batch), self.y[batch], classes=self.labels)
         except (AttributeError, TypeError, ValueError) as error:  # of a solver that takes no steps, for one
             reason = error.__cause__ if isinstance(error.__cause__, Exception) else error
             raise fit_failed(self.classifier, reason, "cannot be trained in steps") from error
@@ -304,7 +310,7 @@ class StepTrainer:
         return current
 
     def _scores(self, rows: np.ndarray) -> tuple[float, float]:
-        probabilities = self.classifier.predict_proba(self.X[rows])
+        probabilities = self.classifier.predict_proba(_safe_indexing(self.X, rows))
         codes = np.searchsorted(self.labels, self.y[rows])
         chance = np.clip(probabilities[np.arange(len(rows)), codes], LEAST, None)
         return float((probabilities.argmax(axis=1) == codes).mean()), float(-np.log(chance).mean())

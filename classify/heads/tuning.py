@@ -5,22 +5,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import product
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.model_selection import ParameterGrid
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from classify.folds import Fold, fewest_groups, make_folds
-from classify.heads.fitting import fit_head, head_name
+from classify.folds import Fold, fewest_groups, group_numbers, make_folds
+from classify.heads.fitting import NamedHead, fit_head, head_name
 from classify.heads.registry import make_head
 from classify.heads.spec import HeadSpec
+from classify.heads.wrapping import Probabilities, checked_rows
 from classify.rows import Sample
 from featurize.errors import BottleheadError, UsageError
 from featurize.terminal import log, progress
 
 
-class TunedHead(ClassifierMixin, BaseEstimator):
+class TunedHead(Probabilities, BaseEstimator):
     """A head that searches its parameters whenever it is fitted, on the very rows that it is fitted on.
 
     So that a comparison is nested: what is tested has chosen nothing. Parameters as of `tune_head`; ``tuning_`` is the
@@ -35,32 +37,39 @@ class TunedHead(ClassifierMixin, BaseEstimator):
         """What `classify.heads.fitting.head_name` calls it."""
         return f"{self.head} tuned"
 
-    def fit(self, X, y, groups=None, variant=None):
+    # With metadata routing on, unless told otherwise.
+    __metadata_request__fit: ClassVar = {"groups": True, "variant": True}
+
+    def fit(self, X, y, groups=None, variant=None, sample_weight=None):
         """Search, then fit on all rows; see `fit_head`."""
-        widths, seed = self.widths, self.seed
-        self.tuning_ = tune_head(self.head, X, y, groups, variant, widths=widths, seed=seed, by=self.by)
+        widths, seed, rows = self.widths, self.seed, (groups, variant, sample_weight)
+        X, y, _ = checked_rows(self, X, y)
+        matrix = validate_data(self, X, dtype=[np.float32, np.float64])
+        self.tuning_ = tune_head(self.head, matrix, y, *rows, widths=widths, seed=seed, by=self.by)
         chosen = make_head(self.tuning_.head, widths=widths, seed=seed)
-        self.head_ = fit_head(chosen, X, y, groups, variant)
-        self.classes_, self.n_features_in_ = self.head_.classes_, self.head_.n_features_in_
+        self.head_ = fit_head(chosen, X, y, *rows)
+        self.classes_ = self.head_.classes_
         return self
 
     def predict_proba(self, X) -> np.ndarray:
         """Probabilities, shape (n_rows, n_labels)."""
+        check_is_fitted(self)
         return self.head_.predict_proba(X)
-
-    def predict(self, X) -> np.ndarray:
-        """The most probable label of each row."""
-        return self.head_.predict(X)
 
 
 def tuned_heads(heads: Sequence[Any], by: str) -> list[Any]:
     """Each head that has a search grid as a `TunedHead`; the others as they are, which is logged."""
-    for head in heads:
+    tuned = []
+    for given in heads:
+        named = isinstance(given, NamedHead)
+        head = given.head if named else given
         if has_grid(head):
             check_search(head, by)
+            tuned.append(NamedHead(given.name, TunedHead(head, by)) if named else TunedHead(head, by))
         else:
-            log.info("%s has nothing to search and is used as it is", head_name(head))
-    return [TunedHead(head, by) if has_grid(head) else head for head in heads]
+            log.info("%s has nothing to search and is used as it is", head_name(given))
+            tuned.append(given)
+    return tuned
 
 
 # What a search tries, per head. Every combination is a candidate; what the spec itself sets is not searched.
@@ -108,6 +117,7 @@ def tune_head(
     y: np.ndarray,
     groups: np.ndarray | None = None,
     variant: np.ndarray | None = None,
+    sample_weight: np.ndarray | None = None,
     *,
     widths: Sequence[int] | None = None,
     seed: int = 0,
@@ -120,8 +130,8 @@ def tune_head(
     ----------
     head : str
         A registered name with a grid, with or without parameters; those that are given are kept.
-    X, y, groups, variant
-        As in `fit_head`: groups stay together, variants are never scored.
+    X, y, groups, variant, sample_weight
+        As in `fit_head`: groups stay together, variants are never scored. Weights count in each fit and each score.
     widths, seed
         As in `make_head`; the seed shuffles the folds, too.
     by : {"log-loss", "accuracy"}
@@ -150,21 +160,25 @@ def tune_head(
     check_search(head, by)
     candidates = candidate_params(head)
     specs = [str(HeadSpec.parse(head).with_params(one)) for one in candidates]
-    y = np.asarray(y).astype(str)
+    heads = [make_head(spec, widths=widths, seed=seed) for spec in specs]
+    X, y, weights = checked_rows(heads[0], X, y, sample_weight)
+    if len(np.unique(y)) < 2:
+        what = f"a search needs two labels: all {len(y)} rows are of one class, {y[0]}"
+        raise UsageError(what, "add rows of another label")
     n_folds = min(n_folds, max(2, fewest_groups(y, groups, variant)[1]))
     folds = make_folds(y, groups, variant, n_folds=n_folds, seed=seed)
-    heads = [make_head(spec, widths=widths, seed=seed) for spec in specs]
-    groups, variant = (None if one is None else np.asarray(one) for one in (groups, variant))
-    sample = Sample(np.asarray(X), y, groups, variant)
+    groups = None if groups is None else group_numbers(groups)
+    sample = Sample(np.asarray(X), y, groups, None if variant is None else np.asarray(variant))
     results: list[list[np.ndarray | str]] = [[] for _ in heads]
     what = f"tuning {HeadSpec.parse(head).name}"
     with progress(len(folds) * len(heads), what, unit="fit") as bar, _one_complaint():
         for fold, (number, one) in product(folds, enumerate(heads)):
-            results[number].append(_probabilities(one, sample, fold))
+            results[number].append(_probabilities(one, sample, fold, weights))
             bar.update()
-    truth = y[np.concatenate([fold.testing for fold in folds])]
+    scored = np.concatenate([fold.testing for fold in folds])
+    counted = None if weights is None else weights[scored]
     found = zip(candidates, results, strict=True)
-    trail = [{"params": params, **_scored(truth, parts)} for params, parts in found]
+    trail = [{"params": params, **_scored(y[scored], parts, counted)} for params, parts in found]
     return Tuning(specs[_best(trail, by, head)], by, n_folds, trail)
 
 
@@ -198,11 +212,11 @@ def has_grid(head: Any) -> bool:
         return False
 
 
-def _probabilities(head: Any, sample: Sample, fold: Fold) -> np.ndarray | str:
+def _probabilities(head: Any, sample: Sample, fold: Fold, weights: np.ndarray | None) -> np.ndarray | str:
     """Of the testing rows of a fold, or why there are none."""
     try:
-        train = sample.rows(fold.training)
-        fitted = fit_head(head, train.X, train.y, train.groups, train.variant)
+        train, some = sample.rows(fold.training), None if weights is None else weights[fold.training]
+        fitted = fit_head(head, train.X, train.y, train.groups, train.variant, some)
         return np.asarray(fitted.predict_proba(sample.X[fold.testing]), dtype=np.float64)
     except BottleheadError:
         raise
@@ -210,7 +224,9 @@ def _probabilities(head: Any, sample: Sample, fold: Fold) -> np.ndarray | str:
         return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _scored(truth: np.ndarray, parts: Sequence[np.ndarray | str]) -> dict[str, Any]:
+def _scored(
+    truth: np.ndarray, parts: Sequence[np.ndarray | str], weights: np.ndarray | None
+) -> dict[str, Any]:
     """The scores of a candidate over the photos of all folds, or the error of its last fold that failed."""
     from sklearn.metrics import log_loss
 
@@ -220,8 +236,8 @@ def _scored(truth: np.ndarray, parts: Sequence[np.ndarray | str]) -> dict[str, A
     labels, probabilities = np.unique(truth), np.concatenate(parts)
     probabilities /= probabilities.sum(axis=1, keepdims=True)  # float32 sums to 1 only nearly
     return {
-        "log_loss": float(log_loss(truth, probabilities, labels=labels)),
-        "accuracy": float((labels[probabilities.argmax(axis=1)] == truth).mean()),
+        "log_loss": float(log_loss(truth, probabilities, sample_weight=weights, labels=labels)),
+        "accuracy": float(np.average(labels[probabilities.argmax(axis=1)] == truth, weights=weights)),
     }
 
 

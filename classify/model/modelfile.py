@@ -180,6 +180,11 @@ ALLOWED_FOR_OLDER_SKOPS = {
     "sklearn._loss.loss.HalfMultinomialLoss",
     "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
 }
+# For other readers of skops, such as MLflow's: the classes of ours, by their modules today, and what registered heads
+# need beyond the types that skops itself holds to be safe.
+TRUSTED_TYPES = sorted(
+    {ADDRESSES.get(name, name) for name in ALLOWED | ALLOWED_FOR_OLDER_SKOPS | ADDRESSES.keys()}
+)
 
 
 def save_model(model: Model, path: Location) -> None:

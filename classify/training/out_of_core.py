@@ -136,7 +136,7 @@ def train_out_of_core(
     start = time.perf_counter()
     scaler = streamed_scaling((X for _, X in stream), blocks)
     with threadpool_limits(1):  # a few scores per row: threads would only wait for each other
-        fitted = _fit(classifier, scaler, stream, labels, codes, weights)
+        fitted = _fit(classifier, scaler.plain(), stream, labels, codes, weights)
     ids = FeatureTable(rows.ids, {}, rows.metadata)
     columns = {
         name: (first.vectors[name].shape[1], (X for _, X in Stream(stream.path, name, [name], stream.rows)))
@@ -205,7 +205,7 @@ def _fit(
         gradient[:, :-1] += strength * coefficients[:, :-1]
         return loss + 0.5 * strength * float((coefficients[:, :-1] ** 2).sum()), gradient.ravel()
 
-    width = len(scaler.mean_)
+    width = len(scaler.mean)
     least = 64 * np.finfo(float).eps
     options = {"maxiter": classifier.max_iter, "maxls": 50, "gtol": classifier.tol, "ftol": least}
     nothing = np.zeros(n_scores * (width + 1))

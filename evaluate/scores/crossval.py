@@ -305,7 +305,8 @@ def cross_validate(
     features : sequence of str
         Columns of the table, or several joined with ``+``.
     heads : sequence of str or estimator
-        Whatever `classify.heads.registry.make_head` takes, and `classify.heads.tuning.TunedHead`.
+        Whatever `classify.heads.registry.make_head` takes, and `classify.heads.tuning.TunedHead`; or as
+        `classify.heads.fitting.named_heads` gives them.
     folds : sequence of Fold
         From `classify.folds.make_folds`; all pairs use the same ones, so they can be compared in pairs.
     seed : int
@@ -361,7 +362,7 @@ def _tasks(
 ) -> tuple[dict[str, Sample], list[Task]]:
     from sklearn.base import clone
 
-    from classify.heads.fitting import head_name
+    from classify.heads.fitting import NamedHead, head_name
     from classify.heads.registry import make_head
     from classify.heads.tuning import TunedHead
 
@@ -376,12 +377,14 @@ def _tasks(
         if twice:
             raise UsageError(
                 f"the {kind} {', '.join(twice)} is given twice",
-                "name each once" + (", for example svm:C=1 svm:C=10" if kind == "head" else ""),
+                "name each once"
+                + (", for example svm:C=1 svm:C=10, or by names of your own" if kind == "head" else ""),
             )
     samples = {name: Sample.of(table, name) for name in features}
     tasks = []
     for one in features:
-        for name, head in zip(names, heads, strict=True):
+        for name, given in zip(names, heads, strict=True):
+            head = given.head if isinstance(given, NamedHead) else given
             if isinstance(head, TunedHead):
                 estimator = clone(head).set_params(widths=samples[one].widths, seed=seed)
             else:

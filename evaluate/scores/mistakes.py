@@ -263,7 +263,7 @@ def nearest_rows(
     """
     from classify.heads.scaling import BlockScaler
 
-    scaler = BlockScaler(list(widths)).fit(training[:: -(-len(training) // ROWS_TO_SCALE)])
+    scaler = BlockScaler(list(widths)).fit(training[:: -(-len(training) // ROWS_TO_SCALE)]).plain()
     return most_similar(scaler.transform(X), training, top, prepare=scaler.transform, block=rows_at_once)
 
 

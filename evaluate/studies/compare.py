@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from classify.folds import Fold
-from classify.heads.fitting import head_name
+from classify.heads.fitting import head_name, named_heads
 from classify.heads.registry import make_head
 from classify.heads.tuning import tuned_heads
 from classify.model.model import describe_differences
@@ -105,7 +105,7 @@ class Comparison(Reported, ComparisonRecord):
 def compare(
     table: FeatureTable,
     features: Sequence[str] | None = None,
-    heads: Sequence[Any] = HEADS,
+    heads: Mapping[str, Any] | Iterable[Any] = HEADS,
     *,
     cv: int = 5,
     repeats: int = 1,
@@ -131,8 +131,10 @@ def compare(
     features : sequence of str, optional
         Columns, or several joined with ``+``; by default every column but ``nuisance`` and those of
         ``region=border``, and all of them together.
-    heads : sequence of str or estimator
-        Registered names with parameters (``"svm:C=10"``), dotted paths, or scikit-learn classifiers.
+    heads : iterable of str or estimator, or mapping
+        Registered names with parameters (``"svm:C=10"``), dotted paths, or scikit-learn classifiers; by names of your
+        own as ``{"strong": LogisticRegression(C=10)}`` or as pairs ``("strong", LogisticRegression(C=10))``. Objects of
+        one class without names are called by the parameters that differ.
     cv, repeats : int
         Number of folds, and how often to divide anew. Groups and byte-identical images stay together.
     seed : int
@@ -188,6 +190,7 @@ def compare(
     """
     if isinstance(features, str) or isinstance(heads, str):
         raise UsageError("features and heads are lists", 'write features=["glcm"], heads=["svm"]')
+    heads = named_heads(heads)
     heads = heads if tune is None else tuned_heads(heads, tune)
     table = relabelled(table, relabel)
     names = list(features) if features is not None else all_features(table)

@@ -333,7 +333,8 @@ class Extractor(TransformerMixin, BaseEstimator):
         Returns
         -------
         array of shape (n_images, width), float32
-            Row i belongs to X[i]. A DataFrame after ``set_output(transform="pandas")``.
+            Row i belongs to X[i]. A DataFrame after ``set_output(transform="pandas")``, with the index of `X` where
+            that is a Series or a DataFrame.
 
         Raises
         ------
@@ -342,6 +343,8 @@ class Extractor(TransformerMixin, BaseEstimator):
         UsageError
             If something is no photo; its position is named, counted from 0.
         """
+        if hasattr(X, "to_frame") and hasattr(X, "index"):
+            return self.transform(X.to_frame("image"))  # of which scikit-learn keeps the index
         origins = self._origins(X)
         if self.store is not None and origins:
             return self._from_store(origins)
