@@ -27,8 +27,18 @@ class TunedHead(ClassifierMixin, BaseEstimator):
     `Tuning`, ``head_`` the classifier fitted with the chosen parameters.
     """
 
-    def __init__(self, head: str, by: str = "log-loss", widths: Sequence[int] | None = None, seed: int = 0):
+    block_weights: Sequence[float] | None = None  # of models from before it was a parameter
+
+    def __init__(
+        self,
+        head: str,
+        by: str = "log-loss",
+        widths: Sequence[int] | None = None,
+        seed: int = 0,
+        block_weights: Sequence[float] | None = None,
+    ):
         self.head, self.by, self.widths, self.seed = head, by, widths, seed
+        self.block_weights = block_weights
 
     @property
     def display_name(self) -> str:
@@ -37,9 +47,9 @@ class TunedHead(ClassifierMixin, BaseEstimator):
 
     def fit(self, X, y, groups=None, variant=None):
         """Search, then fit on all rows; see `fit_head`."""
-        widths, seed = self.widths, self.seed
-        self.tuning_ = tune_head(self.head, X, y, groups, variant, widths=widths, seed=seed, by=self.by)
-        chosen = make_head(self.tuning_.head, widths=widths, seed=seed)
+        made: dict[str, Any] = {"widths": self.widths, "block_weights": self.block_weights, "seed": self.seed}
+        self.tuning_ = tune_head(self.head, X, y, groups, variant, by=self.by, **made)
+        chosen = make_head(self.tuning_.head, **made)
         self.head_ = fit_head(chosen, X, y, groups, variant)
         self.classes_, self.n_features_in_ = self.head_.classes_, self.head_.n_features_in_
         return self
@@ -110,6 +120,7 @@ def tune_head(
     variant: np.ndarray | None = None,
     *,
     widths: Sequence[int] | None = None,
+    block_weights: Sequence[float] | None = None,
     seed: int = 0,
     by: str = "log-loss",
     n_folds: int = 5,
@@ -122,7 +133,7 @@ def tune_head(
         A registered name with a grid, with or without parameters; those that are given are kept.
     X, y, groups, variant
         As in `fit_head`: groups stay together, variants are never scored.
-    widths, seed
+    widths, block_weights, seed
         As in `make_head`; the seed shuffles the folds, too.
     by : {"log-loss", "accuracy"}
         What decides; of equals the other one, then the order of the grid. Log loss tells candidates apart that make
@@ -153,7 +164,7 @@ def tune_head(
     y = np.asarray(y).astype(str)
     n_folds = min(n_folds, max(2, fewest_groups(y, groups, variant)[1]))
     folds = make_folds(y, groups, variant, n_folds=n_folds, seed=seed)
-    heads = [make_head(spec, widths=widths, seed=seed) for spec in specs]
+    heads = [make_head(spec, widths=widths, block_weights=block_weights, seed=seed) for spec in specs]
     groups, variant = (None if one is None else np.asarray(one) for one in (groups, variant))
     sample = Sample(np.asarray(X), y, groups, variant)
     results: list[list[np.ndarray | str]] = [[] for _ in heads]
