@@ -177,7 +177,10 @@ def all_features(table: FeatureTable) -> str:
     wanted = default_features(table)
     features = "+".join(wanted)
     if len(wanted) > 1:
-        log.info("training on all features of the table together: %s", features)
+        weights = part_weights(wanted, table.metadata["features"])
+        lighter = ", ".join([name for name, weight in zip(wanted, weights, strict=True) if weight != 1])
+        counted = f"; beside a network the weight of {lighter} is {BY_HAND_WEIGHT:g}" if lighter else ""
+        log.info("training on all features of the table together: %s%s", features, counted)
     left_out = [name for name in table.features if name not in wanted]
     if left_out:
         why = "which no head should learn from; name it among the features to use it"
