@@ -1,3 +1,5 @@
+import logging
+
 import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
@@ -8,8 +10,10 @@ from classify.heads.fitting import head_name
 from classify.heads.scaling import BlockScaler
 from classify.heads.tuning import TunedHead
 from classify.model.card import model_card
-from classify.rows import block_weights
+from classify.rows import all_features, block_weights
 from classify.training.out_of_core import train_out_of_core
+from evaluate import compare
+from evaluate.report.methods import methods_paragraph
 from evaluate.scores.crossval import cross_validate
 from featurize import FeatureTable
 from featurize.errors import UsageError
@@ -211,3 +215,15 @@ def test_a_scaler_that_was_fitted_before_there_were_weights_goes_on():
     del before.__dict__["block_weights"]
     np.testing.assert_array_equal(before.transform(X), BlockScaler([40]).fit_transform(X))
     assert before.get_params()["block_weights"] is None and "BlockScaler" in repr(before)
+
+
+def test_training_on_all_columns_and_the_methods_paragraph_say_what_counts_less(joined, caplog):
+    with caplog.at_level(logging.INFO, "bottlehead"):
+        assert all_features(joined) == "net+texture"
+    assert "together: net+texture; beside a network the weight of texture is 0.25" in caplog.text
+    told = {
+        features: methods_paragraph(compare(joined, [features], ["softmax"], cv=2, jobs=1))["text"]
+        for features in ("net", "net+texture")
+    }
+    words = "beside a network, descriptions by hand with the weight 0.25"
+    assert words in told["net+texture"] and words not in told["net"]
