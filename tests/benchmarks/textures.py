@@ -3,8 +3,8 @@
     python tests/benchmarks/textures.py [--assets DIR] [--store DIR] [--photos 100] [--every N]
 
 Each features name on the flowers and on fire/normal: softmax and svm over five folds, as `evaluate compare` has them;
-the target is for the better of the two. Then the processor time of one photo of the flowers from its bytes to its vector, decoding
-included, one thread, median. `--every N` takes every Nth photo of each label.
+the target is for the better of the two. Then the processor time of one photo of the flowers from its bytes to its
+vector, decoding included, one thread, median. `--every N` takes every Nth photo of each label.
 """
 
 import os
