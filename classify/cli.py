@@ -127,8 +127,8 @@ def _add_train(commands: Any) -> None:
     text = "name[:param=value,...], or the dotted path of a scikit-learn classifier (default: softmax)"
     option("--head", default="softmax", metavar="SPEC", help=text)
     text = (
-        "a features column, or several joined with + (default: all columns of the table but nuisance and "
-        "region=border)"
+        "a features column, or several joined with + (default: all columns of the table together, but for nuisance "
+        "and region=border); beside a network, texture and other descriptions by hand count a quarter"
     )
     option("--features", metavar="SPEC", help=text)
     text = "parameters of the head, for example --set C=10 gamma=0.5"

@@ -45,6 +45,9 @@ FAMILIES: dict[str, Family] = {
     "texture": (Texture, "channels"),
     "FILE.pb": (FrozenGraph, "output"),
 }
+WITH_REGION = (
+    "networks, FILE.pb, glcm, lbp, color and texture have one; a function can leave pixels out by itself"
+)
 # FILE.pb or FILE.pb:TENSOR; a tensor has a colon of its own.
 GRAPH_SPEC = re.compile(r"(.+?\.pb)(?::(.*))?", re.IGNORECASE)
 # Other packages add families here: an Extractor class, a function of one RGB array, or a transformer.
@@ -57,8 +60,8 @@ def make_extractor(spec: str | Extractor, *, decode_version: int | None = None, 
     Parameters
     ----------
     spec : str or Extractor
-        ``family[:option][,param=value…]`` with arguments of the extractor's class, or ``FILE.pb[:TENSOR]``; it is the
-        extractor's name as it is typed. An extractor is returned as it is.
+        ``family[:option][,param=value…]`` with arguments of the extractor's class, or ``FILE.pb[:TENSOR]`` likewise; it
+        is the extractor's name as it is typed. An extractor is returned as it is.
     decode_version : int, optional
         How pixels are made of files; by default in the newest way. Another one than the newest is for vectors that
         must go with those of an earlier program; `extractors_like` takes it from a table or a model.
@@ -79,7 +82,7 @@ def make_extractor(spec: str | Extractor, *, decode_version: int | None = None, 
     if isinstance(spec, Extractor):
         return spec
     graph = GRAPH_SPEC.fullmatch(spec)
-    read = FeaturesSpec(spec, graph[1], graph[2], {}) if graph else FeaturesSpec.parse(spec)
+    read = FeaturesSpec.parse(spec, graph[1] if graph else "")
     found: Family | None = (
         (partial(FrozenGraph, read.family), "output") if graph else _find_family(read.family)
     )
@@ -93,8 +96,10 @@ def make_extractor(spec: str | Extractor, *, decode_version: int | None = None, 
     make, argument = found
     with failing_of_others(f"the features {spec} cannot be used", MEND):
         extractor = make()
-        given = read.arguments(type(extractor), argument, extractor.not_in_specs)
         known = extractor.get_params()
+        if "region" in read.texts and "region" not in known:
+            raise UsageError(f"the features spec {spec!r} has no parameter region", WITH_REGION)
+        given = read.arguments(type(extractor), argument, extractor.not_in_specs)
         chosen = {name: value for name, value in options.items() if name in known}
         if decode_version is not None:
             extractor.decode_version = decode_version

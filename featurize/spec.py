@@ -119,13 +119,14 @@ class FeaturesSpec:
     texts: dict[str, str]
 
     @classmethod
-    def parse(cls, spec: str) -> "FeaturesSpec":
-        """The spec of a text; a UsageError where it is none."""
-        family, options, texts = split_spec(spec, KIND, HINT)
+    def parse(cls, spec: str, file: str = "") -> "FeaturesSpec":
+        """The spec of a text, which begins with the name of a `file` or a family; a UsageError where it is none."""
+        rest = spec.removeprefix(file)
+        family, options, texts = split_spec(rest, KIND, HINT)
         if len(options) > 1:
             raise UsageError(f"{spec!r} is no features spec", COMMAS)
-        given = options[0] if options else "" if ":" in spec and not texts else None
-        return cls(spec, family, given, texts)
+        given = options[0] if options else "" if ":" in rest and not texts else None
+        return cls(spec, file or family, given, texts)
 
     def arguments(self, make: Callable, argument: str | None, closed: Iterable[str] = ()) -> dict[str, Any]:
         """The arguments of `make` that the spec gives, as values of the types that its signature declares.

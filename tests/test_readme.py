@@ -31,7 +31,8 @@ def session() -> list[tuple[str, str]]:
 
 
 def without_digits(text: str) -> list[str]:
-    """The words of each line, sorted: which of two close rows comes first depends on the processor."""
+    """The words of each line, sorted: which of two close rows is best and comes first depends on the processor."""
+    text = re.sub(r"(every head and repeat on) \S+:", r"\1 #:", text)
     lines = [re.sub(r"[-*\d.,]+", "#", line).split() for line in text.strip().splitlines()]
     words = [" ".join(line).removeprefix("# ") for line in lines if line]
     verdicts = "cannot be told apart", " beats ", " is ahead of "

@@ -14,7 +14,7 @@ from sklearn.utils.validation import has_fit_parameter
 from classify.heads.boosting import LIBRARIES, defaults_of, encoded, parameters_of
 from classify.heads.calibrate import Calibrated
 from classify.heads.fitting import ClassWeighted, NamedHead, head_name
-from classify.heads.scaling import BlockScaler
+from classify.heads.scaling import BlockScaler, listed
 from classify.heads.spec import HeadSpec
 from classify.heads.steps import MLP, sgd_head
 from featurize.errors import UsageError, failing_of_others
@@ -78,7 +78,13 @@ HEADS = {
 }
 
 
-def make_head(head: Any, *, widths: Sequence[int] | None = None, seed: int = 0):
+def make_head(
+    head: Any,
+    *,
+    widths: Sequence[int] | None = None,
+    block_weights: Sequence[float] | None = None,
+    seed: int = 0,
+):
     """An unfitted classifier with ``fit``, ``predict`` and ``predict_proba``.
 
     Parameters
@@ -90,6 +96,9 @@ def make_head(head: Any, *, widths: Sequence[int] | None = None, seed: int = 0):
         classifier that has it or takes ``sample_weight``.
     widths : sequence of int, optional
         ``table.blocks(features)``: registered heads scale block by block. By default all columns are one block.
+    block_weights : sequence of float, optional
+        What each block counts beside the others, see `BlockScaler`; by default all count the same. `train_model` and
+        `evaluate.compare` give a head that they make by name 0.25 for descriptions by hand beside a network.
     seed : int
         For a ``random_state`` that the spec does not set; objects keep their own.
 
@@ -117,11 +126,11 @@ def make_head(head: Any, *, widths: Sequence[int] | None = None, seed: int = 0):
     spec = HeadSpec.parse(head)
     name = spec.name
     if "steps" in spec.texts:
-        return sgd_head(spec, widths, seed)
+        return sgd_head(spec, widths, block_weights, seed)
     if name in HEADS:
         registered = HEADS[name]
         classifier = _make(_import_class(registered.classifier), spec, registered.defaults, seed)
-        scaling = BlockScaler(None if widths is None else list(widths))
+        scaling = BlockScaler(listed(widths), block_weights=listed(block_weights))
         if registered.calibrated:
             classifier = Calibrated(classifier, seed=seed)
         return Pipeline([("scaling", scaling), ("classifier", _with_probabilities(classifier, seed))])

@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from classify.folds import fewest_groups, make_folds
 from classify.heads.fitting import fit_failed, interruptible
-from classify.heads.scaling import BlockScaler
+from classify.heads.scaling import BlockScaler, listed
 from classify.heads.spec import HeadSpec
 from classify.heads.wrapping import Probabilities, checked_rows
 from classify.rows import Sample
@@ -35,6 +35,8 @@ class SGDHead(Probabilities, BaseEstimator):
     the same spec, sets photos aside and keeps the best state on the way. `head` is the spec of a softmax or an mlp.
     """
 
+    block_weights: list[float] | None = None  # of models from before it was a parameter
+
     def __init__(
         self,
         head: str = "softmax",
@@ -43,9 +45,11 @@ class SGDHead(Probabilities, BaseEstimator):
         batch_size: int = 100,
         widths: list[int] | None = None,
         seed: int = 0,
+        block_weights: list[float] | None = None,
     ):
         self.head, self.steps, self.learning_rate = head, steps, learning_rate
         self.batch_size, self.widths, self.seed = batch_size, widths, seed
+        self.block_weights = block_weights
 
     def fit(self, X, y, sample_weight=None):
         """Learn from `steps` batches drawn from the rows of X, shape (n_rows, n_features).
@@ -74,7 +78,8 @@ class SGDHead(Probabilities, BaseEstimator):
     def unfitted(self):
         """The pipeline that `fit` fits; raises where the parameters make none."""
         plan = StepPlan(self.steps, self.learning_rate, self.batch_size)
-        return step_head(self.head, plan, widths=self.widths, seed=self.seed)
+        blocks: dict[str, Any] = {"widths": self.widths, "block_weights": self.block_weights}
+        return step_head(self.head, plan, **blocks, seed=self.seed)
 
     def predict_proba(self, X) -> np.ndarray:
         """Probabilities, shape (n_rows, n_labels)."""
@@ -82,10 +87,13 @@ class SGDHead(Probabilities, BaseEstimator):
         return self.pipeline_.predict_proba(X)
 
 
-def sgd_head(spec: HeadSpec, widths: Sequence[int] | None, seed: int) -> SGDHead:
+def sgd_head(
+    spec: HeadSpec, widths: Sequence[int] | None, block_weights: Sequence[float] | None, seed: int
+) -> SGDHead:
     """The head of a spec with ``steps``; what cannot be made is refused now."""
     rest, own = spec.split_steps()
-    head = SGDHead(str(rest), widths=None if widths is None else list(widths), seed=seed, **own)
+    blocks: dict[str, Any] = {"widths": listed(widths), "block_weights": listed(block_weights)}
+    head = SGDHead(str(rest), seed=seed, **blocks, **own)
     head.unfitted()
     return head
 
@@ -153,7 +161,14 @@ class StepPlan:
 Steps = StepPlan  # its public name
 
 
-def step_head(head: Any, plan: StepPlan, *, widths: Sequence[int] | None = None, seed: int = 0) -> Pipeline:
+def step_head(
+    head: Any,
+    plan: StepPlan,
+    *,
+    widths: Sequence[int] | None = None,
+    block_weights: Sequence[float] | None = None,
+    seed: int = 0,
+) -> Pipeline:
     """The unfitted head to train step by step, from the spec of a softmax or an mlp; others are refused."""
     spec = HeadSpec.parse(head) if isinstance(head, str | HeadSpec) else HeadSpec(type(head).__name__)
     if spec.name not in LEARNING_RATES or "class_weight" in spec.texts:
@@ -163,7 +178,7 @@ def step_head(head: Any, plan: StepPlan, *, widths: Sequence[int] | None = None,
     fixed: dict[str, Any] = {"learning_rate_init": rate, "batch_size": plan.batch_size}
     fixed |= SOFTMAX if spec.name == "softmax" else {}
     network = HeadSpec("mlp", spec.with_params(fixed).texts).make(MLPClassifier, MLP, seed=seed)
-    scaling = BlockScaler(None if widths is None else list(widths))
+    scaling = BlockScaler(listed(widths), block_weights=listed(block_weights))
     return Pipeline([("scaling", scaling), ("classifier", network)])
 
 

@@ -29,8 +29,18 @@ class TunedHead(Probabilities, BaseEstimator):
     `Tuning`, ``head_`` the classifier fitted with the chosen parameters.
     """
 
-    def __init__(self, head: str, by: str = "log-loss", widths: Sequence[int] | None = None, seed: int = 0):
+    block_weights: Sequence[float] | None = None  # of models from before it was a parameter
+
+    def __init__(
+        self,
+        head: str,
+        by: str = "log-loss",
+        widths: Sequence[int] | None = None,
+        seed: int = 0,
+        block_weights: Sequence[float] | None = None,
+    ):
         self.head, self.by, self.widths, self.seed = head, by, widths, seed
+        self.block_weights = block_weights
 
     @property
     def display_name(self) -> str:
@@ -42,11 +52,12 @@ class TunedHead(Probabilities, BaseEstimator):
 
     def fit(self, X, y, groups=None, variant=None, sample_weight=None):
         """Search, then fit on all rows; see `fit_head`."""
-        widths, seed, rows = self.widths, self.seed, (groups, variant, sample_weight)
+        made: dict[str, Any] = {"widths": self.widths, "block_weights": self.block_weights, "seed": self.seed}
+        rows = groups, variant, sample_weight
         X, y, _ = checked_rows(self, X, y)
         matrix = validate_data(self, X, dtype=[np.float32, np.float64])
-        self.tuning_ = tune_head(self.head, matrix, y, *rows, widths=widths, seed=seed, by=self.by)
-        chosen = make_head(self.tuning_.head, widths=widths, seed=seed)
+        self.tuning_ = tune_head(self.head, matrix, y, *rows, by=self.by, **made)
+        chosen = make_head(self.tuning_.head, **made)
         self.head_ = fit_head(chosen, X, y, *rows)
         self.classes_ = self.head_.classes_
         return self
@@ -120,6 +131,7 @@ def tune_head(
     sample_weight: np.ndarray | None = None,
     *,
     widths: Sequence[int] | None = None,
+    block_weights: Sequence[float] | None = None,
     seed: int = 0,
     by: str = "log-loss",
     n_folds: int = 5,
@@ -132,7 +144,7 @@ def tune_head(
         A registered name with a grid, with or without parameters; those that are given are kept.
     X, y, groups, variant, sample_weight
         As in `fit_head`: groups stay together, variants are never scored. Weights count in each fit and each score.
-    widths, seed
+    widths, block_weights, seed
         As in `make_head`; the seed shuffles the folds, too.
     by : {"log-loss", "accuracy"}
         What decides; of equals the other one, then the order of the grid. Log loss tells candidates apart that make
@@ -160,7 +172,7 @@ def tune_head(
     check_search(head, by)
     candidates = candidate_params(head)
     specs = [str(HeadSpec.parse(head).with_params(one)) for one in candidates]
-    heads = [make_head(spec, widths=widths, seed=seed) for spec in specs]
+    heads = [make_head(spec, widths=widths, block_weights=block_weights, seed=seed) for spec in specs]
     X, y, weights = checked_rows(heads[0], X, y, sample_weight)
     if len(np.unique(y)) < 2:
         what = f"a search needs two labels: all {len(y)} rows are of one class, {y[0]}"

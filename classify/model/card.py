@@ -36,6 +36,9 @@ def model_card(model: Model, size: int | None = None) -> str:
     if training.get("date"):
         took = f", {training['seconds']} s" if training.get("seconds") is not None else ""
         lines.append(f"  date      {training['date']}{took}")
+    if training.get("block_weights"):
+        counted = zip(model.blocks, training["block_weights"], strict=False)
+        lines.append(f"  blocks    {', '.join(f'{width} at weight {weight:g}' for width, weight in counted)}")
     if training.get("tuning"):
         lines += _tuning_lines(training["tuning"])
     versions = training.get("versions") or {}

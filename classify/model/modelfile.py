@@ -85,6 +85,7 @@ class Training(Struct):
     trust: list[str] | None = None
     tuning: Search | None = None
     steps: Course | None = None
+    block_weights: list[float] | None = None
     scores: Scores | None = None
 
 

@@ -103,18 +103,21 @@ def fit_outliers(
     groups: np.ndarray,
     variant: np.ndarray | None = None,
     *,
+    block_weights: Sequence[float] | None = None,
     seed: int = 0,
     most_bytes: int = MOST_BYTES,
 ) -> Outliers | None:
     """What a model keeps of its training vectors, at most `most_bytes`, to tell later whether a photo is like them.
 
-    Photos of one group are not compared with each other, distorted copies are left out. None where the photos are too
-    few to say what 5 % of them exceed (fewer than 19, or in too few groups).
+    Blocks are scaled as a head scales them (`BlockScaler`). Photos of one group are not compared with each other,
+    distorted copies are left out. None where the photos are too few to say what 5 % of them exceed (fewer than 19, or
+    in too few groups).
     """
     photos = np.arange(len(X)) if variant is None else np.flatnonzero(np.asarray(variant) == 0)
     from classify.heads.scaling import BlockScaler
 
-    scaler = BlockScaler(list(widths)).fit(X if len(photos) == len(X) else X[photos]).plain()
+    scaler = BlockScaler(list(widths), block_weights=block_weights)
+    scaler = scaler.fit(X if len(photos) == len(X) else X[photos]).plain()
     order = photos[shuffled(len(photos), "outliers", seed)]
     kept = order[: max(NEIGHBOURS + 1, most_bytes // (2 * X.shape[1]))]
     held_out = order[:MOST_HELD_OUT]

@@ -7,6 +7,7 @@ import numpy as np
 from classify.heads.plain import Scaling
 from classify.model.model import Model
 from classify.prediction.predict import Place, Predictor, Weights
+from classify.rows import block_weights
 from featurize.errors import SourceError, UsageError
 from featurize.photos.memory import PhotoLike, is_path
 from featurize.photos.source import list_source
@@ -71,7 +72,7 @@ def nearest_images(
             raise SourceError(f"{image} is {n_photos} photos", "give one photo")
     found = Predictor(model, weights=weights, store=store, jobs=jobs).vectors(image)
     X = photos.select(model.features)
-    scaler = _fitted_scaling(X, model.blocks) if model.outliers is None else model.outliers.scaler
+    scaler = _fitted_scaling(X, photos, model.features) if model.outliers is None else model.outliers.scaler
     photo = scaler.transform(found.select(model.features))
     # Differences first, then squares: a photo has distance 0 from itself, which products would miss.
     parts = (X[start : start + ROWS_AT_ONCE] for start in range(0, len(X), ROWS_AT_ONCE))
@@ -83,7 +84,8 @@ def nearest_images(
     return [Neighbour(*one) for one in named]
 
 
-def _fitted_scaling(X: np.ndarray, widths: list[int]) -> Scaling:
+def _fitted_scaling(X: np.ndarray, table: FeatureTable, features: str) -> Scaling:
     from classify.heads.scaling import BlockScaler
 
-    return BlockScaler(widths).fit(X).plain()
+    scaler = BlockScaler(table.blocks(features), block_weights=block_weights(table, features))
+    return scaler.fit(X).plain()

@@ -21,7 +21,14 @@ from classify.heads.scaling import WIDE, BlockScaler, block_scale
 from classify.heads.spec import HeadSpec
 from classify.model.model import Model
 from classify.model.outliers import MOST_BYTES, MOST_HELD_OUT, Outliers, fit_outliers
-from classify.rows import all_features, relabelled, select_vectors, usable_rows, warn_of_conflicts
+from classify.rows import (
+    all_features,
+    block_weights,
+    relabelled,
+    select_vectors,
+    usable_rows,
+    warn_of_conflicts,
+)
 from classify.training.train import training_summary, untrained_model
 from featurize.draws import shuffled
 from featurize.errors import TableError, UsageError
@@ -53,7 +60,9 @@ class Stream:
             start, taken = start + len(batch), int(stop)
 
 
-def streamed_scaling(parts: Iterable[np.ndarray], widths: Sequence[int]) -> BlockScaler:
+def streamed_scaling(
+    parts: Iterable[np.ndarray], widths: Sequence[int], block_weights: Sequence[float] | None = None
+) -> BlockScaler:
     """What `BlockScaler` learns, from rows that come one part after the other."""
     least, dtype = np.full(sum(widths), np.inf), np.dtype(np.float32)
     # Of the numbers and of their roots, for which of the two is wanted shows at the end.
@@ -62,16 +71,16 @@ def streamed_scaling(parts: Iterable[np.ndarray], widths: Sequence[int]) -> Bloc
         least, dtype = np.minimum(least, X.min(axis=0)), X.dtype
         plain.partial_fit(X.astype(np.float64))
         rooted.partial_fit(np.sign(X) * np.sqrt(np.abs(X.astype(np.float64))))
-    scaler = BlockScaler(list(widths))
+    scaler = BlockScaler(list(widths), block_weights=block_weights)
     scaler.methods_, means, scales = [], [], []
     ends = np.cumsum(widths)
-    for start, end in zip(ends - widths, ends, strict=True):
+    for start, end, weight in zip(ends - widths, ends, scaler.weights(len(ends)), strict=True):
         columns = slice(start, end)
         root = end - start >= WIDE and least[columns].min() >= 0
         learnt, method = (rooted, "root") if root else (plain, "standard")
         scaler.methods_.append(method)
         means.append(learnt.mean_[columns])
-        scales.append(block_scale(learnt.mean_[columns], learnt.var_[columns], method))
+        scales.append(block_scale(learnt.mean_[columns], learnt.var_[columns], method) / weight)
     scaler.mean_, scaler.scale_ = (np.concatenate(one).astype(dtype) for one in (means, scales))
     scaler.n_features_in_ = sum(widths)
     return scaler
@@ -120,11 +129,11 @@ def train_out_of_core(
     if first is None:
         first = FeatureTable.read(path)  # without rows, which is refused below
     features = features or all_features(first)
-    blocks = first.blocks(features)
+    blocks = first.blocks(features), block_weights(first, features)
     if not can_train(head):
         hint = "softmax can, with C, max_iter, tol and class_weight; for others take a part of the rows"
         raise UsageError(f"the head {head} cannot be trained out of core", hint)
-    classifier = make_head(head, widths=blocks, seed=seed).named_steps["classifier"]
+    classifier = make_head(head, seed=seed).named_steps["classifier"]
     rows = usable_rows(relabelled(_ids(path), relabel), "train")
     warn_of_conflicts(rows)
     stream = Stream(path_at(path), features, first.parts(features), rows.vectors[ROW].view(np.int32)[:, 0])
@@ -134,7 +143,7 @@ def train_out_of_core(
     except ValueError as error:  # it names a label that there is not
         raise fit_failed(head, error) from error
     start = time.perf_counter()
-    scaler = streamed_scaling((X for _, X in stream), blocks)
+    scaler = streamed_scaling((X for _, X in stream), *blocks)
     with threadpool_limits(1):  # a few scores per row: threads would only wait for each other
         fitted = _fit(classifier, scaler.plain(), stream, labels, codes, weights)
     ids = FeatureTable(rows.ids, {}, rows.metadata)
@@ -142,12 +151,12 @@ def train_out_of_core(
         name: (first.vectors[name].shape[1], (X for _, X in Stream(stream.path, name, [name], stream.rows)))
         for name in first.features
     }
-    summary = training_summary(ids, head, seed, [], time.perf_counter() - start)
+    summary = training_summary(ids, head, seed, [], time.perf_counter() - start, blocks[1])
     return replace(
         untrained_model(first, rows, features, relabel),
         head=Pipeline([("scaling", scaler), ("classifier", fitted)]),
         training={**summary, "data_digest": table_digest(rows.ids, columns), "scores": None},
-        outliers=_outliers(stream, rows, blocks, seed),
+        outliers=_outliers(stream, rows, *blocks, seed=seed),
     )
 
 
@@ -165,7 +174,14 @@ def _ids(path: Location) -> FeatureTable:
     return FeatureTable(ids, {ROW: numbers[:, None]}, batches[0].metadata)
 
 
-def _outliers(stream: Stream, rows: FeatureTable, widths: list[int], seed: int) -> Outliers | None:
+def _outliers(
+    stream: Stream,
+    rows: FeatureTable,
+    widths: list[int],
+    block_weights: Sequence[float] | None,
+    *,
+    seed: int,
+) -> Outliers | None:
     """As of the whole table, where that has no more photos than a model keeps; else as of those that it keeps."""
     photos = np.flatnonzero(rows.variant == 0)
     photos = photos[shuffled(len(photos), "outliers", seed)]
@@ -174,7 +190,7 @@ def _outliers(stream: Stream, rows: FeatureTable, widths: list[int], seed: int) 
     X = np.empty((len(kept), sum(widths)), dtype=np.float32)
     for which, vectors in sample:
         X[which] = vectors
-    return fit_outliers(X, widths, rows.groups[kept], seed=seed)
+    return fit_outliers(X, widths, rows.groups[kept], block_weights=block_weights, seed=seed)
 
 
 def _fit(

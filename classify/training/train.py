@@ -25,7 +25,15 @@ from classify.heads.tuning import Tuning, check_search, tune_head
 from classify.model.model import Model, short_hashes
 from classify.model.modelfile import audit_head, dump_head
 from classify.model.outliers import fit_outliers
-from classify.rows import BESIDE, Sample, all_features, relabelled, usable_rows, warn_of_conflicts
+from classify.rows import (
+    BESIDE,
+    Sample,
+    all_features,
+    block_weights,
+    relabelled,
+    usable_rows,
+    warn_of_conflicts,
+)
 from classify.training.thresholds import check_rule, choose_threshold, held_out_probabilities
 from featurize.errors import BottleheadError, UsageError
 from featurize.table import FeatureTable
@@ -121,8 +129,11 @@ def train(
         hint = "give both: --positive LABEL with --threshold recall=0.95 or --costs FILE.csv"
         raise UsageError(what, hint)
     features = features or all_features(table)
-    blocks = table.blocks(features)
-    unfitted = make_head(head, widths=blocks, seed=seed)
+    blocks: dict[str, Any] = {
+        "widths": table.blocks(features),
+        "block_weights": block_weights(table, features),
+    }
+    unfitted = make_head(head, **blocks, seed=seed)
     trust = list(trust)
     rows = usable_rows(relabelled(table, relabel), "train")
     warn_of_conflicts(rows)
@@ -136,13 +147,14 @@ def train(
     with threadpool_limits(jobs or None):
         if tune is not None:
             rows_given = sample.X, sample.y, sample.groups, sample.variant
-            tuning = tune_head(head, *rows_given, widths=blocks, seed=seed, by=tune)
+            tuning = tune_head(head, *rows_given, **blocks, seed=seed, by=tune)
             head = tuning.head
             log.info("tuned on %d folds by %s: %s", tuning.n_folds, tune, head)
-            unfitted = make_head(head, widths=blocks, seed=seed)
+            unfitted = make_head(head, **blocks, seed=seed)
         # `fit_head` takes one processor; another looks for outliers. One thread each: so sums never change order.
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as other:
-            outliers = other.submit(fit_outliers, sample.X, blocks, rows.groups, rows.variant, seed=seed)
+            told = sample.X, blocks["widths"], rows.groups, rows.variant
+            outliers = other.submit(fit_outliers, *told, block_weights=blocks["block_weights"], seed=seed)
             if jobs == 1 or sample.X.nbytes > BESIDE:
                 outliers.result()
             fitted = _fit(unfitted, sample, head)
@@ -155,7 +167,9 @@ def train(
             point = choose_threshold(*held_out, fitted.classes_, positive, threshold, together)
             log.info("%s", point)
     audit_head(dump_head(fitted), trust)
-    summary = training_summary(rows, head, seed, trust, time.perf_counter() - start)
+    scaled = spec is not None and spec.name in HEADS
+    weights = blocks["block_weights"] if scaled else None
+    summary = training_summary(rows, head, seed, trust, time.perf_counter() - start, weights)
     summary["versions"] |= versions_of(fitted)
     summary["scores"] = held_out_scores(fitted, tuning, held_out)
     if tuning is not None:
@@ -211,18 +225,19 @@ def train_in_steps(
     """
     plan = plan or StepPlan()
     features = features or all_features(table)
-    blocks = table.blocks(features)
-    unfitted = step_head(head, plan, widths=blocks, seed=seed)
+    widths, weights = table.blocks(features), block_weights(table, features)
+    unfitted = step_head(head, plan, widths=widths, block_weights=weights, seed=seed)
     rows = usable_rows(relabelled(table, relabel), "train")
     warn_of_conflicts(rows)
     sample = Sample.of(rows, features)
     sides = divide_for_steps(sample.y, rows.groups, rows.variant, rows.split, seed=seed)
-    outliers = fit_outliers(sample.X, blocks, rows.groups, rows.variant, seed=seed)
+    told = sample.X, widths, rows.groups, rows.variant
+    outliers = fit_outliers(*told, block_weights=weights, seed=seed)
     model = replace(untrained_model(table, rows, features, relabel), outliers=outliers)
     start = time.perf_counter()
 
     def snapshot(fitted: Any, course: dict[str, Any]) -> Model:
-        summary = training_summary(rows, head, seed, [], time.perf_counter() - start)
+        summary = training_summary(rows, head, seed, [], time.perf_counter() - start, weights)
         return replace(model, head=fitted, training={**summary, "steps": course})
 
     def keep(fitted: Any, step: int) -> None:
@@ -273,10 +288,16 @@ def _fit(unfitted: Any, sample: Sample, head: Any) -> Any:
 
 
 def training_summary(
-    rows: FeatureTable, head: Any, seed: int, trust: list[str], seconds: float
+    rows: FeatureTable,
+    head: Any,
+    seed: int,
+    trust: list[str],
+    seconds: float,
+    weights: list[float] | None = None,
 ) -> dict[str, Any]:
-    """What a model tells of its training; `seconds` is how long it took."""
+    """What a model tells of its training; `seconds` is how long it took, `weights` are those of the blocks, if any."""
     photos = rows.variant == 0
+    counted = {} if weights is None else {"block_weights": weights}
     return {
         "head": head_name(head),
         "seed": seed,
@@ -288,4 +309,5 @@ def training_summary(
         "seconds": round(seconds, 3),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
+        **counted,
     }

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from classify.rows import BY_HAND_WEIGHT, block_weights
 from evaluate.report.sentences import (
     agree,
     alike_in_words,
@@ -37,6 +38,7 @@ from evaluate.results import (
 )
 from evaluate.scores.record import plain
 from featurize.photos.photo import decode_version_of
+from featurize.table import FeatureTable
 from featurize.tableformat import PHASH
 
 WORDS = tomllib.loads(Path(__file__).with_name("methods.toml").read_text(encoding="utf-8"))
@@ -202,7 +204,7 @@ def _comparison(found: ComparisonRecord) -> list[str]:
         f"({found.folds.method}; {_chance(found)}), the same for all; {count(tested, 'photo', ',')} "
         f"{agree(tested, 'was', 'were')} tested, by heads not trained on them.",
         *_groups(found.data),
-        *_scaling(heads),
+        *_scaling(heads, sets, found.table),
     ]
     if any(row.tuned for row in found.results):
         sentences.append("The parameters of the heads were searched anew within each training side.")
@@ -296,7 +298,7 @@ def _curve(found: CurveRecord) -> list[str]:
         f"The head {_heads([model.head])} was trained on {model.features} with {listed(sizes)} images per label "
         f"on average and tested {_divided(folds)} ({folds.method}; {_chance(found)}), the same for all sizes.",
         *_groups(found.data),
-        *_scaling([model.head]),
+        *_scaling([model.head], [model.features], found.table),
         f"Intervals: {methods['interval']}.",
         f"Curve: {methods['curve']}.",
     ]
@@ -348,14 +350,18 @@ def _heads(heads: Sequence[str]) -> str:
     return listed(told)
 
 
-def _scaling(heads: Sequence[str]) -> list[str]:
+def _scaling(heads: Sequence[str], sets: Sequence[str], table: FeatureTable) -> list[str]:
     registered = [head for head in heads if _registered(head)]
     if not registered:
         return []
     which = "Before each head" if len(registered) == len(heads) else f"Before {listed(registered)}"
+    weights = {weight for one in sets for weight in block_weights(table, one) or []} - {1.0}
+    lighter = (
+        f"; beside a network, descriptions by hand with the weight {BY_HAND_WEIGHT:g}" if weights else ""
+    )
     return [
         f"{which} every block of features was centred and scaled on the training side alone (signed square root and "
-        "one factor for wide non-negative blocks, standard deviation for the others)."
+        f"one factor for wide non-negative blocks, standard deviation for the others{lighter})."
     ]
 
 

@@ -382,13 +382,18 @@ def _tasks(
             )
     samples = {name: Sample.of(table, name) for name in features}
     tasks = []
-    for one in features:
+    for one, sample in samples.items():
         for name, given in zip(names, heads, strict=True):
             head = given.head if isinstance(given, NamedHead) else given
+            made: dict[str, Any] = {
+                "widths": sample.widths,
+                "block_weights": sample.block_weights,
+                "seed": seed,
+            }
             if isinstance(head, TunedHead):
-                estimator = clone(head).set_params(widths=samples[one].widths, seed=seed)
+                estimator = clone(head).set_params(**made)
             else:
-                estimator = make_head(head, widths=samples[one].widths, seed=seed)
+                estimator = make_head(head, **made)
             tasks += [Task(one, name, estimator, fold) for fold in folds]
     return samples, tasks
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from classify.folds import Fold
+from classify.rows import block_weights
 from classify.similar import most_similar
 from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions
@@ -254,16 +255,22 @@ def read_superclasses(path: str | Path) -> dict[str, str]:
 
 
 def nearest_rows(
-    X: np.ndarray, training: np.ndarray, widths: Sequence[int], top: int = N_NEAREST, rows_at_once: int = 4096
+    X: np.ndarray,
+    training: np.ndarray,
+    widths: Sequence[int],
+    top: int = N_NEAREST,
+    rows_at_once: int = 4096,
+    block_weights: Sequence[float] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each row of `X` the `top` rows of `training` that point most nearly the same way, and their cosine.
 
     Both are scaled block by block as heads scale them, so that a few texture numbers are heard beside a network's
-    thousand; `widths` are those of the blocks, from left to right.
+    thousand; `widths` are those of the blocks, from left to right, and `block_weights` what each counts.
     """
     from classify.heads.scaling import BlockScaler
 
-    scaler = BlockScaler(list(widths)).fit(training[:: -(-len(training) // ROWS_TO_SCALE)]).plain()
+    scaler = BlockScaler(list(widths), block_weights=block_weights)
+    scaler = scaler.fit(training[:: -(-len(training) // ROWS_TO_SCALE)]).plain()
     return most_similar(scaler.transform(X), training, top, prepare=scaler.transform, block=rows_at_once)
 
 
@@ -300,9 +307,9 @@ def nearest_in_table(
 
 
 def _nearest(tested: FeatureTable, training: FeatureTable, features: str) -> dict[str, list[NearestPhoto]]:
-    rows, similarity = nearest_rows(
-        tested.select(features), training.select(features), tested.blocks(features)
-    )
+    vectors = tested.select(features), training.select(features)
+    weights = block_weights(training, features)
+    rows, similarity = nearest_rows(*vectors, training.blocks(features), block_weights=weights)
     return {
         str(image): [
             NearestPhoto(str(training.image[row]), str(training.label[row]), float(min(1.0, how)))

@@ -37,7 +37,7 @@ class FrozenGraph(FrozenExtractor):
         Side of the square input, 1 to 1,024 pixels.
     mean, std : float, optional
         Pixels enter as (RGB - mean) / std; std is above 0.
-    precision, preprocess, batch_size, store, parity, engine
+    precision, preprocess, batch_size, store, parity, engine, region
         See `featurize.networks.keras_network.Backbone`. With ``parity="retrain"`` the vectors are those that
         retrain.py wrote into its bottleneck files.
 
@@ -51,6 +51,7 @@ class FrozenGraph(FrozenExtractor):
     """
 
     family = "FILE.pb"
+    not_in_specs = ("file", *FrozenExtractor.not_in_specs)
     _digested: Path | None = None
 
     def __init__(
@@ -67,6 +68,7 @@ class FrozenGraph(FrozenExtractor):
         store: Any = None,
         parity: str | None = None,
         engine: str = "tensorflow",
+        region: str | None = None,
     ):
         super().__init__(precision, preprocess, batch_size, store, parity, engine)
         self.file = file
@@ -75,13 +77,15 @@ class FrozenGraph(FrozenExtractor):
         self.size = size
         self.mean = mean
         self.std = std
+        self.region = region
 
     @property
     def usual_name(self) -> str:
         if self.known_as:
             return self.known_as
         stem = Path(self.file).name.removesuffix(".pb")
-        return f"{stem}:{self.output}" if self.output else stem
+        items = [item for item in (self.output, self.region and f"region={self.region}") if item]
+        return ":".join([stem, ",".join(items)]) if items else stem
 
     @property
     def side(self) -> int:
@@ -111,7 +115,8 @@ class FrozenGraph(FrozenExtractor):
         return {**found.record(), "what": self.resolved().what}
 
     def kept_params(self) -> dict[str, Any]:
-        return {**super().kept_params(), "file": str(self._path())}
+        kept = {k: v for k, v in super().kept_params().items() if (k, v) != ("region", None)}
+        return {**kept, "file": str(self._path())}
 
     def libraries(self) -> tuple[str, ...]:
         return tuple(name for name in super().libraries() if name != "keras")

@@ -11,14 +11,12 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import UsageError, WeightsError
-from featurize.extractors.base import REGIONS, seen_in
 from featurize.files import check_unpacked
 from featurize.networks.catalogue import NETWORKS, SCALINGS, Network, Packaged, find_network, scale_pixels
 from featurize.networks.efficientnet_lite import efficientnet_lite0, set_torch_weights
 from featurize.networks.engines import import_tensorflow
 from featurize.networks.network_extractor import LARGEST_SIDE, FrozenExtractor
 from featurize.networks.weights import Weights, find_weights
-from featurize.photos.photo import Photo
 
 IMAGENET_LABELS = 1000
 SMALLEST_SIDE = 32  # that any network of keras.applications takes
@@ -210,7 +208,6 @@ POOLINGS = {
     ("max",): "maximum over the area",
     ("avg", "max"): "mean and maximum over the area",
 }
-GREY = 128  # what a region leaves out
 
 
 def _listed(value: str | Sequence[str]) -> tuple[str, ...]:
@@ -366,12 +363,7 @@ class Backbone(FrozenExtractor):
         return {key: value for key, value in super().kept_params().items() if key not in usual}
 
     def network_settings(self) -> dict[str, Any]:
-        covered = {"region": f"{REGIONS[self.region]}, with grey ({GREY})"} if self.region else {}
-        return {
-            "scaling": SCALINGS[self.network.scaling],
-            "weights": self.found_weights().identity(),
-            **covered,
-        }
+        return {"scaling": SCALINGS[self.network.scaling], "weights": self.found_weights().identity()}
 
     def _check_arguments(self) -> None:
         super()._check_arguments()
@@ -387,12 +379,6 @@ class Backbone(FrozenExtractor):
                 f"give {SMALLEST_SIDE} to {LARGEST_SIDE} pixels; {find_network(self.backbone).side} are usual"
             )
             raise UsageError(f"the input size of {self.backbone} is {self.size}", hint)
-        seen_in(self.region, 3, 3)
-
-    def prepare(self, photo: Photo) -> np.ndarray:
-        pixels = super().prepare(photo)
-        seen = seen_in(self.region, self.side, self.side)
-        return pixels if seen is None else np.where(seen[:, :, None], pixels, pixels.dtype.type(GREY))
 
     def scaled(self, pixels: np.ndarray) -> np.ndarray:
         return scale_pixels(pixels, self.network.scaling)

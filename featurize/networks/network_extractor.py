@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import UsageError, WeightsError
-from featurize.extractors.base import Extractor, golden_image, relative_drift
+from featurize.extractors.base import REGIONS, Extractor, golden_image, relative_drift, seen_in
 from featurize.extractors.batches import NOT_FINITE
 from featurize.networks.engines import Engine, Function
 from featurize.networks.retrain_pixels import retrain_pixels
@@ -99,12 +99,14 @@ DECODE_MARGIN = 2
 # Published networks take up to 800 pixels; a batch of 32 photos of this side is 400 MB of numbers, before the first
 # layer.
 LARGEST_SIDE = 1024
+GREY = 128  # what a region leaves out
 
 
 class FrozenExtractor(Extractor):
     """An extractor whose vectors are read in a frozen network; a subclass defines what is not implemented here."""
 
     version = 1
+    region: str | None = None
     # Set by `attach`, and at first use.
     _kept: Store | None = None
     _index = FileIndex(None)
@@ -169,6 +171,7 @@ class FrozenExtractor(Extractor):
         if self.parity:
             decode = "all pixels, as TensorFlow's decode_jpeg; EXIF orientation ignored"
             resized = "bilinear as in TensorFlow 1"
+        covered = {"region": f"{REGIONS[self.region]}, with grey ({GREY})"} if self.region else {}
         return {
             "layer": self.end,
             "decode": decode,
@@ -177,6 +180,7 @@ class FrozenExtractor(Extractor):
             "engine": find_engine(self.engine).described,
             "precision": self.precision,
             **self.network_settings(),
+            **covered,
         }
 
     def _check_arguments(self) -> None:
@@ -200,6 +204,7 @@ class FrozenExtractor(Extractor):
                 "parity='retrain' and preprocess were both given",
                 "retrain.py had no such steps: give one of them",
             )
+        seen_in(self.region, 3, 3)
 
     def libraries(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(["numpy", "pillow", "tensorflow", "keras", self.engine]))
@@ -210,8 +215,11 @@ class FrozenExtractor(Extractor):
 
     def prepare(self, photo: Photo) -> np.ndarray:
         if self.parity:
-            return retrain_pixels(self.view(photo), self.side)
-        return resize(self.view(photo).image(shorter=self.side * DECODE_MARGIN), self.side, self.side)
+            pixels = retrain_pixels(self.view(photo), self.side)
+        else:
+            pixels = resize(self.view(photo).image(shorter=self.side * DECODE_MARGIN), self.side, self.side)
+        seen = seen_in(self.region, self.side, self.side)
+        return pixels if seen is None else np.where(seen[:, :, None], pixels, pixels.dtype.type(GREY))
 
     def stack(self, prepared: list[np.ndarray]) -> np.ndarray:
         stacked = np.empty((len(prepared), *prepared[0].shape), np.float32)

@@ -242,6 +242,7 @@ def test_the_script_prints_the_comparison(example, textures, tmp_path, capsys, m
     row = r"^22 texture values, (.*?) +([\d.]+)%  [\d.]+% to 100.0%  ([\d.]+)$"
     rows = re.findall(row, printed, re.MULTILINE)
     assert rows == [("13 linear hidden units", "100.0", "1.000"), ("logistic regression", "100.0", "1.000")]
+    assert re.search(r"^texture, logistic regression +\d", printed, re.MULTILINE)
     assert re.search(r"the search chooses learning rate 0\.[19]0 and momentum 0\.[19]0\.$", printed.rstrip())
 
 

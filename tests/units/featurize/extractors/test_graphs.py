@@ -11,9 +11,10 @@ from tensorboardX.proto.graph_pb2 import GraphDef
 from tensorboardX.proto.node_def_pb2 import NodeDef
 from tolerances import ELSEWHERE, assert_near
 
-from featurize import BottleheadError
+from featurize import BottleheadError, make_extractor
 from featurize.networks.graph_extractor import FrozenGraph
 from featurize.networks.graph_file import constant_values, node_shape, read_graph, recognise, trained_layer
+from featurize.registry import extractor_from_metadata
 
 TRAINED = "final_training_ops/Wx_plus_b/MatMul"
 
@@ -42,6 +43,31 @@ def test_a_graph_is_read_as_tensorflow_reads_it(poets):
     layer = trained_layer(graph)
     assert layer.features == "MobilenetV1/Predictions/Reshape:0"
     assert constant_values(graph[layer.weights]).shape == (1001, 6)
+
+
+@pytest.mark.tensorflow
+def test_a_graph_sees_the_region_that_its_spec_names_and_is_told_apart_by_it(poets):
+    tensor = "MobilenetV1/Predictions/Reshape:0"
+    whole, border, centre = (
+        make_extractor(f"{poets}:{items}") for items in (tensor, f"{tensor},region=border", "region=centre")
+    )
+    assert border.name == f"poets_retrained_graph:{tensor},region=border"
+    assert centre.name == "poets_retrained_graph:region=centre"
+    assert border.kept_params()["region"] == "border" and "region" not in whole.kept_params()
+    alike = {key: value for key, value in border.description().items() if key != "region"}
+    assert alike == whole.description() and "region" in border.description()
+    photo, another = np.random.default_rng(0).integers(0, 256, (2, 128, 128, 3), dtype=np.uint8)
+    inside = slice(15, 113)  # 12 % of 128 pixels are 15
+    other = photo.copy()
+    other[inside, inside] = another[inside, inside]
+    vectors = border.transform([photo, other, another])
+    np.testing.assert_array_equal(vectors[0], vectors[1])
+    assert not np.allclose(vectors[0], vectors[2], rtol=1e-3)
+    grey = np.full((128, 128, 3), 128, np.uint8)
+    grey[inside, inside] = photo[inside, inside]
+    assert_near(centre.transform([photo]), whole.transform([grey]), ELSEWHERE)
+    again = extractor_from_metadata(border.record(vectors[0]))
+    assert (again.name, again.fingerprint()) == (border.name, border.fingerprint())
 
 
 @pytest.mark.tensorflow
