@@ -221,8 +221,10 @@ def test_a_model_trained_anew_is_written_as_the_kept_one(name, kept, tmp_path):
     assert again_parts == parts == ["model.json", "outliers.f2", "head.skops"]
     assert again_own == own
     assert "classify.scaling" in own
-    # Since they were written, heads that plain arrays can express stand in the file as such, too; dates have gone.
-    assert [key for key in again if key != "plain"] == list(described)
+    # Since they were written, heads that plain arrays can express stand in the file as such, too, and so does what an
+    # operating point promises; dates have gone.
+    new = ("plain", "operating_point_expected")
+    assert [key for key in again if key not in new] == list(described)
     assert ("plain" in again) == (again["protocol"] == 2) == (name not in ("naive-bayes", "knn"))
     for key in "definitions described features labels relabel seen widths".split():
         assert_same(again.get(key), described.get(key), VECTORS, key)
@@ -256,10 +258,11 @@ def since_then(again: dict, before: dict) -> None:
     """
     assert again.pop("borders") == []
     assert set(again["folds"]) - set(before["folds"]) == {"digest", "base_rate"}
-    del again["folds"], again["best"]["hardest"], again["methods_paragraph"], again["methods"]["mcnemar"]
-    del before["folds"], before["best"]["hardest"], before["methods_paragraph"], before["methods"]["mcnemar"]
+    del again["folds"], again["best"]["hardest"], again["methods"]["mcnemar"]
+    del before["folds"], before["best"]["hardest"], before["methods"]["mcnemar"]
     for pair, old in zip(again["comparisons"], before["comparisons"], strict=True):
         assert pair.pop("base_rate") is pair.pop("mcnemar") is None and old.pop("mcnemar")
+        assert pair.pop("accuracy_difference") == pytest.approx(pair["difference"])
     for rows in (again["results"], before["results"]):
         for row in rows:
             if row["head"] == "naive-bayes":
@@ -286,6 +289,11 @@ def test_a_result_made_anew_has_the_keys_and_numbers_of_the_kept_one(name, kept)
     for row, seconds in rows:
         assert [row.pop(key) for key in seconds if key.endswith(("seconds", "image"))]
     assert again.pop("per_group") is None
+    # So were the intervals of what is ranked and found.
+    assert again["methods"].pop("ranking")
+    assert all(row.pop("intervals") for row in again.get("results", [again]))
+    again.pop("expected", None)
+    del again["methods_paragraph"], before["methods_paragraph"]  # it tells of them
     if name == "compare":
         since_then(again, before)
     assert_same(again, before, SCORE)
