@@ -160,8 +160,8 @@ def check_excel(args: argparse.Namespace, writes_csv: bool) -> None:
 def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     """Parse and run; a known error becomes one ``error:`` and one ``hint:`` line.
 
-    The exit status: 0 done, 1 a known error, 2 an `OptionsError` or what argparse refuses, 130 interrupted, 143
-    terminated.
+    The exit status: 0 done, 1 a known error, 2 an `OptionsError` or what argparse refuses, 129 the terminal was closed,
+    130 interrupted, 143 terminated.
     """
     args, unknown = parser.parse_known_args(argv)
     if unknown:
@@ -195,12 +195,14 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
                     return _fail(what, "give it another value, or unset it")
             raise
         if received:
-            message, status = ("terminated", 143) if received[0] == signal.SIGTERM else ("interrupted", 130)
+            message = ENDED_BY.get(signal.Signals(received[0]).name, "interrupted")
+            status = 128 + received[0]
             hint = "run the same command again: vectors that are in the store are not computed again"
             return _fail(message, hint, status)
         return status
 
 
+ENDED_BY = {"SIGHUP": "the terminal was closed", "SIGTERM": "terminated"}
 READ_BY_LIBRARIES = (
     "TQDM_",
     "LOKY_",
@@ -300,7 +302,7 @@ class _Stdout(_Stream):
 
 @contextmanager
 def _orderly_end() -> Iterator[list[int]]:
-    """SIGTERM ends a command as Ctrl-C does: what was computed is kept, half-written files are removed.
+    """SIGTERM and SIGHUP end a command as Ctrl-C does: what was computed is kept, half-written files are removed.
 
     Yields the signals that came, in order, also those that the work took for its end and went on from, as a training
     in steps does.
@@ -314,11 +316,9 @@ def _orderly_end() -> Iterator[list[int]]:
         received.append(number)
         raise KeyboardInterrupt
 
-    # A shell starts what runs in the background with SIGINT ignored, and it stays so.
-    numbers = [
-        signal.SIGTERM,
-        *([signal.SIGINT] if signal.getsignal(signal.SIGINT) != signal.SIG_IGN else []),
-    ]
+    # A shell starts what runs in the background with SIGINT ignored, and nohup with SIGHUP; so they stay.
+    known = (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+    numbers = [one for one in known if one == signal.SIGTERM or signal.getsignal(one) != signal.SIG_IGN]
     before = {number: signal.signal(number, end) for number in numbers}
     try:
         yield received

@@ -1,5 +1,7 @@
 """Calibrate probabilities by one slope, learnt from the scores of held-out photos."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,12 +16,18 @@ from classify.folds import Fold, fewest_groups, group_numbers, make_folds
 from classify.heads.plain import kernel_scores, log_probabilities
 from classify.heads.wrapping import Wrapper, checked_rows, fit_with
 from featurize.errors import UsageError
+from featurize.terminal import progress
 
 STEEPEST = 12.0  # bounds of the logarithm of the slope, far beyond what any photos ask for
 LEAST = 1e-2  # probabilities below this say "never seen", not how rare
 MOST_DISTANCES = 10_000  # rows: the distances between them take 800 MB, a kernel and its copy twice as much
 COMPARED = 8  # rows on which an SVM must give the same scores from vectors as from distances
 ROWS_AT_ONCE = 2048
+MANY_LABELS = 100  # above it, the slope comes from one fold
+ENOUGH = 512  # rows of that fold: a slope from n rows costs about 1 / 2n of log loss
+ENOUGH_OF_PAIRS = 128  # where each row has thousands of scores
+MOST_SCORES = 50_000_000  # of pairs, from which a slope is learnt, 400 MB
+SCORES_AT_ONCE = 1 << 24  # of pairs, 128 MB
 
 
 class Calibrated(Wrapper):
@@ -31,13 +39,17 @@ class Calibrated(Wrapper):
     - Two labels: the logistic function of slope times score (Platt scaling [1]_ without its offset, so that the
       decision stays the classifier's own).
     - Classifiers with a score for each *pair* of labels (`sklearn.svm.SVC`): a logistic function for each pair,
-      coupled by the closed form of Price et al. [2]_.
+      coupled by the closed form of Price et al. [2]_, which Wu, Lin and Weng [4]_ compare with others.
     - Others: softmax of slope times score, that is, temperature scaling [3]_. Where a classifier gives probabilities
       and no scores, their logarithms are the scores.
 
     The target is Platt's: a label that stands n times counts as (n + 1) / (n + 2) sure, so that even perfectly
     separated photos do not lead to probabilities of exactly 1. An RBF SVM on up to 10,000 rows is fitted on distances
     that are computed once for all folds. What calibration gains: ``tests/benchmarks/calibration.py``.
+
+    Above 100 labels the slope is learnt from 512 rows of the first fold alone, evenly spread. 1,000 labels have 499,500
+    pairs: of a classifier with scores for pairs, it is 128 rows, or as many as have 50 million scores. The coupling is
+    the same for any number of labels. What that costs: ``tests/benchmarks/heads.py``.
 
     Parameters
     ----------
@@ -64,6 +76,8 @@ class Calibrated(Wrapper):
     .. [1] J. Platt, "Probabilistic outputs for support vector machines", 1999.
     .. [2] D. Price et al., "Pairwise neural network classifiers with probabilistic outputs", NIPS 1994.
     .. [3] C. Guo et al., "On calibration of modern neural networks", ICML 2017, https://arxiv.org/abs/1706.04599
+    .. [4] T.-F. Wu, C.-J. Lin, R. C. Weng, "Probability estimates for multi-class classification by pairwise
+       coupling", JMLR 5 (2004), 975-1005, https://www.jmlr.org/papers/v5/wu04a.html
 
     Examples
     --------
@@ -95,25 +109,42 @@ class Calibrated(Wrapper):
             X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32])
         self.classes_, codes = np.unique(y, return_inverse=True)
         folds = make_folds(y, groups, variant, n_folds=self._possible(y, groups, variant), seed=self.seed)
+        photos = np.concatenate([fold.testing for fold in folds])
+        counts = np.bincount(codes[photos], None if weights is None else weights[photos])
+        if many := len(self.classes_) > MANY_LABELS:
+            folds = folds[:1]
+        n_scored = sum(len(fold.testing) for fold in folds)
+        most = MOST_SCORES // self._row_scores()
+        if many:
+            most = min(most, ENOUGH_OF_PAIRS if self._pairwise() else ENOUGH)
+        step = -(-n_scored // max(1, most))
+        folds = [replace(fold, testing=fold.testing[fold.fold % step :: step]) for fold in folds]
         scored = np.concatenate([fold.testing for fold in folds])
         few = not issparse(X) and len(X) <= MOST_DISTANCES
         distances = _Distances(X) if _is_rbf(self.estimator) and few else None
-        scores = np.concatenate([self._held_out_scores(X, y, fold, distances, weights) for fold in folds])
         counted = None if weights is None else weights[scored]
-        self.slope_ = _best_slope(scores, codes[scored], len(self.classes_), self._pairwise(), counted)
-        logs = log_probabilities(self.slope_ * scores, len(self.classes_), self._pairwise())
-        right = logs.argmax(axis=1) == codes[scored]
-        self.held_out_ = {
-            "photos": len(scored),
-            "folds": len(folds),
-            "accuracy": float(np.average(right, weights=counted)),
-            "log_loss": float(-np.average(logs[np.arange(len(scored)), codes[scored]], weights=counted)),
-        }
-        scorer = self._scorer()
-        if distances:
-            self.estimator_ = distances.fit_for_vectors(scorer, y, weights)
-        else:
-            self.estimator_ = fit_with(scorer, X, y, weights)
+        with progress(len(folds) + 1, "calibrating", unit="fit") as bar:
+            parts = []
+            for fold in folds:
+                parts.append(self._held_out_scores(X, y, fold, distances, weights))
+                bar.update()
+            scores = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            self.slope_ = _best_slope(scores, codes[scored], counts, self._pairwise(), counted)
+            logs = log_probabilities(self.slope_ * scores, len(self.classes_), self._pairwise())
+            del scores, parts
+            right = logs.argmax(axis=1) == codes[scored]
+            self.held_out_ = {
+                "photos": len(scored),
+                "folds": len(folds),
+                "accuracy": float(np.average(right, weights=counted)),
+                "log_loss": float(-np.average(logs[np.arange(len(scored)), codes[scored]], weights=counted)),
+            }
+            scorer = self._scorer()
+            if distances:
+                self.estimator_ = distances.fit_for_vectors(scorer, y, weights)
+            else:
+                self.estimator_ = fit_with(scorer, X, y, weights)
+            bar.update()
         for learnt in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, learnt):
                 setattr(self, learnt, getattr(self.estimator_, learnt))
@@ -128,20 +159,36 @@ class Calibrated(Wrapper):
         check_is_fitted(self)
         if _is_rbf(self.estimator_):
             X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
-        scores = self._scores(self.estimator_, X)
-        return log_probabilities(self.slope_ * scores, len(self.classes_), self._pairwise())
+        parts = [
+            log_probabilities(self.slope_ * scores, len(self.classes_), self._pairwise())
+            for scores in self._scores(self.estimator_, X)
+        ]
+        return np.concatenate(parts)
 
     def _held_out_scores(self, X, y, fold: Fold, distances: "_Distances | None", weights) -> np.ndarray:
-        rows = fold.training
+        rows, tested = fold.training, fold.testing
         if distances is None:
             some = None if weights is None else weights[rows]
             fitted = fit_with(self._scorer(len(rows)), _safe_indexing(X, rows), y[rows], some)
-            return self._scores(fitted, _safe_indexing(X, fold.testing))
+            return _gathered(self._scores(fitted, _safe_indexing(X, tested)), len(tested))
         fitted, gamma = distances.fit(self._scorer(), y, rows, weights)
-        return fitted.decision_function(distances.kernel(gamma, fold.testing, rows))
+        scorer, used = kernel_scores(fitted), rows[fitted.support_]
+        parts = self._batches(len(tested))
+        return _gathered(
+            (scorer.scores_of(distances.kernel(gamma, tested[part], used)) for part in parts), len(tested)
+        )
 
     def _pairwise(self) -> bool:
         return "decision_function_shape" in self.estimator.get_params(deep=False)
+
+    def _row_scores(self) -> int:
+        """How many scores a row has."""
+        n_labels = len(self.classes_)
+        return n_labels * (n_labels - 1) // 2 if self._pairwise() else n_labels
+
+    def _batches(self, n_rows: int) -> list[slice]:
+        n_at_once = max(1, min(ROWS_AT_ONCE, SCORES_AT_ONCE // self._row_scores()))
+        return [slice(0, 0)] if n_rows == 0 else list(gen_batches(n_rows, n_at_once))
 
     def _scorer(self, n_rows: int | None = None):
         estimator = clone(self.estimator)
@@ -151,19 +198,25 @@ class Calibrated(Wrapper):
         # The usual "ovr" scores of an SVC are votes, from which the margins cannot be had back.
         return estimator.set_params(decision_function_shape="ovo") if self._pairwise() else estimator
 
-    def _scores(self, fitted, X) -> np.ndarray:
+    def _scores(self, fitted, X) -> Iterator[np.ndarray]:
+        """Of some rows after the others; all at once where a row has few scores."""
         if _is_rbf(fitted) and isinstance(X, np.ndarray) and hasattr(fitted, "_gamma"):
             # Ten times as fast as libsvm, which multiplies one pair of vectors at a time.
             scorer = kernel_scores(fitted)
-            return np.concatenate([scorer.scores(X[part]) for part in gen_batches(len(X), ROWS_AT_ONCE)])
-        if hasattr(fitted, "decision_function"):
-            return np.asarray(fitted.decision_function(X), dtype=np.float64)
-        if hasattr(fitted, "predict_proba"):
+            for part in self._batches(len(X)):
+                yield scorer.scores(X[part])
+        elif self._pairwise() and len(self.classes_) > MANY_LABELS:
+            for part in self._batches(np.shape(X)[0]):
+                yield np.asarray(fitted.decision_function(_safe_indexing(X, part)), dtype=np.float64)
+        elif hasattr(fitted, "decision_function"):
+            yield np.asarray(fitted.decision_function(X), dtype=np.float64)
+        elif hasattr(fitted, "predict_proba"):
             # A forest or neighbours may say exactly 0, of which no slope makes a probability.
             scores = np.log(np.clip(fitted.predict_proba(X), LEAST, 1))
-            return scores if len(self.classes_) > 2 else scores[:, 1] - scores[:, 0]
-        hint = "choose a classifier with predict_proba or decision_function"
-        raise UsageError(f"{type(fitted).__name__} gives neither probabilities nor scores", hint)
+            yield scores if len(self.classes_) > 2 else scores[:, 1] - scores[:, 0]
+        else:
+            hint = "choose a classifier with predict_proba or decision_function"
+            raise UsageError(f"{type(fitted).__name__} gives neither probabilities nor scores", hint)
 
     def _possible(self, y: np.ndarray, groups: Any, variant: Any) -> int:
         if len(self.classes_) < 2:
@@ -175,6 +228,19 @@ class Calibrated(Wrapper):
             hint = f"add photos of {rarest}, drop it with a relabelling, or use head softmax"
             raise UsageError(what, hint)
         return min(self.n_folds, count)
+
+
+def _gathered(parts: Iterator[np.ndarray], n_rows: int) -> np.ndarray:
+    """The scores of all parts, those of each pair in one piece of memory."""
+    first = next(parts)
+    if len(first) == n_rows:
+        return first
+    scores = np.empty((*first.shape[1:], n_rows)).T
+    scores[: len(first)], start = first, len(first)
+    for part in parts:
+        scores[start : start + len(part)] = part
+        start += len(part)
+    return scores
 
 
 def _is_rbf(estimator: Any) -> bool:
@@ -230,14 +296,25 @@ def squared_distances(vectors: np.ndarray) -> np.ndarray:
 
 
 def _best_slope(
-    scores: np.ndarray, codes: np.ndarray, n_labels: int, pairwise: bool, weights: Any = None
+    scores: np.ndarray, codes: np.ndarray, counts: np.ndarray, pairwise: bool, weights: Any = None
 ) -> float:
-    counts = np.bincount(codes, weights, minlength=n_labels)[codes]
+    n_labels, counts = len(counts), counts[codes]
     target = np.repeat((1 / ((counts + 2) * (n_labels - 1)))[:, None], n_labels, axis=1)
     target[np.arange(len(codes)), codes] = (counts + 1) / (counts + 2)
 
-    def loss(log_slope: float) -> float:
-        logs = log_probabilities(np.exp(log_slope) * scores, n_labels, pairwise)
-        return -np.average((target * logs).sum(axis=1), weights=weights)
+    def best(step: int, least: float, most: float, **options: float) -> float:
+        some, counted = scores[::step], None if weights is None else weights[::step]
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-STEEPEST, STEEPEST), method="bounded").x))
+        def loss(log_slope: float) -> float:
+            logs = log_probabilities(float(np.exp(log_slope)) * some, n_labels, pairwise)
+            return -np.average((target[::step] * logs).sum(axis=1), weights=counted)
+
+        return minimize_scalar(loss, bounds=(least, most), method="bounded", options=options).x
+
+    if n_labels <= MANY_LABELS or not pairwise:
+        return float(np.exp(best(1, -STEEPEST, STEEPEST)))
+    # Exponentials of float32 take a fifth of the time, and a hundredth of a slope changes nothing. A tenth of the
+    # rows says where to look.
+    scores = scores.astype(np.float32)
+    near = best(10, -STEEPEST, STEEPEST, xatol=0.1)
+    return float(np.exp(best(1, near - 0.7, near + 0.7, xatol=0.01)))

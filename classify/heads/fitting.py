@@ -1,7 +1,10 @@
 """How a head is fitted: groups kept together, Ctrl-C let through, failures explained."""
 
+import contextvars
+import ctypes
+import threading
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from threadpoolctl import threadpool_limits
 
 from classify.heads.calibrate import Calibrated
+from classify.heads.costs import Size, check_memory
 from classify.heads.wrapping import Wrapper, checked_rows, for_last_step, last_step
 from featurize.errors import BottleheadError, UsageError
 from featurize.terminal import log
@@ -32,7 +36,10 @@ def fit_failed(head: Any, error: BaseException, how: str = "cannot be fitted") -
     kind = "" if plain else f"{type(error).__name__}: "
     reason = " ".join((str(error).strip().splitlines() or ["no reason given"])[0].split())
     without, _, given = name.partition(":")
-    if "n_neighbors" in reason:
+    if isinstance(error, MemoryError):
+        kind, reason = "", "there is not enough memory"
+        hint = "use fewer processes (--jobs 1), or another head, such as softmax"
+    elif "n_neighbors" in reason:
         hint = f"add photos, or let fewer neighbours vote: {without}:n_neighbors=3"
     elif "number of samples" in reason:
         hint = "add photos of each label, or use head softmax, which does with few"
@@ -73,6 +80,44 @@ def interruptible() -> Iterator[None]:
             if "Training interrupted" in str(warning):
                 raise KeyboardInterrupt from warning
             raise
+
+
+# Modules of classifiers whose fit is one call of C, which hears no signal before its end.
+IN_C = "sklearn.svm."
+
+
+def hearing_signals(head: Any, work: Callable[[], Any]) -> None:
+    """Do `work`, fitting `head`, such that Ctrl-C ends the waiting for it at once, whatever library computes.
+
+    A signal is handled by the main thread alone, and only between two steps of Python. So libsvm computes in another
+    thread, which ends as soon as it is back in Python; a process that ends does not wait for it.
+    """
+    parts = [head, *head.get_params().values()]
+    in_c = any(type(part).__module__.startswith(IN_C) for part in parts)
+    if not in_c or threading.current_thread() is not threading.main_thread():
+        work()
+        return
+    failed: list[BaseException] = []
+    context = contextvars.copy_context()
+
+    def caught() -> None:
+        try:
+            context.run(work)
+        except BaseException as error:  # raised again where it is waited for
+            failed.append(error)
+
+    thread = threading.Thread(target=caught, daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(1)
+    except BaseException:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
+        )
+        raise
+    if failed:
+        raise failed[0]
 
 
 class ClassWeighted(Wrapper):
@@ -160,6 +205,8 @@ def fit_head(head, X, y, groups=None, variant=None, sample_weight=None):
     >>> fit_head(make_head("svm"), X, y, groups=np.arange(20) // 2).predict_proba([[0.0]]).round(1)
     array([[0.9, 0.1]])
     """
+    if np.ndim(X) == 2:
+        check_memory(head, head_name(head), Size.of(X, y))
     fitted = clone(head)
     last = last_step(fitted)[1]
     extra = {"groups": groups, "variant": variant}
@@ -172,7 +219,7 @@ def fit_head(head, X, y, groups=None, variant=None, sample_weight=None):
     with threadpool_limits(1, "blas"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with interruptible():
-            fitted.fit(X, column_or_1d(y), **passed)
+            hearing_signals(fitted, lambda: fitted.fit(X, column_or_1d(y), **passed))
     if any(issubclass(one.category, ConvergenceWarning) for one in caught):
         what = "stopped before it converged; give it more iterations (max_iter), or other parameters"
         log.warning("%s %s", head_name(last), what)

@@ -113,19 +113,24 @@ class Kernel(Struct, tag="kernel"):
 
     def scores(self, X: np.ndarray) -> np.ndarray:
         """Of each row; the pairs are in the order (0, 1), (0, 2), … of scikit-learn."""
-        kernel, n_labels = self._values(X), len(self.counts)
+        return self.scores_of(self._values(X))
+
+    def scores_of(self, kernel: np.ndarray) -> np.ndarray:
+        """The same from the values of the kernel, a column for each support vector."""
+        n_labels = len(self.counts)
         if n_labels == 2:
             return kernel @ self.coefficients[0] + self.intercepts[0]
-        # Each label adds its support vectors' share to its score against each other label.
-        shares = np.zeros((len(X), n_labels, n_labels))
+        # Each label adds its support vectors' share to its score against each other label. A pair stands in one piece
+        # of memory, for thousands of pairs are quicker to go through than a few rows.
+        scores = np.repeat(self.intercepts[:, None], len(kernel), axis=1)
+        starts = pair_starts(n_labels)
         ends = np.cumsum(self.counts)
         for label, (count, end) in enumerate(zip(self.counts, ends, strict=True)):
-            others = np.delete(np.arange(n_labels), label)
-            shares[:, label, others] = (
-                kernel[:, end - count : end] @ self.coefficients[:, end - count : end].T
-            )
-        one, other = np.triu_indices(n_labels, k=1)
-        return shares[:, one, other] + shares[:, other, one] + self.intercepts
+            part = slice(end - count, end)
+            shares = self.coefficients[:, part] @ kernel[:, part].T
+            scores[starts[:label] + label - 1 - np.arange(label)] += shares[:label]
+            scores[starts[label] : starts[label] + n_labels - 1 - label] += shares[label:]
+        return scores.T
 
     def _values(self, X: np.ndarray) -> np.ndarray:
         X, vectors = (one.astype(np.float64, copy=False) for one in (X, self.vectors))
@@ -151,7 +156,7 @@ class Kernel(Struct, tag="kernel"):
 
     def row_bytes(self) -> int:
         """What the scores of one row take while they are computed."""
-        return 8 * (3 * len(self.vectors) + 3 * len(self.counts) ** 2)
+        return 8 * (3 * len(self.vectors) + 2 * len(self.intercepts))
 
 
 class PlainHead(Struct):
@@ -186,7 +191,9 @@ class PlainHead(Struct):
             if not np.isfinite(rows).all():
                 raise ValueError("the vectors hold NaN or infinity")
             scores = self.scores.scores(rows if self.scaling is None else self.scaling.transform(rows))
-            logs = log_probabilities(self.slope * scores.astype(np.float64), n_labels, self.pairwise)
+            logs = log_probabilities(
+                self.slope * scores.astype(np.float64, copy=False), n_labels, self.pairwise
+            )
             probabilities[start : start + n_rows] = np.exp(logs)
         return probabilities
 
@@ -320,14 +327,19 @@ def _coupled(scores: np.ndarray, n_labels: int) -> np.ndarray:
     """Unnormalised log probabilities from one score per pair, in the order (0, 1), (0, 2), … of scikit-learn."""
     # p_i is proportional to 1 / (sum over j of 1 / r_ij - (k - 2)); with r = expit(s), 1 / r is 1 + exp(-s),
     # so the k - 1 ones leave 1 + sum of exp(-s). Clipped where the exponential would overflow.
-    excess = np.ones((len(scores), n_labels))
-    start = 0
-    for one in range(n_labels - 1):  # the pairs of a label with those after it
-        pairs = np.clip(scores[:, start : start + n_labels - 1 - one], -500, 500)
-        excess[:, one] += np.exp(-pairs).sum(axis=1)
-        excess[:, one + 1 :] += np.exp(pairs)
-        start += n_labels - 1 - one
+    most = 500 if scores.dtype == np.float64 else 80
+    excess = np.ones((n_labels, len(scores)), dtype=scores.dtype).T
+    for one, start in enumerate(pair_starts(n_labels)[:-1]):  # the pairs of a label with those after it
+        odds = np.clip(scores[:, start : start + n_labels - 1 - one], -most, most)
+        np.exp(odds, out=odds)
+        excess[:, one + 1 :] += odds
+        excess[:, one] += np.divide(1, odds, out=odds).sum(axis=1)
     return -np.log(excess)
+
+
+def pair_starts(n_labels: int) -> np.ndarray:
+    """Where the pairs of each label with those after it start, in the order (0, 1), (0, 2), …"""
+    return np.concatenate([[0], np.cumsum(np.arange(n_labels - 1, 0, -1))])
 
 
 def signed_root(block: np.ndarray) -> np.ndarray:

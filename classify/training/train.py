@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from classify.heads.boosting import forget_run, versions_of
 from classify.heads.calibrate import Calibrated
+from classify.heads.costs import Size, check_memory
 from classify.heads.fitting import check_probabilities, fit_failed, fit_head, head_name
 from classify.heads.registry import HEADS, make_head
 from classify.heads.spec import HeadSpec
@@ -138,6 +139,7 @@ def train(
     rows = usable_rows(relabelled(table, relabel), "train")
     warn_of_conflicts(rows)
     sample = Sample.of(rows, features)
+    check_memory(unfitted, head_name(head), Size.of(sample.X, sample.y))
     if positive is not None and threshold is not None:
         check_rule(positive, sorted(set(sample.y.tolist())), threshold)
     if spec is None or spec.name not in HEADS:  # of those that have a name, tests say that they load again
@@ -280,7 +282,7 @@ def _fit(unfitted: Any, sample: Sample, head: Any) -> Any:
         fitted = fit_head(unfitted, sample.X, sample.y, sample.groups, sample.variant)
         check_probabilities(fitted, sample.X)
         forget_run(fitted)
-    except (BottleheadError, MemoryError):
+    except BottleheadError:
         raise
     except (Exception, SystemExit) as error:  # classifiers fail in as many ways as there are parameters
         raise fit_failed(head, error) from error

@@ -24,7 +24,9 @@ from featurize.terminal import log, progress
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_DISTANCES = 10_000  # rows between which `classify.heads.calibrate` holds all distances
+    from classify.heads.costs import Size
+
+LONG = 600.0  # seconds of a head, which are said before
 SMALL = 100_000  # numbers; vectors of more are worth processes from the start
 START_SECONDS = 2.0  # what processes take to start: small work is often done by then
 
@@ -54,7 +56,7 @@ def _run(tasks: Sequence[Task], samples: Mapping[str, Sample], jobs: int | None)
     """The results of the tasks, in their order; the numbers do not depend on `jobs`."""
     from joblib import Parallel, cpu_count, delayed
 
-    jobs = min(jobs or cpu_count(), _most_processes(tasks))
+    jobs = min(jobs or cpu_count(), _most_processes(tasks, samples))
     labels = sorted(set(samples[tasks[0].features].y.tolist()))
     small = max(sample.X.size for sample in samples.values()) <= SMALL
     start, left = time.monotonic(), list(tasks)
@@ -73,7 +75,8 @@ def _run(tasks: Sequence[Task], samples: Mapping[str, Sample], jobs: int | None)
     except BrokenProcessPool as error:
         raise UsageError(
             "a process that fitted heads was killed from outside, perhaps because memory ran out",
-            "run it again with fewer processes, such as --jobs 1, which needs the least memory",
+            "run it again with fewer processes, such as --jobs 1, which needs the least memory, or with another head, "
+            "such as softmax",
         ) from error
     except PicklingError as error:  # large matrices travel by way of the temporary folder
         reason = str(error.__cause__ or error).strip('"\n ').splitlines()[-1]  # below the worker's traceback
@@ -97,21 +100,52 @@ def _without_the_current_folder() -> Iterator[None]:
             os.environ["PYTHONSAFEPATH"] = before
 
 
-def _most_processes(tasks: Sequence[Task]) -> int:
-    """As many as may hold, each, the distances of its training side, a kernel and a copy of it."""
-    rows = max((len(task.fold.training) for task in tasks if _holds_distances(task.estimator)), default=0)
-    return max(1, total_memory() // 2 // (3 * 8 * max(1, min(rows, MOST_DISTANCES)) ** 2))
+def _most_processes(tasks: Sequence[Task], samples: Mapping[str, Sample]) -> int:
+    """As many as may hold, each, what its fit needs."""
+    from classify.heads.costs import memory_of_fit
+
+    most = max(memory_of_fit(_head_of(task), _size(task, samples)) for task in tasks)
+    return max(1, total_memory() // 2 // max(1, most))
 
 
-def _holds_distances(estimator: Any) -> bool:
-    """Whether an RBF SVM is fitted, which holds the distances between up to 10,000 rows."""
-    from sklearn.svm import SVC
+def _size(task: Task, samples: Mapping[str, Sample]) -> "Size":
+    from classify.heads.costs import Size
 
+    sample = samples[task.features]
+    return Size(len(task.fold.training), sample.X.shape[1], len(np.unique(sample.y)))
+
+
+def _head_of(task: Task) -> Any:
+    """What is fitted in the end, also by a search."""
     from classify.heads.registry import make_head
     from classify.heads.tuning import TunedHead
 
-    head = make_head(estimator.head) if isinstance(estimator, TunedHead) else estimator
-    return any(isinstance(part, SVC) and part.kernel == "rbf" for part in [head, *head.get_params().values()])
+    return make_head(task.estimator.head) if isinstance(task.estimator, TunedHead) else task.estimator
+
+
+def _check_costs(tasks: Sequence[Task], samples: Mapping[str, Sample], jobs: int | None) -> None:
+    """Before any work: refuse a head that needs more memory than there is, and say what will take long."""
+    from joblib import cpu_count
+
+    from classify.heads.costs import check_memory, seconds_of_fit
+    from classify.heads.tuning import TunedHead, candidate_params
+
+    seconds: dict[tuple[str, str], float] = {}
+    for task in tasks:
+        head, size = _head_of(task), _size(task, samples)
+        check_memory(head, task.head, size)
+        searched = isinstance(task.estimator, TunedHead)
+        n_fits = 1 + 5 * 0.8 * len(candidate_params(task.estimator.head)) if searched else 1
+        key = task.head, task.features
+        seconds[key] = seconds.get(key, 0.0) + n_fits * seconds_of_fit(head, size)
+    jobs = min(jobs or cpu_count(), _most_processes(tasks, samples))
+    for (name, features), one in seconds.items():
+        if one / jobs > LONG:
+            n_fits = sum((task.head, task.features) == (name, features) for task in tasks)
+            duration = (
+                f"{one / jobs / 60:.0f} minutes" if one / jobs < 7200 else f"{one / jobs / 3600:.0f} hours"
+            )
+            log.info("%s on %s will take about %s (%d fits)", name, features, duration, n_fits)
 
 
 def _fit_and_predict(task: Task, sample: Sample, labels: list[str]) -> Result:
@@ -335,6 +369,7 @@ def cross_validate(
     import pandas as pd
 
     samples, tasks = _tasks(table, features, heads, folds, seed)
+    _check_costs(tasks, samples, jobs)
     results: list[Result] = []
     with progress(len(tasks), "cross-validating", unit="fit") as bar:
         for result in _run(tasks, samples, jobs):

@@ -50,6 +50,10 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "glcm": (["--assets", "{assets}"], ["--assets", "{assets}", "--photos", "2", "--repeats", "1"]),
     "startup": ([], ["--repeats", "1", "--photos", "40"]),
     "retrain": ([], ["--rows", "200", "--width", "64", "--repeats", "1", "--steps", "10"]),
+    "heads": (
+        ["--limit", "600"],
+        ["--sizes", "100x4", "--width", "8", "--tested", "20", "--heads", "softmax", "dummy"],
+    ),
     "tune_svm": ([], ["--rows", "200", "--width", "64", "--plain", "1"]),
     "growth": ([], ["--rows", "200", "400", "--width", "16", "--duplicates", "400"]),
     "store_growth": ([], ["--rows", "2000", "--width", "16"]),

@@ -101,6 +101,23 @@ def test_a_signal_ends_every_training_with_its_status(folder, tmp_path, monkeypa
         assert not model.exists()
 
 
+@pytest.mark.parametrize("number, status", [(signal.SIGHUP, 129), (signal.SIGINT, 130)])
+def test_a_signal_ends_a_fit_of_libsvm_at_once(folder, tmp_path, number, status):
+    """Which computes in C, in one call that takes minutes here."""
+    command = [sys.executable, "-m", "classify", "train", folder / "t.parquet", "--features", "noise"]
+    command += ["--head", "svm:C=1e9,tol=1e-30", "-o", tmp_path / "m.model"]
+    with hears_sigint():
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    with process:
+        assert process.stderr.readline().startswith("train uses all rows")
+        time.sleep(1)
+        process.send_signal(number)
+        start = time.monotonic()
+        message, hint = process.communicate(timeout=60)[1].splitlines()
+    assert process.returncode == status and message.startswith("error: ") and hint.startswith("hint: ")
+    assert time.monotonic() - start < 30 and list(tmp_path.iterdir()) == []
+
+
 def test_a_killed_worker_is_an_error_and_leaves_no_folder(folder, tmp_path):
     made_table(30_000).write(tmp_path / "t.parquet")  # large enough for processes from the start
     command = [sys.executable, "-m", "evaluate", "compare", tmp_path / "t.parquet", "--heads", ENDLESS, "-j2"]
@@ -119,7 +136,9 @@ def test_a_killed_worker_is_an_error_and_leaves_no_folder(folder, tmp_path):
         os.kill(int(workers[0]), signal.SIGKILL)
         messages = process.stderr.read()
     assert process.returncode == 1 and "Traceback" not in messages
-    assert "error: a process that fitted heads was killed" in messages
+    error, hint = messages.splitlines()[-2:]
+    assert error.startswith("error: a process that fitted heads was killed")
+    assert "--jobs 1" in hint and "another head" in hint
     assert list(tmp_path.glob("joblib*")) == []
 
 

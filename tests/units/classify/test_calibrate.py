@@ -35,6 +35,68 @@ def test_coupling_by_hand():
     np.testing.assert_allclose(np.exp(log_probabilities(scores, 3, True))[0], raw / raw.sum())
 
 
+@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 1e-4)])
+def test_coupling_is_the_closed_form_of_price_for_any_number_of_labels(dtype, tolerance):
+    rng, k = np.random.default_rng(0), 7
+    scores = rng.normal(scale=4, size=(5, k * (k - 1) // 2))
+    expected = np.empty((5, k))
+    for row in range(5):
+        r = np.zeros((k, k))
+        r[np.triu_indices(k, 1)] = 1 / (1 + np.exp(-scores[row]))
+        r += np.tril(1 - r.T, -1)
+        expected[row] = [1 / (sum(1 / r[i, j] for j in range(k) if j != i) - (k - 2)) for i in range(k)]
+    found = np.exp(_coupled(scores.astype(dtype), k))
+    np.testing.assert_allclose(found, expected, rtol=tolerance)
+    np.testing.assert_allclose(np.exp(_coupled(np.asfortranarray(scores, dtype), k)), found, rtol=1e-5)
+
+
+def _many(n_labels: int, per_label: int) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors of many labels, each near a centre of its own; the rows of a label are neighbours."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(n_labels), per_label)
+    return rng.normal(size=(n_labels, 12))[y] + 0.5 * rng.normal(size=(len(y), 12)), y
+
+
+@pytest.mark.parametrize(
+    ("estimator", "most"), [(SVC(), "ENOUGH_OF_PAIRS"), (KNeighborsClassifier(5), "ENOUGH")], ids=str
+)
+def test_the_slope_of_many_labels_comes_from_one_fold_and_is_nearly_that_of_all(estimator, most, monkeypatch):
+    X, y = _many(105, 7)
+    monkeypatch.setattr(calibrate, most, 100)
+    quick = Calibrated(estimator).fit(X, y)
+    assert quick.held_out_["folds"] == 1 and 50 <= quick.held_out_["photos"] <= 100
+    monkeypatch.setattr(calibrate, "MANY_LABELS", 105)
+    whole = Calibrated(estimator).fit(X, y)
+    assert whole.held_out_["folds"] == 5 and whole.held_out_["photos"] == len(y)
+    assert quick.slope_ == pytest.approx(whole.slope_, rel=0.2)
+    assert quick.held_out_["log_loss"] == pytest.approx(whole.held_out_["log_loss"], abs=0.15)
+
+
+def test_no_more_scores_of_pairs_are_kept_than_the_limit(monkeypatch):
+    """Spread over the labels, whose rows are neighbours; the classifier itself is fitted on all rows."""
+    X, y = _many(12, 20)
+    monkeypatch.setattr(calibrate, "MOST_SCORES", 66 * 30)
+    asked = []
+    monkeypatch.setattr(
+        calibrate, "_best_slope", lambda scores, codes, *_: asked.append((scores, codes)) or 2.0
+    )
+    head = Calibrated(SVC()).fit(X, y)
+    ((scores, codes),) = asked
+    assert scores.shape == (len(codes), 66) and 20 <= len(codes) <= 30 and len(set(codes)) > 8
+    assert head.held_out_["photos"] == len(codes) and head.estimator_.shape_fit_ == X.shape
+
+
+@pytest.mark.parametrize("kernel", ["rbf", "linear"])
+def test_scores_of_many_labels_a_few_rows_at_a_time_are_those_of_all_rows(kernel, monkeypatch):
+    X, y = _many(12, 6)
+    monkeypatch.setattr(calibrate, "MANY_LABELS", 5)
+    whole = Calibrated(SVC(kernel=kernel)).fit(X, y)
+    monkeypatch.setattr(calibrate, "SCORES_AT_ONCE", 5 * 66)
+    few = Calibrated(SVC(kernel=kernel)).fit(X, y)
+    assert few.slope_ == pytest.approx(whole.slope_, rel=1e-6)
+    np.testing.assert_allclose(few.predict_proba(X), whole.predict_proba(X), rtol=0, atol=1e-6)
+
+
 def test_the_slope_is_the_best_one():
     """An independent search with another method, over the scores that the folds give."""
     X, y = _blobs(2)
@@ -91,7 +153,9 @@ def test_scores_of_an_svm_are_those_of_scikit_learn(n_labels, monkeypatch):
     svc = SVC(gamma=0.05, decision_function_shape="ovo").fit(X[::2], y[::2])
     monkeypatch.setattr(calibrate, "ROWS_AT_ONCE", 50)
     head = Calibrated(SVC())
-    np.testing.assert_allclose(head._scores(svc, X), svc.decision_function(X), rtol=0, atol=1e-9)
+    head.classes_ = svc.classes_
+    scores = np.concatenate(list(head._scores(svc, X)))
+    np.testing.assert_allclose(scores, svc.decision_function(X), rtol=0, atol=1e-9)
 
 
 def test_an_svc_of_other_parts_is_fitted_on_the_vectors(monkeypatch):
@@ -125,3 +189,22 @@ def test_held_out_scores_are_those_of_the_folds_which_keep_groups_together_and_t
         loss += (-np.log(chance[np.arange(len(columns)), columns])).tolist()
     scores = {"accuracy": pytest.approx(np.mean(right)), "log_loss": pytest.approx(np.mean(loss))}
     assert calibrated.held_out_ == {"photos": 30, "folds": 5} | scores
+
+
+def test_every_fit_of_a_calibration_is_progress(monkeypatch):
+    X, y = _blobs(2, 40)
+    totals, done = [], []
+
+    class Bar:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def update(self):
+            done.append(1)
+
+    monkeypatch.setattr(calibrate, "progress", lambda total, *_, **__: totals.append(total) or Bar())
+    Calibrated(SVC(), n_folds=3).fit(X, y)
+    assert totals == [4] and len(done) == 4

@@ -8,6 +8,7 @@ from classify.folds import Fold, make_folds
 from classify.heads.fitting import fit_head
 from classify.heads.registry import make_head
 from classify.heads.tuning import TunedHead, tune_head
+from classify.rows import Sample
 from evaluate.scores import crossval
 
 
@@ -20,7 +21,9 @@ def test_few_processes_hold_large_distances_at_once(monkeypatch, head, n_trainin
     monkeypatch.setattr(crossval, "total_memory", lambda: 8 << 30)
     fold = Fold(0, 0, np.arange(n_training), np.arange(10))
     estimator = head if isinstance(head, TunedHead) else make_head(head)
-    assert min(100, crossval._most_processes([crossval.Task("x", "head", estimator, fold)])) == expected
+    samples = {"x": Sample(np.zeros((4, 1)), np.array(["a", "b"] * 2))}
+    task = crossval.Task("x", "head", estimator, fold)
+    assert min(100, crossval._most_processes([task], samples)) == expected
 
 
 def test_the_search_sees_the_training_side_only():

@@ -103,8 +103,15 @@ def test_a_list_that_swallows_what_is_required_is_explained(capsys):
     assert "required: SOURCE (--features take every word up to the next option" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_process_that_is_asked_to_end_tidies_up(number, status):
+@pytest.mark.parametrize(
+    "number, status, message",
+    [
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGHUP, 129, "the terminal was closed"),
+    ],
+)
+def test_a_process_that_is_asked_to_end_tidies_up(number, status, message):
     command = [sys.executable, "-c", PROGRAM, "wait"]
     with hears_sigint():
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -113,7 +120,17 @@ def test_a_process_that_is_asked_to_end_tidies_up(number, status):
         process.send_signal(number)
         out, err = process.communicate()
     assert out == "tidied\n" and process.returncode == status
-    assert err.splitlines()[0] == f"error: {'terminated' if status == 143 else 'interrupted'}"
+    assert err.splitlines()[0] == f"error: {message}"
+
+
+def test_a_process_under_nohup_goes_on_when_the_terminal_is_closed():
+    command = ["nohup", sys.executable, "-c", PROGRAM, "wait"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    assert process.returncode == 143
 
 
 def say_everything(args: argparse.Namespace) -> int:
