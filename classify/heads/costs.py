@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 
 from classify.heads.calibrate import ENOUGH_OF_PAIRS, MANY_LABELS, MOST_DISTANCES, MOST_SCORES, Calibrated
 from featurize.errors import UsageError
@@ -77,7 +78,9 @@ def check_memory(head: Any, name: str, size: Size) -> None:
 
 def _classifiers(head: Any) -> Iterator[Any]:
     """The classifiers of scikit-learn inside a pipeline, a calibration or class weights."""
-    inner = [getattr(head, "estimator", None), *(step for _, step in getattr(head, "steps", None) or ())]
+    inner = [getattr(head, "estimator", None)]
+    if isinstance(head, Pipeline):
+        inner += [step for _, step in head.steps]
     for one in inner:
         if one is not None:
             yield from _classifiers(one)
@@ -87,7 +90,7 @@ def _classifiers(head: Any) -> Iterator[Any]:
 
 def _fits(head: Any, size: Size) -> float:
     """How many fits of all rows a calibration comes to; it can stand within a pipeline."""
-    while hasattr(head, "steps"):
+    while isinstance(head, Pipeline):
         head = head.steps[-1][1]
     if not isinstance(head, Calibrated):
         return 1

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn import config_context, get_config
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
@@ -98,11 +99,12 @@ def hearing_signals(head: Any, work: Callable[[], Any]) -> None:
         work()
         return
     failed: list[BaseException] = []
-    context = contextvars.copy_context()
+    context, config = contextvars.copy_context(), get_config()
 
     def caught() -> None:
         try:
-            context.run(work)
+            with config_context(**config):  # scikit-learn's settings are those of a thread
+                context.run(work)
         except BaseException as error:  # raised again where it is waited for
             failed.append(error)
 

@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 from builders import hears_sigint, made_table, run
+from sklearn import config_context, get_config
 from sklearn.dummy import DummyClassifier
 from sklearn.svm import SVC
 
@@ -48,7 +49,15 @@ def test_calibration_counts_as_the_fits_that_it_makes():
 
 def test_a_classifier_that_is_not_known_is_not_refused(monkeypatch):
     monkeypatch.setattr(costs, "total_memory", lambda: 0)
-    check_memory(DummyClassifier(), "dummy", MANY)
+    for head in ("dummy", "softmax:steps=40"):
+        check_memory(make_head(head), head, MANY)
+
+
+def test_a_thread_of_a_fit_has_the_settings_of_scikit_learn():
+    seen = []
+    with config_context(transform_output="pandas"):
+        hearing_signals(SVC(), lambda: seen.append(get_config()["transform_output"]))
+    assert seen == ["pandas"]
 
 
 def test_a_head_that_needs_more_memory_than_there_is_is_refused_with_the_estimate_and_one_that_fits(
