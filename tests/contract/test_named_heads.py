@@ -60,7 +60,7 @@ def test_heads_are_called_by_their_given_names_and_keep_their_own_numbers(heads)
         ((head for head in ["softmax", "naive-bayes"]), {"softmax", "naive-bayes"}),
         ([GaussianNB(), ("chance", DummyClassifier())], {"GaussianNB", "chance"}),
     ],
-    ids=str,
+    ids=lambda value: " ".join(sorted(value)) if isinstance(value, set) else None,
 )
 def test_what_has_no_name_is_called_by_what_differs(heads, names):
     assert names_of(heads) == names
