@@ -10,7 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from featurize.errors import UsageError, without_credentials
-from featurize.outputs import CSV, JSON, PAGE, TABLE, check_outputs, same_file, where_written, whole_file
+from featurize.outputs import (
+    CSV,
+    FIGURE,
+    JSON,
+    PAGE,
+    TABLE,
+    check_folder,
+    check_outputs,
+    same_file,
+    where_written,
+    whole_file,
+)
 from featurize.remote import path_at
 from featurize.terminal import OptionsError, add_command, add_excel, check_excel, log, new_parser, run_command
 
@@ -23,6 +34,8 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     text = "write a report for people, one self-contained file"
     parser.add_argument("--report", metavar="FILE.html", help=text)
     parser.add_argument("--json", metavar="FILE.json", help="write the same content for programs")
+    text = "write each drawing as PNG (300 dpi), PDF and SVG for a paper's column into a folder, made if it is missing"
+    parser.add_argument("--figures", metavar="DIR", help=text)
     text = "where the report finds the photos, if they have moved"
     parser.add_argument("--images", metavar="DIR", help=text)
 
@@ -47,6 +60,7 @@ def _add_scores(parser: argparse.ArgumentParser) -> None:
 
 def write_outputs(found: Any, args: argparse.Namespace) -> int:
     """The files where they are wanted, then the text to stdout: a reader that leaves early costs no file."""
+    from evaluate.report.figures import write_figures
     from evaluate.report.html import write_report
     from evaluate.report.text import mistakes_as_text, test_as_text
     from evaluate.results import TestRecord
@@ -68,12 +82,14 @@ def write_outputs(found: Any, args: argparse.Namespace) -> int:
     if args.report:
         write_report(found, args.report, args.images)
         log.info("wrote %s", where_written(args.report))
+    if args.figures:
+        write_figures(found, args.figures)
     print(text)
     return 0
 
 
-def check_output_options(args: argparse.Namespace, *more: tuple[str | None, str]) -> None:
-    """Refuse ``--report``, ``--json`` and ``--images`` that could not be served, and `more` files to write.
+def check_output_options(args: argparse.Namespace, kind: str, *more: tuple[str | None, str]) -> None:
+    """Refuse outputs and ``--images`` that could not be served: those of a `kind` of result, and `more` files.
 
     No two of them may be one file, nor one of the files that the command reads.
     """
@@ -91,6 +107,10 @@ def check_output_options(args: argparse.Namespace, *more: tuple[str | None, str]
 
         more = (*more, (args.predictions, predictions_kind(args.predictions)))
     check_excel(args, any(kind == CSV for _, kind in more))
+    if args.figures:
+        from evaluate.report.figures import figure_files
+
+        check_folder(args.figures, figure_files(kind), FIGURE)
     inputs = [getattr(args, name, None) for name in INPUTS]
     check_outputs([(args.report, PAGE), (args.json, JSON), *more], inputs)
 
@@ -209,7 +229,7 @@ def _compare(args: argparse.Namespace) -> int:
     from evaluate.studies.compare import compare
     from featurize.table import FeatureTable
 
-    check_output_options(args)
+    check_output_options(args, "comparison")
     if args.test and args.folds != "stratified":
         raise OptionsError(
             "--test was given with --folds, which divide one table", "leave one of the two out"
@@ -255,7 +275,7 @@ def _test(args: argparse.Namespace) -> int:
     from evaluate.studies.testing import test
     from featurize.table import FeatureTable
 
-    check_output_options(args)
+    check_output_options(args, "test")
     with threadpool_limits(args.jobs):
         found = test(
             load_model(args.model, trust=args.trust),
@@ -288,7 +308,7 @@ def _curve(args: argparse.Namespace) -> int:
     from evaluate.studies.curve import learning_curve
     from featurize.table import FeatureTable
 
-    check_output_options(args)
+    check_output_options(args, "curve")
     found = learning_curve(
         FeatureTable.read(args.table),
         args.features,
@@ -326,7 +346,7 @@ def _duplicates(args: argparse.Namespace) -> int:
     from featurize.table import FeatureTable
     from featurize.tableformat import table_kind
 
-    check_output_options(args, (args.group_duplicates, TABLE))
+    check_output_options(args, "duplicates", (args.group_duplicates, TABLE))
     if args.group_duplicates:
         table_kind(args.group_duplicates)
     table = FeatureTable.read(args.table)

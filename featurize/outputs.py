@@ -26,7 +26,8 @@ PARTIAL = ".partial-"
 # What an output is, and what may stand in its place before: an output replaces a file of its own kind alone.
 TABLE, PREDICTIONS, MODEL = "a table of features", "a table of predictions", "a model"
 PAGE, JSON, JSON_LINES, CSV, TEXT = "an HTML page", "JSON", "JSON lines", "CSV", "plain text"
-PHOTO = "a photo"
+PHOTO, FIGURE = "a photo", "a figure"
+MAKER = "bottlehead"  # what a figure of ours names as its maker, so that it is told from others
 PHOTO_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 LOOKED_AT = 1 << 16  # bytes of a text, from its start
 
@@ -80,6 +81,24 @@ def given_date() -> str | None:
     except (ValueError, OverflowError, OSError) as error:
         what = f"the environment variable SOURCE_DATE_EPOCH is {given!r}"
         raise UsageError(what, "give the seconds since 1970, or unset it") from error
+
+
+def check_folder(path: Location, names: Iterable[str], kind: str) -> None:
+    """Refuse, before any work is done, a folder that cannot take files of these `names`, or holds others under them.
+
+    It need not be there yet, but the folder that it will lie in must.
+    """
+    place = path_at(path)
+    if isinstance(place, Path) and not place.is_dir():
+        if place.exists():
+            raise UsageError(
+                f"{path} is a file, not a folder", "name a folder, which is made if it is missing"
+            )
+        if not place.parent.is_dir():
+            raise UsageError(f"there is no folder {place.parent}", "make it first, or write elsewhere")
+        return
+    for name in names:
+        _check_one(place / name, kind)
 
 
 @contextmanager
@@ -284,6 +303,8 @@ def kinds_of(path: Path | RemotePath) -> set[str]:
             return {_kind_of_parquet(stream)}
         if start.startswith(b"PK"):
             return {_kind_of_zip(stream)}
+        if _is_figure(start, stream):
+            return {FIGURE}
     if start.startswith(PHOTO_STARTS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
         return {PHOTO}
     cut = len(start) == LOOKED_AT
@@ -321,6 +342,16 @@ def _kind_of_zip(stream: IO[bytes]) -> str:
         if "featurize.npy" in names:
             return TABLE
     return "an archive"
+
+
+def _is_figure(start: bytes, stream: IO[bytes]) -> bool:
+    """Whether PNG, SVG or PDF names us as its maker, which a PDF does at its end."""
+    if start.startswith(b"\x89PNG"):
+        return f"Software\0{MAKER}".encode() in start
+    if start.startswith(b"%PDF"):
+        stream.seek(-min(LOOKED_AT, stream.seek(0, os.SEEK_END)), os.SEEK_END)
+        return f"/Creator ({MAKER})".encode() in stream.read()
+    return b"<svg" in start and f"<dc:title>{MAKER}</dc:title>".encode() in start
 
 
 def _kinds_of_text(text: str, cut: bool) -> set[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from evaluate.report import sentences
+from evaluate.report.figures import Plots
 from evaluate.report.methods import as_json
 from evaluate.report.sections import page_of
 from evaluate.report.text import as_text
@@ -28,6 +29,11 @@ class Reported:
     def to_dict(self) -> dict[str, Any]:
         """Everything but tables and predictions, ready for JSON; date, command and seconds under ``run``."""
         return as_json(cast(Result, self))
+
+    @property
+    def plot(self) -> Plots:
+        """The drawings: ``.plot.accuracy(ax=None)`` and the like draw on axes, and return them."""
+        return Plots(cast(Result, self))
 
     def to_html(self, images: str | Path | None = None) -> str:
         """The report, one self-contained page; `images` is the folder of the photos, when they have moved."""
