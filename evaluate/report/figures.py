@@ -20,12 +20,14 @@ import numpy as np
 
 from evaluate.report.sentences import n_photos, percent
 from evaluate.results import (
+    BestPair,
     ComparisonRecord,
     CurveMeasurements,
     CurveRecord,
     DuplicatesRecord,
     Result,
     ResultRow,
+    TestDetails,
     TestRecord,
     TestScores,
 )
@@ -91,10 +93,11 @@ class Drawing:
         """A figure of its own, which no window shows."""
         with _paper():
             from matplotlib.figure import Figure
+            from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-            figure = Figure(figsize=(self.width, self.height), layout="constrained")
+            layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06)
+            figure = Figure(figsize=(self.width, self.height), layout=layout)
             self.draw(figure.subplots())
-            figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
             figure.draw_without_rendering()  # makes room for all text, once for every format
             figure.set_layout_engine("none")
         return figure
@@ -351,9 +354,9 @@ def confusion_drawing(confusion: Confusion, with_pairs: bool = True) -> Drawing:
         _plain(axes)
         _cells(axes, shares)
         for row, column in np.ndindex(*(counts.shape if with_counts else (0, 0))):
-            text, share = display.text_[row, column], shares[row, column]
+            text, share = display.text_[row, column], float(shares[row, column])
             size = _size() * (1 if n <= 12 else 0.85)
-            text.set(text=n_photos(counts[row, column]) if share else "", clip_on=False, size=size)
+            text.set(text=n_photos(float(counts[row, column])) if share else "", clip_on=False, size=size)
             text.set_color(PAPER if _opacity(share) > 0.55 else INK)
         axes.set(
             xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5), xlabel="predicted", ylabel="true", aspect="equal"
@@ -362,7 +365,7 @@ def confusion_drawing(confusion: Confusion, with_pairs: bool = True) -> Drawing:
         size = _size() * (1 if n <= 24 else 0.75)
         widest = 0.65 * _size() * max(map(columns_taken, names))
         flat = widest < (0.85 * 72 * width - widest) / n
-        text_of = {"parse_math": False, "size": size, "color": INK}
+        text_of: dict[str, Any] = {"parse_math": False, "size": size, "color": INK}
         axes.set_xticks(ticks, names if with_labels else [], **text_of, rotation=0 if flat else 90)
         axes.set_yticks(ticks, names if with_labels else [], **text_of)
         if not with_counts:
@@ -452,7 +455,7 @@ def similarity_drawing(found: DuplicatesRecord) -> Drawing:
         axes.set_xlabel(f"similarity by {_short(found.features)}" if found.features else "similarity")
         axes.xaxis.label.set_parse_math(False)
         axes.locator_params("x", nbins=4)
-        axes.yaxis.get_major_locator().set_params(integer=True, nbins=5)
+        axes.locator_params("y", nbins=5, integer=True)
         if found.pairs:
             told = [
                 (Patch(color=fills[kind]), f"{len(values)} {kind}")
@@ -545,6 +548,7 @@ def drawing_of(found: Result, name: str) -> Drawing:
 
 def _drawing_of_scores(found: ComparisonRecord | TestRecord, name: str) -> Drawing:
     scores: ResultRow | TestScores
+    details: BestPair | TestDetails
     if isinstance(found, ComparisonRecord):
         scores, details = found.results[0], found.best
         predictions = found.predictions.of(scores.features, scores.head)
