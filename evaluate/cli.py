@@ -18,6 +18,7 @@ from featurize.outputs import (
     TABLE,
     check_folder,
     check_outputs,
+    is_streamed,
     same_file,
     where_written,
     whole_file,
@@ -113,6 +114,16 @@ def check_output_options(args: argparse.Namespace, kind: str, *more: tuple[str |
         check_folder(args.figures, figure_files(kind), FIGURE)
     inputs = [getattr(args, name, None) for name in INPUTS]
     check_outputs([(args.report, PAGE), (args.json, JSON), *more], inputs)
+    check_page_name(args.report, "--report")
+
+
+def check_page_name(path: str | None, option: str) -> None:
+    """Refuse a page whose name no browser takes for one; what is no file, such as ``/dev/stdout``, has no name."""
+    if path and not path.lower().endswith((".html", ".htm")) and not is_streamed(path):
+        raise UsageError(
+            f"{option} {path} is not the name of a page",
+            f"let it end in .html or .htm, such as {option} {Path(path).stem or 'report'}.html",
+        )
 
 
 def refuse_foreign_evaluate() -> None:

@@ -114,7 +114,7 @@ def whole_file(path: Location, kind: str | None = None) -> Iterator[Path]:
     place = path_at(path)
     if kind is not None and _descriptor(place) is None:
         _check_one(place, kind)
-    if isinstance(place, RemotePath) or _is_streamed(place):
+    if isinstance(place, RemotePath) or is_streamed(place):
         with tempfile.TemporaryDirectory() as folder:
             partial = Path(folder) / f"whole{place.suffix}"
             yield partial
@@ -211,7 +211,10 @@ def _descriptor(path: Location) -> int | None:
     return None
 
 
-def _is_streamed(path: Path) -> bool:
+def is_streamed(path: Location) -> bool:
+    """Whether bytes run through it and do not stay: a pipe, a device, or an open stream such as ``/dev/stdout``."""
+    if isinstance(path_at(path), RemotePath):
+        return False
     if _descriptor(path) is not None:
         return True
     with suppress(OSError):
@@ -260,7 +263,7 @@ def _check_one(path: Path | RemotePath, kind: str) -> None:
         raise UsageError(f"there is no folder {folder}", "make it first, or write elsewhere")
     if target.is_dir():
         raise UsageError(f"{path} is a folder", "name a file in it")
-    if not target.exists() or _is_streamed(target):
+    if not target.exists() or is_streamed(target):
         return
     if not target.is_file():
         raise UsageError(f"{path} is a disk or a socket, not a file", "name a file to write")

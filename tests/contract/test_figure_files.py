@@ -87,6 +87,9 @@ def test_a_folder_is_refused_before_any_work_where_it_could_not_be_written(place
     assert (place / "f" / "similarity.png").read_bytes() == mine
 
 
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning"
+)  # of the oldest matplotlib, which calls pyparsing by old names
 def test_drawings_from_python_return_the_axes_that_they_were_given_or_make_them():
     from matplotlib import pyplot
 

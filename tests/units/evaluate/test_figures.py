@@ -10,8 +10,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.text import Text
 from sklearn.metrics import auc, average_precision_score, roc_auc_score
 
 from evaluate.report.figures import (
@@ -34,6 +32,9 @@ from evaluate.scores.metrics import Confusion, ReliabilityBin, all_scores
 from evaluate.statistics.differences import PairName
 from evaluate.statistics.intervals import Interval
 from evaluate.statistics.power_law import PowerLaw
+
+# The oldest matplotlib calls pyparsing by names that are being retired.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 HOSTILE = '"><script>alert(1)</script>$x_1$\u202e id="measured" #0a6a62'
 SHORT = '$a$ id="law" #0a6a62'
@@ -129,6 +130,8 @@ def test_no_text_is_cut_off_or_lies_on_another(name):
     assert drawing.width in (COLUMN, BOTH_COLUMNS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # no font here has Chinese
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
         figure = drawing.figure()
         renderer = FigureCanvasAgg(figure).get_renderer()
         boxes = {
@@ -144,6 +147,8 @@ def test_no_text_is_cut_off_or_lies_on_another(name):
 
 
 def is_shown_text(one):
+    from matplotlib.text import Text
+
     return isinstance(one, Text) and one.get_visible() and bool(one.get_text())
 
 
