@@ -213,12 +213,13 @@ def _descriptor(path: Location) -> int | None:
 
 def is_streamed(path: Location) -> bool:
     """Whether bytes run through it and do not stay: a pipe, a device, or an open stream such as ``/dev/stdout``."""
-    if isinstance(path_at(path), RemotePath):
+    place = path_at(path)
+    if isinstance(place, RemotePath):
         return False
-    if _descriptor(path) is not None:
+    if _descriptor(place) is not None:
         return True
     with suppress(OSError):
-        mode = os.stat(path).st_mode
+        mode = os.stat(place).st_mode
         return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
     return False
 
