@@ -458,7 +458,7 @@ def similarity_drawing(found: DuplicatesRecord) -> Drawing:
         axes.locator_params("y", nbins=5, integer=True)
         if found.pairs:
             told = [
-                (Patch(color=fills[kind]), f"{len(values)} {kind}")
+                (Patch(color=fills[kind], lw=0), f"{len(values)} {kind}")
                 for kind, values in kinds.items()
                 if values
             ]

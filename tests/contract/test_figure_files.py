@@ -8,8 +8,7 @@ from builders import made_table, network_table, run, twin_table
 from PIL import Image
 
 from evaluate import compare, find_duplicates, learning_curve
-from featurize import FeatureTable
-from featurize.errors import UsageError
+from featurize import BottleheadError, FeatureTable
 
 SUFFIXES = ("pdf", "png", "svg")
 SCORES = ["confusion", "precision-recall", "reliability", "roc"]
@@ -111,8 +110,8 @@ def test_drawings_from_python_return_the_axes_that_they_were_given_or_make_them(
 def test_a_drawing_that_a_result_does_not_have_is_an_error_that_names_those_it_has():
     table = FeatureTable.from_arrays({"x": [[0.0], [1.0]] * 6}, label=["a", "b"] * 6)
     found = compare(table, ["x"], ["softmax"], cv=2, jobs=1)
-    with pytest.raises(UsageError, match="comparison: there is no drawing learning_curve") as error:
+    with pytest.raises(BottleheadError, match="comparison: there is no drawing learning_curve") as error:
         found.plot.learning_curve()
     assert "curve=True" in error.value.hint and "accuracy" in error.value.hint
-    with pytest.raises(UsageError, match="duplicates: there is no drawing roc"):
+    with pytest.raises(BottleheadError, match="duplicates: there is no drawing roc"):
         find_duplicates(table, "x").plot.roc()
