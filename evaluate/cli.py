@@ -1,4 +1,4 @@
-"""The command ``evaluate``: split, compare, curve, test, duplicates."""
+"""The command ``evaluate``: split, compare, curve, test, duplicates, map."""
 
 import argparse
 import json
@@ -89,7 +89,9 @@ def write_outputs(found: Any, args: argparse.Namespace) -> int:
     return 0
 
 
-def check_output_options(args: argparse.Namespace, kind: str, *more: tuple[str | None, str]) -> None:
+def check_output_options(
+    args: argparse.Namespace, kind: str, *more: tuple[str | None, str], page_option: str = "--report"
+) -> None:
     """Refuse outputs and ``--images`` that could not be served: those of a `kind` of result, and `more` files.
 
     No two of them may be one file, nor one of the files that the command reads.
@@ -114,7 +116,7 @@ def check_output_options(args: argparse.Namespace, kind: str, *more: tuple[str |
         check_folder(args.figures, figure_files(kind), FIGURE)
     inputs = [getattr(args, name, None) for name in INPUTS]
     check_outputs([(args.report, PAGE), (args.json, JSON), *more], inputs)
-    check_page_name(args.report, "--report")
+    check_page_name(args.report, page_option)
 
 
 def check_page_name(path: str | None, option: str) -> None:
@@ -154,7 +156,7 @@ def build_parser() -> argparse.ArgumentParser:
         "evaluate", DESCRIPTION, "evaluate compare flowers.parquet --heads softmax svm --report report.html"
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_split, _add_compare, _add_curve, _add_test, _add_duplicates):
+    for add in (_add_split, _add_compare, _add_curve, _add_test, _add_duplicates, _add_map):
         add(commands)
     return parser
 
@@ -368,6 +370,47 @@ def _duplicates(args: argparse.Namespace) -> int:
         grouped.write(args.group_duplicates)
         log.info("wrote %s", where_written(args.group_duplicates))
     return write_outputs(found, args)
+
+
+def _add_map(commands: Any) -> None:
+    summary = "Lay the photos out by their vectors, similar ones near each other: one page to look at them."
+    example = "evaluate map flowers.parquet --model flowers.model -o map.html"
+    parser = add_command(commands, "map", _map, summary, example)
+    _add_table(parser)
+    text = "the page to write, one self-contained file"
+    parser.add_argument("-o", "--output", required=True, metavar="FILE.html", help=text)
+    text = "a model that `classify train` wrote: marks what it gets wrong"
+    parser.add_argument("--model", metavar="MODEL", help=text)
+    text = "a type that the model may hold beyond the known safe ones; may be repeated"
+    parser.add_argument("--trust", action="append", default=[], metavar="TYPE", help=text)
+    text = (
+        "whose vectors are laid out: a column, or several joined with + (default: those of the model, else the widest "
+        "column of a trained network)"
+    )
+    parser.add_argument("--features", metavar="SPEC", help=text)
+    text = "write the map as PNG (300 dpi), PDF and SVG for a paper's column into a folder, made if it is missing"
+    parser.add_argument("--figures", metavar="DIR", help=text)
+    text = "where the page finds the photos, if they have moved"
+    parser.add_argument("--images", metavar="DIR", help=text)
+
+
+def _map(args: argparse.Namespace) -> int:
+    from classify.model.modelfile import load_model
+    from evaluate.report.figures import map_drawing, write_drawings
+    from evaluate.studies.map import map_photos
+    from featurize.table import FeatureTable
+
+    args.report, args.json = args.output, None
+    check_output_options(args, "map", page_option="-o")
+    model = load_model(args.model, trust=args.trust) if args.model else None
+    found = map_photos(FeatureTable.read(args.table), args.features, model, seed=args.seed)
+    found.command = args.command_line
+    found.write(args.output, args.images)
+    log.info("wrote %s", where_written(args.output))
+    if args.figures:
+        write_drawings({"map": map_drawing(found)}, args.figures)
+    print(found)
+    return 0
 
 
 def _add_split(commands: Any) -> None:

@@ -10,7 +10,7 @@ import logging
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evaluate.report.sentences import n_photos, percent
+from evaluate.report.map import NO_LABEL, MapRecord, map_of
+from evaluate.report.sentences import count, n_photos, percent
 from evaluate.results import (
     BestPair,
     ComparisonRecord,
@@ -37,7 +38,7 @@ from evaluate.statistics.intervals import Interval
 from featurize.errors import UsageError
 from featurize.outputs import FIGURE, MAKER, check_folder, where_written, whole_file
 from featurize.pages import STEERING
-from featurize.remote import Location, path_at
+from featurize.remote import Location, RemotePath, path_at
 from featurize.terminal import columns_taken, log
 
 if TYPE_CHECKING:
@@ -469,14 +470,71 @@ def similarity_drawing(found: DuplicatesRecord) -> Drawing:
     return Drawing(draw, height=0.75 * COLUMN)
 
 
+# -- The map ---
+
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+def map_drawing(found: MapRecord) -> Drawing:
+    """The photos in the plane, a colour and a shape for each of up to six labels; of more, the others are grey."""
+    named = list(found.labels)[: len(PALETTE)]
+    others = len(found.labels) - len(named)
+    size = 2.2 if len(found.image) > 500 else 3.5
+
+    def draw(axes: "Axes") -> None:
+        from matplotlib.lines import Line2D
+
+        _plain(axes)
+        label = np.array([one or NO_LABEL for one in found.label])
+        for one, other in found.pairs:
+            x, y = found.places[[one, other]].T
+            _line(axes, x, y, "interval", color=INK, lw=0.5)
+        rest = ~np.isin(label, named)
+        marks = [(rest, SOFT, ".", f"{others} other labels")] if others else []
+        marks += [
+            (label == name, PALETTE[n], MARKERS[n], _short(name, LABEL_LENGTH))
+            for n, name in enumerate(named)
+        ]
+        told: list[tuple[Any, str]] = []
+        for rows, colour, marker, words in marks:
+            how: dict[str, Any] = {"color": colour, "marker": marker, "ls": "", "mew": 0}
+            axes.plot(*found.places[rows].T, ms=size, alpha=0.8, clip_on=False, gid="measured", **how)
+            told.append((Line2D([], [], ms=4, **how), words))
+        rings = [(found.wrong, "o", 2.4, "misclassified"), (found.outlier, "x", 1.6, "outlier")]
+        for rows, marker, larger, words in rings:
+            if rows.any():
+                how = {"marker": marker, "ls": "", "mec": INK, "mew": 0.5, "mfc": "none", "color": INK}
+                axes.plot(*found.places[rows].T, ms=larger * size, clip_on=False, gid="ideal", **how)
+                told.append((Line2D([], [], ms=5, **how), words))
+        if found.pairs:
+            told.append((Line2D([], [], color=INK, lw=0.8), "near-duplicates"))
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=[], yticks=[], aspect="equal")
+        axes.set_xlabel(f"{len(found.image)} photos by {_short(found.features)}", parse_math=False)
+        _legend(axes, told, ncols=2)
+
+    n_told = (
+        len(named) + (others > 0) + bool(found.wrong.any()) + bool(found.outlier.any()) + bool(found.pairs)
+    )
+    return Drawing(draw, height=COLUMN + 0.15 + 0.145 * math.ceil(n_told / 2))
+
+
 # -- The drawings of a result ---
 
 # By kind of result: the names of its drawings, those of methods of `Plots` and, with - for _, of files.
 DRAWINGS = {
-    "comparison": ("accuracy", "confusion", "reliability", "roc", "precision_recall", "learning_curve"),
-    "test": ("accuracy", "confusion", "reliability", "roc", "precision_recall"),
+    "comparison": (
+        "accuracy",
+        "confusion",
+        "reliability",
+        "roc",
+        "precision_recall",
+        "map",
+        "learning_curve",
+    ),
+    "test": ("accuracy", "confusion", "reliability", "roc", "precision_recall", "map"),
     "curve": ("learning_curve",),
     "duplicates": ("similarity",),
+    "map": ("map",),
 }
 
 
@@ -513,6 +571,10 @@ class Plots:
     def precision_recall(self, ax: "Axes | None" = None) -> "Axes":
         """Precision-recall curves, each label against the rest, and their mean."""
         return drawing_of(self._found, "precision_recall").on(ax)
+
+    def map(self, ax: "Axes | None" = None) -> "Axes":
+        """The photos that were tested, those with similar vectors near each other, and which are misclassified."""
+        return drawing_of(self._found, "map").on(ax)
 
     def learning_curve(self, ax: "Axes | None" = None) -> "Axes":
         """Accuracy against images per label."""
@@ -564,6 +626,7 @@ def _drawing_of_scores(found: ComparisonRecord | TestRecord, name: str) -> Drawi
         "accuracy": partial(accuracy_drawing, rows),
         "confusion": partial(confusion_drawing, details.confusion),
         "reliability": partial(reliability_drawing, scores.reliability),
+        "map": lambda: map_drawing(map_of(found)),
     }
     if name in make:
         return make[name]()
@@ -584,20 +647,24 @@ def figure_files(kind: str) -> list[str]:
 def write_figures(found: Result, folder: Location) -> None:
     """Write every drawing of a result as PNG (300 dpi), PDF and SVG into a folder, which is made if it is missing.
 
-    The same data give the same bytes on one machine. Text is text in PDF and SVG, whose fonts have every letter.
+    The same data give the same bytes on one machine. Text is text in PDF and SVG.
     """
-    place = path_at(folder)
     check_folder(folder, figure_files(found.kind), FIGURE)
-    if not hasattr(place, "system"):  # object storage has no folders to make
+    write_drawings({name: drawing_of(found, name) for name in drawings_of(found)}, folder)
+
+
+def write_drawings(drawings: Mapping[str, Drawing], folder: Location) -> None:
+    """Write drawings by their names, as `write_figures` does."""
+    place = path_at(folder)
+    if not isinstance(place, RemotePath):  # object storage has no folders to make
         place.mkdir(exist_ok=True)
-    for name in drawings_of(found):
-        figure = drawing_of(found, name).figure()
+    for name, drawing in drawings.items():
+        figure = drawing.figure()
         for suffix in SUFFIXES:
-            with whole_file(place / f"{name.replace('_', '-')}.{suffix}", FIGURE) as partial_file:
-                _save(figure, partial_file, suffix, name)
-    log.info(
-        "wrote %d figures to %s, each as PNG, PDF and SVG", len(drawings_of(found)), where_written(folder)
-    )
+            with whole_file(place / f"{name.replace('_', '-')}.{suffix}", FIGURE) as target:
+                _save(figure, target, suffix, name)
+    words = count(len(drawings), "figure")
+    log.info("wrote %s to %s, each as PNG, PDF and SVG", words, where_written(folder))
 
 
 def _save(figure: "Figure", target: Any, suffix: str, salt: str, transparent: bool = False) -> None:

@@ -18,6 +18,7 @@ from evaluate.report.figures import (
     ranking_drawing,
     reliability_drawing,
 )
+from evaluate.report.map import THUMBNAIL_BYTES_IN_REPORT, content_of, map_of
 from evaluate.report.methods import features_of, methods_paragraph, statistical_methods
 from evaluate.report.sentences import (
     BYTES,
@@ -120,6 +121,7 @@ def _comparison_page(found: ComparisonRecord, photos: Thumbnails) -> Page:
         *_of_one_head(best.name, best, details, photos, photos, own, found.folds.repeats),
         *_groups(found.per_group, found.folds.repeats),
         *_looks(details, best.features, n_heads * found.folds.repeats, photos),
+        _map(found, photos),
         _twice(found.data, found.duplicates, photos),
         Section(
             "shortcuts",
@@ -151,6 +153,7 @@ def _test_page(found: TestRecord, photos: Thumbnails) -> Page:
         *_warnings(found.warnings),
         *_of_one_head(pair, scores, details, photos, training, found.predictions),
         *_groups(found.per_group),
+        _map(found, photos),
         _twice(found.data, None, photos),
         *_origin(found),
     ]
@@ -367,6 +370,11 @@ def _looks(best: BestPair, features: str, n_predictions: int, photos: Thumbnails
         )
     content = gallery(best.label_suspects, "suggested", "probability")
     return [*found, _list("suspects", "Labels worth a look", **content, lead=lead, between="or")]
+
+
+def _map(found: ComparisonRecord | TestRecord, photos: Thumbnails) -> Section:
+    """The photos laid out by their vectors."""
+    return Section("map", "Map of the photos", content_of(map_of(found), photos, THUMBNAIL_BYTES_IN_REPORT))
 
 
 def _these(n: int) -> str:

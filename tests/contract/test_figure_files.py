@@ -11,7 +11,7 @@ from evaluate import compare, find_duplicates, learning_curve
 from featurize import BottleheadError, FeatureTable
 
 SUFFIXES = ("pdf", "png", "svg")
-SCORES = ["confusion", "precision-recall", "reliability", "roc"]
+SCORES = ["confusion", "map", "precision-recall", "reliability", "roc"]
 COMMANDS = {
     "compare": ("compare t.parquet --features good --heads softmax --cv 2", ["accuracy", *SCORES]),
     "test": ("test m.model t.parquet", ["accuracy", *SCORES]),
@@ -30,7 +30,7 @@ def place(tmp_path, monkeypatch):
 def figures(command, folder):
     done = run(f"evaluate {command} --jobs 1 --figures {folder}")
     assert done.status == 0, done.err
-    assert f"figures to {folder}, each as PNG, PDF and SVG" in done.err
+    assert f" to {folder}, each as PNG, PDF and SVG" in done.err
     assert "Glyph" not in done.err and "Warning" not in done.err and "findfont" not in done.err
     return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
