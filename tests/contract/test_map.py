@@ -161,7 +161,7 @@ def test_a_touch_shows_a_photo_and_a_stroke_moves_the_map(chromium, page):
     touch(chromium, (x + 90, y - 60))
     assert points["image"][25] in chromium.run(TOLD)
     chromium.click("[data-zoom='0']")
-    touch(chromium, (x, y))
+    touch(chromium, place_of(chromium, points, 25))
     assert points["image"][25] in chromium.run(TOLD)
     assert chromium.complaints() == []
 
