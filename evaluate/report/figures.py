@@ -221,7 +221,10 @@ def ranking_curves(scores: ResultRow | TestScores, predictions: Predictions, kin
     """
     from sklearn.metrics import precision_recall_curve, roc_curve
 
-    fold, weight = np.repeat(np.arange(len(predictions.times)), predictions.times["n_testing"]), predictions.weight
+    fold, weight = (
+        np.repeat(np.arange(len(predictions.times)), predictions.times["n_testing"]),
+        predictions.weight,
+    )
     curves = []
     for name, chance in zip(predictions.labels, predictions.probabilities.T, strict=True):
         is_so = predictions.label == name

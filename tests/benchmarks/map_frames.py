@@ -19,7 +19,7 @@ from evaluate.studies.map import map_photos
 from featurize.table import FeatureTable
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from chromium import Chromium  # noqa: E402
+from chromium import Chromium
 
 N_FRAMES = 150
 # Milliseconds between frames while a pointer that is down moves at each.

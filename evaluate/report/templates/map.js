@@ -1,7 +1,7 @@
 "use strict";
 {
 // The map: points on a canvas, which pointer, touch and keys move; the page holds their data.
-const COLOURS = 6, SIDES = ["circle", "square", "up", "diamond", "down", "plus"], NEAR = 14;
+const COLOURS = 6, SIDES = ["circle", "square", "up", "diamond", "down", "plus"], NEAR = 14, FEW_PAIRS = 100;
 const map = document.querySelector(".map");
 const data = JSON.parse(document.querySelector(".map-data").content.textContent);
 const canvas = map.querySelector("canvas"), pen = canvas.getContext("2d");
@@ -10,7 +10,7 @@ const n = data.x.length, shown = new Uint8Array(n).fill(1);
 const marked = { wrong: new Set(data.wrong), outlier: new Set(data.outlier), pairs: new Set(data.pairs.flat()) };
 const byLabel = data.labels.map(() => []);
 data.label.forEach((label, point) => byLabel[label].push(point));
-const hidden = new Set(), only = new Set();
+const hidden = new Set(), only = new Set(), pointers = new Map();
 let view = { scale: 1, x: 0, y: 0 }, colours = {}, selected = -1, hovered = -1, asked = false;
 map.hidden = false;
 
@@ -51,7 +51,7 @@ function draw() {
   const side = unit(), left = (width - side) / 2 + view.x, top = (height - side) / 2 + view.y, large = side * view.scale;
   const x = (point) => left + data.x[point] * large, y = (point) => top + (1 - data.y[point]) * large;
   const seen = (point) => shown[point] && x(point) > -20 && y(point) > -20 && x(point) < width + 20 && y(point) < height + 20;
-  const r = Math.min(9, (n > 1000 ? 3 : n > 200 ? 4 : 5) * Math.sqrt(Math.max(1, view.scale)) ** 0.8);
+  const r = Math.min(9, (n > 1000 ? 3 : n > 200 ? 4 : 5) * Math.max(1, view.scale) ** 0.4);
   const strokes = (points, colour, thick, path) => {
     pen.beginPath();
     for (const point of points) if (seen(point)) path(x(point), y(point));
@@ -59,11 +59,16 @@ function draw() {
     pen.lineWidth = thick;
     pen.stroke();
   };
-  pen.beginPath();
-  for (const [one, other] of data.pairs) if (shown[one] && shown[other]) { pen.moveTo(x(one), y(one)); pen.lineTo(x(other), y(other)); }
+  // Each line by itself: one path of thousands that cross takes ten times as long. Many are left out on the move.
   pen.strokeStyle = colours.warn;
-  pen.lineWidth = 2;
-  pen.stroke();
+  pen.lineWidth = data.pairs.length > FEW_PAIRS ? 0.7 : 1.5;
+  for (const [one, other] of pointers.size && data.pairs.length > FEW_PAIRS ? [] : data.pairs) {
+    if (!shown[one] || !shown[other] || !(seen(one) || seen(other))) continue;
+    pen.beginPath();
+    pen.moveTo(x(one), y(one));
+    pen.lineTo(x(other), y(other));
+    pen.stroke();
+  }
   byLabel.forEach((points, label) => {
     pen.beginPath();
     for (const point of points) if (seen(point)) shape(pen, shapeOf(label), x(point), y(point), r);
@@ -164,7 +169,6 @@ function step(dx, dy) {
   if (best >= 0) select(best);
 }
 
-const pointers = new Map();
 let moved = 0;
 const at = (event) => { const edge = canvas.getBoundingClientRect(); return { x: event.clientX - edge.x, y: event.clientY - edge.y }; };
 
@@ -193,6 +197,7 @@ canvas.addEventListener("pointermove", (event) => {
 function release(event) {
   const place = pointers.get(event.pointerId);
   pointers.delete(event.pointerId);
+  ask();
   if (place && event.type === "pointerup" && !pointers.size && moved < 6) {
     select(nearest(place.x, place.y, event.pointerType === "mouse" ? NEAR : 2 * NEAR));
   }
