@@ -28,7 +28,7 @@ NEIGHBOURS = 5
 FEWEST_WITH_OUTLIERS = 20
 # Of all thumbnails, as text: with them a page stays below 15 MB, and a report below 10.
 THUMBNAIL_BYTES, THUMBNAIL_BYTES_IN_REPORT = 12_000_000, 4_000_000
-LARGE_UP_TO = 600  # photos whose thumbnails are of twice the size
+LARGE_UP_TO = 400  # photos whose thumbnails are of twice the size
 NO_LABEL = "no label"
 
 
