@@ -5,6 +5,7 @@ environment.
 
 - `compare` cross-validates heads on features over the same folds; `test` tries a model on a test set.
 - `find_duplicates` finds photos that are there twice; `group_duplicates` keeps them together.
+- `map_photos` lays photos out by their vectors, to look at them.
 - `learning_curve` says whether more photos would help, and of which label.
 - `check_folds` proves that folds part nothing that belongs together; `check_shortcuts` asks whether camera and
   file alone tell the labels.
@@ -28,6 +29,8 @@ if TYPE_CHECKING:  # the names of _HOMES again, for editors and mypy
     from evaluate.studies.compare import compare as compare
     from evaluate.studies.curve import LearningCurve as LearningCurve
     from evaluate.studies.curve import learning_curve as learning_curve
+    from evaluate.studies.map import PhotoMap as PhotoMap
+    from evaluate.studies.map import map_photos as map_photos
     from evaluate.studies.testing import TestResult as TestResult
     from evaluate.studies.testing import test as test
 
@@ -35,6 +38,7 @@ _HOMES = {
     "Comparison": "evaluate.studies.compare",
     "Duplicates": "evaluate.checks.duplicates",
     "LearningCurve": "evaluate.studies.curve",
+    "PhotoMap": "evaluate.studies.map",
     "Predictions": "evaluate.scores.crossval",
     "TestResult": "evaluate.studies.testing",
     "check_folds": "evaluate.splits.checked_folds",
@@ -44,6 +48,7 @@ _HOMES = {
     "find_duplicates": "evaluate.checks.duplicates",
     "group_duplicates": "evaluate.checks.duplicates",
     "learning_curve": "evaluate.studies.curve",
+    "map_photos": "evaluate.studies.map",
     "split_table": "evaluate.splits.split",
     "test": "evaluate.studies.testing",
     "write_report": "evaluate.report.html",

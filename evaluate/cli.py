@@ -1,4 +1,4 @@
-"""The command ``evaluate``: split, compare, curve, test, duplicates."""
+"""The command ``evaluate``: split, compare, curve, test, duplicates, map."""
 
 import argparse
 import json
@@ -10,7 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from featurize.errors import UsageError, without_credentials
-from featurize.outputs import CSV, JSON, PAGE, TABLE, check_outputs, same_file, where_written, whole_file
+from featurize.outputs import (
+    CSV,
+    FIGURE,
+    JSON,
+    PAGE,
+    TABLE,
+    check_folder,
+    check_outputs,
+    is_streamed,
+    same_file,
+    where_written,
+    whole_file,
+)
 from featurize.remote import path_at
 from featurize.terminal import OptionsError, add_command, add_excel, check_excel, log, new_parser, run_command
 
@@ -23,6 +35,8 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     text = "write a report for people, one self-contained file"
     parser.add_argument("--report", metavar="FILE.html", help=text)
     parser.add_argument("--json", metavar="FILE.json", help="write the same content for programs")
+    text = "write each drawing as PNG (300 dpi), PDF and SVG for a paper's column into a folder, made if it is missing"
+    parser.add_argument("--figures", metavar="DIR", help=text)
     text = "where the report finds the photos, if they have moved"
     parser.add_argument("--images", metavar="DIR", help=text)
 
@@ -47,6 +61,7 @@ def _add_scores(parser: argparse.ArgumentParser) -> None:
 
 def write_outputs(found: Any, args: argparse.Namespace) -> int:
     """The files where they are wanted, then the text to stdout: a reader that leaves early costs no file."""
+    from evaluate.report.figures import write_figures
     from evaluate.report.html import write_report
     from evaluate.report.text import mistakes_as_text, test_as_text
     from evaluate.results import TestRecord
@@ -68,12 +83,16 @@ def write_outputs(found: Any, args: argparse.Namespace) -> int:
     if args.report:
         write_report(found, args.report, args.images)
         log.info("wrote %s", where_written(args.report))
+    if args.figures:
+        write_figures(found, args.figures)
     print(text)
     return 0
 
 
-def check_output_options(args: argparse.Namespace, *more: tuple[str | None, str]) -> None:
-    """Refuse ``--report``, ``--json`` and ``--images`` that could not be served, and `more` files to write.
+def check_output_options(
+    args: argparse.Namespace, kind: str, *more: tuple[str | None, str], page_option: str = "--report"
+) -> None:
+    """Refuse outputs and ``--images`` that could not be served: those of a `kind` of result, and `more` files.
 
     No two of them may be one file, nor one of the files that the command reads.
     """
@@ -91,8 +110,22 @@ def check_output_options(args: argparse.Namespace, *more: tuple[str | None, str]
 
         more = (*more, (args.predictions, predictions_kind(args.predictions)))
     check_excel(args, any(kind == CSV for _, kind in more))
+    if args.figures:
+        from evaluate.report.figures import figure_files
+
+        check_folder(args.figures, figure_files(kind), FIGURE)
     inputs = [getattr(args, name, None) for name in INPUTS]
     check_outputs([(args.report, PAGE), (args.json, JSON), *more], inputs)
+    check_page_name(args.report, page_option)
+
+
+def check_page_name(path: str | None, option: str) -> None:
+    """Refuse a page whose name no browser takes for one; what is no file, such as ``/dev/stdout``, has no name."""
+    if path and not path.lower().endswith((".html", ".htm")) and not is_streamed(path):
+        raise UsageError(
+            f"{option} {path} is not the name of a page",
+            f"let it end in .html or .htm, such as {option} {Path(path).stem or 'report'}.html",
+        )
 
 
 def refuse_foreign_evaluate() -> None:
@@ -123,7 +156,7 @@ def build_parser() -> argparse.ArgumentParser:
         "evaluate", DESCRIPTION, "evaluate compare flowers.parquet --heads softmax svm --report report.html"
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_split, _add_compare, _add_curve, _add_test, _add_duplicates):
+    for add in (_add_split, _add_compare, _add_curve, _add_test, _add_duplicates, _add_map):
         add(commands)
     return parser
 
@@ -209,7 +242,7 @@ def _compare(args: argparse.Namespace) -> int:
     from evaluate.studies.compare import compare
     from featurize.table import FeatureTable
 
-    check_output_options(args)
+    check_output_options(args, "comparison")
     if args.test and args.folds != "stratified":
         raise OptionsError(
             "--test was given with --folds, which divide one table", "leave one of the two out"
@@ -255,7 +288,7 @@ def _test(args: argparse.Namespace) -> int:
     from evaluate.studies.testing import test
     from featurize.table import FeatureTable
 
-    check_output_options(args)
+    check_output_options(args, "test")
     with threadpool_limits(args.jobs):
         found = test(
             load_model(args.model, trust=args.trust),
@@ -288,7 +321,7 @@ def _curve(args: argparse.Namespace) -> int:
     from evaluate.studies.curve import learning_curve
     from featurize.table import FeatureTable
 
-    check_output_options(args)
+    check_output_options(args, "curve")
     found = learning_curve(
         FeatureTable.read(args.table),
         args.features,
@@ -326,7 +359,7 @@ def _duplicates(args: argparse.Namespace) -> int:
     from featurize.table import FeatureTable
     from featurize.tableformat import table_kind
 
-    check_output_options(args, (args.group_duplicates, TABLE))
+    check_output_options(args, "duplicates", (args.group_duplicates, TABLE))
     if args.group_duplicates:
         table_kind(args.group_duplicates)
     table = FeatureTable.read(args.table)
@@ -337,6 +370,47 @@ def _duplicates(args: argparse.Namespace) -> int:
         grouped.write(args.group_duplicates)
         log.info("wrote %s", where_written(args.group_duplicates))
     return write_outputs(found, args)
+
+
+def _add_map(commands: Any) -> None:
+    summary = "Lay the photos out by their vectors, similar ones near each other: one page to look at them."
+    example = "evaluate map flowers.parquet --model flowers.model -o map.html"
+    parser = add_command(commands, "map", _map, summary, example)
+    _add_table(parser)
+    text = "the page to write, one self-contained file"
+    parser.add_argument("-o", "--output", required=True, metavar="FILE.html", help=text)
+    text = "a model that `classify train` wrote: marks what it gets wrong"
+    parser.add_argument("--model", metavar="MODEL", help=text)
+    text = "a type that the model may hold beyond the known safe ones; may be repeated"
+    parser.add_argument("--trust", action="append", default=[], metavar="TYPE", help=text)
+    text = (
+        "whose vectors are laid out: a column, or several joined with + (default: those of the model, else the widest "
+        "column of a trained network)"
+    )
+    parser.add_argument("--features", metavar="SPEC", help=text)
+    text = "write the map as PNG (300 dpi), PDF and SVG for a paper's column into a folder, made if it is missing"
+    parser.add_argument("--figures", metavar="DIR", help=text)
+    text = "where the page finds the photos, if they have moved"
+    parser.add_argument("--images", metavar="DIR", help=text)
+
+
+def _map(args: argparse.Namespace) -> int:
+    from classify.model.modelfile import load_model
+    from evaluate.report.figures import map_drawing, write_drawings
+    from evaluate.studies.map import map_photos
+    from featurize.table import FeatureTable
+
+    args.report, args.json = args.output, None
+    check_output_options(args, "map", page_option="-o")
+    model = load_model(args.model, trust=args.trust) if args.model else None
+    found = map_photos(FeatureTable.read(args.table), args.features, model, seed=args.seed)
+    found.command = args.command_line
+    found.write(args.output, args.images)
+    log.info("wrote %s", where_written(args.output))
+    if args.figures:
+        write_drawings({"map": map_drawing(found)}, args.figures)
+    print(found)
+    return 0
 
 
 def _add_split(commands: Any) -> None:

@@ -26,7 +26,8 @@ PARTIAL = ".partial-"
 # What an output is, and what may stand in its place before: an output replaces a file of its own kind alone.
 TABLE, PREDICTIONS, MODEL = "a table of features", "a table of predictions", "a model"
 PAGE, JSON, JSON_LINES, CSV, TEXT = "an HTML page", "JSON", "JSON lines", "CSV", "plain text"
-PHOTO = "a photo"
+PHOTO, FIGURE = "a photo", "a figure"
+MAKER = "bottlehead"  # what a figure of ours names as its maker, so that it is told from others
 PHOTO_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 LOOKED_AT = 1 << 16  # bytes of a text, from its start
 
@@ -82,6 +83,24 @@ def given_date() -> str | None:
         raise UsageError(what, "give the seconds since 1970, or unset it") from error
 
 
+def check_folder(path: Location, names: Iterable[str], kind: str) -> None:
+    """Refuse, before any work is done, a folder that cannot take files of these `names`, or holds others under them.
+
+    It need not be there yet, but the folder that it will lie in must.
+    """
+    place = path_at(path)
+    if isinstance(place, Path) and not place.is_dir():
+        if place.exists():
+            raise UsageError(
+                f"{path} is a file, not a folder", "name a folder, which is made if it is missing"
+            )
+        if not place.parent.is_dir():
+            raise UsageError(f"there is no folder {place.parent}", "make it first, or write elsewhere")
+        return
+    for name in names:
+        _check_one(place / name, kind)
+
+
 @contextmanager
 def whole_file(path: Location, kind: str | None = None) -> Iterator[Path]:
     """A temporary path beside `path`, which takes its place when the block ends well.
@@ -95,7 +114,7 @@ def whole_file(path: Location, kind: str | None = None) -> Iterator[Path]:
     place = path_at(path)
     if kind is not None and _descriptor(place) is None:
         _check_one(place, kind)
-    if isinstance(place, RemotePath) or _is_streamed(place):
+    if isinstance(place, RemotePath) or is_streamed(place):
         with tempfile.TemporaryDirectory() as folder:
             partial = Path(folder) / f"whole{place.suffix}"
             yield partial
@@ -192,11 +211,15 @@ def _descriptor(path: Location) -> int | None:
     return None
 
 
-def _is_streamed(path: Path) -> bool:
-    if _descriptor(path) is not None:
+def is_streamed(path: Location) -> bool:
+    """Whether bytes run through it and do not stay: a pipe, a device, or an open stream such as ``/dev/stdout``."""
+    place = path_at(path)
+    if isinstance(place, RemotePath):
+        return False
+    if _descriptor(place) is not None:
         return True
     with suppress(OSError):
-        mode = os.stat(path).st_mode
+        mode = os.stat(place).st_mode
         return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
     return False
 
@@ -241,7 +264,7 @@ def _check_one(path: Path | RemotePath, kind: str) -> None:
         raise UsageError(f"there is no folder {folder}", "make it first, or write elsewhere")
     if target.is_dir():
         raise UsageError(f"{path} is a folder", "name a file in it")
-    if not target.exists() or _is_streamed(target):
+    if not target.exists() or is_streamed(target):
         return
     if not target.is_file():
         raise UsageError(f"{path} is a disk or a socket, not a file", "name a file to write")
@@ -284,6 +307,8 @@ def kinds_of(path: Path | RemotePath) -> set[str]:
             return {_kind_of_parquet(stream)}
         if start.startswith(b"PK"):
             return {_kind_of_zip(stream)}
+        if _is_figure(start, stream):
+            return {FIGURE}
     if start.startswith(PHOTO_STARTS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
         return {PHOTO}
     cut = len(start) == LOOKED_AT
@@ -321,6 +346,16 @@ def _kind_of_zip(stream: IO[bytes]) -> str:
         if "featurize.npy" in names:
             return TABLE
     return "an archive"
+
+
+def _is_figure(start: bytes, stream: IO[bytes]) -> bool:
+    """Whether PNG, SVG or PDF names us as its maker, which a PDF does at its end."""
+    if start.startswith(b"\x89PNG"):
+        return f"Software\0{MAKER}".encode() in start
+    if start.startswith(b"%PDF"):
+        stream.seek(-min(LOOKED_AT, stream.seek(0, os.SEEK_END)), os.SEEK_END)
+        return f"/Creator ({MAKER})".encode() in stream.read()
+    return b"<svg" in start and f"<dc:title>{MAKER}</dc:title>".encode() in start
 
 
 def _kinds_of_text(text: str, cut: bool) -> set[str]:

@@ -79,7 +79,15 @@ class Chromium:
 
     def press(self, key):
         """A key, as a person presses it."""
-        codes = {"Enter": 13, "Tab": 9}
+        codes = {
+            "Enter": 13,
+            "Tab": 9,
+            "Escape": 27,
+            "ArrowLeft": 37,
+            "ArrowUp": 38,
+            "ArrowRight": 39,
+            "ArrowDown": 40,
+        }
         common = {"key": key, "code": key, "windowsVirtualKeyCode": codes[key]}
         text = {"text": "\r"} if key == "Enter" else {}
         self("Input.dispatchKeyEvent", type="keyDown", **common, **text)

@@ -1,6 +1,8 @@
-"""Every drawing: accuracies with their intervals, reliability, the learning curve.
+"""Every drawing: for papers as PNG, PDF and SVG, for the report as SVG in its colours, and on anybody's axes.
 
-The `draw_…` functions make matplotlib figures, for a paper as they are; `as_svg` puts one into a page, in its colours.
+A `…_drawing` function says what is drawn and how large; `Plots` offers the drawings of a result from Python,
+`write_figures` writes them, and `as_svg` puts one into a page. Widths are those of a paper: one column of 85 mm, or
+180 mm for both; text is of 7 points in either.
 """
 
 import io
@@ -8,108 +10,694 @@ import logging
 import math
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from evaluate.report.sentences import percent
-from evaluate.results import CurveMeasurements, CurveRecord, ResultRow
-from evaluate.scores.metrics import ReliabilityBin
+import numpy as np
+
+from evaluate.report.map import NO_LABEL, MapRecord, map_of
+from evaluate.report.sentences import count, n_photos, percent
+from evaluate.results import (
+    BestPair,
+    ComparisonRecord,
+    CurveMeasurements,
+    CurveRecord,
+    DuplicatesRecord,
+    Result,
+    ResultRow,
+    TestDetails,
+    TestRecord,
+    TestScores,
+)
+from evaluate.scores.crossval import Predictions
+from evaluate.scores.metrics import Confusion, ReliabilityBin, rows_that_rank
+from evaluate.statistics.intervals import Interval
+from featurize.errors import UsageError
+from featurize.outputs import FIGURE, MAKER, check_folder, where_written, whole_file
+from featurize.pages import STEERING
+from featurize.remote import Location, RemotePath, path_at
+from featurize.terminal import columns_taken, log
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+COLUMN, BOTH_COLUMNS = 85 / 25.4, 180 / 25.4  # inches
+POINTS = 7
+DPI = 300
 DRAWN_ROWS = 30
-NAME_LENGTH = 40
+NAME_LENGTH = 40  # columns; a name of more is shortened
+LABEL_LENGTH = 20
+NAMED_CURVES, WORST = 5, 3  # curves that are named if there are no more, and else of the worst labels
+IN_A_COLUMN, WITH_COUNTS, WITH_LABELS = 8, 20, 49  # labels of a confusion matrix
+WORST_PAIRS = 14
+STEPS = 400  # a curve has no finer ones
 # What the light page has; in a page they become its variables, which know the dark one too.
-ACCENT, SOFT, LINE, PAPER = "#0a6a62", "#566164", "#dfe1db", "#fcfcfa"
-VARIABLES = {ACCENT: "var(--accent)", SOFT: "var(--soft)", LINE: "var(--line)", PAPER: "var(--paper)"}
-PARTS = ("measured", "guess", "law", "interval", "ideal", "photos")  # what can be told apart in the page
+INK, ACCENT, SOFT, LINE, PAPER = "#1c2224", "#0a6a62", "#566164", "#dfe1db", "#fcfcfa"
+# Okabe and Ito's, which the colour-blind tell apart, from dark to light so that grey keeps them apart as well.
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+VARIABLES = {INK: "var(--ink)", ACCENT: "var(--accent)", SOFT: "var(--soft)", LINE: "var(--line)"}
+VARIABLES |= {PAPER: "var(--paper)"} | {colour: f"var(--mark-{n})" for n, colour in enumerate(PALETTE, 1)}
+DASHES: Sequence[Any] = ("-", (0, (5, 1.5)), (0, (2.5, 1)), (0, (1, 1)), (0, (5, 1, 1, 1)))
+PARTS = ("measured", "guess", "law", "interval", "ideal", "photos", "mean", "cells")  # told apart in the page
+# Fonts that have the letters which matplotlib's own lacks, where one is installed.
+FURTHER_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Microsoft YaHei", "PingFang SC",
+    "Hiragino Sans", "Noto Sans Arabic", "Noto Sans Devanagari", "Noto Sans Thai", "Arial Unicode MS")  # fmt: skip
+
+Draw = Callable[["Axes"], None]
 
 
-def draw_accuracies(results: Sequence[ResultRow]) -> "Figure":
-    """The best 30 pairs of features and head, best first: a dot for the accuracy and a bar for its interval."""
-    rows = results[:DRAWN_ROWS]
-    low = _round_down(min(row.accuracy.low for row in results))
-    height = 0.3 + 0.3 * len(rows)
-    figure, axes = _empty(7.6, height, (0.4, 0.3 / height, 0.4, 1 - 0.3 / height))
-    for place, row in enumerate(rows):
-        accuracy = row.accuracy
-        _line(axes, [accuracy.low, accuracy.high], [place] * 2, "interval")
-        _dot(axes, accuracy.mean, place)
-        text = {"va": "center", "color": SOFT, "parse_math": False}
-        shown = row.name if len(row.name) <= NAME_LENGTH else f"{row.name[:NAME_LENGTH]}…"
-        _beside(axes, -0.98, place, shown, ha="left", **text)
-        ends = f"{percent(accuracy.low)}–{percent(accuracy.high)}"
-        _beside(axes, 1.06, place, f"{percent(accuracy.mean)}  {ends}", ha="left", **text)
-    axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_yticks([])
-    _shares(axes.xaxis, low, 0.2 if low < 0.4 else 0.1, "")
-    axes.set_xlim(low, 1)
-    return figure
+@dataclass(frozen=True)
+class Drawing:
+    """What draws on axes, and the size in inches of a figure that holds nothing else."""
+
+    draw: Draw
+    width: float = COLUMN
+    height: float = COLUMN
+
+    def on(self, axes: "Axes | None" = None) -> "Axes":
+        """Draw on the axes given, in the size of its text, or on axes of a new figure; returns them."""
+        if axes is not None:
+            self.draw(axes)
+            return axes
+        with _paper():
+            from matplotlib import pyplot
+
+            _, axes = pyplot.subplots(figsize=(self.width, self.height), layout="constrained")
+            self.draw(axes)
+        return axes
+
+    def figure(self) -> "Figure":
+        """A figure of its own, which no window shows."""
+        with _paper():
+            from matplotlib.figure import Figure
+            from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+            layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06)
+            figure = Figure(figsize=(self.width, self.height), layout=layout)
+            self.draw(figure.subplots())
+            figure.draw_without_rendering()  # makes room for all text, once for every format
+            figure.set_layout_engine("none")
+        return figure
 
 
-def draw_reliability(bins: Sequence[ReliabilityBin]) -> "Figure":
+# -- Accuracies, reliability, learning curve ---
+
+
+def accuracy_drawing(rows: Sequence[tuple[str, Interval]]) -> Drawing:
+    """The first 30 names, such as pairs of features and head: a dot for the accuracy, a bar for its interval."""
+    shown = rows[:DRAWN_ROWS]
+    low = _round_down(min(accuracy.low for _, accuracy in rows))
+
+    def draw(axes: "Axes") -> None:
+        _plain(axes)
+        for place, (name, accuracy) in enumerate(shown):
+            _line(axes, [accuracy.low, accuracy.high], [place] * 2, "interval")
+            _dot(axes, accuracy.mean, place)
+            ends = f"{percent(accuracy.low)}–{percent(accuracy.high)}"
+            for x, side, text in (
+                (0, "left", _short(name)),
+                (1, "right", f"{percent(accuracy.mean)}  {ends}"),
+            ):
+                above = _text(axes, x, place - 0.36, text, axes.get_yaxis_transform(), ha=side, va="center")
+                above.set_in_layout(False)
+        axes.set(
+            xlim=(low, 1),
+            ylim=(len(shown) - 0.6, -0.7),
+            yticks=[],
+            xlabel="accuracy %, and its 95 % interval",
+        )
+        _shares(axes.xaxis, low, 0.2 if low < 0.4 else 0.1, "")
+
+    return Drawing(draw, height=0.38 + 0.29 * len(shown))
+
+
+def reliability_drawing(bins: Sequence[ReliabilityBin]) -> Drawing:
     """Confidence against accuracy by bin, and below how many photos each holds."""
-    figure, axes = _empty(3.4, 4.1, (0.14, 0.3, 0.82, 0.66))
     most = max(one.images for one in bins)
-    _line(axes, [0, 1], [0, 1], "ideal", color=SOFT, lw=1, ls=(0, (5, 4)))
-    for one in bins:
-        # The area tells how many photos stand behind a dot.
-        size = 5 + 13 * math.sqrt(one.images / most)
-        _dot(axes, one.confidence, one.accuracy, ms=size)
-    axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="right %")
-    _shares(axes.yaxis, 0, 0.2, "")
-    axes.set_xticks([])
-    below = figure.add_axes((0.14, 0.12, 0.82, 0.14))
-    _plain(below)
-    bars: dict[str, Any] = {"color": ACCENT, "alpha": 0.4, "clip_on": False, "gid": "photos"}
-    for one in bins:
-        below.bar((one.low + one.high) / 2, one.images, (one.high - one.low) * 0.9, **bars)
-    below.set(xlim=(0, 1), ylim=(0, most), yticks=[], xlabel="confidence %; bars: photos")
-    _shares(below.xaxis, 0, 0.2, "", grid=False)
-    return figure
+
+    def draw(axes: "Axes") -> None:
+        from sklearn.calibration import CalibrationDisplay
+
+        _plain(axes)
+        right, sure = (np.array([one[key] for one in bins]) for key in ("accuracy", "confidence"))
+        shown = CalibrationDisplay(right, sure, sure).plot(ax=axes, ref_line=False, name="right")
+        shown.line_.set(color=ACCENT, marker="", lw=1, gid="interval", clip_on=False)
+        if (legend := axes.get_legend()) is not None:
+            legend.remove()
+        _line(axes, [0, 1], [0, 1], "ideal", color=SOFT, lw=1, ls=(0, (5, 4)))
+        for one in bins:
+            # The area tells how many photos stand behind a dot.
+            _dot(axes, one.confidence, one.accuracy, ms=4 + 8 * math.sqrt(one.images / most))
+        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="", ylabel="right %", aspect="equal", xticks=[])
+        _shares(axes.yaxis, 0, 0.2, "")
+        below = axes.inset_axes((0, -0.16, 1, 0.13))
+        _plain(below)
+        bars: dict[str, Any] = {"color": ACCENT, "alpha": 0.4, "clip_on": False, "gid": "photos"}
+        for one in bins:
+            below.bar((one.low + one.high) / 2, one.images, (one.high - one.low) * 0.9, **bars)
+        below.set(xlim=(0, 1), ylim=(0, most), yticks=[], xlabel="confidence %; bars: photos")
+        _shares(below.xaxis, 0, 0.2, "", grid=False)
+
+    return Drawing(draw, height=1.08 * COLUMN)
 
 
-def draw_curve(found: CurveMeasurements | CurveRecord) -> "Figure":
+def curve_drawing(found: CurveMeasurements | CurveRecord) -> Drawing:
     """Accuracy against images per label: what was measured, the fitted law, and the guesses beyond."""
     points, guesses = found.points, found.guesses
     sizes = [point.images_per_label for point in points] + [guess.images_per_label for guess in guesses]
     bottom = _round_down(max(0, min([p.accuracy.low for p in points] + [g.low for g in guesses])))
-    figure, axes = _empty(7.2, 3.4, (0.08, 0.16, 0.89, 0.8))
-    axes.set_xscale("log")
-    if found.fit:
-        steps = [sizes[0] * (sizes[-1] / sizes[0]) ** (step / 60) for step in range(61)]
-        law = [min(1.0, max(bottom, found.fit.at(size))) for size in steps]
-        _line(axes, steps, law, "law", color=SOFT, lw=1.2, ls=(0, (5, 4)))
-    for point in points:
-        accuracy, size = point.accuracy, point.images_per_label
-        _line(axes, [size] * 2, [accuracy.low, accuracy.high], "interval")
-        _dot(axes, size, accuracy.mean)
-    for guess in guesses:
-        size = guess.images_per_label
-        _line(axes, [size] * 2, [guess.low, guess.high], "interval", color=SOFT, lw=1.5, ls=":")
-        _dot(axes, size, guess.accuracy, "guess", color=PAPER, mec=SOFT, mew=2)
-    axes.set(ylim=(bottom, 1), xlabel="images per label")
-    axes.set_xlim(sizes[0] * 0.97, max(sizes[-1], sizes[0] + 1) * 1.03)
-    axes.set_xticks(sizes, [str(size) for size in sizes])
-    axes.set_xticks([], minor=True)
-    _shares(axes.yaxis, bottom, 0.1, " %")
-    return figure
+
+    def draw(axes: "Axes") -> None:
+        _plain(axes)
+        axes.set_xscale("log")
+        if found.fit:
+            steps = [sizes[0] * (sizes[-1] / sizes[0]) ** (step / 60) for step in range(61)]
+            law = [min(1.0, max(bottom, found.fit.at(size))) for size in steps]
+            _line(axes, steps, law, "law", color=SOFT, lw=1, ls=(0, (5, 4)))
+        for point in points:
+            accuracy, size = point.accuracy, point.images_per_label
+            _line(axes, [size] * 2, [accuracy.low, accuracy.high], "interval")
+            _dot(axes, size, accuracy.mean)
+        for guess in guesses:
+            size = guess.images_per_label
+            _line(axes, [size] * 2, [guess.low, guess.high], "interval", color=SOFT, ls=":")
+            _dot(axes, size, guess.accuracy, "guess", color=PAPER, mec=SOFT, mew=1.2)
+        axes.set(ylim=(bottom, 1), xlabel="images per label", ylabel="accuracy %")
+        left, right = sizes[0] * 0.97, max(sizes[-1], sizes[0] + 1) * 1.03
+        axes.set_xlim(left, right)
+        marked: list[int] = []
+        for size in sizes:  # numbers that would touch are left out
+            if not marked or math.log(size / marked[-1]) > 0.09 * math.log(right / left):
+                marked.append(size)
+        axes.set_xticks(marked, [str(size) for size in marked])
+        axes.set_xticks([], minor=True)
+        _shares(axes.yaxis, bottom, 0.1, "")
+
+    return Drawing(draw, height=0.68 * COLUMN)
 
 
-def as_svg(figure: "Figure", name: str, label: str) -> str:
-    """The figure as an element of a page; `label` is what it shows, for who cannot see it.
+# -- One label against the rest ---
 
-    `name` is a class of the element, and what its ids begin from: another one for each figure of a page.
+
+@dataclass(frozen=True)
+class RankingCurve:
+    """How one label is told from the rest; its area is the score, `x` rises."""
+
+    label: str
+    score: float
+    x: np.ndarray
+    y: np.ndarray
+
+
+def ranking_curves(scores: ResultRow | TestScores, predictions: Predictions, kind: str) -> list[RankingCurve]:
+    """Of the labels that can be ranked, the one with the lowest score first; `kind` is ``roc`` or ``precision_recall``.
+
+    Rows and weights are those of `evaluate.scores.metrics.one_vs_rest`, so that the area is the score that is told. Of
+    two labels the ROC curves are one another's mirror: then only the positive or the second label is there.
     """
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
+    fold, weight = (
+        np.repeat(np.arange(len(predictions.times)), predictions.times["n_testing"]),
+        predictions.weight,
+    )
+    curves = []
+    for name, chance in zip(predictions.labels, predictions.probabilities.T, strict=True):
+        is_so = predictions.label == name
+        ranked = rows_that_rank(is_so, chance, fold)
+        is_so, chance = is_so[ranked], chance[ranked]
+        how = {"sample_weight": None if weight is None else weight[ranked]}
+        told = scores.one_vs_rest[name]
+        score = told.roc_auc if kind == "roc" else told.average_precision
+        if score is None:
+            continue
+        if kind == "roc":
+            x, y, _ = roc_curve(is_so, chance, **how)
+        else:
+            precision, recall, _ = precision_recall_curve(is_so, chance, **how)
+            x, y = recall[::-1], precision[::-1]
+        curves.append(RankingCurve(name, score, x, y))
+    if len(predictions.labels) == 2 and (scores.positive or kind == "roc"):
+        wanted = scores.positive.label if scores.positive else predictions.labels[1]
+        curves = [one for one in curves if one.label == wanted]
+    return sorted(curves, key=lambda one: (one.score, one.label))
+
+
+def mean_curve(curves: Sequence[RankingCurve], steps: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The mean height of the curves, whose area is the mean of their areas.
+
+    `steps`: a curve keeps its height from one point to the left until the next, as average precision takes it; else it
+    is straight between points.
+    """
+    x = np.unique(np.concatenate([one.x for one in curves]))
+    before, after = np.zeros(len(x)), np.zeros(len(x))
+    for one in curves:
+        first, last = np.searchsorted(one.x, x), np.searchsorted(one.x, x, side="right") - 1
+        if steps:
+            until = one.y[np.minimum(first, len(one.x) - 1)]
+            before += until
+            after += np.append(until[1:], one.y[-1])
+            continue
+        straight, met = np.interp(x, one.x, one.y), one.x[np.minimum(first, len(one.x) - 1)] == x
+        before += np.where(met, one.y[np.minimum(first, len(one.x) - 1)], straight)
+        after += np.where(met, one.y[last], straight)
+    return np.repeat(x, 2), np.stack([before, after], axis=1).ravel() / len(curves)
+
+
+def ranking_drawing(curves: Sequence[RankingCurve], kind: str, mean: float | None, labels: int) -> Drawing:
+    """ROC or precision-recall curves: the mean of all labels, and each one, or of many the worst, by name."""
+    named = curves if len(curves) <= NAMED_CURVES else curves[:WORST]
+    score = "AUC" if kind == "roc" else "AP"
+
+    def draw(axes: "Axes") -> None:
+        from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
+
+        _plain(axes)
+        if kind == "roc":
+            _line(axes, [0, 1], [0, 1], "ideal", color=SOFT, lw=0.8, ls=(0, (5, 4)))
+        told: list[tuple[Any, str]] = []
+        for one in reversed(curves):  # the worst last, above the others
+            x, y = _thinned(one.x, one.y)
+            display = (
+                RocCurveDisplay(fpr=x, tpr=y) if kind == "roc" else PrecisionRecallDisplay(y[::-1], x[::-1])
+            )
+            (line,) = np.atleast_1d(display.plot(ax=axes).line_)
+            line.set(color=SOFT, lw=0.5, alpha=0.35, clip_on=False, gid="measured")
+            if one in named:
+                place = list(named).index(one)
+                line.set(color=PALETTE[place], ls=DASHES[place], lw=1.2, alpha=1)
+                told.append((line, f"{one.score:.3f}  {_short(one.label, NAME_LENGTH - 6)}"))
+        if (legend := axes.get_legend()) is not None:
+            legend.remove()
+        if len(named) < len(curves):
+            from matplotlib.lines import Line2D
+
+            words = f"{len(curves) - len(named)} other labels"
+            told.insert(0, (Line2D([], [], color=SOFT, lw=0.5, alpha=0.6), words))
+        if len(curves) > 1 and mean is not None:
+            x, y = _thinned(*mean_curve(curves, steps=kind != "roc"))
+            _line(axes, x, y, "mean", color=INK, lw=2)
+            told.append((axes.lines[-1], f"{mean:.3f}  mean of {len(curves)} labels"))
+        names = ("false positives %", "true positives %") if kind == "roc" else ("recall %", "precision %")
+        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel=names[0], ylabel=names[1], aspect="equal")
+        _shares(axes.xaxis, 0, 0.2, "")
+        _shares(axes.yaxis, 0, 0.2, "")
+        if told:
+            title = f"{score}, one label against the rest" if labels > 2 else score
+            _legend(axes, told[::-1], title=title)
+        else:
+            _text(axes, 0.5, 0.5, "no label can be ranked", ha="center")
+
+    rows = len(named) + (len(named) < len(curves)) + (len(curves) > 1)
+    return Drawing(draw, height=0.965 * COLUMN + 0.145 * (rows + 1))
+
+
+def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The curve without the points that nobody sees: those between two others of the same place."""
+    place = np.stack([np.round(x * STEPS), np.round(y * STEPS)], axis=1)
+    new = np.any(place[1:] != place[:-1], axis=1)
+    kept = np.concatenate([[True], new]) | np.concatenate([new, [True]])
+    return x[kept], y[kept]
+
+
+# -- Confusion ---
+
+
+def confused_pairs(confusion: Confusion) -> list[dict[str, Any]]:
+    """Which label was taken for which other one, how often, and for which share of its photos; the commonest first."""
+    names = confusion.labels
+    pairs: list[dict[str, Any]] = [
+        {"label": label, "predicted": other, "count": n, "share": n / sum(counts)}
+        for label, counts in zip(names, confusion.matrix, strict=True)
+        for other, n in zip(names, counts, strict=True)
+        if n and other != label
+    ]
+    return sorted(pairs, key=lambda one: (-one["count"], one["label"], one["predicted"]))
+
+
+def confusion_drawing(confusion: Confusion, with_pairs: bool = True) -> Drawing:
+    """The confusion matrix: rows are true labels. Of 50 labels or more the worst pairs stand beside it by name."""
+    names, n = [_short(name, LABEL_LENGTH) for name in confusion.labels], len(confusion.labels)
+    counts = np.array(confusion.matrix, dtype=np.float64)
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = counts / np.where(totals > 0, totals, 1)
+    with_labels, with_counts = n <= WITH_LABELS, n <= WITH_COUNTS
+    listed = with_pairs and not with_labels
+    width = BOTH_COLUMNS if listed or IN_A_COLUMN < n <= WITH_LABELS else COLUMN
+
+    def draw(axes: "Axes") -> None:
+        from sklearn.metrics import ConfusionMatrixDisplay
+
+        display = ConfusionMatrixDisplay(counts, display_labels=names)
+        display.plot(ax=axes, include_values=with_counts, colorbar=False)
+        display.im_.remove()  # cells of its own are sharp at any size, and take the colours of the page
+        _plain(axes)
+        _cells(axes, shares)
+        for row, column in np.ndindex(*(counts.shape if with_counts else (0, 0))):
+            text, share = display.text_[row, column], float(shares[row, column])
+            size = _size() * (1 if n <= 12 else 0.85)
+            text.set(text=n_photos(float(counts[row, column])) if share else "", clip_on=False, size=size)
+            text.set_color(PAPER if _opacity(share) > 0.55 else INK)
+        axes.set(
+            xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5), xlabel="predicted", ylabel="true", aspect="equal"
+        )
+        ticks: Any = range(n) if with_labels else []
+        size = _size() * (1 if n <= 24 else 0.75)
+        widest = 0.65 * _size() * max(map(columns_taken, names))
+        flat = widest < (0.85 * 72 * width - widest) / n
+        text_of: dict[str, Any] = {"parse_math": False, "size": size, "color": INK}
+        axes.set_xticks(ticks, names if with_labels else [], **text_of, rotation=0 if flat else 90)
+        axes.set_yticks(ticks, names if with_labels else [], **text_of)
+        if not with_counts:
+            _share_legend(axes, "per cent of the true label")
+        if not with_labels:
+            axes.set(
+                xlabel=f"predicted, {n} labels in the order of the alphabet", ylabel="true, in the same order"
+            )
+        if listed:
+            _beside_matrix(axes, confused_pairs(confusion))
+
+    return Drawing(draw, width, width * (0.49 if listed else 0.93 if with_labels else 1.12))
+
+
+def _cells(axes: "Axes", shares: np.ndarray) -> None:
+    """A square for each cell that is not empty, the darker the more, and lines around the right ones."""
+    from matplotlib.collections import PolyCollection
+
+    corners = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
+    rows, columns = np.nonzero(shares)
+    squares = np.stack([columns, rows], axis=1)[:, None] + corners
+    colours = [(ACCENT, _opacity(share)) for share in shares[rows, columns]]
+    axes.add_collection(
+        PolyCollection(list(squares), facecolors=colours, edgecolors="none", clip_on=False, gid="cells")
+    )
+    n = len(shares)
+    thin = 0.6 if n <= WITH_COUNTS else 0.25
+    for place in np.arange(n + 1) - 0.5 if n <= WITH_LABELS else (-0.5, n - 0.5):
+        for x, y in (([place] * 2, [-0.5, n - 0.5]), ([-0.5, n - 0.5], [place] * 2)):
+            axes.plot(x, y, color=LINE, lw=thin, clip_on=False, zorder=0.5)
+
+
+def _opacity(share: float) -> float:
+    """So that a cell of few photos is still seen."""
+    return float(0.08 + 0.92 * share**0.7) if share else 0.0
+
+
+def _share_legend(axes: "Axes", title: str) -> None:
+    from matplotlib.patches import Patch
+
+    marks = [
+        Patch(facecolor=(ACCENT, _opacity(share)), edgecolor=LINE, lw=0.4) for share in (0.01, 0.1, 0.5, 1)
+    ]
+    _legend(axes, list(zip(marks, ("1", "10", "50", "100"), strict=True)), above=True, ncols=4, title=title)
+
+
+def _beside_matrix(axes: "Axes", pairs: Sequence[dict[str, Any]]) -> None:
+    """The commonest confusions as a list to the right of the matrix."""
+    axes.set_anchor("W")
+    lines = [f"{n_photos(one['count'])} of {_short(one['label'], 28)} → {_short(one['predicted'], 28)}"
+             for one in pairs[:WORST_PAIRS]]  # fmt: skip
+    left_out = f"and {len(pairs) - WORST_PAIRS} more pairs" if len(pairs) > WORST_PAIRS else ""
+    words = ["Most often taken for another:" if pairs else "No label is taken for another.", *lines, left_out]
+    for place, line in enumerate(words):
+        _text(axes, 1.05, 1 - 0.0625 * place, line, ha="left", va="top").set_in_layout(False)
+
+
+# -- Similarity of pairs ---
+
+
+def similarity_drawing(found: DuplicatesRecord) -> Drawing:
+    """How alike the pairs are, and which of them carry different labels."""
+    kinds = {
+        "different labels": [p.similarity for p in found.pairs if p.conflict],
+        "the same bytes": [p.similarity for p in found.pairs if p.identical and not p.conflict],
+        "nearly the same": [p.similarity for p in found.pairs if not (p.identical or p.conflict)],
+    }
+    fills = dict(zip(kinds, ((INK, 1.0), (ACCENT, 0.75), (ACCENT, 0.3)), strict=True))
+    lowest = min([found.threshold or 1.0, *(pair.similarity for pair in found.pairs)])
+    edges = np.linspace(min(lowest, 0.99), 1, 21)
+
+    def draw(axes: "Axes") -> None:
+        from matplotlib.patches import Patch
+
+        _plain(axes)
+        bottom = np.zeros(20)
+        for kind, values in kinds.items():
+            counts = np.histogram(np.clip(values, edges[0], 1), edges)[0]
+            how: dict[str, Any] = {
+                "color": (fills[kind][0], fills[kind][1]),
+                "gid": "photos",
+                "clip_on": False,
+            }
+            axes.bar(edges[:-1], counts, 0.9 * np.diff(edges), bottom, align="edge", **how)
+            bottom += counts
+        axes.set(xlim=(edges[0], 1), ylim=(0, max(1, bottom.max())), ylabel="pairs of photos")
+        axes.set_xlabel(f"similarity by {_short(found.features)}" if found.features else "similarity")
+        axes.xaxis.label.set_parse_math(False)
+        axes.locator_params("x", nbins=4)
+        axes.locator_params("y", nbins=5, integer=True)
+        if found.pairs:
+            told = [
+                (Patch(color=fills[kind], lw=0), f"{len(values)} {kind}")
+                for kind, values in kinds.items()
+                if values
+            ]
+            _legend(axes, told)
+        else:
+            _text(axes, 0.5, 0.5, "no pair", ha="center")
+
+    return Drawing(draw, height=0.75 * COLUMN)
+
+
+# -- The map ---
+
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+def map_drawing(found: MapRecord) -> Drawing:
+    """The photos in the plane, a colour and a shape for each of up to six labels; of more, the others are grey."""
+    named = list(found.labels)[: len(PALETTE)]
+    others = len(found.labels) - len(named)
+    size = 2.2 if len(found.image) > 500 else 3.5
+
+    def draw(axes: "Axes") -> None:
+        from matplotlib.lines import Line2D
+
+        _plain(axes)
+        label = np.array([one or NO_LABEL for one in found.label])
+        for one, other in found.pairs:
+            x, y = found.places[[one, other]].T
+            _line(axes, x, y, "interval", color=INK, lw=0.5)
+        rest = ~np.isin(label, named)
+        marks = [(rest, SOFT, ".", f"{others} other labels")] if others else []
+        marks += [
+            (label == name, PALETTE[n], MARKERS[n], _short(name, LABEL_LENGTH))
+            for n, name in enumerate(named)
+        ]
+        told: list[tuple[Any, str]] = []
+        for rows, colour, marker, words in marks:
+            how: dict[str, Any] = {"color": colour, "marker": marker, "ls": "", "mew": 0}
+            axes.plot(*found.places[rows].T, ms=size, alpha=0.8, clip_on=False, gid="measured", **how)
+            told.append((Line2D([], [], ms=4, **how), words))
+        rings = [(found.wrong, "o", 2.4, "misclassified"), (found.outlier, "x", 1.6, "outlier")]
+        for rows, marker, larger, words in rings:
+            if rows.any():
+                how = {"marker": marker, "ls": "", "mec": INK, "mew": 0.5, "mfc": "none", "color": INK}
+                axes.plot(*found.places[rows].T, ms=larger * size, clip_on=False, gid="ideal", **how)
+                told.append((Line2D([], [], ms=5, **how), words))
+        if found.pairs:
+            told.append((Line2D([], [], color=INK, lw=0.8), "near-duplicates"))
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=[], yticks=[], aspect="equal")
+        axes.set_xlabel(f"{len(found.image)} photos by {_short(found.features)}", parse_math=False)
+        _legend(axes, told, ncols=2)
+
+    n_told = (
+        len(named) + (others > 0) + bool(found.wrong.any()) + bool(found.outlier.any()) + bool(found.pairs)
+    )
+    return Drawing(draw, height=COLUMN + 0.15 + 0.145 * math.ceil(n_told / 2))
+
+
+# -- The drawings of a result ---
+
+# By kind of result: the names of its drawings, those of methods of `Plots` and, with - for _, of files.
+DRAWINGS = {
+    "comparison": (
+        "accuracy",
+        "confusion",
+        "reliability",
+        "roc",
+        "precision_recall",
+        "map",
+        "learning_curve",
+    ),
+    "test": ("accuracy", "confusion", "reliability", "roc", "precision_recall", "map"),
+    "curve": ("learning_curve",),
+    "duplicates": ("similarity",),
+    "map": ("map",),
+}
+
+
+class Plots:
+    """The drawings of a result: each draws on the axes given, or makes them, and returns them.
+
+    >>> from evaluate import find_duplicates
+    >>> from featurize import FeatureTable
+    >>> table = FeatureTable.from_arrays({"x": [[1, 0], [0, 1], [2, 0.1]]})
+    >>> axes = find_duplicates(table, "x").plot.similarity()
+    >>> axes.get_xlabel()
+    'similarity by x'
+    """
+
+    def __init__(self, found: Result):
+        self._found = found
+
+    def accuracy(self, ax: "Axes | None" = None) -> "Axes":
+        """The accuracy of each pair of features and head, best first, with its 95 % interval."""
+        return drawing_of(self._found, "accuracy").on(ax)
+
+    def confusion(self, ax: "Axes | None" = None) -> "Axes":
+        """What was taken for what, by the best pair or the model."""
+        return drawing_of(self._found, "confusion").on(ax)
+
+    def reliability(self, ax: "Axes | None" = None) -> "Axes":
+        """Whether what is said with 80 % confidence is right 80 times in 100."""
+        return drawing_of(self._found, "reliability").on(ax)
+
+    def roc(self, ax: "Axes | None" = None) -> "Axes":
+        """ROC curves, each label against the rest, and their mean."""
+        return drawing_of(self._found, "roc").on(ax)
+
+    def precision_recall(self, ax: "Axes | None" = None) -> "Axes":
+        """Precision-recall curves, each label against the rest, and their mean."""
+        return drawing_of(self._found, "precision_recall").on(ax)
+
+    def map(self, ax: "Axes | None" = None) -> "Axes":
+        """The photos that were tested, those with similar vectors near each other, and which are misclassified."""
+        return drawing_of(self._found, "map").on(ax)
+
+    def learning_curve(self, ax: "Axes | None" = None) -> "Axes":
+        """Accuracy against images per label."""
+        return drawing_of(self._found, "learning_curve").on(ax)
+
+    def similarity(self, ax: "Axes | None" = None) -> "Axes":
+        """How alike the pairs of near-duplicates are."""
+        return drawing_of(self._found, "similarity").on(ax)
+
+
+def drawings_of(found: Result) -> list[str]:
+    """The names of the drawings that a result has."""
+    names = DRAWINGS[found.kind]
+    without = isinstance(found, ComparisonRecord) and found.learning_curve is None
+    return [name for name in names if not (without and name == "learning_curve")]
+
+
+def drawing_of(found: Result, name: str) -> Drawing:
+    """A drawing of a result by its name; UsageError if it has none of this name."""
+    if name not in (known := drawings_of(found)):
+        curve = name == "learning_curve" and isinstance(found, ComparisonRecord)
+        more = "; compare(..., curve=True) measures a learning curve" if curve else ""
+        raise UsageError(f"{found.kind}: there is no drawing {name}", f"it has {', '.join(known)}{more}")
+    if name == "similarity" and isinstance(found, DuplicatesRecord):
+        return similarity_drawing(found)
+    if isinstance(found, CurveRecord):
+        return curve_drawing(found)
+    if isinstance(found, ComparisonRecord) and name == "learning_curve" and found.learning_curve:
+        return curve_drawing(found.learning_curve)
+    assert isinstance(found, ComparisonRecord | TestRecord)
+    return _drawing_of_scores(found, name)
+
+
+def _drawing_of_scores(found: ComparisonRecord | TestRecord, name: str) -> Drawing:
+    scores: ResultRow | TestScores
+    details: BestPair | TestDetails
+    if isinstance(found, ComparisonRecord):
+        scores, details = found.results[0], found.best
+        predictions = found.predictions.of(scores.features, scores.head)
+        rows = [(row.name, row.accuracy) for row in found.results]
+    else:
+        scores, details, predictions = found.scores, found.details, found.predictions
+        rows = [(f"{found.model.head} on {found.model.features}", scores.accuracy_interval)]
+        if scores.unseen:
+            rows.append(
+                (f"{scores.unseen.images} photos that it did not know", scores.unseen.accuracy_interval)
+            )
+    make: dict[str, Callable[[], Drawing]] = {
+        "accuracy": partial(accuracy_drawing, rows),
+        "confusion": partial(confusion_drawing, details.confusion),
+        "reliability": partial(reliability_drawing, scores.reliability),
+        "map": lambda: map_drawing(map_of(found)),
+    }
+    if name in make:
+        return make[name]()
+    mean = scores.roc_auc if name == "roc" else scores.average_precision
+    return ranking_drawing(ranking_curves(scores, predictions, name), name, mean, len(predictions.labels))
+
+
+# -- Files ---
+
+SUFFIXES = ("png", "pdf", "svg")
+
+
+def figure_files(kind: str) -> list[str]:
+    """The names of the files that `write_figures` may write of a kind of result."""
+    return [f"{name.replace('_', '-')}.{suffix}" for name in DRAWINGS[kind] for suffix in SUFFIXES]
+
+
+def write_figures(found: Result, folder: Location) -> None:
+    """Write every drawing of a result as PNG (300 dpi), PDF and SVG into a folder, which is made if it is missing.
+
+    The same data give the same bytes on one machine. Text is text in PDF and SVG.
+    """
+    check_folder(folder, figure_files(found.kind), FIGURE)
+    write_drawings({name: drawing_of(found, name) for name in drawings_of(found)}, folder)
+
+
+def write_drawings(drawings: Mapping[str, Drawing], folder: Location) -> None:
+    """Write drawings by their names, as `write_figures` does."""
+    place = path_at(folder)
+    if not isinstance(place, RemotePath):  # object storage has no folders to make
+        place.mkdir(exist_ok=True)
+    for name, drawing in drawings.items():
+        figure = drawing.figure()
+        for suffix in SUFFIXES:
+            with whole_file(place / f"{name.replace('_', '-')}.{suffix}", FIGURE) as target:
+                _save(figure, target, suffix, name)
+    words = count(len(drawings), "figure")
+    log.info("wrote %s to %s, each as PNG, PDF and SVG", words, where_written(folder))
+
+
+def _save(figure: "Figure", target: Any, suffix: str, salt: str, transparent: bool = False) -> None:
+    """The figure without dates, versions and names that differ from run to run."""
     import matplotlib
+
+    nothing = dict.fromkeys(("Date", "Format", "Type"))
+    metadata: dict[str, dict[str, Any]] = {
+        "png": {"Software": MAKER},
+        "pdf": {"Creator": MAKER, "Producer": None, "CreationDate": None},
+        "svg": {**nothing, "Creator": MAKER},
+    }
+    style: dict[Any, Any] = {"svg.hashsalt": salt, "svg.fonttype": "none", "pdf.fonttype": 42}
+    with _paper(), matplotlib.rc_context(style | {"path.simplify": False}):
+        how = {"dpi": DPI} if suffix == "png" else {}
+        figure.savefig(target, format=suffix, transparent=transparent, metadata=metadata[suffix], **how)
+
+
+# -- In a page ---
+
+
+def as_svg(drawing: Drawing, name: str, label: str) -> str:
+    """The drawing as an element of a page; `label` is what it shows, for who cannot see it.
+
+    `name` is a class of the element, and what its ids begin from: another one for each drawing of a page.
+    """
     from markupsafe import escape
 
-    stream, nothing = io.StringIO(), dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    style: dict[Any, Any] = {"svg.hashsalt": name, "svg.fonttype": "none", "path.simplify": False}
-    with _quietly(), matplotlib.rc_context(style):
-        figure.savefig(stream, format="svg", transparent=True, metadata=nothing)
+    stream = io.StringIO()
+    _save(drawing.figure(), stream, "svg", name, transparent=True)
     drawn = stream.getvalue()
     (box,) = re.findall(r'viewBox="[^"]*"', drawn)
     drawn = drawn[drawn.index("<g") : drawn.rindex("</svg>")]
@@ -122,21 +710,8 @@ def as_svg(figure: "Figure", name: str, label: str) -> str:
         return re.sub("|".join(VARIABLES), lambda one: VARIABLES[one[0]], text)
 
     drawn = re.sub(r"<[^>]*>", of_the_page, drawn)  # tags alone, never text: names of features are in there
-    return f'<svg class="chart {name}" {box} role="img" aria-label="{escape(label)}">\n{drawn}</svg>'
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep back what is no matter here: that fonts lack a letter of a name (the page has its own), or have no cache."""
-    log = logging.getLogger("matplotlib")
-    before = log.level
-    log.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.setLevel(before)
+    wide = " wide" if drawing.width > COLUMN else ""
+    return f'<svg class="chart{wide} {name}" {box} role="img" aria-label="{escape(label)}">\n{drawn}</svg>'
 
 
 def _font_size(font: re.Match[str]) -> str:
@@ -149,37 +724,96 @@ def _part(identity: str) -> str:
     return f' class="{identity}"' if identity in PARTS else ""
 
 
-def _empty(width: float, height: float, place: tuple[float, float, float, float]) -> tuple["Figure", Any]:
-    """A figure in inches, and its axes without a frame."""
-    with _quietly():
-        from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height))
-    axes = figure.add_axes(place)
-    _plain(axes)
-    return figure, axes
+# -- Style ---
 
 
-def _plain(axes: Any) -> None:
+@contextmanager
+def _paper() -> Iterator[None]:
+    """The style of a paper's column; kept back is that a font lacks a letter of a name, or that fonts have no cache."""
+    logger = logging.getLogger("matplotlib")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import matplotlib
+            from matplotlib.font_manager import fontManager
+
+            installed = {font.name for font in fontManager.ttflist}
+            fonts = ["sans-serif", *(name for name in FURTHER_FONTS if name in installed)]
+            with matplotlib.rc_context():
+                matplotlib.rcdefaults()  # a figure does not depend on the style of whoever writes it
+                matplotlib.rcParams.update({"font.size": POINTS, "font.family": fonts})
+                yield
+    finally:
+        logger.setLevel(before)
+
+
+def _size() -> float:
+    import matplotlib
+
+    return float(matplotlib.rcParams["font.size"])
+
+
+def _plain(axes: "Axes") -> None:
     axes.patch.set_visible(False)
     axes.spines[:].set_visible(False)
-    axes.tick_params(length=0, labelcolor=SOFT, labelsize=9)
-    axes.xaxis.label.set(color=SOFT, size=9)
-    axes.yaxis.label.set(color=SOFT, size=9)
+    axes.tick_params(length=0, labelcolor=SOFT, labelsize=_size())
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set(color=SOFT, size=_size())
     axes.set_axisbelow(True)
 
 
-def _line(axes: Any, x: Sequence[float], y: Sequence[float], part: str, **how: Any) -> None:
-    axes.plot(x, y, gid=part, clip_on=False, **{"color": ACCENT, "lw": 2, **how})
+def _line(axes: "Axes", x: Any, y: Any, part: str, **how: Any) -> None:
+    axes.plot(x, y, gid=part, clip_on=False, **{"color": ACCENT, "lw": 1.5, **how})
 
 
-def _dot(axes: Any, x: float, y: float, part: str = "measured", **how: Any) -> None:
-    axes.plot(x, y, "o", gid=part, clip_on=False, **{"color": ACCENT, "ms": 7, "mec": PAPER, **how})
+def _dot(axes: "Axes", x: float, y: float, part: str = "measured", **how: Any) -> None:
+    axes.plot(x, y, "o", gid=part, clip_on=False, **{"color": ACCENT, "ms": 5, "mec": PAPER, **how})
 
 
-def _beside(axes: Any, x: float, y: float, text: str, **how: Any) -> None:
-    """Text at a height of the data, left or right of the axes."""
-    axes.text(x, y, text, size=9, transform=axes.get_yaxis_transform(), clip_on=False, **how)
+def _text(axes: "Axes", x: float, y: float, text: str, transform: Any = None, **how: Any) -> Any:
+    """Text where it is written, in shares of the axes unless `transform` says otherwise."""
+    style: dict[str, Any] = {"size": _size(), "color": SOFT, "parse_math": False, "clip_on": False, **how}
+    return axes.text(x, y, text, transform=transform or axes.transAxes, **style)
+
+
+def _legend(axes: "Axes", told: Sequence[tuple[Any, str]], above: bool = False, **how: Any) -> None:
+    """What the marks mean, below the axes and what they are called, or above."""
+    marks, words = zip(*told, strict=True)
+    from matplotlib.transforms import ScaledTranslation
+
+    figure: Any = axes.figure
+    away = (0.5 if above else -3.6) * _size() / 72
+    place = axes.transAxes + ScaledTranslation(0, away, figure.dpi_scale_trans)
+    style: dict[str, Any] = {"loc": "lower center" if above else "upper center"}
+    style |= {"bbox_to_anchor": (0.5, 1 if above else 0), "bbox_transform": place}
+    style |= {
+        "frameon": False,
+        "fontsize": _size(),
+        "title_fontsize": _size(),
+        "labelcolor": INK,
+        "borderaxespad": 0,
+    }
+    legend = axes.legend(marks, words, **style, **how)
+    legend.get_title().set_color(SOFT)
+    for text in (legend.get_title(), *legend.get_texts()):
+        text.set_parse_math(False)
+
+
+def _short(name: str, longest: int = NAME_LENGTH) -> str:
+    """A name on one line, of at most so many columns; the middle of a longer one is left out.
+
+    >>> _short("svm on inception_v3:mixed8+texture", 21)
+    'svm on inc…d8+texture'
+    """
+    name = STEERING.sub(lambda one: ascii(one[0])[1:-1], name.replace("\t", " ").replace("\n", " "))
+    if columns_taken(name) <= longest:
+        return name
+    kept = longest // 2
+    while columns_taken(name[:kept]) + columns_taken(name[-kept:]) > longest - 1:
+        kept -= 1
+    return f"{name[:kept]}…{name[-kept:]}"
 
 
 def _shares(axis: Any, low: float, step: float, unit: str, grid: bool = True) -> None:
@@ -187,7 +821,7 @@ def _shares(axis: Any, low: float, step: float, unit: str, grid: bool = True) ->
     marks = [low + step * n for n in range(round((1 - low) / step) + 1) if low + step * n <= 1.001]
     axis.set_ticks(marks, [f"{100 * mark:.0f}{unit}" for mark in marks])
     for line in axis.get_gridlines():
-        line.set(visible=grid, color=LINE, linewidth=0.8, clip_on=False)
+        line.set(visible=grid, color=LINE, linewidth=0.6, linestyle="-", clip_on=False)
 
 
 def _round_down(share: float) -> float:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from evaluate.report import sentences
+from evaluate.report.figures import Plots
+from evaluate.report.map import THUMBNAIL_BYTES, MapRecord, content_of
 from evaluate.report.methods import as_json
 from evaluate.report.sections import page_of
 from evaluate.report.text import as_text
@@ -29,6 +31,11 @@ class Reported:
         """Everything but tables and predictions, ready for JSON; date, command and seconds under ``run``."""
         return as_json(cast(Result, self))
 
+    @property
+    def plot(self) -> Plots:
+        """The drawings: ``.plot.accuracy(ax=None)`` and the like draw on axes, and return them."""
+        return Plots(cast(Result, self))
+
     def to_html(self, images: str | Path | None = None) -> str:
         """The report, one self-contained page; `images` is the folder of the photos, when they have moved."""
         return render(cast(Result, self), images)
@@ -40,9 +47,25 @@ def render(result: Result, images: str | Path | None = None) -> str:
     A photo that is not found, at its place in the table or below `images`, costs its thumbnail, never the report.
     """
     page = page_of(result, Thumbnails(result.table, images))
-    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    script = _script("report.js", *(["map.js"] if any(one.key == "map" for one in page.sections) else []))
     content = {"figures": page.figures, "sections": page.sections}
     return render_page(_templates(), "report.html", page.title, page.subtitle, script, **content)
+
+
+def render_map(found: MapRecord, images: str | Path | None = None) -> str:
+    """A map of photos as a page of its own, which loads nothing."""
+    content = content_of(found, Thumbnails(found.table, images), THUMBNAIL_BYTES)
+    labels = list(found.labels)
+    named = ", ".join(labels[:8]) + (f" and {len(labels) - 8} more" if len(labels) > 8 else "")
+    subtitle = f"{sentences.count(found.total, 'photo')} by {found.features}: {named}"
+    shown = {"content": content, "command": found.command}
+    return render_page(
+        _templates(), "map_page.html", "Map of the photos", subtitle, _script("map.js"), **shown
+    )
+
+
+def _script(*names: str) -> str:
+    return "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
 
 
 def write_report(result: Result, path: str | Path, images: str | Path | None = None) -> None:

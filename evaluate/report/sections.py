@@ -3,10 +3,22 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from classify.rows import NUISANCE
-from evaluate.report.figures import DRAWN_ROWS, as_svg, draw_accuracies, draw_curve, draw_reliability
+from evaluate.report.figures import (
+    DRAWN_ROWS,
+    Drawing,
+    accuracy_drawing,
+    as_svg,
+    confused_pairs,
+    confusion_drawing,
+    curve_drawing,
+    ranking_curves,
+    ranking_drawing,
+    reliability_drawing,
+)
+from evaluate.report.map import THUMBNAIL_BYTES_IN_REPORT, content_of, map_of
 from evaluate.report.methods import features_of, methods_paragraph, statistical_methods
 from evaluate.report.sentences import (
     BYTES,
@@ -38,14 +50,12 @@ from evaluate.results import (
     TestScores,
     versions,
 )
+from evaluate.scores.crossval import Predictions
 from evaluate.scores.metrics import Confusion
 from evaluate.scores.mistakes import Mistake, non_dummy_heads
 from evaluate.scores.record import Record
 from evaluate.statistics.intervals import Interval
 from featurize.pages import SMALL_PX, Thumbnails
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MATRIX_UP_TO = 25
 SHOWN_CONFUSIONS = 40
@@ -100,6 +110,7 @@ def _comparison_page(found: ComparisonRecord, photos: Thumbnails) -> Page:
         *labels_in_words(details.per_label, details.confusion),
         *differences_in_words(found.comparisons),
     ]
+    own = found.predictions.of(best.features, best.head)
     differences = {"pairs": found.comparisons, "one_fold": found.folds.one}
     curve = found.learning_curve
     sections = [
@@ -107,9 +118,10 @@ def _comparison_page(found: ComparisonRecord, photos: Thumbnails) -> Page:
         *_warnings(found.warnings),
         _comparison(found.results),
         *([Section("differences", "Differences", differences)] if found.comparisons else []),
-        *_of_one_head(best.name, best, details, photos, photos, found.folds.repeats),
+        *_of_one_head(best.name, best, details, photos, photos, own, found.folds.repeats),
         *_groups(found.per_group, found.folds.repeats),
         *_looks(details, best.features, n_heads * found.folds.repeats, photos),
+        _map(found, photos),
         _twice(found.data, found.duplicates, photos),
         Section(
             "shortcuts",
@@ -139,8 +151,9 @@ def _test_page(found: TestRecord, photos: Thumbnails) -> Page:
     sections = [
         _summary([*sentences, *labels_in_words(scores.per_label, details.confusion)]),
         *_warnings(found.warnings),
-        *_of_one_head(pair, scores, details, photos, training),
+        *_of_one_head(pair, scores, details, photos, training, found.predictions),
         *_groups(found.per_group),
+        _map(found, photos),
         _twice(found.data, None, photos),
         *_origin(found),
     ]
@@ -227,16 +240,20 @@ def _comparison(results: Sequence[ResultRow]) -> Section:
     content = {
         "results": results,
         "n_drawn": min(DRAWN_ROWS, len(results)),
-        "drawing": _svg(draw_accuracies(results), "accuracies", "Accuracies and their intervals"),
+        "drawing": _svg(
+            accuracy_drawing([(row.name, row.accuracy) for row in results]),
+            "accuracies",
+            "Accuracies and their intervals",
+        ),
         "tuned": [tuned_in_words(row) for row in results if row.tuned],
     }
     return Section("comparison", "Comparison", content)
 
 
-def _svg(figure: "Figure", name: str, label: str) -> Any:
+def _svg(drawing: Drawing, name: str, label: str) -> Any:
     from markupsafe import Markup
 
-    return Markup(as_svg(figure, name, f"{label}, the numbers are in the table"))
+    return Markup(as_svg(drawing, name, f"{label}, the numbers are in the table"))
 
 
 def _of_one_head(
@@ -245,10 +262,11 @@ def _of_one_head(
     details: BestPair | TestDetails,
     photos: Thumbnails,
     training: Thumbnails | None,
+    predictions: Predictions,
     repeats: int = 1,
 ) -> list[Section]:
     """What it took for what, its scores, and its mistakes; `training` finds the photos that these resemble."""
-    drawing = _svg(draw_reliability(scores.reliability), "reliability", "Accuracy against confidence")
+    drawing = _svg(reliability_drawing(scores.reliability), "reliability", "Accuracy against confidence")
     point = scores.operating_point if isinstance(scores, TestScores) else None
     across = {"of": of, "found": details.superclasses}
     return [
@@ -257,8 +275,24 @@ def _of_one_head(
         Section("labels", "Label by label", {"of": of, "scores": scores}),
         Section("scores", "All scores", {"of": of, "scores": scores, "point": point}),
         Section("reliability", "Reliability", {"of": of, "scores": scores, "drawing": drawing}),
+        *_rankings(of, scores, predictions),
         _misclassified(of, details.misclassified, photos, training),
     ]
+
+
+def _rankings(of: str, scores: ResultRow | TestScores, predictions: Predictions) -> list[Section]:
+    """ROC and precision-recall curves, where any label can be ranked."""
+    kinds = {
+        "roc": ("ROC curves", scores.roc_auc),
+        "precision_recall": ("Precision and recall", scores.average_precision),
+    }
+    drawings = {}
+    for kind, (title, mean) in kinds.items():
+        if mean is not None:
+            curves = ranking_curves(scores, predictions, kind)
+            drawings[kind] = _svg(ranking_drawing(curves, kind, mean, len(predictions.labels)), kind, title)
+    content = {"of": of, "drawings": drawings.values(), "labels": len(predictions.labels)}
+    return [Section("rankings", "One label against the rest", content)] if drawings else []
 
 
 def _confusion(of: str, confusion: Confusion, repeats: int) -> Section:
@@ -268,16 +302,12 @@ def _confusion(of: str, confusion: Confusion, repeats: int) -> Section:
 def _confused(of: str, confusion: Confusion, repeats: int, unit: str) -> dict[str, Any]:
     """The confusion matrix; of more than 25 labels only the pairs that are confused most often."""
     names = confusion.labels
-    pairs: list[dict[str, Any]] = [
-        {"label": label, "predicted": other, "count": n, "share": n / sum(counts)}
-        for label, counts in zip(names, confusion.matrix, strict=True)
-        for other, n in zip(names, counts, strict=True)
-        if n and other != label
-    ]
-    pairs.sort(key=lambda one: (-one["count"], one["label"], one["predicted"]))
+    pairs = confused_pairs(confusion)
     matrix = confusion.matrix if len(names) <= MATRIX_UP_TO else []
     content: dict[str, Any] = {"of": of, "labels": names, "matrix": matrix, "repeats": repeats}
-    return {**content, "pairs": pairs[:SHOWN_CONFUSIONS], "total": len(pairs), "unit": unit}
+    drawing = confusion_drawing(confusion, with_pairs=False)
+    svg = "" if matrix else _svg(drawing, f"matrix-{unit}", "What was taken for what")
+    return {**content, "pairs": pairs[:SHOWN_CONFUSIONS], "total": len(pairs), "unit": unit, "drawing": svg}
 
 
 def _groups(found: PerGroup | None, repeats: int = 1) -> list[Section]:
@@ -342,6 +372,11 @@ def _looks(best: BestPair, features: str, n_predictions: int, photos: Thumbnails
     return [*found, _list("suspects", "Labels worth a look", **content, lead=lead, between="or")]
 
 
+def _map(found: ComparisonRecord | TestRecord, photos: Thumbnails) -> Section:
+    """The photos laid out by their vectors."""
+    return Section("map", "Map of the photos", content_of(map_of(found), photos, THUMBNAIL_BYTES_IN_REPORT))
+
+
 def _these(n: int) -> str:
     return agree(n, "this photo", f"these {n} photos")
 
@@ -361,7 +396,7 @@ def _curve_sections(
     """What was measured, drawn and in numbers, under the sentences."""
     labels = list(found.points[-1].recall)
     named = labels if len(labels) <= NAMED_LABELS else []
-    drawing = _svg(draw_curve(found), "curve", "Accuracy against images per label")
+    drawing = _svg(curve_drawing(found), "curve", "Accuracy against images per label")
     return [
         Section("curve", title, {"found": found, "sentences": sentences, "drawing": drawing}),
         Section("sizes", "The measurements of the curve", {"found": found, "named": named}),

@@ -65,6 +65,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
         ["{flowers}", "--heads", "softmax", "knn"],
     ),
     "report_size": (["--assets", "{assets}"], ["--assets", "{assets}", "--rows", "300"]),
+    "map_frames": (["--assets", "{assets}"], ["--assets", "{assets}", "--rows", "200"]),
     "statistics_simulation": (["--simulations", "60"], ["--simulations", "5"]),
     "verdicts_by_folds": (["--simulations", "60"], ["--simulations", "6"]),
     "operating_points": (["--simulations", "100"], ["--simulations", "10"]),

@@ -12,8 +12,8 @@ from evaluate import check_folds, compare, find_duplicates, learning_curve, spli
 from featurize import BottleheadError
 
 PUBLIC = (
-    "Comparison Duplicates LearningCurve Predictions TestResult check_folds check_shortcuts compare cross_validate "
-    "find_duplicates group_duplicates learning_curve split_table test write_report"
+    "Comparison Duplicates LearningCurve PhotoMap Predictions TestResult check_folds check_shortcuts compare "
+    "cross_validate find_duplicates group_duplicates learning_curve map_photos split_table test write_report"
 )
 
 # What people's scripts read: keys may be added, and none may go without a new `format_version`.

@@ -76,6 +76,9 @@ compare ants.parquet: all 20 usable rows have the label ant
 duplicates table.parquet --features good --threshold 1.5: a threshold of 1.5
 duplicates table.parquet --group-duplicates g.csv: cannot tell the format of g.csv
 compare table.parquet --json x --report x: x is another output and would be overwritten
+compare table.parquet --report r.png: --report r.png is not the name of a page
+curve table.parquet --report report: --report report is not the name of a page
+duplicates table.parquet --report r.html.csv: --report r.html.csv is not the name of a page
 compare table.parquet --json ./table.parquet: table.parquet is an input
 compare table.parquet --relabel map.csv --report map.csv: map.csv is an input
 test flowers.model table.parquet --report flowers.model: flowers.model is an input

@@ -48,6 +48,7 @@ ENDINGS = {
     "extract -o": ".parquet",
     "split -o table": ".parquet",
     "duplicates": ".parquet",
+    "test --report": ".html",
     "split -o folds": ".csv",
 }
 

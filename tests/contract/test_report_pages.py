@@ -79,8 +79,8 @@ def test_the_comparison_is_all_there(comparison):
     assert (
         sections[:8] == "summary warnings comparison differences confusion labels scores reliability".split()
     )
-    assert sections[8:12] == ["misclassified", "every", "hardest", "suspects"]
-    assert sections[12:] == ["twice", "shortcuts", "methods", "provenance", "run"]
+    assert sections[8:13] == ["rankings", "misclassified", "every", "hardest", "suspects"]
+    assert sections[13:] == ["map", "twice", "shortcuts", "methods", "provenance", "run"]
     text, best = words(page), comparison.results[0]
     assert f"{best['head']} on {best['features']} is the best" in text
     assert all(pair["words"][2:] in text for pair in comparison.comparisons)

@@ -81,6 +81,7 @@ def plain(page):
     page = re.sub(r"data:image/jpeg;base64,([A-Za-z0-9+/=]+)", picture, page)
     page = re.sub(r"<style>.*?</style>", "<style>style.css</style>", page, flags=re.DOTALL)
     page = re.sub(r"<svg .*?</svg>", "<svg>drawing</svg>", page, flags=re.DOTALL)
+    page = re.sub(r"<template .*?</template>", "<template>points</template>", page, flags=re.DOTALL)
     page = re.sub(r"<script>.*?</script>", "<script>report.js</script>", page, flags=re.DOTALL)
     page = re.sub(r"'sha256-[^']*'", "'sha256-...'", page)
     page = re.sub(r"The work was done with [^<]*", "The work was done with ...", page)
