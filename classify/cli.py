@@ -1,4 +1,4 @@
-"""The command ``classify``: train, predict, neighbours, show, import-graph, heads."""
+"""The command ``classify``: train, predict, neighbours, show, import-graph, heads; its other files list theirs."""
 
 import argparse
 import sys
@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from classify.export.command import add_export
 from featurize.cli import (
     add_graph_options,
     add_manifest_options,
@@ -71,11 +72,14 @@ def build_parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_predict(commands)
     _add_neighbours(commands)
-    summary = "Print the model card: labels, features, weights, training."
+    summary = (
+        "Print the model card: labels, features, weights, training; of an export, what it takes and gives."
+    )
     show = add_command(commands, "show", _show, summary, "classify show flowers.model")
-    _add_model(show)
+    show.add_argument("model", metavar="MODEL", help="a model, or what `classify export` wrote")
     _add_trust(show, "the model may consist of")
     _add_import_graph(commands)
+    add_export(commands)
     summary = "List the heads by name, with their defaults and search grids."
     add_command(commands, "heads", _heads, summary, "classify heads")
     return parser
@@ -393,9 +397,13 @@ def _weights(given: Sequence[str], parts: Sequence[str]) -> dict[str, str]:
 
 
 def _show(args: argparse.Namespace) -> int:
+    from classify.export.export import export_card, find_export
     from classify.model.card import model_card
     from classify.model.modelfile import load_model
 
+    if (about := find_export(args.model)) is not None:
+        sys.stdout.write(export_card(about, args.model))
+        return 0
     model = load_model(args.model, trust=args.trust)
     sys.stdout.write(model_card(model, path_at(args.model).stat().st_size))
     return 0

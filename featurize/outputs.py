@@ -25,11 +25,19 @@ from featurize.remote import Location, RemoteError, RemotePath, path_at, shown
 PARTIAL = ".partial-"
 # What an output is, and what may stand in its place before: an output replaces a file of its own kind alone.
 TABLE, PREDICTIONS, MODEL = "a table of features", "a table of predictions", "a model"
+GRAPH, LITERT, ONNX = "a frozen graph", "a TensorFlow Lite model", "an ONNX model"
+OPENVINO, SAVED_MODEL, EXPORTED_HEAD = "a model of OpenVINO", "an exported saved_model", "an exported head"
+OPENVINO_WEIGHTS, UNKNOWN = "weights of OpenVINO", "a file of an unknown kind"
 PAGE, JSON, JSON_LINES, CSV, TEXT = "an HTML page", "JSON", "JSON lines", "CSV", "plain text"
 PHOTO, FIGURE = "a photo", "a figure"
 MAKER = "bottlehead"  # what a figure of ours names as its maker, so that it is told from others
 PHOTO_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 LOOKED_AT = 1 << 16  # bytes of a text, from its start
+# What protobuf messages begin with: a node with a name and an operation; the version of ONNX and its next field.
+MESSAGES = {
+    GRAPH: re.compile(rb"\n[\x80-\xff]{0,4}[\0-\x7f]\n[\x80-\xff]?[\x01-\x7f][\w./-]+\x12.[A-Z]\w+"),
+    ONNX: re.compile(rb"\x08[\x01-\x20][\x12\x1a\x22\x2a\x32\x3a\x42]"),
+}
 
 # A path of Linux that stands for a stream which is open already.
 STREAM = re.compile(r"/(?:dev|proc/self)/fd/(\d+)|/proc/\d+/fd/(\d+)")
@@ -311,13 +319,17 @@ def kinds_of(path: Path | RemotePath) -> set[str]:
             return {FIGURE}
     if start.startswith(PHOTO_STARTS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
         return {PHOTO}
+    if start[4:8] == b"TFL3":
+        return {LITERT}
+    if kinds := {kind for kind, begin in MESSAGES.items() if begin.match(start)}:
+        return kinds
     cut = len(start) == LOOKED_AT
     try:
         # The last character of what was read may be cut in the middle.
         text = codecs.getincrementaldecoder("utf-8-sig")().decode(start, final=not cut)
     except UnicodeDecodeError:
         text = "\0"
-    return {"a file of an unknown kind"} if "\0" in text else _kinds_of_text(text, cut)
+    return {UNKNOWN} if "\0" in text else _kinds_of_text(text, cut)
 
 
 def _kind_of_parquet(stream: IO[bytes]) -> str:
@@ -345,6 +357,8 @@ def _kind_of_zip(stream: IO[bytes]) -> str:
             return MODEL
         if "featurize.npy" in names:
             return TABLE
+        if {"format.npy", "slope.npy", "root.npy"}.issubset(names):
+            return EXPORTED_HEAD
     return "an archive"
 
 
@@ -362,6 +376,8 @@ def _kinds_of_text(text: str, cut: bool) -> set[str]:
     first = text.strip().partition("\n")[0]
     if re.match(r"<!doctype html|<html", first, re.IGNORECASE):
         return {PAGE}
+    if first.startswith("<?xml") and re.search(r"<net\s", text[:1000]):
+        return {OPENVINO}
     if first[:1] in ("{", "["):
         kinds = set()
         with suppress(ValueError, RecursionError):

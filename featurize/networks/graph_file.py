@@ -160,7 +160,17 @@ class KnownGraph:
 # The operation that gives a graph away, and what is then known.
 INCEPTION, MOBILENET = "pool_3/_reshape", "MobilenetV1/Logits/AvgPool_1a/AvgPool"
 SLIM = "InceptionV3/Logits/AvgPool_1a_8x8/AvgPool"
+# What `classify export` writes calls its vector so; pixels enter as label_image.py of TensorFlow for Poets sends them.
+EXPORTED, EXPORTED_MEAN = "bottlehead/vector", 127.5
 MARKS = {
+    EXPORTED: KnownGraph(
+        "a network that `classify export` wrote",
+        "input:0",
+        f"{EXPORTED}:0",
+        None,
+        EXPORTED_MEAN,
+        EXPORTED_MEAN,
+    ),
     INCEPTION: KnownGraph(
         "Google's Inception v3 of 2015-12-05", "Mul:0", f"{INCEPTION}:0", 299, 128.0, 128.0
     ),

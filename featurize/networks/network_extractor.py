@@ -292,6 +292,12 @@ class FrozenExtractor(Extractor):
             save_frozen_graph(store, key, graph)
         return function
 
+    def frozen_graph(self) -> bytes:
+        """The network alone, frozen in float32: the one that the store keeps, or one that is frozen now."""
+        as_kept = self.precision == "float32" or find_engine(self.engine).lowers
+        kept = load_frozen_graph(self._kept, _graph_key([self])) if as_kept and self._kept else None
+        return kept or self.freeze([self], "float32")
+
 
 def _by_extractor(group: Sequence[Any], outputs: Sequence[Any]) -> list[list[Any]]:
     """What belongs to each output of a network's run, in a list for each extractor of the group."""

@@ -1,0 +1,1 @@
+"""Models that leave: written for other programs, run once, and compared."""

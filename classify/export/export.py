@@ -1,0 +1,467 @@
+"""Write a model for other programs, run what was written, and tell how far it is from the model."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classify.export.check import (
+    LIMITS,
+    Agreement,
+    Limits,
+    check_photos,
+    compare,
+    milliseconds,
+    read_photos,
+)
+from classify.export.formats import FOLDER, HEAD, KINDS, MEASURED, NETWORKS, Job, load_jpeg
+from classify.export.graph import ENTRY, RESULT, exported_graph
+from classify.export.head_file import read_head, write_head
+from classify.heads.plain import PlainHead
+from classify.model.model import Model, OperatingPoint
+from classify.prediction.predict import Predictor, Weights, check_golden, model_extractors
+from classify.rows import select_vectors
+from featurize.errors import ModelError, UsageError
+from featurize.networks.network_extractor import FrozenExtractor
+from featurize.outputs import (
+    JSON,
+    OPENVINO_WEIGHTS,
+    PARTIAL,
+    TEXT,
+    UNKNOWN,
+    check_outputs,
+    kinds_of,
+    sync_folder,
+    whole_file,
+)
+from featurize.photos.photo import Photo
+from featurize.remote import Location, RemotePath, path_at, shown
+from featurize.store.store import Store
+from featurize.terminal import printable
+
+VERSION = 1  # of the JSON beside an export
+IN_FOLDER = "export.json"
+ENDINGS = f"{', '.join(sorted(set(KINDS) - {FOLDER}))}, or a folder for a saved_model"
+LINES = {"pixels": "equal pixels  ", "photos": "whole photos  ", "converted": "converted     "}
+PLAIN_HEADS = "softmax, svm, linear-svm, mlp and lda"
+
+
+def export_model(
+    model: Model,
+    path: Location,
+    *,
+    precision: str = "float32",
+    check: Any = None,
+    force: bool = False,
+    weights: Weights = None,
+    store: str | os.PathLike | None = None,
+    inputs: Iterable[Location] = (),
+) -> dict[str, Any]:
+    """Write a model for other programs, after running what was written and comparing it with the model.
+
+    Parameters
+    ----------
+    model : Model
+    path : str or Path
+        The ending chooses: ``.npz`` (the head alone), ``.pb`` (a frozen graph, with ``.labels.txt``, as retrain.py
+        wrote them), ``.tflite``, ``.onnx``, ``.xml`` (OpenVINO, with ``.bin``), or a folder (a saved_model). A JSON
+        file, ``PATH.json`` or ``export.json`` in the folder, tells input, scaling, labels, digests and the comparison.
+    precision : {"float32", "float16", "int8"}
+        Of ``.tflite``. For int8 the photos of `check` also tell the ranges of numbers; the head stays float32.
+    check : photos, optional
+        What to compare on: a folder, a manifest, or paths; by default the golden image alone.
+    force : bool
+        Write it even if it does not say what the model says; the JSON tells.
+    weights, store
+        As in `Predictor`.
+    inputs : paths
+        Files that must not be overwritten, such as that of the model.
+
+    Returns
+    -------
+    dict
+        The content of the JSON file.
+
+    Raises
+    ------
+    ModelError
+        If the format cannot express the head or the features, or the written file disagrees with the model.
+    UsageError
+        If the ending is not known, a library is missing, or something else would be replaced.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from classify import train_model
+    >>> from featurize import FeatureTable
+    >>> table = FeatureTable.from_arrays({"x": [[0.0], [0.1], [5.0], [5.1]]}, label=["fern", "fern", "moss", "moss"])
+    >>> made = export_model(train_model(table), f"{tempfile.mkdtemp()}/head.npz")
+    >>> made["labels"], made["check"]["pixels"]["difference"] < 1e-6
+    (['fern', 'moss'], True)
+    """
+    place, ending = path_at(path), ending_of(path)
+    outputs = _outputs(place, ending)
+    check_outputs([(one, kind) for one, kind in outputs.items() if kind != KINDS[FOLDER]], inputs)
+    if precision not in LIMITS:
+        raise UsageError(f"precision {precision!r}", f"choose {', '.join(LIMITS)}")
+    if precision != "float32" and ending != ".tflite":
+        raise UsageError(f"{precision} is for .tflite alone", f"leave out the precision for {ending}")
+    if precision == "int8" and check is None:
+        hint = "give some photos of each label with --check"
+        raise UsageError("int8 needs photos, to learn the ranges of the numbers inside", hint)
+    head = model.plain
+    if head is None:
+        what = f"the head {model.training.get('head') or ''} cannot be written as plain arrays".replace(
+            "  ", " "
+        )
+        raise ModelError(what, f"heads that can: {PLAIN_HEADS}; train one of these for an export")
+    if ending == HEAD:
+        return _export_head(model, head, place, check, force, weights, store)
+    NETWORKS[ending].check_installed(ending)
+    extractor = _network_of(model, ending, weights, store)
+    return _export_network(model, head, extractor, place, ending, precision, check, force)
+
+
+def ending_of(path: Location) -> str:
+    """Which format is meant: a key of `KINDS`; UsageError if none is."""
+    place, text = path_at(path), os.fspath(path) if not isinstance(path, RemotePath) else str(path)
+    suffix = place.suffix.lower()
+    if suffix in KINDS and not text.endswith(("/", os.sep)):
+        return suffix
+    if isinstance(place, RemotePath):
+        raise UsageError(f"{text} is no file that can be exported at a URL", f"the endings are {ENDINGS}")
+    if text.endswith(("/", os.sep)) or not suffix or place.is_dir():
+        return FOLDER
+    raise UsageError(f"{suffix} of {text} is no format of exports", f"the endings are {ENDINGS}")
+
+
+def sidecar_of(path: Location) -> Any:
+    """Where the JSON of an export lies."""
+    return path_at(path) / IN_FOLDER if ending_of(path) == FOLDER else path_at(f"{shown(path)}.json")
+
+
+def _outputs(place: Any, ending: str) -> dict[Any, str]:
+    """Every file (or the folder) that will be written, with its kind, the main one last."""
+    if ending == FOLDER:
+        _check_folder(place)
+        return {place: KINDS[FOLDER]}
+    beside: dict[Any, str] = {}
+    if ending == ".pb":
+        beside[_beside(place, ".labels.txt")] = TEXT
+    if ending == ".xml":
+        # Its content does not tell what it is; the file beside it does.
+        known = place.is_file() and KINDS[ending] in kinds_of(place)
+        beside[_beside(place, ".bin")] = UNKNOWN if known else OPENVINO_WEIGHTS
+    return {**beside, sidecar_of(place): JSON, place: KINDS[ending]}
+
+
+def _beside(place: Any, ending: str) -> Any:
+    """The same path with another ending; also of a URL."""
+    return path_at(str(place).removesuffix(place.suffix) + ending)
+
+
+def _check_folder(folder: Path) -> None:
+    target = Path(os.path.realpath(folder))
+    if not target.parent.is_dir():
+        raise UsageError(f"there is no folder {target.parent}", "make it first, or write elsewhere")
+    if target.exists() and not target.is_dir():
+        raise UsageError(f"{folder} is a file", f"the endings are {ENDINGS}")
+    if target.is_dir() and any(target.iterdir()) and _read_sidecar(target / IN_FOLDER) is None:
+        what = f"{folder} is a folder that no export made, and would be replaced"
+        raise UsageError(what, "give another name, or remove it first")
+
+
+def _network_of(model: Model, ending: str, weights: Weights, store: Any) -> FrozenExtractor:
+    """The one network whose vectors the model takes, checked; a ModelError where there is something else."""
+    families = [(model.described.get(part) or {}).get("family") for part in model.parts]
+    extractors: list[Any] = []
+    if len(families) == 1 and families[0] not in (None, "imported"):
+        kept = Store(store)
+        extractors = model_extractors(model, kept, weights)
+        network = extractors[0]
+        if isinstance(network, FrozenExtractor) and not network.preprocess and not _region(network):
+            check_golden(extractors, [model.described[part] for part in model.parts], kept)
+            return network
+    steps = any(getattr(one, "preprocess", ()) for one in extractors)
+    what = "photos that are changed first (--preprocess)" if steps else "features such as these"
+    raise ModelError(
+        f"{ending} cannot express {what}: {model.features}",
+        f"one network without --preprocess or region can be written so, with a head of {PLAIN_HEADS}; here, export the "
+        "head alone (-o HEAD.npz), and make vectors with `featurize extract PHOTOS --like MODEL`",
+    )
+
+
+def _region(extractor: Any) -> str | None:
+    return getattr(extractor, "region", None)
+
+
+def _export_network(
+    model: Model,
+    head: PlainHead,
+    extractor: FrozenExtractor,
+    place: Any,
+    ending: str,
+    precision: str,
+    check: Any,
+    force: bool,
+) -> dict[str, Any]:
+    written = NETWORKS[ending]
+    photos = check_photos(check)
+    side = extractor.side
+    entering = "(RGB - 127.5) / 127.5" if written.scaled else "RGB, 0 to 255"
+    n_photos = 1 if ending == ".tflite" else None
+    about = _about(model, ending, precision) | {
+        "input": {
+            "name": ENTRY, "shape": [n_photos, side, side, 3], "type": "float32", "pixels": entering,
+        },
+        "output": RESULT if ending == ".pb" else "probabilities",
+        "size": side,
+        "resize": extractor.settings()["resize"],
+        "scaling": f"{extractor.network_settings()['scaling']} (inside)",
+    }  # fmt: skip
+    graph = exported_graph(
+        extractor.frozen_graph(), extractor, head, len(model.labels), scaled=written.scaled
+    )
+    some = photos[:: -(-len(photos) // MEASURED)] if precision == "int8" else []
+    measured = [extractor.prepare(photo).astype(np.float32) for _, photo in read_photos(some)] if some else []
+    point = model.operating_point
+    decide = None if point is None else (model.labels.index(point.positive), point.threshold)
+    job = Job(graph, side, about, precision, measured, bool(extractor.parity), model.labels, decide)
+    # The network of a model in bfloat16 is written in float32.
+    lower = extractor.precision == "bfloat16" and precision == "float32"
+    limits = LIMITS["float16" if lower else precision]
+    with _workplace(place, ending) as folder:
+        made = Path(folder, place.name)
+        written.write(job, made)
+        run = written.load(made)
+        run_jpeg = load_jpeg(made) if ending == FOLDER else None
+        found = compare(model, extractor, run, run_jpeg, photos)
+        golden = extractor.prepare(Photo.of(check_photos(None)[0][1]()))[None].astype(np.float32)
+        about |= {
+            "operations": written.count(made),
+            "ms_per_photo": round(milliseconds(run, golden), 3),
+        }
+        return _placed(about, made, place, ending, found, limits, check, force)
+
+
+def _export_head(
+    model: Model, head: PlainHead, place: Any, check: Any, force: bool, weights: Weights, store: Any
+) -> dict[str, Any]:
+    """The head alone; it is compared on the vectors of photos, of the golden image, or on numbers of no meaning."""
+    about = _about(model, HEAD, "float32") | {
+        "input": {"vectors": model.features, "widths": list(map(int, model.widths))},
+        "output": "probabilities",
+        "scaling": "inside: root, mean, scale",
+        "vectors": "featurize extract PHOTOS -o VECTORS.parquet --like MODEL",
+    }
+    if check is not None:
+        table = model.check_table(Predictor(model, weights=weights, store=store).vectors(check))
+        X = select_vectors(table, model.features)
+    else:
+        golden = [(model.described.get(part) or {}).get("golden") for part in model.parts]
+        X = np.random.default_rng(0).exponential(size=(16, sum(model.widths))).astype(np.float32)
+        if all(golden):
+            X = np.concatenate(golden)[None].astype(np.float32)  # type: ignore[arg-type]
+    with _workplace(place, HEAD) as folder:
+        made = Path(folder, place.name)
+        write_head(made, model, head, about)
+        again, agreement = read_head(made), Agreement()
+        agreement.add(model, again.predict_proba(X, len(model.labels)), model.predict_proba(X))
+        run = partial(again.predict_proba, n_labels=len(model.labels))
+        about |= {"operations": None, "ms_per_photo": round(milliseconds(run, X[:1]), 3)}
+        return _placed(
+            about,
+            made,
+            place,
+            HEAD,
+            {"pixels": agreement, "photos": Agreement()},
+            LIMITS["float32"],
+            check,
+            force,
+        )
+
+
+def _about(model: Model, ending: str, precision: str) -> dict[str, Any]:
+    """What an export says of itself, also inside the file where the format can."""
+    point = model.operating_point
+    training = model.training
+    described = [model.described.get(part) or {} for part in model.parts]
+    return {
+        "export": VERSION,
+        "format": KINDS[ending],
+        "precision": precision,
+        "labels": model.labels,
+        "operating_point": None if point is None else point.to_dict(),
+        "features": model.features,
+        "fingerprints": [one.get("fingerprint") for one in described],
+        "head": training.get("head"),
+        "data_digest": training.get("data_digest"),
+        "version": importlib.metadata.version("bottlehead"),
+    }
+
+
+def _workplace(place: Any, ending: str) -> tempfile.TemporaryDirectory:
+    """Where an export is written first: of a folder, beside its place, so that it only has to be renamed."""
+    if ending == FOLDER:
+        parent = Path(os.path.realpath(place)).parent
+        return tempfile.TemporaryDirectory(prefix=PARTIAL, dir=parent)
+    return tempfile.TemporaryDirectory()
+
+
+def _placed(
+    about: dict[str, Any],
+    made: Path,
+    place: Any,
+    ending: str,
+    found: Mapping[str, Agreement],
+    limits: Limits,
+    check: Any,
+    force: bool,
+) -> dict[str, Any]:
+    """Judge what was written, and put it where it belongs, with its JSON."""
+    broken = limits.broken_by(found)
+    if broken and not force:
+        hint = (
+            "--force writes it all the same, and its JSON tells; photos to compare on are given with --check"
+        )
+        raise ModelError(f"{place} is not written: {broken}", hint)
+    digests, n_bytes = _digests(made)
+    about |= {
+        "bytes": n_bytes,
+        "sha256": digests,
+        "check": {
+            "source": "golden image" if check is None else _named(check),
+            **{name: agreement.to_dict() for name, agreement in found.items()},
+        },
+        "forced": broken,
+    }
+    text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
+    if ending == FOLDER:
+        Path(made, IN_FOLDER).write_text(text, encoding="utf-8")
+        _swap(made, Path(os.path.realpath(place)))
+        return about
+    sidecar = made.with_name(f"{made.name}.json")
+    sidecar.write_text(text, encoding="utf-8")
+    for target, kind in _outputs(place, ending).items():
+        with whole_file(target, kind) as whole:
+            shutil.copyfile(made.with_name(target.name), whole)
+    return about
+
+
+def _named(check: Any) -> str:
+    return os.fspath(check) if isinstance(check, str | os.PathLike) else "photos"
+
+
+def _digests(made: Path) -> tuple[dict[str, str], int]:
+    """The SHA-256 of each file by name, and their bytes together."""
+    files = sorted(one for one in made.parent.rglob("*") if one.is_file())
+    folder = made if made.is_dir() else made.parent
+    digests = {
+        one.relative_to(folder).as_posix(): hashlib.sha256(one.read_bytes()).hexdigest() for one in files
+    }
+    return digests, sum(one.stat().st_size for one in files)
+
+
+def _swap(made: Path, target: Path) -> None:
+    """Put a folder in the place of another one, which stays if that fails."""
+    before = target.with_name(f"{PARTIAL}{secrets.token_hex(8)}") if target.exists() else None
+    if before is not None:
+        target.rename(before)
+    try:
+        made.rename(target)
+    except BaseException:
+        if before is not None:
+            before.rename(target)
+        raise
+    sync_folder(target.parent)
+    if before is not None:
+        shutil.rmtree(before)
+
+
+# -- What an exported file is ---
+
+
+def find_export(path: Location) -> dict[str, Any] | None:
+    """The JSON of an export; None if there is none."""
+    place = path_at(path)
+    if isinstance(place, RemotePath) or not place.exists():
+        return None
+    try:
+        return _read_sidecar(sidecar_of(path))
+    except UsageError:  # another ending
+        return None
+
+
+def _read_sidecar(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and found.get("export") == VERSION else None
+
+
+def export_card(about: Mapping[str, Any], path: Location) -> str:
+    """A text for people: what an exported file is, takes and gives, and how far it is from its model."""
+    entering, place = about["input"], Path(str(path))
+    lines = [f"export    {about['format']}, {about['precision']}"]
+    if "shape" in entering:
+        shape = " × ".join("n" if side is None else str(side) for side in entering["shape"])
+        lines += [
+            f"input     {entering['name']}: {entering['type']}, {shape}, {entering['pixels']}",
+            f"resize    {about['resize']}",
+        ]
+    else:
+        lines += [
+            f"input     vectors of {entering['vectors']}, {sum(entering['widths'])} numbers",
+            f"vectors   {about['vectors']}",
+        ]
+    lines += [
+        f"scaling   {about['scaling']}",
+        f"output    {about['output']}",
+        f"labels    {len(about['labels'])}",
+    ]
+    lines += [f"  {label}" for label in about["labels"]]
+    if about["operating_point"] is not None:
+        lines += ["decides", f"  {OperatingPoint.from_dict(about['operating_point'], about['labels'])}"]
+    lines.append(f"model     {about['head']} on {about['features']}")
+    lines.append(f"checked   on {about['check']['source']}")
+    lines += [f"  {line}" for line in check_lines(about)]
+    if about["forced"]:
+        lines.append(f"  written by force: {about['forced']}")
+    lines.append(f"size      {size_in_words(about)}")
+    if (now := _digests_now(place, about["sha256"])) != about["sha256"]:
+        changed = [name for name, digest in about["sha256"].items() if now.get(name) != digest]
+        lines.append(f"changed   since the export: {', '.join(changed)}")
+    return "".join(printable(line) + "\n" for line in lines)
+
+
+def check_lines(about: Mapping[str, Any]) -> list[str]:
+    """How far an export is from its model, on equal pixels and on whole photos (of a head: on vectors)."""
+    found = {name: Agreement(**about["check"][name]) for name in LINES if name in about["check"]}
+    if "shape" not in about["input"]:
+        return [f"vectors       {found['pixels']}"]
+    return [f"{LINES[name]}{agreement}" for name, agreement in found.items() if agreement.photos]
+
+
+def size_in_words(about: Mapping[str, Any]) -> str:
+    """Bytes, operations and milliseconds of an export."""
+    operations = "" if about["operations"] is None else f", {about['operations']} operations"
+    n_bytes = about["bytes"]
+    size = f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e5 else f"{n_bytes / 1e3:.1f} kB"
+    return f"{size}{operations}, {about['ms_per_photo']:.2g} ms a photo"
+
+
+def _digests_now(place: Path, names: Iterable[str]) -> dict[str, str]:
+    files = {name: place / name if place.is_dir() else place.with_name(name) for name in names}
+    return {
+        name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items() if file.is_file()
+    }
