@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the names of _HOMES again, for editors and mypy
+    from classify.export.export import export_model as export_model
     from classify.folds import Fold as Fold
     from classify.folds import make_folds as make_folds
     from classify.heads.calibrate import Calibrated as Calibrated
@@ -43,6 +44,7 @@ _HOMES = {
     "Steps": "classify.heads.steps",
     "TRUSTED_TYPES": "classify.model.modelfile",
     "choose_threshold": "classify.training.thresholds",
+    "export_model": "classify.export.export",
     "fit_head": "classify.heads.fitting",
     "head_names": "classify.heads.registry",
     "load_model": "classify.model.modelfile",

@@ -64,6 +64,14 @@ def openvino():
 
 
 @pytest.fixture(scope="session")
+def exporters():
+    """The libraries of exported models."""
+    for name, extra in (("ai_edge_litert", "litert"), ("tf2onnx", "onnx"), ("onnxruntime", "onnx")):
+        if importlib.util.find_spec(name) is None:
+            missing(f"install the extra {extra}")
+
+
+@pytest.fixture(scope="session")
 def lite0() -> Path:
     """The ImageNet weights of EfficientNet-Lite0, as PyTorch saved them."""
     try:

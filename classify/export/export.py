@@ -191,12 +191,16 @@ def _network_of(model: Model, ending: str, weights: Weights, store: Any) -> Froz
         if isinstance(network, FrozenExtractor) and not network.preprocess and not _region(network):
             check_golden(extractors, [model.described[part] for part in model.parts], kept)
             return network
-    steps = any(getattr(one, "preprocess", ()) for one in extractors)
-    what = "photos that are changed first (--preprocess)" if steps else "features such as these"
+    if len(families) > 1:
+        what = "several features at once"
+    elif any(getattr(one, "preprocess", ()) or _region(one) for one in extractors):
+        what = "photos that are changed first (--preprocess, region)"
+    else:
+        what = "features that no network here makes of photos"
     raise ModelError(
         f"{ending} cannot express {what}: {model.features}",
-        f"one network without --preprocess or region can be written so, with a head of {PLAIN_HEADS}; here, export the "
-        "head alone (-o HEAD.npz), and make vectors with `featurize extract PHOTOS --like MODEL`",
+        f"it can express one network, without --preprocess or region, and a head of {PLAIN_HEADS}; here, export the "
+        "head alone (-o HEAD.npz), and make vectors with `featurize extract PHOTOS -o VECTORS.parquet --like MODEL`",
     )
 
 
@@ -244,13 +248,13 @@ def _export_network(
         written.write(job, made)
         run = written.load(made)
         run_jpeg = load_jpeg(made) if ending == FOLDER else None
-        found = compare(model, extractor, run, run_jpeg, photos)
+        found, rounding = compare(model, extractor, run, run_jpeg, photos)
         golden = extractor.prepare(Photo.of(check_photos(None)[0][1]()))[None].astype(np.float32)
         about |= {
             "operations": written.count(made),
             "ms_per_photo": round(milliseconds(run, golden), 3),
         }
-        return _placed(about, made, place, ending, found, limits, check, force)
+        return _placed(about, made, place, ending, found, limits, rounding, check, force)
 
 
 def _export_head(
@@ -285,6 +289,7 @@ def _export_head(
             HEAD,
             {"pixels": agreement, "photos": Agreement()},
             LIMITS["float32"],
+            0.0,
             check,
             force,
         )
@@ -324,11 +329,12 @@ def _placed(
     ending: str,
     found: Mapping[str, Agreement],
     limits: Limits,
+    rounding: float,
     check: Any,
     force: bool,
 ) -> dict[str, Any]:
     """Judge what was written, and put it where it belongs, with its JSON."""
-    broken = limits.broken_by(found)
+    broken = limits.broken_by(found, rounding)
     if broken and not force:
         hint = (
             "--force writes it all the same, and its JSON tells; photos to compare on are given with --check"

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ class Job:
 class Format:
     """A format by its ending: what is written, the libraries that it needs, and our extra that brings them.
 
-    `write` writes the file (or folder) at a path, `load` gives what runs it; the second runs JPEG files, if any can.
+    `write` writes the file (or folder) at a path, `load` gives what runs it, `count` its operations.
     """
 
     kind: str
@@ -59,7 +59,6 @@ class Format:
     count: Callable[[Path], int]
     extra: str | None = None
     libraries: Sequence[str] = ()
-    beside: str | None = None  # the ending of a second file
     scaled: bool = False  # pixels enter as (RGB - 127.5) / 127.5
 
     def check_installed(self, ending: str) -> None:
@@ -144,25 +143,27 @@ def _write_saved_model(job: Job, path: Path) -> None:
     _quietly(lambda: tf.saved_model.save(module, os.fspath(path), signatures=signatures))
 
 
+@lru_cache(maxsize=1)  # it is asked for pixels, for JPEG files and for its operations
+def _saved_model(path: Path) -> Any:
+    tf = import_tensorflow()
+    return _quietly(lambda: tf.saved_model.load(os.fspath(path)))
+
+
 def _load_saved_model(path: Path) -> Runner:
     tf = import_tensorflow()
-    loaded = _quietly(lambda: tf.saved_model.load(os.fspath(path)))
-    run = loaded.signatures["serving_default"]
+    run = _saved_model(path).signatures["serving_default"]
     return lambda pixels: run(tf.constant(pixels))[OUTPUT].numpy()
 
 
 def load_jpeg(path: Path) -> Callable[[bytes], np.ndarray]:
     """What gives the probabilities of a JPEG file, from a saved_model."""
     tf = import_tensorflow()
-    loaded = _quietly(lambda: tf.saved_model.load(os.fspath(path)))
-    run = loaded.signatures["jpeg"]
+    run = _saved_model(path).signatures["jpeg"]
     return lambda data: run(tf.constant([data]))[OUTPUT].numpy()[0]
 
 
 def _count_saved_model(path: Path) -> int:
-    tf = import_tensorflow()
-    loaded = _quietly(lambda: tf.saved_model.load(os.fspath(path)))
-    definition = loaded.signatures["serving_default"].graph.as_graph_def(add_shapes=False)
+    definition = _saved_model(path).signatures["serving_default"].graph.as_graph_def()
     functions = [node.op for function in definition.library.function for node in function.node_def]
     return _operations([node.op for node in definition.node] + functions)
 
@@ -325,12 +326,10 @@ def _quietly(work: Callable[[], Any]) -> Any:
 FOLDER, HEAD = "a folder", ".npz"
 # Of a head there are vectors, no pixels: see `classify.export.head_file`.
 NETWORKS = {
-    ".pb": Format(GRAPH, _write_graph, _load_graph, _count_graph, beside=".labels.txt", scaled=True),
+    ".pb": Format(GRAPH, _write_graph, _load_graph, _count_graph, scaled=True),
     FOLDER: Format(SAVED_MODEL, _write_saved_model, _load_saved_model, _count_saved_model),
     ".tflite": Format(LITERT, _write_litert, _load_litert, _count_litert, "litert", ["ai_edge_litert"]),
     ".onnx": Format(ONNX, _write_onnx, _load_onnx, _count_onnx, "onnx", ["tf2onnx", "onnx", "onnxruntime"]),
-    ".xml": Format(
-        OPENVINO, _write_openvino, _load_openvino, _count_openvino, "openvino", ["openvino"], ".bin"
-    ),
+    ".xml": Format(OPENVINO, _write_openvino, _load_openvino, _count_openvino, "openvino", ["openvino"]),
 }
 KINDS = {ending: one.kind for ending, one in NETWORKS.items()} | {HEAD: EXPORTED_HEAD}

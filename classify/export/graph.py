@@ -25,8 +25,7 @@ def exported_graph(
     with tf.Graph().as_default() as graph:
         pixels = tf.compat.v1.placeholder(tf.float32, [None, extractor.side, extractor.side, 3], name=ENTRY)
         with tf.name_scope("pixels"):
-            middle = np.float32(EXPORTED_MEAN)
-            entering = _scaled(tf, pixels * middle + middle if scaled else pixels, extractor)
+            entering = _scaled(tf, pixels, extractor, EXPORTED_MEAN if scaled else None)
         definition = tf.compat.v1.GraphDef.FromString(network)
         ends = [f"{name}:0" for name in output_names(extractor.n_ends)]
         blocks = tf.import_graph_def(definition, {INPUT: entering}, ends, name="network")
@@ -42,17 +41,24 @@ def exported_graph(
         return graph.as_graph_def()
 
 
-def _scaled(tf: Any, pixels: Any, extractor: Any) -> Any:
-    """What `extractor.scaled` makes of pixels, which is a product and a sum for each channel, perhaps from B to R."""
+def _scaled(tf: Any, pixels: Any, extractor: Any, middle: float | None) -> Any:
+    """What `extractor.scaled` makes of RGB: a product and a sum for each channel, perhaps in the order B, G, R.
+
+    With `middle`, what enters is (RGB - middle) / middle.
+    """
     colours = np.concatenate([np.zeros((1, 3)), 255 * np.eye(3)])[None, None].astype(np.float32)
     offset, *columns = extractor.scaled(colours)[0, 0].astype(np.float64)
-    matrix = np.array(columns) - offset
+    matrix = (np.array(columns) - offset) / 255
     if np.count_nonzero(np.diag(matrix)) < 3:
         pixels, matrix = pixels[..., ::-1], matrix[::-1]
-    factors = (np.diag(matrix) / 255).astype(np.float32)
-    if (factors != 1).any():
-        pixels = pixels * factors
-    return pixels + offset.astype(np.float32) if offset.any() else pixels
+    factors = np.diag(matrix)
+    if middle is not None:
+        factors, offset = factors * middle, offset + factors * middle
+    if not np.allclose(factors, 1, rtol=0, atol=1e-7):
+        pixels = pixels * factors.astype(np.float32)
+    if not np.allclose(offset, 0, rtol=0, atol=1e-7):
+        pixels = pixels + offset.astype(np.float32)
+    return pixels
 
 
 def _last_layer(tf: Any, head: PlainHead, n_labels: int, X: Any) -> tuple[Any, np.ndarray, np.ndarray]:

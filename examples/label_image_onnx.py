@@ -1,0 +1,24 @@
+"""Label photos with a model that `classify export MODEL -o FILE.onnx` wrote; needs onnxruntime, NumPy and Pillow.
+
+python examples/label_image_onnx.py FILE.onnx PHOTO ...
+"""
+
+import json
+import sys
+
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+
+session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+about = json.loads(session.get_modelmeta().custom_metadata_map["export"])
+if "TensorFlow 1" in about["resize"]:
+    sys.exit(
+        "this model reads photos as retrain.py did: resize them as tf.compat.v1.image.resize_bilinear does"
+    )
+for photo in sys.argv[2:]:
+    image = ImageOps.exif_transpose(Image.open(photo)).convert("RGB")
+    pixels = image.resize((about["size"], about["size"]), Image.Resampling.BILINEAR)
+    (rows,) = session.run(["probabilities"], {"input": np.asarray(pixels, dtype=np.float32)[None]})
+    for column in np.argsort(-rows[0])[:5]:
+        print(f"{photo} {about['labels'][column]} {rows[0][column]:.4f}")

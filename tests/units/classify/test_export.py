@@ -1,0 +1,188 @@
+"""Exports from inside: the graph of each head, the scaling of pixels, what is judged, and what an interrupt leaves."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from builders import made_table, run
+
+from classify import export_model, make_head, save_model, train_model
+from classify.export import export, formats
+from classify.export.check import LIMITS, Agreement
+from classify.heads.plain import plain_head
+from featurize import BottleheadError
+from featurize.networks.catalogue import SCALINGS, scale_pixels
+from featurize.outputs import kinds_of
+
+SIDE = 4
+HEADS = ["softmax", "svm", "linear-svm", "mlp:max_iter=50", "mlp:activation=tanh,max_iter=50", "lda"]
+HEADS += ["mlp:activation=logistic,max_iter=50", "mlp:activation=identity,max_iter=50"]
+HEADS += ["svm:kernel=poly", "svm:kernel=sigmoid", "svm:kernel=linear"]
+
+
+def answers(graph, pixels, *names):
+    import tensorflow as tf
+
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        tensors = tf.import_graph_def(graph, return_elements=[f"{name}:0" for name in names], name="")
+        return session.run(tensors, {"input:0": pixels})
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A network of one operation, whose vector is all pixels."""
+    import tensorflow as tf
+
+    with tf.Graph().as_default() as graph:
+        x = tf.compat.v1.placeholder(tf.float32, [None, SIDE, SIDE, 3], name="x")
+        tf.identity(tf.reshape(x, [-1, SIDE * SIDE * 3]), name="Identity")
+        return graph.as_graph_def().SerializeToString()
+
+
+def extractor(scaling="none"):
+    return SimpleNamespace(side=SIDE, n_ends=1, scaled=lambda pixels: scale_pixels(pixels, scaling))
+
+
+@pytest.mark.tensorflow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("n_labels", [2, 3, 7])
+@pytest.mark.parametrize("spec", HEADS)
+def test_the_graph_of_a_head_says_what_the_head_says(spec, n_labels, network):
+    rng = np.random.default_rng(0)
+    y = np.arange(84) % n_labels
+    pixels = rng.integers(0, 120, (84, SIDE, SIDE, 3)).astype(np.float32)
+    pixels[..., 0] += 100 * (y[:, None, None] % 2) + 20 * (y[:, None, None] // 2)
+    X = pixels.reshape(84, -1)
+    head = make_head(spec).fit(X, np.array(list("abcdefg"))[y])
+    plain = plain_head(head)
+    assert plain is not None
+    for scaled in (False, True):
+        from classify.export.graph import exported_graph
+
+        graph = exported_graph(network, extractor(), plain, n_labels, scaled=scaled)
+        entering = (pixels - 127.5) / 127.5 if scaled else pixels
+        (found,) = answers(graph, entering.astype(np.float32), "final_result")
+        np.testing.assert_allclose(found, head.predict_proba(X), rtol=0, atol=1e-5)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_pixels_are_scaled_inside_as_the_extractor_scales_them(scaling, network):
+    from classify.export.graph import exported_graph
+
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (3, SIDE, SIDE, 3)).astype(np.float32)
+    y = list("ab") * 5
+    plain = plain_head(make_head("softmax").fit(rng.normal(size=(10, 48)), y))
+    expected = scale_pixels(pixels.copy(), scaling).reshape(3, -1)
+    for scaled in (False, True):
+        graph = exported_graph(network, extractor(scaling), plain, 2, scaled=scaled)
+        entering = (pixels - 127.5) / 127.5 if scaled else pixels
+        (found,) = answers(graph, entering.astype(np.float32), "bottlehead/vector")
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-5)
+
+
+def agreement(photos=100, labels=100, difference=0.0):
+    return Agreement(photos, labels, difference)
+
+
+@pytest.mark.parametrize(
+    ("precision", "pixels", "photos", "broken"),
+    [
+        ("float32", agreement(), agreement(), None),
+        ("float32", agreement(difference=2e-5), agreement(), "equal pixels"),
+        ("float32", agreement(difference=float("nan")), agreement(), "equal pixels"),
+        ("float32", agreement(), agreement(difference=0.03), "whole photos"),
+        ("float32", agreement(labels=99), agreement(), "99 of 100 labels agree"),
+        ("float32", agreement(49, 48), agreement(), None),  # too few to judge
+        ("float32", agreement(50, 49), agreement(), "49 of 50"),
+        ("float16", agreement(difference=0.039), agreement(difference=0.039), None),
+        ("float16", agreement(difference=0.05), agreement(), "0.04 is allowed"),
+        ("int8", agreement(labels=97, difference=0.5), agreement(labels=90, difference=0.5), None),
+        ("int8", agreement(labels=96), agreement(), "97 %"),
+    ],
+)
+def test_what_an_export_may_differ_by(precision, pixels, photos, broken):
+    found = LIMITS[precision].broken_by({"pixels": pixels, "photos": photos})
+    assert found is None if broken is None else broken in found
+
+
+def test_a_steep_head_may_differ_by_what_rounding_does():
+    found = {"pixels": agreement(difference=2e-5), "photos": agreement()}
+    assert LIMITS["float32"].broken_by(found, 3e-5) is None
+    assert LIMITS["float32"].broken_by(found, 1e-5) is not None
+
+
+@pytest.mark.parametrize(
+    ("begin", "kind"),
+    [
+        (b"\x1c\0\0\0TFL3\x14", "a TensorFlow Lite model"),
+        (b"\x08\x08\x12\x07tf2onnx:\xff", "an ONNX model"),
+        (b"\n\x8b\x01\n\x05input\x12\x0bPlaceholder*\x00\xff", "a frozen graph"),
+        (b'<?xml version="1.0"?>\n<net name="m" version="11">\n', "a model of OpenVINO"),
+        (b'<?xml version="1.0"?>\n<svg>', "plain text"),
+        (b"\n\nnotes of today\n", "plain text"),
+        (b"\x08\xff\xff", "a file of an unknown kind"),
+    ],
+)
+def test_exported_files_are_known_by_their_content(begin, kind, tmp_path):
+    (tmp_path / "file").write_bytes(begin)
+    assert kinds_of(tmp_path / "file") == {kind}
+
+
+@pytest.mark.parametrize(
+    ("ending", "extra"), [(".tflite", "litert"), (".onnx", "onnx"), (".xml", "openvino")]
+)
+def test_a_missing_library_is_one_error_that_names_the_extra(ending, extra, tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)
+    with pytest.raises(BottleheadError, match=rf"the extra {extra} is not installed .*bottlehead\[{extra}\]"):
+        export_model(train_model(made_table(), "softmax", "good"), tmp_path / f"m{ending}")
+
+
+@pytest.mark.parametrize("when", ["read_head", "milliseconds", "_digests"])
+@pytest.mark.parametrize("before", [False, True])
+def test_an_interrupted_export_leaves_what_was_there(when, before, tmp_path, monkeypatch):
+    table = made_table()
+    save_model(train_model(table, "softmax", "good"), tmp_path / "m.model")
+    save_model(train_model(table, "lda", "good"), tmp_path / "other.model")
+    if before:
+        assert run("classify", "export", tmp_path / "other.model", "-o", tmp_path / "m.npz").status == 0
+    there = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(export, when, interrupted)
+    assert run("classify", "export", tmp_path / "m.model", "-o", tmp_path / "m.npz").status == 130
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == there
+
+
+def test_a_folder_takes_the_place_of_another_or_leaves_it(tmp_path, monkeypatch):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "file").write_text("new")
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "file").write_text("old")
+    rename, calls = type(tmp_path).rename, []
+
+    def failing(path, target):
+        calls.append(path.name)
+        if path.name == "new":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(tmp_path), "rename", failing)
+        with pytest.raises(KeyboardInterrupt):
+            export._swap(tmp_path / "new", tmp_path / "there")
+    assert (tmp_path / "there" / "file").read_text() == "old"
+    export._swap(tmp_path / "new", tmp_path / "there")
+    assert (tmp_path / "there" / "file").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_a_changed_file_is_said_to_be_changed(tmp_path):
+    export_model(train_model(made_table(), "softmax", "good"), tmp_path / "h.npz")
+    assert "changed" not in run("classify", "show", tmp_path / "h.npz").out
+    with open(tmp_path / "h.npz", "ab") as stream:
+        stream.write(b"more")
+    assert "changed   since the export: h.npz" in run("classify", "show", tmp_path / "h.npz").out
