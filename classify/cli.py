@@ -79,7 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
     show.add_argument("model", metavar="MODEL", help="a model, or what `classify export` wrote")
     _add_trust(show, "the model may consist of")
     _add_import_graph(commands)
-    add_export(commands)
+    _add_trust(add_export(commands), "the model may consist of")
     summary = "List the heads by name, with their defaults and search grids."
     add_command(commands, "heads", _heads, summary, "classify heads")
     return parser

@@ -129,8 +129,8 @@ def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike
     if family is None:
         raise ModelError(
             f"the features {entry.get('spec')} cannot be computed from photos here (family {entry.get('family')})",
-            "use a table that holds them, or install the package that registers them "
-            f"(entry point {ENTRY_POINTS})",
+            "give the extractor itself (extractors=, in Python), install the package that registers it (entry point "
+            f"{ENTRY_POINTS}), or use a table that holds the vectors",
         )
     params = dict(entry["params"])
     record = entry.get("weights")

@@ -9,8 +9,8 @@ from featurize.terminal import add_command, log
 PRECISIONS = "float32", "float16", "int8"
 
 
-def add_export(commands: Any) -> None:
-    """``classify export``, as an entry of the command's list."""
+def add_export(commands: Any) -> argparse.ArgumentParser:
+    """``classify export`` among the commands."""
     summary = "Write a model for other programs, run what was written, and compare it with the model."
     example = (
         "classify export flowers.model -o flowers.tflite --check photos/\n"
@@ -35,8 +35,7 @@ def add_export(commands: Any) -> None:
     option("--weights", metavar="FILE", help=text)
     text = "where vectors are kept (default: $FEATURIZE_STORE, or the user's cache folder)"
     option("--store", metavar="DIR", help=text)
-    text = "a dotted type that the model may consist of beyond the safe ones; repeatable"
-    option("--trust", action="append", default=[], metavar="TYPE", help=text)
+    return parser
 
 
 def _export(args: argparse.Namespace) -> int:

@@ -463,7 +463,8 @@ def size_in_words(about: Mapping[str, Any]) -> str:
     operations = "" if about["operations"] is None else f", {about['operations']} operations"
     n_bytes = about["bytes"]
     size = f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e5 else f"{n_bytes / 1e3:.1f} kB"
-    return f"{size}{operations}, {about['ms_per_photo']:.2g} ms a photo"
+    took = about["ms_per_photo"]
+    return f"{size}{operations}, {took:.{0 if took >= 10 else 2}f} ms a photo"
 
 
 def _digests_now(place: Path, names: Iterable[str]) -> dict[str, str]:

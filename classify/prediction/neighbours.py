@@ -1,6 +1,8 @@
 """The training images that a photo resembles most, as the model sees them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +11,7 @@ from classify.model.model import Model
 from classify.prediction.predict import Place, Predictor, Weights
 from classify.rows import block_weights
 from featurize.errors import SourceError, UsageError
+from featurize.extractors.base import Extractor
 from featurize.photos.memory import PhotoLike, is_path
 from featurize.photos.source import list_source
 from featurize.table import FeatureTable
@@ -34,6 +37,7 @@ def nearest_images(
     weights: Weights = None,
     store: Place = None,
     jobs: int | None = None,
+    extractors: Sequence[Extractor] = (),
 ) -> list[Neighbour]:
     """The images of a table that are nearest to a photo.
 
@@ -46,7 +50,7 @@ def nearest_images(
     table : FeatureTable
         Usually the one that the model was trained on; distorted copies are left out.
     top : int
-    weights, store, jobs
+    weights, store, jobs, extractors
         As in `Predictor`.
 
     Returns
@@ -70,7 +74,8 @@ def nearest_images(
         n_photos = len(list_source([image]).images)
         if n_photos > 1:  # before a network is loaded for them
             raise SourceError(f"{image} is {n_photos} photos", "give one photo")
-    found = Predictor(model, weights=weights, store=store, jobs=jobs).vectors(image)
+    places: dict[str, Any] = {"weights": weights, "store": store, "jobs": jobs, "extractors": extractors}
+    found = Predictor(model, **places).vectors(image)
     X = photos.select(model.features)
     scaler = _fitted_scaling(X, photos, model.features) if model.outliers is None else model.outliers.scaler
     photo = scaler.transform(found.select(model.features))

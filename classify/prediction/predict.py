@@ -101,6 +101,9 @@ class Predictor:
         Processors to use; by default all.
     max_megapixels : float, default 200
         Larger photos are rejected.
+    extractors : sequence of Extractor, optional
+        Those that made the training vectors, where only you have them: a `FunctionExtractor`, or one of another package
+        that no entry point registers. One that makes other vectors is refused. The others are found by themselves.
 
     Examples
     --------
@@ -127,7 +130,9 @@ class Predictor:
         store: Place | Store = None,
         jobs: int | None = None,
         max_megapixels: float = MAX_PIXELS / 1e6,
+        extractors: Sequence[Extractor] = (),
     ):
+        self.given = list(extractors)
         self.model, self.weights, self.store, self.jobs = model, weights, store, jobs
         self.max_megapixels = max_megapixels
         self._remarks: Counter[str] = Counter()
@@ -268,7 +273,7 @@ class Predictor:
             if not self._extractors:
                 with self._timed("preparing the extractors"):
                     store = self.store if isinstance(self.store, Store) else Store(self.store)
-                    extractors = model_extractors(self.model, store, self.weights)
+                    extractors = model_extractors(self.model, store, self.weights, self.given)
                     check_golden(extractors, [self.model.described[part] for part in self.model.parts], store)
                     self.store, self._extractors = store, extractors
             with self._timed("the vectors"):
@@ -323,6 +328,7 @@ def predict(
     weights: Weights = None,
     store: Place = None,
     jobs: int | None = None,
+    extractors: Sequence[Extractor] = (),
 ) -> Predictions:
     """Predict the labels of photos, or of the images of a table.
 
@@ -332,7 +338,7 @@ def predict(
     sources : photos
         From anywhere, also folders, archives, glob patterns, manifests, tables, DataFrames and datasets: see
         `Predictor.predict`.
-    weights, store, jobs
+    weights, store, jobs, extractors
         As in `Predictor`.
 
     Returns
@@ -340,7 +346,8 @@ def predict(
     Predictions
         And errors, as of `Predictor.predict`.
     """
-    return Predictor(model, weights=weights, store=store, jobs=jobs).predict(sources)
+    predictor = Predictor(model, weights=weights, store=store, jobs=jobs, extractors=extractors)
+    return predictor.predict(sources)
 
 
 predict_images = predict  # its public name
@@ -354,9 +361,10 @@ def predict_batches(
     store: Place = None,
     jobs: int | None = None,
     batch_sizes: tuple[int, int] = BATCH_SIZES,
+    extractors: Sequence[Extractor] = (),
 ) -> Iterator[Predictions]:
     """What `predict_images` returns, as it comes, from the same arguments; see `Predictor.predict_batches`."""
-    predictor = Predictor(model, weights=weights, store=store, jobs=jobs)
+    predictor = Predictor(model, weights=weights, store=store, jobs=jobs, extractors=extractors)
     return predictor.predict_batches(sources, batch_sizes=batch_sizes)
 
 
@@ -385,8 +393,13 @@ def predict_table(model: Model, table: FeatureTable) -> Predictions:
     return Predictions(image, model.labels, probabilities, outlier, [], distance, point, n_seen)
 
 
-def model_extractors(model: Model, store: Store, weights: Weights) -> list:
-    """The extractors that made the training vectors, checked before they work; `store` keeps networks."""
+def model_extractors(
+    model: Model, store: Store, weights: Weights, given: Sequence[Extractor] = ()
+) -> list[Extractor]:
+    """The extractors that made the training vectors, checked before they work; `store` keeps networks.
+
+    Those `given` are found by what they make, else by their name.
+    """
     from featurize.registry import extractor_from_metadata
 
     extractors = []
@@ -396,7 +409,9 @@ def model_extractors(model: Model, store: Store, weights: Weights) -> list:
             hint = "predict on a table that holds them, or train on a table that `featurize extract` made"
             raise ModelError(f"the model does not know how the features {part} are made from photos", hint)
         file = weights.get(part) if isinstance(weights, Mapping) else weights
-        extractor = extractor_from_metadata(entry, file)
+        alike = [one for one in given if one.fingerprint() == entry.get("fingerprint")]
+        alike = alike or [one for one in given if one.name in (part, entry.get("spec"))]
+        extractor = alike[0] if alike else extractor_from_metadata(entry, file)
         attach_checked(extractor, store)  # a kept network tells its width without being built again
         model.check_extractor(part, extractor)
         extractors.append(extractor)

@@ -10,6 +10,7 @@ from PIL import Image
 from sklearn.base import clone
 from sklearn.preprocessing import FunctionTransformer
 
+from classify import load_model, nearest_images, predict_images, save_model, train_model
 from featurize import BottleheadError, Extractor, FeatureTable, FunctionExtractor, extract, make_extractor
 
 MODULE = """
@@ -106,6 +107,35 @@ def test_another_version_or_parameter_is_computed_anew(photos, tmp_path):
     tops = [FunctionTransformer(np.asarray, kw_args={"dtype": d}) for d in ("float32", "float64")]
     prints = {FunctionExtractor(t, "top", 1).fingerprint() for t in (*tops, clone(tops[0]))}
     assert len(prints) == 2
+
+
+def test_a_model_on_a_function_predicts_where_the_function_is_given(photos, tmp_path):
+    def corners(rgb):
+        return [float(rgb[0, 0, 0]), float(rgb[-1, -1, 2])]
+
+    own = FunctionExtractor(corners, "corners", 1)
+    table = extract(photos, [own, "color"], store=tmp_path / "store")
+    save_model(train_model(table, "softmax", "corners+color"), tmp_path / "m.model")
+    model, files = load_model(tmp_path / "m.model"), [photos / "a" / "0.png", photos / "a" / "1.png"]
+    with pytest.raises(BottleheadError, match=r"corners cannot be computed .*extractors="):
+        predict_images(model, files, store=tmp_path / "store")
+    again = FunctionExtractor(lambda rgb: corners(rgb), "corners", 1)
+    for extractors in ([own], [again]):
+        found = predict_images(model, files, store=tmp_path / "new store", extractors=extractors)
+        expected = model.predict_proba(table.select("corners+color")[:2])
+        np.testing.assert_allclose(found.probabilities, expected, rtol=0, atol=1e-6)
+    # What makes other vectors is no such extractor: by its version, or as the golden image shows.
+    for other, message in [
+        (FunctionExtractor(corners, "corners", 2), "version was 1, is now 2"),
+        (
+            FunctionExtractor(lambda rgb: [0.0, 1.0], "corners", 1),
+            "does not make the vectors of the training",
+        ),
+    ]:
+        with pytest.raises(BottleheadError, match=message):
+            predict_images(model, files, store=tmp_path / "third store", extractors=[other])
+    nearest = nearest_images(model, files[0], table, top=1, store=tmp_path / "store", extractors=[own])
+    assert nearest[0].image == "a/0.png" and nearest[0].distance == 0
 
 
 def test_wrong_functions_and_names_are_refused_with_a_reason(photos, tmp_path):
