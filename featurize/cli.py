@@ -47,6 +47,12 @@ def build_parser() -> argparse.ArgumentParser:
     _add_output(command)
     text = "take the vectors of these networks (default: all)"
     command.add_argument("--features", nargs="+", metavar="NETWORK", help=text)
+    text = (
+        "the frozen graph that made the vectors of one network, so that a model on them predicts new photos"
+    )
+    command.add_argument("--graph", metavar="FILE.pb", help=text)
+    text = "with --graph: retrain.py's image_dir, some photos of which are compared with their vectors"
+    command.add_argument("--photos", metavar="DIR", help=text)
     _add_rejects(command, "files")
     _add_import_vectors(commands)
     summary = "Give a table that pandas, polars, DuckDB or another program wrote back its provenance back."
@@ -433,7 +439,12 @@ def _import_bottlenecks(args: argparse.Namespace) -> int:
     from featurize.extraction.bottlenecks import import_bottlenecks
 
     rejects_file = _rejects_file(args, args.folder)
-    found = import_bottlenecks(args.folder, args.features)
+    found = import_bottlenecks(args.folder, args.features, graph=args.graph, photos=args.photos)
+    if args.graph is None:
+        log.info(
+            "how these vectors are made of photos is not known: models on them predict tables alone; "
+            "--graph FILE.pb --photos DIR tells it"
+        )
     found.table.write(args.output)
     write_rejects(rejects_file, found.rejects, args.excel)
     for what, count in sorted(found.ignored.items()):

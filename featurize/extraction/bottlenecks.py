@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from featurize.errors import SourceError
+from featurize.errors import SourceError, UsageError
 from featurize.extractors.batches import finite_rows
 from featurize.files import is_readable, name_as_text
 from featurize.imported import imported_entry
@@ -21,6 +22,9 @@ from featurize.tableformat import ids_from_columns
 # PHOTO.jpg.txt in the first version of retrain.py, PHOTO.jpg_NETWORK.txt in all others.
 FILE_NAME = re.compile(r"(?P<image>.+?\.(?:jpe?g|png|gif|bmp))(?:_(?P<network>.+))?\.txt", re.IGNORECASE)
 FIRST_NETWORK = "inception_v3"  # the only one that the first version had
+SAMPLE = 20  # photos whose vectors are compared with those that a graph makes
+# Relative: the text files hold all digits, and TensorFlow 1 added up in another order; any fault is far off.
+SAME = 1e-3
 LARGEST = 1 << 22  # bytes; a vector of 2,048 numbers takes about 25,000
 
 
@@ -33,7 +37,13 @@ class Bottlenecks:
     ignored: Counter[str]
 
 
-def import_bottlenecks(folder: str | os.PathLike, features: Sequence[str] | None = None) -> Bottlenecks:
+def import_bottlenecks(
+    folder: str | os.PathLike,
+    features: Sequence[str] | None = None,
+    *,
+    graph: str | os.PathLike | None = None,
+    photos: str | os.PathLike | None = None,
+) -> Bottlenecks:
     """Read the vectors that retrain.py wrote into its bottleneck folder.
 
     Parameters
@@ -42,12 +52,18 @@ def import_bottlenecks(folder: str | os.PathLike, features: Sequence[str] | None
         One folder per label with ``PHOTO.jpg.txt`` or ``PHOTO.jpg_NETWORK.txt``: the numbers of one photo and commas.
     features : sequence of str, optional
         The networks to take; by default all that are found. An image becomes a row if it has a vector of each.
+    graph : path, optional
+        The frozen graph that made the vectors, of one network. Then the features are those of this graph, as
+        ``FrozenGraph(graph, parity="retrain")`` makes them, and a model on them can predict new photos.
+    photos : path, optional
+        With `graph`: the folder that retrain.py called image_dir. Some of its photos are compared with their vectors.
 
     Returns
     -------
     Bottlenecks
         The images are named ``LABEL/PHOTO.jpg``; their content is unknown (``sha256`` is null) and the fingerprint of
-        the features is ``imported``. Text before ``_nohash_`` is the group. SourceError if no file can be used.
+        the features is ``imported`` without a graph. Text before ``_nohash_`` is the group. SourceError if no file can
+        be used, or the graph makes other vectors.
 
     Examples
     --------
@@ -95,7 +111,45 @@ def import_bottlenecks(folder: str | os.PathLike, features: Sequence[str] | None
         problem = f"no image in {root} has a vector of {' and '.join(names) or 'any network'}{reason}"
         hint = "expected LABEL/PHOTO.jpg_NETWORK.txt, each with numbers separated by commas"
         raise SourceError(problem, hint)
-    return Bottlenecks(_table(root, images, names, vectors), sorted(rejects), ignored)
+    table = _table(root, images, names, vectors)
+    if graph is not None or photos is not None:
+        table = _made_by(table, graph, photos)
+    return Bottlenecks(table, sorted(rejects), ignored)
+
+
+def _made_by(table: FeatureTable, graph: Any, photos: Any) -> FeatureTable:
+    """The same vectors as features of a graph, which has to make them of some of the photos."""
+    from featurize.extractors.base import golden_image, relative_drift
+    from featurize.networks.graph_extractor import FrozenGraph
+
+    if graph is None or photos is None:
+        what = "a graph and the folder of the photos (retrain.py's image_dir) go together"
+        raise UsageError(what, "give --graph FILE.pb --photos DIR, or neither")
+    (name, *others), root = table.features, path_here(photos, "photos are read from")
+    if others:
+        what = f"there are vectors of several networks: {', '.join(table.features)}"
+        raise UsageError(what, f"take those of the graph, such as --features {name}")
+    files = [root / image for image in table.image]
+    there = [row for row, file in enumerate(files) if file.is_file()]
+    if not there:
+        what = f"{root} holds none of the photos of the vectors, such as {table.image[0]}"
+        raise SourceError(what, "give the folder that retrain.py called image_dir")
+    extractor = FrozenGraph(graph, parity="retrain")
+    for row in there[:: -(-len(there) // SAMPLE)]:
+        made, read = extractor.transform([files[row]])[0], table.vectors[name][row]
+        drift = relative_drift(made, read) if made.shape == read.shape else float("inf")
+        if not drift <= SAME:
+            far = (
+                f"{100 * drift:.2g} % off" if np.isfinite(drift) else f"{len(made)} numbers, not {len(read)}"
+            )
+            raise SourceError(
+                f"{graph} does not make the vector of {table.image[row]}: it is {far}",
+                "give the graph and the photos of these vectors, or import them without: they predict tables alone",
+            )
+    golden = extractor.transform([golden_image()])[0]
+    entry = {**extractor.record(golden), "from": table.metadata["features"][name]["description"]["from"]}
+    described = {**table.metadata, "features": {extractor.name: entry}}
+    return FeatureTable(table.ids, {extractor.name: table.vectors[name]}, described)
 
 
 def _read(path: Path) -> np.ndarray:

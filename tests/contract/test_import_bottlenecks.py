@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -102,3 +103,57 @@ def test_what_could_not_be_read_or_written_is_refused_before_the_import(folder, 
     ]:
         done = run("featurize", "import-bottlenecks", source, "-o", table, "--rejects", rejects)
         assert done.status == 1 and message in done.error and not table.exists()
+
+
+def bottlenecks_of(graph, photos, folder):
+    """The text files that retrain.py wrote, from TensorFlow itself."""
+    import tensorflow as tf
+
+    definition = tf.compat.v1.GraphDef.FromString(graph.read_bytes())
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        names = ["MobilenetV1/Logits/AvgPool_1a/AvgPool:0"]
+        (result,) = tf.import_graph_def(definition, return_elements=names, name="")
+        for photo in sorted(photos.glob("*/*.jpg")):
+            rgb = tf.cast(tf.image.decode_jpeg(photo.read_bytes(), channels=3), tf.float32)[None]
+            pixels = session.run((tf.compat.v1.image.resize_bilinear(rgb, [128, 128]) - 127.5) / 127.5)
+            vector = session.run(result, {"input:0": pixels}).ravel()
+            path = folder / photo.parent.name / f"{photo.name}_mobilenet_0.25_128.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(",".join(map(str, vector)))
+    return folder
+
+
+@pytest.mark.tensorflow
+def test_with_the_graph_of_the_vectors_a_model_predicts_new_photos(assets, tmp_path):
+    graph, photos = assets / "weights" / "mobilenet_v1_0.25_128.pb", tmp_path / "photos"
+    for label in ("daisy", "roses"):
+        (photos / label).mkdir(parents=True)
+        for photo in sorted((assets / "data" / "flowers" / label).glob("*.jpg"))[:4]:
+            shutil.copy(photo, photos / label)
+    folder = bottlenecks_of(graph, photos, tmp_path / "bottleneck")
+    words = ["featurize", "import-bottlenecks", folder, "-o", tmp_path / "t.parquet"]
+    done = run(*words)
+    assert done.status == 0 and "predict tables alone; --graph FILE.pb --photos DIR" in done.err
+    done = run(*words, "--graph", graph, "--photos", photos)
+    assert done.status == 0 and "mobilenet_v1_0.25_128 (256)" in done.err, done.err
+    assert "predict tables alone" not in done.err
+    assert run("classify", "train", tmp_path / "t.parquet", "-o", tmp_path / "m.model").status == 0
+    new = sorted((assets / "data" / "flowers" / "roses").glob("*.jpg"))[10]
+    store = tmp_path / "store"
+    assert run("classify", "predict", tmp_path / "m.model", new, "--store", store).status == 0
+    # As an extraction with this graph and retrain.py's pixels gives them.
+    words = ["-o", tmp_path / "e.parquet", "--features", graph, "--parity", "retrain", "--store", store]
+    assert run("featurize", "extract", photos, *words).status == 0
+    tables = [FeatureTable.read(tmp_path / name) for name in ("t.parquet", "e.parquet")]
+    (one,), (other,) = ([table.metadata["features"][name] for name in table.features] for table in tables)
+    assert one["fingerprint"] == other["fingerprint"]
+    # Vectors that this graph did not make, photos that are others, and half of what is needed.
+    wrong = sorted(folder.glob("roses/*.txt"))[0]
+    wrong.write_text(",".join(["0.5"] * 256))
+    words = ["featurize", "import-bottlenecks", folder, "-o", tmp_path / "t.parquet", "--graph", graph]
+    assert (
+        f"does not make the vector of roses/{wrong.name[: -len('_mobilenet_0.25_128.txt')]}"
+        in run(*words, "--photos", photos).error
+    )
+    assert "holds none of the photos" in run(*words, "--photos", tmp_path).error
+    assert "go together" in run(*words).error
