@@ -146,7 +146,8 @@ def ending_of(path: Location) -> str:
 
 def sidecar_of(path: Location) -> Any:
     """Where the JSON of an export lies."""
-    return path_at(path) / IN_FOLDER if ending_of(path) == FOLDER else path_at(f"{shown(path)}.json")
+    place = path_at(path)
+    return place / IN_FOLDER if ending_of(path) == FOLDER else place.parent / f"{place.name}.json"
 
 
 def _outputs(place: Any, ending: str) -> dict[Any, str]:
@@ -166,7 +167,7 @@ def _outputs(place: Any, ending: str) -> dict[Any, str]:
 
 def _beside(place: Any, ending: str) -> Any:
     """The same path with another ending; also of a URL."""
-    return path_at(str(place).removesuffix(place.suffix) + ending)
+    return place.parent / (place.name.removesuffix(place.suffix) + ending)
 
 
 def _check_folder(folder: Path) -> None:
@@ -254,7 +255,7 @@ def _export_network(
             "operations": written.count(made),
             "ms_per_photo": round(milliseconds(run, golden), 3),
         }
-        return _placed(about, made, place, ending, found, limits, rounding, check, force)
+        return _placed(about, made, place, ending, found, limits, rounding, _named(check), force)
 
 
 def _export_head(
@@ -267,12 +268,14 @@ def _export_head(
         "scaling": "inside: root, mean, scale",
         "vectors": "featurize extract PHOTOS -o VECTORS.parquet --like MODEL",
     }
+    source = _named(check)
     if check is not None:
         table = model.check_table(Predictor(model, weights=weights, store=store).vectors(check))
         X = select_vectors(table, model.features)
     else:
         golden = [(model.described.get(part) or {}).get("golden") for part in model.parts]
         X = np.random.default_rng(0).exponential(size=(16, sum(model.widths))).astype(np.float32)
+        source = "golden image" if all(golden) else "16 made-up vectors"
         if all(golden):
             X = np.concatenate(golden)[None].astype(np.float32)  # type: ignore[arg-type]
     with _workplace(place, HEAD) as folder:
@@ -290,7 +293,7 @@ def _export_head(
             {"pixels": agreement, "photos": Agreement()},
             LIMITS["float32"],
             0.0,
-            check,
+            source,
             force,
         )
 
@@ -330,7 +333,7 @@ def _placed(
     found: Mapping[str, Agreement],
     limits: Limits,
     rounding: float,
-    check: Any,
+    source: str,
     force: bool,
 ) -> dict[str, Any]:
     """Judge what was written, and put it where it belongs, with its JSON."""
@@ -342,10 +345,11 @@ def _placed(
         raise ModelError(f"{place} is not written: {broken}", hint)
     digests, n_bytes = _digests(made)
     about |= {
+        "file": made.name,
         "bytes": n_bytes,
         "sha256": digests,
         "check": {
-            "source": "golden image" if check is None else _named(check),
+            "source": source,
             **{name: agreement.to_dict() for name, agreement in found.items()},
         },
         "forced": broken,
@@ -364,6 +368,8 @@ def _placed(
 
 
 def _named(check: Any) -> str:
+    if check is None:
+        return "golden image"
     return os.fspath(check) if isinstance(check, str | os.PathLike) else "photos"
 
 
@@ -397,19 +403,26 @@ def _swap(made: Path, target: Path) -> None:
 
 
 def find_export(path: Location) -> dict[str, Any] | None:
-    """The JSON of an export; None if there is none."""
+    """The JSON of an export; None where there is something else, a ModelError where an export has lost its JSON."""
     place = path_at(path)
-    if isinstance(place, RemotePath) or not place.exists():
-        return None
     try:
-        return _read_sidecar(sidecar_of(path))
+        sidecar = sidecar_of(path)
     except UsageError:  # another ending
         return None
+    found = _read_sidecar(sidecar)
+    if found is None and place.is_file() and (kinds := kinds_of(place) & set(KINDS.values())):
+        what = f"{shown(path)} is {kinds.pop()}, without the {sidecar.name} that `classify export` writes beside it"
+        hint = (
+            "keep the two together; of a graph that retrain.py trained, `classify import-graph` makes a model"
+        )
+        raise ModelError(what, hint)
+    return found if place.is_dir() or place.is_file() else None
 
 
-def _read_sidecar(path: Path) -> dict[str, Any] | None:
+def _read_sidecar(path: Any) -> dict[str, Any] | None:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as stream:
+            found = json.loads(stream.read())
     except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) and found.get("export") == VERSION else None
@@ -417,7 +430,7 @@ def _read_sidecar(path: Path) -> dict[str, Any] | None:
 
 def export_card(about: Mapping[str, Any], path: Location) -> str:
     """A text for people: what an exported file is, takes and gives, and how far it is from its model."""
-    entering, place = about["input"], Path(str(path))
+    entering, place = about["input"], path_at(path)
     lines = [f"export    {about['format']}, {about['precision']}"]
     if "shape" in entering:
         shape = " × ".join("n" if side is None else str(side) for side in entering["shape"])
@@ -444,7 +457,7 @@ def export_card(about: Mapping[str, Any], path: Location) -> str:
     if about["forced"]:
         lines.append(f"  written by force: {about['forced']}")
     lines.append(f"size      {size_in_words(about)}")
-    if (now := _digests_now(place, about["sha256"])) != about["sha256"]:
+    if (now := _digests_now(place, about)) != about["sha256"]:
         changed = [name for name, digest in about["sha256"].items() if now.get(name) != digest]
         lines.append(f"changed   since the export: {', '.join(changed)}")
     return "".join(printable(line) + "\n" for line in lines)
@@ -467,8 +480,12 @@ def size_in_words(about: Mapping[str, Any]) -> str:
     return f"{size}{operations}, {took:.{0 if took >= 10 else 2}f} ms a photo"
 
 
-def _digests_now(place: Path, names: Iterable[str]) -> dict[str, str]:
-    files = {name: place / name if place.is_dir() else place.with_name(name) for name in names}
-    return {
-        name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items() if file.is_file()
-    }
+def _digests_now(place: Any, about: Mapping[str, Any]) -> dict[str, str]:
+    """By the names of the time of the export; the files may have other names by now."""
+    found, before, today = {}, *(name.removesuffix(place.suffix) for name in (about["file"], place.name))
+    for name in about["sha256"]:
+        file = place / name if place.is_dir() else place.parent / name.replace(before, today, 1)
+        if file.is_file():
+            with file.open("rb") as stream:
+                found[name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return found
