@@ -1,7 +1,4 @@
-"""Label photos with a model that `classify export MODEL -o FILE.onnx` wrote; needs onnxruntime, NumPy and Pillow.
-
-python examples/label_image_onnx.py FILE.onnx PHOTO ...
-"""
+"""Label photos with an exported model: python label_image_onnx.py FILE.onnx PHOTO …"""
 
 import json
 import sys

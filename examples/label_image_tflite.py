@@ -1,7 +1,4 @@
-"""Label photos with a model that `classify export MODEL -o FILE.tflite` wrote; needs ai-edge-litert, NumPy and Pillow.
-
-python examples/label_image_tflite.py FILE.tflite PHOTO ...
-"""
+"""Label photos with an exported model: python label_image_tflite.py FILE.tflite PHOTO …"""
 
 import json
 import sys
@@ -16,13 +13,10 @@ if "TensorFlow 1" in about["resize"]:
     sys.exit(
         "this model reads photos as retrain.py did: resize them as tf.compat.v1.image.resize_bilinear does"
     )
-interpreter = Interpreter(model_path=sys.argv[1])
-interpreter.allocate_tensors()
-entry, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+run = Interpreter(model_path=sys.argv[1]).get_signature_runner()
 for photo in sys.argv[2:]:
     image = ImageOps.exif_transpose(Image.open(photo)).convert("RGB")
     pixels = image.resize((about["size"], about["size"]), Image.Resampling.BILINEAR)
-    interpreter.set_tensor(entry, np.asarray(pixels, dtype=np.float32)[None])
-    interpreter.invoke()
-    for column in np.argsort(-interpreter.get_tensor(result)[0])[:5]:
-        print(f"{photo} {about['labels'][column]} {interpreter.get_tensor(result)[0][column]:.4f}")
+    row = run(input=np.asarray(pixels, dtype=np.float32)[None])["probabilities"][0]
+    for column in np.argsort(-row)[:5]:
+        print(f"{photo} {about['labels'][column]} {row[column]:.4f}")

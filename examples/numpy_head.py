@@ -1,9 +1,7 @@
-"""Probabilities from a head that `classify export MODEL -o HEAD.npz` wrote, with NumPy alone.
-
-python examples/numpy_head.py HEAD.npz VECTORS.npy
-"""
+"""Probabilities from an exported head, by NumPy alone: python numpy_head.py HEAD.npz VECTORS.npy"""
 
 import sys
+from itertools import combinations
 
 import numpy as np
 
@@ -17,27 +15,28 @@ KERNELS = {
 
 
 def probabilities(h, X):
-    """One row per vector, one column per label of `h["labels"]`; the rows of `X` are vectors of `h["features"]`."""
-    X = np.where(h["root"], np.sign(X) * np.sqrt(np.abs(X)), X)
-    X, k = (X - h["mean"]) / h["scale"], len(h["labels"])
-    if "vectors" in h:  # a support vector machine: a score for each pair of labels
-        V, C, ends, odds = h["vectors"], h["coefficients"], np.cumsum(h["counts"]), np.ones((len(X), k))
-        products = X @ V.T
+    """A row per vector, a column per label of `h["labels"]`; the rows of `X` are vectors of `h["features"]`."""
+    X = (np.where(h["root"], np.sign(X) * np.sqrt(np.abs(X)), X) - h["mean"]) / h["scale"]
+    k = len(h["labels"])
+    if "vectors" in h:  # a support vector machine has a score for each pair of labels
+        V, C, products = h["vectors"], h["coefficients"], X @ h["vectors"].T
         K = KERNELS[str(h["kernel"])](h, products, (X**2).sum(1)[:, None] + (V**2).sum(1) - 2 * products)
-        mine = [slice(end - count, end) for count, end in zip(h["counts"], ends, strict=True)]
-        for number, (i, j) in enumerate(zip(*np.triu_indices(k, 1), strict=True)):
-            pair = K[:, mine[i]] @ C[j - 1, mine[i]] + K[:, mine[j]] @ C[i, mine[j]] + h["intercepts"][number]
-            pair = (
-                h["slope"] * np.clip(pair, -500, 500) * (1 if k > 2 else -1)
+        mine = [slice(end - n, end) for n, end in zip(h["counts"], np.cumsum(h["counts"]), strict=True)]
+        odds = np.ones((len(X), k))
+        for (i, j), intercept in zip(combinations(range(k), 2), h["intercepts"], strict=True):
+            pair = K[:, mine[i]] @ C[j - 1, mine[i]] + K[:, mine[j]] @ C[i, mine[j]] + intercept
+            pair = np.clip(
+                h["slope"] * (pair if k > 2 else -pair), -500, 500
             )  # of two labels, for the second
-            odds[:, i], odds[:, j] = odds[:, i] + np.exp(-pair), odds[:, j] + np.exp(pair)
-        return (1 / odds) / (1 / odds).sum(1, keepdims=True)
-    for layer in range(sum(name.startswith("weights_") for name in h)):
-        X = (BETWEEN.get(str(h["activation"]), lambda z: z)(X) if layer else X) @ h[f"weights_{layer}"]
-        X = X + h[f"biases_{layer}"]
-    scores = h["slope"] * (X if k > 2 else np.hstack([np.zeros_like(X), X]))
-    scores = np.exp(scores - scores.max(1, keepdims=True))
-    return scores / scores.sum(1, keepdims=True)
+            odds[:, [i, j]] += np.exp(np.column_stack([-pair, pair]))
+        logs = -np.log(odds)
+    else:
+        for layer in range(sum(name.startswith("weights_") for name in h)):
+            X = BETWEEN.get(str(h["activation"]), np.asarray)(X) if layer else X
+            X = X @ h[f"weights_{layer}"] + h[f"biases_{layer}"]
+        logs = h["slope"] * (X if k > 2 else np.hstack([np.zeros_like(X), X]))
+    exponentials = np.exp(logs - logs.max(1, keepdims=True))
+    return exponentials / exponentials.sum(1, keepdims=True)
 
 
 if __name__ == "__main__":
