@@ -23,7 +23,7 @@ from classify.export.check import (
     milliseconds,
     read_photos,
 )
-from classify.export.formats import FOLDER, HEAD, KINDS, MEASURED, NETWORKS, Job, load_jpeg
+from classify.export.formats import FOLDER, HEAD, KINDS, MEASURED, NETWORKS, Job, Runner, load_jpeg
 from classify.export.graph import ENTRY, RESULT, exported_graph
 from classify.export.head_file import read_head, write_head
 from classify.heads.plain import PlainHead
@@ -246,8 +246,7 @@ def _export_network(
     limits = LIMITS["float16" if lower else precision]
     with _workplace(place, ending) as folder:
         made = Path(folder, place.name)
-        written.write(job, made)
-        run = written.load(made)
+        run = written_and_loaded(job, made, ending)
         run_jpeg = load_jpeg(made) if ending == FOLDER else None
         found, rounding = compare(model, extractor, run, run_jpeg, photos)
         golden = extractor.prepare(Photo.of(check_photos(None)[0][1]()))[None].astype(np.float32)
@@ -256,6 +255,19 @@ def _export_network(
             "ms_per_photo": round(milliseconds(run, golden), 3),
         }
         return _placed(about, made, place, ending, found, limits, rounding, _named(check), force)
+
+
+def written_and_loaded(job: Job, made: Path, ending: str) -> Runner:
+    """Write a file, and what runs it; a ModelError where the libraries of the format cannot."""
+    try:
+        NETWORKS[ending].write(job, made)
+        return NETWORKS[ending].load(made)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # each library has kinds of its own for what it cannot convert
+        reason = " ".join(str(error).split())[:200]
+        hint = "try another format, or export the head alone (-o HEAD.npz)"
+        raise ModelError(f"{ending} cannot express this network: {reason}", hint) from error
 
 
 def _export_head(

@@ -317,10 +317,17 @@ def _count_openvino(path: Path) -> int:
 
 
 def _quietly(work: Callable[[], Any]) -> Any:
-    """What `work` returns, without what converters write to the terminal and warn of, unless they fail."""
+    """What `work` returns or raises, without what converters write to the terminal and warn of."""
+    failed = None
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), silent_stderr(EVERYTHING):
         warnings.simplefilter("ignore")
-        return work()
+        try:
+            result = work()
+        except Exception as error:
+            failed = error
+    if failed is not None:
+        raise failed
+    return result
 
 
 FOLDER, HEAD = "a folder", ".npz"

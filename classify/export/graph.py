@@ -6,7 +6,7 @@ import numpy as np
 
 from classify.heads.plain import Kernel, Linear, PlainHead, Scaling
 from featurize.networks.engines import INPUT, import_tensorflow, output_names
-from featurize.networks.graph_file import EXPORTED, EXPORTED_MEAN
+from featurize.networks.graph_file import EXPORTED, EXPORTED_MEAN, refuse_side_effects
 
 # As retrain.py named them.
 ENTRY, TRAINED, RESULT = "input", "final_training_ops", "final_result"
@@ -27,6 +27,7 @@ def exported_graph(
         with tf.name_scope("pixels"):
             entering = _scaled(tf, pixels, extractor, EXPORTED_MEAN if scaled else None)
         definition = tf.compat.v1.GraphDef.FromString(network)
+        refuse_side_effects(definition, output_names(extractor.n_ends))
         ends = [f"{name}:0" for name in output_names(extractor.n_ends)]
         blocks = tf.import_graph_def(definition, {INPUT: entering}, ends, name="network")
         vectors = tf.identity(tf.concat(blocks, axis=1) if len(blocks) > 1 else blocks[0], name=EXPORTED)

@@ -1,5 +1,6 @@
 """Exports from inside: the graph of each head, the scaling of pixels, what is judged, and what an interrupt leaves."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -137,6 +138,16 @@ def test_a_missing_library_is_one_error_that_names_the_extra(ending, extra, tmp_
     monkeypatch.setattr(formats, "find_spec", lambda name: None)
     with pytest.raises(BottleheadError, match=rf"the extra {extra} is not installed .*bottlehead\[{extra}\]"):
         export_model(train_model(made_table(), "softmax", "good"), tmp_path / f"m{ending}")
+
+
+def test_what_a_converter_cannot_express_is_one_error(tmp_path, monkeypatch):
+    def fails(job, path):
+        raise RuntimeError("no such\noperation:  Svd")
+
+    broken = replace(formats.NETWORKS[".pb"], write=fails)
+    monkeypatch.setitem(formats.NETWORKS, ".pb", broken)
+    with pytest.raises(BottleheadError, match="cannot express this network: no such operation: Svd"):
+        export.written_and_loaded(formats.Job(None, 4, {}), tmp_path / "m.pb", ".pb")
 
 
 @pytest.mark.parametrize("when", ["read_head", "milliseconds", "_digests"])
