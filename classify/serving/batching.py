@@ -198,6 +198,7 @@ class Line:
                         self._turns.append(mine)
                     mine.append(one)
                     self.n_waiting += 1
+                    self.metrics.waiting.set(self.n_waiting)
                     self._filled.set()
             await self._all([one.answer for _, one in found if isinstance(one, Waiting)], gone)
             return [(name, one.answer.result() if isinstance(one, Waiting) else one) for name, one in found]

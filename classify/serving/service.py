@@ -148,7 +148,7 @@ class Service:
         if not answer.neighbours:
             return text
         near = [
-            {"row": row, "image": one.image, "label": one.label, "distance": round(one.distance, 6)}
+            {"row": row, "image": one.image, "label": one.label, "distance": one.distance}
             for row, one in answer.neighbours
         ]
         return json.dumps({**json.loads(text), "neighbours": near}, ensure_ascii=False) + "\n"
