@@ -13,11 +13,10 @@ from fastapi.responses import JSONResponse, Response
 from PIL import Image
 from starlette.exceptions import HTTPException
 
-from classify.serving.batching import Answer, Gone, Line, Memory, Metrics, Photos, Refusal, Share
-from classify.serving.guard import FAILED, Guard
+from classify.serving.batching import FAILED, Answer, Gone, Line, Memory, Metrics, Photos, Refusal, Share
+from classify.serving.guard import Guard
 from classify.serving.service import Service
 from classify.serving.uploads import hung_up, instances_of, photos_of
-from featurize.extractors.base import golden_image
 from featurize.pages import TEMPLATES, page_templates, render_page
 
 PAGE = Path(__file__).parent / "page"
@@ -64,9 +63,11 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def example_photo() -> bytes:
-    """A small PNG, so that every example can be tried as it is."""
-    stream = io.BytesIO()
-    Image.fromarray(golden_image()).resize((24, 24)).save(stream, "PNG")
+    """A PNG of some hundred bytes, so that every example can be tried as it is."""
+    picture, stream = Image.new("RGB", (64, 64), (86, 140, 200)), io.BytesIO()
+    picture.paste((70, 110, 60), (0, 40, 64, 64))
+    picture.paste((240, 200, 60), (24, 16, 40, 32))
+    picture.save(stream, "PNG", optimize=True)
     return stream.getvalue()
 
 
@@ -327,12 +328,14 @@ def _call(base: str, path: str, method: str, about: dict[str, Any]) -> dict[str,
         ]
     elif example is not None:
         commands = [f"curl --data '{json.dumps(example)}' {base}{path}"]
-    answers = {status: one["description"] for status, one in sorted(about["responses"].items())}
+    answers = {
+        status: one["description"].replace("`", "") for status, one in sorted(about["responses"].items())
+    }
     return {
         "path": path,
         "method": method.upper(),
         "summary": about.get("summary", ""),
-        "text": about.get("description", ""),
+        "text": about.get("description", "").replace("`", ""),
         "commands": commands,
         "body": "" if example is None else json.dumps(example),
         "parameters": about.get("parameters", []),

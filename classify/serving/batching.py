@@ -14,7 +14,9 @@ import prometheus_client
 
 from classify.prediction.neighbours import Neighbour
 from classify.prediction.predict import Predictions
+from featurize.terminal import log
 
+FAILED = "an error of the program, which its log describes"
 TOGETHER = 16  # photos computed at a time: more are hardly quicker, and whoever comes next waits longer
 OF_ONE_REQUEST = (
     8  # photos of one request that may wait at a time; the next ones are read when these are done
@@ -80,7 +82,7 @@ class Metrics:
             from prometheus_client.multiprocess import MultiProcessCollector
 
             registry = prometheus_client.CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            MultiProcessCollector(registry)
         return prometheus_client.generate_latest(registry)
 
 
@@ -148,7 +150,11 @@ class Line:
                 continue
             self.metrics.together.observe(len(batch))
             given = [(one.data, one.n_neighbours) for one in batch]
-            found = await loop.run_in_executor(self.executor, self.compute, given)
+            try:
+                found = await loop.run_in_executor(self.executor, self.compute, given)
+            except Exception as error:  # whatever it is, the next ones are not to wait for ever
+                log.error("photos could not be predicted: %s: %s", type(error).__name__, error)
+                found = [Answer(status=500, reason=FAILED)] * len(batch)
             for one, answer in zip(batch, found, strict=True):
                 if not one.answer.done():
                     one.answer.set_result(answer)
@@ -203,9 +209,9 @@ class Line:
             await self._all([one.answer for _, one in found if isinstance(one, Waiting)], gone)
             return [(name, one.answer.result() if isinstance(one, Waiting) else one) for name, one in found]
         finally:
-            for _, one in found:
-                if isinstance(one, Waiting):
-                    one.answer.cancel()
+            for _, known in found:
+                if isinstance(known, Waiting):
+                    known.answer.cancel()
 
     @staticmethod
     def _done(one: Waiting, share: Share, places: asyncio.Semaphore, _: Any) -> None:
@@ -219,8 +225,9 @@ class Line:
             return
         hung_up = asyncio.ensure_future(gone())
         everything = asyncio.gather(*answers)
+        both: set[asyncio.Future[Any]] = {hung_up, everything}
         try:
-            await asyncio.wait({hung_up, everything}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if not everything.done():
                 raise Gone
         finally:

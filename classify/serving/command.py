@@ -121,7 +121,7 @@ def _settings(args: argparse.Namespace) -> "Settings":
     if args.name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", args.name):
         raise OptionsError(f"--name {args.name} is no name", "give letters, digits, dots, - and _")
     # Of the file's name what an address can hold.
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path_at(args.model).stem).strip("-._")
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(path_at(args.model).name).stem).strip("-._")
     root = args.root_path.rstrip("/")
     if root and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", root):
         raise OptionsError(f"--root-path {args.root_path} is no path", "give one as /photos")
@@ -151,7 +151,7 @@ def _settings(args: argparse.Namespace) -> "Settings":
 
 def _token(path: str) -> str:
     """The first line of a file."""
-    lines = path_at(path).read_text("utf-8", errors="replace").split()
+    lines = path_at(path).read_bytes().decode("utf-8", "replace").split()
     if len(lines) != 1:
         what = f"{path} holds {len(lines)} words, and no token" if lines else f"{path} holds no token"
         raise UsageError(what, "write one word into it, for example by `openssl rand -hex 32`")
@@ -337,7 +337,7 @@ class Fellow:
 
     def are_all_ready(self) -> bool:
         """Whether none is still loading."""
-        return all(self.ready)
+        return all(self.ready[:])
 
 
 def _serve_in_processes(
@@ -372,7 +372,7 @@ def _serve_in_processes(
         is_told = is_replaced = False
         try:
             while not ending.wait(0.2):
-                if not is_told and all(ready):
+                if not is_told and all(ready[:]):
                     is_told = True
                     log.info("ready after %.1f s: %s", time.monotonic() - started, place)
                 if not is_replaced and watched.is_replaced():

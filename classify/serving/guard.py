@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from classify.serving.batching import Metrics, Refusal
+from classify.serving.batching import FAILED, Metrics, Refusal
 from classify.serving.service import Settings
 from featurize.terminal import log, printable
 
@@ -29,8 +29,6 @@ HEADERS = [
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 ]
-
-FAILED = "an error of the program, which its log describes"
 
 
 class Guard:

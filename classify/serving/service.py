@@ -13,7 +13,7 @@ from classify.prediction.neighbours import TrainingPhotos
 from classify.prediction.options import weights_given
 from classify.prediction.output import as_jsonl
 from classify.prediction.predict import Predictions, Predictor, predict_table
-from classify.serving.batching import Answer, Metrics
+from classify.serving.batching import FAILED, Answer, Metrics
 from featurize.errors import BottleheadError
 from featurize.pages import Thumbnails
 from featurize.remote import path_at
@@ -121,7 +121,7 @@ class Service:
                 return [answer for one in photos for answer in self.compute([one])]
             if not isinstance(error, BottleheadError | MemoryError):
                 log.error("a photo could not be predicted: %s: %s", type(error).__name__, error)
-                return [Answer(status=500, reason="an error of the program, which its log describes")]
+                return [Answer(status=500, reason=FAILED)]
             answers = [Answer(status=422, reason=str(error) or "it does not fit into memory")]
         for answer in answers:
             self.metrics.photos.labels("rejected" if answer.predictions is None else "predicted").inc()
