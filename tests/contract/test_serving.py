@@ -47,6 +47,7 @@ class Gate(Extractor):
                 time.sleep(0.005)
         return np.zeros(1, np.float32)
 """
+EXAMPLES = Path(__file__).parents[2] / "examples"
 BOMB = png(30_000, 30_000, 8, 2, b"")
 
 
@@ -345,6 +346,18 @@ def test_every_command_of_the_page_about_the_api_works_as_it_stands(served, plac
         words = command.replace("curl", "curl --fail --silent --show-error", 1)
         done = subprocess.run(["bash", "-c", words], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0 and done.stdout, (command, done.stderr)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_the_clients_among_the_examples_print_the_labels(served, place, expected):
+    server = os.environ | {"SERVER": served.url}
+    for command in ([sys.executable, EXAMPLES / "ask_server.py"], ["sh", EXAMPLES / "ask_server.sh"]):
+        done = subprocess.run([*command, *place.paths], env=server, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        labels = [
+            re.search(r"""['"]label['"]: ['"](\w+)['"]""", line)[1] for line in done.stdout.splitlines()
+        ]
+        assert labels == [one["label"] for one in expected]
 
 
 def test_no_request_that_fits_the_description_or_does_not_is_an_error_of_the_program(served):
