@@ -328,7 +328,8 @@ class Predictor:
         tasks = [Task(number, partial(read, number), needed, name) for number, (name, _) in enumerate(given)]
         matrices = [np.empty((len(given), one.width), np.float32) for one in extractors]
         reasons: dict[int, str] = {}
-        for done in compute(tasks, extractors, jobs=min(len(given), self.jobs or os.cpu_count() or 1)):
+        jobs = min(len(given), self.jobs or os.cpu_count() or 1) if len(given) > 1 else 0
+        for done in compute(tasks, extractors, jobs=jobs):
             if isinstance(done, Failed):
                 reasons.setdefault(done.key, done.reason)
             else:
