@@ -2,7 +2,6 @@
 
 import asyncio
 import hmac
-import ipaddress
 import json
 import time
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from classify.serving.batching import FAILED, Metrics, Refusal
-from classify.serving.service import Settings
+from classify.serving.settings import Settings, is_address, is_loopback
 from featurize.terminal import log, printable
 
 # Needed without a token: what shows no data, and what asks whether the server lives.
@@ -128,20 +127,6 @@ def name_of(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host if host.count(":") > 1 else host.partition(":")[0].removesuffix(".")
-
-
-def is_address(name: str) -> bool:
-    """Whether a name is an IP address, which no stranger's name server can turn elsewhere."""
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a host."""
-    return host == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def allowed_hosts(settings: Settings) -> frozenset[str]:

@@ -1,9 +1,7 @@
 """What is served: a model that answers for the bytes of photos, and says so in each form that clients know."""
 
 import json
-import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from classify.model.card import model_card
@@ -14,65 +12,12 @@ from classify.prediction.options import weights_given
 from classify.prediction.output import as_jsonl
 from classify.prediction.predict import Predictions, Predictor, predict_table
 from classify.serving.batching import FAILED, Answer, Metrics
+from classify.serving.settings import Settings, Watched
 from featurize.errors import BottleheadError
 from featurize.pages import Thumbnails
 from featurize.remote import path_at
 from featurize.table import FeatureTable
 from featurize.terminal import log
-
-
-@dataclass(frozen=True)
-class Watched:
-    """A file, and what it was when somebody looked."""
-
-    path: str
-    version: tuple[int, ...] | None
-
-    @classmethod
-    def now(cls, path: str) -> "Watched":
-        """As it is now."""
-        return cls(path, _version(path))
-
-    def is_replaced(self) -> bool:
-        """Whether it is another one now, or gone."""
-        return _version(self.path) != self.version
-
-
-def _version(path: str) -> tuple[int, ...] | None:
-    """What changes when a file is replaced; None where it is gone, or at a URL."""
-    try:
-        found = os.stat(path) if "://" not in path else None
-    except OSError:
-        return None
-    return None if found is None else (found.st_mtime_ns, found.st_size, found.st_ino)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to serve, as the command line says it; each worker process gets them."""
-
-    model: str
-    name: str
-    host: str = "127.0.0.1"
-    max_mb: float = 20.0
-    max_megapixels: float = 200.0
-    max_waiting: int = 256
-    table: str | None = None
-    show_training_photos: bool = False
-    engine: str | None = None
-    allow_host: tuple[str, ...] = ()
-    root_path: str = ""
-    token: str | None = None
-    weights: tuple[str, ...] = ()
-    store: str | None = None
-    trust: tuple[str, ...] = ()
-    jobs: int | None = None
-    watched: Watched | None = None  # the file that `model` is a copy of
-
-    @property
-    def max_bytes(self) -> int:
-        """The most that the file of a photo may have."""
-        return int(self.max_mb * 1e6)
 
 
 class Service:
