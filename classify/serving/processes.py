@@ -205,7 +205,8 @@ def serve_in_processes(
                     if worker.is_alive():
                         continue
                     if worker.exitcode == REFUSED:  # the next one would say the same
-                        raise errors.get()
+                        error = errors.get()
+                        raise type(error)(error.args[0].replace(str(kept), settings.model), error.hint)
                     ready[number] = 0
                     log.warning("worker %d ended (%s); another one starts", number, worker.exitcode)
                     ending.wait(AGAIN_SECONDS)

@@ -554,7 +554,7 @@ def test_what_cannot_be_served_is_one_error(place, tmp_path, monkeypatch):
             done = run("classify", "serve", place.model, *words)
             assert done.status == status and re.search(error, done.error), done.err
     done = run("classify", "serve", tmp_path / "no.model", "--port", "0")
-    assert done.status == 1 and "no.model" in done.error
+    assert done.status == 1 and f"{tmp_path / 'no.model'} cannot be read as a model" in done.error
     for words in (["--port", "70000"], ["--max-mb", "0"], ["--workers", "0"], ["--max-waiting", "x"]):
         assert run("classify", "serve", place.model, *words).status == 2
     monkeypatch.setitem(sys.modules, "uvicorn", None)
