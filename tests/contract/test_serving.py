@@ -463,6 +463,10 @@ def test_sigterm_finishes_what_is_in_hand_and_ends_in_order(served, gate):
         computed = served.metric("bottlehead_photos_together_sum")
         answer = pool.submit(served.ask, "POST", "/predict", slow_photo())
         wait_until(lambda: served.metric("bottlehead_photos_together_sum") > computed)
+        half = socket.create_connection(("127.0.0.1", served.port))  # it never sends the other half
+        half.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\nhalf of a photo"
+        )
         served.process.send_signal(signal.SIGTERM)
 
         def refuses():
@@ -472,7 +476,9 @@ def test_sigterm_finishes_what_is_in_hand_and_ends_in_order(served, gate):
         wait_until(refuses)
         gate.unlink()
         assert answer.result()[0] == 200
-    assert served.process.wait(10) == 0
+    with closing(half):
+        assert served.process.wait(10) == 0
+        assert half.recv(100).startswith(b"HTTP/1.1 503")
     assert served.log.splitlines()[-1] == "stopped"
 
 

@@ -188,6 +188,21 @@ async def parts(body, kind, sizes, most=50):
     return found
 
 
+def test_a_client_that_falls_silent_is_given_up(monkeypatch):
+    monkeypatch.setattr("classify.serving.uploads.SILENT_SECONDS", 0.01)
+    messages = [{"type": "http.request", "body": b"half", "more_body": True}]
+
+    async def receive():
+        return messages.pop(0) if messages else await never()
+
+    async def read():
+        return [one async for one in photos_of({}, receive, 50, Share(Memory(100)))]
+
+    with pytest.raises(Refusal, match="nothing came") as refused:
+        asyncio.run(read())
+    assert refused.value.status == 408
+
+
 NAMES = st.text(
     st.characters(exclude_characters='"\\\r\n', exclude_categories=["Cs"]), min_size=3, max_size=9
 )
