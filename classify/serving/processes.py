@@ -26,6 +26,9 @@ LOOK_SECONDS = 2.0  # between two looks at the file of the model
 # The end after SIGTERM: requests have the first, what is being computed the second, and no more than 10 s together.
 FINISH_SECONDS, COMPUTE_SECONDS = 5, 3.0
 AGAIN_SECONDS = 1.0  # between the end of a worker and its successor
+# How long an idle connection stays open: longer than proxies and clients keep theirs (60 s), who would otherwise send a
+# request at the moment when it is closed, and lose it.
+KEEP_SECONDS = 75
 REFUSED, TERMINATED = 3, 143  # of a worker that cannot serve; of a process that ends before its work does
 
 
@@ -70,6 +73,7 @@ def serve_here(
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=FINISH_SECONDS,
+        timeout_keep_alive=KEEP_SECONDS,
     )
     server = Server(config)
     _quieten()

@@ -196,12 +196,14 @@ def storm(
             local.connection = http.client.HTTPConnection("127.0.0.1", serving.port)
         try:
             status, data = ask(local.connection, photos[which])
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException) as error:
+            print(f"request {number} was lost: {error!r}", file=sys.stderr)
             counts["lost"] += 1
             del local.connection
             return
         found = json.loads(data)
         if status != 200:
+            print(f"request {number} was lost: {status} {data!r}", file=sys.stderr)
             counts["lost"] += 1
         elif found["label"] != answers[which][0] or abs(found["confidence"] - answers[which][1]) > 1e-4:
             counts["wrong"] += 1
