@@ -6,10 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from classify.export.command import add_export
+from classify.prediction.options import add_model, add_places, add_trust, count_from, weights_given
+from classify.serving.command import add_serve
 from featurize.cli import (
     add_graph_options,
     add_manifest_options,
@@ -17,7 +18,6 @@ from featurize.cli import (
     graph_options,
     manifest_options,
 )
-from featurize.errors import UsageError
 from featurize.outputs import (
     CSV,
     JSON_LINES,
@@ -72,49 +72,22 @@ def build_parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_predict(commands)
     _add_neighbours(commands)
+    add_serve(commands)
     summary = (
         "Print the model card: labels, features, weights, training; of an export, what it takes and gives."
     )
     show = add_command(commands, "show", _show, summary, "classify show flowers.model")
     show.add_argument("model", metavar="MODEL", help="a model, or what `classify export` wrote")
-    _add_trust(show, "the model may consist of")
+    add_trust(show, "the model may consist of")
     _add_import_graph(commands)
-    _add_trust(add_export(commands), "the model may consist of")
+    add_trust(add_export(commands), "the model may consist of")
     summary = "List the heads by name, with their defaults and search grids."
     add_command(commands, "heads", _heads, summary, "classify heads")
     return parser
 
 
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="a model that `classify train` made")
-
-
 def _add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="MODEL", help="where to write the model")
-
-
-def _add_trust(parser: argparse.ArgumentParser, what: str) -> None:
-    text = f"dotted types that {what} beyond the safe ones; repeatable"
-    kind = partial(str.split, sep=",")
-    parser.add_argument("--trust", action="extend", type=kind, default=[], metavar="TYPE[,TYPE]", help=text)
-
-
-def _add_places(parser: argparse.ArgumentParser) -> None:
-    """Where weights and vectors are, and what the model may consist of."""
-    text = "where a network's weights are now (default: where they were in training); repeatable"
-    parser.add_argument("--weights", action="append", default=[], metavar="[SPEC=]FILE", help=text)
-    text = "where vectors are kept (default: $FEATURIZE_STORE, or the user's cache folder)"
-    parser.add_argument("--store", metavar="DIR", help=text)
-    _add_trust(parser, "the model may consist of")
-
-
-def _count_from(least: int, what: str) -> Any:
-    def count(text: str) -> int:
-        if not text.isdigit() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is no {what}")
-        return int(text)
-
-    return count
 
 
 def _add_train(commands: Any) -> None:
@@ -141,7 +114,7 @@ def _add_train(commands: Any) -> None:
     option("--balanced", action="store_true", help=text)
     text = "CSV with the columns label,new_label, a line for every label of the table; an empty new_label drops it"
     option("--relabel", metavar="MAP", help=text)
-    _add_trust(parser, "the head may consist of")
+    add_trust(parser, "the head may consist of")
     text = "train softmax in passes over the table; done unasked where its vectors take more than an eighth of memory"
     option("--out-of-core", action="store_true", help=text)
     text = "search the head's parameters first (`classify heads` lists the grids)"
@@ -260,7 +233,7 @@ def _add_predict(commands: Any) -> None:
     summary = "Predict the labels of photos, or of the images of a table."
     example = "classify predict flowers.model holiday/*.jpg --format csv -o holiday.csv"
     parser = add_command(commands, "predict", _predict, summary, example)
-    _add_model(parser)
+    add_model(parser)
     option = parser.add_argument
     text = (
         "photos, folders, archives, glob patterns, manifests (image column), Parquet files with photos, tables "
@@ -270,28 +243,28 @@ def _add_predict(commands: Any) -> None:
     text = "form of the output (default: by the ending of -o, .parquet, .csv or .jsonl, else text)"
     option("--format", choices=FORMATS, help=text)
     text = "how many labels per image, 0 for all (default: 1; all for the text of one image)"
-    count = _count_from(0, "number of labels; give 1 or more, or 0 for all")
+    count = count_from(0, "number of labels; give 1 or more, or 0 for all")
     option("--top", type=count, metavar="K", help=text)
     option("-o", "--output", metavar="FILE", help="write there instead of to standard output")
     add_excel(parser)
     add_manifest_options(parser)
     add_max_megapixels(parser)
-    _add_places(parser)
+    add_places(parser)
 
 
 def _add_neighbours(commands: Any) -> None:
     summary = "Print the training images that a photo resembles most, nearest first: distance, label, name."
     example = "classify neighbours flowers.model photo.jpg --table flowers.parquet"
     parser = add_command(commands, "neighbours", _neighbours, summary, example)
-    _add_model(parser)
+    add_model(parser)
     option = parser.add_argument
     option("image", metavar="IMAGE", help="a photo")
     option("--table", required=True, metavar="TABLE", help="the table of the training")
     option("--format", choices=FORMATS, default="text", help="form of the output (default: text)")
-    count = _count_from(1, "number of images; give 1 or more")
+    count = count_from(1, "number of images; give 1 or more")
     option("--top", type=count, default=10, metavar="K", help="how many images (default: 10)")
     add_excel(parser)
-    _add_places(parser)
+    add_places(parser)
 
 
 def _predict(args: argparse.Namespace) -> int:
@@ -312,7 +285,7 @@ def _predict(args: argparse.Namespace) -> int:
     check_outputs([(args.output, WRITTEN[form])], inputs)
     loading = time.perf_counter()
     model = load_model(args.model, trust=args.trust)
-    weights = _weights(args.weights, model.parts)
+    weights = weights_given(args.weights, model.parts)
     options = {"store": args.store, "jobs": args.jobs, "max_megapixels": args.max_megapixels}
     predictor = Predictor(model, weights=weights, **options)
     predictor.seconds |= {"importing": imported - start, "loading the model": time.perf_counter() - loading}
@@ -371,29 +344,11 @@ def _neighbours(args: argparse.Namespace) -> int:
 
     check_excel(args, args.format == "csv")
     model = load_model(args.model, trust=args.trust)
-    table, weights = FeatureTable.read(args.table), _weights(args.weights, model.parts)
+    table, weights = FeatureTable.read(args.table), weights_given(args.weights, model.parts)
     places = {"weights": weights, "store": args.store, "jobs": args.jobs}
     found = nearest_images(model, args.image, table, top=args.top, **places)
     sys.stdout.write(output.neighbours_as(args.format, found, args.excel))
     return 0
-
-
-def _weights(given: Sequence[str], parts: Sequence[str]) -> dict[str, str]:
-    """``FILE`` for all networks and ``SPEC=FILE`` for one, as a file per features."""
-    from featurize.spec import values_by_spec
-
-    files: dict[str, str] = {}
-    for text in given:
-        named = values_by_spec(text, parts)
-        if not named and "=" in text and not Path(text).exists():
-            hint = f"its features are {', '.join(parts)}"
-            raise UsageError(f"--weights {text} names no features of the model", hint)
-        for part in named or parts:
-            if part in files:
-                hint = "give SPEC=FILE once for each network"
-                raise UsageError(f"--weights names two files for {part}", hint)
-            files[part] = named.get(part, text)
-    return files
 
 
 def _show(args: argparse.Namespace) -> int:

@@ -91,10 +91,13 @@ class Thumbnails:
         """
         key = (image, longer)
         if key not in self._made:  # the same photo stands in several sections
-            self._made[key] = self._make(image, longer)
+            jpeg = self.jpeg(image, longer)
+            text = None if jpeg is None else base64.b64encode(jpeg).decode("ascii")
+            self._made[key] = None if text is None else f"data:image/jpeg;base64,{text}"
         return self._made[key]
 
-    def _make(self, image: str, longer: int) -> str | None:
+    def jpeg(self, image: str, longer: int = LONGER_SIDE_PX) -> bytes | None:
+        """What `thumbnail` shows, as a file that is not kept for the next time."""
         expected = self._sha256.get(image)
         if self.folder is None or expected is None:
             return None
@@ -111,7 +114,7 @@ class Thumbnails:
             rgb = Photo.of(data).rgb(longer=longer)
         except (OSError, ValueError, ImageRejected):
             return None
-        return "data:image/jpeg;base64," + base64.b64encode(_small_jpeg(rgb, longer)).decode("ascii")
+        return _small_jpeg(rgb, longer)
 
 
 def _folder_of(source: dict[str, Any] | None) -> AnyPath | None:

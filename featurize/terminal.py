@@ -168,7 +168,7 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
         # By the command's own parser, whose usage shows what it does take.
         _refuse(getattr(args, "parser", parser), unknown)
     level = logging.ERROR if args.quiet else logging.DEBUG if args.verbose else logging.INFO
-    with _safe_streams(), _messages_on_stderr(level), _orderly_end() as received:
+    with _safe_streams(), messages_on_stderr(level), _orderly_end() as received:
         try:
             status = args.run(args)
             sys.stdout.flush()
@@ -335,7 +335,8 @@ def _fail(message: str, hint: str, status: int = 1) -> int:
 
 
 @contextmanager
-def _messages_on_stderr(level: int) -> Iterator[None]:
+def messages_on_stderr(level: int) -> Iterator[None]:
+    """Inside, messages of this level and above are lines on stderr."""
     handler = _Handler()
     level_before, propagate_before = log.level, log.propagate
     log.addHandler(handler)

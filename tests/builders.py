@@ -6,6 +6,7 @@
 import contextlib
 import hashlib
 import html
+import http.client
 import importlib
 import io
 import json
@@ -492,6 +493,82 @@ def run_process(*words: str | Path, cwd: Path | None = None, **environment: str)
         text=True,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+class Serving:
+    """``classify serve …`` in a process of its own: `url` is where it answers, `log` what it has said so far."""
+
+    def __init__(self, *words: str | Path, wait: bool = True, **environment: str) -> None:
+        command = [sys.executable, "-m", "classify", "serve", *map(str, words), "--port", "0"]
+        self.process = subprocess.Popen(
+            command,
+            env=os.environ | environment,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        self._lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.said("serving ")
+        found = re.search(r"http://[^:]+:(\d+)(/\S*?)?(?:[; ]|$)", self.log)
+        assert found, self.log
+        self.port, self.root = int(found[1]), found[2] or ""
+        self.url = f"http://127.0.0.1:{self.port}{self.root}"
+        if wait:
+            self.said("ready after")
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        self._lines.extend(self.process.stderr)  # one by one, as they come
+
+    @property
+    def log(self) -> str:
+        return "".join(list(self._lines))
+
+    def said(self, text: str, seconds: float = 90) -> None:
+        """Wait until it says so."""
+        until = time.monotonic() + seconds
+        while text not in self.log:
+            assert time.monotonic() < until and self.process.poll() is None, self.log
+            time.sleep(0.02)
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of one request; ``x_y="z"`` is the header ``x-y: z``."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        with contextlib.closing(connection):
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, self.root + path, body, named)
+            answer = connection.getresponse()
+            return answer.status, {key.lower(): value for key, value in answer.getheaders()}, answer.read()
+
+    def metric(self, name: str) -> float:
+        """The sum of one metric."""
+        lines = self.ask("GET", "/metrics")[2].decode().splitlines()
+        return sum(float(line.split()[-1]) for line in lines if re.match(rf"{name}[ {{]", line))
+
+    def close(self) -> int:
+        """End it as a service is ended; its exit status."""
+        assert self.process.stderr is not None
+        with contextlib.suppress(ProcessLookupError):  # it has ended already
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        finally:
+            self._reader.join(5)
+            self.process.stderr.close()
+
+
+def form_of(*photos: tuple[str, bytes]) -> tuple[bytes, str]:
+    """The body of a multipart form with these files, by name, and its Content-Type."""
+    head = b'--limit\r\nContent-Disposition: form-data; name="photo"; filename="%s"\r\n\r\n'
+    parts = [head % name.encode("utf-8", "surrogateescape") + data + b"\r\n" for name, data in photos]
+    return b"".join(parts) + b"--limit--\r\n", "multipart/form-data; boundary=limit"
 
 
 def n_stored(store: Path) -> int:

@@ -63,11 +63,11 @@ class Chromium:
             self.received += data
 
     def open(self, path, width=1200, height=900):
-        """Load a file afresh, in a window of that size."""
+        """Load a file or a URL afresh, in a window of that size."""
         self.events.clear()
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self("Emulation.setDeviceMetricsOverride", **screen)
-        self("Page.navigate", url=Path(path).as_uri())
+        self("Page.navigate", url=path if "://" in str(path) else Path(path).as_uri())
         if not any(one["method"] == "Page.loadEventFired" for one in self.events):
             self._next(lambda one: one.get("method") == "Page.loadEventFired")
 
@@ -104,13 +104,26 @@ class Chromium:
         for kind in ("mousePressed", "mouseReleased"):
             self("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
 
-    def complaints(self):
-        """What went to the console, and every address asked for that is not the file itself."""
+    def drop(self, *files):
+        """Files from a folder, let go above the middle of the window."""
+        data = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self("Input.dispatchDragEvent", type=kind, x=200, y=200, data=data)
+
+    def wait_for(self, script):
+        """Until a JavaScript expression is true."""
+        until = time.monotonic() + CHROMIUM_SECONDS
+        while not self.run(script):
+            assert time.monotonic() < until, script
+            time.sleep(0.05)
+
+    def complaints(self, own="file:///"):
+        """What went to the console, and every address asked for that is not the file itself, or does not begin so."""
         complaints = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
         said = [one for one in self.events if one["method"] in complaints]
         requests = [one["params"] for one in self.events if one["method"] == "Network.requestWillBeSent"]
         asked = [one["request"]["url"] for one in requests]
-        return said + [url for url in asked if not url.startswith(("file:///", "data:"))]
+        return said + [url for url in asked if not url.startswith((own, "data:"))]
 
     def close(self):
         os.close(self.ours)  # the end of its commands is the end of it

@@ -66,27 +66,43 @@ def nearest_images(
     """
     if top < 1:
         raise UsageError(f"the {top} nearest images were asked for", "ask for 1 or more")
-    table = model.check_table(table)
-    photos = table.filter(table.variant == 0)
-    if not len(photos):
-        raise UsageError("the table holds no photo", "give the table that the model was trained on")
+    known = TrainingPhotos(model, table)
     if is_path(image):
         n_photos = len(list_source([image]).images)
         if n_photos > 1:  # before a network is loaded for them
             raise SourceError(f"{image} is {n_photos} photos", "give one photo")
     places: dict[str, Any] = {"weights": weights, "store": store, "jobs": jobs, "extractors": extractors}
     found = Predictor(model, **places).vectors(image)
-    X = photos.select(model.features)
-    scaler = _fitted_scaling(X, photos, model.features) if model.outliers is None else model.outliers.scaler
-    photo = scaler.transform(found.select(model.features))
-    # Differences first, then squares: a photo has distance 0 from itself, which products would miss.
-    parts = (X[start : start + ROWS_AT_ONCE] for start in range(0, len(X), ROWS_AT_ONCE))
-    distances = np.concatenate([np.linalg.norm(scaler.transform(part) - photo, axis=1) for part in parts])
-    relabel = model.relabel or {}
-    order = np.argsort(distances, kind="stable")[:top]
-    labels = [None if one is None else relabel.get(one, one) for one in photos.label[order]]
-    named = zip(photos.image[order].tolist(), labels, distances[order].tolist(), strict=True)
-    return [Neighbour(*one) for one in named]
+    return [neighbour for _, neighbour in known.nearest(found.select(model.features), top)]
+
+
+class TrainingPhotos:
+    """The photos of a table as the model sees them, ready to be compared with others.
+
+    `table` lacks its distorted copies; a row number is one of its rows.
+    """
+
+    def __init__(self, model: Model, table: FeatureTable):
+        table = model.check_table(table)
+        self.table = photos = table.filter(table.variant == 0)
+        if not len(photos):
+            raise UsageError("the table holds no photo", "give the table that the model was trained on")
+        X = photos.select(model.features)
+        known = model.outliers
+        self._scaler = _fitted_scaling(X, photos, model.features) if known is None else known.scaler
+        parts = (X[start : start + ROWS_AT_ONCE] for start in range(0, len(X), ROWS_AT_ONCE))
+        self._scaled = [self._scaler.transform(part) for part in parts]
+        relabel = model.relabel or {}
+        self._labels = [None if one is None else relabel.get(one, one) for one in photos.label]
+
+    def nearest(self, vector: np.ndarray, top: int) -> list[tuple[int, Neighbour]]:
+        """The `top` photos nearest to a vector of shape (1, width), nearest first, each with its row number."""
+        photo = self._scaler.transform(vector)
+        # Differences first, then squares: a photo has distance 0 from itself, which products would miss.
+        distances = np.concatenate([np.linalg.norm(part - photo, axis=1) for part in self._scaled])
+        order = np.argsort(distances, kind="stable")[:top].tolist()
+        image = self.table.image
+        return [(row, Neighbour(image[row], self._labels[row], float(distances[row]))) for row in order]
 
 
 def _fitted_scaling(X: np.ndarray, table: FeatureTable, features: str) -> Scaling:

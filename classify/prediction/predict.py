@@ -8,9 +8,10 @@ import platform
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count, groupby, islice
 from typing import Any
 
@@ -21,9 +22,9 @@ from classify.prediction.inputs import BATCH_SIZES, input_batches, nothing_read,
 from classify.rows import select_vectors
 from featurize.errors import ModelError
 from featurize.extraction.run import NothingReadable, golden_vectors, run_extraction, say_remarks
-from featurize.extractors.base import GOLDEN_SHA256, Extractor, attach_checked, relative_drift
-from featurize.extractors.batches import NOT_FINITE, group_extractors, vectors_of_photo
-from featurize.photos.decode import MAX_PIXELS, ImageRejected
+from featurize.extractors.base import GOLDEN_SHA256, Extractor, attach_checked, golden_image, relative_drift
+from featurize.extractors.batches import Failed, Task, compute
+from featurize.photos.decode import MAX_PIXELS
 from featurize.photos.memory import PhotoLike, PhotoSource, is_path, origin_of, photo_and_label, several
 from featurize.photos.photo import Photo, content_digest
 from featurize.photos.rows import holds_rows
@@ -104,6 +105,9 @@ class Predictor:
     extractors : sequence of Extractor, optional
         Those that made the training vectors, where only you have them: a `FunctionExtractor`, or one of another package
         that no entry point registers. One that makes other vectors is refused. The others are found by themselves.
+    engine : {"tensorflow", "openvino"}, optional
+        What runs the networks; by default the engine of the training. Another one has to make the same vectors, to
+        0.1 % of their length, which is checked before its first use.
 
     Examples
     --------
@@ -131,10 +135,11 @@ class Predictor:
         jobs: int | None = None,
         max_megapixels: float = MAX_PIXELS / 1e6,
         extractors: Sequence[Extractor] = (),
+        engine: str | None = None,
     ):
         self.given = list(extractors)
         self.model, self.weights, self.store, self.jobs = model, weights, store, jobs
-        self.max_megapixels = max_megapixels
+        self.max_megapixels, self.engine = max_megapixels, engine
         self._remarks: Counter[str] = Counter()
         self.seconds: dict[str, float] = defaultdict(float)  # by part of the work, for --verbose
         self._lock = threading.Lock()
@@ -231,6 +236,20 @@ class Predictor:
             raise nothing_read(len(rejects), *rejects[0])
         return table
 
+    def prepare(self) -> None:
+        """Load the networks, check them and run each once; otherwise the first photo waits for that."""
+        self._extract([("the test image", golden_image())])
+
+    def vectors_of(
+        self, photos: Iterable[tuple[str, PhotoLike]]
+    ) -> tuple[FeatureTable | None, list[tuple[str, str]]]:
+        """The vectors of photos that have no path, each given with what it is called, computed together.
+
+        The table has a row per photo that can be read, in their order, and is None where none can; then come the
+        others, each with the reason. Nothing is logged, and nothing is kept in the store.
+        """
+        return self._extract(list(photos))
+
     @contextmanager
     def _timed(self, part: str) -> Iterator[None]:
         start = time.perf_counter()
@@ -273,7 +292,7 @@ class Predictor:
             if not self._extractors:
                 with self._timed("preparing the extractors"):
                     store = self.store if isinstance(self.store, Store) else Store(self.store)
-                    extractors = model_extractors(self.model, store, self.weights, self.given)
+                    extractors = model_extractors(self.model, store, self.weights, self.given, self.engine)
                     check_golden(extractors, [self.model.described[part] for part in self.model.parts], store)
                     self.store, self._extractors = store, extractors
             with self._timed("the vectors"):
@@ -291,33 +310,43 @@ class Predictor:
                     return None, error.rejects
                 self._remarks.update(done.remarks)
                 log.debug("%d images computed, %d from the store", done.n_computed, done.n_reused)
+                if self.engine is not None:  # checked by its vectors: its fingerprint is another
+                    done.table.metadata["features"] = self._described
                 return done.table, list(done.rejects)
 
+    @property
+    def _described(self) -> dict[str, Any]:
+        return {part: self.model.described[part] for part in self.model.parts}
+
     def _computed(self, given: Unfiled) -> tuple[FeatureTable | None, list[tuple[str, str]]]:
-        """As `_extract`, of photos that have no path: computed one by one, and not kept in the store."""
-        rows, rejects = [], []
-        for name, one in given:
-            try:
-                content = origin_of(one, name).read()
-                photo = Photo.of(content, int(self.max_megapixels * 1e6))
-                vectors: dict[str, np.ndarray] = {}
-                for group in group_extractors(self._extractors):
-                    members = [self._extractors[number] for number in group]
-                    for member, (vector, finite) in zip(
-                        members, vectors_of_photo(members, photo, name), strict=True
-                    ):
-                        vectors[member.name] = vector
-                        if not finite.all():
-                            raise ImageRejected(NOT_FINITE)
-                rows.append((name, content_digest(content), vectors))
-            except ImageRejected as rejected:
-                rejects.append((name, str(rejected)))
-        if not rows:
+        """As `_extract`, of photos that have no path, which are not kept in the store."""
+        digests: dict[int, str] = {}
+
+        def read(number: int) -> Photo:
+            name, one = given[number]
+            content = origin_of(one, name).read()
+            digests[number] = content_digest(content)
+            return Photo.of(content, int(self.max_megapixels * 1e6))
+
+        extractors = self._extractors
+        needed = tuple(range(len(extractors)))
+        tasks = [Task(number, partial(read, number), needed, name) for number, (name, _) in enumerate(given)]
+        matrices = [np.empty((len(given), one.width), np.float32) for one in extractors]
+        reasons: dict[int, str] = {}
+        jobs = min(len(given), self.jobs or os.cpu_count() or 1) if len(given) > 1 else 0
+        for done in compute(tasks, extractors, jobs=jobs):
+            if isinstance(done, Failed):
+                reasons.setdefault(done.key, done.reason)
+            else:
+                matrices[done.extractor][done.keys] = done.matrix
+        rejects = [(given[number][0], reasons[number]) for number in sorted(reasons)]
+        kept = [number for number in range(len(given)) if number not in reasons]
+        if not kept:
             return None, rejects
-        names, digests, found = zip(*rows, strict=True)
-        matrices = {part: np.concatenate([vectors[part] for vectors in found]) for part in self.model.parts}
-        table = FeatureTable.from_arrays(matrices, image=list(names), sha256=list(digests))
-        table.metadata["features"] = {part: self.model.described[part] for part in self.model.parts}
+        vectors = {part: matrix[kept] for part, matrix in zip(self.model.parts, matrices, strict=True)}
+        names = [given[number][0] for number in kept]
+        table = FeatureTable.from_arrays(vectors, image=names, sha256=[digests[number] for number in kept])
+        table.metadata["features"] = self._described
         return table, rejects
 
 
@@ -394,12 +423,15 @@ def predict_table(model: Model, table: FeatureTable) -> Predictions:
 
 
 def model_extractors(
-    model: Model, store: Store, weights: Weights, given: Sequence[Extractor] = ()
+    model: Model, store: Store, weights: Weights, given: Sequence[Extractor] = (), engine: str | None = None
 ) -> list[Extractor]:
     """The extractors that made the training vectors, checked before they work; `store` keeps networks.
 
-    Those `given` are found by what they make, else by their name.
+    Those `given` are found by what they make, else by their name. `engine` runs their networks instead of that of the
+    training; whether it makes the same vectors is not known here.
     """
+    from sklearn.base import clone
+
     from featurize.registry import extractor_from_metadata
 
     extractors = []
@@ -414,6 +446,11 @@ def model_extractors(
         extractor = alike[0] if alike else extractor_from_metadata(entry, file)
         attach_checked(extractor, store)  # a kept network tells its width without being built again
         model.check_extractor(part, extractor)
+        if engine is not None and "engine" in extractor.get_params():
+            known_as = extractor.known_as
+            extractor = clone(extractor).set_params(engine=engine)
+            extractor.known_as = known_as
+            attach_checked(extractor, store)
         extractors.append(extractor)
     return extractors
 

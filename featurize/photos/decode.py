@@ -119,6 +119,7 @@ TURNS = {
 PNG_EXIF = (b"eXIf", *PNG_EXIF_TEXTS)
 NO_IMAGES = {
     (b"\x00\x05\x16\x07", b"\x00\x05\x16\x00"): "macOS AppleDouble metadata, not an image",
+    (b"%pdf-",): "a PDF document, not an image",
     (b"<!doctype", b"<html"): "an HTML page, not an image",
     (b"version https://git-lfs",): "a Git LFS pointer, not the image itself",
 }

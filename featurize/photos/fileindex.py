@@ -7,7 +7,7 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 
 
 def map_ahead(
-    pool: ThreadPoolExecutor, items: Iterable[Item], work: Callable[[Item], Result], n_ahead: int
+    pool: Executor, items: Iterable[Item], work: Callable[[Item], Result], n_ahead: int
 ) -> Iterator[tuple[Item, Result]]:
     """Map a function over items in threads; results keep their order, at most `n_ahead` are in flight.
 

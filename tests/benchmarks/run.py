@@ -46,6 +46,10 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     ),
     "large_photos": (["--assets", "{assets}"], ["--assets", "{assets}", "--photos", "2", "--repeats", "1"]),
     "one_photo": (["{model}", "{photo}"], ["{model}", "{photo}"]),
+    "serving": (
+        ["--assets", "{assets}"],
+        ["--assets", "{assets}", "--photos", "20", "--requests", "200", "--repeats", "1"],
+    ),
     "textures": (["--assets", "{assets}"], ["--assets", "{assets}", "--photos", "2", "--every", "10"]),
     "glcm": (["--assets", "{assets}"], ["--assets", "{assets}", "--photos", "2", "--repeats", "1"]),
     "startup": ([], ["--repeats", "1", "--photos", "40"]),

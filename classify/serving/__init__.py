@@ -1,0 +1,1 @@
+"""A page and an API that answer for photos: `classify serve`."""
