@@ -23,8 +23,9 @@ from featurize.remote import path_at
 from featurize.terminal import log, messages_on_stderr, printable
 
 LOOK_SECONDS = 2.0  # between two looks at the file of the model
-# The end after SIGTERM: requests have the first, what is being computed the second, and no more than 10 s together.
-FINISH_SECONDS, COMPUTE_SECONDS = 5, 3.0
+# The end after SIGTERM: requests have the first, what is being computed the second. With what Python and TensorFlow
+# take to end it is to be no more than 10 s.
+FINISH_SECONDS, COMPUTE_SECONDS = 4, 2.5
 AGAIN_SECONDS = 1.0  # between the end of a worker and its successor
 # How long an idle connection stays open: longer than proxies and clients keep theirs (60 s), who would otherwise send a
 # request at the moment when it is closed, and lose it.
