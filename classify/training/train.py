@@ -260,8 +260,8 @@ def train_in_steps(
             save(snapshot(fitted, {"best_step": step}), step)
 
     with threadpool_limits(1, "blas"):  # steps are small: several threads would mostly wait for each other
-        told = {"save": keep, "watch": watch, "first": first}
-        return snapshot(*fit_in_steps(unfitted, sample, *sides, plan, seed=seed, **told))
+        own: dict[str, Any] = {"seed": seed, "save": keep, "watch": watch, "first": first}
+        return snapshot(*fit_in_steps(unfitted, sample, *sides, plan, **own))
 
 
 def untrained_model(

@@ -8,7 +8,6 @@ import argparse
 import datetime
 import os
 import shlex
-import shutil
 import sys
 import time
 from collections import Counter
@@ -30,6 +29,7 @@ from featurize.outputs import (
     where_written,
     whole_file,
 )
+from featurize.remote import path_at
 from featurize.terminal import OptionsError, add_command, log, new_parser, run_command
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _retrain(args: argparse.Namespace) -> int:
         export_model(model, args.output_graph, store=store, result=args.final_tensor_name)
         _write_labels(args.output_labels, model, args.output_graph)
         if writers:
-            writers["train"].add_event(graph_event(Path(args.output_graph)))
+            writers["train"].add_event(graph_event(args.output_graph))
     for path in (args.output_graph, args.output_labels, outputs["model"], outputs["report"]):
         log.info("wrote %s", where_written(path))
     return 0
@@ -172,10 +172,9 @@ def _checked_outputs(args: argparse.Namespace) -> dict[str, str]:
         raise OptionsError(f"--test_batch_size {size} tests nothing", "give 1 or more, or -1 for all")
     check_result(args.final_tensor_name)
     paths = {"model": args.model or f"{start}.model", "report": args.report or f"{start}.html"}
-    labels = [] if same_file(args.output_labels, f"{start}.labels.txt") else [(args.output_labels, TEXT)]
-    beside = [(f"{start}.labels.txt", TEXT), (f"{args.output_graph}.json", JSON)]
-    own = [(args.output_graph, GRAPH), (paths["model"], MODEL), (paths["report"], PAGE)]
-    check_outputs([*own, *labels, *beside], [args.image_dir])
+    outputs = [(args.output_graph, GRAPH), (paths["model"], MODEL), (paths["report"], PAGE)]
+    labels = dict.fromkeys([args.output_labels, _labels_beside(args.output_graph)], TEXT)
+    check_outputs([*outputs, *labels.items(), (f"{args.output_graph}.json", JSON)], [args.image_dir])
     for name, reason in WITHOUT_EFFECT.items():
         if getattr(args, name) not in (None, "0"):
             log.warning("--%s has no effect: %s", name, reason)
@@ -244,7 +243,9 @@ def _extracted(args: argparse.Namespace, extractor: "Extractor") -> "Extraction"
     weights = found.table.metadata["features"][extractor.name]["weights"]
     log.info("%s: %s weights, %s", extractor.name, weights["source"], weights["file"])
     if n_crossing := crossing_images(found.table):
-        what = "%d photos have an identical one, or one of their group, on another side; the report tells which"
+        what = (
+            "%d photos have an identical one, or one of their group, on another side; the report tells which"
+        )
         log.warning(what, n_crossing)
     return found
 
@@ -349,12 +350,13 @@ def _summary_of_layer(scores: "StepScores") -> Any:
     return summary
 
 
-def graph_event(path: Path) -> Any:
+def graph_event(path: str) -> Any:
     """A frozen graph as TensorBoard draws it: without the numbers of its large constants."""
     from tensorboardX.proto.event_pb2 import Event
     from tensorboardX.proto.graph_pb2 import GraphDef
 
-    definition = GraphDef.FromString(path.read_bytes())
+    with path_at(path).open("rb") as stream:
+        definition = GraphDef.FromString(stream.read())
     for node in definition.node:
         if node.op == "Const" and node.ByteSize() > LONGEST:
             node.attr["value"].tensor.ClearField("tensor_content")
@@ -380,11 +382,17 @@ def final_lines(tested: "TestResult", args: argparse.Namespace) -> Iterator[str]
             yield f"{args.image_dir.rstrip('/') + '/' + images[row]:>70s}  {predicted[row]}"
 
 
+def _labels_beside(graph: str) -> str:
+    """Where the export writes the labels."""
+    return f"{os.path.splitext(graph)[0]}.labels.txt"
+
+
 def _write_labels(path: str, model: "Model", graph: str) -> None:
-    beside = f"{os.path.splitext(graph)[0]}.labels.txt"
-    if not same_file(path, beside):
-        with whole_file(path, TEXT) as partial:
-            shutil.copyfile(beside, partial)
+    if same_file(path, _labels_beside(graph)):
+        return
+    with whole_file(path, TEXT) as partial:
+        text = "".join(f"{label}\n" for label in model.labels)
+        partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
