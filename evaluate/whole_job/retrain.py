@@ -213,6 +213,7 @@ def network_of(architecture: str, model_dir: str) -> "Extractor":
 
 
 def _extracted(args: argparse.Namespace, extractor: "Extractor") -> "Extraction":
+    from evaluate.report.sentences import agree, count
     from evaluate.splits.split import crossing_images
     from featurize.extraction.run import run_extraction, say_remarks
     from featurize.photos.distort import Distortion
@@ -224,10 +225,8 @@ def _extracted(args: argparse.Namespace, extractor: "Extractor") -> "Extraction"
     given = {name: getattr(args, name) for name in kinds}
     distort = Distortion(args.distorted_copies, **given, seed=args.seed) if any(given.values()) else None
     if distort is not None:
-        what = (
-            "%d distorted copies of each photo to train on are drawn once; retrain.py drew anew in each step"
-        )
-        log.info(what, distort.copies)
+        copies = f"{distort.copies} distorted {agree(distort.copies, 'copy', 'copies')}"
+        log.info("%s of each photo to train on, drawn once; retrain.py drew anew in each step", copies)
     found = run_extraction(
         source, [extractor], store=args.bottleneck_dir, distort=distort, jobs=args.jobs, hashes=True
     )
@@ -243,15 +242,16 @@ def _extracted(args: argparse.Namespace, extractor: "Extractor") -> "Extraction"
     weights = found.table.metadata["features"][extractor.name]["weights"]
     log.info("%s: %s weights, %s", extractor.name, weights["source"], weights["file"])
     if n_crossing := crossing_images(found.table):
-        what = (
-            "%d photos have an identical one, or one of their group, on another side; the report tells which"
+        where = (
+            f"{count(n_crossing, 'photo')} with an identical one, or one of the same group, on another side"
         )
-        log.warning(what, n_crossing)
+        log.warning("%s; the report counts those of the test", where)
     return found
 
 
 def divided(images: "Sequence[SourceImage]", args: argparse.Namespace) -> "list[SourceImage]":
     """The images with a split each, that of their folders or as retrain.py hashed paths; SourceError where it fails."""
+    from evaluate.report.sentences import count
     from evaluate.splits.split import hash_split
     from featurize.files import text_as_name
 
@@ -262,7 +262,7 @@ def divided(images: "Sequence[SourceImage]", args: argparse.Namespace) -> "list[
         raise SourceError(what, "give a folder with a class folder for each of two labels or more")
     for label, number in sorted(counts.items()):
         if number < FEW:
-            log.warning("%s has %d photos, which are few", label, number)
+            log.warning("%s has %s, which is few", label, count(number, "photo"))
     if any(image.split for image in images):
         log.info("the split is that of the folders; the percentages have no effect")
         sides = list(images)

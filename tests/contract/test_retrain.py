@@ -2,7 +2,9 @@
 
 import json
 import re
+import shlex
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,27 +23,28 @@ def place(assets, tmp_path_factory):
     """Twenty photos of each of three labels; they are hashed by the path that is typed, so the folder is entered."""
     place = tmp_path_factory.mktemp("retrain")
     for label in LABELS:
-        (place / "photos" / label).mkdir(parents=True)
+        (place / "flower_photos" / label).mkdir(parents=True)
         for photo in sorted((assets / "data" / "flowers" / label).glob("*.jpg"))[:20]:
-            shutil.copy(photo, place / "photos" / label)
+            shutil.copy(photo, place / "flower_photos" / label)
+    (place / "weights").symlink_to(assets / "weights")
     return place
 
 
-def retrain(place, weights, *words) -> Outcome:
-    given = ["--image_dir", "photos", "--architecture", "mobilenet_0.25_128", "--model_dir", weights]
-    given += ["--bottleneck_dir", place / "vectors", "--eval_step_interval", "10"]
-    given += ["--summaries_dir", place / "logs"]
+def retrain(place, *words) -> Outcome:
+    """The command that README shows, with further flags; a flag that comes again counts the second time."""
+    readme = (Path(__file__).parents[2] / "evaluate" / "README.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^\$ (bottlehead retrain .*)$", readme, re.MULTILINE)
+    given = [*shlex.split(command), "--bottleneck_dir", place / "vectors", "--summaries_dir", place / "logs"]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        return run("bottlehead", "retrain", *given, *words)
+        return run(*given, *words)
 
 
 @pytest.fixture(scope="module")
-def retrained(place, assets) -> Outcome:
-    words = ["--output_graph", "g.pb", "--output_labels", "labels.txt", "--how_many_training_steps", "45"]
-    words += ["--print_misclassified_test_images", "--learning_rate", "0.05", "--validation_batch_size", "-1"]
-    words += ["--intermediate_store_frequency", "20"]
-    done = retrain(place, assets / "weights", *words)
+def retrained(place) -> Outcome:
+    words = "--how_many_training_steps 45 --learning_rate 0.05 --validation_batch_size -1".split()
+    words += "--print_misclassified_test_images --intermediate_store_frequency 20".split()
+    done = retrain(place, *words)
     assert done.status == 0, done.err
     return done
 
@@ -51,8 +54,8 @@ def table(place, assets, retrained) -> FeatureTable:
     """The same vectors and the same split by the commands of the three packages."""
     graph, path = assets / "weights" / NETWORK, place / "t.parquet"
     words = ["-o", path, "--features", graph, "--parity", "retrain", "--store", place / "vectors"]
-    assert run("featurize", "extract", place / "photos", *words).status == 0
-    words = ["--method", "hash", "--name", "path", "--folder", "photos", "-o", path]
+    assert run("featurize", "extract", place / "flower_photos", *words).status == 0
+    words = ["--method", "hash", "--name", "path", "--folder", "flower_photos", "-o", path]
     assert run("evaluate", "split", path, *words).status == 0
     return FeatureTable.read(path)
 
@@ -76,16 +79,19 @@ def test_the_lines_are_those_of_retrain_py(retrained, table):
 @pytest.mark.tensorflow
 def test_the_final_accuracy_and_the_mistakes_are_those_of_evaluate_test(retrained, table, place):
     told = place / "test.json"
-    assert run("evaluate", "test", place / "g.model", place / "t.parquet", "--json", told).status == 0
+    assert (
+        run("evaluate", "test", place / "retrained_graph.model", place / "t.parquet", "--json", told).status
+        == 0
+    )
     found = json.loads(told.read_text())
     first, title, *mistakes = retrained.out.splitlines()
     n_test = int((table.split == "testing").sum())
     assert first == f"Final test accuracy = {100 * found['accuracy']:.1f}% (N={n_test})" and n_test > 2
     assert title == "=== MISCLASSIFIED TEST IMAGES ==="
-    expected = {f"photos/{one['image']}": one["predicted"] for one in found["misclassified"]}
+    expected = {f"flower_photos/{one['image']}": one["predicted"] for one in found["misclassified"]}
     assert dict(line.split() for line in mistakes) == expected != {}
     assert all(re.fullmatch(r" *\S+  \S+", line) and len(line.rpartition("  ")[0]) >= 70 for line in mistakes)
-    assert "bottlehead retrain --image_dir photos" in (place / "g.html").read_text()
+    assert "bottlehead retrain --image_dir flower_photos" in (place / "retrained_graph.html").read_text()
 
 
 @pytest.mark.tensorflow
@@ -97,20 +103,18 @@ def test_the_model_is_what_training_in_steps_makes_of_the_table(retrained, table
     )
     assert steps == [1, 11, 21, 31, 41, 45]
     X = table.select(table.features[0])
-    model = load_model(place / "g.model")
+    model = load_model(place / "retrained_graph.model")
     np.testing.assert_allclose(model.predict_proba(X), same.predict_proba(X), rtol=0, atol=1e-6)
 
 
 @pytest.mark.tensorflow
 def test_the_graph_and_its_labels_come_back(retrained, place):
-    assert (place / "labels.txt").read_text() == "daisy\nroses\ntulips\n"
-    assert (
-        run("classify", "import-graph", place / "g.pb", place / "labels.txt", "-o", place / "back").status
-        == 0
-    )
-    photos = sorted((place / "photos").glob("*/*.jpg"))[::6]
-    options = {"store": place / "vectors"}
-    one, other = (predict_images(load_model(place / name), photos, **options) for name in ("g.model", "back"))
+    graph, labels, model = (place / f"retrained_{name}" for name in ("graph.pb", "labels.txt", "graph.model"))
+    assert labels.read_text() == "daisy\nroses\ntulips\n"
+    assert run("classify", "import-graph", graph, labels, "-o", place / "back").status == 0
+    photos = sorted((place / "flower_photos").glob("*/*.jpg"))[::6]
+    models = map(load_model, (model, place / "back"))
+    one, other = (predict_images(model, photos, store=place / "vectors") for model in models)
     assert one.labels == other.labels == LABELS
     np.testing.assert_allclose(other.probabilities, one.probabilities, rtol=0, atol=1e-5)
 
@@ -125,7 +129,7 @@ def test_tensorboard_has_scalars_histograms_and_the_graph(retrained, place):
         _, *runs[side] = tf.compat.v1.train.summary_iterator(str(path))
     graphs = [event.graph_def for event in runs["train"] if event.graph_def]
     definition = tf.compat.v1.GraphDef.FromString(graphs[0])
-    assert len(graphs) == 1 and len(graphs[0]) < 200_000 < (place / "g.pb").stat().st_size
+    assert len(graphs) == 1 and len(graphs[0]) < 200_000 < (place / "retrained_graph.pb").stat().st_size
     assert {"input", "final_result", "final_training_ops/Wx_plus_b/add"} <= {
         one.name for one in definition.node
     }
@@ -147,27 +151,19 @@ def test_tensorboard_has_scalars_histograms_and_the_graph(retrained, place):
 
 
 @pytest.mark.tensorflow
-def test_distorted_copies_a_name_of_the_result_and_a_small_test(place, assets, retrained):
-    words = ["--output_graph", "d.pb", "--output_labels", "d.labels.txt", "--how_many_training_steps", "30"]
-    words += ["--flip_left_right", "--distorted_copies", "1", "--final_tensor_name", "flower/answer"]
-    words += [
-        "--test_batch_size",
-        "25",
-        "--model",
-        "own.model",
-        "--report",
-        "own.html",
-        "--summaries_dir",
-        "",
-    ]
+def test_distorted_copies_a_name_of_the_result_and_a_small_test(place, retrained):
+    words = "--output_graph d.pb --output_labels d.labels.txt --how_many_training_steps 30 --flip_left_right"
+    words += " --distorted_copies 1 --final_tensor_name flower/answer --test_batch_size 25"
+    words += " --model own.model --report own.html --summaries_dir="
     (place / "vectors" / "roses").mkdir(exist_ok=True)
     (place / "vectors" / "roses" / "1.jpg_inception_v3.txt").write_text("0.5,0.25")
-    done = retrain(place, assets / "weights", *words)
+    done = retrain(place, *words.split())
     assert done.status == 0, done.err
     assert re.fullmatch(r"Final test accuracy = [\d.]+% \(N=25\)\n", done.out)
-    assert "1 distorted copies of each photo to train on" in done.err
+    assert "1 distorted copy of each photo to train on" in done.err
     assert "the text files in" in done.err and "import-bottlenecks" in done.err
-    assert load_model(place / "own.model").training["rows"] > load_model(place / "g.model").training["rows"]
+    rows = [load_model(place / name).training["rows"] for name in ("own.model", "retrained_graph.model")]
+    assert rows[0] > rows[1]
     assert (place / "own.html").exists() and not (place / "d.model").exists()
     import tensorflow as tf
 
