@@ -468,12 +468,13 @@ class Outcome:
 
 
 def run(*words: str | Path) -> Outcome:
-    """Run ``featurize …``, ``classify …`` or ``evaluate …`` in this process.
+    """Run ``featurize …``, ``classify …``, ``evaluate …`` or ``bottlehead …`` in this process.
 
     A single string is split as a shell splits it; several words are taken as they are.
     """
     package, *arguments = shlex.split(str(words[0])) if len(words) == 1 else map(str, words)
-    main = importlib.import_module(f"{package}.cli").main
+    module = "evaluate.whole_job.command" if package == "bottlehead" else f"{package}.cli"
+    main = importlib.import_module(module).main
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
         try:
             status = main(arguments)

@@ -24,7 +24,7 @@ from classify.export.check import (
     read_photos,
 )
 from classify.export.formats import FOLDER, HEAD, KINDS, MEASURED, NETWORKS, Job, Runner, load_jpeg
-from classify.export.graph import ENTRY, RESULT, exported_graph
+from classify.export.graph import ENTRY, RESULT, check_result, exported_graph
 from classify.export.head_file import read_head, write_head
 from classify.heads.plain import PlainHead
 from classify.model.model import Model, OperatingPoint
@@ -65,6 +65,7 @@ def export_model(
     weights: Weights = None,
     store: str | os.PathLike | None = None,
     inputs: Iterable[Location] = (),
+    result: str = RESULT,
 ) -> dict[str, Any]:
     """Write a model for other programs, after running what was written and comparing it with the model.
 
@@ -85,6 +86,8 @@ def export_model(
         As in `Predictor`.
     inputs : paths
         Files that must not be overwritten, such as that of the model.
+    result : str
+        What the operation of a ``.pb`` that gives the probabilities is called; by default as retrain.py called it.
 
     Returns
     -------
@@ -111,6 +114,9 @@ def export_model(
     place, ending = path_at(path), ending_of(path)
     outputs = _outputs(place, ending)
     check_outputs([(one, kind) for one, kind in outputs.items() if kind != KINDS[FOLDER]], inputs)
+    check_result(result)
+    if ending != ".pb" and result != RESULT:
+        raise UsageError(f"the result {result!r} was given for {ending}", "leave it out: it is of .pb alone")
     if precision not in LIMITS:
         raise UsageError(f"precision {precision!r}", f"choose {', '.join(LIMITS)}")
     if precision != "float32" and ending != ".tflite":
@@ -128,7 +134,7 @@ def export_model(
         return _export_head(model, head, place, check, force, weights, store)
     NETWORKS[ending].check_installed(ending)
     extractor = _network_of(model, ending, weights, store)
-    return _export_network(model, head, extractor, place, ending, precision, check, force)
+    return _export_network(model, head, extractor, place, ending, precision, check, force, result)
 
 
 def ending_of(path: Location) -> str:
@@ -218,6 +224,7 @@ def _export_network(
     precision: str,
     check: Any,
     force: bool,
+    result: str,
 ) -> dict[str, Any]:
     written = NETWORKS[ending]
     photos = check_photos(check)
@@ -228,13 +235,13 @@ def _export_network(
         "input": {
             "name": ENTRY, "shape": [n_photos, side, side, 3], "type": "float32", "pixels": entering,
         },
-        "output": RESULT if ending == ".pb" else "probabilities",
+        "output": result if ending == ".pb" else "probabilities",
         "size": side,
         "resize": extractor.settings()["resize"],
         "scaling": f"{extractor.network_settings()['scaling']} (inside)",
     }  # fmt: skip
     graph = exported_graph(
-        extractor.frozen_graph(), extractor, head, len(model.labels), scaled=written.scaled
+        extractor.frozen_graph(), extractor, head, len(model.labels), scaled=written.scaled, result=result
     )
     some = photos[:: -(-len(photos) // MEASURED)] if precision == "int8" else []
     measured = [extractor.prepare(photo).astype(np.float32) for _, photo in read_photos(some)] if some else []

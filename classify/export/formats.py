@@ -84,7 +84,8 @@ def _load_graph(path: Path) -> Runner:
     with graph.as_default():
         tf.import_graph_def(definition, name="")
     session = tf.compat.v1.Session(graph=graph)
-    run = session.make_callable(f"{RESULT}:0", feed_list=[f"{ENTRY}:0"])
+    # The last operation gives the probabilities, whatever it is called.
+    run = session.make_callable(f"{definition.node[-1].name}:0", feed_list=[f"{ENTRY}:0"])
     middle = np.float32(EXPORTED_MEAN)
     return lambda pixels: run((pixels - middle) / middle)
 

@@ -1,10 +1,12 @@
 """A model as one TensorFlow graph: pixels enter, probabilities come out."""
 
+import re
 from typing import Any
 
 import numpy as np
 
 from classify.heads.plain import Kernel, Linear, PlainHead, Scaling
+from featurize.errors import UsageError
 from featurize.networks.engines import INPUT, import_tensorflow, output_names
 from featurize.networks.graph_file import EXPORTED, EXPORTED_MEAN, refuse_side_effects
 
@@ -14,12 +16,18 @@ STEEPEST = 80.0  # scores of pairs beyond it are cut off: their exponentials are
 
 
 def exported_graph(
-    network: bytes, extractor: Any, head: PlainHead, n_labels: int, *, scaled: bool = False
+    network: bytes,
+    extractor: Any,
+    head: PlainHead,
+    n_labels: int,
+    *,
+    scaled: bool = False,
+    result: str = RESULT,
 ) -> Any:
     """A GraphDef that takes RGB pixels of 0 to 255, float32 (n, side, side, 3), and gives probabilities.
 
     `network` is the frozen network of the extractor. With `scaled`, pixels enter as (RGB - 127.5) / 127.5, as
-    label_image.py of TensorFlow for Poets sends them.
+    label_image.py of TensorFlow for Poets sends them. The operation that gives the probabilities is called `result`.
     """
     tf = import_tensorflow()
     with tf.Graph().as_default() as graph:
@@ -38,8 +46,17 @@ def exported_graph(
         product = tf.matmul(inputs, weights, name=f"{TRAINED}/Wx_plus_b/MatMul")
         # The older of the two operations, which every version of TensorFlow knows.
         logits = tf.raw_ops.Add(x=product, y=biases, name=f"{TRAINED}/Wx_plus_b/add")
-        tf.nn.softmax(logits, name=RESULT)
+        tf.nn.softmax(logits, name=result)
         return graph.as_graph_def()
+
+
+def check_result(name: str) -> None:
+    """UsageError if an operation that gives probabilities cannot be called so beside the others of the graph."""
+    others = {ENTRY, TRAINED, "pixels", "network", "head", EXPORTED.partition("/")[0]}
+    if not re.fullmatch(r"[A-Za-z0-9.][\w.\\/>-]*", name, re.ASCII) or name.partition("/")[0] in others:
+        taken = f"not beginning with {', '.join(sorted(others))}"
+        hint = f"give a name of letters, digits and _ . / -, {taken}; retrain.py's is {RESULT}"
+        raise UsageError(f"no result of a graph can be called {name!r}", hint)
 
 
 def _scaled(tf: Any, pixels: Any, extractor: Any, middle: float | None) -> Any:

@@ -161,6 +161,30 @@ class StepPlan:
 Steps = StepPlan  # its public name
 
 
+@dataclass(frozen=True)
+class StepScores:
+    """How good a step is: on the photos that it learnt from, and on some for validation.
+
+    `vectors` are what it learnt from, scaled; `classifier` is the one that learns, as it is now.
+    """
+
+    step: int
+    accuracy: float
+    cross_entropy: float
+    validation_accuracy: float
+    validation_cross_entropy: float
+    n_validation: int
+    vectors: np.ndarray
+    classifier: MLPClassifier
+
+
+def log_scores(scores: StepScores) -> None:
+    """Say how good a step is, in one line."""
+    train = f"train accuracy {100 * scores.accuracy:.1f} %, cross entropy {scores.cross_entropy:.6f}"
+    valid = f"validation accuracy {100 * scores.validation_accuracy:.1f} % (N={scores.n_validation})"
+    log.info("step %d: %s, %s", scores.step, train, valid)
+
+
 def step_head(
     head: Any,
     plan: StepPlan,
@@ -191,9 +215,12 @@ def fit_in_steps(
     *,
     seed: int = 0,
     save: Callable[[Pipeline, int], None] | None = None,
+    watch: Callable[[StepScores], None] = log_scores,
+    first: int = 0,
 ) -> tuple[Pipeline, dict[str, Any]]:
     """Fit `head` in place and keep its best state, of the lowest cross entropy on the rows `validation`.
 
+    `watch` is called after each evaluation. Evaluated are the steps `first` + a multiple of the interval, and the last.
     Returns the head and the course: the plan, and how good the best step is on all validation photos.
     """
     scaling, classifier = head.named_steps["scaling"], head.named_steps["classifier"]
@@ -217,8 +244,8 @@ def fit_in_steps(
                 with interruptible():
                     batch = run.learn()
                 saves = save is not None and plan.save_every and step % plan.save_every == 0
-                if saves or step % plan.eval_interval == 0 or step == plan.steps:
-                    run.evaluate(step, batch, writers)
+                if saves or (step - first) % plan.eval_interval == 0 or step == plan.steps:
+                    watch(run.evaluate(step, batch, writers))
                 if save is not None and saves and run.best_step:
                     current = run.exchange(run.best)
                     save(head, run.best_step)
@@ -300,7 +327,7 @@ class StepTrainer:
         self.classifier.loss_curve_.clear()  # a number per step, which would double the size of the model
         return batch
 
-    def evaluate(self, step: int, batch: np.ndarray, writers: dict[str, Any]) -> None:
+    def evaluate(self, step: int, batch: np.ndarray, writers: dict[str, Any]) -> StepScores:
         accuracy, entropy = self._scores(batch)
         all_accuracy, all_entropy = self._scores(self.validation)
         if all_entropy < self.best_entropy:
@@ -314,9 +341,9 @@ class StepTrainer:
         for side, writer in writers.items():
             writer.add_summary(_summary(*scores[side]), step)
             writer.flush()  # so that they can be watched
-        train = f"train accuracy {100 * accuracy:.1f} %, cross entropy {entropy:.6f}"
         n_shown = len(self.validation) if shown == -1 else shown
-        log.info("step %d: %s, validation accuracy %.1f %% (N=%d)", step, train, 100 * validated, n_shown)
+        on_validation = validated, validated_entropy, n_shown
+        return StepScores(step, accuracy, entropy, *on_validation, self.X[batch], self.classifier)
 
     def exchange(self, weights: tuple[list, list]) -> tuple[list, list]:
         """Put these weights into the classifier; returns those that it had."""

@@ -21,7 +21,14 @@ from classify.heads.costs import Size, check_memory
 from classify.heads.fitting import check_probabilities, fit_failed, fit_head, head_name
 from classify.heads.registry import HEADS, make_head
 from classify.heads.spec import HeadSpec
-from classify.heads.steps import StepPlan, divide_for_steps, fit_in_steps, step_head
+from classify.heads.steps import (
+    StepPlan,
+    StepScores,
+    divide_for_steps,
+    fit_in_steps,
+    log_scores,
+    step_head,
+)
 from classify.heads.tuning import Tuning, check_search, tune_head
 from classify.model.model import Model, short_hashes
 from classify.model.modelfile import audit_head, dump_head
@@ -192,6 +199,8 @@ def train_in_steps(
     seed: int = 0,
     relabel: Mapping[str, str] | None = None,
     save: Callable[[Model, int], None] | None = None,
+    watch: Callable[[StepScores], None] = log_scores,
+    first: int = 0,
 ) -> Model:
     """Fit a softmax or an mlp step by step, as retrain.py does, and say how it goes.
 
@@ -207,6 +216,10 @@ def train_in_steps(
     plan : Steps, optional
     save : function of (model, step), optional
         Called every ``plan.save_every`` steps with the best model so far.
+    watch : function of StepScores, optional
+        Called after each evaluation; by default it is logged.
+    first : int
+        Evaluated are the steps `first` + a multiple of ``plan.eval_interval``, and the last.
 
     Returns
     -------
@@ -247,7 +260,8 @@ def train_in_steps(
             save(snapshot(fitted, {"best_step": step}), step)
 
     with threadpool_limits(1, "blas"):  # steps are small: several threads would mostly wait for each other
-        return snapshot(*fit_in_steps(unfitted, sample, *sides, plan, seed=seed, save=keep))
+        own: dict[str, Any] = {"seed": seed, "save": keep, "watch": watch, "first": first}
+        return snapshot(*fit_in_steps(unfitted, sample, *sides, plan, **own))
 
 
 def untrained_model(

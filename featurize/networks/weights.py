@@ -98,15 +98,22 @@ def _at_hand(backbone: str, download: Download | Packaged | None) -> list[Path]:
             raise WeightsError(
                 f"FEATURIZE_WEIGHTS_DIR is {folder}, but that is not a folder", "correct or unset it"
             )
-        # Those of resnet50_v2 begin with resnet50 too.
-        others = tuple(name for name in NETWORKS if name != backbone and name.startswith(backbone))
-        files = sorted(folder.glob(f"{backbone}*.weights.h5"))
-        found = [file for file in files if not file.name.startswith(others)]
-        if download:
-            found.append(folder / Path(download.file).name)
+        found = weights_in(folder, backbone, download)
     published = _published(download)
     if published is not None:
         found.append(published)
+    return [path for path in found if path.is_file()]
+
+
+def weights_in(folder: Path, backbone: str, download: Download | Packaged | None) -> list[Path]:
+    """The files of a folder that are named as weights of `backbone`, ours and then Keras' own."""
+    # Those of resnet50_v2 begin with resnet50 too.
+    others = tuple(name for name in NETWORKS if name != backbone and name.startswith(backbone))
+    found = [
+        file for file in sorted(folder.glob(f"{backbone}*.weights.h5")) if not file.name.startswith(others)
+    ]
+    if download:
+        found.append(folder / Path(download.file).name)
     return [path for path in found if path.is_file()]
 
 

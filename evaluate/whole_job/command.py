@@ -1,0 +1,28 @@
+"""The command ``bottlehead``: the whole job at once."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+
+from evaluate.whole_job.retrain import EXAMPLE, add_retrain
+from featurize.errors import without_credentials
+from featurize.terminal import new_parser, run_command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status is 0 done, 1 a known error, 2 usage."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    parser.set_defaults(command_line=without_credentials(shlex.join(["bottlehead", *given])))
+    return run_command(parser, given)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line, without running anything."""
+    parser = new_parser(
+        "bottlehead", "The whole job in one command: photos in, a model and a report out.", EXAMPLE
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    add_retrain(commands)
+    return parser
