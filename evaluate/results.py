@@ -155,10 +155,14 @@ def describe_folds(folds: Sequence[Fold], method: str, table: FeatureTable) -> F
 
 @dataclass(eq=False, kw_only=True)
 class ResultRow(Scores):
-    """One pair of features and head; `tuned` is what a search chose per fold, `intervals` are of other scores."""
+    """One pair of features and head; `tuned` is what a search chose per fold, `intervals` are of other scores.
+
+    `classifier` is what `head` stands for, which may be a name of one's own: a spec, or the class of an object.
+    """
 
     features: str
     head: str
+    classifier: str
     accuracy: Interval
     intervals: ScoreIntervals
     tuned: list[str] | None
@@ -167,7 +171,7 @@ class ResultRow(Scores):
     model_bytes: int | None
     accuracy_per_fold: list[float]
 
-    _first = ("features", "head", "accuracy")
+    _first = ("features", "head", "classifier", "accuracy")
 
     @property
     def name(self) -> str:

@@ -88,7 +88,7 @@ IN_C = "sklearn.svm."
 
 
 def hearing_signals(head: Any, work: Callable[[], Any]) -> None:
-    """Do `work`, fitting `head`, such that Ctrl-C ends the waiting for it at once, whatever library computes.
+    """Do `work`, fitting `head`, such that Ctrl-C ends the waiting for it, whatever library computes.
 
     A signal is handled by the main thread alone, and only between two steps of Python. So libsvm computes in another
     thread, which ends as soon as it is back in Python; a process that ends does not wait for it.
@@ -109,8 +109,8 @@ def hearing_signals(head: Any, work: Callable[[], Any]) -> None:
             failed.append(error)
 
     thread = threading.Thread(target=caught, daemon=True)
-    thread.start()
     try:
+        thread.start()  # where a signal may come as well
         while thread.is_alive():
             thread.join(1)
     except BaseException:
@@ -247,6 +247,16 @@ def head_name(head: Any) -> str:
         return head.name
     head = _without_wrappers(head)
     return getattr(head, "display_name", type(head).__name__)
+
+
+def classifier_of(head: Any) -> str:
+    """What a head is, whatever name it was given: its spec, or the class of its last step.
+
+    >>> from sklearn.svm import SVC
+    >>> [classifier_of(head) for head in named_heads({"svm": SVC(), "mine": "svm:C=1"}) + ["svm"]]
+    ['SVC', 'svm:C=1', 'svm']
+    """
+    return head_name(_plain(head))
 
 
 def named_heads(heads: Mapping[str, Any] | Iterable[Any]) -> list[Any]:

@@ -73,7 +73,7 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def fit(self, X, y=None):
         """Learn the centre and the scale of each block; `y` is not used."""
-        X = validate_data(self, X, dtype=[np.float32, np.float64])
+        X = validate_data(self, X, dtype=[np.float64, np.float32])  # whatever is neither becomes the first
         self.methods_, means, scales = [], [], []
         blocks = self._blocks(X)
         for block, weight in zip(blocks, self.weights(len(blocks)), strict=True):
@@ -91,7 +91,7 @@ class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def transform(self, X):
         """The scaled numbers, of the dtype given (float32 stays float32), shape (n_images, n_features)."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float32, np.float64], reset=False)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         return self.plain().transform(X)
 
     def inverse_transform(self, X):

@@ -55,7 +55,7 @@ class TunedHead(Probabilities, BaseEstimator):
         made: dict[str, Any] = {"widths": self.widths, "block_weights": self.block_weights, "seed": self.seed}
         rows = groups, variant, sample_weight
         X, y, _ = checked_rows(self, X, y)
-        matrix = validate_data(self, X, dtype=[np.float32, np.float64])
+        matrix = validate_data(self, X, dtype=[np.float64, np.float32])
         self.tuning_ = tune_head(self.head, matrix, y, *rows, by=self.by, **made)
         chosen = make_head(self.tuning_.head, **made)
         self.head_ = fit_head(chosen, X, y, *rows)

@@ -349,8 +349,7 @@ def audit_head(
     if foreign and libraries and (error := _other_version(name, versions, f"it needs {', '.join(foreign)}")):
         raise error
     if foreign:
-        options = " ".join(f"--trust {one}" for one in foreign)
-        hint = f"if you trust whoever made it, add {options}; otherwise do not use it"
+        hint = f"if you trust whoever made it, add --trust {','.join(foreign)}; otherwise do not use it"
         raise ModelError(f"{name} needs types that are not known to be safe: {', '.join(foreign)}", hint)
     return needed
 

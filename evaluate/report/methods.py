@@ -195,7 +195,7 @@ def _feature(name: str, entry: Mapping[str, Any] | None) -> str:
 
 def _comparison(found: ComparisonRecord) -> list[str]:
     methods, best = statistical_methods(found), found.results[0]
-    heads = list(dict.fromkeys(row.head for row in found.results))
+    heads = {row.head: row.classifier for row in found.results}
     sets = list(dict.fromkeys(row.features for row in found.results))
     tested = found.folds.tested
     sentences = [
@@ -234,7 +234,7 @@ def _comparison(found: ComparisonRecord) -> list[str]:
 def _test(found: TestRecord) -> list[str]:
     model, scores = found.model, found.scores
     sentences = [
-        f"The model, {_heads([model.head])} on {model.features}, is right on "
+        f"The model, {_heads({model.head: model.head})} on {model.features}, is right on "
         f"{interval_in_words(scores.accuracy_interval)} of them, with macro F1 {percent(scores.macro_f1)} % "
         f"and log loss {scores.log_loss:.3f}.",
         f"Interval: {statistical_methods(found)['interval']}.",
@@ -294,11 +294,12 @@ def _per_group(found: ComparisonRecord | TestRecord) -> list[str]:
 def _curve(found: CurveRecord) -> list[str]:
     model, folds, methods = found.model, found.folds, statistical_methods(found)
     sizes = [str(point.images_per_label) for point in found.points]
+    head = {model.head: model.head}
     return [
-        f"The head {_heads([model.head])} was trained on {model.features} with {listed(sizes)} images per label "
-        f"on average and tested {_divided(folds)} ({folds.method}; {_chance(found)}), the same for all sizes.",
+        f"The head {_heads(head)} was trained on {model.features} with {listed(sizes)} images per label on average "
+        f"and tested {_divided(folds)} ({folds.method}; {_chance(found)}), the same for all sizes.",
         *_groups(found.data),
-        *_scaling([model.head], [model.features], found.table),
+        *_scaling(head, [model.features], found.table),
         f"Intervals: {methods['interval']}.",
         f"Curve: {methods['curve']}.",
     ]
@@ -333,25 +334,29 @@ def _divided(folds: FoldFacts) -> str:
     return f"by cross-validation with {count(folds.cv, 'fold', ',')}{again}"
 
 
-def _heads(heads: Sequence[str]) -> str:
-    """Each by name, with what it is and the parameters that are not scikit-learn's own."""
+def _heads(heads: Mapping[str, str]) -> str:
+    """Each by name, with what it is and the parameters that are not scikit-learn's own.
+
+    `heads` are names and what they stand for, as `classify.heads.fitting.classifier_of` has it.
+    """
     from classify.heads.spec import HeadSpec
 
     told = []
-    for head in heads:
-        registered = _registered(head)
+    for head, classifier in heads.items():
+        registered = _registered(classifier)
         if registered is None:
-            told.append(head)
+            told.append(head if classifier in head else f"{head} ({classifier})")
             continue
         # Of a tuned head the report lists what the search chose, fold by fold.
-        params = {} if head.endswith(TUNED) else {**registered.defaults, **HeadSpec.parse(head).params}
+        tuned = classifier.endswith(TUNED)
+        params = {} if tuned else {**registered.defaults, **HeadSpec.parse(classifier).params}
         settings = [f"{key}={value}" for key, value in params.items()]
         told.append(f"{head} ({', '.join([registered.summary, *settings])})")
     return listed(told)
 
 
-def _scaling(heads: Sequence[str], sets: Sequence[str], table: FeatureTable) -> list[str]:
-    registered = [head for head in heads if _registered(head)]
+def _scaling(heads: Mapping[str, str], sets: Sequence[str], table: FeatureTable) -> list[str]:
+    registered = [head for head, classifier in heads.items() if _registered(classifier)]
     if not registered:
         return []
     which = "Before each head" if len(registered) == len(heads) else f"Before {listed(registered)}"
@@ -365,11 +370,11 @@ def _scaling(heads: Sequence[str], sets: Sequence[str], table: FeatureTable) -> 
     ]
 
 
-def _registered(head: str) -> Any:
-    """What `classify.heads.registry` knows of a head by its name in a table; None of a dotted path or an object."""
+def _registered(classifier: str) -> Any:
+    """What `classify.heads.registry` knows of a head by its spec; None of a dotted path or an object."""
     from classify.heads.registry import HEADS
 
-    return HEADS.get(head.removesuffix(TUNED).partition(":")[0])
+    return HEADS.get(classifier.removesuffix(TUNED).partition(":")[0])
 
 
 def _software() -> str:

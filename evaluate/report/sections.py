@@ -100,7 +100,9 @@ def page_of(found: Result, photos: Thumbnails) -> Page:
 
 def _comparison_page(found: ComparisonRecord, photos: Thumbnails) -> Page:
     best, details, n_pairs = found.results[0], found.best, len(found.results)
-    n_heads = len(non_dummy_heads(row.head for row in found.results if row.features == best.features))
+    n_heads = len(
+        non_dummy_heads((row.head, row.classifier) for row in found.results if row.features == best.features)
+    )
     which = f"Of {n_pairs} pairs of features and head, {best.name} is the best" if n_pairs > 1 else best.name
     doubt = no_better_than_guessing(best, best.accuracy, f"The best, {best.name}")
     sentences = [

@@ -364,7 +364,9 @@ def tuned_in_words(row: ResultRow) -> str:
 def best_in_words(found: ComparisonRecord) -> list[str]:
     """What there is to say of the best result beyond its accuracy, one sentence each."""
     row, best = found.results[0], found.best
-    heads = non_dummy_heads(one.head for one in found.results if one.features == row.features)
+    heads = non_dummy_heads(
+        (one.head, one.classifier) for one in found.results if one.features == row.features
+    )
     lines = [f"{row.name}, {rankings_in_words(row)}."] if row.roc_auc is not None else []
     if row.positive:
         lines.append(f"{row.name}, {positive_in_words(row)}.")

@@ -39,6 +39,7 @@ class Task:
     head: str
     estimator: Any
     fold: Fold
+    classifier: str  # what the name `head` stands for
 
 
 class Result(NamedTuple):
@@ -226,7 +227,8 @@ class Predictions:
     times : pandas.DataFrame
         One row per repeat, fold, features and head: ``n_training, n_testing`` (photos, without distorted copies),
         ``fit_seconds, predict_seconds``, ``model_bytes`` (of the first fold; missing on others, and for a head that
-        cannot be written), ``tuned``, the spec that a search chose or None, and ``complaints``, the head's warnings.
+        cannot be written), ``tuned``, the spec that a search chose or None, ``classifier``, what the name of the
+        head stands for, and ``complaints``, the head's warnings.
     decided : array of str, optional
         The labels given, where something else than the highest probability decides.
     """
@@ -386,6 +388,7 @@ def cross_validate(
         who["given_group"] = given[tested]
         rows.append(pd.DataFrame(key | who))
         sizes = {"n_training": int((variant[fold.training] == 0).sum()), "n_testing": len(tested)}
+        key["classifier"] = task.classifier
         times.append(key | sizes | result._asdict() | {"complaints": sorted(set(result.complaints))})
     probabilities = np.concatenate([time.pop("probabilities") for time in times])
     every = pd.concat(rows, ignore_index=True)
@@ -397,7 +400,7 @@ def _tasks(
 ) -> tuple[dict[str, Sample], list[Task]]:
     from sklearn.base import clone
 
-    from classify.heads.fitting import NamedHead, head_name
+    from classify.heads.fitting import NamedHead, classifier_of, head_name
     from classify.heads.registry import make_head
     from classify.heads.tuning import TunedHead
 
@@ -429,7 +432,7 @@ def _tasks(
                 estimator = clone(head).set_params(**made)
             else:
                 estimator = make_head(head, **made)
-            tasks += [Task(one, name, estimator, fold) for fold in folds]
+            tasks += [Task(one, name, estimator, fold, classifier_of(given)) for fold in folds]
     return samples, tasks
 
 

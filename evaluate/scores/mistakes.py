@@ -142,15 +142,18 @@ def wrong_rows(
     return sorted(wrong, key=lambda one: (-one.confidence, one.image))
 
 
-def non_dummy_heads(heads: Iterable[str]) -> list[str]:
-    """The heads without `DummyClassifier`, which ignores the vectors; where there is no other, that one."""
-    given = list(dict.fromkeys(heads))
-    return [head for head in given if not is_dummy(head)] or given
+def non_dummy_heads(heads: Iterable[tuple[str, str]]) -> list[str]:
+    """The heads without `DummyClassifier`, which ignores the vectors; where there is no other, that one.
+
+    `heads` are names and what they stand for, as `classify.heads.fitting.classifier_of` has it.
+    """
+    given = dict(heads)
+    return [head for head, classifier in given.items() if not is_dummy(classifier)] or list(given)
 
 
-def is_dummy(head: str) -> bool:
-    """Whether a head answers without looking, by its name."""
-    return head.partition(":")[0].rpartition(".")[2] in ("dummy", "DummyClassifier")
+def is_dummy(classifier: str) -> bool:
+    """Whether a head answers without looking, by what it is."""
+    return classifier.partition(":")[0].rpartition(".")[2] in ("dummy", "DummyClassifier")
 
 
 def misclassified_by_all(predictions: Predictions, features: str) -> list[MisclassifiedByAll]:
@@ -182,8 +185,8 @@ def hardest(predictions: Predictions, features: str) -> list[HardPhoto]:
 
 def _on(predictions: Predictions, features: str) -> Predictions:
     """The predictions on `features` by the heads that look."""
-    times = predictions.times
-    return predictions.of(features, *non_dummy_heads(times["head"][times["features"] == features]))
+    times = predictions.times[predictions.times["features"] == features]
+    return predictions.of(features, *non_dummy_heads(zip(times["head"], times["classifier"], strict=True)))
 
 
 def label_suspects(photos: ByImage) -> list[Suspect]:

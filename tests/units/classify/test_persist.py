@@ -101,7 +101,7 @@ def test_a_head_that_could_not_be_loaded_is_refused_before_it_is_trained(separab
         ModelError, match=f"not known to be safe: {module}.Foreign, {module}.Secretive"
     ) as refused:
         train(separable, Secretive(), "wide")
-    assert f"add --trust {module}.Foreign --trust {module}.Secretive;" in refused.value.hint
+    assert f"add --trust {module}.Foreign,{module}.Secretive;" in refused.value.hint
     with pytest.raises(ModelError, match=f"safe: {module}.Foreign "):
         train(separable, Secretive(), "wide", trust=[f"{module}.Secretive"])
     assert 0 < max(Secretive.n_rows) <= 18
@@ -128,7 +128,7 @@ def test_heads_that_need_trust_are_called_as_ever_in_files(head, needed, separab
         train(separable, head, "wide")
     model = train(separable, head, "wide", trust=[ADDRESSES[name] for name in needed])  # of today, too
     save_model(model, tmp_path / "m")
-    with pytest.raises(ModelError, match=f"--trust {' --trust '.join(needed)};"):
+    with pytest.raises(ModelError, match=f"--trust {','.join(needed)};"):
         load_model(tmp_path / "m")
     again = load_model(tmp_path / "m", trust=needed)
     assert type(again.head) is type(head)

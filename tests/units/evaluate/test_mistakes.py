@@ -27,6 +27,7 @@ def predictions(*columns):
     names = ("features", "head", "repeat")
     times = [dict(zip(names, column, strict=False), fold=0) for column in columns]
     rows = pd.concat([pd.DataFrame(who).assign(**one) for one in times], ignore_index=True)
+    times = [one | {"classifier": one["head"]} for one in times]
     chances = np.array([(p, 1 - p) for *_, cats in columns for p in cats])
     return Predictions(rows, chances, ["cat", "dog"], pd.DataFrame(times))
 

@@ -1,6 +1,7 @@
 """Intervals, paired comparisons and families of questions: by hand, against scipy, and their symmetries."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -9,7 +10,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from evaluate.statistics.differences import (
-    PairName,
     bayesian_comparison,
     comparisons_to_make,
     holm,
@@ -240,13 +240,24 @@ def test_words_interval_and_test_never_contradict_each_other(low, width, p_holm)
     assert (verdict == "undecided") == (low <= 0)
 
 
+class Row(NamedTuple):
+    features: str
+    head: str
+    classifier: str
+
+
 @pytest.mark.parametrize("dummy", ["dummy", "dummy:strategy=uniform", "sklearn.dummy.DummyClassifier"])
 def test_a_dummy_stands_for_no_features(dummy):
-    results = [PairName("a", "svm"), PairName("b", dummy), PairName("b", "svm"), PairName("a", dummy)]
+    """By what it is, whatever it is called."""
+
+    def pair(features, classifier):
+        return Row(features, "dummy" if classifier == "svm" else "mine", classifier)
+
+    results = [pair("a", "svm"), pair("b", dummy), pair("b", "svm"), pair("a", dummy)]
     expected = [("features", results[0], results[2]), ("head", results[0], results[3])]
     assert comparisons_to_make(results) == expected
     # One that wins is named first, and one alone stands for itself.
-    results = [PairName("a", "dummy"), PairName("a", "svm")]
+    results = [pair("a", "dummy"), pair("a", "svm")]
     assert comparisons_to_make(results) == [("head", *results)]
-    alone = [PairName("a", "dummy"), PairName("b", "dummy")]
+    alone = [pair("a", "dummy"), pair("b", "dummy")]
     assert comparisons_to_make(alone) == [("features", *alone)]
