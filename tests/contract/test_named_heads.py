@@ -88,3 +88,32 @@ def test_a_search_knows_given_names():
 def test_names_that_tell_nothing_apart_are_refused(heads, message):
     with pytest.raises(BottleheadError, match=message):
         names_of(heads)
+
+
+def test_a_dummy_is_one_whatever_it_is_called():
+    """Nothing but the name changes, on folds of one label too, where dummies know all labels."""
+    table = made_table(24, labels=("ant", "bee"), group=[f"g{n // 2 % 6 * 2 + n % 2}" for n in range(24)])
+    found = [
+        compare(table, heads=heads, folds="leave-one-group-out", jobs=1).to_dict()
+        for heads in (["dummy", "softmax"], {"mine": DummyClassifier(), "softmax": "softmax"})
+    ]
+    plain, named = ([(pair["one"], pair["other"]) for pair in one["comparisons"]] for one in found)
+    assert [[side | {"head": side["head"].replace("mine", "dummy")} for side in pair] for pair in named] == [
+        list(pair) for pair in plain
+    ]
+    assert found[0]["best"] == found[1]["best"]
+    assert [row["log_loss"] for row in found[0]["results"]] == [
+        row["log_loss"] for row in found[1]["results"]
+    ]
+    assert {row["head"]: row["classifier"] for row in found[1]["results"]} == {
+        "mine": "DummyClassifier",
+        "softmax": "softmax",
+    }
+
+
+def test_the_methods_paragraph_tells_what_stands_behind_a_name():
+    heads = {"svm": GaussianNB(), "softmax": DummyClassifier(), "mine": "naive-bayes:var_smoothing=0.1"}
+    text = compare(made_table(24), ["good"], heads, cv=2, jobs=1).to_dict()["methods_paragraph"]["text"]
+    assert "svm (GaussianNB)" in text and "softmax (DummyClassifier)" in text
+    assert "mine (independent normal distributions per label, var_smoothing=0.1)" in text
+    assert "Before mine every block" in text and "support vector" not in text

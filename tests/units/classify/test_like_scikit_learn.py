@@ -147,7 +147,9 @@ def test_what_transformers_put_out_changes_no_probability(name, output):
     matrix = X.astype(np.float64)  # what a frame holds is counted in full
     expected = clone(OURS[name]).fit(matrix, Y).predict_proba(matrix)
     with sklearn.config_context(transform_output=output):
-        np.testing.assert_allclose(clone(OURS[name]).fit(matrix, Y).predict_proba(matrix), expected, atol=2e-5)
+        np.testing.assert_allclose(
+            clone(OURS[name]).fit(matrix, Y).predict_proba(matrix), expected, atol=2e-5
+        )
         frame = frames_of(matrix)[output]
         np.testing.assert_allclose(clone(OURS[name]).fit(frame, Y).predict_proba(frame), expected, atol=2e-5)
     head = clone(OURS[name])
