@@ -14,7 +14,9 @@ from featurize.table import FeatureTable, describe_similar, similar_labels
 from featurize.terminal import log, printable
 
 NAMED = 5  # photos, and pairs of photos, that a message names
-SPLITS = dict.fromkeys(("train", "compare", "split"), ("training", "validation")) | {"test": ("testing",)}
+SPLITS = dict.fromkeys(("train", "compare", "curve", "split"), ("training", "validation")) | {
+    "test": ("testing",)
+}
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Sample:
 
 
 def usable_rows(table: FeatureTable, purpose: str) -> FeatureTable:
-    """The rows that `purpose` ("train", "compare", "split" or "test") may use; a message says which.
+    """The rows that `purpose` ("train", "compare", "curve", "split" or "test") may use; a message says which.
 
     Where the table has a split, training and comparing use its training and validation rows and testing uses its
     testing rows; where it has none, all use all rows. Rows without a label are left out, and for testing also the

@@ -14,6 +14,7 @@ from featurize.errors import UsageError
 BRACKETS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
 LIST = "/"  # between the values of a list
 YES_AND_NO = {"yes": True, "no": False}
+MOST_NAMED = 40  # parameters in a hint; some libraries have hundreds
 
 
 def split_spec(spec: str, kind: str, hint: str) -> tuple[str, list[str], dict[str, str]]:
@@ -65,7 +66,8 @@ def unknown_parameters(what: str, unknown: Sequence[str], known: Iterable[str]) 
     """The error to raise where `what` has no such parameters."""
     known = sorted(known)
     close = dict.fromkeys(match for name in unknown for match in get_close_matches(name, known, n=1))
-    hint = f"its parameters are {', '.join(known)}" if known else "leave it out"
+    more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+    hint = f"its parameters are {', '.join(known[:MOST_NAMED])}{more}" if known else "leave it out"
     return UsageError(f"{what} has no parameter {', '.join(unknown)}{perhaps(close)}", hint)
 
 

@@ -262,7 +262,7 @@ def _other_scores(scores: ResultRow | TestScores, methods: Mapping[str, str]) ->
     sentences = []
     if scores.roc_auc is not None:
         sentences.append(
-            f"Ranking, one label against the rest: {rankings_in_words(scores)}. {_told(methods, 'ranking')}"
+            f"Ranking, one label against the rest, mean: {rankings_in_words(scores)}. {_told(methods, 'ranking')}"
         )
     if scores.positive:
         sentences.append(f"Of {positive_in_words(scores)}.")

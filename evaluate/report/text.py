@@ -66,7 +66,7 @@ def table_as_text(header: Sequence[str], rows: Sequence[Sequence[str]], left: in
 
 def comparison_as_text(found: ComparisonRecord) -> str:
     """What `evaluate compare` prints: the table, the differences in words, the warnings."""
-    header = ["", "features", "head", "accuracy (95 % interval)", "macro F1", "log loss"]
+    header = ["", "features", "head", "accuracy (95 % interval)", "macro F1 %", "log loss"]
     header += ["fit seconds", "ms/photo", "model kB"]
     rows = [
         [
@@ -152,7 +152,7 @@ def groups_as_text(found: PerGroup) -> str:
         "head",
         "right per group (95 % interval)",
         "balanced accuracy %",
-        "macro F1",
+        "macro F1 %",
         "ROC AUC (95 % interval)",
     ]
     best = found.results[0]

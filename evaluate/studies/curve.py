@@ -117,7 +117,7 @@ def learning_curve(
     [5, 40]
     """
     table = relabelled(table, relabel)
-    used = usable_rows(table, "compare")
+    used = usable_rows(table, "curve")
     names = features or all_features(used)[-1]
     used.select(names)  # an unknown column is refused before the work
     folds = stratified_folds(used, cv=cv, repeats=repeats, seed=seed)

@@ -97,7 +97,8 @@ def test_the_command_prints_and_writes_all(photos, tmp_path, monkeypatch):
     page = (tmp_path / "c.html").read_text()
     assert page.count('class="measured"') == 4 and page.count('class="guess"') == 2
     assert "A guess: with 24 images per label" in page and page.count("<script") == 1
-    assert "give sizes from 2 to 16" in run("evaluate curve table.parquet --sizes 99").hint
+    refused = run("evaluate curve table.parquet --sizes 99")
+    assert "give sizes from 2 to 16" in refused.hint and refused.err.startswith("curve uses all rows")
 
 
 def patients(n_patients: int, photos_each: int) -> FeatureTable:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from featurize.errors import UsageError
-from featurize.spec import FeaturesSpec, read_value, values_by_spec
+from featurize.spec import FeaturesSpec, read_value, unknown_parameters, values_by_spec
 
 
 @pytest.mark.parametrize("text, kind, value", [
@@ -45,3 +45,9 @@ def test_a_value_for_a_spec_may_hold_an_equals_sign_and_the_spec_too():
     assert values_by_spec("a:x,size=1=f=g.h5", specs) == {"a:x,size=1": "f=g.h5"}
     assert values_by_spec("a=f=g.h5", specs) == {"a:x,size=1": "f=g.h5", "a:y": "f=g.h5"}
     assert values_by_spec("c=f", specs) == {}
+
+
+def test_of_hundreds_of_parameters_the_hint_names_some():
+    error = unknown_parameters("the head x", ["p3o"], [f"p{number:03}" for number in range(300)])
+    assert "p000, p001, " in error.hint and error.hint.endswith(" and 260 more") and "p040" not in error.hint
+    assert error.args[0].startswith("the head x has no parameter p3o")
