@@ -450,7 +450,8 @@ def _import_bottlenecks(args: argparse.Namespace) -> int:
     for what, count in sorted(found.ignored.items()):
         log.info("ignored %d files: %s", count, what)
     if found.rejects:
-        log.warning("%d files were left out; see %s", len(found.rejects), rejects_file)
+        files = "1 file was" if len(found.rejects) == 1 else f"{len(found.rejects)} files were"
+        log.warning("%s left out; see %s", files, rejects_file)
     widths = ", ".join(f"{name} ({matrix.shape[1]})" for name, matrix in found.table.vectors.items())
     log.info("wrote %s: %d rows, %s", where_written(args.output), len(found.table), widths)
     return 0
@@ -496,7 +497,8 @@ def _import_vectors(args: argparse.Namespace) -> int:
         log.warning("%s", warning)
     log.info("labels: %s", _counted("(none)" if one is None else one for one in found.table.label))
     if found.rejects:
-        log.warning("%d rows were left out; see %s", len(found.rejects), rejects_file)
+        rows = "1 row was" if len(found.rejects) == 1 else f"{len(found.rejects)} rows were"
+        log.warning("%s left out; see %s", rows, rejects_file)
     log.info("wrote %s: %s", where_written(args.output), repr(found.table).partition(": ")[2])
     return 0
 

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from featurize.errors import SourceError, UsageError, failing_of_others
 from featurize.extractors.batches import MEND, Failed, Task, compute, max_images_in_flight, read_photo
 from featurize.photos.decode import DECODE_VERSION, ImageRejected
-from featurize.photos.memory import PhotoSource, checked_origin, is_one_photo, photo_and_label
+from featurize.photos.memory import PhotoSource, checked_origin, is_one_photo, photo_and_label, several
 from featurize.photos.origin import Origin
 from featurize.photos.photo import Photo, decode_policy, resize
 from featurize.photos.preprocess import apply_steps, decoding_of, describe_steps
@@ -367,7 +367,7 @@ class Extractor(TransformerMixin, BaseEstimator):
             X = X[:, 0]
         elif (rows := photo_rows(X, None)) is not None:
             return [_held(place, row) for place, row in rows]
-        numbered = [(f"photo {number}", one) for number, one in enumerate(X)]
+        numbered = [(f"photo {number}", one) for number, one in enumerate(several(X))]
         return [checked_origin(photo_and_label(one, where)[0], where) for where, one in numbered]
 
     def _from_store(self, origins: list[Origin]) -> np.ndarray:

@@ -247,11 +247,22 @@ def parquet_rows(path: AnyPath) -> Iterator[tuple[pq.ParquetFile, IO[bytes]]]:
 
 
 def _as_text(value: object) -> str | None:
+    if hasattr(value, "__len__"):  # an array is compared value by value
+        return str(value).strip() or None
     # Not equal to itself: NaN, which some programs write for "none".
     return None if value is None or value != value else str(value).strip() or None
 
 
-def manifest_row(values: Mapping[str, Any]) -> Row:
+def manifest_row(values: Mapping[str, Any]) -> Row | str:
+    """The row of a manifest with these values, as text; what is wrong where a value is several.
+
+    >>> manifest_row({"image": "a.jpg", "label": ["rust", "steel"]})
+    'its label is of type list; a photo has one label, as text or a whole number'
+    """
+    for name in ("label", "group", "split"):
+        if hasattr(value := values.get(name), "__len__") and not isinstance(value, str | bytes):
+            kind = type(value).__name__
+            return f"its {name} is of type {kind}; a photo has one {name}, as text or a whole number"
     row = {name: _as_text(value) for name, value in values.items()}
     if row["image"]:
         row["image"] = str(values["image"])  # a file's name may begin or end with a blank
@@ -339,7 +350,10 @@ def choose_columns(
             )
     if "image" not in chosen:
         shown = ", ".join(map(repr, names)) or "none"
-        hint = "its first line names the columns, image[,label][,group][,split]; --columns image=NAME takes another"
+        hint = (
+            "the first line of a CSV file names the columns, image[,label][,group][,split]; "
+            "--columns image=NAME takes another, in Python columns={'image': NAME}"
+        )
         raise SourceError(f"{path} has the columns {shown}, and no column image", hint)
     taken = [
         f"{names[number]} as {wanted}" for wanted, number in chosen.items() if _meant(names[number]) != wanted

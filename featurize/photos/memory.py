@@ -253,13 +253,17 @@ def _pixels(image: Image.Image) -> np.ndarray:
 
 def _whole(stream: Any, where: str) -> bytes:
     """All bytes of an open file, which is left at the place where it was."""
-    seekable = hasattr(stream, "seek") and (not hasattr(stream, "seekable") or stream.seekable())
-    place = stream.tell() if seekable else 0
-    if seekable:
-        stream.seek(0)
-    data = stream.read(MAX_BYTES + 1)
-    if seekable:
-        stream.seek(place)
+    try:
+        seekable = hasattr(stream, "seek") and (not hasattr(stream, "seekable") or stream.seekable())
+        place = stream.tell() if seekable else 0
+        if seekable:
+            stream.seek(0)
+        data = stream.read(MAX_BYTES + 1)
+        if seekable:
+            stream.seek(place)
+    except (OSError, ValueError) as error:
+        problem = f"{where} is an open file that cannot be read: {error}"
+        raise UsageError(problem, "open it with 'rb', and close it after its photo was used") from error
     if not isinstance(data, bytes):
         raise UsageError(f"{where} is a file opened as text", "open it with 'rb'")
     return data
@@ -272,5 +276,12 @@ def _what(given: object) -> str:
 
 
 def several(photos: Any) -> Iterator[Any]:
-    """The photos of what is one photo or several."""
+    """The photos of what is one photo or several; UsageError for what is neither.
+
+    >>> list(several("a.jpg")), list(several(["a.jpg", "b.jpg"]))
+    (['a.jpg'], ['a.jpg', 'b.jpg'])
+    """
+    if not is_one_photo(photos) and (isinstance(photos, Mapping) or not hasattr(photos, "__iter__")):
+        hint = "give photos, a list of photos or of (photo, label), or a DataFrame with the columns image and label"
+        raise UsageError(f"no photos can be taken from what is {_what(photos)}", f"{hint}; {ACCEPTED}")
     yield from [photos] if is_one_photo(photos) else photos

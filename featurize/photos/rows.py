@@ -111,7 +111,8 @@ class _Labels:
                 return f"its label is {label}, and {len(self.names)} classes have a name"
             else:
                 label = self.names[int(label)]
-        return {**manifest_row({**values, "label": label, "image": ""}), "image": name}
+        row = manifest_row({**values, "label": label, "image": ""})
+        return row if isinstance(row, str) else {**row, "image": name}
 
 
 def _choose(
@@ -597,8 +598,9 @@ def _read_frame(frame: Any, columns: Mapping[str, str], keep: Sequence[str]) -> 
     found = PhotoRows(Path("the DataFrame"), iter(()), kind="frame")
     names = [str(name) for name in frame.columns]
     chosen = choose_columns(found, names, columns, keep)
-    values = {name: list(frame[frame.columns[number]]) for name, number in chosen.items()}
-    called = [str(name) for name in frame.index] if hasattr(frame, "index") else []
+    values = {name: _values(frame[frame.columns[number]]) for name, number in chosen.items()}
+    # A table holds no NUL, which would show only after all vectors were computed.
+    called = [str(name).replace("\0", r"\x00") for name in frame.index] if hasattr(frame, "index") else []
     if len(set(called)) < len(frame):
         if called:
             found.notes.append("its index is not unique: photos in memory are named by their position")
@@ -620,6 +622,12 @@ def _read_frame(frame: Any, columns: Mapping[str, str], keep: Sequence[str]) -> 
 
     found.rows = checked_rows(found.path, rows())
     return found
+
+
+def _values(column: Any) -> list[Any]:
+    """The values of a column, None where pandas says in one of its ways (NA, NaN, NaT) that there is none."""
+    missing = column.isna() if hasattr(column, "isna") else [False] * len(column)
+    return [None if gone else value for value, gone in zip(column, missing, strict=True)]
 
 
 def frame_photos(frame: Any) -> list[Any]:

@@ -99,6 +99,10 @@ def list_source(
         ignored = f" ({others} ignored)" if n_ignored else ""
         endings = " ".join(sorted(ENDINGS))
         hint = f"expected files ending in {endings}, in one folder per class or all in one folder"
+        if found.kind == "manifest" or found.kind in OF_ROWS:
+            hint = "give one row per photo"
+        elif path is None and not given:
+            raise SourceError("no photos are given", "the list is empty: give one photo at least")
         raise SourceError(f"no images in {where or found.path}{ignored}", hint)
     found.images = [_grouped(image, pattern) for image in found.images]
     if group_by and found.images:

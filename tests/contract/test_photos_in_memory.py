@@ -158,6 +158,12 @@ def test_the_error_for_another_array_says_how_to_convert_it_and_it_works(array, 
         extract([(array, "rose")], ["glcm"])
 
 
+def _closed() -> io.BytesIO:
+    stream = io.BytesIO(b"photo")
+    stream.close()
+    return stream
+
+
 WRONG = {
     "a number": 3,
     "nothing": None,
@@ -166,6 +172,7 @@ WRONG = {
     "a triple": ("a.jpg", "rose", 1),
     "a label of another kind": ("a.jpg", 2.5),
     "a file opened as text": io.StringIO("text"),
+    "a closed file": _closed(),
 }
 
 
@@ -175,6 +182,21 @@ def test_what_is_no_photo_is_named_by_its_position_with_what_is_accepted(wrong, 
         with pytest.raises(BottleheadError, match=r"^photo 1 is ") as caught:
             call([path, wrong])
         assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "given", [None, 5, {"image": ["a.jpg"], "label": ["rose"]}], ids=["None", "number", "columns"]
+)
+def test_a_source_that_is_no_photos_is_an_error_that_says_what_is_taken(given, tmp_path):
+    for call in (GLCM().transform, lambda photos: extract(photos, ["glcm"], store=tmp_path)):
+        with pytest.raises(BottleheadError, match="no photos can be taken from what is") as caught:
+            call(given)
+        assert "DataFrame" in caught.value.hint
+
+
+def test_no_photos_at_all_are_not_looked_for_in_the_current_folder(tmp_path):
+    with pytest.raises(BottleheadError, match="no photos are given"):
+        extract([], ["glcm"], store=tmp_path)
 
 
 def test_damaged_bytes_are_rejects_in_a_mixed_list_and_pairs_have_labels(path, tmp_path, caplog):

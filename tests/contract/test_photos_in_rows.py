@@ -386,3 +386,44 @@ def test_a_pillow_image_in_a_frame_is_read_and_nothing_is_left_open(tmp_path):
     # Older pandas loads the image, which then counts as its pixels and not as its file.
     assert len(table) == 2
     np.testing.assert_array_equal(table.select("color")[0], table.select("color")[1])
+
+
+def test_what_pandas_calls_missing_is_no_value_whichever_type_the_column_has(tmp_path):
+    images = [encoded(noise(seed=n), "PNG") for n in range(3)]
+    missing = {
+        "string": (pd.array(["rust", pd.NA, "steel"], dtype="string"), ["rust", None, "steel"]),
+        "Int64": (pd.array([1, pd.NA, 2], dtype="Int64"), ["1", None, "2"]),
+        "object": (pd.Series(["rust", pd.NA, float("nan")], dtype=object), ["rust", None, None]),
+    }
+    for values, labels in missing.values():
+        frame = pd.DataFrame({"image": images, "label": values, "site": values})
+        table = extract(frame, ["glcm"], store=tmp_path, keep=["site"])
+        assert table.label.tolist() == labels and table["site"].tolist() == labels
+    frame = pd.DataFrame({"image": [pd.NA, *images[1:]], "label": ["rust", "steel", "rust"]})
+    assert extract(frame, ["glcm"], store=tmp_path).image.tolist() == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    "label", [["rust", "steel"], {"name": "rust"}, np.arange(2)], ids=["list", "dict", "array"]
+)
+def test_a_label_of_several_values_is_a_reject_and_kept_columns_hold_its_text(label, tmp_path, caplog):
+    images = [encoded(noise(seed=n), "PNG") for n in range(2)]
+    frame = pd.DataFrame({"image": images, "label": [label, "rust"], "boxes": [label, label]})
+    table = extract(frame, ["glcm"], store=tmp_path, keep=["boxes"])
+    assert table.image.tolist() == ["1"] and table["boxes"].tolist() == [str(label)]
+    assert f"row 0: its label is of type {type(label).__name__}; a photo has one label" in caplog.text
+
+
+def test_lists_of_labels_in_parquet_are_no_labels(rows, tmp_path):
+    photos = [{"bytes": row["image"]["bytes"], "path": None} for row in rows[:2]]
+    pq.write_table(pa.table({"image": photos, "label": [["rust", "steel"]] * 2}), tmp_path / "a.parquet")
+    done = run("featurize", "scan", tmp_path / "a.parquet")
+    assert (
+        "its label is of type list; a photo has one label, as text or a whole number" in done.out + done.err
+    )
+
+
+def test_the_index_of_a_frame_is_a_name_that_a_table_can_hold(tmp_path):
+    images = [encoded(noise(seed=n), "PNG") for n in range(2)]
+    table = extract(pd.DataFrame({"image": images}, index=["a\0b", "c"]), ["glcm"], store=tmp_path)
+    assert table.image.tolist() == ["a\\x00b", "c"]
