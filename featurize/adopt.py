@@ -1,6 +1,7 @@
 """A table that another program wrote back gets its provenance back, where its vectors and keys are unchanged."""
 
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import IO
@@ -19,6 +20,7 @@ from featurize.tableformat import ALL_IDS
 
 KEYS = ("image", "sha256", "variant")
 EDITABLE = ("label", "group", "split")
+INDEX = r"__index_level_\d+__"  # in which pandas keeps the index of rows that were chosen
 Lists = pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray
 
 
@@ -86,7 +88,8 @@ def _adopted(stream: IO[bytes], path: AnyPath, like: FeatureTable) -> Adopted:
         raise TableError(f"a split is called {strange[0]}", f"a split is {', '.join(SPLITS)}, or empty")
     known = {*ALL_IDS.names, *like.kept, *like.features}
     without = [name for name in like.features if name not in kept]
-    return Adopted(table, without, [name for name in names if name not in known])
+    unknown = [name for name in names if name not in known and not re.fullmatch(INDEX, name)]
+    return Adopted(table, without, unknown)
 
 
 def _plain(column: pa.ChunkedArray, name: str) -> list:

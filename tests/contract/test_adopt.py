@@ -123,7 +123,7 @@ def test_rows_and_columns_may_go_and_others_are_named(table):
     )
     frame.assign(note="seen", label=["x", "", None]).to_parquet("edited.parquet")
     done = run("featurize adopt edited.parquet --like t.parquet -o new.npz")
-    assert done.status == 0 and "left out note" in done.err and "without the vectors of lbp" in done.err
+    assert done.status == 0 and "left out note:" in done.err and "without the vectors of lbp" in done.err
     new = FeatureTable.read("new.npz")
     assert new.features == list(new.metadata["features"]) == ["glcm"] and new.label.tolist() == [
         "x",
