@@ -177,7 +177,11 @@ def test_where_no_photo_can_be_used_the_rejects_say_why(command, tmp_path):
     (tmp_path / "junk").mkdir()
     (tmp_path / "junk/a.jpg").write_text("hello")
     done = command(tmp_path / "junk", "-o", tmp_path / "t.npz", "--rejects", rejects)
-    assert done.status == 1 and "can be read (rejected: 1)" in done.error and done.hint == f"all reasons are in {rejects}"
+    assert (
+        done.status == 1
+        and "can be read (rejected: 1)" in done.error
+        and done.hint == f"all reasons are in {rejects}"
+    )
     assert rejects.read_text() == 'image,reason\na.jpg,"text, not an image"\n'
 
 
