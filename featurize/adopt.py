@@ -119,12 +119,14 @@ def _rows_of(ids: dict[str, list], like: FeatureTable, path: AnyPath) -> np.ndar
     keys = list(zip(*(ids[name] for name in names), strict=True))
     strange = [key for key in keys if key not in places]
     if strange:
-        problem = f"{len(strange)} rows of {path} are not in the table that it is like, the first is {strange[0][0]}"
+        rows = f"1 row of {path} is" if len(strange) == 1 else f"{len(strange)} rows of {path} are"
+        problem = f"{rows} not in the table that it is like, the first is {strange[0][0]}"
         hint = "image, sha256 and variant must be as they were; new photos need `featurize extract`"
         raise TableError(problem, hint)
     repeated = [key for key, count in Counter(keys).items() if count > 1]
     if repeated:
-        problem = f"{len(repeated)} rows come more than once in {path}, the first is {repeated[0][0]}"
+        rows = "1 row comes" if len(repeated) == 1 else f"{len(repeated)} rows come"
+        problem = f"{rows} more than once in {path}, the first is {repeated[0][0]}"
         raise TableError(problem, "drop the copies (a join makes them)")
     return np.array([places[key] for key in keys], dtype=np.int64)
 
@@ -143,7 +145,12 @@ def _check_vectors(column: pa.ChunkedArray, name: str, expected: np.ndarray, ima
         changed = (numbers.reshape(len(chunk), -1) != expected[rows]).any(axis=1) if len(chunk) else []
         if np.any(changed):
             first = images[rows][np.flatnonzero(changed)[0]]
-            problem = f"{np.sum(changed)} vectors of {name} were changed, the first is that of {first}"
+            vectors = (
+                f"1 vector of {name} was"
+                if np.sum(changed) == 1
+                else f"{np.sum(changed)} vectors of {name} were"
+            )
+            problem = f"{vectors} changed, the first is that of {first}"
             raise TableError(problem, "no provenance holds for changed vectors; take those of the table")
 
 

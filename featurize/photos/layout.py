@@ -96,7 +96,8 @@ def _splits(below: Mapping[str, set[str]]) -> Layout:
     for folder in others:
         if strange := below[folder] - known - {""}:
             where = listed([one for one in splits if splits[one] == reference])
-            warnings.append(f"{folder} has the labels {listed(strange)}, which {where} does not have")
+            labels = f"label{'s' * (len(strange) > 1)} {listed(strange)}"
+            warnings.append(f"{folder} has the {labels}, which {where} does not have")
     if beside := set(below) - set(splits):
         warnings.append(f"the photos in {listed(beside)}, beside the folders that are splits, are ignored")
     return Layout(2, splits, unlabelled, notes, warnings)

@@ -94,7 +94,7 @@ def changed(frame: pd.DataFrame, row: int, name: str, value) -> pd.DataFrame:
     ("edit", "error"),
     [
         (lambda f: changed(f, 2, "lbp", f.lbp[2] + np.float32(1e-6)),
-         "1 vectors of lbp were changed, the first is that of a/2.png"),
+         "1 vector of lbp was changed, the first is that of a/2.png"),
         (lambda f: f.assign(glcm=f.glcm.to_numpy()[::-1]), "8 vectors of glcm were changed"),
         (lambda f: changed(f, 0, "glcm", f.glcm[0][:4]), "glcm does not hold the vectors"),
         (lambda f: changed(f, 0, "glcm", None), "glcm does not hold the vectors"),
@@ -102,6 +102,7 @@ def changed(frame: pd.DataFrame, row: int, name: str, value) -> pd.DataFrame:
         (lambda f: f.assign(sha256=f.sha256[::-1].to_numpy()), "8 rows of edited.parquet are not in the table"),
         (lambda f: changed(f, 3, "image", "new.png"), "not in the table that it is like, the first is new.png"),
         (lambda f: pd.concat([f, f[:2]]), "2 rows come more than once"),
+        (lambda f: pd.concat([f, f[:1]]), "1 row comes more than once"),
         (lambda f: f.drop(columns="image"), "no column image"),
         (lambda f: f.drop(columns=["glcm", "lbp"]), "no vectors"),
         (lambda f: f.assign(split="practice"), "a split is called practice"),

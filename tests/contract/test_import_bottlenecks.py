@@ -61,7 +61,7 @@ def test_a_malformed_file_is_a_reject_with_its_reason(folder, text, reason):
     (folder / "rose" / "1.jpeg_mobilenet_0.50_224.txt").write_text(text, encoding="latin-1")
     table, rejects, done = imported(folder, "--features", "mobilenet_0.50_224")
     assert list(table.image) == ["daisy/1.jpg", "daisy/2_nohash_a.JPG"]
-    assert len(rejects) == 1 and reason in rejects[0][1] and "1 files were left out" in done.err
+    assert len(rejects) == 1 and reason in rejects[0][1] and "1 file was left out" in done.err
     assert "ignored 3 files: vectors of inception_v3" in done.err
 
 
