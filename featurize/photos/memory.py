@@ -276,12 +276,12 @@ def _what(given: object) -> str:
 
 
 def several(photos: Any) -> Iterator[Any]:
-    """The photos of what is one photo or several; UsageError for what is neither.
+    """The photos of what is one photo or several; UsageError for columns by name, whose names would be taken for paths.
 
     >>> list(several("a.jpg")), list(several(["a.jpg", "b.jpg"]))
     (['a.jpg'], ['a.jpg', 'b.jpg'])
     """
-    if not is_one_photo(photos) and (isinstance(photos, Mapping) or not hasattr(photos, "__iter__")):
+    if isinstance(photos, Mapping) and not is_one_photo(photos):
         hint = "give photos, a list of photos or of (photo, label), or a DataFrame with the columns image and label"
         raise UsageError(f"no photos can be taken from what is {_what(photos)}", f"{hint}; {ACCEPTED}")
     yield from [photos] if is_one_photo(photos) else photos
