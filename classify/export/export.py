@@ -31,6 +31,7 @@ from classify.model.model import Model, OperatingPoint
 from classify.prediction.predict import Predictor, Weights, check_golden, model_extractors
 from classify.rows import select_vectors
 from featurize.errors import ModelError, UsageError
+from featurize.files import is_readable
 from featurize.networks.network_extractor import FrozenExtractor
 from featurize.outputs import (
     JSON,
@@ -423,19 +424,19 @@ def _swap(made: Path, target: Path) -> None:
 
 def find_export(path: Location) -> dict[str, Any] | None:
     """The JSON of an export; None where there is something else, a ModelError where an export has lost its JSON."""
-    place = path_at(path)
+    place, is_a_file = path_at(path), is_readable(path, ModelError)
     try:
         sidecar = sidecar_of(path)
     except UsageError:  # another ending
         return None
     found = _read_sidecar(sidecar)
-    if found is None and place.is_file() and (kinds := kinds_of(place) & set(KINDS.values())):
+    if found is None and is_a_file and (kinds := kinds_of(place) & set(KINDS.values())):
         what = f"{shown(path)} is {kinds.pop()}, without the {sidecar.name} that `classify export` writes beside it"
         hint = (
             "keep the two together; of a graph that retrain.py trained, `classify import-graph` makes a model"
         )
         raise ModelError(what, hint)
-    return found if place.is_dir() or place.is_file() else None
+    return found if is_a_file or place.is_dir() else None
 
 
 def _read_sidecar(path: Any) -> dict[str, Any] | None:
