@@ -602,10 +602,10 @@ def closed(*paths: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def hears_sigint(number: int = signal.SIGINT) -> Iterator[None]:
-    """Processes that are started inside hear SIGINT; another signal that nobody handles does the same in this one.
+    """Processes that are started inside hear SIGINT, or another signal that nobody handles; so does this one.
 
-    A shell starts ``pytest &`` with SIGINT ignored, which children inherit; a signal with a handler they get back at
-    its default.
+    A shell starts ``pytest &`` with SIGINT ignored, and nohup with SIGHUP, which children inherit; a signal with a
+    handler they get back at its default.
     """
     before = signal.signal(number, signal.default_int_handler)
     try:

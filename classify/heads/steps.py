@@ -343,7 +343,9 @@ class StepTrainer:
             writer.flush()  # so that they can be watched
         n_shown = len(self.validation) if shown == -1 else shown
         on_validation = validated, validated_entropy, n_shown
-        return StepScores(step, accuracy, entropy, *on_validation, self.X[batch], self.classifier)
+        return StepScores(
+            step, accuracy, entropy, *on_validation, _safe_indexing(self.X, batch), self.classifier
+        )
 
     def exchange(self, weights: tuple[list, list]) -> tuple[list, list]:
         """Put these weights into the classifier; returns those that it had."""

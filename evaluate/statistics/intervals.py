@@ -167,8 +167,8 @@ def score_intervals(
         )
     ]
 
-    def interval(found: Sequence[_Ranked]) -> Interval | None:
-        return _ranking_interval(found, codes, n_folds) if found else None
+    def interval(found: Sequence[_Ranked], of_areas: bool = False) -> Interval | None:
+        return _ranking_interval(found, codes, n_folds, of_areas) if found else None
 
     def shares(name: str) -> ShareIntervals:
         is_so, called_so = np.asarray(label) == name, np.asarray(predicted) == name
@@ -180,7 +180,7 @@ def score_intervals(
         for name, pair in zip(labels, ranked, strict=True)
     }
     return ScoreIntervals(
-        roc_auc=interval([pair[0] for pair in ranked if pair]),
+        roc_auc=interval([pair[0] for pair in ranked if pair], of_areas=True),
         average_precision=interval([pair[1] for pair in ranked if pair]),
         one_vs_rest=one_vs_rest,
         positive=shares(positive) if positive else None,
@@ -248,14 +248,20 @@ def _rankings(
     return _Ranked(area, spread[0], n_groups), _Ranked(average, spread[1], n_groups)
 
 
-def _ranking_interval(found: Sequence[_Ranked], codes: np.ndarray, n_folds: int) -> Interval:
+def _ranking_interval(
+    found: Sequence[_Ranked], codes: np.ndarray, n_folds: int, of_areas: bool = False
+) -> Interval:
     """Wilson's interval of the mean of some scores, with the number of photos that would vary as it does.
 
     The variance sums over groups (Obuchowski, https://doi.org/10.2307/2533958). Of a label with few groups it is known
-    badly: one more group is added that varies as much as any could, and Student's t goes by the rarer side.
+    badly: one more group is added that varies as much as any could, and Student's t goes by the rarer side. The mean
+    area over labels goes by the groups of all but the commonest, which of two labels are those of the rarer. The mean
+    average precision goes by the rarest label, since few photos of a label overrate it.
     """
     mean = float(np.mean([one.score for one in found]))
-    n = min(one.n_groups for one in found)
+    sizes = [one.n_groups for one in found]
+    all_but_one = sum(sizes) - max(sizes) if len(sizes) > 1 else sizes[0]
+    n = all_but_one if of_areas else min(sizes)
     most = mean * (1 - mean) / n
     if n == 1 or most < 1e-15:
         effective = float(n)
@@ -264,7 +270,7 @@ def _ranking_interval(found: Sequence[_Ranked], codes: np.ndarray, n_folds: int)
         variance = n / (n - 1) * float(np.sum(np.bincount(codes, influence) ** 2))
         effective = mean * (1 - mean) * (n + 1) / (n * variance + most)
     wider = 1.0 + WIDER / n**0.5 if n_folds > 1 else 1.0
-    return _wilson(mean, effective / wider**2, float(t.ppf(0.975, max(1, n - 1))))
+    return _wilson(mean, effective / wider**2, float(t.ppf(0.975, max(1, all_but_one - 1))))
 
 
 def paired_difference(

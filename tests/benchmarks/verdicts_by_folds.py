@@ -144,7 +144,8 @@ class Row:
     def __init__(self, features: str, head: str, own: Predictions):
         right = own.label == own.predicted
         share, chance = float(right.mean()), own.probabilities.max(axis=1)
-        self.features, self.head, self.accuracy = features, head, Interval(share, share, share)
+        self.features, self.head, self.classifier = features, head, head
+        self.accuracy = Interval(share, share, share)
         self.log_loss = float(-np.log(np.where(right, chance, 1 - chance).clip(1e-15)).mean())
 
 

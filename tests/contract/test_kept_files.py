@@ -293,6 +293,8 @@ def test_a_result_made_anew_has_the_keys_and_numbers_of_the_kept_one(name, kept)
     assert again["methods"].pop("ranking")
     assert all(row.pop("intervals") for row in again.get("results", [again]))
     again.pop("expected", None)
+    # And what a head is, whatever it is called.
+    assert all(row.pop("classifier") == row["head"] for row in again.get("results", []))
     del again["methods_paragraph"], before["methods_paragraph"]  # it tells of them
     if name == "compare":
         since_then(again, before)

@@ -107,7 +107,7 @@ def test_a_signal_ends_a_fit_of_libsvm_and_leaves_nothing(folder, tmp_path, numb
     """Which computes in C, in one call that has no end here: that the command ends is due to the signal."""
     command = [sys.executable, "-m", "classify", "train", folder / "t.parquet", "--features", "noise"]
     command += ["--head", "svm:C=1e9,tol=1e-30", "-o", tmp_path / "m.model"]
-    with hears_sigint():
+    with hears_sigint(number):
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     with process:
         assert process.stderr.readline().startswith("train uses all rows")

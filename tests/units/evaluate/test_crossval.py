@@ -22,7 +22,7 @@ def test_few_processes_hold_large_distances_at_once(monkeypatch, head, n_trainin
     fold = Fold(0, 0, np.arange(n_training), np.arange(10))
     estimator = head if isinstance(head, TunedHead) else make_head(head)
     samples = {"x": Sample(np.zeros((4, 1)), np.array(["a", "b"] * 2))}
-    task = crossval.Task("x", "head", estimator, fold)
+    task = crossval.Task("x", "head", estimator, fold, "head")
     assert min(100, crossval._most_processes([task], samples)) == expected
 
 

@@ -113,7 +113,7 @@ def test_a_list_that_swallows_what_is_required_is_explained(capsys):
 )
 def test_a_process_that_is_asked_to_end_tidies_up(number, status, message):
     command = [sys.executable, "-c", PROGRAM, "wait"]
-    with hears_sigint():
+    with hears_sigint(number):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with process:
         assert process.stdout.readline() == "ready\n"
