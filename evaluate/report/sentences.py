@@ -367,7 +367,7 @@ def best_in_words(found: ComparisonRecord) -> list[str]:
     heads = non_dummy_heads(
         (one.head, one.classifier) for one in found.results if one.features == row.features
     )
-    lines = [f"{row.name}, {rankings_in_words(row)}."] if row.roc_auc is not None else []
+    lines = [f"{row.name}: {rankings_in_words(row)}."] if row.roc_auc is not None else []
     if row.positive:
         lines.append(f"{row.name}, {positive_in_words(row)}.")
     if best.superclasses:
