@@ -5,10 +5,10 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from classify.prediction.options import add_trust
 from featurize.errors import UsageError, without_credentials
 from featurize.outputs import (
     CSV,
@@ -223,9 +223,7 @@ def _add_test(commands: Any) -> None:
     test = add_command(commands, "test", _test, summary, example)
     test.add_argument("model", metavar="MODEL", help="a model that `classify train` wrote")
     _add_table(test, "a .parquet or .npz table with the model's features")
-    text = "types that the model may hold beyond the known safe ones; may be repeated"
-    kind = partial(str.split, sep=",")
-    test.add_argument("--trust", action="extend", type=kind, default=[], metavar="TYPE[,TYPE]", help=text)
+    add_trust(test, "the model may consist of")
     text = (
         "the table that the model was trained on: test photos that are nearly one of it are counted "
         "(default: compare with the training vectors that the model keeps)"
@@ -381,8 +379,7 @@ def _add_map(commands: Any) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="FILE.html", help=text)
     text = "a model that `classify train` wrote: marks what it gets wrong"
     parser.add_argument("--model", metavar="MODEL", help=text)
-    text = "a type that the model may hold beyond the known safe ones; may be repeated"
-    parser.add_argument("--trust", action="append", default=[], metavar="TYPE", help=text)
+    add_trust(parser, "the model may consist of")
     text = (
         "whose vectors are laid out: a column, or several joined with + (default: those of the model, else the widest "
         "column of a trained network)"

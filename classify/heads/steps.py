@@ -4,8 +4,8 @@ import copy
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -231,14 +231,7 @@ def fit_in_steps(
     step = 0
     with ExitStack() as stack, warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)  # of numbers that grow beyond all bounds; told below
-        writers: dict[str, Any] = {}
-        if plan.summaries is not None:
-            from tensorboardX import FileWriter
-
-            own = f".{os.getpid()}.{time.perf_counter_ns()}"  # each run has files of its own
-            for side in ("train", "validation"):
-                writer = FileWriter(str(Path(plan.summaries) / side), filename_suffix=own)
-                writers[side] = stack.enter_context(closing(writer))
+        writers = stack.enter_context(event_files(plan.summaries))
         try:
             for step in range(1, plan.steps + 1):
                 with interruptible():
@@ -297,7 +290,23 @@ def divide_for_steps(
     return training, validation
 
 
-def _summary(accuracy: float, cross_entropy: float) -> Any:
+@contextmanager
+def event_files(folder: str | os.PathLike | None) -> Iterator[dict[str, Any]]:
+    """What writes the runs ``train`` and ``validation`` for TensorBoard; nothing without a folder."""
+    with ExitStack() as stack:
+        writers: dict[str, Any] = {}
+        if folder:
+            from tensorboardX import FileWriter
+
+            own = f".{os.getpid()}.{time.perf_counter_ns()}"  # each run has files of its own
+            for side in ("train", "validation"):
+                writer = FileWriter(str(Path(folder) / side), filename_suffix=own)
+                writers[side] = stack.enter_context(closing(writer))
+        yield writers
+
+
+def scalar_summary(accuracy: float, cross_entropy: float) -> Any:
+    """The two scores of one side as TensorBoard takes them."""
     from tensorboardX.proto.summary_pb2 import Summary
 
     values = {"accuracy": accuracy, "cross_entropy": cross_entropy}
@@ -339,7 +348,7 @@ class StepTrainer:
             validated, validated_entropy = self._scores(self.rng.choice(self.validation, shown))
         scores = {"train": (accuracy, entropy), "validation": (validated, validated_entropy)}
         for side, writer in writers.items():
-            writer.add_summary(_summary(*scores[side]), step)
+            writer.add_summary(scalar_summary(*scores[side]), step)
             writer.flush()  # so that they can be watched
         n_shown = len(self.validation) if shown == -1 else shown
         on_validation = validated, validated_entropy, n_shown

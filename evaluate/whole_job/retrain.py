@@ -9,10 +9,8 @@ import datetime
 import os
 import shlex
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,7 +112,7 @@ def add_retrain(commands: Any) -> None:
 
 def _retrain(args: argparse.Namespace) -> int:
     from classify.export.export import export_model
-    from classify.heads.steps import StepPlan
+    from classify.heads.steps import StepPlan, event_files
     from classify.model.modelfile import save_model
     from classify.training.train import train_in_steps
     from evaluate.report.html import write_report
@@ -299,35 +297,15 @@ class Watch:
             log.info("%s: Step %d: %s", datetime.datetime.now(), step, line)
         if not self.writers:
             return
+        from classify.heads.steps import scalar_summary
+
         validation = scores.validation_accuracy, scores.validation_cross_entropy
-        self.writers["validation"].add_summary(_summary(*validation), step)
-        summary = _summary(scores.accuracy, scores.cross_entropy)
+        self.writers["validation"].add_summary(scalar_summary(*validation), step)
+        summary = scalar_summary(scores.accuracy, scores.cross_entropy)
         summary.MergeFrom(_summary_of_layer(scores))
         self.writers["train"].add_summary(summary, step)
         for writer in self.writers.values():
             writer.flush()  # so that they can be watched
-
-
-@contextmanager
-def event_files(folder: str) -> Iterator[dict[str, Any]]:
-    """What writes the runs ``train`` and ``validation``, each into a file of its own; nothing without a folder."""
-    with ExitStack() as stack:
-        writers: dict[str, Any] = {}
-        if folder:
-            from tensorboardX import FileWriter
-
-            own = f".{os.getpid()}.{time.perf_counter_ns()}"
-            for side in ("train", "validation"):
-                writer = FileWriter(str(Path(folder) / side), filename_suffix=own)
-                writers[side] = stack.enter_context(closing(writer))
-        yield writers
-
-
-def _summary(accuracy: float, cross_entropy: float) -> Any:
-    from tensorboardX.proto.summary_pb2 import Summary
-
-    values = {"accuracy": accuracy, "cross_entropy": cross_entropy}
-    return Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
 
 
 def _summary_of_layer(scores: "StepScores") -> Any:
