@@ -14,7 +14,7 @@ Numbers = Sequence[float] | np.ndarray
 
 WIDER = 1.5
 FEW_GROUPS = 3.0
-OVERRATED = 2.0  # chosen by tests/benchmarks/mean_rankings.py
+MEAN_OF_AREAS, MEAN_OF_PRECISIONS = 1.25, 2.0  # chosen by tests/benchmarks/mean_rankings.py
 
 
 @dataclass(eq=False)
@@ -257,7 +257,8 @@ def _ranking_interval(
     The variance sums over groups (Obuchowski, https://doi.org/10.2307/2533958). Of a label with few groups it is known
     badly: one more group is added that varies as much as any could, and Student's t goes by the rarer side. The mean
     area over labels goes by the groups of all but the commonest, which of two labels are those of the rarer. The mean
-    average precision goes by the rarest label, and by half the photos: few photos of each of many labels overrate it.
+    average precision goes by the rarest label, for few photos of each of many labels overrate it. The means of more
+    than two labels count fewer photos than that.
     """
     mean = float(np.mean([one.score for one in found]))
     sizes = [one.n_groups for one in found]
@@ -270,8 +271,8 @@ def _ranking_interval(
         influence = np.mean([one.influence for one in found], axis=0)
         variance = n / (n - 1) * float(np.sum(np.bincount(codes, influence) ** 2))
         effective = mean * (1 - mean) * (n + 1) / (n * variance + most)
-    if len(found) > 2 and not of_areas:
-        effective /= OVERRATED
+    if len(found) > 2:
+        effective /= MEAN_OF_AREAS if of_areas else MEAN_OF_PRECISIONS
     wider = 1.0 + WIDER / n**0.5 if n_folds > 1 else 1.0
     return _wilson(mean, effective / wider**2, float(t.ppf(0.975, max(1, all_but_one - 1))))
 
