@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -127,6 +128,7 @@ def test_a_signal_ends_the_waiting_for_what_computes_in_c():
 
     def interrupt() -> None:
         begun.wait(HANG)
+        time.sleep(0.5)  # a signal between `begun` and the waiting would end the work at once
         os.kill(os.getpid(), signal.SIGINT)
 
     helper = threading.Thread(target=interrupt)
