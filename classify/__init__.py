@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the names of _HOMES again, for editors and mypy
     from classify.heads.scaling import BlockScaler as BlockScaler
     from classify.heads.steps import Steps as Steps
     from classify.heads.tuning import tune_head as tune_head
+    from classify.labels import correct_labels as correct_labels
     from classify.model.model import Model as Model
     from classify.model.model import OperatingPoint as OperatingPoint
     from classify.model.modelfile import TRUSTED_TYPES as TRUSTED_TYPES
@@ -44,6 +45,7 @@ _HOMES = {
     "Steps": "classify.heads.steps",
     "TRUSTED_TYPES": "classify.model.modelfile",
     "choose_threshold": "classify.training.thresholds",
+    "correct_labels": "classify.labels",
     "export_model": "classify.export.export",
     "fit_head": "classify.heads.fitting",
     "head_names": "classify.heads.registry",

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from classify.export.command import add_export
+from classify.labels import add_labels, add_labels_option
 from classify.prediction.options import add_model, add_places, add_trust, count_from, weights_given
 from classify.serving.command import add_serve
 from featurize.cli import (
@@ -81,6 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_trust(show, "the model may consist of")
     _add_import_graph(commands)
     add_trust(add_export(commands), "the model may consist of")
+    add_labels(commands)
     summary = "List the heads by name, with their defaults and search grids."
     add_command(commands, "heads", _heads, summary, "classify heads")
     return parser
@@ -114,6 +116,7 @@ def _add_train(commands: Any) -> None:
     option("--balanced", action="store_true", help=text)
     text = "CSV with the columns label,new_label, a line for every label of the table; an empty new_label drops it"
     option("--relabel", metavar="MAP", help=text)
+    add_labels_option(parser)
     add_trust(parser, "the head may consist of")
     text = "train softmax in passes over the table; done unasked where its vectors take more than an eighth of memory"
     option("--out-of-core", action="store_true", help=text)
@@ -144,7 +147,7 @@ def _train(args: argparse.Namespace) -> int:
     from classify.model.modelfile import save_model
     from classify.rows import read_relabel
 
-    check_outputs([(args.output, MODEL)], [args.table, args.relabel, args.costs])
+    check_outputs([(args.output, MODEL)], [args.table, args.relabel, args.costs, args.labels])
     balanced = {"class_weight": "balanced"} if args.balanced else {}
     spec = HeadSpec.parse(args.head).with_params(balanced | key_values(args.set, "--set"))
     head = _with_steps(args, spec)
@@ -162,6 +165,7 @@ def _train(args: argparse.Namespace) -> int:
 
 def _trained(args: argparse.Namespace, head: str, common: dict[str, Any]) -> "Model":
     from classify.heads.steps import StepPlan
+    from classify.labels import correct_labels, read_labels
     from classify.model.modelfile import save_model
     from classify.training.out_of_core import train_out_of_core
     from classify.training.thresholds import read_costs
@@ -173,9 +177,11 @@ def _trained(args: argparse.Namespace, head: str, common: dict[str, Any]) -> "Mo
         save_model(model, path)
         log.info("wrote %s", where_written(path))
 
+    corrections = read_labels(args.labels) if args.labels else []
     if _exceeds_memory(args, head):
-        return train_out_of_core(args.table, head, args.features, **common)
+        return train_out_of_core(args.table, head, args.features, labels=corrections, **common)
     table = FeatureTable.read(args.table)
+    table = correct_labels(table, corrections) if args.labels else table
     if args.steps is not None:
         given = {name: getattr(args, name) for name in STEP_OPTIONS if getattr(args, name) is not None}
         return train_in_steps(table, head, args.features, StepPlan(args.steps, **given), save=save, **common)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from classify.labels import add_labels_option
 from classify.prediction.options import add_trust
 from featurize.errors import UsageError, without_credentials
 from featurize.outputs import (
@@ -27,7 +28,7 @@ from featurize.remote import path_at
 from featurize.terminal import OptionsError, add_command, add_excel, check_excel, log, new_parser, run_command
 
 # Options and arguments that name files to read.
-INPUTS = ("model", "table", "relabel", "superclass", "folds", "training", "test")
+INPUTS = ("model", "table", "relabel", "labels", "superclass", "folds", "training", "test")
 
 
 def _add_outputs(parser: argparse.ArgumentParser) -> None:
@@ -171,6 +172,7 @@ def _add_folds_and_labels(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeats", type=int, default=1, metavar="N", help=text)
     text = "CSV with the columns label,new_label, a line for every label of the table; an empty new_label drops it"
     parser.add_argument("--relabel", metavar="MAP", help=text)
+    add_labels_option(parser)
 
 
 def _add_compare(commands: Any) -> None:
@@ -229,6 +231,7 @@ def _add_test(commands: Any) -> None:
         "(default: compare with the training vectors that the model keeps)"
     )
     test.add_argument("--training", metavar="TABLE", help=text)
+    add_labels_option(test)
     _add_scores(test)
     _add_outputs(test)
 
@@ -238,7 +241,6 @@ def _compare(args: argparse.Namespace) -> int:
     from classify.rows import read_relabel
     from evaluate.scores.mistakes import read_superclasses
     from evaluate.studies.compare import compare
-    from featurize.table import FeatureTable
 
     check_output_options(args, "comparison")
     if args.test and args.folds != "stratified":
@@ -252,14 +254,15 @@ def _compare(args: argparse.Namespace) -> int:
             "leave them out: they are for stratified folds",
         )
     balanced = {"class_weight": "balanced"} if args.balanced else {}
+    table, test = _read_tables(args, args.table, args.test)
     found = compare(
-        FeatureTable.read(args.table),
+        table,
         args.features,
         [str(HeadSpec.parse(head).with_params(balanced)) for head in args.heads],
         tune=args.tune_by or ("log-loss" if args.tune else None),
         relabel=_if_given(read_relabel, args.relabel),
         superclasses=_if_given(read_superclasses, args.superclass),
-        test=_if_given(FeatureTable.read, args.test),
+        test=test,
         **_named(
             args,
             *("cv", "repeats", "seed", "jobs", "positive", "rope", "folds", "group_duplicates", "curve"),
@@ -267,6 +270,20 @@ def _compare(args: argparse.Namespace) -> int:
         ),
     )
     return write_outputs(found, args)
+
+
+def _read_tables(args: argparse.Namespace, *paths: str | None) -> list[Any]:
+    """The tables in the files, None where there is no path, with the labels of ``--labels``."""
+    from classify.labels import correct_tables, read_labels
+    from evaluate.studies.compare import names_before
+    from featurize.table import FeatureTable
+
+    corrections = _if_given(read_labels, args.labels)
+    tables = [FeatureTable.read(path) for path in paths if path]
+    if corrections is not None:
+        prefixes = [names_before(table) if number else "" for number, table in enumerate(tables)]
+        tables = correct_tables(tables, corrections, prefixes)
+    return tables + [None] * (len(paths) - len(tables))
 
 
 def _if_given(read: Callable[[str], Any], path: str | None) -> Any:
@@ -284,16 +301,16 @@ def _test(args: argparse.Namespace) -> int:
     from classify.model.modelfile import load_model
     from evaluate.scores.mistakes import read_superclasses
     from evaluate.studies.testing import test
-    from featurize.table import FeatureTable
 
     check_output_options(args, "test")
+    table, training = _read_tables(args, args.table, args.training)
     with threadpool_limits(args.jobs):
         found = test(
             load_model(args.model, trust=args.trust),
-            FeatureTable.read(args.table),
+            table,
             positive=args.positive,
             superclasses=_if_given(read_superclasses, args.superclass),
-            training=_if_given(FeatureTable.read, args.training),
+            training=training,
             per_group=args.per_group,
         )
     return write_outputs(found, args)
@@ -317,11 +334,11 @@ def _add_curve(commands: Any) -> None:
 def _curve(args: argparse.Namespace) -> int:
     from classify.rows import read_relabel
     from evaluate.studies.curve import learning_curve
-    from featurize.table import FeatureTable
 
     check_output_options(args, "curve")
+    (table,) = _read_tables(args, args.table)
     found = learning_curve(
-        FeatureTable.read(args.table),
+        table,
         args.features,
         args.head,
         relabel=_if_given(read_relabel, args.relabel),

@@ -7,7 +7,7 @@ import datetime
 import platform
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import metadata
 from typing import Any, ClassVar
@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from classify.folds import Fold
+from classify.labels import count_corrections, labels_before
 from classify.rows import conflicting_images
 from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions
@@ -86,6 +87,32 @@ class DataFacts(Record):
 
 
 @dataclass(eq=False)
+class CorrectedLabels(Record):
+    """Photos whose labels were corrected by hand, and how that may flatter the accuracy.
+
+    Of all photos of the table `corrected` have another label than before, `confirmed` were named and kept theirs,
+    `labelled` had none, and `dropped` are gone. Of the photos that were tested, `tested` have a corrected label;
+    `disputed` of these have an old label that the prediction of a head that was not trained on them contradicts, and
+    `agreed` are named photos, corrected or not, with an old label as predicted. `accuracy_before` is that of the same
+    predictions under the old labels. The last four are None where nothing was tested.
+    """
+
+    corrected: int
+    confirmed: int
+    labelled: int
+    dropped: int
+    tested: int | None = None
+    disputed: int | None = None
+    agreed: int | None = None
+    accuracy_before: Interval | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether photos have other labels than before, or are gone."""
+        return self.corrected + self.dropped > 0
+
+
+@dataclass(eq=False)
 class FoldFacts(Record):
     """Folds per repeat, repeats, photos that any fold tests, and how the folds were made.
 
@@ -135,6 +162,37 @@ def describe_data(table: FeatureTable) -> DataFacts:
         conflicting_labels=[
             [LabelledImage(image, label) for image, label in images] for images in conflicting_images(table)
         ],
+    )
+
+
+def describe_corrections(
+    table: FeatureTable,
+    tested: np.ndarray | None = None,
+    predicted: np.ndarray | None = None,
+    interval_of: Callable[[np.ndarray], Interval] | None = None,
+) -> CorrectedLabels | None:
+    """The corrections of a table; None for one without.
+
+    `tested` are rows, `predicted` the label that each was given, and `interval_of` makes the accuracy of the labels
+    that the rows of the table had before.
+    """
+    counts = count_corrections(table)
+    if counts is None:
+        return None
+    kinds = counts["corrected"], counts["confirmed"], counts["labelled"], counts["dropped"]
+    found = CorrectedLabels(*kinds)
+    if tested is None or interval_of is None:
+        return found
+    given = labels_before(table)
+    named = np.array([one is not None for one in given], dtype=bool)
+    before = np.where(named, given, table.label)
+    changed, agrees = (before != table.label)[tested], before[tested] == predicted
+    return replace(
+        found,
+        tested=int(changed.sum()),
+        disputed=int((changed & ~agrees).sum()),
+        agreed=int((named[tested] & agrees).sum()),
+        accuracy_before=interval_of(before),
     )
 
 
@@ -462,6 +520,7 @@ class ComparisonRecord:
     borders: list[BorderScores] = field(default_factory=list)
     learning_curve: CurveMeasurements | None = None
     per_group: PerGroup | None = None
+    corrections: CorrectedLabels | None = None
     command: str = ""
     date: str = field(default_factory=run_date)
 
@@ -517,11 +576,14 @@ class TestDetails(Record):
 
 @dataclass(eq=False)
 class ModelFacts(Record):
-    """The model that was tested."""
+    """The model that was tested; `corrections` counts the labels of its training that were made by hand, if any."""
 
     head: str
     features: str
     labels: list[str]
+    corrections: dict[str, int] | None = None
+
+    _if_known = ("corrections",)
 
 
 @dataclass
@@ -540,6 +602,7 @@ class TestRecord:
     predictions: Predictions = field(repr=False)
     training: FeatureTable | None = field(repr=False, default=None)
     per_group: PerGroup | None = None
+    corrections: CorrectedLabels | None = None
     command: str = ""
     date: str = field(default_factory=run_date)
 
@@ -562,6 +625,7 @@ class CurveRecord:
     seed: int
     table: FeatureTable = field(repr=False)
     advice: Advice | None = None
+    corrections: CorrectedLabels | None = None
     command: str = ""
     date: str = field(default_factory=run_date)
 

@@ -63,15 +63,16 @@ def read_csv(
     optional: Collection[str] | None = (),
     *,
     key: Callable[[dict[str, str]], Sequence[str]] = lambda line: (),
+    hint: str = "",
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """The lines of a CSV file in UTF-8 below its first: the number of each, and its cells by column, as they stand.
 
     Of a file that begins with a byte-order mark, what `csv_writer` did for a spreadsheet is undone.
 
-    The first line must hold `columns`, in any order, and may hold `optional` ones (None: any); `what` the file is, for
-    messages; `key` gives what of a line no other line may have, if anything. UsageError if the file cannot be read, has
-    other columns, a line has more or fewer cells than the first, or two lines have one key: the second would contradict
-    the first.
+    The first line must hold `columns`, in any order, and may hold `optional` ones (None: any), which `hint` says where
+    these words do not; `what` the file is, for messages; `key` gives what of a line no other line may have, if
+    anything. UsageError if the file cannot be read, has other columns, a line has more or fewer cells than the first,
+    or two lines have one key: the second would contradict the first.
     """
     lines: dict[Sequence[str], int] = {}
     is_readable(path, UsageError)
@@ -84,7 +85,7 @@ def read_csv(
             strange = set(header) - set(columns) - set(header if optional is None else optional)
             if strange or not set(columns) <= set(header) or len(set(header)) < len(header):
                 more = f", and may hold {', '.join(sorted(optional))}" if optional else ""
-                hint = f"its first line must be {','.join(columns)}{more}"
+                hint = hint or f"its first line must be {','.join(columns)}{more}"
                 has, found = "have" if what.endswith("s") else "has", ", ".join(header)[:80] or "none"
                 raise UsageError(f"the {what} {path} {has} the columns {found}", hint)
             for cells in reader:

@@ -67,6 +67,10 @@ def _as_json(ids: pa.Table) -> Iterator[str]:
     yield "}"
 
 
+BEFORE, CORRECTIONS = (
+    "label_before",
+    "corrections",
+)  # a kept column and a key of the metadata: `classify.labels`
 FEW = 4  # readings that are kept of what follows; two are too many already
 
 
@@ -395,6 +399,7 @@ class FeatureTable:
     def relabel(self, mapping: Mapping[str, str | None]) -> "FeatureTable":
         """Other class names; a label mapped to None or to empty text loses its rows.
 
+        Labels from before a correction are renamed as well, but keep their names where the mapping drops them.
         UsageError if the table has labels that `mapping` does not name.
         """
         mapping = {str(label): new for label, new in mapping.items()}
@@ -404,7 +409,11 @@ class FeatureTable:
             raise UsageError(f"the relabelling names no new label for {', '.join(missing)}", hint)
         new = [mapping[label] or None if label is not None else None for label in self.label]
         kept = [before is None or after is not None for before, after in zip(self.label, new, strict=True)]
-        return self.with_column("label", new).filter(np.array(kept, dtype=bool))
+        renamed = self.with_column("label", new).filter(np.array(kept, dtype=bool))
+        if CORRECTIONS in self.metadata and BEFORE in self.kept:
+            before = [mapping.get(label) or label for label in renamed.column(BEFORE)]
+            renamed = renamed.with_column(BEFORE, before)
+        return renamed
 
     def join(self, other: "FeatureTable") -> "FeatureTable":
         """This table with the features of `other` beside its own, matched by content and variant.

@@ -31,6 +31,9 @@ def model_card(model: Model, size: int | None = None) -> str:
     if rows is not None and n_photos is not None:
         copies = f" and {_count(rows - n_photos, 'distorted copy', 'distorted copies')}" * (rows > n_photos)
         lines.append(f"  data      {_count(n_photos, 'photo')}{copies}; digest {training.get('data_digest')}")
+    if corrections := training.get("corrections"):
+        told = [f"{number} {kind}" for kind, number in corrections.items() if number]
+        lines.append(f"  labels    by hand: {', '.join(told) or 'none of these photos'}")
     if training.get("seed") is not None:
         lines.append(f"  seed      {training['seed']}")
     if training.get("date"):

@@ -87,6 +87,7 @@ class Training(Struct):
     steps: Course | None = None
     block_weights: list[float] | None = None
     scores: Scores | None = None
+    corrections: dict[str, int] | None = None
 
 
 class Features(Struct):

@@ -19,6 +19,7 @@ from classify.heads.fitting import fit_failed
 from classify.heads.registry import make_head
 from classify.heads.scaling import WIDE, BlockScaler, block_scale
 from classify.heads.spec import HeadSpec
+from classify.labels import Correction, correct_labels
 from classify.model.model import Model
 from classify.model.outliers import MOST_BYTES, MOST_HELD_OUT, Outliers, fit_outliers
 from classify.rows import (
@@ -34,8 +35,8 @@ from featurize.draws import shuffled
 from featurize.errors import TableError, UsageError
 from featurize.files import is_readable, total_memory
 from featurize.remote import AnyPath, Location, path_at
-from featurize.table import FeatureTable, readings, table_digest
-from featurize.tableformat import own_columns, table_kind
+from featurize.table import BEFORE, FeatureTable, readings, table_digest
+from featurize.tableformat import ALL_IDS, table_kind
 from featurize.terminal import log
 
 
@@ -117,6 +118,7 @@ def train_out_of_core(
     *,
     seed: int = 0,
     relabel: Mapping[str, str] | None = None,
+    labels: Sequence[Correction] = (),
 ) -> Model:
     """`classify.train_model` for softmax, on a ``.parquet`` table, without ever holding the vectors in memory.
 
@@ -134,18 +136,20 @@ def train_out_of_core(
         hint = "softmax can, with C, max_iter, tol and class_weight; for others take a part of the rows"
         raise UsageError(f"the head {head} cannot be trained out of core", hint)
     classifier = make_head(head, seed=seed).named_steps["classifier"]
-    rows = usable_rows(relabelled(_ids(path), relabel), "train")
+    whole = _ids(path)
+    whole = correct_labels(whole, labels) if labels else whole
+    rows = usable_rows(relabelled(whole, relabel), "train")
     warn_of_conflicts(rows)
     stream = Stream(path_at(path), features, first.parts(features), rows.vectors[ROW].view(np.int32)[:, 0])
-    labels, codes = np.unique(rows.label.astype(str), return_inverse=True)
+    names, codes = np.unique(rows.label.astype(str), return_inverse=True)
     try:
-        weights = compute_class_weight(classifier.class_weight, classes=labels, y=labels[codes])[codes]
+        weights = compute_class_weight(classifier.class_weight, classes=names, y=names[codes])[codes]
     except ValueError as error:  # it names a label that there is not
         raise fit_failed(head, error) from error
     start = time.perf_counter()
     scaler = streamed_scaling((X for _, X in stream), *blocks)
     with threadpool_limits(1):  # a few scores per row: threads would only wait for each other
-        fitted = _fit(classifier, scaler.plain(), stream, labels, codes, weights)
+        fitted = _fit(classifier, scaler.plain(), stream, names, codes, weights)
     ids = FeatureTable(rows.ids, {}, rows.metadata)
     columns = {
         name: (first.vectors[name].shape[1], (X for _, X in Stream(stream.path, name, [name], stream.rows)))
@@ -169,7 +173,8 @@ def can_train(head: str) -> bool:
 def _ids(path: Location) -> FeatureTable:
     """The table without its vectors, and with the row numbers in their place."""
     batches = list(FeatureTable.read_batches(path, []))
-    ids = pa.concat_tables([own_columns(batch.ids) for batch in batches], promote_options="default")
+    kept = [name for name in batches[0].ids.column_names if name in (*ALL_IDS.names, BEFORE)]
+    ids = pa.concat_tables([batch.ids.select(kept) for batch in batches], promote_options="default")
     numbers = np.arange(len(ids), dtype=np.int32).view(np.float32)  # copied, never computed with
     return FeatureTable(ids, {ROW: numbers[:, None]}, batches[0].metadata)
 

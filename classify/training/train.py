@@ -30,6 +30,7 @@ from classify.heads.steps import (
     step_head,
 )
 from classify.heads.tuning import Tuning, check_search, tune_head
+from classify.labels import count_corrections
 from classify.model.model import Model, short_hashes
 from classify.model.modelfile import audit_head, dump_head
 from classify.model.outliers import fit_outliers
@@ -313,7 +314,9 @@ def training_summary(
 ) -> dict[str, Any]:
     """What a model tells of its training; `seconds` is how long it took, `weights` are those of the blocks, if any."""
     photos = rows.variant == 0
-    counted = {} if weights is None else {"block_weights": weights}
+    counted: dict[str, Any] = {} if weights is None else {"block_weights": weights}
+    if corrections := count_corrections(rows):
+        counted["corrections"] = corrections
     return {
         "head": head_name(head),
         "seed": seed,

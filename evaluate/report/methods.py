@@ -10,6 +10,7 @@ from classify.rows import BY_HAND_WEIGHT, block_weights
 from evaluate.report.sentences import (
     agree,
     alike_in_words,
+    corrections_in_words,
     count,
     interval_in_words,
     known_in_words,
@@ -48,9 +49,9 @@ DIGEST_SHOWN = 12
 # What the JSON holds of each kind of result, beyond what all have; of a test also its scores and details.
 KEYS = {
     "comparison": "results comparisons best warnings data features folds duplicates shortcuts borders "
-    "learning_curve per_group methods seed",
-    "test": "warnings data features model per_group methods",
-    "curve": "model points fit guesses gains advice warnings data features folds methods seed",
+    "learning_curve per_group corrections methods seed",
+    "test": "warnings data features model per_group corrections methods",
+    "curve": "model points fit guesses gains advice warnings data features folds corrections methods seed",
     "duplicates": "features threshold exact images counts pairs data described",
 }
 TUNED = " tuned"  # how `classify.heads.tuning.TunedHead` calls itself
@@ -119,7 +120,9 @@ def methods_paragraph(found: Result) -> dict[str, Any]:
         told = _test(found)
     else:
         told = _curve(found) if isinstance(found, CurveRecord) else _duplicates(found)
-    text = " ".join([*_photos(found.data), *_features(features_of(found)), *told, _software()])
+    text = " ".join(
+        [*_photos(found.data), *_corrections(found), *_features(features_of(found)), *told, _software()]
+    )
     return {"text": text, "references": cited_in(text)}
 
 
@@ -160,6 +163,21 @@ def _photos(data: DataFacts) -> list[str]:
     if data.distorted:
         sentences.append(f"{data.distorted} distorted copies of photos were used in training only.")
     return sentences
+
+
+def _corrections(found: Result) -> list[str]:
+    told = []
+    if not isinstance(found, DuplicatesRecord) and found.corrections:
+        accuracy = None
+        if isinstance(found, ComparisonRecord):
+            accuracy = found.results[0].accuracy
+        elif isinstance(found, TestRecord):
+            accuracy = found.scores.accuracy_interval
+        told += [f"{words}." for words in corrections_in_words(found.corrections, accuracy)]
+    if isinstance(found, TestRecord) and (made := found.model.corrections):
+        counted = listed([f"{number} {kind}" for kind, number in made.items() if number]) or "none"
+        told.append(f"Labels that the model was trained on were checked by hand: {counted}.")
+    return told
 
 
 def _groups(data: DataFacts) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 from evaluate.results import (
     BorderScores,
     ComparisonRecord,
+    CorrectedLabels,
     CurveMeasurements,
     CurveRecord,
     DataFacts,
@@ -124,6 +125,35 @@ def data_warnings(data: DataFacts, features: Features) -> list[str]:
         found = [*found[:NAMED_AT_MOST], f"{more} more contents stand under several labels"]
     doubts = {part: _doubt(entry) for part, entry in features.items()}
     return found + [f"{part}: {doubt}" for part, doubt in doubts.items() if doubt]
+
+
+def corrections_in_words(found: CorrectedLabels, accuracy: Interval | None = None) -> list[str]:
+    """What was done to labels by hand, and what that does to the `accuracy`, which is that under the new labels.
+
+    One sentence, or none where no label was made by hand.
+    """
+    parts = [
+        f"{count(number, noun)} {agree(number, 'was', 'were')} {done}"
+        for number, noun, done in (
+            (found.corrected, "label", "corrected by hand"),
+            (found.confirmed, "label", "confirmed"),
+            (found.labelled, "photo", "labelled by hand"),
+            (found.dropped, "photo", "dropped by hand"),
+        )
+        if number
+    ]
+    told = [listed(parts)] if parts else []
+    if found.tested and accuracy is not None and found.accuracy_before is not None:
+        checked = "none that it agrees with was checked"
+        if found.agreed:
+            checked = f"{found.agreed} that it agrees with {agree(found.agreed, 'was', 'were')} checked too"
+        told += [
+            f"{found.tested} of the tested photos {agree(found.tested, 'has', 'have')} a corrected label, and of "
+            f"{found.disputed} of them the model disputes the old one; {checked}",
+            f"under the new labels {interval_in_words(accuracy)} are right, under the old ones "
+            f"{interval_in_words(found.accuracy_before)}; correcting only what a model disputes flatters it",
+        ]
+    return ["; ".join(told)] if told else []
 
 
 def is_whole(entry: Mapping[str, Any] | None, family: str) -> bool:

@@ -13,12 +13,14 @@ from classify.folds import Fold
 from classify.heads.fitting import classifier_of, head_name, named_heads
 from classify.heads.registry import make_head
 from classify.heads.tuning import tuned_heads
+from classify.labels import record_of
 from classify.model.model import describe_differences
 from classify.rows import Sample, is_control, relabelled, usable_rows
 from evaluate.checks.leakage import accuracy_with_and_without_grouping, find_near_duplicates, flatters
 from evaluate.checks.shortcuts import check_borders, check_shortcuts
 from evaluate.report.html import Reported
 from evaluate.report.sentences import (
+    corrections_in_words,
     data_warnings,
     difference_in_words,
     folds_warnings,
@@ -28,8 +30,10 @@ from evaluate.report.sentences import (
 from evaluate.results import (
     BestPair,
     ComparisonRecord,
+    CorrectedLabels,
     PerGroup,
     ResultRow,
+    describe_corrections,
     describe_data,
     describe_features,
     describe_folds,
@@ -91,6 +95,9 @@ class Comparison(Reported, ComparisonRecord):
     per_group : PerGroup or None
         Scores of one prediction per group, where asked for: ``rule``, ``groups``, ``results`` in the order of those per
         photo, and of the first ``confusion`` and ``misclassified``.
+    corrections : CorrectedLabels or None
+        How many labels were corrected by hand, how many of these photos were tested, and the accuracy under the labels
+        before.
     learning_curve : CurveMeasurements or None
         Of the best pair, where asked for: ``model, points, fit, guesses, gains`` as in `LearningCurve`.
     command : str
@@ -244,6 +251,7 @@ def compare(
     ]
     data, features_made = describe_data(used), describe_features(used, names)
     opponent = weak_opponent_in_words(features_made, table.metadata["features"])
+    corrections = _corrections(used, predictions.of(best.features, best.head))
     measured = measured_curve(used, made, best.features, head, seed=seed, jobs=jobs) if curve else None
     return Comparison(
         results=results,
@@ -257,6 +265,11 @@ def compare(
             *(border.words for border in borders if border.found),
             *folds_warnings(described),
             *data_warnings(data, features_made),
+            *(
+                corrections_in_words(corrections, best.accuracy)
+                if corrections and corrections.changed
+                else []
+            ),
             *([opponent] if opponent else []),
             *_complaints(predictions),
         ],
@@ -271,7 +284,20 @@ def compare(
         borders=borders,
         learning_curve=measured,
         per_group=_scores_per_group(predictions, results, per_group, positive) if per_group else None,
+        corrections=corrections,
     )
+
+
+def _corrections(table: FeatureTable, own: Predictions) -> CorrectedLabels | None:
+    """The corrections of the table, judged by the predictions of one pair."""
+
+    def interval_of(label: np.ndarray) -> Interval:
+        right = label[rows] == own.predicted
+        return cross_validated_interval(right, rows, own.rows["group"].to_numpy(), n_folds=len(own.times))
+
+    rows, photos = own.rows["row"].to_numpy(), mean_over_repeats(own)
+    predicted = metrics.most_probable(photos.probabilities, photos.labels)
+    return describe_corrections(table, np.unique(rows), predicted, interval_of)
 
 
 def _scores_per_group(
@@ -410,10 +436,10 @@ def with_test_rows(table: FeatureTable, test: FeatureTable, features: Sequence[s
         known.get(name, sha256) != sha256 for name, sha256 in zip(test.image, test.sha256, strict=True)
     )
     if folder is None or folder != test_folder or others:
-        test = test.with_column("image", [f"{test_folder or 'test'}/{image}" for image in test.image])
+        test = test.with_column("image", [f"{names_before(test)}{image}" for image in test.image])
     ids = pa.concat_tables([table.ids, test.ids], promote_options="default")
     vectors = {name: np.concatenate([table.vectors[name], test.vectors[name]]) for name in columns}
-    joined = FeatureTable(ids, vectors, table.metadata)
+    joined = FeatureTable(ids, vectors, {**table.metadata, **record_of(table, test)})
     return joined.with_column("split", ["training"] * len(table) + ["testing"] * len(test))
 
 
@@ -446,6 +472,11 @@ def _differences(table: FeatureTable, test: FeatureTable, name: str) -> list[str
         found += describe_differences(one.get("description") or {}, other.get("description") or {})
         found = found or ["other fingerprints"]
     return found
+
+
+def names_before(test: FeatureTable) -> str:
+    """What a comparison writes before the names of a test table's photos: its folder, or ``test``, and ``/``."""
+    return f"{_folder(test) or 'test'}/"
 
 
 def _folder(table: FeatureTable) -> str | None:

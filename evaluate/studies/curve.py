@@ -11,7 +11,7 @@ from classify.folds import Fold, group_keys
 from classify.heads.fitting import head_name
 from classify.rows import relabelled, usable_rows
 from evaluate.report.html import Reported
-from evaluate.report.sentences import data_warnings
+from evaluate.report.sentences import corrections_in_words, data_warnings
 from evaluate.results import (
     Advice,
     CurveMeasurements,
@@ -20,6 +20,7 @@ from evaluate.results import (
     Gain,
     Guess,
     Rise,
+    describe_corrections,
     describe_data,
     describe_features,
     describe_folds,
@@ -123,9 +124,14 @@ def learning_curve(
     folds = stratified_folds(used, cv=cv, repeats=repeats, seed=seed)
     curve = measured_curve(used, folds, names, head, sizes, seed=seed, jobs=jobs)
     data, described = describe_data(used), describe_features(used, [names])
+    corrections = describe_corrections(used)
     return LearningCurve(
         **curve,
-        warnings=data_warnings(data, described),
+        warnings=[
+            *data_warnings(data, described),
+            *(corrections_in_words(corrections) if corrections and corrections.changed else []),
+        ],
+        corrections=corrections,
         data=data,
         features=described,
         folds=describe_folds(folds, METHODS["stratified"], used),

@@ -10,7 +10,7 @@ from classify.heads.fitting import head_name
 from classify.rows import select_vectors, usable_rows
 from evaluate.checks.leakage import find_contamination, trained_on
 from evaluate.report.html import Reported
-from evaluate.report.sentences import data_warnings
+from evaluate.report.sentences import corrections_in_words, data_warnings
 from evaluate.results import (
     ModelFacts,
     PerGroup,
@@ -18,6 +18,7 @@ from evaluate.results import (
     TestRecord,
     TestScores,
     UnseenScores,
+    describe_corrections,
     describe_data,
     describe_features,
     describe_groups,
@@ -57,6 +58,8 @@ class TestResult(Reported, TestRecord):
         ``head``, ``features`` and ``labels`` of the model.
     per_group : PerGroup or None
         As in `Comparison`.
+    corrections : CorrectedLabels or None
+        As in `Comparison`, by what the model says.
     training : FeatureTable or None
         The photos that it was trained on, where their table was given.
     predictions : Predictions
@@ -144,17 +147,28 @@ def test(
         superclass_errors(label, predicted, superclasses) if superclasses else None,
     )
     data, described = describe_data(used), describe_features(used, [model.features])
+    corrections = describe_corrections(
+        used,
+        np.arange(len(used)),
+        predicted,
+        lambda before: grouped_interval(predicted == before, used.groups),
+    )
     return TestResult(
         scores=scores,
         details=details,
-        warnings=[*known.warnings(), *data_warnings(data, described)],
+        warnings=[
+            *known.warnings(),
+            *data_warnings(data, described),
+            *(corrections_in_words(corrections, interval) if corrections and corrections.changed else []),
+        ],
         data=data,
         features=described,
-        model=ModelFacts(name, model.features, labels),
+        model=ModelFacts(name, model.features, labels, model.training.get("corrections")),
         table=used,
         predictions=predictions,
         training=trained,
         per_group=_scores_per_group(model, predictions, per_group, positive) if per_group else None,
+        corrections=corrections,
     )
 
 
