@@ -42,6 +42,10 @@ def add_store_commands(commands: Any) -> None:
     prune = add("prune", _prune, summary, "featurize store prune --older-than 90d --yes", text)
     text = "vectors written longer ago than this, such as 12h, 90d, 8w, 1y"
     prune.add_argument("--older-than", metavar="AGE", help=text)
+    text = (
+        "what parts of a table gave back (`featurize extract --part`), where no table was assembled of them"
+    )
+    prune.add_argument("--parts", action="store_true", help=text)
     prune.add_argument("--yes", action="store_true", help="remove; without it nothing is removed")
 
 
@@ -153,7 +157,7 @@ def _prune(args: argparse.Namespace) -> int:
     if args.extractor == "":
         raise UsageError("--extractor is empty", "give a features spec or the start of a fingerprint")
     store = _open(args)
-    plan = plan_prune(store, args.extractor, older_than)
+    plan = plan_prune(store, args.extractor, older_than, parts=args.parts)
     counts, sizes = Counter(r.what for r in plan), Counter[str]()
     for removal in plan:
         sizes[removal.what] += removal.bytes

@@ -16,6 +16,7 @@ import numpy as np
 
 from featurize.draws import content_keys, random_bits
 from featurize.errors import StoreError, UsageError
+from featurize.extraction.part_files import PARTS
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, attach_checked, relative_drift
 from featurize.extractors.batches import Failed, Task, compute, read_photo
 from featurize.outputs import PARTIAL
@@ -131,12 +132,15 @@ def seconds_of(age: str) -> float:
     return float(match[1]) * AGE_UNITS[match[2]]
 
 
-def plan_prune(store: Store, extractor: str | None = None, older_than: float | None = None) -> list[Removal]:
+def plan_prune(
+    store: Store, extractor: str | None = None, older_than: float | None = None, *, parts: bool = False
+) -> list[Removal]:
     """What `prune` would remove.
 
     Vectors, with the networks kept for them, only when `extractor` or `older_than` (seconds) is given, and those that
     match both. Always: files that were set aside as damaged, temporary files that a killed run left more than a day
-    ago, and networks kept for an extractor of which the store holds nothing.
+    ago, and networks kept for an extractor of which the store holds nothing. With `parts`, also what parts of tables
+    gave back of which no table was assembled.
     """
     now = time.time()
     wanted = {section.name for section in choose_sections(store, extractor)}
@@ -157,6 +161,11 @@ def plan_prune(store: Store, extractor: str | None = None, older_than: float | N
             alive.add(section.about["fingerprint"][:32])
         plan += _leftovers(store, section.name, now)
     plan += _leftovers(store, "", now)
+    for folder in store.folder.folders(PARTS):
+        plan += _leftovers(store, f"{PARTS}/{folder}", now)
+        for name, size, _ in store.folder.names(f"{PARTS}/{folder}") if parts else []:
+            if not name.startswith(PARTIAL):
+                plan.append(Removal("rows of parts", f"{PARTS}/{folder}/{name}", size))
     return plan + list(_kept_graphs(store, now, alive, older_than if extractor is None else None))
 
 
