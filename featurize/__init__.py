@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the same names, for mypy and editors
     from featurize.errors import BottleheadError as BottleheadError
+    from featurize.extraction.parts import assemble_parts as assemble_parts
+    from featurize.extraction.parts import extract_part as extract_part
+    from featurize.extraction.parts import source_parts as source_parts
     from featurize.extraction.run import Extraction as Extraction
     from featurize.extraction.run import extract as extract
     from featurize.extractors.base import Extractor as Extractor
@@ -46,9 +49,12 @@ _HOMES = {
     "Shape": "featurize.extractors.shape",
     "Store": "featurize.store.store",
     "Texture": "featurize.extractors.texture",
+    "assemble_parts": "featurize.extraction.parts",
     "extract": "featurize.extraction.run",
+    "extract_part": "featurize.extraction.parts",
     "extractors_like": "featurize.registry",
     "make_extractor": "featurize.registry",
+    "source_parts": "featurize.extraction.parts",
 }
 
 __all__ = sorted(_HOMES)

@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from itertools import pairwise
 from typing import Any
 
@@ -115,10 +116,9 @@ def _megapixels(text: str) -> float:
     return value
 
 
-def _add_output(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "-o", "--output", required=True, metavar="TABLE", help="the table: .parquet or .npz, here or at a URL"
-    )
+def _add_output(command: argparse.ArgumentParser, required: bool = True) -> None:
+    text = "the table: .parquet or .npz, here or at a URL"
+    command.add_argument("-o", "--output", required=required, metavar="TABLE", help=text)
 
 
 def _add_rejects(command: argparse.ArgumentParser, what: str) -> None:
@@ -145,7 +145,7 @@ def _add_extract(commands: Any) -> None:
     command = add_command(commands, "extract", _extract, summary, EXTRACT)
     _add_source(command)
     _add_keep(command)
-    _add_output(command)
+    _add_output(command, required=False)
     text = (
         "NETWORK[:LAYER] (see `featurize backbones`), FILE.pb[:TENSOR], texture, texture:grey, glcm, glcm:haralick, "
         "lbp, color, shape, nuisance; with arguments of the Python class, as in glcm:haralick,distances=1/2/4/8 or "
@@ -190,29 +190,52 @@ def _add_extract(commands: Any) -> None:
     _add_rejects(command, "images")
     text = "any rejected image is an error, once the table is written"
     command.add_argument("--strict", action="store_true", help=text)
+    group = command.add_argument_group(
+        "on several machines, which reach the photos and the store under one name"
+    )
+    text = (
+        "extract part I of N into the store, without -o; the same command with -o and without --part then assembles "
+        "the table"
+    )
+    group.add_argument("--part", type=_part, metavar="I/N", help=text)
+    text = "compute here what the parts lack, instead of an error that names them"
+    group.add_argument("--compute-missing", action="store_true", help=text)
+    text = "Dask's workers extract; dask://local?workers=2 starts some here (pip install 'bottlehead[dask]')"
+    group.add_argument("--cluster", metavar="dask://HOST:PORT", help=text)
+
+
+def _part(text: str) -> tuple[int, int]:
+    number, _, n_parts = text.partition("/")
+    if number.isdecimal() and n_parts.isdecimal() and 1 <= int(number) <= int(n_parts) <= 1_000_000:
+        return int(number), int(n_parts)
+    raise argparse.ArgumentTypeError(f"{text!r} is no part; give I/N, such as 3/40: I from 1 to N")
 
 
 def _extract(args: argparse.Namespace) -> int:
-    from featurize.extraction.run import NothingReadable, run_extraction
+    from featurize.extraction.run import NothingReadable
     from featurize.photos.manifest import kept_of
     from featurize.photos.source import list_source
 
-    rejects_file = _rejects_file(args, args.source)
+    _check_part_options(args)
+    rejects_file = "" if args.part else _rejects_file(args, args.source)
     extractors = _extractors(args)
-    options = {"store": args.store, "distort": _distortion(args), "rehash": args.rehash, "jobs": args.jobs}
-    options |= {"hashes": True, "max_megapixels": args.max_megapixels}
+    options = {"distort": _distortion(args), "rehash": args.rehash, "jobs": args.jobs}
+    options |= {"max_megapixels": args.max_megapixels}
     manifest = manifest_options(args)
     moments = [time.perf_counter()]
     source = list_source(args.source, group_by=args.group_by, keep=kept_of(args.keep), **manifest)
     moments.append(time.perf_counter())
+    if args.part:
+        return _extract_one_part(args, source, extractors, options)
     try:
-        result = run_extraction(source, extractors, **options)
+        result = _extract_all(args, source, extractors, options)
     except NothingReadable as error:
         write_rejects(rejects_file, error.rejects, args.excel)
         error.hint = f"all reasons are in {rejects_file}"
         raise
     moments.append(time.perf_counter())
-    result.table.write(args.output)
+    if result.table.features:  # or it was assembled into the file
+        result.table.write(args.output)
     moments.append(time.perf_counter())
     write_rejects(rejects_file, result.rejects, args.excel)
     _say(args, result, rejects_file)
@@ -221,6 +244,63 @@ def _extract(args: argparse.Namespace) -> int:
     if args.strict and result.rejects:
         raise SourceError(_left_out(result.rejects) + " (--strict)", f"see {rejects_file}")
     return 0
+
+
+def _check_part_options(args: argparse.Namespace) -> None:
+    if args.part is None and args.output is None:
+        args.parser.error("the following arguments are required: -o/--output")
+    others = {"-o": args.output, "--rejects": args.rejects, "--compute-missing": args.compute_missing}
+    given = [name for name, value in {**others, "--cluster": args.cluster}.items() if args.part and value]
+    if given:
+        hint = "leave it out: the same command without --part assembles the table"
+        raise OptionsError(f"{given[0]} and --part were both given", hint)
+
+
+def _extract_one_part(args: argparse.Namespace, source: Any, extractors: list, options: dict) -> int:
+    from featurize.extraction.part_files import Job, PartFiles
+    from featurize.extraction.parts import extract_part, part_of
+    from featurize.extraction.run import attach_all
+    from featurize.store.store import Store
+
+    store, (number, n_parts) = Store(args.store), args.part
+    attach_all(extractors, store, source.kept)
+    files = PartFiles(store, Job.of(source, extractors, options["distort"], args.max_megapixels))
+    part = part_of(source, number, n_parts)
+    result = extract_part(part, extractors, store=store, **options)
+    files.write(result)
+    counts = f"{len(part)} photos, {_computed(result)}"
+    log.info("part %d of %d: %s", number, n_parts, counts if len(part) else "it has no photos")
+    if result.rejects:
+        log.warning("%s; the first is %s: %s", _left_out(result.rejects), *result.rejects[0])
+    if args.strict and result.rejects:
+        hint = "the part is kept; the table that is assembled says which"
+        raise SourceError(_left_out(result.rejects) + " (--strict)", hint)
+    return 0
+
+
+def _extract_all(args: argparse.Namespace, source: Any, extractors: list, options: dict) -> Any:
+    """The table in memory; or assembled of parts and written, where some are there or a cluster makes them."""
+    from featurize.extraction.part_files import PARTS, extract_in_parts
+    from featurize.extraction.run import run_extraction
+    from featurize.store.store import Store
+
+    store = Store(args.store)
+    if args.cluster is None and not store.folder.folders(PARTS):
+        return run_extraction(source, extractors, store=store, hashes=True, **options)
+    with ExitStack() as stack:
+        compute = None
+        if args.cluster is not None:
+            from featurize.cluster import connect
+
+            cluster = stack.enter_context(connect(args.cluster))
+            cluster.check(extractors, store)
+            compute = cluster.extract_parts
+        made = extract_in_parts(
+            source, extractors, args.output, store, compute, compute_missing=args.compute_missing, **options
+        )
+    if made is not None:
+        return made
+    return run_extraction(source, extractors, store=store, hashes=True, **options)
 
 
 def _extractors(args: argparse.Namespace) -> list:
@@ -371,7 +451,7 @@ def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
             log.info("%s: %s; --like TABLE|MODEL uses them", name, earlier)
     if result.rejects and not args.strict:
         log.warning("%s; see %s", _left_out(result.rejects), rejects_file)
-    widths = ", ".join(f"{name} ({matrix.shape[1]})" for name, matrix in table.vectors.items())
+    widths = ", ".join(f"{name} ({record['width']})" for name, record in table.metadata["features"].items())
     kept = f"; kept {', '.join(table.kept)}" if table.kept else ""
     log.info("wrote %s: %d rows, %s%s", where_written(args.output), len(table), widths, kept)
 

@@ -276,9 +276,9 @@ class Folder:
                 return float(when)
         return time.time()
 
-    def folders(self) -> list[str]:
-        """Names of the folders directly below the root, sorted."""
-        return sorted(_last(entry) for entry in self._list("") if entry["type"] == "directory")
+    def folders(self, below: str = "") -> list[str]:
+        """Names of the folders directly below the root, or below another folder, sorted."""
+        return sorted(_last(entry) for entry in self._list(below) if entry["type"] == "directory")
 
     def exists(self) -> bool:
         """Whether anything is there; on object storage, a folder is what lies in it."""

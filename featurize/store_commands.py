@@ -1,4 +1,4 @@
-"""The commands ``featurize store list``, ``verify`` and ``prune``."""
+"""The commands ``featurize store list``, ``verify``, ``prune`` and ``merge``."""
 
 import argparse
 import os
@@ -22,6 +22,8 @@ def add_store_commands(commands: Any) -> None:
 
     def add(name: str, run: Any, summary: str, example: str, extractor: str = "") -> argparse.ArgumentParser:
         command = add_command(below, name, run, summary, example)
+        if run is _merge:
+            return command
         text = "folder or URL (default: $FEATURIZE_STORE, or the user's cache folder)"
         command.add_argument("--store", metavar="DIR", help=text)
         if extractor:
@@ -42,7 +44,17 @@ def add_store_commands(commands: Any) -> None:
     prune = add("prune", _prune, summary, "featurize store prune --older-than 90d --yes", text)
     text = "vectors written longer ago than this, such as 12h, 90d, 8w, 1y"
     prune.add_argument("--older-than", metavar="AGE", help=text)
+    text = (
+        "what parts of a table gave back (`featurize extract --part`), where no table was assembled of them"
+    )
+    prune.add_argument("--parts", action="store_true", help=text)
     prune.add_argument("--yes", action="store_true", help="remove; without it nothing is removed")
+    summary = "Copy what a store lacks of others, such as from a disk; every digest is checked."
+    merge = add("merge", _merge, summary, "featurize store merge /media/disk/store ~/store -o ~/store")
+    text = "stores to copy from, which are read only"
+    merge.add_argument("stores", nargs="+", metavar="STORE", help=text)
+    text = "the store to copy into; it may be one of the others, and is made if it is not there"
+    merge.add_argument("-o", "--output", required=True, metavar="STORE", help=text)
 
 
 def _percent(text: str) -> float:
@@ -55,11 +67,11 @@ def _percent(text: str) -> float:
     return value
 
 
-def _open(args: argparse.Namespace) -> Any:
+def _open(given: str | None) -> Any:
     from featurize.files import local_part
     from featurize.store.store import Store, default_store
 
-    place = args.store or default_store()
+    place = given or default_store()
     path = local_part(place)
     if path is None or os.path.isdir(os.path.expanduser(path)):
         store = Store(place)
@@ -74,7 +86,7 @@ def _list(args: argparse.Namespace) -> int:
 
     from featurize.upkeep import open_sections, summarise
 
-    store = _open(args)
+    store = _open(args.store)
     found = [summarise(section) for section in open_sections(store)]
     rows = []
     for s in found:
@@ -98,7 +110,7 @@ def _verify(args: argparse.Namespace) -> int:
     from featurize.terminal import progress
     from featurize.upkeep import choose_sections, verify_section
 
-    store = _open(args)
+    store = _open(args.store)
     sections = choose_sections(store, args.extractor)
     rows, n_damaged = [], 0
     with progress(len(sections), "verifying", "extractor") as bar:
@@ -152,8 +164,8 @@ def _prune(args: argparse.Namespace) -> int:
     older_than = seconds_of(args.older_than) if args.older_than is not None else None
     if args.extractor == "":
         raise UsageError("--extractor is empty", "give a features spec or the start of a fingerprint")
-    store = _open(args)
-    plan = plan_prune(store, args.extractor, older_than)
+    store = _open(args.store)
+    plan = plan_prune(store, args.extractor, older_than, parts=args.parts)
     counts, sizes = Counter(r.what for r in plan), Counter[str]()
     for removal in plan:
         sizes[removal.what] += removal.bytes
@@ -170,4 +182,31 @@ def _prune(args: argparse.Namespace) -> int:
         log.info("removed %d files, %s bytes", len(plan), f"{sizes.total():,}")
     else:
         log.info("nothing was removed; add --yes to remove these %d files", len(plan))
+    return 0
+
+
+def _merge(args: argparse.Namespace) -> int:
+    from featurize.store.store import Store
+    from featurize.terminal import progress
+    from featurize.upkeep import merge_stores, open_sections
+
+    stores = {store.folder.url: store for store in map(_open, args.stores)}
+    target = Store(args.output)
+    stores.pop(target.folder.url, None)
+    if not stores:
+        hint = "name another one to copy from"
+        raise UsageError(f"there is nothing to merge: the only store is {target.folder.url} itself", hint)
+    total = sum(len(open_sections(store)) for store in stores.values())
+    with progress(total, "merging", "extractor") as bar:
+        merged = merge_stores(list(stores.values()), target, bar.update)
+    _print_table(
+        ("features", "", "copied", ""), [(name, "", f"{n:,}", "") for name, n in merged.vectors.items()]
+    )
+    parts = f", and the rows of {merged.n_parts} parts" if merged.n_parts else ""
+    log.info("copied %s vectors%s into %s", f"{merged.vectors.total():,}", parts, target.folder.url)
+    if merged.damaged:
+        n, first = len(merged.damaged), merged.damaged[0]
+        files = "1 file is damaged and was" if n == 1 else f"{n} files are damaged and were"
+        hint = "`featurize store verify --store DIR` sets damaged files aside; then `featurize extract` computes again"
+        raise StoreError(f"{files} not copied; the first is {first}", hint)
     return 0

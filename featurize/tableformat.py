@@ -364,19 +364,27 @@ def as_arrow(table: TableContent) -> pa.Table:
 
 
 def _write_parquet(table: TableContent, path: Path) -> None:
-    schema = arrow_schema(table)
+    write_parquet_pieces([table], path)
+
+
+def write_parquet_pieces(pieces: Iterable[TableContent], path: Path) -> None:
+    """Write a table whose rows come in several pieces, of 4,096 rows or a multiple of them, but for the last."""
+    pieces = iter(pieces)
+    first = next(pieces)
+    schema = arrow_schema(first)
     # Vectors hardly ever repeat a value: a dictionary costs time and gains nothing.
-    repeated = [name for name in table.ids.column_names if name not in ALL_IDS.names]
+    repeated = [name for name in first.ids.column_names if name not in ALL_IDS.names]
     repeated += ["label", "group", "split", "format"]
     options: dict[str, Any] = {"use_dictionary": repeated, "write_page_checksum": True}
     options |= {"compression": "zstd", "compression_level": 1}
     # Arrow gets open files: it takes a path for UTF-8, and one with a colon for a URL.
     with open(path, "wb") as stream, pq.ParquetWriter(stream, schema, **options) as writer:
-        for start in range(0, table.ids.num_rows, ROWS_AT_ONCE):
-            rows = slice(start, start + ROWS_AT_ONCE)
-            columns = table.ids.slice(start, ROWS_AT_ONCE).columns
-            columns += [matrix_to_lists(matrix[rows]) for matrix in table.vectors.values()]
-            writer.write_table(pa.table(columns, schema=schema))
+        for table in chain([first], pieces):
+            for start in range(0, table.ids.num_rows, ROWS_AT_ONCE):
+                rows = slice(start, start + ROWS_AT_ONCE)
+                columns = table.ids.slice(start, ROWS_AT_ONCE).columns
+                columns += [matrix_to_lists(matrix[rows]) for matrix in table.vectors.values()]
+                writer.write_table(pa.table(columns, schema=schema))
 
 
 def _read_parquet(path: AnyPath) -> TableContent:

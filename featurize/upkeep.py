@@ -6,8 +6,9 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 
 from featurize.draws import content_keys, random_bits
 from featurize.errors import StoreError, UsageError
+from featurize.extraction.part_files import PARTS, rows_from_bytes
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, attach_checked, relative_drift
 from featurize.extractors.batches import Failed, Task, compute, read_photo
 from featurize.outputs import PARTIAL
@@ -131,12 +133,15 @@ def seconds_of(age: str) -> float:
     return float(match[1]) * AGE_UNITS[match[2]]
 
 
-def plan_prune(store: Store, extractor: str | None = None, older_than: float | None = None) -> list[Removal]:
+def plan_prune(
+    store: Store, extractor: str | None = None, older_than: float | None = None, *, parts: bool = False
+) -> list[Removal]:
     """What `prune` would remove.
 
     Vectors, with the networks kept for them, only when `extractor` or `older_than` (seconds) is given, and those that
     match both. Always: files that were set aside as damaged, temporary files that a killed run left more than a day
-    ago, and networks kept for an extractor of which the store holds nothing.
+    ago, and networks kept for an extractor of which the store holds nothing. With `parts`, also what parts of tables
+    gave back of which no table was assembled.
     """
     now = time.time()
     wanted = {section.name for section in choose_sections(store, extractor)}
@@ -157,6 +162,11 @@ def plan_prune(store: Store, extractor: str | None = None, older_than: float | N
             alive.add(section.about["fingerprint"][:32])
         plan += _leftovers(store, section.name, now)
     plan += _leftovers(store, "", now)
+    for folder in store.folder.folders(PARTS):
+        plan += _leftovers(store, f"{PARTS}/{folder}", now)
+        for name, size, _ in store.folder.names(f"{PARTS}/{folder}") if parts else []:
+            if not name.startswith(PARTIAL):
+                plan.append(Removal("rows of parts", f"{PARTS}/{folder}/{name}", size))
     return plan + list(_kept_graphs(store, now, alive, older_than if extractor is None else None))
 
 
@@ -200,6 +210,75 @@ def prune(store: Store, plan: list[Removal]) -> None:
     folders |= {folder.partition("/")[0] for folder in folders}
     for folder in sorted(folders, key=len, reverse=True):
         store.folder.remove_folder(folder)
+
+
+@dataclass
+class Merged:
+    """What `merge_stores` did: vectors copied by features, files of parts, and what was not whole."""
+
+    vectors: Counter[str] = field(default_factory=Counter)
+    n_parts: int = 0
+    damaged: list[str] = field(default_factory=list)
+
+
+def merge_stores(sources: Sequence[Store], target: Store, advance: Callable[[int], object]) -> Merged:
+    """Copy into `target` what it lacks of the others; what is not whole there is named, and not copied.
+
+    What is damaged in `target` is set aside first, and counts as missing. Every file is whole once it is there, so
+    that a merge that was killed is completed by the next. The others are read only. `advance` is told of each extractor
+    that is done.
+    """
+    merged = Merged()
+    for source in sources:
+        for section in open_sections(source):
+            _merge_section(section, target, merged)
+            advance(1)
+        _merge_parts(source, target, merged)
+    return merged
+
+
+def _merge_section(section: Section, target: Store, merged: Merged) -> None:
+    about = section.about
+    if about["width"] == 0:
+        merged.damaged.append(f"{section.folder.url}/{section.name}/{DESCRIPTION}")
+        return
+    into = target.section_in(section.name, about)
+    verify_section(into)  # what is damaged there is missing
+    stored = into.keys()
+    for shard, _, _ in section.shards():
+        try:
+            data = section.folder.read(f"{section.name}/{shard}")
+            keys, vectors = shard_from_bytes(shard, data, about["fingerprint"])
+            if vectors.shape[1] != about["width"]:
+                raise DamagedShard("its vectors have another width")
+        except FileNotFoundError:
+            hint = "wait until no other command uses it, and merge again"
+            raise StoreError(f"{section.folder.url} was changed during the merge", hint) from None
+        except DamagedShard:
+            merged.damaged.append(f"{section.folder.url}/{section.name}/{shard}")
+            continue
+        missing = ~contains(stored, keys) & np.isfinite(vectors).all(axis=1)
+        if missing.any():
+            into.write(keys[missing], vectors[missing])
+            merged.vectors[about["name"]] += int(missing.sum())
+            stored = np.union1d(stored, keys[missing])
+
+
+def _merge_parts(source: Store, target: Store, merged: Merged) -> None:
+    for folder in source.folder.folders(PARTS):
+        there = {name for name, _, _ in target.folder.names(f"{PARTS}/{folder}")}
+        for name, _, _ in source.folder.names(f"{PARTS}/{folder}"):
+            path = f"{PARTS}/{folder}/{name}"
+            if name in there or name.startswith(PARTIAL):
+                continue
+            data = source.folder.read(path)
+            try:
+                rows_from_bytes(name, data)
+            except ValueError:
+                merged.damaged.append(f"{source.folder.url}/{path}")
+                continue
+            target.folder.write(path, data)
+            merged.n_parts += 1
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,17 @@ def build_table(
         ids[name] = [getattr(one, name) for one in (images if hasattr(images[0], name) else contents)]
     if phash is not None:
         ids[PHASH] = phash
-    metadata = {
+    metadata = table_metadata(source, extractors, golden, distort)
+    vectors = {e.name: matrix for e, matrix in zip(extractors, matrices, strict=True)}
+    kept = {name: [image.kept[n] for image in images] for n, name in enumerate(source.kept)}
+    return FeatureTable(ids_from_columns(ids, kept), vectors, metadata)
+
+
+def table_metadata(
+    source: Source, extractors: Sequence[Extractor], golden: Sequence[np.ndarray], distort: Distortion | None
+) -> dict[str, Any]:
+    """What a table says of itself; `golden` is one vector per extractor."""
+    metadata: dict[str, Any] = {
         "source": {
             "path": _as_utf8(source.path),
             "kind": source.kind,
@@ -93,10 +103,8 @@ def build_table(
         "features": {e.name: e.record(vector) for e, vector in zip(extractors, golden, strict=True)},
         **({"distortion": distort.record()} if distort else {}),
     }
-    vectors = {e.name: matrix for e, matrix in zip(extractors, matrices, strict=True)}
-    kept = {name: [image.kept[n] for image in images] for n, name in enumerate(source.kept)}
     # What is written must be what is in memory: through JSON once, so that tuples are lists in both.
-    return FeatureTable(ids_from_columns(ids, kept), vectors, json.loads(json.dumps(metadata)))
+    return json.loads(json.dumps(metadata))
 
 
 def _as_utf8(path: str) -> str:
@@ -291,25 +299,23 @@ def run_extraction(
     jobs: int | None = None,
     hashes: bool = False,
     max_megapixels: float = MAX_PIXELS / 1e6,
+    compact: bool = True,
+    advance: Callable[[int], object] | None = None,
 ) -> Extraction:
     """What `extract` does, for a source that was listed before, with an account of every file.
 
     With `hashes` the table has the perceptual hashes of its photos; the store keeps them beside the vectors, and those
     that it lacks are computed, also where it has all vectors. Every image of the source is either a row of
-    the table or one of the rejects; NothingReadable if none is a row.
+    the table or one of the rejects; NothingReadable if none is a row. Without `compact`, small shards of the store stay
+    as they are; `advance`, which is told how many more rows are done, takes the place of a progress bar.
     """
-    chosen = _chosen(extractors)
+    chosen = choose_extractors(extractors)
     store = store if isinstance(store, Store) else Store(store)
     if rehash:
         store = store.rehashing()
     jobs = jobs or os.cpu_count() or 1
-    for extractor in chosen:
-        if extractor.name in source.kept:  # now, and not when the table is made, hours later
-            what = f"{extractor.name} is a column to keep and features at once"
-            raise UsageError(what, "leave one of them out, or rename the column of the manifest")
-        attach_checked(extractor, store)
-    _refuse_equal(chosen)
-    everything = [*chosen, _hashes_beside(chosen)] if hashes else chosen
+    attach_all(chosen, store, source.kept)
+    everything = [*chosen, hashes_beside(chosen)] if hashes else chosen
     sections = [store.section_of(extractor) for extractor in everything]
     earlier = [[store.section(e.stored_as, one, e.width) for one in e.earlier_fingerprints()] for e in chosen]
     max_pixels = int(max_megapixels * 1e6)
@@ -322,20 +328,20 @@ def run_extraction(
         golden = golden_vectors(chosen, sections[: len(chosen)])
         plan = ExtractionPlan(everything, sections, contents.places, distort, jobs, max_pixels)
         tasks = plan.register(*first)
-        with _late_progress(len(tasks) + contents.n_unread(), "featurizing") as advance:
+        with _late_progress(len(tasks) + contents.n_unread(), "featurizing", advance) as done:
 
             def further_tasks() -> Iterator[Task]:
                 for part in parts:
                     further = plan.register(*contents.rows_and_digests(part))
-                    advance(contents.n_rows(part) - len(further))
+                    done(contents.n_rows(part) - len(further))
                     yield from further
 
-            plan.compute(chain(tasks, further_tasks()), advance)
+            plan.compute(chain(tasks, further_tasks()), done)
     again = plan.load_stored()
-    with _late_progress(len(again), "featurizing again") as advance:
-        plan.compute(again, advance)
+    with _late_progress(len(again), "featurizing again", advance) as done:
+        plan.compute(again, done)
     plan.copy_to_duplicates()
-    for section in sections if any(plan.computed) else ():
+    for section in sections if compact and any(plan.computed) else ():
         section.compact()
 
     rows, numbers = contents.rows(plan.failed)
@@ -355,7 +361,7 @@ def run_extraction(
     return Extraction(table, sorted(rejects), source.ignored, *said, *account, n_earlier, remarks)
 
 
-def _hashes_beside(chosen: Sequence[Extractor]) -> PerceptualHash:
+def hashes_beside(chosen: Sequence[Extractor]) -> PerceptualHash:
     """Perceptual hashes of the pixels that the chosen extractors see, which are decoded for both at once."""
     hashes = PerceptualHash()
     hashes.decode_version = max(extractor.decode_version for extractor in chosen)
@@ -375,8 +381,16 @@ def say_remarks(remarks: Mapping[str, int]) -> None:
 
 
 @contextmanager
-def _late_progress(total: int, description: str) -> Iterator[Callable[[int], None]]:
-    """A progress bar that begins with the first result: a rate that counts loading the network frightens people."""
+def _late_progress(
+    total: int, description: str, instead: Callable[[int], object] | None
+) -> Iterator[Callable[[int], object]]:
+    """A progress bar that begins with the first result: a rate that counts loading the network frightens people.
+
+    Where `instead` is told of progress, there is no bar.
+    """
+    if instead is not None:
+        yield instead
+        return
     with ExitStack() as stack:
         bar = None
 
@@ -390,7 +404,8 @@ def _late_progress(total: int, description: str) -> Iterator[Callable[[int], Non
         yield advance
 
 
-def _chosen(extractors: Sequence[str | Extractor] | str | Extractor | None) -> list[Extractor]:
+def choose_extractors(extractors: Sequence[str | Extractor] | str | Extractor | None) -> list[Extractor]:
+    """The extractors of a list of specs, each once; by default Inception v3."""
     if extractors is None:
         extractors = ["inception_v3"]
     if isinstance(extractors, str | Extractor):
@@ -403,6 +418,16 @@ def _chosen(extractors: Sequence[str | Extractor] | str | Extractor | None) -> l
         problem = f"the features {twice} are asked for twice" if twice else "no features are asked for"
         raise UsageError(problem, "name each features once; its name is its column in the table")
     return chosen
+
+
+def attach_all(chosen: Sequence[Extractor], store: Store, kept: Sequence[str]) -> None:
+    """Attach the store, and refuse now what would fail when the table is made, hours later; `kept` are its columns."""
+    for extractor in chosen:
+        if extractor.name in kept:
+            what = f"{extractor.name} is a column to keep and features at once"
+            raise UsageError(what, "leave one of them out, or rename the column of the manifest")
+        attach_checked(extractor, store)
+    _refuse_equal(chosen)
 
 
 def _refuse_equal(chosen: Sequence[Extractor]) -> None:
