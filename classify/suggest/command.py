@@ -8,8 +8,6 @@ from featurize.cli import add_manifest_options, add_max_megapixels, manifest_opt
 from featurize.outputs import CSV, PAGE, check_outputs, check_page_name, where_written, whole_file
 from featurize.terminal import OptionsError, add_command, add_excel, log
 
-STRATEGIES = ("both", "uncertain", "diverse")
-
 
 def add_suggest(commands: Any) -> None:
     """Add the command ``suggest``."""
@@ -30,7 +28,7 @@ def add_suggest(commands: Any) -> None:
         "uncertain: where the two most probable labels are closest; diverse: unlike each other; both (default): "
         "unlike each other among the least certain"
     )
-    option("--strategy", choices=STRATEGIES, default="both", help=text)
+    option("--strategy", choices=("both", "uncertain", "diverse"), default="both", help=text)
     text = (
         "also write a page on which keys 1 to 9 label the photos; it makes a CSV with the columns image,label"
     )

@@ -17,7 +17,6 @@ from classify.similar import (
     normalise_rows,
     tells_apart,
 )
-from classify.suggest.command import STRATEGIES
 from featurize.draws import content_keys, random_bits
 from featurize.errors import UsageError
 from featurize.files import csv_writer
@@ -26,6 +25,7 @@ from featurize.pages import Thumbnails, page_templates, render_page
 from featurize.table import FeatureTable
 from featurize.terminal import log
 
+STRATEGIES = ("both", "uncertain", "diverse")
 TIMES = 10  # so many candidates for each suggestion are clustered, the least certain
 KEPT, LEAST_KEPT = 20, 600  # for each suggestion so many rows are kept: some are near-duplicates of others
 DRAWN = 4000  # photos that are clustered where nothing but difference counts
