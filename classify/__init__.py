@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # the names of _HOMES again, for editors and mypy
     from classify.training.thresholds import choose_threshold as choose_threshold
     from classify.training.train import train_in_steps as train_in_steps
     from classify.training.train import train_model as train_model
+    from classify.watch.watch import watch_photos as watch_photos
 
 # None may be the name of a submodule: importing the submodule would replace it.
 _HOMES = {
@@ -62,6 +63,7 @@ _HOMES = {
     "train_in_steps": "classify.training.train",
     "train_model": "classify.training.train",
     "tune_head": "classify.heads.tuning",
+    "watch_photos": "classify.watch.watch",
 }
 
 __all__ = sorted(_HOMES)

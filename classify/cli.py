@@ -19,6 +19,7 @@ from classify.prediction.options import (
 )
 from classify.serving.command import add_serve
 from classify.suggest.command import add_suggest
+from classify.watch.command import add_watch
 from featurize.cli import (
     add_graph_options,
     add_manifest_options,
@@ -92,6 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_trust(add_export(commands), "the model may consist of")
     _add_labels(commands)
     add_suggest(commands)
+    add_watch(commands)
     summary = "List the heads by name, with their defaults and search grids."
     add_command(commands, "heads", _heads, summary, "classify heads")
     return parser

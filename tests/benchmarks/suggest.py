@@ -24,6 +24,7 @@ from featurize import FeatureTable
 
 STRATEGIES = ("both", "uncertain", "diverse")
 PER_LABEL = 5
+DRAWS = 4  # of random photos, whose mean is compared with
 # What is read of each table: labels more at a time, the most labels, and the labels that should be enough.
 PLANS = {"flowers": (25, 200, 130), "fire": (14, 80, 52)}
 
@@ -48,7 +49,9 @@ def of_photos(table: FeatureTable, features: str, name: str, repeats: int) -> li
     curves: dict[str, list[list[float]]] = {one: [] for one in ("random", *STRATEGIES)}
     for repeat in range(repeats):
         for strategy, found in curves.items():
-            found.append(curve(table, features, strategy, sizes, repeat))
+            n_draws = DRAWS if strategy == "random" else 1
+            drawn = [curve(table, features, strategy, sizes, repeat, draw) for draw in range(n_draws)]
+            found.append(np.mean(drawn, axis=0).tolist())
     means = {one: np.mean(found, axis=0) for one, found in curves.items()}
     rows = []
     for one, mean in means.items():
@@ -65,8 +68,11 @@ def of_photos(table: FeatureTable, features: str, name: str, repeats: int) -> li
     return rows
 
 
-def curve(table: FeatureTable, features: str, strategy: str, sizes: list[int], repeat: int) -> list[float]:
+def curve(
+    table: FeatureTable, features: str, strategy: str, sizes: list[int], repeat: int, draw: int
+) -> list[float]:
     """The accuracy on the held-out third, at each number of labels."""
+    chance = np.random.default_rng([repeat, draw])
     order = np.random.default_rng(repeat).permutation(len(table))
     test, pool = order[: len(table) // 3], order[len(table) // 3 :]
     names = np.unique(table.label.astype(str))
@@ -81,7 +87,7 @@ def curve(table: FeatureTable, features: str, strategy: str, sizes: list[int], r
             break
         left = pool[~np.isin(pool, known)]
         if strategy == "random":
-            new = left[: following - n]
+            new = chance.permutation(left)[: following - n]
         else:
             photos = table.filter(left).with_column("label", [None] * len(left))
             chosen = suggest_photos(model, photos, following - n, strategy=strategy, seed=repeat)
