@@ -30,9 +30,11 @@ if TYPE_CHECKING:  # the names of _HOMES again, for editors and mypy
     from classify.prediction.predict import predict_batches as predict_batches
     from classify.prediction.predict import predict_images as predict_images
     from classify.prediction.predict import predict_table as predict_table
+    from classify.suggest.suggest import suggest_photos as suggest_photos
     from classify.training.thresholds import choose_threshold as choose_threshold
     from classify.training.train import train_in_steps as train_in_steps
     from classify.training.train import train_model as train_model
+    from classify.watch.watch import watch_photos as watch_photos
 
 # None may be the name of a submodule: importing the submodule would replace it.
 _HOMES = {
@@ -57,9 +59,11 @@ _HOMES = {
     "predict_images": "classify.prediction.predict",
     "predict_table": "classify.prediction.predict",
     "save_model": "classify.model.modelfile",
+    "suggest_photos": "classify.suggest.suggest",
     "train_in_steps": "classify.training.train",
     "train_model": "classify.training.train",
     "tune_head": "classify.heads.tuning",
+    "watch_photos": "classify.watch.watch",
 }
 
 __all__ = sorted(_HOMES)

@@ -9,9 +9,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from classify.export.command import add_export
-from classify.labels import add_labels, add_labels_option
-from classify.prediction.options import add_model, add_places, add_trust, count_from, weights_given
+from classify.prediction.options import (
+    add_labels_option,
+    add_model,
+    add_places,
+    add_trust,
+    count_from,
+    weights_given,
+)
 from classify.serving.command import add_serve
+from classify.suggest.command import add_suggest
+from classify.watch.command import add_watch
 from featurize.cli import (
     add_graph_options,
     add_manifest_options,
@@ -24,6 +32,7 @@ from featurize.outputs import (
     JSON_LINES,
     MODEL,
     PREDICTIONS,
+    TABLE,
     TEXT,
     check_outputs,
     where_written,
@@ -82,7 +91,9 @@ def build_parser() -> argparse.ArgumentParser:
     add_trust(show, "the model may consist of")
     _add_import_graph(commands)
     add_trust(add_export(commands), "the model may consist of")
-    add_labels(commands)
+    _add_labels(commands)
+    add_suggest(commands)
+    add_watch(commands)
     summary = "List the heads by name, with their defaults and search grids."
     add_command(commands, "heads", _heads, summary, "classify heads")
     return parser
@@ -390,6 +401,29 @@ def _import_graph(args: argparse.Namespace) -> int:
     about = f"{len(model.labels)} labels on the {model.widths[0]} numbers of {model.features}"
     extract = f"`featurize extract PHOTOS --features {args.graph} --parity retrain`"
     log.info("wrote %s: %s; for a table that fits it, %s", where_written(args.output), about, extract)
+    return 0
+
+
+def _add_labels(commands: Any) -> None:
+    summary = "Correct the labels of single photos, and write the table anew; it remembers the labels before."
+    example = "classify labels flowers.parquet --labels corrections.csv -o corrected.parquet"
+    parser = add_command(commands, "labels", _labels, summary, example)
+    parser.add_argument("table", metavar="TABLE", help="a .parquet or .npz that `featurize extract` made")
+    text = "CSV with the columns image,label or sha256,label; an empty label drops the photo"
+    parser.add_argument("--labels", required=True, metavar="FILE.csv", help=text)
+    parser.add_argument("-o", "--output", required=True, metavar="TABLE", help="the table to write")
+
+
+def _labels(args: argparse.Namespace) -> int:
+    from classify.labels import correct_labels, read_labels
+    from featurize.table import FeatureTable
+    from featurize.tableformat import table_kind
+
+    check_outputs([(args.output, TABLE)], [args.table, args.labels])
+    table_kind(args.output)
+    table = correct_labels(FeatureTable.read(args.table), read_labels(args.labels))
+    table.write(args.output)
+    log.info("wrote %s: %d rows", where_written(args.output), len(table))
     return 0
 
 

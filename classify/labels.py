@@ -5,7 +5,6 @@ also where it was confirmed; its metadata count what has no such label: photos t
 ones.
 """
 
-import argparse
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -17,11 +16,9 @@ import pyarrow as pa
 
 from featurize.errors import UsageError
 from featurize.files import read_csv
-from featurize.outputs import TABLE, check_outputs, where_written
 from featurize.remote import Location
 from featurize.table import BEFORE, CORRECTIONS, FeatureTable
-from featurize.tableformat import table_kind
-from featurize.terminal import add_command, log, printable
+from featurize.terminal import log, printable
 
 NAMED = 5  # lines that a message names
 COLUMNS = "its first line must be image,label or sha256,label; an empty label drops the photo"
@@ -252,35 +249,3 @@ def count_corrections(table: FeatureTable) -> dict[str, int] | None:
     named = photos & np.array([one is not None for one in before], dtype=bool)
     corrected = int((named & (before != table.label)).sum())
     return {"corrected": corrected, "confirmed": int(named.sum()) - corrected, **_record(table)}
-
-
-# -- The command ---
-
-
-def add_labels_option(parser: argparse.ArgumentParser) -> None:
-    """Add which file of corrections."""
-    text = (
-        "corrections: CSV with the columns image,label or sha256,label; an empty label drops the photo "
-        "(before --relabel)"
-    )
-    parser.add_argument("--labels", metavar="FILE.csv", help=text)
-
-
-def add_labels(commands: Any) -> None:
-    """Add the command ``labels``."""
-    summary = "Correct the labels of single photos, and write the table anew; it remembers the labels before."
-    example = "classify labels flowers.parquet --labels corrections.csv -o corrected.parquet"
-    parser = add_command(commands, "labels", _labels, summary, example)
-    parser.add_argument("table", metavar="TABLE", help="a .parquet or .npz that `featurize extract` made")
-    text = "CSV with the columns image,label or sha256,label; an empty label drops the photo"
-    parser.add_argument("--labels", required=True, metavar="FILE.csv", help=text)
-    parser.add_argument("-o", "--output", required=True, metavar="TABLE", help="the table to write")
-
-
-def _labels(args: argparse.Namespace) -> int:
-    check_outputs([(args.output, TABLE)], [args.table, args.labels])
-    table_kind(args.output)
-    table = correct_labels(FeatureTable.read(args.table), read_labels(args.labels))
-    table.write(args.output)
-    log.info("wrote %s: %d rows", where_written(args.output), len(table))
-    return 0

@@ -1,6 +1,7 @@
 """Which vectors point the same way: similar pairs and nearest rows, by products of `block` with `block` rows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,13 @@ BLOCK = 2048  # 16 MB of similarities at once
 MAX_PAIRS = 1_000_000
 ANCHORS_PER_ROW = 3
 ROWS_PER_ANCHOR = 5000
+THRESHOLD = 0.97
+# Of a network: copies are 7 times as near to each other as two photos of the table usually are.
+TIMES_NEARER, LEAST_TYPICAL, FEWEST = 7, 0.5, 20
+LEAST_WIDTH = 64
+MOST_TYPICAL = 0.9
+BITS = 64
+HASH_THRESHOLD = 54 / BITS  # as a share of equal bits
 
 Pairs = tuple[np.ndarray, np.ndarray]  # row numbers, shape (n_pairs, 2), and the similarity of each pair
 
@@ -108,6 +116,45 @@ def typical_similarity(X: np.ndarray, seed: int = 0) -> float:
     one, other = (drawn_below(len(X) - side, 2000, "pairs", seed, side) for side in (0, 1))
     other += other >= one  # never a row with itself
     return float(np.median(np.einsum("ij,ij->i", normalise_rows(X[one]), normalise_rows(X[other]))))
+
+
+def is_network(entry: Mapping[str, Any] | None) -> bool:
+    """Whether features are those of a trained network, or of unknown origin, by what a table says of them."""
+    if not entry or entry.get("family") == "imported":
+        return True
+    weights = entry.get("weights") or {"source": "random"}
+    return weights.get("source") != "random"
+
+
+def tells_apart(X: np.ndarray) -> bool:
+    """Whether the similarity of these vectors can tell copies from other photos."""
+    return X.shape[1] >= LEAST_WIDTH and typical_similarity(X) <= MOST_TYPICAL
+
+
+def network_threshold(X: np.ndarray, described: Sequence[Mapping[str, Any] | None]) -> float:
+    """From which cosine similarity two photos count as the same picture, by how alike the vectors usually are.
+
+    Networks differ: two flowers have a similarity of 0.78 by Inception v3's mixed8 and of 0.51 to 0.57 by small
+    MobileNets, whose copies are less alike too. 0.97 where the origin of the vectors is unknown, or photos are few.
+    """
+    if len(X) < FEWEST or not all(described):
+        return THRESHOLD
+    typical = max(typical_similarity(X), LEAST_TYPICAL)
+    return round(1 - (1 - typical) / TIMES_NEARER, 2)
+
+
+def hashes_as_signs(phash: np.ndarray) -> np.ndarray:
+    """Perceptual hashes as 64 numbers of 1 and -1, zeros where unknown: the cosine tells the share of equal bits.
+
+    >>> hashes_as_signs(np.array(["8000000000000001", None], dtype=object))[:, [0, 1, 63]].tolist()
+    [[1.0, -1.0, 1.0], [0.0, 0.0, 0.0]]
+    """
+    signs = np.zeros((len(phash), BITS), dtype=np.float32)
+    known = [row for row, one in enumerate(phash) if one is not None]
+    if known:
+        packed = np.frombuffer(bytes.fromhex("".join(phash[known])), dtype=np.uint8)
+        signs[known] = 2.0 * np.unpackbits(packed).reshape(-1, BITS) - 1
+    return signs
 
 
 def normalise_rows(X: np.ndarray) -> np.ndarray:

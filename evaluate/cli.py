@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from classify.labels import add_labels_option
-from classify.prediction.options import add_trust
+from classify.prediction.options import add_labels_option, add_trust
 from featurize.errors import UsageError, without_credentials
 from featurize.outputs import (
     CSV,
@@ -19,7 +18,7 @@ from featurize.outputs import (
     TABLE,
     check_folder,
     check_outputs,
-    is_streamed,
+    check_page_name,
     same_file,
     where_written,
     whole_file,
@@ -118,15 +117,6 @@ def check_output_options(
     inputs = [getattr(args, name, None) for name in INPUTS]
     check_outputs([(args.report, PAGE), (args.json, JSON), *more], inputs)
     check_page_name(args.report, page_option)
-
-
-def check_page_name(path: str | None, option: str) -> None:
-    """Refuse a page whose name no browser takes for one; what is no file, such as ``/dev/stdout``, has no name."""
-    if path and not path.lower().endswith((".html", ".htm")) and not is_streamed(path):
-        raise UsageError(
-            f"{option} {path} is not the name of a page",
-            f"let it end in .html or .htm, such as {option} {Path(path).stem or 'report'}.html",
-        )
 
 
 def refuse_foreign_evaluate() -> None:

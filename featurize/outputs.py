@@ -44,6 +44,15 @@ STREAM = re.compile(r"/(?:dev|proc/self)/fd/(\d+)|/proc/\d+/fd/(\d+)")
 STANDARD_STREAMS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 
 
+def check_page_name(path: str | None, option: str) -> None:
+    """Refuse a page whose name no browser takes for one; what is no file, such as ``/dev/stdout``, has no name."""
+    if path and not path.lower().endswith((".html", ".htm")) and not is_streamed(path):
+        raise UsageError(
+            f"{option} {path} is not the name of a page",
+            f"let it end in .html or .htm, such as {option} {Path(path).stem or 'report'}.html",
+        )
+
+
 def check_outputs(
     outputs: Iterable[tuple[Location | None, str]], inputs: Iterable[Location | None] = ()
 ) -> None:

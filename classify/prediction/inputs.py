@@ -9,6 +9,7 @@ from typing import Any
 
 from featurize.errors import SourceError, UsageError
 from featurize.files import is_readable
+from featurize.photos.archives import is_archive
 from featurize.photos.manifest import is_manifest
 from featurize.photos.rows import parquet_files
 from featurize.photos.source import Source, list_source
@@ -58,6 +59,32 @@ def input_batches(
                 lines = _lines()
                 while some := list(islice(lines, next(sizes))):
                     yield _listed(some)
+
+
+def source_batches(
+    source: str | os.PathLike,
+    *,
+    columns: Mapping[str, str] | None = None,
+    root: str | os.PathLike | None = None,
+) -> Iterator[Source | FeatureTable]:
+    """The photos of one source some at a time, called as `featurize.extract` calls them, or the rows of a table."""
+    kind = _kind(source)
+    if kind == "table":
+        if columns or root is not None:
+            raise UsageError(
+                "columns and a root are for manifests alone", f"{source} is a table; leave them out"
+            )
+        yield from FeatureTable.read_batches(os.fspath(source))
+        return
+    path = path_at(source)
+    alone = kind == "stdin" or (kind == "photos" and not path.is_dir() and not is_archive(str(path)))
+    given: Any = [source] if alone else source
+    if kind == "stdin":
+        given = list(_lines())
+    found = list_source(given, columns=columns, root=root)
+    for message in found.notes + found.warnings:
+        log.info("%s", message)
+    yield from _divided(found, _sizes(*BATCH_SIZES))
 
 
 def row_batches(

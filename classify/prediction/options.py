@@ -30,6 +30,15 @@ def add_places(parser: argparse.ArgumentParser) -> None:
     add_trust(parser, "the model may consist of")
 
 
+def add_labels_option(parser: argparse.ArgumentParser) -> None:
+    """Add which file of corrections."""
+    text = (
+        "corrections: CSV with the columns image,label or sha256,label; an empty label drops the photo "
+        "(before --relabel)"
+    )
+    parser.add_argument("--labels", metavar="FILE.csv", help=text)
+
+
 def count_from(least: int, what: str) -> Any:
     """The type of an option that takes an integer, `least` or more."""
 

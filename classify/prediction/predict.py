@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from classify.model.model import Model, OperatingPoint
-from classify.prediction.inputs import BATCH_SIZES, input_batches, nothing_read, row_batches
+from classify.prediction.inputs import BATCH_SIZES, input_batches, nothing_read, row_batches, source_batches
 from classify.rows import select_vectors
 from featurize.errors import ModelError
 from featurize.extraction.run import NothingReadable, golden_vectors, run_extraction, say_remarks
@@ -228,6 +228,30 @@ class Predictor:
             drift = self.model.outliers.describe_drift(np.concatenate(distances))
             if drift:
                 log.warning("%s", drift)
+
+    def tables(
+        self, source: str | os.PathLike, *, columns: Mapping[str, str] | None = None, root: Place = None
+    ) -> Iterator[FeatureTable]:
+        """The vectors of the photos of one source, or the rows of a table, some at a time, without distorted copies.
+
+        Names, labels and groups are those that `featurize.extract` would give the photos of `source`: a folder, an
+        archive, a manifest, a photo or a glob pattern. What cannot be read is logged. Errors as of `predict`.
+        """
+        n_rows, rejects = 0, []
+        for part in source_batches(source, columns=columns, root=root):
+            table, left_out = (part, []) if isinstance(part, FeatureTable) else self._extract(part)
+            rejects += left_out
+            for image, reason in left_out:
+                log.warning("left out %s: %s", image, reason)
+            if table is not None:
+                table = self.model.check_table(table)
+                table = table if (table.variant == 0).all() else table.filter(table.variant == 0)
+                n_rows += len(table)
+                yield table
+        if not n_rows and rejects:
+            raise nothing_read(len(rejects), *rejects[0])
+        say_remarks(self._remarks)
+        self._remarks.clear()
 
     def vectors(self, photo: PhotoLike) -> FeatureTable:
         """The vectors of one photo, or of those of a folder, as the model takes them; errors as of `predict`."""

@@ -1,26 +1,29 @@
 """Photos that are the same picture twice: which they are, whether their labels agree, and how to keep them together."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from classify.rows import is_control
-from classify.similar import EXACT_UP_TO, check_threshold, similar_pairs, typical_similarity
+from classify.similar import (
+    EXACT_UP_TO,
+    HASH_THRESHOLD,
+    LEAST_WIDTH,
+    MOST_TYPICAL,
+    check_threshold,
+    hashes_as_signs,
+    is_network,
+    network_threshold,
+    similar_pairs,
+    tells_apart,
+    typical_similarity,
+)
 from evaluate.report.html import Reported
 from evaluate.results import DuplicatePair, DuplicatesRecord
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 from featurize.tableformat import PHASH
 from featurize.terminal import log
-
-THRESHOLD = 0.97
-# Of a network: copies are 7 times as near to each other as two photos of the table usually are.
-TIMES_NEARER, LEAST_TYPICAL, FEWEST = 7, 0.5, 20
-LEAST_WIDTH = 64
-MOST_TYPICAL = 0.9
-BITS = 64
-HASH_THRESHOLD = 54 / BITS  # as a share of equal bits
 
 
 class Duplicates(Reported, DuplicatesRecord):
@@ -144,45 +147,6 @@ def compared_features(table: FeatureTable) -> str | None:
     ]
     known = PHASH if any(one is not None for one in table.phash) else None
     return max(named, key=lambda name: table.vectors[name].shape[1], default=known)
-
-
-def is_network(entry: Mapping[str, Any] | None) -> bool:
-    """Whether features are those of a trained network, or of unknown origin, by what a table says of them."""
-    if not entry or entry.get("family") == "imported":
-        return True
-    weights = entry.get("weights") or {"source": "random"}
-    return weights.get("source") != "random"
-
-
-def tells_apart(X: np.ndarray) -> bool:
-    """Whether the similarity of these vectors can tell copies from other photos."""
-    return X.shape[1] >= LEAST_WIDTH and typical_similarity(X) <= MOST_TYPICAL
-
-
-def network_threshold(X: np.ndarray, described: Sequence[Mapping[str, Any] | None]) -> float:
-    """From which cosine similarity two photos count as the same picture, by how alike the vectors usually are.
-
-    Networks differ: two flowers have a similarity of 0.78 by Inception v3's mixed8 and of 0.51 to 0.57 by small
-    MobileNets, whose copies are less alike too. 0.97 where the origin of the vectors is unknown, or photos are few.
-    """
-    if len(X) < FEWEST or not all(described):
-        return THRESHOLD
-    typical = max(typical_similarity(X), LEAST_TYPICAL)
-    return round(1 - (1 - typical) / TIMES_NEARER, 2)
-
-
-def hashes_as_signs(phash: np.ndarray) -> np.ndarray:
-    """Perceptual hashes as 64 numbers of 1 and -1, zeros where unknown: the cosine tells the share of equal bits.
-
-    >>> hashes_as_signs(np.array(["8000000000000001", None], dtype=object))[:, [0, 1, 63]].tolist()
-    [[1.0, -1.0, 1.0], [0.0, 0.0, 0.0]]
-    """
-    signs = np.zeros((len(phash), BITS), dtype=np.float32)
-    known = [row for row, one in enumerate(phash) if one is not None]
-    if known:
-        packed = np.frombuffer(bytes.fromhex("".join(phash[known])), dtype=np.uint8)
-        signs[known] = 2.0 * np.unpackbits(packed).reshape(-1, BITS) - 1
-    return signs
 
 
 def _similar_hashes(phash: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:

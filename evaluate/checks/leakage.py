@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from classify.folds import Fold
-from classify.similar import TooManyPairs, most_similar
-from evaluate.checks.duplicates import (
+from classify.similar import (
     HASH_THRESHOLD,
     LEAST_WIDTH,
     THRESHOLD,
-    Duplicates,
-    compared_features,
-    find_duplicates,
-    group_duplicates,
+    TooManyPairs,
     hashes_as_signs,
     is_network,
+    most_similar,
     network_threshold,
     tells_apart,
 )
+from evaluate.checks.duplicates import Duplicates, compared_features, find_duplicates, group_duplicates
 from evaluate.report.sentences import contamination_in_words, near_duplicates_in_words
 from evaluate.results import NearDuplicates, ResultRow
 from evaluate.scores.crossval import cross_validate

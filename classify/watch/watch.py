@@ -1,0 +1,378 @@
+"""Whether what comes in has changed: outliers, distances, confidence, answers, against training and days before.
+
+A day is one run. Each is tested so that of 100 quiet months of 30 days at most one holds a false alarm: the chance of
+one month is divided by its days, by the kinds of tests, and by the labels (Bonferroni).
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+from scipy.stats import betabinom, binomtest, t
+
+from classify.model.model import Model
+from classify.model.outliers import FALSE_ALARMS, MOST_HELD_OUT
+from classify.prediction.predict import predict_table
+from featurize.errors import UsageError
+from featurize.files import is_readable
+from featurize.remote import Location, path_at
+from featurize.table import FeatureTable
+
+FORMAT_VERSION = 1
+DAYS, MONTHS = 30, 100  # one false alarm in so many months of so many days
+KINDS = 5  # outliers by the training; outliers, distances, low confidence and answers by earlier days
+LEAST_PHOTOS = 20
+LEAST_DAYS = 5  # earlier days; of fewer nobody knows how much days differ
+WITHOUT_DISTANCE = 1e-12
+
+
+class Day(msgspec.Struct, forbid_unknown_fields=False):
+    """What a model said of the photos of one day."""
+
+    date: str
+    photos: int
+    groups: int
+    outliers: int | None
+    low_confidence: int
+    confidence: float
+    answers: dict[str, int]
+    log_distance: float | None = None  # the mean
+    log_distance_variance: float | None = None
+    changed: bool = False
+    accepted: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether later days are compared with it."""
+        return self.photos >= LEAST_PHOTOS and (self.accepted or not self.changed)
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many of the photos, with a 95 % interval, and what is expected: None where nobody knows."""
+
+    number: int
+    share: float
+    low: float
+    high: float
+    expected: float | None = None
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What `watch_photos` found; print it, or write it with `to_dict`.
+
+    `reasons` say what has changed, the strongest first; `usual` are the earlier days that today was compared with.
+    """
+
+    today: Day
+    days: list[Day]
+    usual: int
+    outliers: Share | None
+    low_confidence: Share
+    low_below: float
+    answers: dict[str, Share]
+    promised_accuracy: float | None
+    drift: str | None
+    reasons: list[str]
+    model: str
+    by_training: bool = field(default=True)
+
+    @property
+    def changed(self) -> bool:
+        """Whether something has changed."""
+        return self.today.changed
+
+    @property
+    def verdict(self) -> str:
+        """In one sentence."""
+        n = self.today.photos
+        photos = f"{n} photo{'s' * (n != 1)}"
+        if n < LEAST_PHOTOS:
+            return f"Not judged: {photos}, and {LEAST_PHOTOS} are needed."
+        if self.reasons:
+            return f"Changed: of {photos}, {'; '.join(self.reasons)}."
+        like = ["those of the training"] * self.by_training
+        like += [f"those of {self.usual} earlier days"] * (self.usual >= LEAST_DAYS)
+        return f"Unchanged: {photos} are like {' and '.join(like)}."
+
+    def __str__(self) -> str:
+        lines = [self.verdict]
+        if self.outliers is not None:
+            lines.append(
+                f"outliers        {_in_words(self.outliers)}, in training {100 * FALSE_ALARMS:.0f} %"
+            )
+        lines.append(
+            f"low confidence  {_in_words(self.low_confidence)} below {self.low_below:.2f}{_usual(self.low_confidence)}"
+        )
+        promised = (
+            "" if self.promised_accuracy is None else f"; accuracy in training {self.promised_accuracy:.3f}"
+        )
+        lines.append(f"confidence      {self.today.confidence:.3f} on average{promised}")
+        longest = max(map(len, self.answers))
+        lines += [
+            f"{name:<{longest}}  {_in_words(share)}{_usual(share)}" for name, share in self.answers.items()
+        ]
+        return "\n".join([*lines, *([self.drift] if self.drift else [])])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON; as a file it is what later days take as ``since``."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "kind": "watch",
+            "model": self.model,
+            "changed": self.changed,
+            "verdict": self.verdict,
+            "reasons": self.reasons,
+            "outliers": None if self.outliers is None else asdict(self.outliers),
+            "low_confidence": asdict(self.low_confidence) | {"below": self.low_below},
+            "answers": {name: asdict(share) for name, share in self.answers.items()},
+            "promised_accuracy": self.promised_accuracy,
+            "drift": self.drift,
+            "usual_days": self.usual,
+            "days": [msgspec.to_builtins(day) for day in (*self.days, self.today)],
+        }
+
+
+def _in_words(share: Share) -> str:
+    return f"{100 * share.share:.1f} % ({100 * share.low:.1f} to {100 * share.high:.1f})"
+
+
+def _usual(share: Share) -> str:
+    return "" if share.expected is None else f", usual {100 * share.expected:.1f} %"
+
+
+def watch_photos(
+    model: Model,
+    tables: FeatureTable | Iterable[FeatureTable],
+    since: Sequence[Day] = (),
+    *,
+    date: str = "",
+    accept: bool = False,
+) -> Watched:
+    """Compare the photos of a day with the training and with earlier days.
+
+    Parameters
+    ----------
+    model : Model
+    tables : FeatureTable, or several
+        The photos of the day.
+    since : sequence of Day, optional
+        Earlier days, as `read_days` reads them. A day of the same `date` is replaced. Days that had changed are no
+        measure for later ones.
+    date : str
+        What the day is called, as ``2026-03-20``.
+    accept : bool
+        Take all days, and this one, for usual: from now on only later change counts.
+
+    Returns
+    -------
+    Watched
+        Its ``changed`` is wrong in at most one of 100 months of 30 days that are alike.
+
+    Notes
+    -----
+    Against the training: the number of outliers, where the chance of each is not quite 5 %, for it comes from as many
+    held-out photos as the model knows (beta-binomial), and the drift line. Against 5 or more earlier days: outliers,
+    low confidence and answers as shares, stabilised by the arcsine [1]_, and the mean logarithm of the distance; each
+    by Student's t of a further day, whose variance is that between days, and at least that of independent photos.
+
+    .. [1] F. J. Anscombe, "The transformation of Poisson, binomial and negative-binomial data", Biometrika 35 (1948),
+       https://doi.org/10.1093/biomet/35.3-4.246
+    """
+    today, distances = _day_of(model, tables, date)
+    days = [day for day in since if day.date != date or not date]
+    if accept:
+        for day in (*days, today):
+            day.accepted = True
+    usual = [day for day in days if day.counts]
+    drift = model.outliers.describe_drift(distances) if model.outliers is not None else None
+    by_training = not any(day.accepted for day in (*days, today))
+    reasons = []
+    if today.photos >= LEAST_PHOTOS:
+        reasons = judge_day(today, usual, _held_out(model) if by_training else 0)
+        if drift and by_training:
+            reasons.append("half are farther from the training photos than nine in ten of those are")
+    today.changed = bool(reasons)
+    return Watched(
+        today=today,
+        days=days,
+        usual=len(usual),
+        outliers=None if today.outliers is None else _share(today.outliers, today, FALSE_ALARMS),
+        low_confidence=_share(
+            today.low_confidence, today, _mean([d.low_confidence / d.photos for d in usual])
+        ),
+        low_below=low_confidence(len(model.labels)),
+        answers={
+            name: _share(number, today, _mean([day.answers.get(name, 0) / day.photos for day in usual]))
+            for name, number in today.answers.items()
+        },
+        promised_accuracy=(model.training.get("scores") or {}).get("accuracy"),
+        drift=drift,
+        reasons=reasons,
+        model=model_key(model),
+        by_training=by_training,
+    )
+
+
+def low_confidence(n_labels: int) -> float:
+    """Below which confidence is low: halfway between a guess and certainty."""
+    return (1 + 1 / max(n_labels, 1)) / 2
+
+
+def model_key(model: Model) -> str:
+    """What tells a model from others: days of one are no measure for another."""
+    told = model.training.get("data_digest") or "unknown"
+    return f"{model.training.get('head')} on {model.features}, {told[:16]}"
+
+
+def _held_out(model: Model) -> int:
+    return 0 if model.outliers is None else min(model.outliers.photos, MOST_HELD_OUT)
+
+
+def describe_day(
+    date: str,
+    labels: Sequence[str],
+    given: Sequence[str],
+    confidence: np.ndarray,
+    distance: np.ndarray,
+    outliers: int | None,
+    groups: int,
+) -> Day:
+    """A day in numbers: of each photo the label that it was given, with which confidence, and its distance."""
+    told: dict[str, Any] = {"outliers": outliers}
+    if outliers is not None:
+        logs = np.log(np.maximum(distance.astype(np.float64), WITHOUT_DISTANCE))
+        variance = float(logs.var(ddof=1)) if len(logs) > 1 else 0.0
+        told |= {"log_distance": float(logs.mean()), "log_distance_variance": variance}
+    return Day(
+        date=date,
+        photos=len(given),
+        groups=groups,
+        low_confidence=int((confidence < low_confidence(len(labels))).sum()),
+        confidence=float(confidence.mean()),
+        answers=dict.fromkeys(labels, 0) | dict(Counter(given)),
+        **told,
+    )
+
+
+def _day_of(model: Model, tables: FeatureTable | Iterable[FeatureTable], date: str) -> tuple[Day, np.ndarray]:
+    parts, groups = [], 0
+    for table in [tables] if isinstance(tables, FeatureTable) else tables:
+        groups += len(np.unique(table.filter(table.variant == 0).groups))
+        parts.append(predict_table(model, table))
+    given = [label for part in parts for label in part.label]
+    if not given:
+        raise UsageError("there is no photo to watch", f"give the photos of a day, {LEAST_PHOTOS} or more")
+    distance = np.concatenate([part.distance for part in parts])
+    confidence = np.concatenate([part.confidence for part in parts])
+    outliers = None if model.outliers is None else int((distance > model.outliers.threshold).sum())
+    return describe_day(date, model.labels, given, confidence, distance, outliers, groups), distance
+
+
+def _share(number: int, day: Day, expected: float | None) -> Share:
+    interval = binomtest(number, day.photos).proportion_ci(method="wilson")
+    return Share(number, number / day.photos, float(interval.low), float(interval.high), expected)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if len(values) >= LEAST_DAYS else None
+
+
+# -- The tests ---
+
+
+def judge_day(today: Day, usual: Sequence[Day], held_out: int) -> list[str]:
+    """What has changed, in words, the least likely first.
+
+    `usual` are earlier days; `held_out` is how many photos the share of outliers comes from, 0 to leave it out.
+    """
+    alpha = 1 / (DAYS * MONTHS * KINDS)
+    found = []
+    if held_out and today.outliers is not None:
+        chance = _chance_by_training(today, held_out)
+        usual_share = f"{100 * FALSE_ALARMS:.0f} % of photos like those do"
+        share = 100 * today.outliers / today.photos
+        words = f"{share:.0f} % look like nothing in the training ({usual_share})"
+        found.append((chance / alpha, words))
+    if len(usual) >= LEAST_DAYS:
+        found += _by_days(today, usual, alpha)
+    return [words for chance, words in sorted(found) if chance < 1]
+
+
+def _chance_by_training(today: Day, held_out: int) -> float:
+    """Of as many outliers or more, where the threshold is an order statistic of so many distances of alike photos."""
+    rank = int(np.ceil((held_out + 1) * (1 - FALSE_ALARMS) - 1e-9))
+    # Photos of one group are one observation.
+    number = int((today.outliers or 0) * today.groups / today.photos)
+    return float(betabinom.sf(number - 1, today.groups, held_out + 1 - rank, rank))
+
+
+def _by_days(today: Day, usual: Sequence[Day], alpha: float) -> list[tuple[float, str]]:
+    found = []
+    n_days = f"{len(usual)} earlier days"
+
+    def compare(values: Sequence[float], value: float, least: float, both_sides: bool, share: float) -> float:
+        variance = max(float(np.var(values, ddof=1)), least)
+        away = (value - float(np.mean(values))) / np.sqrt(variance * (1 + 1 / len(values)))
+        chance = float(t.sf(abs(away) if both_sides else away, len(values) - 1))
+        return chance * (2 if both_sides else 1) / share
+
+    def shares(name: str, words: str) -> None:
+        values = [_stable(getattr(day, name), day.photos) for day in usual]
+        own, usually = getattr(today, name), np.mean([getattr(day, name) / day.photos for day in usual])
+        chance = compare(values, _stable(own, today.photos), 1 / (4 * today.photos + 2), False, alpha)
+        told = f"{100 * own / today.photos:.0f} % {words} ({100 * usually:.0f} % in {n_days})"
+        found.append((chance, told))
+
+    shares("low_confidence", "are labelled with low confidence")
+    if today.outliers is not None and all(day.outliers is not None for day in usual):
+        shares("outliers", "look like nothing in the training")
+        values = [day.log_distance or 0.0 for day in usual]
+        least = (today.log_distance_variance or 0.0) / today.photos
+        chance = compare(values, today.log_distance or 0.0, max(least, 1e-12), False, alpha)
+        times = np.exp((today.log_distance or 0.0) - np.mean(values))
+        found.append((chance, f"photos are {times:.2f} times as far from the training as in {n_days}"))
+    for name, number in today.answers.items():
+        values = [_stable(day.answers.get(name, 0), day.photos) for day in usual]
+        part = alpha / len(today.answers)
+        chance = compare(values, _stable(number, today.photos), 1 / (4 * today.photos + 2), True, part)
+        usually = np.mean([day.answers.get(name, 0) / day.photos for day in usual])
+        told = f"{100 * number / today.photos:.0f} % are answered {name} ({100 * usually:.0f} % in {n_days})"
+        found.append((chance, told))
+    return found
+
+
+def _stable(number: int, of: int) -> float:
+    """A share whose variance hardly depends on it: ``1 / (4 n + 2)``."""
+    return float(np.arcsin(np.sqrt((number + 0.375) / (of + 0.75))))
+
+
+# -- The file of days ---
+
+
+def read_days(path: Location, model: Model) -> list[Day]:
+    """The days that `Watched.to_dict` wrote, of the same model.
+
+    UsageError where the file is something else, or of another model.
+    """
+    is_readable(path, UsageError)
+    hint = "give what `classify watch --json FILE.json` wrote, or start a new file"
+    try:
+        with path_at(path).open(encoding="utf-8") as stream:
+            content = json.load(stream)
+        if not isinstance(content, Mapping) or content.get("kind") != "watch":
+            raise ValueError("it is no file of watched days")
+        days = msgspec.convert(content.get("days"), list[Day])
+        if any(day.photos < 1 or min(day.answers.values(), default=0) < 0 for day in days):
+            raise ValueError("its numbers make no sense")
+    except (OSError, ValueError, msgspec.ValidationError) as error:
+        raise UsageError(f"the days {path} cannot be read: {error}", hint) from error
+    if content.get("model") != model_key(model):
+        what = f"the days {path} are of another model ({content.get('model')})"
+        raise UsageError(what, f"start a new file for this model ({model_key(model)})")
+    return days
