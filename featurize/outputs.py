@@ -33,10 +33,12 @@ PHOTO, FIGURE = "a photo", "a figure"
 MAKER = "bottlehead"  # what a figure of ours names as its maker, so that it is told from others
 PHOTO_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 LOOKED_AT = 1 << 16  # bytes of a text, from its start
-# What protobuf messages begin with: a node with a name and an operation; the version of ONNX and its next field.
+# What protobuf messages begin with: a node with a name and an operation; the version of ONNX and its next field; of a
+# saved_model, its version, 1, which ONNX has left behind.
 MESSAGES = {
     GRAPH: re.compile(rb"\n[\x80-\xff]{0,4}[\0-\x7f]\n[\x80-\xff]?[\x01-\x7f][\w./-]+\x12.[A-Z]\w+"),
-    ONNX: re.compile(rb"\x08[\x01-\x20][\x12\x1a\x22\x2a\x32\x3a\x42]"),
+    SAVED_MODEL: re.compile(rb"\x08\x01\x12"),
+    ONNX: re.compile(rb"\x08[\x02-\x20][\x12\x1a\x22\x2a\x32\x3a\x42]"),
 }
 
 # A path of Linux that stands for a stream which is open already.

@@ -1,5 +1,6 @@
 """Write a model for other programs, run what was written, and tell how far it is from the model."""
 
+import errno
 import hashlib
 import importlib.metadata
 import json
@@ -8,6 +9,8 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,6 @@ import numpy as np
 from classify.export.check import (
     LIMITS,
     Agreement,
-    Limits,
     check_photos,
     compare,
     milliseconds,
@@ -40,6 +42,7 @@ from featurize.outputs import (
     TEXT,
     UNKNOWN,
     check_outputs,
+    is_streamed,
     kinds_of,
     sync_folder,
     whole_file,
@@ -51,9 +54,23 @@ from featurize.terminal import printable
 
 VERSION = 1  # of the JSON beside an export
 IN_FOLDER = "export.json"
-ENDINGS = f"{', '.join(sorted(set(KINDS) - {FOLDER}))}, or a folder for a saved_model"
+FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
+ENDINGS = f"{', '.join(sorted(set(KINDS) - {FOLDER}))}, or a folder (NAME/) for a saved_model"
 LINES = {"pixels": "equal pixels  ", "photos": "whole photos  ", "converted": "converted     "}
 PLAIN_HEADS = "softmax, svm, linear-svm, mlp and lda"
+HOW_TO_MAKE = "featurize extract PHOTOS -o VECTORS.parquet --like MODEL"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be exported where, and compared on what."""
+
+    place: Any
+    ending: str
+    precision: str = "float32"
+    check: Any = None
+    force: bool = False
+    result: str = RESULT
 
 
 def export_model(
@@ -131,17 +148,19 @@ def export_model(
             "  ", " "
         )
         raise ModelError(what, f"heads that can: {PLAIN_HEADS}; train one of these for an export")
+    wanted = Wanted(place, ending, precision, check, force, result)
     if ending == HEAD:
-        return _export_head(model, head, place, check, force, weights, store)
+        return _export_head(model, head, wanted, *_vectors_to_check(model, check, weights, store))
     NETWORKS[ending].check_installed(ending)
-    extractor = _network_of(model, ending, weights, store)
-    return _export_network(model, head, extractor, place, ending, precision, check, force, result)
+    return _export_network(model, head, _network_of(model, ending, weights, store), wanted)
 
 
 def ending_of(path: Location) -> str:
     """Which format is meant: a key of `KINDS`; UsageError if none is."""
     place, text = path_at(path), os.fspath(path) if not isinstance(path, RemotePath) else str(path)
     suffix = place.suffix.lower()
+    if place.name.lower() in KINDS:
+        raise UsageError(f"{text} is an ending without a name", f"give one as model{place.name}")
     if suffix in KINDS and not text.endswith(("/", os.sep)):
         return suffix
     if isinstance(place, RemotePath):
@@ -179,10 +198,10 @@ def _beside(place: Any, ending: str) -> Any:
 
 def _check_folder(folder: Path) -> None:
     target = Path(os.path.realpath(folder))
+    if is_streamed(folder) or (target.exists() and not target.is_dir()):
+        raise UsageError(f"{folder} is no folder", f"the endings are {ENDINGS}")
     if not target.parent.is_dir():
         raise UsageError(f"there is no folder {target.parent}", "make it first, or write elsewhere")
-    if target.exists() and not target.is_dir():
-        raise UsageError(f"{folder} is a file", f"the endings are {ENDINGS}")
     if target.is_dir() and any(target.iterdir()) and _read_sidecar(target / IN_FOLDER) is None:
         what = f"{folder} is a folder that no export made, and would be replaced"
         raise UsageError(what, "give another name, or remove it first")
@@ -205,11 +224,18 @@ def _network_of(model: Model, ending: str, weights: Weights, store: Any) -> Froz
         what = "photos that are changed first (--preprocess, region)"
     else:
         what = "features that no network here makes of photos"
+    made = f"and make vectors with `{HOW_TO_MAKE}`" if _makes_vectors(model) else "for vectors made elsewhere"
     raise ModelError(
         f"{ending} cannot express {what}: {model.features}",
         f"it can express one network, without --preprocess or region, and a head of {PLAIN_HEADS}; here, export the "
-        "head alone (-o HEAD.npz), and make vectors with `featurize extract PHOTOS -o VECTORS.parquet --like MODEL`",
+        f"head alone (-o HEAD.npz), {made}",
     )
+
+
+def _makes_vectors(model: Model) -> bool:
+    """Whether `HOW_TO_MAKE` can make the vectors: not where they were imported."""
+    families = [(model.described.get(part) or {}).get("family") for part in model.parts]
+    return all(family not in (None, "imported") for family in families)
 
 
 def _region(extractor: Any) -> str | None:
@@ -217,20 +243,16 @@ def _region(extractor: Any) -> str | None:
 
 
 def _export_network(
-    model: Model,
-    head: PlainHead,
-    extractor: FrozenExtractor,
-    place: Any,
-    ending: str,
-    precision: str,
-    check: Any,
-    force: bool,
-    result: str,
+    model: Model, head: PlainHead, extractor: FrozenExtractor, wanted: Wanted
 ) -> dict[str, Any]:
+    ending, precision, result = wanted.ending, wanted.precision, wanted.result
     written = NETWORKS[ending]
-    photos = check_photos(check)
+    photos = check_photos(wanted.check)
     side = extractor.side
     entering = "(RGB - 127.5) / 127.5" if written.scaled else "RGB, 0 to 255"
+    scaling = f"{extractor.network_settings()['scaling']} (inside)"
+    if written.scaled:
+        scaling = f"{entering} before it enters; inside, to what the network takes"
     n_photos = 1 if ending == ".tflite" else None
     about = _about(model, ending, precision) | {
         "input": {
@@ -239,7 +261,7 @@ def _export_network(
         "output": result if ending == ".pb" else "probabilities",
         "size": side,
         "resize": extractor.settings()["resize"],
-        "scaling": f"{extractor.network_settings()['scaling']} (inside)",
+        "scaling": scaling,
     }  # fmt: skip
     graph = exported_graph(
         extractor.frozen_graph(), extractor, head, len(model.labels), scaled=written.scaled, result=result
@@ -252,8 +274,8 @@ def _export_network(
     # The network of a model in bfloat16 is written in float32.
     lower = extractor.precision == "bfloat16" and precision == "float32"
     limits = LIMITS["float16" if lower else precision]
-    with _workplace(place, ending) as folder:
-        made = Path(folder, place.name)
+    with _workplace(wanted) as folder:
+        made = Path(folder, wanted.place.name)
         run = written_and_loaded(job, made, ending)
         run_jpeg = load_jpeg(made) if ending == FOLDER else None
         found, rounding = compare(model, extractor, run, run_jpeg, photos)
@@ -262,7 +284,7 @@ def _export_network(
             "operations": written.count(made),
             "ms_per_photo": round(milliseconds(run, golden), 3),
         }
-        return _placed(about, made, place, ending, found, limits, rounding, _named(check), force)
+        return _placed(wanted, about, made, found, _named(wanted.check), limits.broken_by(found, rounding))
 
 
 def written_and_loaded(job: Job, made: Path, ending: str) -> Runner:
@@ -270,52 +292,50 @@ def written_and_loaded(job: Job, made: Path, ending: str) -> Runner:
     try:
         NETWORKS[ending].write(job, made)
         return NETWORKS[ending].load(made)
-    except (OSError, MemoryError):
+    except MemoryError:
         raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, error.filename or os.fspath(made)) from error
     except Exception as error:  # each library has kinds of its own for what it cannot convert
+        for number in FULL:  # some say in words alone that there is no place
+            if os.strerror(number) in str(error):
+                raise OSError(number, os.strerror(number), os.fspath(made)) from error
         reason = " ".join(str(error).split())[:200]
         hint = "try another format, or export the head alone (-o HEAD.npz)"
         raise ModelError(f"{ending} cannot express this network: {reason}", hint) from error
 
 
-def _export_head(
-    model: Model, head: PlainHead, place: Any, check: Any, force: bool, weights: Weights, store: Any
-) -> dict[str, Any]:
-    """The head alone; it is compared on the vectors of photos, of the golden image, or on numbers of no meaning."""
+def _vectors_to_check(model: Model, check: Any, weights: Weights, store: Any) -> tuple[np.ndarray, str]:
+    """Vectors of photos, of the golden image, or numbers of no meaning; and what they are."""
+    if check is not None:
+        table = model.check_table(Predictor(model, weights=weights, store=store).vectors(check))
+        return select_vectors(table, model.features), _named(check)
+    golden = [(model.described.get(part) or {}).get("golden") for part in model.parts]
+    if all(golden):
+        return np.concatenate(golden)[None].astype(np.float32), _named(None)  # type: ignore[arg-type]
+    X = np.random.default_rng(0).exponential(size=(16, sum(model.widths))).astype(np.float32)
+    return X, "16 made-up vectors"
+
+
+def _export_head(model: Model, head: PlainHead, wanted: Wanted, X: np.ndarray, source: str) -> dict[str, Any]:
+    """The head alone, compared on the vectors `X`."""
     about = _about(model, HEAD, "float32") | {
         "input": {"vectors": model.features, "widths": list(map(int, model.widths))},
         "output": "probabilities",
         "scaling": "inside: root, mean, scale",
-        "vectors": "featurize extract PHOTOS -o VECTORS.parquet --like MODEL",
+        "vectors": HOW_TO_MAKE
+        if _makes_vectors(model)
+        else "made as those of the training, which were imported",
     }
-    source = _named(check)
-    if check is not None:
-        table = model.check_table(Predictor(model, weights=weights, store=store).vectors(check))
-        X = select_vectors(table, model.features)
-    else:
-        golden = [(model.described.get(part) or {}).get("golden") for part in model.parts]
-        X = np.random.default_rng(0).exponential(size=(16, sum(model.widths))).astype(np.float32)
-        source = "golden image" if all(golden) else "16 made-up vectors"
-        if all(golden):
-            X = np.concatenate(golden)[None].astype(np.float32)  # type: ignore[arg-type]
-    with _workplace(place, HEAD) as folder:
-        made = Path(folder, place.name)
+    with _workplace(wanted) as folder:
+        made = Path(folder, wanted.place.name)
         write_head(made, model, head, about)
         again, agreement = read_head(made), Agreement()
         agreement.add(model, again.predict_proba(X, len(model.labels)), model.predict_proba(X))
         run = partial(again.predict_proba, n_labels=len(model.labels))
         about |= {"operations": None, "ms_per_photo": round(milliseconds(run, X[:1]), 3)}
-        return _placed(
-            about,
-            made,
-            place,
-            HEAD,
-            {"pixels": agreement, "photos": Agreement()},
-            LIMITS["float32"],
-            0.0,
-            source,
-            force,
-        )
+        found = {"pixels": agreement, "photos": Agreement()}
+        return _placed(wanted, about, made, found, source, LIMITS["float32"].broken_by(found))
 
 
 def _about(model: Model, ending: str, precision: str) -> dict[str, Any]:
@@ -337,32 +357,28 @@ def _about(model: Model, ending: str, precision: str) -> dict[str, Any]:
     }
 
 
-def _workplace(place: Any, ending: str) -> tempfile.TemporaryDirectory:
+def _workplace(wanted: Wanted) -> tempfile.TemporaryDirectory:
     """Where an export is written first: of a folder, beside its place, so that it only has to be renamed."""
-    if ending == FOLDER:
-        parent = Path(os.path.realpath(place)).parent
+    if wanted.ending == FOLDER:
+        parent = Path(os.path.realpath(wanted.place)).parent
         return tempfile.TemporaryDirectory(prefix=PARTIAL, dir=parent)
     return tempfile.TemporaryDirectory()
 
 
 def _placed(
+    wanted: Wanted,
     about: dict[str, Any],
     made: Path,
-    place: Any,
-    ending: str,
     found: Mapping[str, Agreement],
-    limits: Limits,
-    rounding: float,
     source: str,
-    force: bool,
+    broken: str | None,
 ) -> dict[str, Any]:
-    """Judge what was written, and put it where it belongs, with its JSON."""
-    broken = limits.broken_by(found, rounding)
-    if broken and not force:
+    """Put what was written where it belongs, with its JSON; `broken` says how it disagrees with the model."""
+    if broken and not wanted.force:
         hint = (
             "--force writes it all the same, and its JSON tells; photos to compare on are given with --check"
         )
-        raise ModelError(f"{place} is not written: {broken}", hint)
+        raise ModelError(f"{wanted.place} is not written: {broken}", hint)
     digests, n_bytes = _digests(made)
     about |= {
         "file": made.name,
@@ -375,15 +391,16 @@ def _placed(
         "forced": broken,
     }
     text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
-    if ending == FOLDER:
+    if wanted.ending == FOLDER:
         Path(made, IN_FOLDER).write_text(text, encoding="utf-8")
-        _swap(made, Path(os.path.realpath(place)))
+        _swap(made, Path(os.path.realpath(wanted.place)))
         return about
     sidecar = made.with_name(f"{made.name}.json")
     sidecar.write_text(text, encoding="utf-8")
-    for target, kind in _outputs(place, ending).items():
-        with whole_file(target, kind) as whole:
-            shutil.copyfile(made.with_name(target.name), whole)
+    with ExitStack() as all_or_none:  # on a full disk, no file is left or replaced without the others
+        for target, kind in reversed(_outputs(wanted.place, wanted.ending).items()):
+            whole = all_or_none.enter_context(whole_file(target, kind))
+            whole.write_bytes(made.with_name(target.name).read_bytes())
     return about
 
 
@@ -431,7 +448,12 @@ def find_export(path: Location) -> dict[str, Any] | None:
         return None
     found = _read_sidecar(sidecar)
     if found is None and is_a_file and (kinds := kinds_of(place) & set(KINDS.values())):
-        what = f"{shown(path)} is {kinds.pop()}, without the {sidecar.name} that `classify export` writes beside it"
+        if place.name == "saved_model.pb" and _read_sidecar(place.parent / IN_FOLDER) is not None:
+            raise ModelError(
+                f"{shown(path)} is a part of an export", f"give its folder, {shown(place.parent)}"
+            )
+        kind = " or ".join(sorted(kinds))
+        what = f"{shown(path)} is {kind}, without the {sidecar.name} that `classify export` writes beside it"
         hint = (
             "keep the two together; of a graph that retrain.py trained, `classify import-graph` makes a model"
         )

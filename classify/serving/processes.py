@@ -120,8 +120,7 @@ def serve_here(
     if fellow is None:
         log.info("serving %s at %s; its network is being loaded", settings.model, place)
     asyncio.run(run())
-    executor.shutdown(wait=False, cancel_futures=True)
-    _wait_for(executor)
+    _end_of(executor)
     if failed:
         raise failed[0]
 
@@ -132,26 +131,27 @@ def _say_replaced(model: str) -> None:
 
 
 def _quieten() -> None:
-    """What uvicorn has to say goes where our messages go, on one line."""
+    """What libraries have to say of requests goes where our messages go, on one line."""
 
     class Ours(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             log.debug("%s", printable(record.getMessage()))
 
-    theirs = logging.getLogger("uvicorn")
-    theirs.handlers, theirs.propagate = [Ours()], False
-    theirs.setLevel(logging.WARNING)
+    for name in ("uvicorn", "python_multipart"):
+        theirs = logging.getLogger(name)
+        theirs.handlers, theirs.propagate = [Ours()], False
+        theirs.setLevel(logging.WARNING)
 
 
-def _wait_for(executor: ThreadPoolExecutor) -> None:
+def _end_of(executor: ThreadPoolExecutor) -> None:
     """Wait for what is being computed; what takes longer than may be is left undone, with the whole process."""
-    until = time.monotonic() + COMPUTE_SECONDS
-    for thread in list(executor._threads):
-        thread.join(max(0.0, until - time.monotonic()))
-        if thread.is_alive():
-            log.warning("stopped while photos were computed")
-            sys.stderr.flush()
-            os._exit(TERMINATED)
+    ends = threading.Thread(target=executor.shutdown, kwargs={"cancel_futures": True}, daemon=True)
+    ends.start()
+    ends.join(COMPUTE_SECONDS)
+    if ends.is_alive():
+        log.warning("stopped while photos were computed")
+        sys.stderr.flush()
+        os._exit(TERMINATED)
 
 
 # -- several processes ---

@@ -112,7 +112,7 @@ class Comparison(Reported, ComparisonRecord):
 def compare(
     table: FeatureTable,
     features: Sequence[str] | None = None,
-    heads: Mapping[str, Any] | Iterable[Any] = HEADS,
+    heads: Mapping[str, Any] | Iterable[Any] | None = HEADS,
     *,
     cv: int = 5,
     repeats: int = 1,
@@ -138,7 +138,7 @@ def compare(
     features : sequence of str, optional
         Columns, or several joined with ``+``; by default every column but ``nuisance`` and those of
         ``region=border``, and all of them together.
-    heads : iterable of str or estimator, or mapping
+    heads : iterable of str or estimator, or mapping, optional
         Registered names with parameters (``"svm:C=10"``), dotted paths, or scikit-learn classifiers; by names of your
         own as ``{"strong": LogisticRegression(C=10)}`` or as pairs ``("strong", LogisticRegression(C=10))``. Objects of
         one class without names are called by the parameters that differ.
@@ -195,9 +195,9 @@ def compare(
     >>> found.results[0].features, found.results[0].accuracy.mean
     ('good', 1.0)
     """
-    if isinstance(features, str) or isinstance(heads, str):
+    if isinstance(features, str) or isinstance(heads, str) or hasattr(heads, "fit"):
         raise UsageError("features and heads are lists", 'write features=["glcm"], heads=["svm"]')
-    heads = named_heads(heads)
+    heads = named_heads(HEADS if heads is None else heads)
     heads = heads if tune is None else tuned_heads(heads, tune)
     table = relabelled(table, relabel)
     names = list(features) if features is not None else all_features(table)

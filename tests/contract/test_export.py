@@ -86,6 +86,8 @@ def test_the_same_model_gives_the_same_head(tmp_path):
         ("softmax", "m.onnx", {"precision": "int8"}, r"int8 is for \.tflite", "leave out"),
         ("softmax", "m.tflite", {"precision": "int8"}, "int8 needs photos", "--check"),
         ("softmax", "m.tflite", {"precision": "int4"}, "int4", "float32, float16, int8"),
+        ("softmax", ".npz", {}, "an ending without a name", r"model\.npz"),
+        ("softmax", "m.pb", {}, r"\.pb cannot express .*no network", "HEAD.npz.*vectors made elsewhere"),
         ("softmax", "nowhere/m.npz", {}, "there is no folder", "make it first"),
     ],
 )  # fmt: skip
@@ -112,17 +114,14 @@ def test_features_of_no_network_and_several_at_once_leave_by_their_head(tmp_path
         and outcome.out == "vectors       4 of 4 labels agree; largest difference of a probability 0\n"
     )
     # And the vectors are made as it says.
-    made = tmp_path / "v.parquet"
+    made = tmp_path / "v.npz"
     words = ["--like", tmp_path / "m.model", "--store", tmp_path / "store"]
     assert run("featurize", "extract", photos, "-o", made, *words).status == 0
     table = type(table).read(made)
-    np.save(tmp_path / "v.npy", table.select("color+lbp"))
-    printed = subprocess.check_output(
-        [sys.executable, EXAMPLES / "numpy_head.py", tmp_path / "m.npz", tmp_path / "v.npy"], text=True
-    )
-    assert [line.split()[0] for line in printed.splitlines()] == model.predict(
-        table.select("color+lbp")
-    ).tolist()
+    reader = [sys.executable, EXAMPLES / "numpy_head.py", tmp_path / "m.npz", made]
+    printed = subprocess.check_output(reader, text=True).splitlines()
+    expected = zip(table.image, model.predict(table.select("color+lbp")), strict=True)
+    assert [line.split()[:2] for line in printed] == [list(one) for one in expected]
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "m.model", "photo.png", "notes.txt"])
@@ -141,6 +140,11 @@ def test_an_export_replaces_no_file_of_another_kind(name, tmp_path):
     there.unlink()
     export_model(model, there)
     export_model(model, there)  # its own kind
+
+
+def test_a_device_is_no_folder_to_export_to():
+    with pytest.raises(BottleheadError, match="/dev/stdout is no folder"):
+        export_model(train_model(made_table(), "softmax", "good"), "/dev/stdout")
 
 
 def test_a_folder_is_replaced_only_if_it_is_an_export(tmp_path):
@@ -267,6 +271,11 @@ def test_a_written_file_says_what_the_model_says(
     assert f"{about['operations']} operations" in shown and "changed" not in shown
     assert outcome.out.splitlines()[0].strip() in shown
     assert not list(place.glob(".partial-*"))
+    if name == "saved/":
+        outcome = run("classify", "show", place / name / "saved_model.pb")
+        assert "is a part of an export" in outcome.error and "saved" in outcome.hint
+    if name == "g.pb":  # it takes scaled pixels, unlike the others
+        assert about["scaling"].startswith(f"{about['input']['pixels']} before it enters")
 
 
 @pytest.mark.tensorflow

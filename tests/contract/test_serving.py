@@ -494,6 +494,8 @@ def test_several_processes_behind_a_proxy_with_a_token(place, tmp_path, chromium
         assert (status, headers["www-authenticate"]) == (401, "Bearer")
         known = {"authorization": "Bearer secret-word"}
         assert serving.ask("POST", "/predict", photo, authorization="Bearer secret-wor")[0] == 401
+        broken = {"content_type": f"{FORM}; boundary=limit"} | known
+        assert serving.ask("POST", "/predict", b"x", **broken)[0] == 400
         for path in ("/about", "/metrics", "/training-photos/0", "/v2/models/m", V1):
             assert serving.ask("GET", path)[0] == 401, path
         for path in ("/", "/page.js", "/docs", "/v2/health/ready"):  # they hold no data
@@ -526,7 +528,7 @@ def test_several_processes_behind_a_proxy_with_a_token(place, tmp_path, chromium
             assert serving.ask("POST", "/predict", photo, **known)[0] == 200
     finally:
         assert serving.close() == 0
-    assert "Traceback" not in serving.log
+    assert "Traceback" not in serving.log and "boundary" not in serving.log  # what clients send fills no log
 
 
 def test_ready_tells_the_truth_and_a_model_that_fails_its_check_is_never_ready(place, tmp_path):

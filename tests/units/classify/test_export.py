@@ -1,6 +1,10 @@
 """Exports from inside: the graph of each head, the scaling of pixels, what is judged, and what an interrupt leaves."""
 
+import errno
+import os
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +17,7 @@ from classify.export.check import LIMITS, Agreement
 from classify.heads.plain import plain_head
 from featurize import BottleheadError
 from featurize.networks.catalogue import SCALINGS, scale_pixels
-from featurize.outputs import check_outputs, kinds_of
+from featurize.outputs import check_outputs, kinds_of, whole_file
 
 SIDE = 4
 HEADS = ["softmax", "svm", "linear-svm", "mlp:max_iter=50", "mlp:activation=tanh,max_iter=50", "lda"]
@@ -123,6 +127,7 @@ def test_a_steep_head_may_differ_by_what_rounding_does():
         (b'<?xml version="1.0"?>\n<net name="m" version="11">\n', "a model of OpenVINO"),
         (b'<?xml version="1.0"?>\n<svg>', "plain text"),
         (b"\n\nnotes of today\n", "plain text"),
+        (b"\x08\x01\x12\xff\x80\x01\n", "an exported saved_model"),
         (b"\x08\xff\xff", "a file of an unknown kind"),
     ],
 )
@@ -148,6 +153,37 @@ def test_what_a_converter_cannot_express_is_one_error(tmp_path, monkeypatch):
     monkeypatch.setitem(formats.NETWORKS, ".pb", broken)
     with pytest.raises(BottleheadError, match="cannot express this network: no such operation: Svd"):
         export.written_and_loaded(formats.Job(None, 4, {}), tmp_path / "m.pb", ".pb")
+
+
+def test_a_converter_that_finds_a_full_disk_says_so(tmp_path, monkeypatch):
+    def fails(job, path):
+        raise RuntimeError(f"{path}.tmp; {os.strerror(errno.ENOSPC)}")
+
+    full = replace(formats.NETWORKS[".pb"], write=fails)
+    monkeypatch.setitem(formats.NETWORKS, ".pb", full)
+    with pytest.raises(OSError, match=r"m\.pb") as caught:
+        export.written_and_loaded(formats.Job(None, 4, {}), tmp_path / "m.pb", ".pb")
+    assert caught.value.errno == errno.ENOSPC
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device is always full here")
+@pytest.mark.parametrize("before", [False, True])
+def test_a_disk_that_fills_up_leaves_the_file_and_its_json_as_they_were(before, tmp_path, monkeypatch):
+    table = made_table()
+    if before:
+        export_model(train_model(table, "lda", "good"), tmp_path / "m.npz")
+    there = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    @contextmanager
+    def full(path, kind):
+        with whole_file(path, kind) as whole:
+            yield whole if path.suffix == ".json" else Path("/dev/full")
+
+    monkeypatch.setattr(export, "whole_file", full)
+    with pytest.raises(OSError, match=r"m\.npz") as caught:
+        export_model(train_model(table, "softmax", "good"), tmp_path / "m.npz")
+    assert caught.value.errno == errno.ENOSPC
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == there
 
 
 @pytest.mark.parametrize("when", ["read_head", "milliseconds", "_digests"])
