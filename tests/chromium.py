@@ -53,7 +53,8 @@ class Chromium:
         # Without --no-sandbox it does not start for root, as in most containers.
         options = "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run"
         options += " --disable-sync --disable-background-networking --disable-component-update"
-        options += " --remote-debugging-pipe about:blank"
+        # Nothing scrolls while it is clicked.
+        options += " --force-prefers-reduced-motion --remote-debugging-pipe about:blank"
         # Chromium reads commands from descriptor 3 and answers on 4.
         connect = f'exec "$@" 3<&{to_browser} 4>&{from_browser}'
         words = ["bash", "-c", connect, "bash", program, *options.split(), f"--user-data-dir={profile}"]
@@ -101,7 +102,8 @@ class Chromium:
         self.events.clear()
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self("Emulation.setDeviceMetricsOverride", **screen)
-        self("Page.navigate", url=path if "://" in str(path) else Path(path).as_uri())
+        is_url = "://" in str(path) or str(path).startswith("data:")
+        self("Page.navigate", url=str(path) if is_url else Path(path).as_uri())
         if not any(one["method"] == "Page.loadEventFired" for one in self.events):
             self._next(lambda one: one.get("method") == "Page.loadEventFired")
 
