@@ -6,12 +6,14 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from evaluate.report.sentences import agree, count
-from evaluate.results import BestPair, DuplicatePair, NearDuplicates, TestDetails
+from evaluate.results import BestPair, ComparisonRecord, DuplicatePair, TestDetails, TestRecord
 from evaluate.scores.mistakes import HardPhoto, MisclassifiedByAll, Mistake, NearestPhoto, Suspect
 from featurize.pages import SMALL_PX, Thumbnails
+from featurize.table import FeatureTable
 
 # Of each reason at most so many photos.
 SHOWN_PHOTOS = 60
@@ -113,6 +115,14 @@ def entries_of(
     return list(entries.values())
 
 
+def _pairs(found: ComparisonRecord | TestRecord) -> list[DuplicatePair]:
+    """Photos that are there twice, or, where nobody looked for them, those of the same bytes under several labels."""
+    if isinstance(found, ComparisonRecord) and found.duplicates:
+        return found.duplicates.pairs
+    same = [pair for images in found.data.conflicting_labels for pair in pairwise(images)]
+    return [DuplicatePair(one.image, one.label, two.image, two.label, 1.0, True, True) for one, two in same]
+
+
 def _sides(pair: DuplicatePair) -> tuple["Side", "Side"]:
     """Both photos of a pair, each with the other one."""
     how = pair.similarity, pair.identical
@@ -124,18 +134,16 @@ def _sides(pair: DuplicatePair) -> tuple["Side", "Side"]:
 
 def gallery_of(
     of: str,
-    details: BestPair | TestDetails,
-    duplicates: NearDuplicates | None,
-    digest: str,
+    found: ComparisonRecord | TestRecord,
     photos: Thumbnails,
     training: Thumbnails | None,
     heads: tuple[str, int] | None = None,
 ) -> dict[str, Any]:
     """What the page shows of the mistakes of `of`, and of other photos worth a look.
 
-    `heads` are the features of a comparison and how many predictions of a photo were made on them. `digest`, that of
-    the data, is the name under which a browser keeps choices of labels.
+    `heads` are the features of a comparison and how many predictions of a photo were made on them.
     """
+    details = found.best if isinstance(found, ComparisonRecord) else found.details
     wrong, several = details.misclassified, heads is not None and heads[1] > 1
     every: list[MisclassifiedByAll] = []
     suspects: list[Suspect] = []
@@ -145,9 +153,10 @@ def gallery_of(
         every = details.wrong_every_time if several else []
         suspects, hardest = details.label_suspects, details.hardest if wrong else []
         totals |= {"every": len(every), "suspect": len(suspects), "hard": len(hardest)}
-    if duplicates:
-        totals["twice"] = duplicates.counts.images
-    entries = entries_of(wrong, every, suspects, hardest, duplicates.pairs if duplicates else [])
+    pairs = _pairs(found)
+    if pairs:
+        totals["twice"] = len({name for pair in pairs for name in (pair.image, pair.other)})
+    entries = entries_of(wrong, every, suspects, hardest, pairs)
     counts = {reason: sum(reason in one.reasons for one in entries) for reason in REASONS}
     labels = list(details.confusion.labels)
     return {
@@ -161,7 +170,9 @@ def gallery_of(
         "photos": photos,
         "training": training,
         "small": SMALL_PX,
-        "data": _as_data({"digest": digest, "labels": labels, "photos": _choices(entries, labels)}),
+        "data": _as_data(
+            {"digest": found.data.digest, "labels": labels, "photos": _choices(entries, labels, found.table)}
+        ),
     }
 
 
@@ -244,11 +255,25 @@ def _these(n: int) -> str:
     return agree(n, "this photo", f"these {n} photos")
 
 
-def _choices(entries: Sequence[Entry], labels: Sequence[str]) -> list[list[Any]]:
-    """Of each photo its exact name, its label, and the numbers of what it was taken for and of what is offered."""
+def _choices(entries: Sequence[Entry], labels: Sequence[str], table: FeatureTable) -> list[list[Any]]:
+    """Of each photo its exact name and label, the numbers of what it was taken for and of the offer, and its content.
+
+    Photos of the same content have the same number: they cannot have two labels.
+    """
     number = {name: place for place, name in enumerate(labels)}
+    content = dict(zip(table.image, table.content, strict=True))
+    contents = {
+        what: place for place, what in enumerate(dict.fromkeys(content[one.image] for one in entries))
+    }
     return [
-        [one.image, one.label, number.get(one.predicted, -1), number.get(one.other, -1)] for one in entries
+        [
+            one.image,
+            one.label,
+            number.get(one.predicted, -1),
+            number.get(one.other, -1),
+            contents[content[one.image]],
+        ]
+        for one in entries
     ]
 
 

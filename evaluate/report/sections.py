@@ -114,15 +114,7 @@ def _comparison_page(found: ComparisonRecord, photos: Thumbnails) -> Page:
     ]
     own = found.predictions.of(best.features, best.head)
     n_predictions = n_heads * found.folds.repeats
-    gallery = gallery_of(
-        best.name,
-        details,
-        found.duplicates,
-        found.data.digest,
-        photos,
-        photos,
-        (best.features, n_predictions),
-    )
+    gallery = gallery_of(best.name, found, photos, photos, (best.features, n_predictions))
     differences = {"pairs": found.comparisons, "one_fold": found.folds.one}
     curve = found.learning_curve
     sections = [
@@ -162,7 +154,7 @@ def _test_page(found: TestRecord, photos: Thumbnails) -> Page:
             f"{known_in_words(scores)}; of the {scores.unseen.images} others it has {right} right."
         )
     training = None if found.training is None else Thumbnails(found.training)
-    gallery = gallery_of(pair, details, None, found.data.digest, photos, training)
+    gallery = gallery_of(pair, found, photos, training)
     sections = [
         _summary([*sentences, *labels_in_words(scores.per_label, details.confusion)]),
         *_warnings(found.warnings),

@@ -5,8 +5,8 @@ const FIRST = 24;
 const box = document.querySelector(".photos");
 const about = box ? JSON.parse(box.querySelector(".gallery-data").content.textContent) : { labels: [], photos: [] };
 const figures = box ? [...box.querySelectorAll(".gallery > figure")] : [];
-const photos = about.photos.map(([image, label, predicted, other], place) => (
-  { image, label, predicted: about.labels[predicted] ?? "", other: about.labels[other] ?? "", figure: figures[place] }));
+const photos = about.photos.map(([image, label, predicted, other, content], place) => (
+  { image, label, content, predicted: about.labels[predicted] ?? "", other: about.labels[other] ?? "", figure: figures[place] }));
 const reasons = box ? [...box.querySelectorAll("[name=reason]")] : [];
 const by = Object.fromEntries(["label", "predicted"].map((key) => [key, box?.querySelector(`[data-by=${key}]`)]));
 const KEPT = `bottlehead corrections ${about.digest}`, NOT_SHOWN = "", DROPPED = "\0";
@@ -84,7 +84,7 @@ function linkPairs() {
 
 // -- Corrections
 
-const chosen = new Map(); // by photo: its label, or DROPPED; the label that it has means that it was kept
+const chosen = new Map(); // by photo: a label, or DROPPED; the label that it has means that it was kept
 
 function kept() {
   try {
@@ -106,10 +106,13 @@ function keep() {
 
 const corrections = () => photos.filter((one) => chosen.has(one.image) && chosen.get(one.image) !== (one.label ?? ""));
 
+// Photos of the same bytes are one photo: they have one label.
 function choose(photo, label) {
-  if (label === undefined) chosen.delete(photo.image);
-  else chosen.set(photo.image, label);
-  show(photo);
+  for (const one of photos.filter((other) => other.content === photo.content)) {
+    if (label === undefined) chosen.delete(one.image);
+    else chosen.set(one.image, label);
+    show(one);
+  }
   tell();
   keep();
 }
@@ -126,14 +129,13 @@ function tell() {
   const n = corrections().length, same = chosen.size - n, panel = box.querySelector(".corrections");
   panel.hidden = chosen.size === 0;
   panel.querySelector("span").textContent = `${n} correction${n === 1 ? "" : "s"}${same ? `, ${same} kept` : ""}`;
-  panel.querySelector("[data-do=save]").disabled = n === 0;
 }
 
 const cell = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
 function save() {
-  const lines = corrections().map((one) => [one.image, chosen.get(one.image)])
-    .map(([image, label]) => `${cell(image)},${cell(label === DROPPED ? "" : label)}\n`);
+  const lines = photos.filter((one) => chosen.get(one.image)) // a photo may be kept without a label
+    .map(({ image }) => `${cell(image)},${cell(chosen.get(image) === DROPPED ? "" : chosen.get(image))}\n`);
   saveFile(new Blob(["image,label\n", ...lines], { type: "text/csv" }), "corrections.csv");
 }
 
