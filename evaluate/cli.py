@@ -39,6 +39,10 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--figures", metavar="DIR", help=text)
     text = "where the report finds the photos, if they have moved"
     parser.add_argument("--images", metavar="DIR", help=text)
+    parser.add_argument("--title", metavar="TITLE", help="the title of the report")
+    parser.add_argument(
+        "--author", metavar="NAME", help="who stands below the title of the report, beside the date"
+    )
 
 
 def _add_scores(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +70,7 @@ def write_outputs(found: Any, args: argparse.Namespace) -> int:
     from evaluate.report.text import mistakes_as_text, test_as_text
     from evaluate.results import TestRecord
 
-    found.command = args.command_line
+    found.command, found.title, found.author = args.command_line, args.title or "", args.author or ""
     text = str(found)
     if getattr(args, "misclassified", False):
         if isinstance(found, TestRecord):  # whose text has a list of its own, of the most confident
@@ -97,10 +101,15 @@ def check_output_options(
     No two of them may be one file, nor one of the files that the command reads.
     """
     refuse_foreign_evaluate()
-    if args.images and not args.report:
-        raise OptionsError(
-            "--images was given without --report", "add --report FILE.html; only the report shows photos"
-        )
+    for option, shows in (
+        ("images", "shows photos"),
+        ("title", "has a title"),
+        ("author", "names an author"),
+    ):
+        if getattr(args, option, None) and not args.report:
+            raise OptionsError(
+                f"--{option} was given without --report", f"add --report FILE.html; only the report {shows}"
+            )
     if args.images and not path_at(args.images).is_dir():
         raise UsageError(
             f"there is no folder {args.images}", "give the folder that the names of the images start from"

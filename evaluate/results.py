@@ -522,6 +522,8 @@ class ComparisonRecord:
     per_group: PerGroup | None = None
     corrections: CorrectedLabels | None = None
     command: str = ""
+    title: str = ""
+    author: str = ""
     date: str = field(default_factory=run_date)
 
     kind: ClassVar[str] = "comparison"
@@ -604,6 +606,8 @@ class TestRecord:
     per_group: PerGroup | None = None
     corrections: CorrectedLabels | None = None
     command: str = ""
+    title: str = ""
+    author: str = ""
     date: str = field(default_factory=run_date)
 
     kind: ClassVar[str] = "test"
@@ -627,6 +631,8 @@ class CurveRecord:
     advice: Advice | None = None
     corrections: CorrectedLabels | None = None
     command: str = ""
+    title: str = ""
+    author: str = ""
     date: str = field(default_factory=run_date)
 
     kind: ClassVar[str] = "curve"
@@ -644,6 +650,8 @@ class DuplicatesRecord:
     images: int
     table: FeatureTable = field(repr=False)
     command: str = ""
+    title: str = ""
+    author: str = ""
     date: str = field(default_factory=run_date)
 
     kind: ClassVar[str] = "duplicates"

@@ -8,6 +8,40 @@ import time
 from pathlib import Path
 
 CHROMIUM_SECONDS = 60
+FITS = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+# Texts whose contrast is below 4.5: a canvas turns any colour into red, green and blue, and lays one over another.
+CONTRASTS = """(() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  canvas.canvas.width = canvas.canvas.height = 1;
+  const over = (colours) => {
+    canvas.clearRect(0, 0, 1, 1);
+    for (const one of colours) { canvas.fillStyle = one; canvas.fillRect(0, 0, 1, 1); }
+    return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const light = (rgb) => {
+    const [r, g, b] = rgb.map((v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const poor = [];
+  for (const one of document.querySelectorAll("body *")) {
+    const text = [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+    if (!text || !one.checkVisibility() || ["SCRIPT", "STYLE"].includes(one.tagName)) continue;
+    const behind = [];
+    let opacity = 1;
+    for (let up = one; up; up = up.parentElement) {
+      const style = getComputedStyle(up);
+      behind.unshift(style.backgroundColor);
+      opacity *= Number(style.opacity);
+    }
+    const style = getComputedStyle(one), ground = over(behind);
+    const ink = over([...behind, one.closest("svg") ? style.fill : style.color]);
+    const seen = ink.map((v, i) => opacity * v + (1 - opacity) * ground[i]);
+    const [a, b] = [light(seen), light(ground)].sort();
+    const ratio = (b + 0.05) / (a + 0.05);
+    if (ratio < 4.5) poor.push([one.tagName, one.className, one.textContent.trim().slice(0, 30), ratio]);
+  }
+  return poor;
+})()"""
 
 
 class Chromium:
@@ -19,7 +53,8 @@ class Chromium:
         # Without --no-sandbox it does not start for root, as in most containers.
         options = "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run"
         options += " --disable-sync --disable-background-networking --disable-component-update"
-        options += " --remote-debugging-pipe about:blank"
+        # Nothing scrolls while it is clicked.
+        options += " --force-prefers-reduced-motion --remote-debugging-pipe about:blank"
         # Chromium reads commands from descriptor 3 and answers on 4.
         connect = f'exec "$@" 3<&{to_browser} 4>&{from_browser}'
         words = ["bash", "-c", connect, "bash", program, *options.split(), f"--user-data-dir={profile}"]
@@ -67,7 +102,8 @@ class Chromium:
         self.events.clear()
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self("Emulation.setDeviceMetricsOverride", **screen)
-        self("Page.navigate", url=path if "://" in str(path) else Path(path).as_uri())
+        is_url = "://" in str(path) or str(path).startswith("data:")
+        self("Page.navigate", url=str(path) if is_url else Path(path).as_uri())
         if not any(one["method"] == "Page.loadEventFired" for one in self.events):
             self._next(lambda one: one.get("method") == "Page.loadEventFired")
 
@@ -88,8 +124,9 @@ class Chromium:
             "ArrowRight": 39,
             "ArrowDown": 40,
         }
-        common = {"key": key, "code": key, "windowsVirtualKeyCode": codes[key]}
-        text = {"text": "\r"} if key == "Enter" else {}
+        code = codes[key] if key in codes else ord(key.upper())
+        common = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        text = {"text": "\r" if key == "Enter" else key} if key == "Enter" or len(key) == 1 else {}
         self("Input.dispatchKeyEvent", type="keyDown", **common, **text)
         self("Input.dispatchKeyEvent", type="keyUp", **common)
 
@@ -116,6 +153,17 @@ class Chromium:
         while not self.run(script):
             assert time.monotonic() < until, script
             time.sleep(0.05)
+
+    def saves(self, script, folder):
+        """The only file that the page saves into an empty folder while a script runs."""
+        self("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+        self.run(script)
+        until = time.monotonic() + CHROMIUM_SECONDS
+        while not (files := [one for one in Path(folder).iterdir() if one.suffix != ".crdownload"]):
+            assert time.monotonic() < until, "no file was saved"
+            time.sleep(0.05)
+        (file,) = files
+        return file
 
     def complaints(self, own="file:///"):
         """What went to the console, and every address asked for that is not the file itself, or does not begin so."""

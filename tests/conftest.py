@@ -20,7 +20,6 @@ import numpy as np
 import pytest
 from chromium import Chromium
 from hypothesis import settings
-from PIL import Image
 
 import evaluate
 from featurize import FeatureTable
@@ -154,15 +153,7 @@ def comparison(confused):
 @pytest.fixture
 def photos(tmp_path, confused) -> FeatureTable:
     """`confused` with a real photo behind each row, 40 wide and 20 high, in ``tmp_path/photos``."""
-    folder, digests = tmp_path / "photos", []
-    for number, name in enumerate(confused.image):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (40, 20), (4 * number, 120, 90)).save(path)
-        digests.append(hashlib.sha256(path.read_bytes()).hexdigest())
-    table = confused.with_column("sha256", digests)
-    table.metadata["source"] = {"path": str(folder), "kind": "folder"}
-    return table
+    return builders.with_photos(confused, tmp_path / "photos")
 
 
 @pytest.fixture(scope="session")

@@ -47,9 +47,13 @@ def render(result: Result, images: str | Path | None = None) -> str:
     A photo that is not found, at its place in the table or below `images`, costs its thumbnail, never the report.
     """
     page = page_of(result, Thumbnails(result.table, images))
-    script = _script("report.js", *(["map.js"] if any(one.key == "map" for one in page.sections) else []))
-    content = {"figures": page.figures, "sections": page.sections}
-    return render_page(_templates(), "report.html", page.title, page.subtitle, script, **content)
+    with_scripts = [one.key for one in page.sections if one.key in ("gallery", "map")]
+    script = _script("save.js", "report.js", *(f"{name}.js" for name in with_scripts))
+    byline = [page.title] * bool(result.title) + [result.author] * bool(result.author) + [result.date[:10]]
+    content = {"figures": page.figures, "sections": page.sections, "look": page.look}
+    content["byline"] = " · ".join(byline)
+    title = result.title or page.title
+    return render_page(_templates(), "report.html", title, page.subtitle, script, **content)
 
 
 def render_map(found: MapRecord, images: str | Path | None = None) -> str:
@@ -60,7 +64,7 @@ def render_map(found: MapRecord, images: str | Path | None = None) -> str:
     subtitle = f"{sentences.count(found.total, 'photo')} by {found.features}: {named}"
     shown = {"content": content, "command": found.command}
     return render_page(
-        _templates(), "map_page.html", "Map of the photos", subtitle, _script("map.js"), **shown
+        _templates(), "map_page.html", "Map of the photos", subtitle, _script("save.js", "map.js"), **shown
     )
 
 

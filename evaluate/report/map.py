@@ -227,11 +227,16 @@ def map_in_words(found: MapRecord) -> list[str]:
     return [*sentences, *([f"{'; '.join(marks)}."] if marks else [])]
 
 
-def content_of(found: MapRecord, photos: Thumbnails, most_bytes: int) -> dict[str, Any]:
-    """What a page shows: sentences, and the points with their thumbnails as JSON."""
+def content_of(
+    found: MapRecord, photos: Thumbnails, most_bytes: int, elsewhere: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """What a page shows: sentences, and the points with their thumbnails as JSON.
+
+    A photo that the page shows `elsewhere` has the id of that element in place of a thumbnail.
+    """
     from markupsafe import Markup
 
-    thumbnails, missing, beyond = _thumbnails(found, photos, most_bytes)
+    thumbnails, missing, beyond = _thumbnails(found, photos, most_bytes, elsewhere or {})
     labels = list(found.labels)
     number = {name: place for place, name in enumerate(labels)}
     points = {
@@ -274,11 +279,17 @@ def content_of(found: MapRecord, photos: Thumbnails, most_bytes: int) -> dict[st
     }
 
 
-def _thumbnails(found: MapRecord, photos: Thumbnails, most_bytes: int) -> tuple[list[str | None], int, int]:
+def _thumbnails(
+    found: MapRecord, photos: Thumbnails, most_bytes: int, elsewhere: Mapping[str, str]
+) -> tuple[list[str | None], int, int]:
     """By photo its thumbnail; how many photos were not found, and how many were left out beyond `most_bytes`."""
     longer = 2 * SMALL_PX if len(found.image) <= LARGE_UP_TO else SMALL_PX
+
+    def made_of(image: str) -> str | None:
+        return f"#{elsewhere[image]}" if image in elsewhere else photos.thumbnail(image, longer)
+
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # decoding waits for no other
-        made = list(pool.map(lambda name: photos.thumbnail(name, longer), found.image))
+        made = list(pool.map(made_of, found.image))
     kept: list[str | None] = [None] * len(made)
     size, beyond = 0, 0
     for place in shuffled(len(made), "thumbnails").tolist():

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 from classify.rows import NUISANCE
@@ -18,11 +19,11 @@ from evaluate.report.figures import (
     ranking_drawing,
     reliability_drawing,
 )
+from evaluate.report.gallery import first_look, gallery_of, ids_of, mistakes_of
 from evaluate.report.map import THUMBNAIL_BYTES_IN_REPORT, content_of, map_of
 from evaluate.report.methods import features_of, methods_paragraph, statistical_methods
 from evaluate.report.sentences import (
     BYTES,
-    agree,
     count,
     curve_in_words,
     differences_in_words,
@@ -52,16 +53,14 @@ from evaluate.results import (
 )
 from evaluate.scores.crossval import Predictions
 from evaluate.scores.metrics import Confusion
-from evaluate.scores.mistakes import Mistake, non_dummy_heads
-from evaluate.scores.record import Record
+from evaluate.scores.mistakes import non_dummy_heads
 from evaluate.statistics.intervals import Interval
-from featurize.pages import SMALL_PX, Thumbnails
+from featurize.pages import Thumbnails
 
 MATRIX_UP_TO = 25
 SHOWN_CONFUSIONS = 40
-SHOWN_PHOTOS = 60
-SHOWN_LOOKS = 24
-SHOWN_PAIRS = 12
+SHOWN_BOTH_WAYS = 6
+SHOWN_GROUPS = 60
 SHOWN_CONFLICTS = 40
 LISTED_PAIRS = 100
 NAMED_LABELS = 10
@@ -81,12 +80,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A report: a title, what it is about, the figures that matter most, and its sections."""
+    """A report: a title, what it is about, the figures that matter most, its sections, and photos to look at first."""
 
     title: str
     subtitle: str
     figures: list[Figure3]
     sections: list[Section] = field(default_factory=list)
+    look: Mapping[str, Any] = field(default_factory=dict)
 
 
 def page_of(found: Result, photos: Thumbnails) -> Page:
@@ -113,6 +113,8 @@ def _comparison_page(found: ComparisonRecord, photos: Thumbnails) -> Page:
         *differences_in_words(found.comparisons),
     ]
     own = found.predictions.of(best.features, best.head)
+    n_predictions = n_heads * found.folds.repeats
+    gallery = gallery_of(best.name, found, photos, photos, (best.features, n_predictions))
     differences = {"pairs": found.comparisons, "one_fold": found.folds.one}
     curve = found.learning_curve
     sections = [
@@ -120,11 +122,12 @@ def _comparison_page(found: ComparisonRecord, photos: Thumbnails) -> Page:
         *_warnings(found.warnings),
         _comparison(found.results),
         *([Section("differences", "Differences", differences)] if found.comparisons else []),
-        *_of_one_head(best.name, best, details, photos, photos, own, found.folds.repeats),
+        _confusion(best.name, details.confusion, found.folds.repeats),
+        *_gallery(best.name, details, gallery, n_predictions > 1),
+        *_of_one_head(best.name, best, details, own),
         *_groups(found.per_group, found.folds.repeats),
-        *_looks(details, best.features, n_heads * found.folds.repeats, photos),
-        _map(found, photos),
-        _twice(found.data, found.duplicates, photos),
+        _map(found, photos, gallery),
+        _twice(found.data, found.duplicates),
         Section(
             "shortcuts",
             "Shortcut check",
@@ -134,7 +137,8 @@ def _comparison_page(found: ComparisonRecord, photos: Thumbnails) -> Page:
         *_origin(found),
     ]
     figures = _figures(best.accuracy, best, found.data.images)
-    return Page("Comparison of features and heads", _subtitle(found.data), figures, sections)
+    subtitle = _subtitle(found.data)
+    return Page("Comparison of features and heads", subtitle, figures, sections, _look(gallery))
 
 
 def _test_page(found: TestRecord, photos: Thumbnails) -> Page:
@@ -150,16 +154,20 @@ def _test_page(found: TestRecord, photos: Thumbnails) -> Page:
             f"{known_in_words(scores)}; of the {scores.unseen.images} others it has {right} right."
         )
     training = None if found.training is None else Thumbnails(found.training)
+    gallery = gallery_of(pair, found, photos, training)
     sections = [
         _summary([*sentences, *labels_in_words(scores.per_label, details.confusion)]),
         *_warnings(found.warnings),
-        *_of_one_head(pair, scores, details, photos, training, found.predictions),
+        _confusion(pair, details.confusion, 1),
+        *_gallery(pair, details, gallery, False),
+        *_of_one_head(pair, scores, details, found.predictions),
         *_groups(found.per_group),
-        _map(found, photos),
-        _twice(found.data, None, photos),
+        _map(found, photos, gallery),
+        _twice(found.data, None),
         *_origin(found),
     ]
-    return Page("Test of a model", _subtitle(found.data), _figures(accuracy, scores, n_images), sections)
+    figures = _figures(accuracy, scores, n_images)
+    return Page("Test of a model", _subtitle(found.data), figures, sections, _look(gallery))
 
 
 def _curve_page(found: CurveRecord) -> Page:
@@ -222,19 +230,13 @@ def _figures(accuracy: Interval, scores: ResultRow | TestScores, n_images: int) 
     ]
 
 
-def _list(key: str, title: str, **content: Any) -> Section:
-    """Sentences, and photos below them: `shown` of a `total`, which shows of each its label and the `other` one."""
-    empty = {"lead": "", "sentences": (), "style": "sentences", "shown": (), "total": 0}
-    return Section(key, title, empty | content, "lists")
-
-
 def _summary(sentences: Sequence[str]) -> Section:
-    return _list("summary", "In words", sentences=sentences)
+    return Section("summary", "In words", {"sentences": sentences, "style": "sentences"}, "lists")
 
 
 def _warnings(warnings: Sequence[str]) -> list[Section]:
-    found = _list("warnings", "Before you believe it", sentences=warnings, style="warnings")
-    return [found] if warnings else []
+    content = {"sentences": warnings, "style": "warnings"}
+    return [Section("warnings", "Before you believe it", content, "lists")] if warnings else []
 
 
 def _comparison(results: Sequence[ResultRow]) -> Section:
@@ -262,23 +264,18 @@ def _of_one_head(
     of: str,
     scores: ResultRow | TestScores,
     details: BestPair | TestDetails,
-    photos: Thumbnails,
-    training: Thumbnails | None,
     predictions: Predictions,
-    repeats: int = 1,
 ) -> list[Section]:
-    """What it took for what, its scores, and its mistakes; `training` finds the photos that these resemble."""
+    """The scores of the best pair, or of a model."""
     drawing = _svg(reliability_drawing(scores.reliability), "reliability", "Accuracy against confidence")
     point = scores.operating_point if isinstance(scores, TestScores) else None
     across = {"of": of, "found": details.superclasses}
     return [
-        _confusion(of, details.confusion, repeats),
         *([Section("superclasses", "Super-classes", across)] if details.superclasses else []),
         Section("labels", "Label by label", {"of": of, "scores": scores}),
         Section("scores", "All scores", {"of": of, "scores": scores, "point": point}),
         Section("reliability", "Reliability", {"of": of, "scores": scores, "drawing": drawing}),
         *_rankings(of, scores, predictions),
-        _misclassified(of, details.misclassified, photos, training),
     ]
 
 
@@ -309,7 +306,20 @@ def _confused(of: str, confusion: Confusion, repeats: int, unit: str) -> dict[st
     content: dict[str, Any] = {"of": of, "labels": names, "matrix": matrix, "repeats": repeats}
     drawing = confusion_drawing(confusion, with_pairs=False)
     svg = "" if matrix else _svg(drawing, f"matrix-{unit}", "What was taken for what")
-    return {**content, "pairs": pairs[:SHOWN_CONFUSIONS], "total": len(pairs), "unit": unit, "drawing": svg}
+    content |= {"pairs": pairs[:SHOWN_CONFUSIONS], "total": len(pairs), "unit": unit, "drawing": svg}
+    return content | {"both": _both_ways(confusion)[:SHOWN_BOTH_WAYS] if matrix and len(names) > 2 else []}
+
+
+def _both_ways(confusion: Confusion) -> list[dict[str, Any]]:
+    """Two labels, how often the first was taken for the second, and back; those that are confused most come first."""
+    names, matrix = confusion.labels, confusion.matrix
+    found: list[dict[str, Any]] = []
+    for i, j in combinations(range(len(names)), 2):
+        there, back, photos = matrix[i][j], matrix[j][i], sum(matrix[i]) + sum(matrix[j])
+        if there or back:
+            both = {"one": names[i], "other": names[j], "there": there, "back": back}
+            found.append({**both, "count": there + back, "share": (there + back) / photos})
+    return sorted(found, key=lambda one: -one["count"])
 
 
 def _groups(found: PerGroup | None, repeats: int = 1) -> list[Section]:
@@ -317,79 +327,34 @@ def _groups(found: PerGroup | None, repeats: int = 1) -> list[Section]:
         return []
     best = found.results[0]
     confusion = _confused(f"{best.head} on {best.features}, per group", found.confusion, repeats, "group")
-    content = {"found": found, "shown": found.misclassified[:SHOWN_PHOTOS], "confusion": confusion}
+    content = {"found": found, "shown": found.misclassified[:SHOWN_GROUPS], "confusion": confusion}
     return [Section("groups", "Per group", content)]
 
 
-def _misclassified(
-    of: str, wrong: Sequence[Mistake], photos: Thumbnails, training: Thumbnails | None
-) -> Section:
-    """The most confident mistakes, each with the training photos that it resembles most, where these are known."""
-    shown = wrong[:SHOWN_PHOTOS]
-    content = {
-        "of": of,
-        "shown": shown,
-        "total": len(wrong),
-        "missing": sum(photos.thumbnail(one.image) is None for one in shown),
-        "with_nearest": bool(training) and any(one.nearest for one in shown),
-        "photos": photos,
-        "training": training,
-        "small": SMALL_PX,
-    }
-    return Section("misclassified", "Misclassified", content)
+def _gallery(
+    of: str, details: BestPair | TestDetails, content: Mapping[str, Any], several: bool
+) -> list[Section]:
+    """Every photo that is worth a look once, and the mistakes as rows."""
+    mistakes = Section("mistakes", "Mistakes as a table", mistakes_of(of, details, content, several))
+    return [Section("gallery", "Photos to look at", content), *([mistakes] if details.misclassified else [])]
 
 
-def _looks(best: BestPair, features: str, n_predictions: int, photos: Thumbnails) -> list[Section]:
-    """The photos to inspect: wrong with every head, the hardest, and those whose labels may be wrong."""
-
-    def gallery(rows: Sequence[Record], other: str, share: str = "") -> dict[str, Any]:
-        shown = rows[:SHOWN_LOOKS]
-        return {"shown": shown, "total": len(rows), "other": other, "share": share, "photos": photos}
-
-    found = []
-    if n_predictions > 1:
-        n = len(best.wrong_every_time)
-        lead = f"None: every photo was predicted right by some head on {features}."
-        if n:
-            lead = (
-                f"On {features}, no head in any repeat got {_these(n)} right. Such a photo is unlike the others of its "
-                "label, or carries a wrong label."
-            )
-        content = gallery(best.wrong_every_time, "predicted")
-        found.append(_list("every", "Misclassified by every head", **content, lead=lead, between="taken for"))
-    if best.misclassified:
-        lead = (
-            "The photos whose own label all heads and repeats together hold least probable, the hardest first; not all "
-            "of them are misclassified."
-        )
-        content = gallery(best.hardest, "predicted", "probability")
-        found.append(_list("hardest", "Hardest", **content, lead=lead, between="most like"))
-    n, lead = len(best.label_suspects), "None: no label is contradicted with confidence."
-    if n:
-        lead = (
-            f"A head trained on the other photos contradicts the label of {_these(n)} with confidence (confident "
-            "learning). Inspect each: odd photos are suspected as well as wrong labels."
-        )
-    content = gallery(best.label_suspects, "suggested", "probability")
-    return [*found, _list("suspects", "Labels worth a look", **content, lead=lead, between="or")]
+def _look(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What the top of the page shows of the gallery."""
+    photos = {key: content[key] for key in ("photos", "training", "small", "total")}
+    return {"first": first_look(content), "ids": ids_of(content), **photos}
 
 
-def _map(found: ComparisonRecord | TestRecord, photos: Thumbnails) -> Section:
-    """The photos laid out by their vectors."""
-    return Section("map", "Map of the photos", content_of(map_of(found), photos, THUMBNAIL_BYTES_IN_REPORT))
+def _map(found: ComparisonRecord | TestRecord, photos: Thumbnails, gallery: Mapping[str, Any]) -> Section:
+    """The photos laid out by their vectors; those of the gallery are shown from there."""
+    content = content_of(map_of(found), photos, THUMBNAIL_BYTES_IN_REPORT, ids_of(gallery))
+    return Section("map", "Map of the photos", content)
 
 
-def _these(n: int) -> str:
-    return agree(n, "this photo", f"these {n} photos")
-
-
-def _twice(data: DataFacts, duplicates: NearDuplicates | None, photos: Thumbnails) -> Section:
-    """Photos that are there twice: as far as was looked, and with conflicting labels first."""
-    shown = duplicates.pairs[:SHOWN_PAIRS] if duplicates else []
+def _twice(data: DataFacts, duplicates: NearDuplicates | None) -> Section:
+    """Photos that are there twice, as far as was looked; the gallery shows them."""
     content = {"data": data, "found": duplicates, "conflicts": data.conflicting_labels[:SHOWN_CONFLICTS]}
-    return Section(
-        "twice", "Duplicates and conflicting labels", {**content, "shown": shown, "photos": photos}
-    )
+    return Section("twice", "Duplicates and conflicting labels", content)
 
 
 def _curve_sections(

@@ -366,8 +366,9 @@ def difference_in_words(pair: PairComparison, folds: FoldFacts | None = None) ->
     if pair.verdict == "beats" and chances.better >= 0.99:
         return f"{where}{first} beats {second} by {span}{counted}"
     odds = (
-        f"{100 * chances.better:.0f} % better, {100 * chances.same:.0f} % practically the same (within "
-        f"{pair.rope:g} point{'s' * (pair.rope != 1)}), {100 * chances.worse:.0f} % worse{counted}"
+        f"{100 * chances.better:.0f} % probability that the first is better by more than {pair.rope:g} "
+        f"point{'s' * (pair.rope != 1)}, {100 * chances.same:.0f} % that neither is, {100 * chances.worse:.0f} % that "
+        f"the second is{counted}"
     )
     if pair.verdict == "beats":
         return f"{where}{first} beats {second} by {span}; {odds}"

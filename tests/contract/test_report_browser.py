@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from chromium import CONTRASTS, FITS
 
 from evaluate import compare, find_duplicates, learning_curve, write_report
 from featurize import FeatureTable
@@ -19,7 +20,6 @@ def page(comparison, tmp_path_factory):
 LOSS, FEATURES = 5, 0
 COLUMN = "[...document.querySelectorAll('#comparison tbody tr')].map(row => row.cells[{}].innerText.trim())"
 SORTS = "[...document.querySelectorAll('#comparison th[aria-sort]:not([aria-sort=none])')].map(one => one.ariaSort)"
-FITS = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
 
 
 def header(column):
@@ -114,41 +114,6 @@ def test_every_text_can_be_read(chromium, page, width, scheme):
         assert chromium.run(CONTRASTS) == []
     finally:
         chromium("Emulation.setEmulatedMedia", features=[])
-
-
-# Texts whose contrast is below 4.5: a canvas turns any colour into red, green and blue, and lays one over another.
-CONTRASTS = """(() => {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  canvas.canvas.width = canvas.canvas.height = 1;
-  const over = (colours) => {
-    canvas.clearRect(0, 0, 1, 1);
-    for (const one of colours) { canvas.fillStyle = one; canvas.fillRect(0, 0, 1, 1); }
-    return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
-  };
-  const light = (rgb) => {
-    const [r, g, b] = rgb.map((v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const poor = [];
-  for (const one of document.querySelectorAll("body *")) {
-    const text = [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
-    if (!text || !one.checkVisibility() || ["SCRIPT", "STYLE"].includes(one.tagName)) continue;
-    const behind = [];
-    let opacity = 1;
-    for (let up = one; up; up = up.parentElement) {
-      const style = getComputedStyle(up);
-      behind.unshift(style.backgroundColor);
-      opacity *= Number(style.opacity);
-    }
-    const style = getComputedStyle(one), ground = over(behind);
-    const ink = over([...behind, one.closest("svg") ? style.fill : style.color]);
-    const seen = ink.map((v, i) => opacity * v + (1 - opacity) * ground[i]);
-    const [a, b] = [light(seen), light(ground)].sort();
-    const ratio = (b + 0.05) / (a + 0.05);
-    if (ratio < 4.5) poor.push([one.tagName, one.className, one.textContent.trim().slice(0, 30), ratio]);
-  }
-  return poor;
-})()"""
 
 
 def test_hostile_and_endless_names_do_nothing_and_fit(chromium, tmp_path):

@@ -18,7 +18,7 @@ from featurize import FeatureTable
 
 VOID = {"meta", "img", "br", "link", "input", "hr", "wbr"}
 BAYES = "sklearn.naive_bayes.GaussianNB"
-SHOWN_PHOTOS, SHOWN_LOOKS = 60, 24
+SHOWN_PHOTOS = 60
 LOOKS = ("hardest", "label_suspects")  # with one head there is no "every head"
 EVEN = np.arange(60) % 2 == 0
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}\u202e'
@@ -48,15 +48,25 @@ class Outline(HTMLParser):
         return [attrs.get(name) for found, attrs in self.tags if found == tag]
 
 
-def shown(best, without=(), lists=("misclassified", *LOOKS)):
-    """How many photos a comparison of one head shows."""
-    caps = {"misclassified": SHOWN_PHOTOS} | dict.fromkeys(LOOKS, SHOWN_LOOKS)
-    return sum(row["image"] not in without for name in lists for row in best[name][: caps[name]])
+def in_gallery(best, lists=("misclassified", *LOOKS)):
+    """The photos that the gallery of a comparison of one head shows, each once."""
+    return {row["image"] for name in lists for row in best[name][:SHOWN_PHOTOS]}
 
 
 def large(page):
-    """The addresses of the pictures, without the small ones of the nearest training photos."""
-    return Outline(re.sub(r'<ul class="nearest".*?</ul>', "", page, flags=re.DOTALL)).attributes("img", "src")
+    """The addresses of the gallery's pictures, without the small ones of the nearest training photos."""
+    gallery = section(page, "gallery")
+    return Outline(re.sub(r'<ul class="nearest".*?</ul>', "", gallery, flags=re.DOTALL)).attributes(
+        "img", "src"
+    )
+
+
+def figures_of(page):
+    """By the name of each photo of the gallery its reasons, and what its figure says."""
+    found = re.findall(r'<figure id="photo-\d+" class="([^"]*)">(.*?)</figure>', page, flags=re.DOTALL)
+    data = json.loads(re.search(r'<template class="gallery-data">(.*?)</template>', page)[1])
+    pairs = zip(data["photos"], found, strict=True)
+    return {photo[0]: (reasons.split(), words(figure)) for photo, (reasons, figure) in pairs}
 
 
 def section(page, name):
@@ -66,6 +76,7 @@ def section(page, name):
 def test_the_same_seed_gives_the_same_report(photos):
     heads = [BAYES, "sklearn.ensemble.RandomForestClassifier:n_estimators=5"]
     once, again, other = (compare(photos, ["noise"], heads, cv=2, seed=n, jobs=1) for n in [4, 4, 5])
+    again.date = once.date  # the day stands below the title
     content, same, unlike = (found.to_dict() for found in (once, again, other))
     assert content.pop("run").keys() == same.pop("run").keys() == unlike.pop("run").keys()
     assert content == same != unlike
@@ -76,11 +87,10 @@ def test_the_same_seed_gives_the_same_report(photos):
 def test_the_comparison_is_all_there(comparison):
     page = comparison.to_html()
     sections = [attrs["id"] for tag, attrs in Outline(page).tags if tag == "section"]
-    assert (
-        sections[:8] == "summary warnings comparison differences confusion labels scores reliability".split()
+    assert sections[:7] == "summary warnings comparison differences confusion gallery mistakes".split()
+    assert sections[7:] == (
+        "labels scores reliability rankings map twice shortcuts methods provenance run".split()
     )
-    assert sections[8:13] == ["rankings", "misclassified", "every", "hardest", "suspects"]
-    assert sections[13:] == ["map", "twice", "shortcuts", "methods", "provenance", "run"]
     text, best = words(page), comparison.results[0]
     assert f"{best['head']} on {best['features']} is the best" in text
     assert all(pair["words"][2:] in text for pair in comparison.comparisons)
@@ -88,9 +98,8 @@ def test_the_comparison_is_all_there(comparison):
         assert f"{100 * row['accuracy']['low']:.1f}–{100 * row['accuracy']['high']:.1f}" in text
     counts = re.findall(r"<td class=\"(?:right|wrong)[^>]*>(\d+)<small>", section(page, "confusion"))
     assert np.reshape([*map(int, counts)], (3, 3)).tolist() == comparison.best["confusion"]["matrix"]
-    every = words(section(page, "every"))
-    assert len(comparison.best["wrong_every_time"]) > 0
-    assert all(row["image"] in every for row in comparison.best["wrong_every_time"])
+    marked = {name for name, (reasons, _) in figures_of(page).items() if "every" in reasons}
+    assert marked == {row["image"] for row in comparison.best["wrong_every_time"]} != set()
 
 
 def test_what_the_json_holds_is_in_the_page(photos):
@@ -118,8 +127,6 @@ def test_what_the_json_holds_is_in_the_page(photos):
         taken = f"{row['label']} taken for {row['predicted']}"
         taken += f" confidence {100 * row['confidence']:.0f} % · {row['image']}"
         expected.append(" ".join([taken, *nearest]))
-    for row in best["label_suspects"]:
-        expected.append(f"{100 * row['probability']:.0f} % {row['label']} · {row['image']}")
     crossing = best["superclasses"]
     expected += [f"{crossing['crossing']} of {crossing['errors']} errors cross", "<pet>"]
     expected.append(f"{100 * content['comparisons'][0]['probability']['better']:.0f}")
@@ -161,19 +168,20 @@ def test_hostile_names_are_only_text(confused):
 def test_thumbnails_travel_in_the_page_and_missing_or_changed_photos_cost_theirs(photos, tmp_path):
     found = compare(photos, ["noise"], [BAYES], cv=3, jobs=1)
     sources = large(found.to_html())
-    assert len(sources) == shown(found.best) > len(found.best["misclassified"]) > 0
+    shown = in_gallery(found.best)
+    assert len(sources) == len(shown) >= len(found.best["misclassified"]) > 0
     picture = Image.open(io.BytesIO(base64.b64decode(sources[0].removeprefix("data:image/jpeg;base64,"))))
     assert picture.format == "JPEG" and picture.size == (40, 20)
     moved = (tmp_path / "photos").rename(tmp_path / "moved")
     assert Outline(found.to_html()).attributes("img", "src") == []
-    assert len(large(found.to_html(images=moved))) == shown(found.best)
+    assert len(large(found.to_html(images=moved))) == len(shown)
     lost = [row["image"] for row in found.best["misclassified"][:3]]
     gone, changed, broken = (moved / name for name in lost)
     gone.unlink()
     Image.new("RGB", (9, 9)).save(changed)
     broken.write_text("no image")
     page = found.to_html(images=moved)
-    assert len(large(page)) == shown(found.best, without=lost)
+    assert len(large(page)) == len(shown - set(lost))
     assert "3 thumbnails are missing" in words(page)
 
 
@@ -183,9 +191,19 @@ def test_the_gallery_is_capped_and_says_so():
     table = FeatureTable.from_arrays({"noise": rng.normal(size=(200, 2))}, label=label)
     found = compare(table, heads=[BAYES], jobs=1)
     n_wrong, page = len(found.best["misclassified"]), found.to_html()
-    assert n_wrong > SHOWN_PHOTOS and page.count("<figure>") == SHOWN_PHOTOS + shown(found.best, lists=LOOKS)
+    assert n_wrong > SHOWN_PHOTOS and figures_of(page).keys() == in_gallery(found.best)
     assert f"{n_wrong} by {BAYES} on noise" in words(page)
-    assert f"the first {SHOWN_PHOTOS} are shown" in words(page)
+    n_shown = len(in_gallery(found.best) & {one["image"] for one in found.best["misclassified"]})
+    assert f"{n_shown} of them are shown" in words(page)
+    assert f"All {n_wrong} photos that {BAYES} on noise got wrong" in words(page)
+    assert section(page, "mistakes").count("<tr>") == n_wrong + 1
+    suspects = {row["image"]: row for row in found.best["label_suspects"]}
+    assert suspects
+    for name, (reasons, said) in figures_of(page).items():
+        assert ("suspect" in reasons) == (name in suspects)
+        if row := suspects.get(name):
+            mine, other = (f"{100 * row[key]:.0f} %" for key in ("probability", "suggested_probability"))
+            assert f"label suspect: {row['suggested']} {other}, {row['label']} {mine}" in said
     looked_at = [one["nearest"] is not None for one in found.best["misclassified"]]
     assert looked_at == [place < SHOWN_PHOTOS for place in range(n_wrong)]
     # A perfect result has an empty one, and no hardest label.
@@ -243,8 +261,10 @@ def test_photos_of_a_separate_test_table_are_found_where_they_were(photos, tmp_p
     table.metadata["source"] = {"kind": "folder", "path": "other"}
     other.metadata["source"] = {"kind": "folder", "path": "photos"}
     found = compare(table, ["noise"], [BAYES], test=other, jobs=1)
-    wrong, gallery = found.best["misclassified"], section(found.to_html(), "misclassified")
-    assert wrong and gallery.count("data:image/jpeg") == 4 * len(wrong)  # each with three that trained
+    wrong, page = found.best["misclassified"], section(found.to_html(), "gallery")
+    assert wrong and page.count("data:image/jpeg") == len(large(f'<section id="gallery">{page}')) + 3 * len(
+        wrong
+    )
 
 
 def test_many_labels_get_their_commonest_confusions_instead_of_a_matrix():

@@ -1,4 +1,3 @@
-"use strict";
 {
 // The map: points on a canvas, which pointer, touch and keys move; the page holds their data.
 const COLOURS = 6, SIDES = ["circle", "square", "up", "diamond", "down", "plus"], NEAR = 14, FEW_PAIRS = 100;
@@ -99,9 +98,10 @@ function filter() {
 // The element that tells of a photo; names are text, whatever they hold.
 function tell(point, into, brief) {
   into.replaceChildren();
-  if (data.thumbnails[point]) {
+  const thumbnail = data.thumbnails[point];
+  if (thumbnail) {
     const image = document.createElement("img");
-    image.src = data.thumbnails[point];
+    image.src = thumbnail.startsWith("#") ? document.querySelector(`${thumbnail} img`).src : thumbnail;
     image.alt = data.image[point];
     into.append(image);
   }
@@ -245,6 +245,15 @@ canvas.addEventListener("keydown", (event) => {
 for (const button of map.querySelectorAll("[data-zoom]")) {
   button.addEventListener("click", () => (Number(button.dataset.zoom) ? zoom(Number(button.dataset.zoom)) : whole()));
 }
+map.querySelector("[data-save]").addEventListener("click", (event) => {
+  const whole = document.createElement("canvas"), brush = whole.getContext("2d");
+  whole.width = canvas.width;
+  whole.height = canvas.height;
+  brush.fillStyle = colours.paper;
+  brush.fillRect(0, 0, whole.width, whole.height);
+  brush.drawImage(canvas, 0, 0);
+  whole.toBlob((picture) => saveFile(picture, event.target.dataset.save));
+});
 for (const input of map.querySelectorAll("[data-only]")) {
   input.addEventListener("change", () => { only[input.checked ? "add" : "delete"](input.dataset.only); filter(); });
 }

@@ -1,4 +1,3 @@
-"use strict";
 // Comfort only: without this script every section is open and every table is in its first order.
 const sections = [...document.querySelectorAll("section > details")];
 const fold = document.getElementById("fold");
@@ -74,4 +73,85 @@ for (const table of document.querySelectorAll("table.sortable")) {
 for (const button of document.querySelectorAll("button[data-selects]")) {
   button.hidden = false;
   button.addEventListener("click", () => getSelection().selectAllChildren(document.getElementById(button.dataset.selects)));
+}
+
+// A button beside something, made here because without this script it would do nothing.
+function addButton(place, text, does) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = text;
+  button.addEventListener("click", () => does(button));
+  place.append(button);
+  return button;
+}
+
+// The rows that are shown, with tabs between cells, as spreadsheets take them.
+const textOf = (table) => [...table.rows].filter((row) => !row.hidden)
+  .map((row) => [...row.cells].map((one) => (one.innerText || one.textContent).replace(/\s+/g, " ").trim()).join("\t")).join("\n");
+
+async function copy(text, button) {
+  const before = button.textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch { // not allowed here: the old way
+    const field = document.createElement("textarea");
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+    button.focus();
+  }
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = before; }, 1500);
+}
+
+// A drawing by itself: its colours as they are now, on the ground that it has here.
+function drawingOf(svg) {
+  const style = getComputedStyle(document.documentElement), own = svg.cloneNode(true);
+  const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
+  const colour = (text) => text.replace(/var\((--[\w-]+)\)/g, (_, name) => style.getPropertyValue(name).trim());
+  own.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  own.setAttribute("width", width);
+  own.setAttribute("height", height);
+  own.setAttribute("font-family", "sans-serif");
+  const ground = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+  for (const [name, value] of Object.entries({ width: "100%", height: "100%", fill: "var(--paper)" })) ground.setAttribute(name, value);
+  own.prepend(ground);
+  return colour(new XMLSerializer().serializeToString(own));
+}
+
+function addFilter(table, tools) {
+  const field = document.createElement("input"), told = document.createElement("output"), rows = [...table.tBodies[0].rows];
+  field.type = "search";
+  field.placeholder = "filter rows";
+  field.setAttribute("aria-label", "Filter rows: words that a row must have");
+  field.addEventListener("input", () => {
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let count = 0;
+    for (const row of rows) {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+      count += !row.hidden;
+    }
+    told.textContent = words.length ? `${count} of ${rows.length}` : "";
+  });
+  tools.append(field, told);
+}
+
+for (const scroll of document.querySelectorAll("main .scroll")) {
+  const table = scroll.querySelector("table"), tools = document.createElement("div");
+  tools.className = "tools";
+  if (table.classList.contains("filtered")) addFilter(table, tools);
+  addButton(tools, "Copy table", (button) => copy(textOf(table), button));
+  scroll.before(tools);
+}
+
+for (const svg of document.querySelectorAll("main svg.chart")) {
+  const frame = document.createElement("div");
+  frame.className = "drawing";
+  svg.replaceWith(frame);
+  frame.append(svg);
+  const name = `${svg.classList[svg.classList.length - 1].replaceAll("_", "-")}.svg`;
+  addButton(frame, "Save figure", () => saveFile(new Blob([drawingOf(svg)], { type: "image/svg+xml" }), name));
 }

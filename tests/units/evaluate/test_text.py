@@ -27,7 +27,10 @@ from featurize.table import FeatureTable
 AHEAD = "on inception_v3, svm is ahead of softmax on these photos by 3.0 points (1.0 to 5.0), not settled "
 BEATS = "inception_v3 (svm) beats glcm (mlp) by 31 points (27 to 35)"
 SURE = "svm beats softmax by 0.3 points (0.1 to 0.5)"
-DOUBTFUL = "svm and softmax cannot be told apart: the difference is 0.4 points (-2.0 to 2.8); 38 % better, 50 % pract"
+DOUBTFUL = (
+    "svm and softmax cannot be told apart: the difference is 0.4 points (-2.0 to 2.8); 38 % probability that the first "
+    "is better by more than 1 point, 50 % that neither is, 12 % that the second is"
+)
 
 
 CLEAR, SMALL = (0.03, 0.01, 0.05), (0.003, 0.001, 0.005)
@@ -40,8 +43,16 @@ CLEAR, SMALL = (0.03, 0.01, 0.05), (0.003, 0.001, 0.005)
         ("inception_v3 softmax", (0.004, -0.02, 0.028), 0.6, 0.6, (0.125, 0.5, 0.375), 1, DOUBTFUL),
         ("inception_v3 softmax", CLEAR, 0.02, 0.08, (0, 1, 0), 2, AHEAD + "among 4 comparisons; "),
         ("inception_v3 softmax", CLEAR, 0.2, 0.2, (0, 1, 0), 2, AHEAD + "for other training photos; "),
-        ("inception_v3 softmax", CLEAR, 0.2, 0.2, (0, 1, 0), 2, "(within 2 points)"),
-        ("inception_v3 softmax", SMALL, 0.01, 0.01, (0, 1, 0), 1, SURE + "; 0 % better, 100 % pract"),
+        ("inception_v3 softmax", CLEAR, 0.2, 0.2, (0, 1, 0), 2, "more than 2 points, 100 % that neither is"),
+        (
+            "inception_v3 softmax",
+            SMALL,
+            0.01,
+            0.01,
+            (0, 1, 0),
+            1,
+            SURE + "; 0 % probability that the first is better",
+        ),
     ],
 )
 def test_a_difference_in_words(other, interval, p_value, p_holm, odds, rope, words):
