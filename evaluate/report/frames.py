@@ -74,12 +74,12 @@ def frame_of(found: Result) -> "pd.DataFrame":
     if isinstance(found, TestRecord):
         return pd.DataFrame([{"label": label, **one} for label, one in found.scores.per_label.items()])
     if isinstance(found, CurveRecord):
-        names = "images_per_label", "n_training", "accuracy", "accuracy_low", "accuracy_high"
+        sizes = ["images_per_label", "n_training", "accuracy", "accuracy_low", "accuracy_high"]
         points = [
             (one.images_per_label, one.n_training, one.accuracy.mean, one.accuracy.low, one.accuracy.high)
             for one in found.points
         ]
-        return pd.DataFrame(points, columns=list(names))
+        return pd.DataFrame(points, columns=sizes)
     names = "image", "label", "other", "other_label", "similarity", "identical", "conflict"
     return pd.DataFrame([{name: pair[name] for name in names} for pair in found.pairs], columns=list(names))
 
