@@ -459,6 +459,8 @@ def _add_split(commands: Any) -> None:
     split.add_argument("--folder", metavar="DIR", help=text)
     text = "with hash: images that belong together go to one side, training before validation before testing"
     split.add_argument("--keep-together", action="store_true", help=text)
+    text = "put near-identical photos into one group first, so that no side or fold parts them"
+    split.add_argument("--group-duplicates", action="store_true", help=text)
     text = "divide into K folds (stratified, groups together) instead of sides; -o is then a folds file"
     split.add_argument("--cv", type=int, metavar="K", help=text)
     text = "with --cv: divide anew N times (default: 1)"
@@ -490,6 +492,8 @@ def _split(args: argparse.Namespace) -> int:
         [(args.output, CSV if as_folds else TABLE)], [args.folds, args.table] if as_folds else [args.folds]
     )
     given = FeatureTable.read(args.table)
+    if args.group_duplicates:
+        given = _near_duplicates_grouped(given, args.jobs)
     if args.cv or args.method == "leave-one-group-out":
         return _write_numbered(args, given)
     n_split = sum(side is not None for side in given.split)
@@ -515,11 +519,21 @@ def _split(args: argparse.Namespace) -> int:
     return 0
 
 
+def _near_duplicates_grouped(table: Any, jobs: int | None) -> Any:
+    from threadpoolctl import threadpool_limits
+
+    from evaluate.checks.leakage import find_near_duplicates
+
+    with threadpool_limits(jobs):
+        return find_near_duplicates(table, True)[1]
+
+
 def _check_options(args: argparse.Namespace) -> None:
     """Refuse options that would have no effect, and a file of the wrong kind."""
     numbered = args.cv is not None or args.method == "leave-one-group-out"
     sides_given = args.folds is not None or args.method == "predefined"
     shares = args.testing_percentage is not None or args.validation_percentage is not None
+    hashed = args.method == "hash"
     if (numbered or args.method == "predefined") and not args.output.lower().endswith(".csv"):
         what = f"--cv {args.cv}" if args.cv is not None else f"--method {args.method}"
         raise OptionsError(
@@ -534,6 +548,8 @@ def _check_options(args: argparse.Namespace) -> None:
         "percentages and folds or a split that is there": shares and (numbered or sides_given),
         f"--name, --folder or --keep-together and --method {args.method}": args.method != "hash"
         and (args.name != "image" or args.folder is not None or args.keep_together),
+        "--group-duplicates and a division that does not ask for groups": args.group_duplicates
+        and (sides_given or args.method == "leave-one-group-out" or (hashed and not args.keep_together)),
     }
     for what, clash in clashes.items():
         if clash:

@@ -33,6 +33,7 @@ from featurize.tableformat import (
 # -- The digest: it stands in papers, JSON and model cards, so its algorithm stays ---
 
 ROWS_AT_ONCE = 4096
+ROWS_SHOWN = 5  # in a notebook
 
 
 def table_digest(ids: pa.Table, vectors: Mapping[str, tuple[int, Iterable[np.ndarray]]]) -> str:
@@ -225,6 +226,14 @@ class FeatureTable:
         shown = ", ".join(labels[:6]) + (", …" if len(labels) > 6 else "")
         found = f"FeatureTable: {len(self)} rows; features {widths or 'none'}; {len(labels)} labels {shown}"
         return found.rstrip() + kept
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what it holds, and its first rows."""
+        from html import escape
+
+        names = ["image", *(one for one in ("label", "group", "split") if any(self.column(one)[:ROWS_SHOWN]))]
+        rows = self.ids.select([*names, *self.kept]).slice(0, ROWS_SHOWN).to_pandas()
+        return f"<p>{escape(repr(self))}</p>{rows.to_html(na_rep='')}"
 
     def column(self, name: str) -> np.ndarray:
         """One id column, or kept one, as an array; text and nullable columns hold objects, with None for null."""

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -104,8 +105,20 @@ def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> Itera
 
 
 def new_parser(prog: str, description: str, example: str) -> argparse.ArgumentParser:
-    """A parser whose help ends with an example."""
-    return _Parser(prog=prog, **help_texts(description, example))
+    """A parser whose help ends with an example, and which tells the version."""
+    parser = _Parser(prog=prog, **help_texts(description, example))
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
+    return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up when it is asked for: that takes longer than all the rest of a ``--help``."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *args: Any) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"bottlehead {version('bottlehead')}")
+        parser.exit()
 
 
 def help_texts(description: str, example: str) -> dict[str, Any]:
@@ -362,16 +375,25 @@ class _Handler(logging.Handler):
 
 
 def progress(total: int | None, description: str, unit: str = "image", n_before: int = 0):
-    """A progress bar on stderr, where messages are shown; `n_before` are done already and do not count for the rate.
+    """A progress bar in a notebook and on a terminal; `n_before` are done already and do not count for the rate.
 
-    A `total` that nobody knows is None: the bar counts.
-
-    On a terminal it appears when something takes longer than a moment; in a log file it is a line a minute.
+    A `total` that nobody knows is None: the bar counts. It appears when something takes longer than a moment. Into a
+    pipe or a file no bar is written; where messages are shown, one comes once a minute.
     """
-    shown = log.isEnabledFor(logging.INFO) and log.hasHandlers() and total != 0
-    if not shown:
+    in_notebook = "ipykernel" in sys.modules
+    drawn = in_notebook or sys.stderr.isatty()
+    # From Python bars come by default; where a level was set, it says whether anybody wants to see them.
+    shown = log.isEnabledFor(logging.INFO) and log.hasHandlers()
+    if total == 0 or not (shown or (drawn and log.level == logging.NOTSET)):
         return _NoBar()
-    from tqdm import tqdm
+    if not drawn:
+        return _Lines(total, description, n_before)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a notebook without ipywidgets has bars of text
+        from tqdm.auto import tqdm
+    counts = {"total": total, "initial": n_before, "desc": description, "unit": f" {unit}s"}
+    if hasattr(tqdm, "status_printer") and tqdm.__module__ == "tqdm.notebook":
+        return tqdm(**counts, delay=0.3, leave=False)
 
     class Bar(tqdm):
         """`tqdm.write` clears and draws every bar, also one whose delay is not over, and leaves that one there."""
@@ -384,9 +406,7 @@ def progress(total: int | None, description: str, unit: str = "image", n_before:
             if time.time() >= self.start_t + self.delay:
                 super().display(*args, **options)
 
-    pace = {"delay": 0.3} if sys.stderr.isatty() else {"delay": 60, "mininterval": 60}
-    counts = {"total": total, "initial": n_before, "desc": description, "unit": f" {unit}s"}
-    return Bar(**counts, **pace, file=sys.stderr, leave=False)
+    return Bar(**counts, delay=0.3, file=sys.stderr, leave=False)
 
 
 class _NoBar:
@@ -400,6 +420,23 @@ class _NoBar:
 
     def update(self, n: int = 1) -> None:
         pass
+
+
+class _Lines(_NoBar):
+    """What `progress` gives where messages go to a file: one of them a minute."""
+
+    every = 60.0
+
+    def __init__(self, total: int | None, description: str, n_before: int) -> None:
+        self._total, self._description, self._n_done = total, description, n_before
+        self._said = time.monotonic()
+
+    def update(self, n: int = 1) -> None:
+        self._n_done += n
+        if time.monotonic() >= self._said + self.every:
+            self._said = time.monotonic()
+            of_all = "" if self._total is None else f" of {self._total}"
+            log.info("%s: %d%s", self._description, self._n_done, of_all)
 
 
 def key_values(pairs: Sequence[str], option: str) -> dict[str, str]:

@@ -132,7 +132,7 @@ class StoredHead:
         return self.plain.predict_proba(X, len(self.classes_))
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Model:
     """A fitted head and what it was trained on; made by `classify.train_model`, kept by `classify.save_model`.
 
@@ -168,6 +168,25 @@ class Model:
     hashes: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
     outliers: "Outliers | None" = None
     operating_point: "OperatingPoint | None" = None
+
+    def __repr__(self) -> str:
+        head = self.training.get("head") or type(self.head).__name__
+        taken = ", ".join(f"{one} ({width})" for one, width in zip(self.parts, self.widths, strict=True))
+        labels = self.labels if hasattr(self.predictor, "classes_") else []
+        shown = ", ".join(labels[:6]) + (", …" if len(labels) > 6 else "")
+        photos = f"; trained on {self.training['photos']} photos" if "photos" in self.training else ""
+        return f"Model: {head} on {taken}; {len(labels)} labels {shown}".rstrip() + photos
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the line, and how many training photos each label has."""
+        from html import escape
+
+        photos = self.training.get("photos_per_label") or {}
+        rows = "".join(
+            f"<tr><th>{escape(label)}</th><td>{photos.get(label, '')}</td></tr>" for label in self.labels[:20]
+        )
+        head = "<tr><th>label</th><th>training photos</th></tr>"
+        return f"<p>{escape(repr(self))}</p><table>{head}{rows}</table>"
 
     @property
     def predictor(self) -> Any:

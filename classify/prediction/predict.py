@@ -43,7 +43,7 @@ TOLERANCE = 1e-3
 TOLERANCE_BFLOAT16 = 1e-2  # each number has three digits, and processors round in their own ways
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Predictions:
     """What a model says about some images; `rejects` are files that could not be read, each with the reason."""
 
@@ -59,6 +59,29 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.image)
+
+    def __repr__(self) -> str:
+        counts = Counter(self.label).most_common()
+        shown = ", ".join(f"{label} {n}" for label, n in counts[:6]) + (", …" if len(counts) > 6 else "")
+        n_outliers = sum(map(bool, self.outlier))
+        outliers = f"; {n_outliers} look like nothing in the training" if n_outliers else ""
+        left_out = f"; {len(self.rejects)} left out" if self.rejects else ""
+        return f"Predictions: {len(self)} photos; {shown or 'none'}{outliers}{left_out}"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<p>{escape(repr(self))}</p>{self.to_frame().head(10).to_html(float_format='{:.4f}'.format)}"
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame: ``image, label, confidence, outlier``, and one ``probability:LABEL`` per label."""
+        import pandas as pd
+
+        about = {"image": self.image, "label": self.label, "confidence": self.confidence}
+        outlier = pd.array(self.outlier, dtype="boolean")
+        columns = [f"probability:{label}" for label in self.labels]
+        frame = pd.DataFrame(about).assign(outlier=outlier)
+        return pd.concat([frame, pd.DataFrame(self.probabilities, columns=columns)], axis=1)
 
     @property
     def label(self) -> list[str]:

@@ -6,16 +6,20 @@ To add a section: a builder in `evaluate.report.sections`, and a template in ``t
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from evaluate.report import sentences
 from evaluate.report.figures import Plots
+from evaluate.report.frames import as_html, frame_of, in_one_line
 from evaluate.report.map import THUMBNAIL_BYTES, MapRecord, content_of
 from evaluate.report.methods import as_json
 from evaluate.report.sections import page_of
 from evaluate.report.text import as_text
 from evaluate.results import Result
 from featurize.pages import Thumbnails, page_templates, render_page
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -26,6 +30,20 @@ class Reported:
     def __str__(self) -> str:
         """What the command prints."""
         return as_text(cast(Result, self))
+
+    def __repr__(self) -> str:
+        return in_one_line(cast(Result, self))
+
+    def _repr_html_(self) -> str:
+        return as_html(cast(Result, self))
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Its table as a pandas DataFrame; shares are from 0 to 1.
+
+        Of a comparison a row per pair of features and head, of a test per label, of a learning curve per size, of
+        duplicates per pair of photos.
+        """
+        return frame_of(cast(Result, self))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but tables and predictions, ready for JSON; date, command and seconds under ``run``."""

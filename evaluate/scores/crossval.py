@@ -242,6 +242,16 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __repr__(self) -> str:
+        pairs = ", ".join(f"{head} on {features}" for features, head in self.pairs()[:4])
+        more = ", …" if len(self.pairs()) > 4 else ""
+        return f"Predictions: {len(self)} of {len(self.labels)} labels, by {pairs}{more}"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<p>{escape(repr(self))}</p>{self.to_frame().head(10).to_html(float_format='{:.4f}'.format)}"
+
     def pairs(self) -> list[tuple[str, str]]:
         """The (features, head) pairs, in the order in which they were asked for."""
         return list(dict.fromkeys(zip(self.times["features"], self.times["head"], strict=True)))

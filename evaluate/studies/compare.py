@@ -18,6 +18,7 @@ from classify.model.model import describe_differences
 from classify.rows import Sample, is_control, relabelled, usable_rows
 from evaluate.checks.leakage import accuracy_with_and_without_grouping, find_near_duplicates, flatters
 from evaluate.checks.shortcuts import check_borders, check_shortcuts
+from evaluate.report.frames import Differences
 from evaluate.report.html import Reported
 from evaluate.report.sentences import (
     corrections_in_words,
@@ -106,7 +107,13 @@ class Comparison(Reported, ComparisonRecord):
         When it was made, or what SOURCE_DATE_EPOCH says.
 
     All of these are records: attributes, which also answer ``record["key"]`` for the keys of `to_dict`.
+    `to_frame` gives the results as a DataFrame, ``differences.to_frame()`` the comparisons.
     """
+
+    @property
+    def differences(self) -> Differences:
+        """The `comparisons`, as a list that is also a table."""
+        return Differences(self.comparisons)
 
 
 def compare(

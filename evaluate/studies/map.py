@@ -43,6 +43,9 @@ class PhotoMap(MapRecord):
     def __str__(self) -> str:
         return "\n".join(map_in_words(self))
 
+    def __repr__(self) -> str:
+        return f"PhotoMap: {len(self.image)} of {self.total} photos by {self.features}, {self.method}"
+
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the map on the axes given, or make them; returns them."""
         from evaluate.report.figures import map_drawing

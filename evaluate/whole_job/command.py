@@ -5,7 +5,8 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from evaluate.whole_job.retrain import EXAMPLE, add_retrain
+from evaluate.whole_job.fit import EXAMPLE, add_fit
+from evaluate.whole_job.retrain import add_retrain
 from featurize.errors import without_credentials
 from featurize.terminal import new_parser, run_command
 
@@ -24,5 +25,6 @@ def build_parser() -> argparse.ArgumentParser:
         "bottlehead", "The whole job in one command: photos in, a model and a report out.", EXAMPLE
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    add_fit(commands)
     add_retrain(commands)
     return parser

@@ -152,6 +152,8 @@ def test_a_split_that_is_replaced_is_counted_and_a_table_without_labels_is_split
         ("--method hash --name path -o d.parquet", 1, "'path' was asked for, without a folder"),
         ("--folds t.parquet -o t.parquet", 1, "would be overwritten"),
         ("--testing-percentage 90 -o d.npz", 1, "90 % testing and 10 % validation"),
+        ("--group-duplicates --method hash -o d.npz", 2, "a division that does not ask for groups"),
+        ("--group-duplicates -o d.npz", 1, "no features of the table tell photos apart"),
     ],
 )
 def test_what_cannot_be_split_is_one_error_and_one_hint(leaves, words, status, message):

@@ -1,6 +1,7 @@
 """What the commands share: exit status, the error and hint lines, common options."""
 
 import argparse
+import importlib.metadata
 import io
 import logging
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 
+import builders
 import pytest
 from builders import hears_sigint
 
@@ -175,22 +177,37 @@ def counting(args: argparse.Namespace) -> int:
     return 0
 
 
-def test_progress_shows_on_a_terminal_and_neither_outside_commands_nor_when_quiet(monkeypatch):
+def test_progress_shows_on_a_terminal_from_python_too_but_not_when_quiet(monkeypatch):
     terminal = io.StringIO()
     terminal.isatty = lambda: True
     monkeypatch.setattr(sys, "stderr", terminal)
     counting(argparse.Namespace())
+    assert terminal.getvalue().count("counting:  67%") == 1
     run(counting, "--quiet")
-    assert sys.stderr.getvalue() == ""
+    assert terminal.getvalue().count("counting:  67%") == 1
     run(counting)
-    assert sys.stderr.getvalue().count("counting:  67%") == 1
-    monkeypatch.setattr(log, "level", logging.INFO)  # as a script does that shows our messages
+    assert terminal.getvalue().count("counting:  67%") == 2
+    monkeypatch.setattr(log, "level", logging.WARNING)  # as a script does that wants to see less
     counting(argparse.Namespace())
-    assert sys.stderr.getvalue().count("counting:  67%") == 2
-    log_file = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", log_file)
+    assert terminal.getvalue().count("counting:  67%") == 2
+
+
+def test_into_a_pipe_goes_no_bar_but_a_message_a_minute(monkeypatch):
+    pipe = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", pipe)
     run(counting)
-    assert log_file.getvalue() == ""
+    assert pipe.getvalue() == ""
+    monkeypatch.setattr("featurize.terminal._Lines.every", 0.1)
+    counting(argparse.Namespace())  # of which nobody asked for messages
+    assert pipe.getvalue() == ""
+    run(counting)
+    assert pipe.getvalue() == "counting: 2 of 3\n"
+
+
+@pytest.mark.parametrize("package", ["featurize", "classify", "evaluate", "bottlehead"])
+def test_every_command_tells_its_version(package):
+    done = builders.run(package, "--version")
+    assert (done.status, done.out) == (0, f"bottlehead {importlib.metadata.version('bottlehead')}\n")
 
 
 def test_key_values():
