@@ -12,6 +12,7 @@ from featurize.files import read_csv
 
 ANYTHING = "anything"  # the top of a tree whose file names none
 NAMED = 6  # names in an error
+MOST_NODES = 20_000  # of a tree in a model file
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from classify.taxonomy import Taxonomy, read_taxonomy
+from classify.training.answers import choose_answers
 from featurize.errors import UsageError
 
 LABELS = ["dog", "dog rose", "tea rose", "tulip"]
@@ -126,3 +127,22 @@ def test_a_tree_deeper_than_the_stack_is_read():
     chain = {f"n{n}": f"n{n + 1}" for n in range(3000)}
     tree = Taxonomy(chain | {"b": "n3000", "c": ""}, ["n0", "b", "c"])
     assert tree.depth == 3001 and tree.answer(np.array([[0.9, 0.05, 0.05]]), 0.8)[1] == [0.9]
+
+
+def test_the_promised_interval_holds_in_draws_of_photos():
+    """Probabilities that are true: how often an answer is right at any threshold is known without labels."""
+    rng = np.random.default_rng(1)
+    labels = [f"{n:02}" for n in range(12)]
+    parents = {name: f"g{int(name) // 3}" for name in labels} | {f"g{n}": f"f{n // 2}" for n in range(4)}
+    tree = Taxonomy(parents, labels)
+    new = tree.paths(rng.dirichlet(np.full(12, 0.05), size=20_000))[1]
+    held, reached = 0, 0
+    for _ in range(60):
+        chances = rng.dirichlet(np.full(12, 0.05), size=400)
+        truth = (rng.random((400, 1)) > chances.cumsum(axis=1)).sum(axis=1)
+        rule = choose_answers(np.array(labels)[truth], chances, tree, 0.85)
+        level = (new >= rule.threshold).sum(axis=1) - 1
+        right = new[np.arange(len(new)), level][level > 0].mean()
+        held += rule.expected.low <= right <= rule.expected.high
+        reached += right >= 0.85
+    assert held >= 54 and reached >= 57, (held, reached)
