@@ -248,3 +248,26 @@ def test_the_lowest_threshold_that_promises_enough_is_taken_by_hand():
     fewer = 300 / (1 + 4 / 300**0.5) ** 2
     ends = binomtest(round(fewer * 5 / 6), round(fewer)).proportion_ci(0.95, "exact")
     assert (low.expected.low, low.expected.high) == pytest.approx(ends, abs=0.001)
+
+
+@pytest.mark.parametrize("file", ["m.tflite", "m.onnx", "m.pb", "m.xml", "saved/"])
+def test_an_export_that_cannot_hold_the_tree_is_refused(file):
+    done = run(f"classify export roses.model -o {file}")
+    assert "cannot hold the tree" in done.error and "HEAD.npz" in done.hint and not Path(file).exists()
+
+
+def test_the_head_alone_holds_the_tree(tmp_path):
+    """Read with NumPy alone: probabilities of nodes, and the deepest that reaches the threshold, if it is above 1/2."""
+    done = run(f"classify export roses.model -o {tmp_path}/head.npz")
+    assert done.status == 0, done.err
+    assert str(load_model("roses.model").answers) in run(f"classify show {tmp_path}/head.npz").out
+    found = predict_table(load_model("roses.model"), rose_table())
+    with np.load(tmp_path / "head.npz") as arrays:
+        nodes, above, threshold = arrays["nodes"], arrays["above"], float(arrays["answer_threshold"])
+        chances = found.probabilities @ arrays["holds"].T
+    depth = np.array([0] * len(nodes))
+    for place in range(1, len(nodes)):
+        depth[place] = depth[above[place]] + 1
+    assert threshold > 0.5 and [
+        nodes[one] for one in np.where(chances >= threshold, depth, -1).argmax(axis=1)
+    ] == (found.answers.name)
