@@ -31,6 +31,9 @@ if TYPE_CHECKING:  # the names of _HOMES again, for editors and mypy
     from classify.prediction.predict import predict_images as predict_images
     from classify.prediction.predict import predict_table as predict_table
     from classify.suggest.suggest import suggest_photos as suggest_photos
+    from classify.taxonomy import Taxonomy as Taxonomy
+    from classify.taxonomy import read_taxonomy as read_taxonomy
+    from classify.training.answers import choose_answers as choose_answers
     from classify.training.thresholds import choose_threshold as choose_threshold
     from classify.training.train import train_in_steps as train_in_steps
     from classify.training.train import train_model as train_model
@@ -45,7 +48,9 @@ _HOMES = {
     "OperatingPoint": "classify.model.model",
     "Predictor": "classify.prediction.predict",
     "Steps": "classify.heads.steps",
+    "Taxonomy": "classify.taxonomy",
     "TRUSTED_TYPES": "classify.model.modelfile",
+    "choose_answers": "classify.training.answers",
     "choose_threshold": "classify.training.thresholds",
     "correct_labels": "classify.labels",
     "export_model": "classify.export.export",
@@ -58,6 +63,7 @@ _HOMES = {
     "predict_batches": "classify.prediction.predict",
     "predict_images": "classify.prediction.predict",
     "predict_table": "classify.prediction.predict",
+    "read_taxonomy": "classify.taxonomy",
     "save_model": "classify.model.modelfile",
     "suggest_photos": "classify.suggest.suggest",
     "train_in_steps": "classify.training.train",

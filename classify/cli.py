@@ -108,6 +108,7 @@ def _add_train(commands: Any) -> None:
     example = (
         "classify train flowers.parquet -o flowers.model --head svm:C=10 --features inception_v3+texture\n"
         "classify train fire.parquet -o fire.model --tune --positive fire --threshold recall=0.95\n"
+        "classify train roses.parquet -o roses.model --taxonomy map.csv --answer-accuracy 0.95\n"
         "classify train flowers.parquet -o flowers.model --steps 4000 --summaries logs"
     )
     parser = add_command(commands, "train", _train, summary, example)
@@ -142,6 +143,14 @@ def _add_train(commands: Any) -> None:
     rules.add_argument("--threshold", metavar="RULE", help=text)
     text = "what each mistake costs, a CSV with the columns label,predicted,cost"
     rules.add_argument("--costs", metavar="FILE.csv", help=text)
+    group = parser.add_argument_group("labels in a tree")
+    text = (
+        "CSV with the columns label,parent and one more for each level up, or label,parent for every label and parent: "
+        "the model answers with a parent where no label is sure enough; labels are those after --relabel"
+    )
+    group.add_argument("--taxonomy", metavar="MAP", help=text)
+    text = "the share of answers that shall be right on new photos (default: 0.95)"
+    group.add_argument("--answer-accuracy", type=float, metavar="A", help=text)
     group = parser.add_argument_group("step by step (softmax and mlp)")
     text = "train N steps and say how it goes; Ctrl-C keeps the best so far"
     group.add_argument("--steps", type=int, metavar="N", help=text)
@@ -158,7 +167,8 @@ def _train(args: argparse.Namespace) -> int:
     from classify.model.modelfile import save_model
     from classify.rows import read_relabel
 
-    check_outputs([(args.output, MODEL)], [args.table, args.relabel, args.costs, args.labels])
+    inputs = [args.table, args.relabel, args.costs, args.labels, args.taxonomy]
+    check_outputs([(args.output, MODEL)], inputs)
     balanced = {"class_weight": "balanced"} if args.balanced else {}
     spec = HeadSpec.parse(args.head).with_params(balanced | key_values(args.set, "--set"))
     head = _with_steps(args, spec)
@@ -178,6 +188,7 @@ def _trained(args: argparse.Namespace, head: str, common: dict[str, Any]) -> "Mo
     from classify.heads.steps import StepPlan
     from classify.labels import correct_labels, read_labels
     from classify.model.modelfile import save_model
+    from classify.taxonomy import read_taxonomy
     from classify.training.out_of_core import train_out_of_core
     from classify.training.thresholds import read_costs
     from classify.training.train import train, train_in_steps
@@ -199,6 +210,9 @@ def _trained(args: argparse.Namespace, head: str, common: dict[str, Any]) -> "Mo
     threshold = read_costs(args.costs) if args.costs else args.threshold
     tune = args.tune_by or ("log-loss" if args.tune else None)
     own = {"tune": tune, "positive": args.positive, "threshold": threshold, "trust": args.trust}
+    if args.taxonomy:
+        own["taxonomy"] = read_taxonomy(args.taxonomy)
+        own |= {} if args.answer_accuracy is None else {"answer_accuracy": args.answer_accuracy}
     return train(table, head, args.features, jobs=args.jobs, **own, **common)
 
 
@@ -230,6 +244,9 @@ def _refuse_what_does_not_go_together(args: argparse.Namespace) -> None:
     options = ", ".join(_option(name) for name in STEP_OPTIONS if getattr(args, name) is not None)
     if options and args.steps is None:
         raise OptionsError(f"{options} was given without --steps", "add --steps 4000 to train step by step")
+    if args.answer_accuracy is not None and not args.taxonomy:
+        hint = "add --taxonomy MAP.csv, which says what is a kind of what"
+        raise OptionsError("--answer-accuracy was given without --taxonomy", hint)
     at_once = _options_of_training_at_once(args)
     alone, others = "--steps", at_once if args.steps is not None else []
     if args.out_of_core:
@@ -241,9 +258,8 @@ def _refuse_what_does_not_go_together(args: argparse.Namespace) -> None:
 def _options_of_training_at_once(args: argparse.Namespace) -> list[str]:
     """Those given that neither training in steps nor training out of core knows."""
     tuned = ["--tune"] if args.tune or args.tune_by else []
-    return tuned + [
-        f"--{name}" for name in ("positive", "threshold", "costs", "trust") if getattr(args, name)
-    ]
+    others = ("positive", "threshold", "costs", "taxonomy", "trust")
+    return tuned + [f"--{name}" for name in others if getattr(args, name)]
 
 
 def _add_predict(commands: Any) -> None:
@@ -262,6 +278,11 @@ def _add_predict(commands: Any) -> None:
     text = "how many labels per image, 0 for all (default: 1; all for the text of one image)"
     count = count_from(0, "number of labels; give 1 or more, or 0 for all")
     option("--top", type=count, metavar="K", help=text)
+    text = (
+        "of a model whose labels form a tree: answer with the deepest name that reaches this probability (default: "
+        "what the training found)"
+    )
+    option("--min-confidence", type=float, metavar="P", help=text)
     option("-o", "--output", metavar="FILE", help="write there instead of to standard output")
     add_excel(parser)
     add_manifest_options(parser)
@@ -304,17 +325,18 @@ def _predict(args: argparse.Namespace) -> int:
     model = load_model(args.model, trust=args.trust)
     weights = weights_given(args.weights, model.parts)
     options = {"store": args.store, "jobs": args.jobs, "max_megapixels": args.max_megapixels}
+    options["min_confidence"] = args.min_confidence
     predictor = Predictor(model, weights=weights, **options)
     predictor.seconds |= {"importing": imported - start, "loading the model": time.perf_counter() - loading}
     counts: Counter[str] = Counter()
     batches = _reported(predictor.predict_batches(args.sources, **manifest_options(args)), counts)
     if form == "parquet":
         with whole_file(args.output, PREDICTIONS) as file:
-            output.write_parquet(file, model.labels, batches, args.top)
+            output.write_parquet(file, model.labels, batches, args.top, answers=model.answers is not None)
     else:
         forms: dict[str, Callable[..., Iterator[str]]] = {
             "text": output.as_text,
-            "csv": partial(output.as_csv, excel=args.excel),
+            "csv": partial(output.as_csv, excel=args.excel, answers=model.answers is not None),
             "jsonl": output.as_jsonl,
         }
         pieces = forms[form](model.labels, batches, args.top)

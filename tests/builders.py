@@ -283,6 +283,18 @@ def separable_table() -> FeatureTable:
     )
 
 
+def rose_table() -> FeatureTable:
+    """300 photos: two roses that are hard to tell apart, a tulip and a dog that are not; see `ROSES`."""
+    rng = np.random.default_rng(3)
+    label = np.array(["dog", "dog rose", "tea rose", "tulip"])[np.arange(300) % 4]
+    place = np.array([[9, 0, 0], [0, 0, 0], [0.5, 0, 0], [0, 9, 0]])[np.arange(300) % 4]
+    sha256 = [digest_of(number) for number in range(300)]
+    return FeatureTable.from_arrays({"x": place + rng.normal(size=(300, 3))}, label=label, sha256=sha256)
+
+
+ROSES = "label,parent,grandparent\ntea rose,rose,plant\ndog rose,rose,plant\ntulip,plant,\ndog,,\n"
+
+
 def quick_heads() -> list[str]:
     """A spec of every registered head that is fitted in no time."""
     from classify import head_names

@@ -29,6 +29,7 @@ from classify.export.formats import FOLDER, HEAD, KINDS, MEASURED, NETWORKS, Job
 from classify.export.graph import ENTRY, RESULT, check_result, exported_graph
 from classify.export.head_file import read_head, write_head
 from classify.heads.plain import PlainHead
+from classify.model.answers import AnswerRule
 from classify.model.model import Model, OperatingPoint
 from classify.prediction.predict import Predictor, Weights, check_golden, model_extractors
 from classify.rows import select_vectors
@@ -148,6 +149,12 @@ def export_model(
             "  ", " "
         )
         raise ModelError(what, f"heads that can: {PLAIN_HEADS}; train one of these for an export")
+    if model.answers is not None and ending != HEAD:
+        raise ModelError(
+            f"{ending} gives the labels alone, and cannot hold the tree that this model answers from",
+            "export the head alone (-o HEAD.npz), which holds it, serve the model (`classify serve`), or train without "
+            "--taxonomy",
+        )
     wanted = Wanted(place, ending, precision, check, force, result)
     if ending == HEAD:
         return _export_head(model, head, wanted, *_vectors_to_check(model, check, weights, store))
@@ -354,6 +361,7 @@ def _about(model: Model, ending: str, precision: str) -> dict[str, Any]:
         "head": training.get("head"),
         "data_digest": training.get("data_digest"),
         "version": importlib.metadata.version("bottlehead"),
+        **({} if model.answers is None else {"answers": model.answers.to_dict()}),
     }
 
 
@@ -493,6 +501,8 @@ def export_card(about: Mapping[str, Any], path: Location) -> str:
     lines += [f"  {label}" for label in about["labels"]]
     if about["operating_point"] is not None:
         lines += ["decides", f"  {OperatingPoint.from_dict(about['operating_point'], about['labels'])}"]
+    if about.get("answers") is not None:
+        lines += ["answers", f"  {AnswerRule.from_dict(about['answers'], about['labels'])}"]
     lines.append(f"model     {about['head']} on {about['features']}")
     lines.append(f"checked   on {about['check']['source']}")
     lines += [f"  {line}" for line in check_lines(about)]

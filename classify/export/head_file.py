@@ -23,6 +23,10 @@ def write_head(path: Path, model: Model, head: PlainHead, about: Mapping[str, An
     ``biases_0``, …, or of a support vector machine ``kernel``, ``gamma``, ``coef0``, ``degree``, ``counts`` (support
     vectors of each label), ``vectors``, ``coefficients`` and ``intercepts``. With an operating point, ``positive`` and
     ``threshold``.
+
+    With a tree, ``nodes`` (its names, each before those below it), ``above`` (the number of the node above each, -1 for
+    the top), ``holds`` (whether a node holds a label: ``holds @ probabilities`` are those of the nodes) and
+    ``answer_threshold``: from the top, always into the likeliest branch, the answer is the last node that reaches it.
     """
     width = sum(model.widths)
     scaling = head.scaling or Scaling([width], ["standard"], np.zeros(width), np.ones(width))
@@ -54,6 +58,10 @@ def write_head(path: Path, model: Model, head: PlainHead, about: Mapping[str, An
     if model.operating_point is not None:
         point = model.operating_point
         arrays |= {"positive": point.positive, "threshold": point.threshold}
+    if model.answers is not None:
+        tree = model.answers.taxonomy
+        arrays |= {"nodes": tree.nodes, "above": tree.parent_of, "holds": tree.holds}
+        arrays["answer_threshold"] = model.answers.threshold
     with open(path, "wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             member = zipfile.ZipInfo(f"{name}.npy")  # without a date: the same model gives the same bytes

@@ -4,6 +4,7 @@ from typing import Any
 
 from classify.model.model import Model, StoredHead
 from classify.model.outliers import FALSE_ALARMS
+from classify.taxonomy import Taxonomy
 from featurize.terminal import columns_taken, padded, printable
 
 
@@ -22,6 +23,8 @@ def model_card(model: Model, size: int | None = None) -> str:
         lines.append(f"  {padded(label, longest) if known else label}{known}")
     if model.operating_point is not None:
         lines += ["decides", f"  {model.operating_point}"]
+    if model.answers is not None:
+        lines += ["answers", f"  {model.answers}", *_tree_lines(model.answers.taxonomy)]
     lines += ["scores", f"  {_scores(training)}"]
     if model.relabel is not None:
         lines.append("relabelled before training")
@@ -82,6 +85,13 @@ def _in_words(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_in_words, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _tree_lines(taxonomy: Taxonomy) -> list[str]:
+    """The inner nodes of the tree, each with how many labels it holds, and further in than its parent."""
+    n_held = taxonomy.holds.sum(axis=1).tolist()
+    inner = [place for place, below in enumerate(taxonomy.children) if below]
+    return [f"  {'  ' * taxonomy.levels[i]}{taxonomy.nodes[i]}  {_count(n_held[i], 'label')}" for i in inner]
 
 
 def _scores(training: dict[str, Any]) -> str:

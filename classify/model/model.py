@@ -15,6 +15,7 @@ from featurize.imported import is_imported
 from featurize.table import FeatureTable, block_widths, readings
 
 if TYPE_CHECKING:
+    from classify.model.answers import AnswerRule
     from classify.model.outliers import Outliers
 
 
@@ -157,6 +158,8 @@ class Model:
         Tells photos that look like nothing in the training; None where they were too few, or unknown.
     operating_point : OperatingPoint or None
         From which probability on one label is given; None where the most probable label always is.
+    answers : AnswerRule or None
+        The tree of the labels, and how probable an answer must be; None where the labels form none.
     """
 
     head: Any = field(repr=False)
@@ -168,6 +171,7 @@ class Model:
     hashes: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
     outliers: "Outliers | None" = None
     operating_point: "OperatingPoint | None" = None
+    answers: "AnswerRule | None" = None
 
     def __repr__(self) -> str:
         head = self.training.get("head") or type(self.head).__name__

@@ -28,6 +28,7 @@ import numpy as np
 from msgspec import Meta, Struct, ValidationError, convert
 
 from classify.heads.plain import PlainHead, plain_head
+from classify.model.answers import AnswerRule
 from classify.model.model import Model, OperatingPoint, StoredHead, StoredModel
 from classify.model.outliers import Outliers
 from featurize.errors import ModelError
@@ -122,6 +123,7 @@ class Description(Struct):
     outliers: dict[str, Any] | None = None
     operating_point: dict[str, Any] | None = None
     operating_point_expected: dict[str, Any] | None = None
+    answers: dict[str, Any] | None = None
     plain: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -221,6 +223,8 @@ def save_model(model: Model, path: Location) -> None:
     }
     if plain is not None:
         about["plain"] = plain
+    if model.answers is not None:  # older programs read past it, and give labels as before
+        about["answers"] = model.answers.to_dict()
     description = json.dumps(about, sort_keys=True, indent=1).encode()
     size = len(description) + len(head) + len(vectors)
     if size > LARGE:
@@ -586,7 +590,10 @@ def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any, 
         outliers = None if about is None else Outliers.from_parts(about, vectors, Model(None, **kept).blocks)
         expected = description.get("operating_point_expected")
         decided = None if point is None else OperatingPoint.from_dict(point, labels, expected)
+        tree = description.get("answers")
+        answers = None if tree is None else AnswerRule.from_dict(tree, labels)
     kept |= {"relabel": description.get("relabel"), "outliers": outliers, "operating_point": decided}
+    kept["answers"] = answers
     made = StoredModel if isinstance(head, StoredHead) else Model
     return made(head, **kept, hashes=hashes.astype(np.uint64))
 

@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from classify.model.answers import AnswerRule, Answers
 from classify.model.model import Model, OperatingPoint
 from classify.prediction.inputs import BATCH_SIZES, input_batches, nothing_read, row_batches, source_batches
 from classify.rows import select_vectors
-from featurize.errors import ModelError
+from featurize.errors import ModelError, UsageError
 from featurize.extraction.run import NothingReadable, golden_vectors, run_extraction, say_remarks
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, attach_checked, golden_image, relative_drift
 from featurize.extractors.batches import Failed, Task, compute
@@ -56,6 +57,8 @@ class Predictions:
     distance: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.float32))
     operating_point: OperatingPoint | None = None  # what decides, instead of the highest probability
     n_seen: int = 0  # how many of the images were among those of the training
+    rule: AnswerRule | None = None  # what answers where no label is probable enough
+    threshold: float | None = None  # how probable an answer must be, instead of what the rule says
 
     def __len__(self) -> int:
         return len(self.image)
@@ -92,6 +95,11 @@ class Predictions:
     def confidence(self) -> np.ndarray:
         """The probability of that label, shape (n_images,)."""
         return self.probabilities[np.arange(len(self)), self._given]
+
+    @property
+    def answers(self) -> Answers | None:
+        """Of a model whose labels form a tree: the deepest node that is probable enough, for each image."""
+        return None if self.rule is None else self.rule.answers(self.probabilities, self.threshold)
 
     @property
     def _given(self) -> np.ndarray:
@@ -131,6 +139,8 @@ class Predictor:
     engine : {"tensorflow", "openvino"}, optional
         What runs the networks; by default the engine of the training. Another one has to make the same vectors, to
         0.1 % of their length, which is checked before its first use.
+    min_confidence : float, optional
+        Of a model whose labels form a tree: how probable an answer must be, instead of what its training found.
 
     Examples
     --------
@@ -159,7 +169,10 @@ class Predictor:
         max_megapixels: float = MAX_PIXELS / 1e6,
         extractors: Sequence[Extractor] = (),
         engine: str | None = None,
+        min_confidence: float | None = None,
     ):
+        check_min_confidence(model, min_confidence)
+        self.min_confidence = min_confidence
         self.given = list(extractors)
         self.model, self.weights, self.store, self.jobs = model, weights, store, jobs
         self.max_megapixels, self.engine = max_megapixels, engine
@@ -202,7 +215,7 @@ class Predictor:
         ModelError
             If the vectors of the photos or of a table would not be those of the training.
         """
-        together = _nothing(self.model, [])
+        together = _nothing(self.model, [], self.min_confidence)
         batches = list(self.predict_batches(photos, columns=columns, root=root))
         for batch in batches:
             together.image += batch.image
@@ -325,9 +338,9 @@ class Predictor:
     def _predict(self, batch: Source | FeatureTable | Unfiled) -> "Predictions":
         table, rejects = (batch, []) if isinstance(batch, FeatureTable) else self._extract(batch)
         if table is None:
-            return _nothing(self.model, rejects)
+            return _nothing(self.model, rejects, self.min_confidence)
         with self._timed("the head"):
-            predictions = predict_table(self.model, table)
+            predictions = predict_table(self.model, table, min_confidence=self.min_confidence)
         predictions.rejects = rejects
         return predictions
 
@@ -444,10 +457,22 @@ def predict_batches(
     return predictor.predict_batches(sources, batch_sizes=batch_sizes)
 
 
-def predict_table(model: Model, table: FeatureTable) -> Predictions:
+def check_min_confidence(model: Model, min_confidence: float | None) -> None:
+    """Refuse a probability that is none, or where the model has no tree to answer from."""
+    if min_confidence is None:
+        return
+    if model.answers is None:
+        hint = "train it with --taxonomy MAP.csv; each prediction tells its confidence anyway"
+        raise UsageError("the model knows no tree of its labels, and always answers with a label", hint)
+    if not 0 <= min_confidence <= 1:
+        raise UsageError(f"the least confidence is {min_confidence:g}", "give a probability from 0 to 1")
+
+
+def predict_table(model: Model, table: FeatureTable, *, min_confidence: float | None = None) -> Predictions:
     """Predict the labels of the images of a table; distorted copies (variants) are left out.
 
-    A ModelError where the table lacks the model's features, or they were made otherwise.
+    `min_confidence` is as in `Predictor`. A ModelError where the table lacks the model's features, or they were made
+    otherwise.
 
     >>> from classify.training.train import train
     >>> table = FeatureTable.from_arrays(
@@ -455,6 +480,7 @@ def predict_table(model: Model, table: FeatureTable) -> Predictions:
     >>> predict_table(train(table), table).label
     ['fern', 'fern', 'moss', 'moss']
     """
+    check_min_confidence(model, min_confidence)
     table = model.check_table(table)
     photos = table if (table.variant == 0).all() else table.filter(table.variant == 0)
     X = select_vectors(photos, model.features)
@@ -465,8 +491,8 @@ def predict_table(model: Model, table: FeatureTable) -> Predictions:
         distance = model.outliers.distances(X)
         outlier = (distance > model.outliers.threshold).tolist()
     image, n_seen = list(photos.image), int(model.seen(photos.sha256).sum())
-    point = model.operating_point
-    return Predictions(image, model.labels, probabilities, outlier, [], distance, point, n_seen)
+    decided = model.operating_point, n_seen, model.answers, min_confidence
+    return Predictions(image, model.labels, probabilities, outlier, [], distance, *decided)
 
 
 def model_extractors(
@@ -550,6 +576,8 @@ def _percent(share: float) -> str:
     return f"{100 * share:.{2 if share < 0.1 else 0}f} %" if np.isfinite(share) else "entirely"
 
 
-def _nothing(model: Model, rejects: list[tuple[str, str]]) -> Predictions:
+def _nothing(model: Model, rejects: list[tuple[str, str]], min_confidence: float | None) -> Predictions:
     empty = np.empty((0, len(model.labels)))
-    return Predictions([], model.labels, empty, [], list(rejects), operating_point=model.operating_point)
+    no_distance = np.empty(0, dtype=np.float32)
+    decided = model.operating_point, 0, model.answers, min_confidence
+    return Predictions([], model.labels, empty, [], list(rejects), no_distance, *decided)

@@ -108,6 +108,7 @@ class Service:
             "training_photos": self.thumbnails is not None,
             "max_bytes": self.settings.max_bytes,
             "knows_outliers": self.model.outliers is not None,
+            "answers": self.model.answers is not None,
             "ready": self.is_ready,
             "replaced": self.is_replaced,
         }
@@ -121,4 +122,5 @@ def _row_of(found: Predictions, row: int) -> Predictions:
         found.outlier[row : row + 1],
         distance=found.distance[row : row + 1],
         operating_point=found.operating_point,
+        rule=found.rule,
     )

@@ -43,6 +43,8 @@ from classify.rows import (
     usable_rows,
     warn_of_conflicts,
 )
+from classify.taxonomy import ParentMap, Taxonomy
+from classify.training.answers import check_accuracy, choose_answers
 from classify.training.thresholds import check_rule, choose_threshold, held_out_probabilities
 from featurize.errors import BottleheadError, UsageError
 from featurize.table import FeatureTable
@@ -83,6 +85,8 @@ def train(
     tune: str | None = None,
     positive: str | None = None,
     threshold: str | Mapping[tuple[str, str], float] | None = None,
+    taxonomy: ParentMap | Mapping[str, str] | None = None,
+    answer_accuracy: float = 0.95,
     trust: Iterable[str] = (),
     jobs: int | None = None,
 ) -> Model:
@@ -106,6 +110,12 @@ def train(
     positive, threshold : str, optional
         Choose from which probability on a photo is given the label `positive`: ``"recall=0.95"`` or costs, see
         `choose_threshold`. The model decides by this operating point.
+    taxonomy : mapping, optional
+        Parent by label and by inner node (`read_taxonomy` reads a file; labels are those after `relabel`). Where no
+        label is probable enough, the model answers with a node that holds several.
+    answer_accuracy : float
+        With a taxonomy: the share of answers that shall be right, which decides what is probable enough; see
+        `classify.training.answers.choose_answers`.
     trust : iterable of str
         As in `load_model`: types that the head may consist of.
     jobs : int, optional
@@ -127,9 +137,9 @@ def train(
     """
     spec, stepwise = HeadSpec.parse(head).split_steps() if isinstance(head, str) else (None, {})
     if stepwise:
-        if tune is not None or positive is not None or threshold is not None:
+        if any(one is not None for one in (tune, positive, threshold, taxonomy)):
             hint = "leave out its steps"
-            raise UsageError("a head with steps is neither tuned nor given a threshold", hint)
+            raise UsageError("a head with steps is neither tuned nor given a threshold or a taxonomy", hint)
         return train_in_steps(table, str(spec), features, StepPlan(**stepwise), seed=seed, relabel=relabel)
     if tune is not None:
         check_search(head, tune)
@@ -137,6 +147,9 @@ def train(
         what = f"a {'threshold' if positive is None else 'positive label'} was given alone"
         hint = "give both: --positive LABEL with --threshold recall=0.95 or --costs FILE.csv"
         raise UsageError(what, hint)
+    if positive is not None and taxonomy is not None:
+        what = "a positive label and a taxonomy were given; each decides what a photo is answered with"
+        raise UsageError(what, "leave out one of them")
     features = features or all_features(table)
     blocks: dict[str, Any] = {
         "widths": table.blocks(features),
@@ -150,6 +163,10 @@ def train(
     check_memory(unfitted, head_name(head), Size.of(sample.X, sample.y))
     if positive is not None and threshold is not None:
         check_rule(positive, sorted(set(sample.y.tolist())), threshold)
+    tree = None
+    if taxonomy is not None:
+        check_accuracy(answer_accuracy)
+        tree = Taxonomy(taxonomy, sorted(set(sample.y.tolist())))
     if spec is None or spec.name not in HEADS:  # of those that have a name, tests say that they load again
         _refuse_what_cannot_be_loaded(unfitted, sample, trust)
     start = time.perf_counter()
@@ -169,13 +186,17 @@ def train(
                 outliers.result()
             fitted = _fit(unfitted, sample, head)
             model = untrained_model(table, rows, features, relabel)
-        point, held_out = None, None
-        if positive is not None and threshold is not None:
+        point, answers, held_out = None, None, None
+        if tree is not None or (positive is not None and threshold is not None):
             photos, probabilities = held_out_probabilities(unfitted, sample, seed=seed)
             held_out = sample.y[photos], probabilities
             together = None if sample.groups is None else sample.groups[photos]
+        if held_out is not None and positive is not None and threshold is not None:
             point = choose_threshold(*held_out, fitted.classes_, positive, threshold, together)
             log.info("%s", point)
+        if held_out is not None and tree is not None:
+            answers = choose_answers(*held_out, tree, answer_accuracy, together)
+            log.info("%s", answers)
     audit_head(dump_head(fitted), trust)
     scaled = spec is not None and spec.name in HEADS
     weights = blocks["block_weights"] if scaled else None
@@ -185,7 +206,8 @@ def train(
     if tuning is not None:
         summary["tuning"] = tuning.to_dict()
     found = outliers.result()
-    return replace(model, head=fitted, training=summary, operating_point=point, outliers=found)
+    model = replace(model, operating_point=point, answers=answers)
+    return replace(model, head=fitted, training=summary, outliers=found)
 
 
 train_model = train  # its public name

@@ -195,7 +195,9 @@ function show(photo) {
     return;
   }
   const pairs = Object.entries(answer.probabilities).sort((a, b) => b[1] - a[1]);
-  caption.append(element("span", "answer name", `${answer.label} ${percent(answer.confidence)}`));
+  caption.append(element("span", "answer name", `${answer.answer ?? answer.label} ${percent(answer.answer_confidence ?? answer.confidence)}`));
+  const deeper = Object.entries(answer.deeper ?? {}).map(([name, share]) => `${name} ${percent(share)}`);
+  if (deeper.length) caption.append(element("small", "name", `deeper: ${deeper.join(", ")}`));
   caption.append(element("small", "name", photo.name));
   caption.append(element("p", answer.outlier ? "words strange" : "words", words(answer)));
   caption.append(bars(pairs.slice(0, SHOWN)));
@@ -244,8 +246,8 @@ function tell() {
     const row = element("tr"), { answer } = photo;
     const name = element("th", "name", photo.name);
     name.scope = "row";
-    row.append(name, element("td", "name", answer ? answer.label : "–"));
-    row.append(element("td", "number", answer ? percent(answer.confidence) : ""));
+    row.append(name, element("td", "name", answer ? answer.answer ?? answer.label : "–"));
+    row.append(element("td", "number", answer ? percent(answer.answer_confidence ?? answer.confidence) : ""));
     row.append(element("td", "", answer ? (answer.outlier ? "outlier" : "") : photo.error));
     return row;
   }));
@@ -255,10 +257,12 @@ const quoted = (value) => /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""
 
 // The columns of `classify predict --format csv --top 0`, and the reason where there is no answer.
 function csv() {
-  const lines = [["image", "label", "confidence", "outlier", ...about.labels, "error"]];
+  const general = about.answers ? ["answer", "answer_level", "answer_confidence"] : [];
+  const lines = [["image", "label", "confidence", "outlier", ...general, ...about.labels, "error"]];
   for (const { name, answer, error } of photos.filter((each) => each.answer || each.error)) {
     const flag = answer ? { true: "yes", false: "no" }[answer.outlier] ?? "" : "";
     const known = answer ? [answer.label, answer.confidence, flag] : ["", "", ""];
+    known.push(...general.map((column) => answer ? answer[column] : ""));
     lines.push([name, ...known, ...about.labels.map((label) => answer ? answer.probabilities[label] : ""), error ?? ""]);
   }
   return lines.map((line) => line.map((value) => quoted(String(value))).join(",") + "\r\n").join("");

@@ -1,0 +1,148 @@
+"""Labels in a tree: the file, its errors, probabilities added up, and the deepest sure answer."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from classify.taxonomy import Taxonomy, read_taxonomy
+from classify.training.answers import choose_answers
+from featurize.errors import UsageError
+
+LABELS = ["dog", "dog rose", "tea rose", "tulip"]
+COLUMNS = "label,parent,grandparent\ntea rose,rose,plant\ndog rose,rose,plant\ntulip,plant,\ndog,,\n"
+PAIRS = "label,parent\ntea rose,rose\ndog rose,rose\nrose,plant\ntulip,plant\ndog,\n"
+
+
+def tree_of(tmp_path, text: str, labels=LABELS) -> Taxonomy:
+    (tmp_path / "map.csv").write_text(text)
+    return Taxonomy(read_taxonomy(tmp_path / "map.csv"), labels)
+
+
+@pytest.mark.parametrize("text", [COLUMNS, PAIRS, "\ufeff" + PAIRS, PAIRS.replace(",", " , ")])
+def test_both_shapes_of_the_file_give_one_tree(text, tmp_path):
+    tree = tree_of(tmp_path, text)
+    assert tree.nodes == ["anything", "dog", "plant", "rose", "dog rose", "tea rose", "tulip"]
+    assert tree.levels == [0, 1, 1, 2, 3, 3, 2]
+    assert tree.ancestors("tea rose") == ["rose", "plant"] and tree.ancestors("dog") == []
+    assert (
+        tree
+        == Taxonomy(tree.parents, LABELS)
+        != Taxonomy(tree.parents | {"dog": "plant", "fox": ""}, [*LABELS, "fox"])
+    )
+
+
+def test_a_file_of_superclasses_is_a_tree_of_two_levels(tmp_path):
+    tree = tree_of(tmp_path, "label,superclass\nant,insect\nbee,insect\ncat,pet\n", ["ant", "bee", "cat"])
+    assert tree.nodes == ["anything", "insect", "ant", "bee", "pet", "cat"] and tree.depth == 2
+
+
+def test_what_all_labels_have_in_common_is_the_top(tmp_path):
+    text = "label,genus,family,kingdom\na,g,f,life\nb,g,f,life\nc,h,f,life\n"
+    assert tree_of(tmp_path, text, ["a", "b", "c"]).nodes == ["f", "g", "a", "b", "h", "c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("label,parent\na,x\nx,y\ny,x\n", "line 3 of .*: x is below y is below x: a circle"),
+        ("label,parent\na,a\n", "line 2 of .*: a is below a: a circle"),
+        ("label,parent\na,x\nb,x\na,y\n", "line 4 of .* gives a the parent y, line 2 gave x"),
+        ("label,p,g\na,x,u\nb,x,v\n", "line 3 of .* gives x the parent v, line 2 gave u"),
+        ("label,p,g\na,,u\n", "line 2 of .* has an empty cell: 'a,,u'"),
+        ("label,p\n,u\n", "line 2 of .* has an empty cell"),
+        ("label\na\n", "has one column, label"),
+        ("label,parent\n", "names no label"),
+        ("species,genus\na,x\n", "has the columns species, genus"),
+        ("label,parent\na,x\nb,x,y\n", "line 3 of .* is 'b,x,y'"),
+        ("label,parent\na,x\nb,x\n", "lacks 1 of 3 labels: c"),
+        ("label,parent\na,x\nb,x\nc,y\nemu,y\nox,y\n", "lines 5, 6: emu, ox are no labels and no parent"),
+        ("label,parent\na,x\nb,x\nc,y\nz,y\n", "line 5: z is no label and no parent"),
+        ("label,parent\na,x\nb,x\nc,x\n", "tells nothing: all 3 labels stand side by side"),
+        ("label,parent\na,anything\nb,anything\nc,\n", "line 2 of .*a node is called anything"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_tree_of_the_labels_is_refused_by_its_lines(text, error, tmp_path):
+    with pytest.raises(UsageError, match=error) as refused:
+        tree_of(tmp_path, text, ["a", "b", "c"])
+    assert refused.value.hint
+
+
+def test_probabilities_add_up_along_the_tree(tmp_path):
+    tree = tree_of(tmp_path, PAIRS)
+    found = dict(zip(tree.nodes, tree.probabilities(np.array([[0.1, 0.2, 0.4, 0.3]]))[0], strict=True))
+    expected = {"anything": 1, "dog": 0.1, "plant": 0.9, "rose": 0.6, "dog rose": 0.2, "tea rose": 0.4}
+    assert_allclose([found[name] for name in expected], list(expected.values()))
+
+
+@pytest.mark.parametrize(
+    ("chances", "threshold", "node"),
+    [
+        ([0.02, 0.03, 0.45, 0.5], 0.97, "plant"),  # the most probable label is the tulip
+        ([0.0, 0.45, 0.48, 0.07], 0.9299, "rose"),
+        ([0.0, 0.45, 0.48, 0.07], 0.4, "tea rose"),
+        ([0.0, 0.45, 0.48, 0.07], 0.9301, "plant"),
+        ([0.6, 0.1, 0.1, 0.2], 0.7, "anything"),
+        ([0.6, 0.1, 0.1, 0.2], 0.1, "dog"),  # no deep but improbable node
+    ],
+)
+def test_the_answer_is_the_deepest_node_that_reaches_the_threshold(chances, threshold, node, tmp_path):
+    tree = tree_of(tmp_path, PAIRS)
+    found, chance = tree.answer(np.array([chances]), threshold)
+    assert tree.nodes[found[0]] == node and (chance[0] >= threshold or node == "anything")
+
+
+def test_a_label_with_labels_below_it_is_an_answer_of_its_own():
+    tree = Taxonomy(
+        {"tea rose": "rose", "rose": "plant", "fern": "plant", "ox": ""}, ["fern", "ox", "rose", "tea rose"]
+    )
+    for own, below, node in ((0.6, 0.3, "rose"), (0.3, 0.6, "tea rose")):
+        found, chance = tree.answer(np.array([[0.05, 0.05, own, below]]), 0.2)
+        assert tree.nodes[found[0]] == node and chance[0] == pytest.approx(0.9 if node == "rose" else 0.6)
+    assert [tree.nodes[place] for place in tree.at_level(2)] == ["fern", "ox", "rose", "rose"]
+    assert [tree.nodes[place] for place in tree.at_level(1)] == ["plant", "ox", "plant", "plant"]
+
+
+def test_answers_of_higher_thresholds_hold_those_of_lower_ones_and_depend_on_no_other_row():
+    rng = np.random.default_rng(0)
+    labels = [f"{n:02}" for n in range(30)]
+    parents = {name: f"g{int(name) // 3}" for name in labels} | {f"g{n}": f"f{n // 4}" for n in range(10)}
+    tree = Taxonomy(parents, labels)
+    chances = rng.dirichlet(np.full(30, 0.1), size=200)
+    before = None
+    for threshold in np.linspace(0, 1, 21):
+        nodes, shares = tree.answer(chances, threshold)
+        assert (shares[nodes > 0] >= threshold).all()
+        if before is not None:
+            assert tree.above[before, nodes].all()
+        if threshold > 0.5:  # by definition: of all nodes that reach it, the deepest
+            every = tree.probabilities(chances)
+            depth = np.where(every >= threshold, tree.levels, -1)
+            assert (np.array(tree.levels)[nodes] == depth.max(axis=1)).all()
+        alone = np.concatenate([tree.answer(row[None], threshold)[1] for row in chances[:20]])
+        assert (alone == shares[:20]).all()
+        before = nodes
+
+
+def test_a_tree_deeper_than_the_stack_is_read():
+    chain = {f"n{n}": f"n{n + 1}" for n in range(3000)}
+    tree = Taxonomy(chain | {"b": "n3000", "c": ""}, ["n0", "b", "c"])
+    assert tree.depth == 3001 and tree.answer(np.array([[0.9, 0.05, 0.05]]), 0.8)[1] == [0.9]
+
+
+def test_the_promised_interval_holds_in_draws_of_photos():
+    """Probabilities that are true: how often an answer is right at any threshold is known without labels."""
+    rng = np.random.default_rng(1)
+    labels = [f"{n:02}" for n in range(12)]
+    parents = {name: f"g{int(name) // 3}" for name in labels} | {f"g{n}": f"f{n // 2}" for n in range(4)}
+    tree = Taxonomy(parents, labels)
+    new = tree.paths(rng.dirichlet(np.full(12, 0.05), size=20_000))[1]
+    held, reached = 0, 0
+    for _ in range(60):
+        chances = rng.dirichlet(np.full(12, 0.05), size=400)
+        truth = (rng.random((400, 1)) > chances.cumsum(axis=1)).sum(axis=1)
+        rule = choose_answers(np.array(labels)[truth], chances, tree, 0.85)
+        level = (new >= rule.threshold).sum(axis=1) - 1
+        right = new[np.arange(len(new)), level][level > 0].mean()
+        held += rule.expected.low <= right <= rule.expected.high
+        reached += right >= 0.85
+    assert held >= 54 and reached >= 57, (held, reached)
