@@ -156,6 +156,14 @@ def photos(tmp_path, confused) -> FeatureTable:
     return builders.with_photos(confused, tmp_path / "photos")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
+def pytest_collection_modifyitems(items):
+    """Mark the tests of pages, whose work in a browser does not depend on the versions of Python's libraries."""
+    for item in items:
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+
+
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory):
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

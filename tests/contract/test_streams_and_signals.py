@@ -37,7 +37,7 @@ def shell(command: str, folder: Path) -> subprocess.CompletedProcess:
     "command, output",
     [
         ("classify train t.parquet -o {}", "a.model"),
-        ("evaluate compare t.parquet --heads knn --json {}", "a.json"),
+        ("evaluate compare t.parquet --features good --heads knn --cv 2 -j 1 --json {}", "a.json"),
         ("evaluate split t.parquet -o {}", "a.parquet"),
         ("classify predict m.model t.parquet -o {}", "a.csv"),
     ],
@@ -158,7 +158,11 @@ def test_nothing_of_the_current_folder_is_run(tmp_path):
     ("variable", "value", "command"),
     [
         ("SKLEARN_WORKING_MEMORY", "x", "classify train t.parquet -o n.model"),
-        ("MPLBACKEND", "nosuch", "evaluate compare t.parquet --heads dummy -j 1 --report r.html"),
+        (
+            "MPLBACKEND",
+            "nosuch",
+            "evaluate compare t.parquet --features good --heads dummy -j 1 --report r.html",
+        ),
     ],
 )
 def test_a_variable_that_a_library_cannot_read_is_one_error_that_names_it(variable, value, command, folder):
