@@ -6,7 +6,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -48,7 +48,8 @@ def connect(address: str) -> Iterator["Cluster"]:
                 distributed.LocalCluster(**local, processes=True, silence_logs=logging.CRITICAL)
             )
         try:
-            client = stack.enter_context(distributed.Client(place, timeout=CONNECT_SECONDS))
+            client = distributed.Client(place, timeout=CONNECT_SECONDS)
+            stack.callback(client.close, timeout=1)
         except (OSError, ValueError) as error:
             hint = "start one with `dask scheduler`, and workers with `dask worker HOST:PORT`; " + EXAMPLES
             raise UsageError(
@@ -87,8 +88,9 @@ def _number(address: str, name: str, text: str) -> int:
 
 def _quiet_dask() -> None:
     """Its log of workers that come and go is its own; what matters to a user is said by us."""
-    for name in ("distributed", "tornado", "bokeh", "asyncio"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    for name in list(logging.Logger.manager.loggerDict):
+        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _first_line(error: BaseException) -> str:
@@ -143,7 +145,7 @@ class Cluster:
                 common = self.client.scatter(
                     (list(extractors), store, keep, wanted, options), broadcast=False
                 )
-                futures = as_completed()
+                futures = as_completed(loop=self.client.loop)
 
                 def send() -> None:
                     n_workers = len(self.client.nthreads())  # others may have joined
@@ -162,7 +164,7 @@ class Cluster:
                     send()
                     yield result
             finally:
-                with suppress(Exception):
+                if self.client.status == "running":
                     self.client.unsubscribe_topic(f"{TOPIC}-{name}")
 
     @contextmanager
