@@ -424,6 +424,7 @@ class S3Server:
                 pass
 
         self.failing, self.delay = 0, 0.0
+        self.fail_each = 0  # of so many requests one is answered 503, as of a busy server
         self.requests: list[tuple[str, str]] = []
         self._lock = threading.Lock()
         self._app = DomainDispatcherApplication(create_backend_app)
@@ -435,8 +436,8 @@ class S3Server:
     def _answer(self, environment, start):
         with self._lock:
             self.requests.append((environment["REQUEST_METHOD"], environment["PATH_INFO"]))
-            fails = self.failing > 0
-            self.failing -= fails
+            fails = self.failing > 0 or (self.fail_each > 0 and len(self.requests) % self.fail_each == 0)
+            self.failing -= self.failing > 0
         time.sleep(self.delay)
         if fails:
             start("503 Slow Down", [("Content-Type", "application/xml")])

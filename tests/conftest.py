@@ -206,4 +206,4 @@ def bucket(s3, monkeypatch, tmp_path):
     s3fs.S3FileSystem().mkdir(name)
     s3.requests.clear()
     yield f"s3://{name}"
-    s3.failing = 0
+    s3.failing = s3.fail_each = 0
