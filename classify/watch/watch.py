@@ -21,6 +21,7 @@ from featurize.errors import UsageError
 from featurize.files import is_readable
 from featurize.remote import Location, path_at
 from featurize.table import FeatureTable
+from featurize.terminal import aligned, printable
 
 FORMAT_VERSION = 1
 DAYS, MONTHS = 30, 100  # one false alarm in so many months of so many days
@@ -101,23 +102,18 @@ class Watched:
         return f"Unchanged: {photos} are like {' and '.join(like)}."
 
     def __str__(self) -> str:
-        lines = [self.verdict]
+        told: dict[str, str] = {}
         if self.outliers is not None:
-            lines.append(
-                f"outliers        {_in_words(self.outliers)}, in training {100 * FALSE_ALARMS:.0f} %"
-            )
-        lines.append(
-            f"low confidence  {_in_words(self.low_confidence)} below {self.low_below:.2f}{_usual(self.low_confidence)}"
-        )
-        promised = (
-            "" if self.promised_accuracy is None else f"; accuracy in training {self.promised_accuracy:.3f}"
-        )
-        lines.append(f"confidence      {self.today.confidence:.3f} on average{promised}")
-        longest = max(map(len, self.answers))
-        lines += [
-            f"{name:<{longest}}  {_in_words(share)}{_usual(share)}" for name, share in self.answers.items()
-        ]
-        return "\n".join([*lines, *([self.drift] if self.drift else [])])
+            told["outliers"] = f"{_in_words(self.outliers)}, in training {100 * FALSE_ALARMS:.0f} %"
+        low = f"{_in_words(self.low_confidence)} below {self.low_below:.2f}"
+        told["low confidence"] = low + _usual(self.low_confidence)
+        promised = self.promised_accuracy
+        told["confidence"] = f"{self.today.confidence:.3f} on average"
+        told["confidence"] += "" if promised is None else f"; accuracy in training {promised:.3f}"
+        for name, share in self.answers.items():
+            told[f"answer {printable(name)}"] = _in_words(share) + _usual(share)
+        rows = aligned([[name, words] for name, words in told.items()])
+        return "\n".join([printable(self.verdict), *rows, *([self.drift] if self.drift else [])])
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON; as a file it is what later days take as ``since``."""
