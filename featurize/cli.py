@@ -159,16 +159,23 @@ def _add_extract(commands: Any) -> None:
     command.add_argument("--like", metavar="TABLE|MODEL", help=text)
     text = "auto (default), imagenet, random, FILE, or SPEC=FILE; repeatable"
     command.add_argument("--weights", action="append", default=[], metavar="W", help=text)
-    text, kinds = "of networks (default: float32)", ["float32", "bfloat16"]
-    command.add_argument("--precision", choices=kinds, default="float32", help=text)
+    text = (
+        "of networks (default: float32); int8 is for openvino, and its first use takes a minute (pip install "
+        "'bottlehead[int8]'); fastest is measured, once on each machine"
+    )
+    kinds = ["float32", "bfloat16", "int8", "fastest"]
+    command.add_argument("--precision", choices=kinds, metavar="P", help=f"{', '.join(kinds)}: {text}")
     text = (
         "before every extractor, in this order: page:N, stretch[:WHITE], grayscale, crop:SIZE, resize:SIZE, median:K, "
         "remove-hair[:WIDTH], segment-lesion, equalize"
     )
     command.add_argument("--preprocess", nargs="+", action="extend", default=[], metavar="STEP", help=text)
     group = command.add_argument_group("networks and FILE.pb")
-    text = "what runs networks; openvino is pip install 'bottlehead[openvino]' (default: tensorflow)"
-    group.add_argument("--engine", choices=["tensorflow", "openvino"], default="tensorflow", help=text)
+    text = (
+        "what runs networks: tensorflow, openvino (pip install 'bottlehead[openvino]') or auto, the faster one as "
+        "measured (default: tensorflow; of int8, openvino)"
+    )
+    group.add_argument("--engine", choices=["tensorflow", "openvino", "auto"], metavar="E", help=text)
     text = "read and resize photos as TensorFlow's retrain.py did"
     group.add_argument("--parity", choices=["retrain"], help=text)
     add_graph_options(group)
@@ -310,7 +317,7 @@ def _extractors(args: argparse.Namespace) -> list:
         return _extractors_like(args)
     specs = args.features or ["inception_v3"]
     weights = _weights_by_spec(args.weights, specs, args.seed)
-    shared = {"precision": args.precision, "preprocess": args.preprocess, **_network_options(args)}
+    shared = {"preprocess": args.preprocess, **_network_options(args)}
     return [make_extractor(spec, weights=weights[spec], **shared) for spec in specs]
 
 
@@ -318,12 +325,7 @@ def _extractors_like(args: argparse.Namespace) -> list:
     from featurize.registry import extractors_like, recorded_features
     from featurize.spec import values_by_spec
 
-    settings: dict[str, Any] = {
-        "precision": "float32",
-        "preprocess": [],
-        "engine": "tensorflow",
-        "parity": None,
-    }
+    settings: dict[str, Any] = {"precision": None, "preprocess": [], "engine": None, "parity": None}
     given = [f"--{name}" for name, default in settings.items() if getattr(args, name) != default]
     given += [f"--graph-{name}" for name in graph_options(args)]
     if given:
@@ -394,7 +396,10 @@ def _network_options(args: argparse.Namespace) -> dict[str, Any]:
     if given and not any(GRAPH_SPEC.fullmatch(spec) for spec in args.features or []):
         problem = f"--graph-{next(iter(given))} is for a FILE.pb, and none is among the features"
         raise OptionsError(problem, "add it to --features")
-    return {"engine": args.engine, **given, **({"parity": args.parity} if args.parity else {})}
+    named = {name: getattr(args, name) for name in ("engine", "precision", "parity") if getattr(args, name)}
+    if named.get("precision") == "int8":
+        named.setdefault("engine", "openvino")
+    return {**given, **named}
 
 
 def graph_options(args: argparse.Namespace) -> dict[str, Any]:

@@ -26,7 +26,10 @@ from featurize.files import is_readable
 from featurize.imported import is_imported
 from featurize.networks.catalogue import NETWORKS, find_network
 from featurize.networks.graph_extractor import FrozenGraph
+from featurize.networks.keras_file import KerasFile
 from featurize.networks.keras_network import Backbone, InceptionV3
+from featurize.networks.network_extractor import FrozenExtractor
+from featurize.networks.onnx_network import OnnxNetwork
 from featurize.photos.decode import DECODE_VERSION
 from featurize.photos.photo import decode_version_of
 from featurize.remote import Location, path_at, shown
@@ -44,12 +47,16 @@ FAMILIES: dict[str, Family] = {
     "nuisance": (Nuisance, None),
     "texture": (Texture, "channels"),
     "FILE.pb": (FrozenGraph, "output"),
+    "FILE.onnx": (OnnxNetwork, "output"),
+    "FILE.keras": (KerasFile, "output"),
 }
+FILES = {".pb": FrozenGraph, ".onnx": OnnxNetwork, ".keras": KerasFile}
 WITH_REGION = (
-    "networks, FILE.pb, glcm, lbp, color and texture have one; a function can leave pixels out by itself"
+    "networks, FILE.pb and the like, glcm, lbp, color and texture have one; a function can leave pixels out"
 )
-# FILE.pb or FILE.pb:TENSOR; a tensor has a colon of its own.
+# FILE.pb or FILE.pb:TENSOR; a tensor has a colon of its own. And other files with networks.
 GRAPH_SPEC = re.compile(r"(.+?\.pb)(?::(.*))?", re.IGNORECASE)
+FILE_SPEC = re.compile(r"(.+?(\.pb|\.onnx|\.keras))(?::(.*))?", re.IGNORECASE)
 # Other packages add families here: an Extractor class, a function of one RGB array, or a transformer.
 ENTRY_POINTS = "featurize.extractors"
 
@@ -60,8 +67,8 @@ def make_extractor(spec: str | Extractor, *, decode_version: int | None = None, 
     Parameters
     ----------
     spec : str or Extractor
-        ``family[:option][,param=value…]`` with arguments of the extractor's class, or ``FILE.pb[:TENSOR]`` likewise; it
-        is the extractor's name as it is typed. An extractor is returned as it is.
+        ``family[:option][,param=value…]`` with arguments of the extractor's class, or ``FILE.pb[:TENSOR]`` (also
+        ``.onnx``, ``.keras``) likewise; it is the extractor's name as it is typed. An extractor is returned as it is.
     decode_version : int, optional
         How pixels are made of files; by default in the newest way. Another one than the newest is for vectors that
         must go with those of an earlier program; `extractors_like` takes it from a table or a model.
@@ -81,10 +88,10 @@ def make_extractor(spec: str | Extractor, *, decode_version: int | None = None, 
     """
     if isinstance(spec, Extractor):
         return spec
-    graph = GRAPH_SPEC.fullmatch(spec)
-    read = FeaturesSpec.parse(spec, graph[1] if graph else "")
+    file = FILE_SPEC.fullmatch(spec)
+    read = FeaturesSpec.parse(spec, file[1] if file else "")
     found: Family | None = (
-        (partial(FrozenGraph, read.family), "output") if graph else _find_family(read.family)
+        (partial(FILES[file[2].lower()], read.family), "output") if file else _find_family(read.family)
     )
     if found is None:
         close = get_close_matches(read.family, dict.fromkeys([*FAMILIES, *NETWORKS]), n=3)
@@ -104,7 +111,7 @@ def make_extractor(spec: str | Extractor, *, decode_version: int | None = None, 
         if decode_version is not None:
             extractor.decode_version = decode_version
         extractor.set_params(**{**chosen, **given})
-        if not graph and spec != extractor.name:
+        if not file and spec != extractor.name:
             extractor.known_as = spec
         return extractor
 
@@ -152,6 +159,10 @@ def extractor_from_metadata(entry: Mapping[str, Any], weights: str | os.PathLike
         ) from error
     if record and record.get("sha256"):
         extractor._wanted_sha256 = record["sha256"]
+    if isinstance(extractor, FrozenExtractor) and isinstance(entry.get("width"), int):
+        extractor.recorded_blocks = list(entry.get("blocks") or [entry["width"]])
+    if quantised := (entry.get("description") or {}).get("quantised"):
+        extractor._wanted_quantised = quantised
     if entry["spec"] != extractor.name:  # as it was typed, or as a file was called then
         extractor.known_as = entry["spec"]
     extractor.decode_version = decode_version_of(entry)

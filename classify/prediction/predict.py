@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from itertools import count, groupby, islice
 from typing import Any
 
@@ -21,7 +22,7 @@ from classify.model.answers import AnswerRule, Answers
 from classify.model.model import Model, OperatingPoint
 from classify.prediction.inputs import BATCH_SIZES, input_batches, nothing_read, row_batches, source_batches
 from classify.rows import select_vectors
-from featurize.errors import ModelError, UsageError
+from featurize.errors import ModelError, UsageError, WeightsError
 from featurize.extraction.run import NothingReadable, golden_vectors, run_extraction, say_remarks
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, attach_checked, golden_image, relative_drift
 from featurize.extractors.batches import Failed, Task, compute
@@ -38,10 +39,14 @@ Place = str | os.PathLike | None
 Weights = Place | Mapping[str, str]  # a file for all networks, or by features; None: as in training
 Unfiled = list[tuple[str, Any]]  # photos that have no path, each with what it is called
 
+QUICK = "openvino"  # the engine that starts without TensorFlow
+
 # Relative: ‖here − training‖ / ‖training‖. Room for another processor, which costs 1e-5, and far from any fault:
 # of MobileNet 0.25 128 a bicubic filter moves the vector by 0.08, nearest pixels by 0.27, pixels of 0 to 1 by 0.25.
 TOLERANCE = 1e-3
-TOLERANCE_BFLOAT16 = 1e-2  # each number has three digits, and processors round in their own ways
+# By precision. bfloat16: each number has three digits, and processors round in their own ways. int8: so do they, and a
+# network that was made again has other steps; one of other photos moves the vector by more.
+TOLERANCES = {"bfloat16": 1e-2, "int8": 5e-2}
 
 
 @dataclass(eq=False, repr=False)
@@ -137,8 +142,9 @@ class Predictor:
         Those that made the training vectors, where only you have them: a `FunctionExtractor`, or one of another package
         that no entry point registers. One that makes other vectors is refused. The others are found by themselves.
     engine : {"tensorflow", "openvino"}, optional
-        What runs the networks; by default the engine of the training. Another one has to make the same vectors, to
-        0.1 % of their length, which is checked before its first use.
+        What runs the networks; by default OpenVINO where it is installed (it starts quicker than TensorFlow, and is
+        quicker), else the engine of the training. Another one than that of the training has to make the same vectors,
+        to 0.1 % of their length, which is checked before its first use; what the store has of the training counts.
     min_confidence : float, optional
         Of a model whose labels form a tree: how probable an answer must be, instead of what its training found.
 
@@ -352,9 +358,7 @@ class Predictor:
             if not self._extractors:
                 with self._timed("preparing the extractors"):
                     store = self.store if isinstance(self.store, Store) else Store(self.store)
-                    extractors = model_extractors(self.model, store, self.weights, self.given, self.engine)
-                    check_golden(extractors, [self.model.described[part] for part in self.model.parts], store)
-                    self.store, self._extractors = store, extractors
+                    self.store, self._extractors = store, self._ready_extractors(store)
             with self._timed("the vectors"):
                 if isinstance(batch, list):
                     return self._computed(batch)
@@ -370,9 +374,24 @@ class Predictor:
                     return None, error.rejects
                 self._remarks.update(done.remarks)
                 log.debug("%d images computed, %d from the store", done.n_computed, done.n_reused)
-                if self.engine is not None:  # checked by its vectors: its fingerprint is another
-                    done.table.metadata["features"] = self._described
+                # Another engine, or a network in int8 that was made again, has another fingerprint; its vectors
+                # were looked at.
+                done.table.metadata["features"] = self._described
                 return done.table, list(done.rejects)
+
+    def _ready_extractors(self, store: Store) -> list[Extractor]:
+        """The extractors that made the training vectors, checked: run by OpenVINO, where nobody named an engine."""
+        entries = [self.model.described.get(part) or {} for part in self.model.parts]
+        for engine in [self.engine] if self.engine or not _runs_elsewhere(entries) else [QUICK, None]:
+            extractors = model_extractors(self.model, store, self.weights, self.given, engine)
+            try:
+                check_golden(extractors, entries, store)
+                break
+            except (ModelError, UsageError, WeightsError) as error:
+                if engine == self.engine:
+                    raise
+                log.info("the engine of the training is used, not %s: %s", engine, error)
+        return extractors
 
     @property
     def _described(self) -> dict[str, Any]:
@@ -519,13 +538,22 @@ def model_extractors(
         extractor = alike[0] if alike else extractor_from_metadata(entry, file)
         attach_checked(extractor, store)  # a kept network tells its width without being built again
         model.check_extractor(part, extractor)
-        if engine is not None and "engine" in extractor.get_params():
-            known_as = extractor.known_as
-            extractor = clone(extractor).set_params(engine=engine)
-            extractor.known_as = known_as
-            attach_checked(extractor, store)
+        trained = extractor.get_params(deep=False)
+        if engine is not None and trained.get("engine", engine) != engine and trained["precision"] != "int8":
+            other = clone(extractor).set_params(engine=engine)
+            other.known_as, other.in_place_of = extractor.known_as, extractor
+            other._wanted_sha256 = getattr(extractor, "_wanted_sha256", None)
+            attach_checked(other, store)
+            extractor = other
         extractors.append(extractor)
     return extractors
+
+
+def _runs_elsewhere(entries: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether TensorFlow made the vectors in float32, and OpenVINO, which is installed, would make them sooner."""
+    made = [entry.get("params") or {} for entry in entries]
+    here = any(one.get("engine") == "tensorflow" and one.get("precision") == "float32" for one in made)
+    return here and find_spec(QUICK) is not None
 
 
 def check_golden(extractors: Sequence[Extractor], entries: Sequence[Mapping[str, Any]], store: Store) -> None:
@@ -553,8 +581,7 @@ def _circumstances(extractor: Extractor) -> str:
 def _refuse_drift(extractor: Extractor, entry: Mapping[str, Any], vector: np.ndarray) -> None:
     golden = np.array(entry["golden"], dtype=np.float32)
     drift = relative_drift(vector, golden) if vector.shape == golden.shape else float("inf")
-    bfloat16 = entry["description"].get("precision") == "bfloat16"
-    tolerance = TOLERANCE_BFLOAT16 if bfloat16 else TOLERANCE
+    tolerance = TOLERANCES.get(entry["description"].get("precision"), TOLERANCE)
     if drift <= tolerance:
         log.debug("%s reproduces the vector of the training to %.1e", extractor.name, drift)
         return

@@ -42,7 +42,7 @@ def add_serve(commands: Any) -> None:
     count = count_from(1, "number; give 1 or more")
     text = "how many photos may wait before clients are told to come back (default: 256)"
     option("--max-waiting", type=count, default=256, metavar="N", help=text)
-    text = "what runs the networks (default: as in training)"
+    text = "what runs the networks (default: openvino where it is installed, else as in training)"
     option("--engine", choices=("tensorflow", "openvino"), help=text)
     text = "processes, each with a network of its own (default: 1)"
     option("--workers", type=count, default=1, metavar="N", help=text)

@@ -156,6 +156,8 @@ class Extractor(TransformerMixin, BaseEstimator):
     store: Any = None
     decode_version: int = DECODE_VERSION
     known_as: str | None = None  # the spec as it was typed, or the name in a table or a model
+    # Whose vectors in the store are as good as its own, as those of another engine are for a prediction.
+    in_place_of: "Extractor | None" = None
     not_in_specs: Collection[str] = ("store", "batch_size")  # arguments that a features spec cannot set
 
     def __init__(self, preprocess: Sequence[str] = (), store: Any = None):
@@ -268,11 +270,11 @@ class Extractor(TransformerMixin, BaseEstimator):
 
     def fingerprint(self) -> str:
         """SHA-256 of the canonical JSON of `description`: equal for vectors that may be mixed."""
-        return _digest(self.description())
+        return digest_of(self.description())
 
     def earlier_fingerprints(self) -> list[str]:
         """What the fingerprint is by each earlier decode version, with the same settings."""
-        return [_digest(self._described(version)) for version in range(1, self.decode_version)]
+        return [digest_of(self._described(version)) for version in range(1, self.decode_version)]
 
     def record(self, golden: np.ndarray) -> dict[str, Any]:
         """What a table keeps about this extractor; `golden` is its vector of `golden_image`."""
@@ -487,7 +489,8 @@ class CountingExtractor(Extractor):
         return [f"{name}_{self.region}" if self.region else name for name in names]
 
 
-def _digest(description: Mapping[str, Any]) -> str:
+def digest_of(description: Mapping[str, Any]) -> str:
+    """The fingerprint of an extractor that is described so: SHA-256 of the canonical JSON."""
     text = json.dumps(description, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -78,14 +78,17 @@ class Function(Protocol):
 
 @dataclass(frozen=True)
 class Engine:
-    """What runs frozen networks: a library, whose name is also that of its distribution and of our extra.
+    """What runs frozen networks: a library, whose name is also that of its distribution.
 
-    `file` defines ``load``, as below; `lowers` says that it makes bfloat16 of a float32 graph itself.
+    `file` defines ``load``, as below; `lowers` says that it makes bfloat16 of a float32 graph itself; `precisions` are
+    those in which it computes, and `extra` is ours that brings the library.
     """
 
     name: str
     file: str
     lowers: bool = False
+    precisions: tuple[str, ...] = ("float32", "bfloat16")
+    extra: str = "openvino"
 
     @property
     def described(self) -> str:

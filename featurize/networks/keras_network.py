@@ -137,7 +137,7 @@ def _loaded_model(network: Network, path: str) -> Any:
         return " ".join(str(error).split())[:120]
 
     try:
-        shapes = _shapes(path)
+        shapes = weights_shapes(path)
     except Exception as error:
         # h5py raises OSError, KeyError, RuntimeError, … for a damaged file.
         raise refused(f"it is damaged ({complaint(error)})") from error
@@ -175,7 +175,7 @@ def _load(model: Any, path: str) -> None:
         model.load_weights(path)
 
 
-def _shapes(path: str) -> list[tuple[int, ...]]:
+def weights_shapes(path: str) -> list[tuple[int, ...]]:
     """The shapes of the weights in an HDF5 file, without those of a training state.
 
     ValueError where numbers come from other files, or are more than an honest file of this size holds.

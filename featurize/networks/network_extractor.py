@@ -1,6 +1,7 @@
 """What all extractors with a frozen network share: pixels in, a function loaded once, several outputs in one run."""
 
 import json
+import logging
 import time
 from collections.abc import Sequence
 from hashlib import sha256
@@ -11,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import UsageError, WeightsError
-from featurize.extractors.base import REGIONS, Extractor, golden_image, relative_drift, seen_in
+from featurize.extractors.base import REGIONS, Extractor, digest_of, golden_image, relative_drift, seen_in
 from featurize.extractors.batches import NOT_FINITE
 from featurize.networks.engines import Engine, Function
+from featurize.networks.int8 import RECIPE, keep_quantised, kept_quantised, quantise
 from featurize.networks.retrain_pixels import retrain_pixels
 from featurize.outputs import whole_file
 from featurize.photos.fileindex import FileIndex
@@ -23,7 +25,8 @@ from featurize.terminal import log
 
 # Relative, by precision: a library adds up batches of another size in another order, which costs up to 1e-5 in float32.
 # A network that looks at the whole batch (batch norm as in training) is far off.
-TOLERANCE = {"float32": 1e-4, "bfloat16": 1e-2}
+TOLERANCE = {"float32": 1e-4, "bfloat16": 1e-2, "int8": 1e-2}
+FAR = 0.25  # of its length: so far a vector in int8 may be from that in float32 before it is worth a warning
 
 
 def run(name: str, function: Function, pixels: np.ndarray) -> list[np.ndarray]:
@@ -76,7 +79,15 @@ def check_frozen_network(group: Sequence[Any], function: Function) -> None:
 # A further engine is one file and one line here.
 ENGINES = {
     "tensorflow": Engine("tensorflow", "featurize.networks.tensorflow_engine"),
-    "openvino": Engine("openvino", "featurize.networks.openvino_engine", lowers=True),
+    "openvino": Engine(
+        "openvino",
+        "featurize.networks.openvino_engine",
+        lowers=True,
+        precisions=("float32", "bfloat16", "int8"),
+    ),
+    "onnxruntime": Engine(
+        "onnxruntime", "featurize.networks.onnxruntime_engine", precisions=("float32",), extra="onnx"
+    ),
 }
 
 
@@ -89,7 +100,7 @@ def find_engine(name: str) -> Engine:
     if name not in ENGINES:
         raise UsageError(f"there is no engine {name!r}", f"choose {' or '.join(ENGINES)}")
     if find_spec(name) is None:
-        hint = f"pip install 'bottlehead[{name}]', or use engine tensorflow"
+        hint = f"pip install 'bottlehead[{ENGINES[name].extra}]', or use engine tensorflow"
         raise UsageError(f"the engine {name} is not installed", hint)
     return ENGINES[name]
 
@@ -107,11 +118,18 @@ class FrozenExtractor(Extractor):
 
     version = 1
     region: str | None = None
+    engines: tuple[str, ...] = ("tensorflow", "openvino")  # that can run it
     # Set by `attach`, and at first use.
     _kept: Store | None = None
     _index = FileIndex(None)
     _loaded_for: str | None = None
+    # What the network in int8 was made of, itself and its digest; and the digest that a table or a model wants.
+    _quantised: tuple[str, bytes, str] | None = None
+    _wanted_quantised: str | None = None
     _widths: tuple[str, list[int]] | None = None  # by the fingerprint that they belong to
+    recorded_blocks: list[int] | None = (
+        None  # as a table or a model says; whether it is right, a vector shows
+    )
 
     def __init__(
         self,
@@ -181,11 +199,59 @@ class FrozenExtractor(Extractor):
             "precision": self.precision,
             **self.network_settings(),
             **covered,
+            **({"calibration": RECIPE, "quantised": self.quantised()[1]} if self.precision == "int8" else {}),
         }
+
+    def quantised(self) -> tuple[bytes, str]:
+        """The network in int8 and its digest: the one that the store keeps, or one that is made now.
+
+        Of several that are kept, that of the table or model whose extractor this is.
+        """
+        made_of = {"layer": self.end, "pooling": self.pooling, "side": self.side, "recipe": RECIPE}
+        key = sha256(json.dumps({**made_of, **self.network_settings()}, sort_keys=True).encode()).hexdigest()
+        if self._quantised is None or self._quantised[0] != key:
+            kept = None
+            for digest in dict.fromkeys([self._wanted_quantised, None]):
+                kept = kept or (kept_quantised(self._kept, key, digest) if self._kept else None)
+            self._quantised = key, *(kept or self._quantise(key))
+        return self._quantised[1:]
+
+    def _quantise(self, key: str) -> tuple[bytes, str]:
+        """The network in int8, made, tried on the synthetic image and kept."""
+        graph = self.freeze([self], "float32")
+        data, digest = quantise(graph, self.scaled, self.side, self.name)
+        engine, pixels = (
+            find_engine(self.engine),
+            self.stack([self.prepare(Photo.from_array(golden_image()))]),
+        )
+        function = engine.load(data, self.n_ends, "int8")
+        check_frozen_network([self], function)
+        exact, rounded = (
+            np.hstack(run(self.name, one, pixels))[0]
+            for one in (engine.load(graph, self.n_ends, "float32"), function)
+        )
+        drift = relative_drift(rounded, exact)
+        log.log(
+            logging.WARNING if drift > FAR else logging.INFO,
+            "%s in int8: the vector of the test image moves by %.1f %% of its length",
+            self.name, 100 * drift,
+        )  # fmt: skip
+        if self._kept is not None:
+            keep_quantised(self._kept, key, data, digest)
+        return data, digest
 
     def _check_arguments(self) -> None:
         if self.precision not in TOLERANCE:
             raise UsageError(f"precision {self.precision!r}", f"choose {' or '.join(TOLERANCE)}")
+        if self.engine in ENGINES and self.engine not in self.engines:
+            hint = f"choose {' or '.join(self.engines)}"
+            raise UsageError(f"the engine {self.engine} does not run {self.family}", hint)
+        if self.precision not in find_engine(self.engine).precisions:
+            able = [name for name in self.engines if self.precision in ENGINES[name].precisions]
+            raise UsageError(
+                f"the engine {self.engine} does not compute in {self.precision}",
+                f"use engine {' or '.join(able)}",
+            )
         if self.precision == "bfloat16":
             from featurize.networks.tensorflow_engine import has_bfloat16
 
@@ -255,7 +321,8 @@ class FrozenExtractor(Extractor):
             # A store knows the sum alone.
             asked = self._kept if self.n_ends == 1 else None
             stored = asked.stored_width(self.stored_as, key) if asked is not None else None
-            self._widths = key, [stored] if stored else list(self._function([self]).widths)
+            known = [stored] if stored else self.recorded_blocks
+            self._widths = key, known or list(self._function([self]).widths)
         return self._widths[1]
 
     def _function(self, group: Sequence[Any]) -> Function:
@@ -278,7 +345,10 @@ class FrozenExtractor(Extractor):
         """The network of `group`: the one that the store keeps, or one that is frozen, tried and kept now."""
         engine, store = find_engine(self.engine), self._kept
         n_outputs = sum(extractor.n_ends for extractor in group)
-        kept = load_frozen_graph(store, key) if store is not None else None
+        if self.precision == "int8":  # a group of one: the digest of another network makes another run key
+            return engine.load(self.quantised()[0], n_outputs, "int8")
+        keys = [key] if self.precision != "float32" else [key, *_keys_of_other_engines(group)]
+        kept = next(filter(None, (load_frozen_graph(store, one) for one in keys)), None) if store else None
         if kept is not None:
             try:
                 return engine.load(kept, n_outputs, self.precision)
@@ -305,11 +375,20 @@ def _by_extractor(group: Sequence[Any], outputs: Sequence[Any]) -> list[list[Any
     return [list(islice(rest, extractor.n_ends)) for extractor in group]
 
 
-def _graph_key(group: Sequence[Any]) -> str:
-    """What the frozen network of a group is kept under: by the first fingerprint, as `store prune` looks for it."""
-    fingerprints = [extractor.fingerprint() for extractor in group]
+def _graph_key(group: Sequence[Any], **changes: str) -> str:
+    """What the frozen network of a group is kept under: by the first fingerprint, as `store prune` looks for it.
+
+    `changes` are of the description.
+    """
+    fingerprints = [digest_of({**extractor.description(), **changes}) for extractor in group]
     several = "+" + sha256("+".join(fingerprints).encode()).hexdigest()[:16] if len(group) > 1 else ""
     return fingerprints[0] + several
+
+
+def _keys_of_other_engines(group: Sequence[Any]) -> list[str]:
+    """What the same network in float32 is kept under for other engines, which take the same graph."""
+    others = [engine for name, engine in ENGINES.items() if name != group[0].engine]
+    return [_graph_key(group, engine=engine.described) for engine in others]
 
 
 def _kept_under(key: str) -> str:

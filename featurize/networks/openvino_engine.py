@@ -3,9 +3,11 @@
 A kept network needs no TensorFlow at all then, whose import is the larger part of a start.
 """
 
+import io
 import os
 import tempfile
 import threading
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,13 @@ import numpy as np
 from featurize.errors import UsageError
 from featurize.networks.engines import Function, output_names
 
-HINTS = {"float32": "f32", "bfloat16": "bf16"}
+# What is not in 8 bits stays in float32.
+HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
+NETWORK, NUMBERS = (
+    "network.xml",
+    "network.bin",
+)  # OpenVINO's own format, in the zip archive of a network in int8
+ZIP, ONNX = b"PK", b"\x08"  # how these begin; a GraphDef begins with a line feed
 
 
 def load(graph: bytes, n_outputs: int, precision: str) -> Function:
@@ -36,17 +44,13 @@ class OpenVINOFunction:
     def __init__(self, graph: bytes, n_outputs: int, precision: str):
         import openvino
 
-        core = openvino.Core()
-        # OpenVINO reads GraphDefs from files alone.
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder, "graph.pb")
-            file.write_bytes(graph)
-            model = core.read_model(file)
-        model.reshape([1, *model.input().partial_shape[1:]])
+        model = read_network(graph)
         jobs = os.cpu_count() or 1
-        options = {"NUM_STREAMS": jobs, "INFERENCE_NUM_THREADS": jobs}
-        compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": HINTS[precision], **options})
-        self._outputs = [compiled.output(f"{name}:0") for name in output_names(n_outputs)]
+        options: dict[str, Any] = {"NUM_STREAMS": jobs, "INFERENCE_NUM_THREADS": jobs}
+        options |= {"INFERENCE_PRECISION_HINT": HINTS[precision]}
+        compiled = openvino.Core().compile_model(model, "CPU", options)
+        named = {name.removesuffix(":0"): output for output in compiled.outputs for name in output.names}
+        self._outputs = [named[name] for name in output_names(n_outputs)]
         self.widths = [int(output.shape[-1]) for output in self._outputs]
         self._queue = openvino.AsyncInferQueue(compiled, jobs)
         self._one_at_a_time = threading.Lock()
@@ -65,3 +69,21 @@ class OpenVINOFunction:
                 self._queue.start_async({0: pixels[row : row + 1]}, userdata=row, share_inputs=True)
             self._queue.wait_all()
         return matrices
+
+
+def read_network(graph: bytes) -> Any:
+    """OpenVINO's model of a frozen network, for one photo at a time."""
+    import openvino
+
+    core = openvino.Core()
+    if graph.startswith(ZIP):
+        with zipfile.ZipFile(io.BytesIO(graph)) as archive:
+            model = core.read_model(archive.read(NETWORK), archive.read(NUMBERS))
+    else:
+        # OpenVINO reads GraphDefs from files alone.
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "graph.onnx" if graph.startswith(ONNX) else "graph.pb")
+            file.write_bytes(graph)
+            model = core.read_model(file)
+    model.reshape([1, *model.input().partial_shape[1:]])
+    return model

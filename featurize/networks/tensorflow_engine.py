@@ -62,10 +62,13 @@ class FrozenFunction:
         return [np.concatenate(matrices) for matrices in zip(*self._pool.map(self._run, parts), strict=True)]
 
 
-def freeze_model(model: Any, ends: Sequence[tuple[Any, str]], precision: str) -> bytes:
+def freeze_model(
+    model: Any, ends: Sequence[tuple[Any, str]], precision: str, side: int | None = None
+) -> bytes:
     """A Keras model, with its weights, up to some of its tensors, as one optimised GraphDef.
 
-    Each end is a tensor and how it is pooled over its area: ``"avg"`` or ``"max"``.
+    Each end is a tensor and how it is pooled over its area: ``"avg"`` or ``"max"``. `side` is that of the photos where
+    the model leaves it open.
     """
     tf = import_tensorflow()
     import keras
@@ -86,7 +89,8 @@ def freeze_model(model: Any, ends: Sequence[tuple[Any, str]], precision: str) ->
             "this layer; read an earlier layer, such as inception_v3:mixed8, or use other weights",
             len(empty), empty[0],
         )  # fmt: skip
-    spec = tf.TensorSpec([None, *model.input.shape[1:]], tf.float32, name=INPUT)
+    shape = (side, side, 3) if side else model.input.shape[1:]
+    spec = tf.TensorSpec([None, *shape], tf.float32, name=INPUT)
     # The names INPUT, OUTPUT, OUTPUT_1, … follow from this line.
     traced = tf.function(lambda x: cut(x, training=False), input_signature=[spec]).get_concrete_function()
     with silent_stderr():

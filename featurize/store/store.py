@@ -236,6 +236,24 @@ class Section:
         return len(contents)
 
 
+class SectionBeside(Section):
+    """A section whose vectors may as well come from `other`, which has its width; only its own are ever written."""
+
+    def __init__(self, own: Section, other: Section):
+        super().__init__(own.folder, own.name, own.about, compact_above=own.compact_above)
+        self.other = other
+
+    def short_keys(self) -> np.ndarray:
+        return np.union1d(super().short_keys(), self.other.short_keys())
+
+    def load(self, keys: np.ndarray, matrix: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        found = self.other.load(keys, matrix, rows)
+        missing = np.flatnonzero(~found)
+        into = missing if rows is None else np.asarray(rows)[missing]
+        found[missing] = super().load(np.asarray(keys, dtype=KEY)[missing], matrix, into)
+        return found
+
+
 def description_fault(text: bytes, about: Mapping[str, Any]) -> str | None:
     """What is wrong with an ``extractor.json``, if anything; `about` is what it should say."""
     try:
@@ -363,12 +381,17 @@ class Store:
         return Section(self.folder, folder, about, compact_above=self.compact_above)
 
     def section_of(self, extractor: Any) -> Section:
-        """The part of the store for an extractor."""
+        """The part of the store for an extractor; where it stands in for another one, beside the part of that one."""
         record = extractor.record(())
         kept = ("spec", "family", "params", "weights", "versions")
         recipe = {key: record[key] for key in kept if key in record}
         name, width = extractor.stored_as, extractor.width
-        return self.section(name, record["fingerprint"], width, record["description"], recipe)
+        section = self.section(name, record["fingerprint"], width, record["description"], recipe)
+        return (
+            SectionBeside(section, self.section_of(extractor.in_place_of))
+            if extractor.in_place_of
+            else section
+        )
 
     def rehashing(self) -> "Store":
         """The same store, whose file index trusts no file to be unchanged (``--rehash``)."""

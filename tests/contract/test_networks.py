@@ -173,7 +173,8 @@ def test_a_trained_network_without_a_download_is_run_by_both_engines(lite0, flow
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"engine": "onnx"}, "no engine 'onnx'"), ({"precision": "int8"}, "precision 'int8'"),
+    ({"engine": "onnx"}, "no engine 'onnx'"), ({"precision": "int4"}, "precision 'int4'"),
+    ({"precision": "int8"}, "tensorflow does not compute in int8"),
     ({"parity": "keras"}, "parity 'keras'"),
     ({"parity": "retrain", "preprocess": ["grayscale"]}, "parity='retrain' and preprocess were both given"),
 ])  # fmt: skip

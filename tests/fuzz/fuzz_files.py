@@ -25,7 +25,7 @@ from featurize import BottleheadError, FeatureTable
 from featurize.errors import WeightsError
 from featurize.networks.graph_extractor import FrozenGraph
 from featurize.networks.graph_file import candidates, constant_values, recognise, trained_layer
-from featurize.networks.keras_network import _shapes
+from featurize.networks.keras_network import weights_shapes
 from featurize.photos.source import list_source
 
 SLOW = 60  # seconds
@@ -73,7 +73,7 @@ def seeds(folder: Path) -> dict[Path, Callable[[Path], object]]:
 def read_shapes(path: Path) -> None:
     """What is looked at before Keras, which takes seconds, reads a file; it may raise anything, but not crash."""
     try:
-        _shapes(str(path))
+        weights_shapes(str(path))
     except Exception as error:
         raise WeightsError(f"it is damaged: {error}", "give another file") from error
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL.Image import Resampling
 
-from classify.prediction.predict import TOLERANCE, TOLERANCE_BFLOAT16, check_golden
+from classify.prediction.predict import TOLERANCE, TOLERANCES, check_golden
 from featurize.errors import ModelError
 from featurize.extractors.base import golden_image
 from featurize.photos.photo import Photo
@@ -44,9 +44,9 @@ def test_an_extractor_that_passed_is_asked_again_with_other_libraries_alone(glcm
 
 
 @pytest.mark.parametrize(("factor", "passes"), [(0.9, True), (1.1, False)])
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
 def test_the_tolerance_is_the_stated_one(precision, factor, passes, glcm, store):
-    tolerance = TOLERANCE_BFLOAT16 if precision == "bfloat16" else TOLERANCE
+    tolerance = TOLERANCES.get(precision, TOLERANCE)
     entry = recorded(glcm)
     entry["description"]["precision"] = precision
     golden = np.array(entry["golden"])
