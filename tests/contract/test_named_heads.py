@@ -23,6 +23,10 @@ def names_of(heads, **options) -> set[str]:
     return {row.head for row in found.results}
 
 
+def test_no_heads_given_are_the_usual_ones():
+    assert names_of(None) == {"softmax", "svm", "mlp"}
+
+
 @pytest.mark.parametrize(
     "heads",
     [

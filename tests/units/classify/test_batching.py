@@ -1,6 +1,8 @@
 """The line of photos: turns between requests, bounds, and clients that hang up; the parts of a form."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -227,3 +229,20 @@ def test_a_form_that_is_cut_off_is_refused(cut):
     body, kind = form_of(("a.jpg", b"some bytes of a photo"))
     with pytest.raises(Refusal, match=r"cut off|cannot be read"):
         asyncio.run(parts(body[:cut], kind, [1000]))
+
+
+@pytest.mark.parametrize(("seconds", "status", "said"), [(0.0, 0, ""), (60.0, 143, "stopped while photos")])
+def test_a_computation_that_takes_too_long_is_left_undone_with_its_process(seconds, status, said):
+    program = f"""
+import time
+from concurrent.futures import ThreadPoolExecutor
+from classify.serving import processes
+from featurize.terminal import messages_on_stderr
+processes.COMPUTE_SECONDS = 0.5
+executor = ThreadPoolExecutor(1)
+executor.submit(time.sleep, {seconds})
+with messages_on_stderr(20):
+    processes._end_of(executor)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == status and said in done.stderr
