@@ -409,7 +409,8 @@ def _add_map(commands: Any) -> None:
 
 def _map(args: argparse.Namespace) -> int:
     from classify.model.modelfile import load_model
-    from evaluate.report.figures import map_drawing, write_drawings
+    from evaluate.report.drawing import write_drawings
+    from evaluate.report.figures import map_drawing
     from evaluate.studies.map import map_photos
     from featurize.table import FeatureTable
 

@@ -1,25 +1,42 @@
-"""Every drawing: for papers as PNG, PDF and SVG, for the report as SVG in its colours, and on anybody's axes.
+"""Every drawing of a result: for papers, for the report, and on anybody's axes.
 
-A `…_drawing` function says what is drawn and how large; `Plots` offers the drawings of a result from Python,
-`write_figures` writes them, and `as_svg` puts one into a page. Widths are those of a paper: one column of 85 mm, or
-180 mm for both; text is of 7 points in either.
+A `…_drawing` function says what is drawn and how large; `Plots` offers the drawings of a result from Python, and
+`write_figures` writes them. Their style, and how they become files and SVG of a page, is in `evaluate.report.drawing`.
 """
 
-import io
-import logging
 import math
-import re
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evaluate.report.drawing import (
+    ACCENT,
+    BOTH_COLUMNS,
+    COLUMN,
+    INK,
+    LINE,
+    NAME_LENGTH,
+    PALETTE,
+    PAPER,
+    SOFT,
+    SUFFIXES,
+    Drawing,
+    draw_dot,
+    draw_legend,
+    draw_line,
+    draw_text,
+    mark_shares,
+    plain,
+    rounded_down,
+    shortened,
+    text_size,
+    write_drawings,
+)
 from evaluate.report.map import NO_LABEL, MapRecord, map_of
-from evaluate.report.sentences import count, n_photos, percent
+from evaluate.report.sentences import n_photos, percent
 from evaluate.results import (
     BestPair,
     ComparisonRecord,
@@ -36,72 +53,20 @@ from evaluate.scores.crossval import Predictions
 from evaluate.scores.metrics import Confusion, ReliabilityBin, rows_that_rank
 from evaluate.statistics.intervals import Interval
 from featurize.errors import UsageError
-from featurize.outputs import FIGURE, MAKER, check_folder, where_written, whole_file
-from featurize.pages import STEERING
-from featurize.remote import Location, RemotePath, path_at
-from featurize.terminal import columns_taken, log
+from featurize.outputs import FIGURE, check_folder
+from featurize.remote import Location
+from featurize.terminal import columns_taken
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-COLUMN, BOTH_COLUMNS = 85 / 25.4, 180 / 25.4  # inches
-POINTS = 7
-DPI = 300
 DRAWN_ROWS = 30
-NAME_LENGTH = 40  # columns; a name of more is shortened
 LABEL_LENGTH = 20
 NAMED_CURVES, WORST = 5, 3  # curves that are named if there are no more, and else of the worst labels
 IN_A_COLUMN, WITH_COUNTS, WITH_LABELS = 8, 20, 49  # labels of a confusion matrix
 WORST_PAIRS = 14
 STEPS = 400  # a curve has no finer ones
-# What the light page has; in a page they become its variables, which know the dark one too.
-INK, ACCENT, SOFT, LINE, PAPER = "#1c2224", "#0a6a62", "#566164", "#dfe1db", "#fcfcfa"
-# Okabe and Ito's, which the colour-blind tell apart, from dark to light so that grey keeps them apart as well.
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
-VARIABLES = {INK: "var(--ink)", ACCENT: "var(--accent)", SOFT: "var(--soft)", LINE: "var(--line)"}
-VARIABLES |= {PAPER: "var(--paper)"} | {colour: f"var(--mark-{n})" for n, colour in enumerate(PALETTE, 1)}
 DASHES: Sequence[Any] = ("-", (0, (5, 1.5)), (0, (2.5, 1)), (0, (1, 1)), (0, (5, 1, 1, 1)))
-PARTS = ("measured", "guess", "law", "interval", "ideal", "photos", "mean", "cells")  # told apart in the page
-# Fonts that have the letters which matplotlib's own lacks, where one is installed.
-FURTHER_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Microsoft YaHei", "PingFang SC",
-    "Hiragino Sans", "Noto Sans Arabic", "Noto Sans Devanagari", "Noto Sans Thai", "Arial Unicode MS")  # fmt: skip
-
-Draw = Callable[["Axes"], None]
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """What draws on axes, and the size in inches of a figure that holds nothing else."""
-
-    draw: Draw
-    width: float = COLUMN
-    height: float = COLUMN
-
-    def on(self, axes: "Axes | None" = None) -> "Axes":
-        """Draw on the axes given, in the size of its text, or on axes of a new figure; returns them."""
-        if axes is not None:
-            self.draw(axes)
-            return axes
-        with _paper():
-            from matplotlib import pyplot
-
-            _, axes = pyplot.subplots(figsize=(self.width, self.height), layout="constrained")
-            self.draw(axes)
-        return axes
-
-    def figure(self) -> "Figure":
-        """A figure of its own, which no window shows."""
-        with _paper():
-            from matplotlib.figure import Figure
-            from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-            layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06)
-            figure = Figure(figsize=(self.width, self.height), layout=layout)
-            self.draw(figure.subplots())
-            figure.draw_without_rendering()  # makes room for all text, once for every format
-            figure.set_layout_engine("none")
-        return figure
 
 
 # -- Accuracies, reliability, learning curve ---
@@ -110,19 +75,21 @@ class Drawing:
 def accuracy_drawing(rows: Sequence[tuple[str, Interval]]) -> Drawing:
     """The first 30 names, such as pairs of features and head: a dot for the accuracy, a bar for its interval."""
     shown = rows[:DRAWN_ROWS]
-    low = _round_down(min(accuracy.low for _, accuracy in rows))
+    low = rounded_down(min(accuracy.low for _, accuracy in rows))
 
     def draw(axes: "Axes") -> None:
-        _plain(axes)
+        plain(axes)
         for place, (name, accuracy) in enumerate(shown):
-            _line(axes, [accuracy.low, accuracy.high], [place] * 2, "interval")
-            _dot(axes, accuracy.mean, place)
+            draw_line(axes, [accuracy.low, accuracy.high], [place] * 2, "interval")
+            draw_dot(axes, accuracy.mean, place)
             ends = f"{percent(accuracy.low)}–{percent(accuracy.high)}"
             for x, side, text in (
-                (0, "left", _short(name)),
+                (0, "left", shortened(name)),
                 (1, "right", f"{percent(accuracy.mean)}  {ends}"),
             ):
-                above = _text(axes, x, place - 0.36, text, axes.get_yaxis_transform(), ha=side, va="center")
+                above = draw_text(
+                    axes, x, place - 0.36, text, axes.get_yaxis_transform(), ha=side, va="center"
+                )
                 above.set_in_layout(False)
         axes.set(
             xlim=(low, 1),
@@ -130,7 +97,7 @@ def accuracy_drawing(rows: Sequence[tuple[str, Interval]]) -> Drawing:
             yticks=[],
             xlabel="accuracy %, and its 95 % interval",
         )
-        _shares(axes.xaxis, low, 0.2 if low < 0.4 else 0.1, "")
+        mark_shares(axes.xaxis, low, 0.2 if low < 0.4 else 0.1, "")
 
     return Drawing(draw, height=0.38 + 0.29 * len(shown))
 
@@ -142,25 +109,25 @@ def reliability_drawing(bins: Sequence[ReliabilityBin]) -> Drawing:
     def draw(axes: "Axes") -> None:
         from sklearn.calibration import CalibrationDisplay
 
-        _plain(axes)
+        plain(axes)
         right, sure = (np.array([one[key] for one in bins]) for key in ("accuracy", "confidence"))
         shown = CalibrationDisplay(right, sure, sure).plot(ax=axes, ref_line=False, name="right")
         shown.line_.set(color=ACCENT, marker="", lw=1, gid="interval", clip_on=False)
         if (legend := axes.get_legend()) is not None:
             legend.remove()
-        _line(axes, [0, 1], [0, 1], "ideal", color=SOFT, lw=1, ls=(0, (5, 4)))
+        draw_line(axes, [0, 1], [0, 1], "ideal", color=SOFT, lw=1, ls=(0, (5, 4)))
         for one in bins:
             # The area tells how many photos stand behind a dot.
-            _dot(axes, one.confidence, one.accuracy, ms=4 + 8 * math.sqrt(one.images / most))
+            draw_dot(axes, one.confidence, one.accuracy, ms=4 + 8 * math.sqrt(one.images / most))
         axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="", ylabel="right %", aspect="equal", xticks=[])
-        _shares(axes.yaxis, 0, 0.2, "")
+        mark_shares(axes.yaxis, 0, 0.2, "")
         below = axes.inset_axes((0, -0.16, 1, 0.13))
-        _plain(below)
+        plain(below)
         bars: dict[str, Any] = {"color": ACCENT, "alpha": 0.4, "clip_on": False, "gid": "photos"}
         for one in bins:
             below.bar((one.low + one.high) / 2, one.images, (one.high - one.low) * 0.9, **bars)
         below.set(xlim=(0, 1), ylim=(0, most), yticks=[], xlabel="confidence %; bars: photos")
-        _shares(below.xaxis, 0, 0.2, "", grid=False)
+        mark_shares(below.xaxis, 0, 0.2, "", grid=False)
 
     return Drawing(draw, height=1.08 * COLUMN)
 
@@ -169,23 +136,23 @@ def curve_drawing(found: CurveMeasurements | CurveRecord) -> Drawing:
     """Accuracy against images per label: what was measured, the fitted law, and the guesses beyond."""
     points, guesses = found.points, found.guesses
     sizes = [point.images_per_label for point in points] + [guess.images_per_label for guess in guesses]
-    bottom = _round_down(max(0, min([p.accuracy.low for p in points] + [g.low for g in guesses])))
+    bottom = rounded_down(max(0, min([p.accuracy.low for p in points] + [g.low for g in guesses])))
 
     def draw(axes: "Axes") -> None:
-        _plain(axes)
+        plain(axes)
         axes.set_xscale("log")
         if found.fit:
             steps = [sizes[0] * (sizes[-1] / sizes[0]) ** (step / 60) for step in range(61)]
             law = [min(1.0, max(bottom, found.fit.at(size))) for size in steps]
-            _line(axes, steps, law, "law", color=SOFT, lw=1, ls=(0, (5, 4)))
+            draw_line(axes, steps, law, "law", color=SOFT, lw=1, ls=(0, (5, 4)))
         for point in points:
             accuracy, size = point.accuracy, point.images_per_label
-            _line(axes, [size] * 2, [accuracy.low, accuracy.high], "interval")
-            _dot(axes, size, accuracy.mean)
+            draw_line(axes, [size] * 2, [accuracy.low, accuracy.high], "interval")
+            draw_dot(axes, size, accuracy.mean)
         for guess in guesses:
             size = guess.images_per_label
-            _line(axes, [size] * 2, [guess.low, guess.high], "interval", color=SOFT, ls=":")
-            _dot(axes, size, guess.accuracy, "guess", color=PAPER, mec=SOFT, mew=1.2)
+            draw_line(axes, [size] * 2, [guess.low, guess.high], "interval", color=SOFT, ls=":")
+            draw_dot(axes, size, guess.accuracy, "guess", color=PAPER, mec=SOFT, mew=1.2)
         axes.set(ylim=(bottom, 1), xlabel="images per label", ylabel="accuracy %")
         left, right = sizes[0] * 0.97, max(sizes[-1], sizes[0] + 1) * 1.03
         axes.set_xlim(left, right)
@@ -195,7 +162,7 @@ def curve_drawing(found: CurveMeasurements | CurveRecord) -> Drawing:
                 marked.append(size)
         axes.set_xticks(marked, [str(size) for size in marked])
         axes.set_xticks([], minor=True)
-        _shares(axes.yaxis, bottom, 0.1, "")
+        mark_shares(axes.yaxis, bottom, 0.1, "")
 
     return Drawing(draw, height=0.68 * COLUMN)
 
@@ -276,9 +243,9 @@ def ranking_drawing(curves: Sequence[RankingCurve], kind: str, mean: float | Non
     def draw(axes: "Axes") -> None:
         from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
 
-        _plain(axes)
+        plain(axes)
         if kind == "roc":
-            _line(axes, [0, 1], [0, 1], "ideal", color=SOFT, lw=0.8, ls=(0, (5, 4)))
+            draw_line(axes, [0, 1], [0, 1], "ideal", color=SOFT, lw=0.8, ls=(0, (5, 4)))
         told: list[tuple[Any, str]] = []
         for one in reversed(curves):  # the worst last, above the others
             x, y = _thinned(one.x, one.y)
@@ -290,7 +257,7 @@ def ranking_drawing(curves: Sequence[RankingCurve], kind: str, mean: float | Non
             if one in named:
                 place = list(named).index(one)
                 line.set(color=PALETTE[place], ls=DASHES[place], lw=1.2, alpha=1)
-                told.append((line, f"{one.score:.3f}  {_short(one.label, NAME_LENGTH - 6)}"))
+                told.append((line, f"{one.score:.3f}  {shortened(one.label, NAME_LENGTH - 6)}"))
         if (legend := axes.get_legend()) is not None:
             legend.remove()
         if len(named) < len(curves):
@@ -300,17 +267,17 @@ def ranking_drawing(curves: Sequence[RankingCurve], kind: str, mean: float | Non
             told.insert(0, (Line2D([], [], color=SOFT, lw=0.5, alpha=0.6), words))
         if len(curves) > 1 and mean is not None:
             x, y = _thinned(*mean_curve(curves, steps=kind != "roc"))
-            _line(axes, x, y, "mean", color=INK, lw=2)
+            draw_line(axes, x, y, "mean", color=INK, lw=2)
             told.append((axes.lines[-1], f"{mean:.3f}  mean of {len(curves)} labels"))
         names = ("false positives %", "true positives %") if kind == "roc" else ("recall %", "precision %")
         axes.set(xlim=(0, 1), ylim=(0, 1), xlabel=names[0], ylabel=names[1], aspect="equal")
-        _shares(axes.xaxis, 0, 0.2, "")
-        _shares(axes.yaxis, 0, 0.2, "")
+        mark_shares(axes.xaxis, 0, 0.2, "")
+        mark_shares(axes.yaxis, 0, 0.2, "")
         if told:
             title = f"{score}, one label against the rest" if labels > 2 else score
-            _legend(axes, told[::-1], title=title)
+            draw_legend(axes, told[::-1], title=title)
         else:
-            _text(axes, 0.5, 0.5, "no label can be ranked", ha="center")
+            draw_text(axes, 0.5, 0.5, "no label can be ranked", ha="center")
 
     rows = len(named) + (len(named) < len(curves)) + (len(curves) > 1)
     return Drawing(draw, height=0.965 * COLUMN + 0.145 * (rows + 1))
@@ -341,7 +308,7 @@ def confused_pairs(confusion: Confusion) -> list[dict[str, Any]]:
 
 def confusion_drawing(confusion: Confusion, with_pairs: bool = True) -> Drawing:
     """The confusion matrix: rows are true labels. Of 50 labels or more the worst pairs stand beside it by name."""
-    names, n = [_short(name, LABEL_LENGTH) for name in confusion.labels], len(confusion.labels)
+    names, n = [shortened(name, LABEL_LENGTH) for name in confusion.labels], len(confusion.labels)
     counts = np.array(confusion.matrix, dtype=np.float64)
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / np.where(totals > 0, totals, 1)
@@ -355,19 +322,19 @@ def confusion_drawing(confusion: Confusion, with_pairs: bool = True) -> Drawing:
         display = ConfusionMatrixDisplay(counts, display_labels=names)
         display.plot(ax=axes, include_values=with_counts, colorbar=False)
         display.im_.remove()  # cells of its own are sharp at any size, and take the colours of the page
-        _plain(axes)
+        plain(axes)
         _cells(axes, shares)
         for row, column in np.ndindex(*(counts.shape if with_counts else (0, 0))):
             text, share = display.text_[row, column], float(shares[row, column])
-            size = _size() * (1 if n <= 12 else 0.85)
+            size = text_size() * (1 if n <= 12 else 0.85)
             text.set(text=n_photos(float(counts[row, column])) if share else "", clip_on=False, size=size)
             text.set_color(PAPER if _opacity(share) > 0.55 else INK)
         axes.set(
             xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5), xlabel="predicted", ylabel="true", aspect="equal"
         )
         ticks: Any = range(n) if with_labels else []
-        size = _size() * (1 if n <= 24 else 0.75)
-        widest = 0.65 * _size() * max(map(columns_taken, names))
+        size = text_size() * (1 if n <= 24 else 0.75)
+        widest = 0.65 * text_size() * max(map(columns_taken, names))
         flat = widest < (0.85 * 72 * width - widest) / n
         text_of: dict[str, Any] = {"parse_math": False, "size": size, "color": INK}
         axes.set_xticks(ticks, names if with_labels else [], **text_of, rotation=0 if flat else 90)
@@ -413,18 +380,20 @@ def _share_legend(axes: "Axes", title: str) -> None:
     marks = [
         Patch(facecolor=(ACCENT, _opacity(share)), edgecolor=LINE, lw=0.4) for share in (0.01, 0.1, 0.5, 1)
     ]
-    _legend(axes, list(zip(marks, ("1", "10", "50", "100"), strict=True)), above=True, ncols=4, title=title)
+    draw_legend(
+        axes, list(zip(marks, ("1", "10", "50", "100"), strict=True)), above=True, ncols=4, title=title
+    )
 
 
 def _beside_matrix(axes: "Axes", pairs: Sequence[dict[str, Any]]) -> None:
     """The commonest confusions as a list to the right of the matrix."""
     axes.set_anchor("W")
-    lines = [f"{n_photos(one['count'])} of {_short(one['label'], 28)} → {_short(one['predicted'], 28)}"
+    lines = [f"{n_photos(one['count'])} of {shortened(one['label'], 28)} → {shortened(one['predicted'], 28)}"
              for one in pairs[:WORST_PAIRS]]  # fmt: skip
     left_out = f"and {len(pairs) - WORST_PAIRS} more pairs" if len(pairs) > WORST_PAIRS else ""
     words = ["Most often taken for another:" if pairs else "No label is taken for another.", *lines, left_out]
     for place, line in enumerate(words):
-        _text(axes, 1.05, 1 - 0.0625 * place, line, ha="left", va="top").set_in_layout(False)
+        draw_text(axes, 1.05, 1 - 0.0625 * place, line, ha="left", va="top").set_in_layout(False)
 
 
 # -- Similarity of pairs ---
@@ -444,7 +413,7 @@ def similarity_drawing(found: DuplicatesRecord) -> Drawing:
     def draw(axes: "Axes") -> None:
         from matplotlib.patches import Patch
 
-        _plain(axes)
+        plain(axes)
         bottom = np.zeros(20)
         for kind, values in kinds.items():
             counts = np.histogram(np.clip(values, edges[0], 1), edges)[0]
@@ -456,7 +425,7 @@ def similarity_drawing(found: DuplicatesRecord) -> Drawing:
             axes.bar(edges[:-1], counts, 0.9 * np.diff(edges), bottom, align="edge", **how)
             bottom += counts
         axes.set(xlim=(edges[0], 1), ylim=(0, max(1, bottom.max())), ylabel="pairs of photos")
-        axes.set_xlabel(f"similarity by {_short(found.features)}" if found.features else "similarity")
+        axes.set_xlabel(f"similarity by {shortened(found.features)}" if found.features else "similarity")
         axes.xaxis.label.set_parse_math(False)
         axes.locator_params("x", nbins=4)
         axes.locator_params("y", nbins=5, integer=True)
@@ -466,9 +435,9 @@ def similarity_drawing(found: DuplicatesRecord) -> Drawing:
                 for kind, values in kinds.items()
                 if values
             ]
-            _legend(axes, told)
+            draw_legend(axes, told)
         else:
-            _text(axes, 0.5, 0.5, "no pair", ha="center")
+            draw_text(axes, 0.5, 0.5, "no pair", ha="center")
 
     return Drawing(draw, height=0.75 * COLUMN)
 
@@ -487,15 +456,15 @@ def map_drawing(found: MapRecord) -> Drawing:
     def draw(axes: "Axes") -> None:
         from matplotlib.lines import Line2D
 
-        _plain(axes)
+        plain(axes)
         label = np.array([one or NO_LABEL for one in found.label])
         for one, other in found.pairs:
             x, y = found.places[[one, other]].T
-            _line(axes, x, y, "interval", color=INK, lw=0.5)
+            draw_line(axes, x, y, "interval", color=INK, lw=0.5)
         rest = ~np.isin(label, named)
         marks = [(rest, SOFT, ".", f"{others} other labels")] if others else []
         marks += [
-            (label == name, PALETTE[n], MARKERS[n], _short(name, LABEL_LENGTH))
+            (label == name, PALETTE[n], MARKERS[n], shortened(name, LABEL_LENGTH))
             for n, name in enumerate(named)
         ]
         told: list[tuple[Any, str]] = []
@@ -512,8 +481,8 @@ def map_drawing(found: MapRecord) -> Drawing:
         if found.pairs:
             told.append((Line2D([], [], color=INK, lw=0.8), "near-duplicates"))
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=[], yticks=[], aspect="equal")
-        axes.set_xlabel(f"{len(found.image)} photos by {_short(found.features)}", parse_math=False)
-        _legend(axes, told, ncols=2)
+        axes.set_xlabel(f"{len(found.image)} photos by {shortened(found.features)}", parse_math=False)
+        draw_legend(axes, told, ncols=2)
 
     n_told = (
         len(named) + (others > 0) + bool(found.wrong.any()) + bool(found.outlier.any()) + bool(found.pairs)
@@ -639,8 +608,6 @@ def _drawing_of_scores(found: ComparisonRecord | TestRecord, name: str) -> Drawi
 
 # -- Files ---
 
-SUFFIXES = ("png", "pdf", "svg")
-
 
 def figure_files(kind: str) -> list[str]:
     """The names of the files that `write_figures` may write of a kind of result."""
@@ -654,176 +621,3 @@ def write_figures(found: Result, folder: Location) -> None:
     """
     check_folder(folder, figure_files(found.kind), FIGURE)
     write_drawings({name: drawing_of(found, name) for name in drawings_of(found)}, folder)
-
-
-def write_drawings(drawings: Mapping[str, Drawing], folder: Location) -> None:
-    """Write drawings by their names, as `write_figures` does."""
-    place = path_at(folder)
-    if not isinstance(place, RemotePath):  # object storage has no folders to make
-        place.mkdir(exist_ok=True)
-    for name, drawing in drawings.items():
-        figure = drawing.figure()
-        for suffix in SUFFIXES:
-            with whole_file(place / f"{name.replace('_', '-')}.{suffix}", FIGURE) as target:
-                _save(figure, target, suffix, name)
-    words = count(len(drawings), "figure")
-    log.info("wrote %s to %s, each as PNG, PDF and SVG", words, where_written(folder))
-
-
-def _save(figure: "Figure", target: Any, suffix: str, salt: str, transparent: bool = False) -> None:
-    """The figure without dates, versions and names that differ from run to run."""
-    import matplotlib
-
-    nothing = dict.fromkeys(("Date", "Format", "Type"))
-    metadata: dict[str, dict[str, Any]] = {
-        "png": {"Software": MAKER},
-        "pdf": {"Creator": MAKER, "Producer": None, "CreationDate": None},
-        "svg": {**nothing, "Creator": MAKER},
-    }
-    style: dict[Any, Any] = {"svg.hashsalt": salt, "svg.fonttype": "none", "pdf.fonttype": 42}
-    with _paper(), matplotlib.rc_context(style | {"path.simplify": False}):
-        how = {"dpi": DPI} if suffix == "png" else {}
-        figure.savefig(target, format=suffix, transparent=transparent, metadata=metadata[suffix], **how)
-
-
-# -- In a page ---
-
-
-def as_svg(drawing: Drawing, name: str, label: str) -> str:
-    """The drawing as an element of a page; `label` is what it shows, for who cannot see it.
-
-    `name` is a class of the element, and what its ids begin from: another one for each drawing of a page.
-    """
-    from markupsafe import escape
-
-    stream = io.StringIO()
-    _save(drawing.figure(), stream, "svg", name, transparent=True)
-    drawn = stream.getvalue()
-    (box,) = re.findall(r'viewBox="[^"]*"', drawn)
-    drawn = drawn[drawn.index("<g") : drawn.rindex("</svg>")]
-    drawn = re.sub(r"<style.*?</style>|<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
-    referred = set(re.findall(r'href="#([^"]*)"', drawn))
-
-    def of_the_page(tag: re.Match[str]) -> str:
-        text = re.sub(r"font(?:-family)?: [^;\"]*;? ?", _font_size, tag[0])
-        text = re.sub(r' id="([^"]*)"', lambda one: one[0] if one[1] in referred else _part(one[1]), text)
-        return re.sub("|".join(VARIABLES), lambda one: VARIABLES[one[0]], text)
-
-    drawn = re.sub(r"<[^>]*>", of_the_page, drawn)  # tags alone, never text: names of features are in there
-    wide = " wide" if drawing.width > COLUMN else ""
-    return f'<svg class="chart{wide} {name}" {box} role="img" aria-label="{escape(label)}">\n{drawn}</svg>'
-
-
-def _font_size(font: re.Match[str]) -> str:
-    """``font: 10px 'DejaVu Sans'`` without the family."""
-    size = re.search(r"[\d.]+px", font[0])
-    return f"font-size: {size[0]}; " if size else ""
-
-
-def _part(identity: str) -> str:
-    return f' class="{identity}"' if identity in PARTS else ""
-
-
-# -- Style ---
-
-
-@contextmanager
-def _paper() -> Iterator[None]:
-    """The style of a paper's column; kept back is that a font lacks a letter of a name, or that fonts have no cache."""
-    logger = logging.getLogger("matplotlib")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import matplotlib
-            from matplotlib.font_manager import fontManager
-
-            installed = {font.name for font in fontManager.ttflist}
-            fonts = ["sans-serif", *(name for name in FURTHER_FONTS if name in installed)]
-            with matplotlib.rc_context():
-                matplotlib.rcdefaults()  # a figure does not depend on the style of whoever writes it
-                matplotlib.rcParams.update({"font.size": POINTS, "font.family": fonts})
-                yield
-    finally:
-        logger.setLevel(before)
-
-
-def _size() -> float:
-    import matplotlib
-
-    return float(matplotlib.rcParams["font.size"])
-
-
-def _plain(axes: "Axes") -> None:
-    axes.patch.set_visible(False)
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0, labelcolor=SOFT, labelsize=_size())
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set(color=SOFT, size=_size())
-    axes.set_axisbelow(True)
-
-
-def _line(axes: "Axes", x: Any, y: Any, part: str, **how: Any) -> None:
-    axes.plot(x, y, gid=part, clip_on=False, **{"color": ACCENT, "lw": 1.5, **how})
-
-
-def _dot(axes: "Axes", x: float, y: float, part: str = "measured", **how: Any) -> None:
-    axes.plot(x, y, "o", gid=part, clip_on=False, **{"color": ACCENT, "ms": 5, "mec": PAPER, **how})
-
-
-def _text(axes: "Axes", x: float, y: float, text: str, transform: Any = None, **how: Any) -> Any:
-    """Text where it is written, in shares of the axes unless `transform` says otherwise."""
-    style: dict[str, Any] = {"size": _size(), "color": SOFT, "parse_math": False, "clip_on": False, **how}
-    return axes.text(x, y, text, transform=transform or axes.transAxes, **style)
-
-
-def _legend(axes: "Axes", told: Sequence[tuple[Any, str]], above: bool = False, **how: Any) -> None:
-    """What the marks mean, below the axes and what they are called, or above."""
-    marks, words = zip(*told, strict=True)
-    from matplotlib.transforms import ScaledTranslation
-
-    figure: Any = axes.figure
-    away = (0.5 if above else -3.6) * _size() / 72
-    place = axes.transAxes + ScaledTranslation(0, away, figure.dpi_scale_trans)
-    style: dict[str, Any] = {"loc": "lower center" if above else "upper center"}
-    style |= {"bbox_to_anchor": (0.5, 1 if above else 0), "bbox_transform": place}
-    style |= {
-        "frameon": False,
-        "fontsize": _size(),
-        "title_fontsize": _size(),
-        "labelcolor": INK,
-        "borderaxespad": 0,
-    }
-    legend = axes.legend(marks, words, **style, **how)
-    legend.get_title().set_color(SOFT)
-    for text in (legend.get_title(), *legend.get_texts()):
-        text.set_parse_math(False)
-
-
-def _short(name: str, longest: int = NAME_LENGTH) -> str:
-    """A name on one line, of at most so many columns; the middle of a longer one is left out.
-
-    >>> _short("svm on inception_v3:mixed8+texture", 21)
-    'svm on inc…d8+texture'
-    """
-    name = STEERING.sub(lambda one: ascii(one[0])[1:-1], name.replace("\t", " ").replace("\n", " "))
-    if columns_taken(name) <= longest:
-        return name
-    kept = longest // 2
-    while columns_taken(name[:kept]) + columns_taken(name[-kept:]) > longest - 1:
-        kept -= 1
-    return f"{name[:kept]}…{name[-kept:]}"
-
-
-def _shares(axis: Any, low: float, step: float, unit: str, grid: bool = True) -> None:
-    """Marks at whole per cents from `low` to 1."""
-    marks = [low + step * n for n in range(round((1 - low) / step) + 1) if low + step * n <= 1.001]
-    axis.set_ticks(marks, [f"{100 * mark:.0f}{unit}" for mark in marks])
-    for line in axis.get_gridlines():
-        line.set(visible=grid, color=LINE, linewidth=0.6, linestyle="-", clip_on=False)
-
-
-def _round_down(share: float) -> float:
-    """To a whole ten per cent, below 100 %: the scale starts there, and says so."""
-    return min(0.9, math.floor(10 * share) / 10)

@@ -7,11 +7,10 @@ from itertools import combinations
 from typing import Any
 
 from classify.rows import NUISANCE
+from evaluate.report.drawing import Drawing, as_svg
 from evaluate.report.figures import (
     DRAWN_ROWS,
-    Drawing,
     accuracy_drawing,
-    as_svg,
     confused_pairs,
     confusion_drawing,
     curve_drawing,

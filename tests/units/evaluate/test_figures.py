@@ -12,12 +12,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import auc, average_precision_score, roc_auc_score
 
+from evaluate.report.drawing import BOTH_COLUMNS, COLUMN, NAME_LENGTH, as_svg
 from evaluate.report.figures import (
-    BOTH_COLUMNS,
-    COLUMN,
-    NAME_LENGTH,
     accuracy_drawing,
-    as_svg,
     confusion_drawing,
     curve_drawing,
     mean_curve,
