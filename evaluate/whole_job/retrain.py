@@ -23,6 +23,7 @@ from featurize.outputs import (
     PAGE,
     TEXT,
     check_outputs,
+    check_page_name,
     same_file,
     where_written,
     whole_file,
@@ -173,6 +174,7 @@ def _checked_outputs(args: argparse.Namespace) -> dict[str, str]:
     outputs = [(args.output_graph, GRAPH), (paths["model"], MODEL), (paths["report"], PAGE)]
     labels = dict.fromkeys([args.output_labels, _labels_beside(args.output_graph)], TEXT)
     check_outputs([*outputs, *labels.items(), (f"{args.output_graph}.json", JSON)], [args.image_dir])
+    check_page_name(args.report, "--report")
     for name, reason in WITHOUT_EFFECT.items():
         if getattr(args, name) not in (None, "0"):
             log.warning("--%s has no effect: %s", name, reason)

@@ -35,6 +35,25 @@ def test_quiet_writes_files_and_says_nothing_but_the_result(files):
     assert json.loads((files / "t.json").read_text())["seen"] == 30 and (files / "t.html").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("test flowers.model table.parquet", "Test of a model"),
+        ("duplicates table.parquet", "Duplicates"),
+    ],
+)
+def test_a_report_has_the_title_and_the_author_that_are_given_and_the_day(files, words, kind, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1500000000")
+    given = ["--report", "t.html", "--title", "<b>Leaves</b> of 2017", "--author", "Ann O'Neil"]
+    assert run("evaluate", *words.split(), *given).status == 0
+    page = (files / "t.html").read_text()
+    assert "<h1>&lt;b&gt;Leaves&lt;/b&gt; of 2017</h1>" in page
+    assert f'<p class="byline">{kind} · Ann O&#39;Neil · 2017-07-14</p>' in page
+    assert run("evaluate", *words.split(), *given[:2]).status == 0
+    page = (files / "t.html").read_text()
+    assert f"<h1>{kind}</h1>" in page and '<p class="byline">2017-07-14</p>' in page
+
+
 COMPARE, TEST = (
     "compare table.parquet --features noise --heads softmax -j 1 --cv 3",
     "test flowers.model table.parquet",
@@ -91,6 +110,8 @@ duplicates table.parquet --json g.npz --group-duplicates g.npz: g.npz is another
 """
 USELESS = """
 compare table.parquet --images photos: --images was given without --report
+compare table.parquet --title Leaves: --title was given without --report
+curve table.parquet --author Ann: --author was given without --report
 compare table.parquet --test table.parquet --cv 3: --test was given with --cv
 compare table.parquet --test table.parquet --folds predefined: --test was given with --folds
 compare table.parquet --folds predefined --repeats 2: --folds predefined was given with --cv or

@@ -199,6 +199,7 @@ PHOTOS = {
         (f"{QUICK} --final_tensor_name 'a b'", 1, "'a b'", "letters, digits"),
         (f"{QUICK} --output_labels photos/fern/1.png", 1, "is a photo, and plain text would", "another name"),
         (f"{QUICK} --output_labels g.model", 1, "another output", "a name of its own"),
+        (f"{QUICK} --report r.pdf", 1, "r.pdf is not the name of a page", "--report r.html"),
         (f"{QUICK} --random_crop 150", 1, "random_crop is 150", "0 to 100"),
         (QUICK.replace("photos", "nowhere"), 1, "there is no .*nowhere", ""),
         (QUICK.replace("photos", "flat"), 1, "have no labels", "a class folder for each of two"),
