@@ -82,6 +82,18 @@ class Entry:
         return self.suspect.suggested if self.suspect else self.between[1]
 
 
+@dataclass(frozen=True)
+class Glance:
+    """A photo at the top of the page: what it leads to, what is said of it, and smaller photos beside it."""
+
+    target: str
+    picture: str
+    image: str
+    words: tuple[str, str, str]
+    note: str
+    beside: Sequence[tuple[str, str]]
+
+
 def entries_of(
     wrong: Sequence[Mistake],
     every: Sequence[MisclassifiedByAll],
@@ -176,15 +188,40 @@ def gallery_of(
     }
 
 
-def first_look(gallery: Mapping[str, Any]) -> list[Entry]:
-    """Three confident mistakes with a photo for the top of the page, of different confusions where possible."""
-    wrong = [one for one in gallery["entries"] if "wrong" in one.reasons]
-    there = [one for one in wrong if gallery["photos"].thumbnail(one.image)]
+def first_look(gallery: Mapping[str, Any]) -> list[Glance]:
+    """Three confident mistakes for the top of the page, of different confusions where possible."""
+    ids, photos, training = ids_of(gallery), gallery["photos"], gallery["training"]
+    there = [one for one in gallery["entries"] if "wrong" in one.reasons and one.image in ids]
     kinds: dict[tuple[str | None, str], Entry] = {}
     for one in there:
         kinds.setdefault((one.label, one.predicted), one)
     first = list(kinds.values())
-    return (first + [one for one in there if one not in first])[:FIRST_SHOWN]
+    glances = []
+    for one in (first + [one for one in there if one not in first])[:FIRST_SHOWN]:
+        near = [(training.thumbnail(n.image, SMALL_PX), n.label) for n in one.nearest] if training else []
+        near = [(picture, label) for picture, label in near if picture]
+        note = f"confidence {100 * one.confidence:.0f} %" if one.confidence is not None else ""
+        if near:
+            note = f"It resembles {', '.join(dict.fromkeys(label for _, label in near))}"
+        words = (one.label or "", "taken for", one.predicted)
+        glances.append(Glance(ids[one.image], photos.thumbnail(one.image), one.image, words, note, near))
+    return glances
+
+
+def first_pairs(pairs: Sequence[DuplicatePair], photos: Thumbnails) -> list[Glance]:
+    """Three pairs for the top of the page."""
+    glances = []
+    for pair in pairs:
+        picture, other = photos.thumbnail(pair.image), photos.thumbnail(pair.other)
+        if picture and other:
+            words = (
+                (pair.label or pair.image, "or", pair.other_label or "") if pair.conflict else ("", "", "")
+            )
+            note = "byte-identical" if pair.identical else f"{pair.similarity:.4f} alike"
+            glances.append(Glance("duplicates", picture, pair.image, words, note, [(other, pair.other)]))
+        if len(glances) == FIRST_SHOWN:
+            break
+    return glances
 
 
 def ids_of(gallery: Mapping[str, Any]) -> dict[str, str]:

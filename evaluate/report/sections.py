@@ -18,7 +18,7 @@ from evaluate.report.figures import (
     ranking_drawing,
     reliability_drawing,
 )
-from evaluate.report.gallery import first_look, gallery_of, ids_of, mistakes_of
+from evaluate.report.gallery import Glance, first_look, first_pairs, gallery_of, ids_of, mistakes_of
 from evaluate.report.map import THUMBNAIL_BYTES_IN_REPORT, content_of, map_of
 from evaluate.report.methods import features_of, methods_paragraph, statistical_methods
 from evaluate.report.sentences import (
@@ -65,6 +65,7 @@ LISTED_PAIRS = 100
 NAMED_LABELS = 10
 
 Figure3 = tuple[str, str, str]  # what is measured, its value, and how to read it
+Look = tuple[Sequence[Glance], str, str]  # photos, and the section of all with the words that lead there
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Page:
     subtitle: str
     figures: list[Figure3]
     sections: list[Section] = field(default_factory=list)
-    look: Mapping[str, Any] = field(default_factory=dict)
+    look: Look = ((), "", "")
 
 
 def page_of(found: Result, photos: Thumbnails) -> Page:
@@ -210,7 +211,8 @@ def _duplicates_page(found: DuplicatesRecord, photos: Thumbnails) -> Page:
         *_origin(found),
     ]
     subtitle = f"{found.images} photos by {found.features or BYTES}; {compared}"
-    return Page("Duplicates", subtitle, figures, sections)
+    look = first_pairs(found.pairs[:LISTED_PAIRS], photos), "duplicates", count(len(found.pairs), "pair")
+    return Page("Duplicates", subtitle, figures, sections, look)
 
 
 def _subtitle(data: DataFacts) -> str:
@@ -338,10 +340,13 @@ def _gallery(
     return [Section("gallery", "Photos to look at", content), *([mistakes] if details.misclassified else [])]
 
 
-def _look(content: Mapping[str, Any]) -> dict[str, Any]:
+def _look(content: Mapping[str, Any]) -> Look:
     """What the top of the page shows of the gallery."""
-    photos = {key: content[key] for key in ("photos", "training", "small", "total")}
-    return {"first": first_look(content), "ids": ids_of(content), **photos}
+    return (
+        first_look(content),
+        "gallery",
+        f"{count(content['total'], 'mistake')}, and other photos to look at",
+    )
 
 
 def _map(found: ComparisonRecord | TestRecord, photos: Thumbnails, gallery: Mapping[str, Any]) -> Section:

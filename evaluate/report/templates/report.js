@@ -140,11 +140,12 @@ function addFilter(table, tools) {
 }
 
 for (const scroll of document.querySelectorAll("main .scroll")) {
-  const table = scroll.querySelector("table"), tools = document.createElement("div");
+  const table = scroll.querySelector("table"), frame = document.createElement("div"), tools = document.createElement("div");
   tools.className = "tools";
   if (table.classList.contains("filtered")) addFilter(table, tools);
   addButton(tools, "Copy table", (button) => copy(textOf(table), button));
-  scroll.before(tools);
+  scroll.replaceWith(frame);
+  frame.append(tools, scroll);
 }
 
 for (const svg of document.querySelectorAll("main svg.chart")) {
