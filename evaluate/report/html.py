@@ -68,8 +68,7 @@ def render(result: Result, images: str | Path | None = None) -> str:
     with_scripts = [one.key for one in page.sections if one.key in ("gallery", "map")]
     script = _script("save.js", "report.js", *(f"{name}.js" for name in with_scripts))
     byline = [page.title] * bool(result.title) + [result.author] * bool(result.author) + [result.date[:10]]
-    content = {"figures": page.figures, "sections": page.sections, "look": page.look}
-    content["byline"] = " · ".join(byline)
+    content = {"figures": page.figures, "sections": page.sections, "look": page.look, "byline": byline}
     title = result.title or page.title
     return render_page(_templates(), "report.html", title, page.subtitle, script, **content)
 

@@ -87,7 +87,7 @@ def plain(page):
     page = re.sub(r"The work was done with [^<]*", "The work was done with ...", page)
     page = re.sub(r"(<dt>Versions</dt>\s*<dd>)[^<]*", r"\1...", page)
     page = re.sub(r"\d+\.\d{4,}(e-\d+)?", lambda number: f"{float(number[0]):.3g}", page)
-    page = re.sub(r'(<p class="byline">)[^<]*', r"\1...", page)
+    page = re.sub(r'(<p class="byline"><span class="name">)[^<]*', r"\1...", page)
     page = re.sub(r"(<dt>Date</dt>)<dd>[^<]*", r"\1<dd>...", page)
     # The last column of the comparison is the size of the model.
     last = r'\s*<td class="number">[\d.,?]+</td>(\s*</tr>)'
