@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from scipy.stats import betabinom, binomtest, t
+from scipy.special import betaln, gammaln, logsumexp, stdtr
 
 from classify.model.model import Model
 from classify.model.outliers import FALSE_ALARMS, MOST_HELD_OUT
@@ -29,6 +29,7 @@ KINDS = 5  # outliers by the training; outliers, distances, low confidence and a
 LEAST_PHOTOS = 20
 LEAST_DAYS = 5  # earlier days; of fewer nobody knows how much days differ
 WITHOUT_DISTANCE = 1e-12
+Z = 1.959964  # standard errors to either end of a 95 % interval
 
 
 class Day(msgspec.Struct, forbid_unknown_fields=False):
@@ -271,8 +272,11 @@ def _day_of(model: Model, tables: FeatureTable | Iterable[FeatureTable], date: s
 
 
 def _share(number: int, day: Day, expected: float | None) -> Share:
-    interval = binomtest(number, day.photos).proportion_ci(method="wilson")
-    return Share(number, number / day.photos, float(interval.low), float(interval.high), expected)
+    """With Wilson's interval."""
+    n, share = day.photos, number / day.photos
+    centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z * np.sqrt(share * (1 - share) / n + (Z / (2 * n)) ** 2) / (1 + Z**2 / n)
+    return Share(number, share, max(0.0, float(centre - half)), min(1.0, float(centre + half)), expected)
 
 
 def _mean(values: Sequence[float]) -> float | None:
@@ -305,7 +309,18 @@ def _chance_by_training(today: Day, held_out: int) -> float:
     rank = int(np.ceil((held_out + 1) * (1 - FALSE_ALARMS) - 1e-9))
     # Photos of one group are one observation.
     number = int((today.outliers or 0) * today.groups / today.photos)
-    return float(betabinom.sf(number - 1, today.groups, held_out + 1 - rank, rank))
+    return beta_binomial_tail(number, today.groups, held_out + 1 - rank, rank)
+
+
+def beta_binomial_tail(least: int, n: int, a: float, b: float) -> float:
+    """The chance of `least` or more of `n`, where the chance of each follows a beta distribution of `a` and `b`.
+
+    >>> round(beta_binomial_tail(1, 2, 1, 1), 4)
+    0.6667
+    """
+    k = np.arange(max(least, 0), n + 1)
+    choices = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+    return float(np.exp(logsumexp(choices + betaln(k + a, n - k + b) - betaln(a, b)))) if len(k) else 0.0
 
 
 def _by_days(today: Day, usual: Sequence[Day], alpha: float) -> list[tuple[float, str]]:
@@ -315,7 +330,7 @@ def _by_days(today: Day, usual: Sequence[Day], alpha: float) -> list[tuple[float
     def compare(values: Sequence[float], value: float, least: float, both_sides: bool, share: float) -> float:
         variance = max(float(np.var(values, ddof=1)), least)
         away = (value - float(np.mean(values))) / np.sqrt(variance * (1 + 1 / len(values)))
-        chance = float(t.sf(abs(away) if both_sides else away, len(values) - 1))
+        chance = float(stdtr(len(values) - 1, -abs(away) if both_sides else -away))
         return chance * (2 if both_sides else 1) / share
 
     def shares(name: str, words: str) -> None:

@@ -147,9 +147,9 @@ def corrections_in_words(found: CorrectedLabels, accuracy: Interval | None = Non
         checked = "none that it agrees with was checked"
         if found.agreed:
             checked = f"{found.agreed} that it agrees with {agree(found.agreed, 'was', 'were')} checked too"
+        those = count(found.tested, "tested photo")
         told += [
-            f"{found.tested} of the tested photos {agree(found.tested, 'has', 'have')} a corrected label, and of "
-            f"{found.disputed} of them the model disputes the old one; {checked}",
+            f"of the {those} with a corrected label the model disputes the old one in {found.disputed}, and {checked}",
             f"under the new labels {interval_in_words(accuracy)} are right, under the old ones "
             f"{interval_in_words(found.accuracy_before)}; correcting only what a model disputes flatters it",
         ]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import digest_of, made_table, run, words_of_page
+from builders import digest_of, made_table, run
 
 from classify import correct_labels, load_model, train_model
 from evaluate import compare, learning_curve
@@ -122,9 +122,10 @@ def test_a_comparison_says_what_the_corrections_do_to_its_accuracy(here):
     assert (facts.tested, facts.disputed, facts.agreed) == (6, 6, 3)
     assert found.results[0].accuracy.mean == 1 and facts.accuracy_before.mean == 53 / 59
     (warning,) = [one for one in found.warnings if "corrected by hand" in one]
-    for text in (warning, found.to_dict()["methods_paragraph"]["text"], words_of_page(found.to_html())):
+    for text in (warning, found.to_dict()["methods_paragraph"]["text"], str(found)):
         assert "6 labels were corrected by hand" in text and "89.8 %" in text
-        assert "of 6 of them the model disputes the old one; 3 that it agrees with were checked too" in text
+        assert "of the 6 tested photos with a corrected label the model disputes the old one in 6" in text
+        assert ", and 3 that it agrees with were checked too" in text
 
 
 def test_the_old_accuracy_is_that_of_the_same_predictions_under_the_old_labels():
@@ -162,7 +163,10 @@ def test_commands_apply_corrections_as_the_table_with_them_would(here):
     assert [one | {"run": None} for one in found[:2]] == [one | {"run": None} for one in found[2:]]
     assert "labels    by hand: 6 corrected" in run("classify show 0.model").out
     assert found[1]["model"]["corrections"]["corrected"] == 6
-    assert "6 labels were corrected" in run("evaluate curve t.parquet --labels c.csv --features good").out
+    assert (
+        "6 labels were corrected"
+        in run("evaluate curve t.parquet --labels c.csv --features good --sizes 5").out
+    )
 
 
 def test_training_out_of_core_is_corrected_as_training_at_once(here):

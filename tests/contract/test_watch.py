@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders import made_table, run
-from scipy.stats import binom
+from scipy.stats import binom, binomtest
 
 from classify import save_model, train_model, watch_photos
 from featurize import FeatureTable
@@ -98,10 +98,8 @@ def test_intervals_are_wilsons_and_shares_are_counted(model):
     found = watch_photos(model, [day_table(3), day_table(4)])
     assert sum(one.number for one in found.answers.values()) == found.today.photos == 120
     ant = found.answers["ant"]
-    p, n, z = ant.number / 120, 120, 1.959964
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    assert (ant.low, ant.high) == pytest.approx((centre - half, centre + half), abs=1e-5)
+    wilson = binomtest(ant.number, 120).proportion_ci(method="wilson")
+    assert (ant.low, ant.high) == pytest.approx((wilson.low, wilson.high), abs=1e-5)
 
 
 @pytest.fixture
