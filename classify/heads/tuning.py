@@ -8,6 +8,7 @@ from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
+from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import ParameterGrid
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -183,9 +184,12 @@ def tune_head(
     sample = Sample(np.asarray(X), y, groups, None if variant is None else np.asarray(variant))
     results: list[list[np.ndarray | str]] = [[] for _ in heads]
     what = f"tuning {HeadSpec.parse(head).name}"
+    arrays = sample.X, sample.y, sample.groups, sample.variant
     with progress(len(folds) * len(heads), what, unit="fit") as bar, _one_complaint():
-        for fold, (number, one) in product(folds, enumerate(heads)):
-            results[number].append(_probabilities(one, sample, fold, weights))
+        # One after the other, unless `joblib.parallel_config` says otherwise; plain arrays are sent once to a worker.
+        fits = (delayed(_probabilities)(one, fold, weights, *arrays) for fold, one in product(folds, heads))
+        for number, found in enumerate(Parallel(return_as="generator")(fits)):
+            results[number % len(heads)].append(found)
             bar.update()
     scored = np.concatenate([fold.testing for fold in folds])
     counted = None if weights is None else weights[scored]
@@ -224,8 +228,9 @@ def has_grid(head: Any) -> bool:
         return False
 
 
-def _probabilities(head: Any, sample: Sample, fold: Fold, weights: np.ndarray | None) -> np.ndarray | str:
-    """Of the testing rows of a fold, or why there are none."""
+def _probabilities(head: Any, fold: Fold, weights: np.ndarray | None, *arrays: Any) -> np.ndarray | str:
+    """Of the testing rows of a fold of the sample with these arrays, or why there are none."""
+    sample = Sample(*arrays)
     try:
         train, some = sample.rows(fold.training), None if weights is None else weights[fold.training]
         fitted = fit_head(head, train.X, train.y, train.groups, train.variant, some)

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pickle import PicklingError
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -63,15 +63,16 @@ def _run(tasks: Sequence[Task], samples: Mapping[str, Sample], jobs: int | None)
     start, left = time.monotonic(), list(tasks)
     while left and small and time.monotonic() - start < START_SECONDS:
         task = left.pop(0)
-        yield _fit_and_predict(task, samples[task.features], labels)
-    # joblib writes each large matrix once and lets all workers map it; tasks carry only row numbers.
+        yield _fit_and_predict(task, labels, *_arrays(samples[task.features]))
+    # joblib writes each large matrix once and lets all workers map it, or sends it once to each worker of a cluster
+    # (`joblib.parallel_config`), which it does for plain arguments alone; tasks carry only row numbers.
     parallel = Parallel(
         n_jobs=min(jobs, len(left)) or 1, return_as="generator", mmap_mode="r", max_nbytes="1M"
     )
     try:
         with _without_the_current_folder():
             yield from parallel(
-                delayed(_fit_and_predict)(task, samples[task.features], labels) for task in left
+                delayed(_fit_and_predict)(task, labels, *_arrays(samples[task.features])) for task in left
             )
     except BrokenProcessPool as error:
         raise UsageError(
@@ -149,14 +150,20 @@ def _check_costs(tasks: Sequence[Task], samples: Mapping[str, Sample], jobs: int
             log.info("%s on %s will take about %s (%d fits)", name, features, duration, n_fits)
 
 
-def _fit_and_predict(task: Task, sample: Sample, labels: list[str]) -> Result:
+def _arrays(sample: Sample) -> tuple[Any, ...]:
+    return tuple(getattr(sample, field.name) for field in fields(sample))
+
+
+def _fit_and_predict(task: Task, labels: list[str], *arrays: Any) -> Result:
+    from joblib import parallel_config
     from threadpoolctl import threadpool_limits
 
     from classify.heads.fitting import fit_head, probabilities_of
 
+    sample = Sample(*arrays)
     fold, train = task.fold, sample.rows(task.fold.training)
     # One thread whoever runs this: several add up in another order, and the last digits would differ.
-    with threadpool_limits(limits=1), _complaints() as complaints:
+    with threadpool_limits(limits=1), parallel_config(backend="sequential"), _complaints() as complaints:
         try:
             start = time.perf_counter()
             head = fit_head(task.estimator, train.X, train.y, train.groups, train.variant)

@@ -22,6 +22,7 @@ from featurize.extraction.run import (
     attach_all,
     choose_extractors,
     golden_vectors,
+    hashes_beside,
     run_extraction,
     table_metadata,
 )
@@ -384,7 +385,7 @@ class Assembly:
 
     def compact(self) -> None:
         """Merge the small shards that parts have left."""
-        for section in self.sections:
+        for section in [*self.sections, self.store.section_of(hashes_beside(self.extractors))]:
             section.compact()
 
     def _pieces(self, n_rows: int) -> Iterator[TableContent]:

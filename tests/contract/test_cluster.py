@@ -8,10 +8,13 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 from builders import run, upload, write_photos
 
+from classify.heads.tuning import tune_head
+from evaluate import compare, learning_curve
 from featurize import BottleheadError, Extractor, FeatureTable, Store, extract, make_extractor
 from featurize.cluster import Cluster
 from featurize.extraction.part_files import extract_in_parts
@@ -19,7 +22,7 @@ from featurize.extraction.parts import Assembly, divided
 from featurize.photos.source import list_source
 
 distributed = pytest.importorskip("distributed", reason="pip install 'bottlehead[test]'")
-pytestmark = pytest.mark.filterwarnings("ignore:::distributed")
+pytestmark = pytest.mark.filterwarnings("ignore:::distributed", "ignore:::joblib")
 N_PHOTOS, N_PARTS = 120, 5
 
 
@@ -217,6 +220,45 @@ def test_workers_that_would_compute_something_else_are_named_before_the_work(
     assert done.status == 1 and "workers cannot do this work" in done.error
     assert f"it has numpy {np.__version__} instead of 9.9" in done.error and "tcp://127.0.0.1:" in done.error
     assert not list((tmp_path / "store").glob("shape-*"))
+
+
+@pytest.fixture(scope="module")
+def table() -> FeatureTable:
+    # More numbers than are fitted here at once, because that is quicker than to start processes.
+    rng = np.random.default_rng(0)
+    label = np.repeat(["fern", "moss"], 100)
+    X = rng.normal(size=(200, 520)).astype(np.float32)
+    X[:, :3] += 1.5 * (label == "moss")[:, None]
+    return FeatureTable.from_arrays({"x": X}, label=label)
+
+
+def test_comparisons_curves_and_searches_on_workers_give_the_same_numbers_and_data_is_sent_once(
+    workers, table
+):
+    heads = ["naive-bayes", "knn"]
+    here = compare(table, ["x"], heads, cv=3, jobs=1)
+    curve = learning_curve(table, "x", "naive-bayes", sizes=[20, 60], cv=3, jobs=1)
+    X, y = table.select("x")[:, :40], table.label.astype(str)
+    tuning = tune_head("knn", X, y, n_folds=3)
+    submitted: list[int] = []
+    with distributed.Client(workers) as client:
+        scatter = client.scatter
+
+        def counting(data, **options):
+            submitted.append(getattr(data, "nbytes", 0))
+            return scatter(data, **options)
+
+        client.scatter = counting
+        with joblib.parallel_config(backend="dask"):
+            there = compare(table, ["x"], heads, cv=3)
+            n_matrices = sum(n_bytes == table.vectors["x"].nbytes for n_bytes in submitted)
+            curve_there = learning_curve(table, "x", "naive-bayes", sizes=[20, 60], cv=3)
+            tuning_there = tune_head("knn", X, y, n_folds=3)
+    assert n_matrices == 1, "six fits on one matrix"
+    assert [row.accuracy.mean for row in there.results] == [row.accuracy.mean for row in here.results]
+    assert (there.predictions.probabilities == here.predictions.probabilities).all()
+    assert [point.accuracy for point in curve_there.points] == [point.accuracy for point in curve.points]
+    assert tuning_there == tuning
 
 
 @pytest.mark.parametrize(("place", "status", "says"), [
