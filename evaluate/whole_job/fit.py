@@ -257,7 +257,7 @@ def _divided(
                 "test on those for validation, call their folder test",
                 TESTED,
             )
-        table, together = _near_duplicates_together(table)
+        table, together = _near_duplicates_together(table, LEAST)
         _check_groups(table.filter(table.label != None), LEAST)  # noqa: E711
         words = [path, "--testing-percentage", str(TESTED), "--validation-percentage", "0", "-o", path]
         commands.add("evaluate", "split", *words, *["--group-duplicates"] * together)
@@ -266,7 +266,7 @@ def _divided(
     rows = np.isin(table.split.astype(str), SIDES[:2]) & (table.label != None)  # noqa: E711
     training, together = table.filter(rows), False
     if given:
-        training, together = _near_duplicates_together(training)
+        training, together = _near_duplicates_together(training, LEAST - 1)
     n_groups = _check_groups(training, LEAST - 1)
     return table, {"cv": min(FOLDS, n_groups), "group_duplicates": together}
 
@@ -286,15 +286,25 @@ def _check_groups(table: "FeatureTable", least: int) -> int:
     return number
 
 
-def _near_duplicates_together(table: "FeatureTable") -> tuple["FeatureTable", bool]:
-    """The table with near-duplicates in one group, and whether they could be told."""
+def _near_duplicates_together(table: "FeatureTable", least: int) -> tuple["FeatureTable", bool]:
+    """The table with near-duplicates in one group, where that is known and leaves each label `least` groups."""
+    from classify.folds import fewest_groups
     from evaluate.checks.leakage import find_near_duplicates
 
     try:
-        return find_near_duplicates(table, True)[1], True
+        grouped = find_near_duplicates(table, True)[1]
     except UsageError as error:
         log.warning("near-duplicates are not kept together: %s", error.args[0])
         return table, False
+    rows = grouped.filter(grouped.label != None)  # noqa: E711
+    name, number = fewest_groups(rows.label, rows.groups, rows.variant)
+    if number < least:
+        log.warning(
+            "near-duplicates are not kept together: the photos of %s would then be in %d of %d groups that are needed",
+            *(name, number, least),
+        )
+        return table, False
+    return grouped, True
 
 
 def _pairs(table: "FeatureTable", specs: Sequence[str]) -> list[str]:
