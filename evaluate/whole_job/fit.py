@@ -6,7 +6,6 @@ cross-validation on the photos to train on; the photos set aside for testing are
 
 import argparse
 import os
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from featurize.cli import add_manifest_options, add_max_megapixels, manifest_options
 from featurize.errors import SourceError, UsageError, without_credentials
 from featurize.outputs import CSV, MODEL, PAGE, TABLE, check_outputs, is_streamed, where_written
-from featurize.terminal import OptionsError, add_command, log, printable
+from featurize.terminal import OptionsError, add_command, command_line, log, printable
 
 if TYPE_CHECKING:
     from evaluate.studies.compare import Comparison
@@ -134,7 +133,7 @@ class Commands:
     def add(self, *words: str) -> str:
         """Note a command that is about to be done, and say it."""
         seed = self._seed if words[1] in ("extract", "split", "compare", "train") else []
-        self.lines.append(without_credentials(shlex.join([*words, *seed])))
+        self.lines.append(without_credentials(command_line([*words, *seed])))
         log.info("$ %s", self.lines[-1])
         return self.lines[-1]
 
@@ -204,7 +203,7 @@ def _check_photos(args: argparse.Namespace) -> None:
         image, reason = next(iter(found.rejects), ("", "there is none"))
         first = f"; the first is {image}: {reason}" if image else ""
         what = f"no image in {args.source} can be used (rejected: {len(found.rejects)}{first})"
-        raise SourceError(what, f"`featurize scan {shlex.quote(args.source)}` lists the reasons")
+        raise SourceError(what, f"`{command_line(['featurize', 'scan', args.source])}` lists the reasons")
     check_labels([image for image, _ in found.usable], args.source)
 
 
@@ -369,5 +368,5 @@ def summary_lines(
         yield "  give more photos of each label, or labels that can be told apart in the photos"
     curve = ["evaluate", "curve", places["table"], "--features", best.features, "--head", best.head]
     narrow = " (they also narrow the interval)" if accuracy.high - accuracy.low > WIDE else ""
-    yield f"  would more photos help{narrow}? {shlex.join(curve)}"
-    yield f"  use it: {shlex.join(['classify', 'predict', model])} PHOTO.jpg"
+    yield f"  would more photos help{narrow}? {command_line(curve)}"
+    yield f"  use it: {command_line(['classify', 'predict', model])} PHOTO.jpg"
