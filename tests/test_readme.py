@@ -13,7 +13,6 @@ from pathlib import Path
 import builders
 import numpy as np
 import pytest
-from builders import run_process
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
@@ -60,8 +59,8 @@ def check_shown(shown: str, printed: str, what: str) -> None:
     assert not lost, f"{what} does not print {lost}\n{printed}"
 
 
-def run(command: str, folder: Path) -> str:
-    outcome = run_process(command, cwd=folder)
+def run(command: str) -> str:
+    outcome = builders.run(command)
     assert outcome.status == 0, f"{command}\n{outcome.err}"
     return outcome.out
 
@@ -86,7 +85,7 @@ def test_the_quickstart_and_all_that_follows_print_what_readme_shows(tmp_path, l
     monkeypatch.chdir(folder)
     for kind, code, shown in session():
         if kind == "$":
-            check_shown(shown, run(code, folder), code)
+            check_shown(shown, run(code), code)
         else:
             exec(compile(code, "README.md", "exec"), {})
             printed = capsys.readouterr().out
