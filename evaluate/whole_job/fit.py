@@ -95,7 +95,7 @@ def _fit(args: argparse.Namespace) -> int:
     with threadpool_limits(args.jobs):
         table, to_compare = _divided(table, args, commands, table_file)
     training = table.filter(table.split != "testing")
-    features, heads = _pairs(table, specs), HEADS if len(training) <= MANY else HEADS_FOR_MANY
+    features, heads = _candidates(table), HEADS if len(training) <= MANY else HEADS_FOR_MANY
     words = [table_file, "--features", *features, "--heads", *heads, "--cv", str(to_compare["cv"])]
     words += ["--group-duplicates"] * to_compare["group_duplicates"]
     command = commands.add("evaluate", "compare", *words, "--report", places["comparison"])
@@ -306,11 +306,14 @@ def _near_duplicates_together(table: "FeatureTable", least: int) -> tuple["Featu
     return grouped, True
 
 
-def _pairs(table: "FeatureTable", specs: Sequence[str]) -> list[str]:
-    """Each column, networks together, and all together; nothing twice."""
-    networks = [name for name in table.features if table.metadata["features"][name].get("weights")]
-    joined = ["+".join(names) for names in (networks, table.features) if len(names) > 1]
-    return list(dict.fromkeys([*table.features, *joined]))
+def _candidates(table: "FeatureTable") -> list[str]:
+    """Each column that is there to be learnt, networks together, and all together; nothing twice."""
+    from classify.rows import default_features
+
+    columns = default_features(table)
+    networks = [name for name in columns if table.metadata["features"][name].get("weights")]
+    joined = ["+".join(names) for names in (networks, columns) if len(names) > 1]
+    return list(dict.fromkeys([*columns, *joined]))
 
 
 # -- What is told ---
@@ -321,6 +324,7 @@ def summary_lines(
 ) -> Iterator[str]:
     """How good the model is, against guessing and against texture, and what to do next."""
     from evaluate.report.sentences import (
+        MANY_SUSPECTS,
         commonest_label,
         count,
         interval_in_words,
@@ -350,8 +354,8 @@ def summary_lines(
     for pair in against:
         how = f"in {found.folds.cv} folds of the {found.folds.tested} photos to train on"
         yield f"Against texture, {how}: {sentence(pair.words)}"
-    if best.features == TEXTURE:
-        yield "Texture alone did best: no network was better on the photos to train on."
+    if best.features == TEXTURE and len({row.features for row in found.results}) > 1:
+        yield "Texture alone did best: nothing else was better on the photos to train on."
     yield from labels_in_words(scores.per_label, tested.details.confusion)[1:]
     for warning in dict.fromkeys([*found.warnings, *tested.warnings]):
         yield f"warning: {warning}"
@@ -360,7 +364,7 @@ def summary_lines(
     wrong, suspects = len(tested.details.misclassified), len(found.best.label_suspects)
     if wrong:
         yield f"  look at the {count(wrong, 'photo')} that it got wrong: {places['report']}"
-    if suspects:
+    if 0 < suspects <= MANY_SUSPECTS * found.folds.tested:  # of more, the head is to blame
         yield f"  {count(suspects, 'label')} may be wrong, have a look: {places['comparison']}"
     if against and against[0].verdict not in ("beats", "ahead"):
         yield "  texture does about as well: more photos would show whether a network is worth its time"

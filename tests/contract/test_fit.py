@@ -149,7 +149,10 @@ def test_folders_without_a_test_are_divided_anew_and_that_is_said(tmp_path, monk
     for split, seed in (("train", 0), ("val", 1)):
         write_tinted(tmp_path / "photos" / split, 4, seed=seed)
     monkeypatch.setattr("evaluate.studies.compare.compare", interrupted)
-    done = fit(tmp_path, "photos", "-o", "tints.model")
+    done = fit(tmp_path, "photos", "-o", "tints.model", "--features", "nuisance")
+    assert "--features color texture color+texture --heads" in done.err, (
+        "camera and file are not to be learnt"
+    )
     assert "warning: no photos are set aside for testing" in done.err and "call their folder test" in done.err
     assert "warning: near-duplicates are not kept together: the photos of" not in done.err
     split = FeatureTable.read(tmp_path / "tints.fit.parquet").split
