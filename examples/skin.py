@@ -32,6 +32,7 @@ from sklearn.preprocessing import MinMaxScaler
 from evaluate import compare
 from featurize import GLCM, BottleheadError, InceptionV3, Texture, extract
 
+log = logging.getLogger("bottlehead")
 STEPS = ("grayscale", "resize:100", "crop:100")
 COARSE = (0.01, 0.1, 0.3, 0.6, 0.9)
 FULL = tuple(np.round(np.arange(0.01, 1.005, 0.01), 2))
@@ -86,6 +87,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     head = searched(FULL if args.full else COARSE, args.epochs)
     same = {"cv": args.folds, "jobs": args.jobs}  # and the same seed: the same folds
+    n_pairs = len(FULL if args.full else COARSE) ** 2
+    log.info("searching %d pairs of learning rate and momentum in each of %d folds", n_pairs, args.folds)
     study = compare(table, [study_texture], [head], **same)
     plain = compare(table, [study_texture, *others], ["softmax"], **same)
 
@@ -103,6 +106,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for pair in plain.comparisons:
         print(f"\n{pair['words']}")
 
+    log.info("searching %d pairs once more, on all photos", n_pairs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # 500 epochs are the study's, settled or not
         best = head.fit(table.select(study_texture), table.label.astype(str)).best_params_
@@ -111,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # messages and progress, on stderr
     try:
         main()
     except BottleheadError as error:

@@ -4,6 +4,7 @@ import argparse
 import errno
 import logging
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -68,6 +69,19 @@ def printable(text: str) -> str:
     """
     shown = (c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
     return "".join(shown)
+
+
+def command_line(words: Sequence[str]) -> str:
+    """The words of a command as this system's shell takes them.
+
+    >>> command_line(["featurize", "scan", "my photos"])
+    "featurize scan 'my photos'"
+    """
+    if os.name == "nt":
+        from subprocess import list2cmdline
+
+        return list2cmdline(words)
+    return shlex.join(words)
 
 
 def columns_taken(text: str) -> int:

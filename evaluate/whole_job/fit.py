@@ -6,7 +6,6 @@ cross-validation on the photos to train on; the photos set aside for testing are
 
 import argparse
 import os
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from featurize.cli import add_manifest_options, add_max_megapixels, manifest_options
 from featurize.errors import SourceError, UsageError, without_credentials
 from featurize.outputs import CSV, MODEL, PAGE, TABLE, check_outputs, is_streamed, where_written
-from featurize.terminal import OptionsError, add_command, log, printable
+from featurize.terminal import OptionsError, add_command, command_line, log, printable
 
 if TYPE_CHECKING:
     from evaluate.studies.compare import Comparison
@@ -96,7 +95,7 @@ def _fit(args: argparse.Namespace) -> int:
     with threadpool_limits(args.jobs):
         table, to_compare = _divided(table, args, commands, table_file)
     training = table.filter(table.split != "testing")
-    features, heads = _pairs(table, specs), HEADS if len(training) <= MANY else HEADS_FOR_MANY
+    features, heads = _candidates(table), HEADS if len(training) <= MANY else HEADS_FOR_MANY
     words = [table_file, "--features", *features, "--heads", *heads, "--cv", str(to_compare["cv"])]
     words += ["--group-duplicates"] * to_compare["group_duplicates"]
     command = commands.add("evaluate", "compare", *words, "--report", places["comparison"])
@@ -134,7 +133,7 @@ class Commands:
     def add(self, *words: str) -> str:
         """Note a command that is about to be done, and say it."""
         seed = self._seed if words[1] in ("extract", "split", "compare", "train") else []
-        self.lines.append(without_credentials(shlex.join([*words, *seed])))
+        self.lines.append(without_credentials(command_line([*words, *seed])))
         log.info("$ %s", self.lines[-1])
         return self.lines[-1]
 
@@ -204,7 +203,7 @@ def _check_photos(args: argparse.Namespace) -> None:
         image, reason = next(iter(found.rejects), ("", "there is none"))
         first = f"; the first is {image}: {reason}" if image else ""
         what = f"no image in {args.source} can be used (rejected: {len(found.rejects)}{first})"
-        raise SourceError(what, f"`featurize scan {shlex.quote(args.source)}` lists the reasons")
+        raise SourceError(what, f"`{command_line(['featurize', 'scan', args.source])}` lists the reasons")
     check_labels([image for image, _ in found.usable], args.source)
 
 
@@ -257,7 +256,7 @@ def _divided(
                 "test on those for validation, call their folder test",
                 TESTED,
             )
-        table, together = _near_duplicates_together(table)
+        table, together = _near_duplicates_together(table, LEAST)
         _check_groups(table.filter(table.label != None), LEAST)  # noqa: E711
         words = [path, "--testing-percentage", str(TESTED), "--validation-percentage", "0", "-o", path]
         commands.add("evaluate", "split", *words, *["--group-duplicates"] * together)
@@ -266,7 +265,7 @@ def _divided(
     rows = np.isin(table.split.astype(str), SIDES[:2]) & (table.label != None)  # noqa: E711
     training, together = table.filter(rows), False
     if given:
-        training, together = _near_duplicates_together(training)
+        training, together = _near_duplicates_together(training, LEAST - 1)
     n_groups = _check_groups(training, LEAST - 1)
     return table, {"cv": min(FOLDS, n_groups), "group_duplicates": together}
 
@@ -286,22 +285,35 @@ def _check_groups(table: "FeatureTable", least: int) -> int:
     return number
 
 
-def _near_duplicates_together(table: "FeatureTable") -> tuple["FeatureTable", bool]:
-    """The table with near-duplicates in one group, and whether they could be told."""
+def _near_duplicates_together(table: "FeatureTable", least: int) -> tuple["FeatureTable", bool]:
+    """The table with near-duplicates in one group, where that is known and leaves each label `least` groups."""
+    from classify.folds import fewest_groups
     from evaluate.checks.leakage import find_near_duplicates
 
     try:
-        return find_near_duplicates(table, True)[1], True
+        grouped = find_near_duplicates(table, True)[1]
     except UsageError as error:
         log.warning("near-duplicates are not kept together: %s", error.args[0])
         return table, False
+    rows = grouped.filter(grouped.label != None)  # noqa: E711
+    name, number = fewest_groups(rows.label, rows.groups, rows.variant)
+    if number < least:
+        log.warning(
+            "near-duplicates are not kept together: the photos of %s would then be in %d of %d groups that are needed",
+            *(name, number, least),
+        )
+        return table, False
+    return grouped, True
 
 
-def _pairs(table: "FeatureTable", specs: Sequence[str]) -> list[str]:
-    """Each column, networks together, and all together; nothing twice."""
-    networks = [name for name in table.features if table.metadata["features"][name].get("weights")]
-    joined = ["+".join(names) for names in (networks, table.features) if len(names) > 1]
-    return list(dict.fromkeys([*table.features, *joined]))
+def _candidates(table: "FeatureTable") -> list[str]:
+    """Each column that is there to be learnt, networks together, and all together; nothing twice."""
+    from classify.rows import default_features
+
+    columns = default_features(table)
+    networks = [name for name in columns if table.metadata["features"][name].get("weights")]
+    joined = ["+".join(names) for names in (networks, columns) if len(names) > 1]
+    return list(dict.fromkeys([*columns, *joined]))
 
 
 # -- What is told ---
@@ -312,6 +324,7 @@ def summary_lines(
 ) -> Iterator[str]:
     """How good the model is, against guessing and against texture, and what to do next."""
     from evaluate.report.sentences import (
+        MANY_SUSPECTS,
         commonest_label,
         count,
         interval_in_words,
@@ -341,8 +354,8 @@ def summary_lines(
     for pair in against:
         how = f"in {found.folds.cv} folds of the {found.folds.tested} photos to train on"
         yield f"Against texture, {how}: {sentence(pair.words)}"
-    if best.features == TEXTURE:
-        yield "Texture alone did best: no network was better on the photos to train on."
+    if best.features == TEXTURE and len({row.features for row in found.results}) > 1:
+        yield "Texture alone did best: nothing else was better on the photos to train on."
     yield from labels_in_words(scores.per_label, tested.details.confusion)[1:]
     for warning in dict.fromkeys([*found.warnings, *tested.warnings]):
         yield f"warning: {warning}"
@@ -351,7 +364,7 @@ def summary_lines(
     wrong, suspects = len(tested.details.misclassified), len(found.best.label_suspects)
     if wrong:
         yield f"  look at the {count(wrong, 'photo')} that it got wrong: {places['report']}"
-    if suspects:
+    if 0 < suspects <= MANY_SUSPECTS * found.folds.tested:  # of more, the head is to blame
         yield f"  {count(suspects, 'label')} may be wrong, have a look: {places['comparison']}"
     if against and against[0].verdict not in ("beats", "ahead"):
         yield "  texture does about as well: more photos would show whether a network is worth its time"
@@ -359,5 +372,5 @@ def summary_lines(
         yield "  give more photos of each label, or labels that can be told apart in the photos"
     curve = ["evaluate", "curve", places["table"], "--features", best.features, "--head", best.head]
     narrow = " (they also narrow the interval)" if accuracy.high - accuracy.low > WIDE else ""
-    yield f"  would more photos help{narrow}? {shlex.join(curve)}"
-    yield f"  use it: {shlex.join(['classify', 'predict', model])} PHOTO.jpg"
+    yield f"  would more photos help{narrow}? {command_line(curve)}"
+    yield f"  use it: {command_line(['classify', 'predict', model])} PHOTO.jpg"

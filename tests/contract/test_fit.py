@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import Outcome, noise, run, write_photos
+from builders import Outcome, run, write_photos
 from PIL import Image
 
 from classify import load_model
@@ -149,10 +149,26 @@ def test_folders_without_a_test_are_divided_anew_and_that_is_said(tmp_path, monk
     for split, seed in (("train", 0), ("val", 1)):
         write_tinted(tmp_path / "photos" / split, 4, seed=seed)
     monkeypatch.setattr("evaluate.studies.compare.compare", interrupted)
-    done = fit(tmp_path, "photos", "-o", "tints.model")
+    done = fit(tmp_path, "photos", "-o", "tints.model", "--features", "nuisance")
+    assert "--features color texture color+texture --heads" in done.err, (
+        "camera and file are not to be learnt"
+    )
     assert "warning: no photos are set aside for testing" in done.err and "call their folder test" in done.err
+    assert "warning: near-duplicates are not kept together: the photos of" not in done.err
     split = FeatureTable.read(tmp_path / "tints.fit.parquet").split
     assert sorted(set(split)) == ["testing", "training"]
+
+
+def test_near_duplicates_are_parted_where_a_label_has_nothing_else_and_that_is_said(tmp_path, monkeypatch):
+    photos = write_tinted(tmp_path / "photos", 6)
+    with Image.open(photos / "red" / "0.png") as picture:
+        for number in range(1, 6):
+            picture.putpixel((0, number), (9, 9, 9))
+            picture.save(photos / "red" / f"{number}.png")
+    monkeypatch.setattr("evaluate.studies.compare.compare", interrupted)
+    done = fit(tmp_path, "photos", "-o", "tints.model")
+    assert "the photos of red would then be in 1 of 3 groups that are needed" in done.err
+    assert "--group-duplicates" not in done.err
 
 
 def flat(folder):
@@ -173,13 +189,14 @@ def broken(folder):
         (folder / "ab"[number % 2] / f"{number}.jpg").write_bytes(b"\xff\xd8\xff nothing")
 
 
-def all_alike(folder):
-    for label in "ab":
-        (folder / label).mkdir()
-        for number in range(6):
-            picture = noise(40, 40, seed=ord(label))
-            picture.putpixel((0, number), (9, 9, 9))
-            picture.save(folder / label / f"{number}.png")
+def one_group(folder):
+    write_photos(folder, [f"{label}{number}.png" for label in "ab" for number in range(6)])
+    rows = [
+        f"{label}{number}.png,{label},{label if label == 'a' else number}"
+        for label in "ab"
+        for number in range(6)
+    ]
+    (folder / "manifest.csv").write_text("\n".join(["image,label,group", *rows]))
 
 
 def untrained_label(folder):
@@ -203,13 +220,7 @@ BAD = {
         "featurize scan",
     ),
     "an empty folder": (lambda folder: None, ".", "", ""),
-    "near-duplicates alone": (all_alike, ".", "the photos of a are in one group", "other photos of it"),
-    "a label without training photos": (
-        untrained_label,
-        ".",
-        "there are 0 photos of c to train on",
-        "add photos",
-    ),
+    "one group": (one_group, "manifest.csv", "the photos of a are in one group", "other photos of it"),
     "no labels": (unlabelled_manifest, "manifest.csv", "have no labels", "label column"),
     "nothing": (lambda folder: None, "missing", "", ""),
     "no archive": (lambda folder: (folder / "a.zip").write_bytes(b"PK no"), "a.zip", "", ""),
