@@ -32,7 +32,9 @@ def draw(table: Path, photos: Path, output: Path) -> None:
         frame = {"edgecolor": colours[label], "linewidth": 2}
         axes.add_artist(AnnotationBbox(OffsetImage(pixels), place, pad=0, bboxprops=frame))
     figure.savefig(output)
-    Image.open(output).convert("P", palette=Image.Palette.ADAPTIVE, colors=128).save(output, optimize=True)
+    with Image.open(output) as picture:
+        small = picture.convert("RGB").quantize(128)
+    small.save(output, optimize=True)
 
 
 def plotted(number: int) -> list[tuple[float, ...]]:
