@@ -324,43 +324,45 @@ def beta_binomial_tail(least: int, n: int, a: float, b: float) -> float:
 
 
 def _by_days(today: Day, usual: Sequence[Day], alpha: float) -> list[tuple[float, str]]:
-    found = []
-    n_days = f"{len(usual)} earlier days"
+    """Each chance as a multiple of what it may be, and what to say of it."""
+    found, n_days = [], f"{len(usual)} earlier days"
+    photos = np.array([day.photos for day in usual])
 
-    def compare(values: Sequence[float], value: float, least: float, both_sides: bool, share: float) -> float:
-        variance = max(float(np.var(values, ddof=1)), least)
-        away = (value - float(np.mean(values))) / np.sqrt(variance * (1 + 1 / len(values)))
-        chance = float(stdtr(len(values) - 1, -abs(away) if both_sides else -away))
-        return chance * (2 if both_sides else 1) / share
+    def compare(values: np.ndarray, value: float, least: float) -> float:
+        """By how many standard errors of a further day it is above the usual."""
+        variance = max(float(values.var(ddof=1)), least)
+        return (value - float(values.mean())) / np.sqrt(variance * (1 + 1 / len(values)))
 
-    def shares(name: str, words: str) -> None:
-        values = [_stable(getattr(day, name), day.photos) for day in usual]
-        own, usually = getattr(today, name), np.mean([getattr(day, name) / day.photos for day in usual])
-        chance = compare(values, _stable(own, today.photos), 1 / (4 * today.photos + 2), False, alpha)
-        told = f"{100 * own / today.photos:.0f} % {words} ({100 * usually:.0f} % in {n_days})"
-        found.append((chance, told))
+    def tail(away: float) -> float:
+        return float(stdtr(len(usual) - 1, -away))
 
-    shares("low_confidence", "are labelled with low confidence")
+    def shares(before: Sequence[int], number: int) -> tuple[float, str]:
+        counts, least = np.array(before), 1 / (4 * today.photos + 2)
+        away = compare(_stable(counts, photos), float(_stable(number, today.photos)), least)
+        usually = f"({100 * float((counts / photos).mean()):.0f} % in {n_days})"
+        return away, usually
+
+    away, usually = shares([day.low_confidence for day in usual], today.low_confidence)
+    low = f"{100 * today.low_confidence / today.photos:.0f} % are labelled with low confidence"
+    found.append((tail(away) / alpha, f"{low} {usually}"))
     if today.outliers is not None and all(day.outliers is not None for day in usual):
-        shares("outliers", "look like nothing in the training")
-        values = [day.log_distance or 0.0 for day in usual]
-        least = (today.log_distance_variance or 0.0) / today.photos
-        chance = compare(values, today.log_distance or 0.0, max(least, 1e-12), False, alpha)
-        times = np.exp((today.log_distance or 0.0) - np.mean(values))
-        found.append((chance, f"photos are {times:.2f} times as far from the training as in {n_days}"))
+        away, usually = shares([day.outliers or 0 for day in usual], today.outliers)
+        strange = f"{100 * today.outliers / today.photos:.0f} % look like nothing in the training"
+        found.append((tail(away) / alpha, f"{strange} {usually}"))
+        values, own = np.array([day.log_distance or 0.0 for day in usual]), today.log_distance or 0.0
+        least = max((today.log_distance_variance or 0.0) / today.photos, WITHOUT_DISTANCE)
+        times = f"photos are {np.exp(own - values.mean()):.2f} times as far from the training as in {n_days}"
+        found.append((tail(compare(values, own, least)) / alpha, times))
     for name, number in today.answers.items():
-        values = [_stable(day.answers.get(name, 0), day.photos) for day in usual]
-        part = alpha / len(today.answers)
-        chance = compare(values, _stable(number, today.photos), 1 / (4 * today.photos + 2), True, part)
-        usually = np.mean([day.answers.get(name, 0) / day.photos for day in usual])
-        told = f"{100 * number / today.photos:.0f} % are answered {name} ({100 * usually:.0f} % in {n_days})"
-        found.append((chance, told))
+        away, usually = shares([day.answers.get(name, 0) for day in usual], number)
+        told = f"{100 * number / today.photos:.0f} % are answered {name} {usually}"
+        found.append((2 * tail(abs(away)) * len(today.answers) / alpha, told))
     return found
 
 
-def _stable(number: int, of: int) -> float:
-    """A share whose variance hardly depends on it: ``1 / (4 n + 2)``."""
-    return float(np.arcsin(np.sqrt((number + 0.375) / (of + 0.75))))
+def _stable(number: Any, of: Any) -> Any:
+    """Shares whose variance hardly depends on them: ``1 / (4 n + 2)``."""
+    return np.arcsin(np.sqrt((number + 0.375) / (of + 0.75)))
 
 
 # -- The file of days ---
