@@ -6,7 +6,7 @@ one month is divided by its days, by the kinds of tests, and by the labels (Bonf
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -27,6 +27,10 @@ FORMAT_VERSION = 1
 DAYS, MONTHS = 30, 100  # one false alarm in so many months of so many days
 KINDS = 5  # outliers by the training; outliers, distances, low confidence and answers by earlier days
 LEAST_PHOTOS = 20
+WINDOWS = (
+    1,
+    3,
+)  # days that are compared together with those before: the latter finds what is small and stays
 LEAST_DAYS = 5  # earlier days; of fewer nobody knows how much days differ
 WITHOUT_DISTANCE = 1e-12
 Z = 1.959964  # standard errors to either end of a 95 % interval
@@ -176,7 +180,8 @@ def watch_photos(
     Against the training: the number of outliers, where the chance of each is not quite 5 %, for it comes from as many
     held-out photos as the model knows (beta-binomial), and the drift line. Against 5 or more earlier days: outliers,
     low confidence and answers as shares, stabilised by the arcsine [1]_, and the mean logarithm of the distance; each
-    by Student's t of a further day, whose variance is that between days, and at least that of independent photos.
+    by Student's t of a further day, whose variance is that between days, and at least that of independent photos. So
+    are the last three days together, which finds what is small and stays.
 
     .. [1] F. J. Anscombe, "The transformation of Poisson, binomial and negative-binomial data", Biometrika 35 (1948),
        https://doi.org/10.1093/biomet/35.3-4.246
@@ -300,7 +305,12 @@ def judge_day(today: Day, usual: Sequence[Day], held_out: int) -> list[str]:
         words = f"{share:.0f} % look like nothing in the training ({usual_share})"
         found.append((chance / alpha, words))
     if len(usual) >= LEAST_DAYS:
-        found += _by_days(today, usual, alpha)
+        by_window = [
+            _by_days([*usual[len(usual) - n + 1 :], today], usual[: len(usual) - n + 1], alpha / len(WINDOWS))
+            for n in WINDOWS
+            if len(usual) - n + 1 >= LEAST_DAYS
+        ]
+        found += [min(same) for same in zip(*by_window, strict=True)]
     return [words for chance, words in sorted(found) if chance < 1]
 
 
@@ -323,40 +333,42 @@ def beta_binomial_tail(least: int, n: int, a: float, b: float) -> float:
     return float(np.exp(logsumexp(choices + betaln(k + a, n - k + b) - betaln(a, b)))) if len(k) else 0.0
 
 
-def _by_days(today: Day, usual: Sequence[Day], alpha: float) -> list[tuple[float, str]]:
+def _by_days(recent: Sequence[Day], usual: Sequence[Day], alpha: float) -> list[tuple[float, str]]:
     """Each chance as a multiple of what it may be, and what to say of it."""
-    found, n_days = [], f"{len(usual)} earlier days"
-    photos = np.array([day.photos for day in usual])
+    found, n_recent, last = [], len(recent), recent[-1]
+    since = "" if n_recent == 1 else f" of the last {n_recent} days"
+    photos, photos_before = (np.array([day.photos for day in days]) for days in (recent, usual))
 
-    def compare(values: np.ndarray, value: float, least: float) -> float:
-        """By how many standard errors of a further day it is above the usual."""
-        variance = max(float(values.var(ddof=1)), least)
-        return (value - float(values.mean())) / np.sqrt(variance * (1 + 1 / len(values)))
+    def compare(before: np.ndarray, now: np.ndarray, least: float) -> float:
+        """By how many standard errors of the mean of so many further days these are above the usual."""
+        variance = max(float(before.var(ddof=1)), least)
+        away = float(now.mean() - before.mean())
+        return away / np.sqrt(variance * (1 / n_recent + 1 / len(usual)))
 
     def tail(away: float) -> float:
         return float(stdtr(len(usual) - 1, -away))
 
-    def shares(before: Sequence[int], number: int) -> tuple[float, str]:
-        counts, least = np.array(before), 1 / (4 * today.photos + 2)
-        away = compare(_stable(counts, photos), float(_stable(number, today.photos)), least)
-        usually = f"({100 * float((counts / photos).mean()):.0f} % in {n_days})"
-        return away, usually
+    def shares(number: Callable[[Day], int]) -> tuple[float, str, str]:
+        before, now = (np.array([number(day) for day in days]) for days in (usual, recent))
+        least = float((1 / (4 * photos + 2)).mean())
+        away = compare(_stable(before, photos_before), _stable(now, photos), least)
+        own, usually = now.sum() / photos.sum(), (before / photos_before).mean()
+        return away, f"{100 * own:.0f} %{since}", f"({100 * usually:.0f} % in {len(usual)} earlier days)"
 
-    away, usually = shares([day.low_confidence for day in usual], today.low_confidence)
-    low = f"{100 * today.low_confidence / today.photos:.0f} % are labelled with low confidence"
-    found.append((tail(away) / alpha, f"{low} {usually}"))
-    if today.outliers is not None and all(day.outliers is not None for day in usual):
-        away, usually = shares([day.outliers or 0 for day in usual], today.outliers)
-        strange = f"{100 * today.outliers / today.photos:.0f} % look like nothing in the training"
-        found.append((tail(away) / alpha, f"{strange} {usually}"))
-        values, own = np.array([day.log_distance or 0.0 for day in usual]), today.log_distance or 0.0
-        least = max((today.log_distance_variance or 0.0) / today.photos, WITHOUT_DISTANCE)
-        times = f"photos are {np.exp(own - values.mean()):.2f} times as far from the training as in {n_days}"
-        found.append((tail(compare(values, own, least)) / alpha, times))
-    for name, number in today.answers.items():
-        away, usually = shares([day.answers.get(name, 0) for day in usual], number)
-        told = f"{100 * number / today.photos:.0f} % are answered {name} {usually}"
-        found.append((2 * tail(abs(away)) * len(today.answers) / alpha, told))
+    away, own, usually = shares(lambda day: day.low_confidence)
+    found.append((tail(away) / alpha, f"{own} are labelled with low confidence {usually}"))
+    if all(day.outliers is not None for day in (*recent, *usual)):
+        away, own, usually = shares(lambda day: day.outliers or 0)
+        found.append((tail(away) / alpha, f"{own} look like nothing in the training {usually}"))
+        before, now = (np.array([day.log_distance or 0.0 for day in days]) for days in (usual, recent))
+        alone = [(day.log_distance_variance or 0.0) / day.photos for day in recent]
+        chance = tail(compare(before, now, max(float(np.mean(alone)), WITHOUT_DISTANCE)))
+        times = f"{np.exp(now.mean() - before.mean()):.2f} times as far from the training"
+        found.append((chance / alpha, f"photos{since} are {times} as in {len(usual)} earlier days"))
+    for name in last.answers:
+        away, own, usually = shares(lambda day, name=name: day.answers.get(name, 0))  # type: ignore[misc]
+        chance = 2 * tail(abs(away)) * len(last.answers)
+        found.append((chance / alpha, f"{own} are answered {name} {usually}"))
     return found
 
 
