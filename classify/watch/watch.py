@@ -6,7 +6,7 @@ one month is divided by its days, by the kinds of tests, and by the labels (Bonf
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -27,6 +27,10 @@ FORMAT_VERSION = 1
 DAYS, MONTHS = 30, 100  # one false alarm in so many months of so many days
 KINDS = 5  # outliers by the training; outliers, distances, low confidence and answers by earlier days
 LEAST_PHOTOS = 20
+WINDOWS = (
+    1,
+    3,
+)  # days that are compared together with those before: the latter finds what is small and stays
 LEAST_DAYS = 5  # earlier days; of fewer nobody knows how much days differ
 WITHOUT_DISTANCE = 1e-12
 Z = 1.959964  # standard errors to either end of a 95 % interval
@@ -176,7 +180,8 @@ def watch_photos(
     Against the training: the number of outliers, where the chance of each is not quite 5 %, for it comes from as many
     held-out photos as the model knows (beta-binomial), and the drift line. Against 5 or more earlier days: outliers,
     low confidence and answers as shares, stabilised by the arcsine [1]_, and the mean logarithm of the distance; each
-    by Student's t of a further day, whose variance is that between days, and at least that of independent photos.
+    by Student's t of a further day, whose variance is that between days, and at least that of independent photos. So
+    are the last three days together, which finds what is small and stays.
 
     .. [1] F. J. Anscombe, "The transformation of Poisson, binomial and negative-binomial data", Biometrika 35 (1948),
        https://doi.org/10.1093/biomet/35.3-4.246
@@ -300,7 +305,12 @@ def judge_day(today: Day, usual: Sequence[Day], held_out: int) -> list[str]:
         words = f"{share:.0f} % look like nothing in the training ({usual_share})"
         found.append((chance / alpha, words))
     if len(usual) >= LEAST_DAYS:
-        found += _by_days(today, usual, alpha)
+        by_window = [
+            _by_days([*usual[len(usual) - n + 1 :], today], usual[: len(usual) - n + 1], alpha / len(WINDOWS))
+            for n in WINDOWS
+            if len(usual) - n + 1 >= LEAST_DAYS
+        ]
+        found += [min(same) for same in zip(*by_window, strict=True)]
     return [words for chance, words in sorted(found) if chance < 1]
 
 
@@ -323,44 +333,48 @@ def beta_binomial_tail(least: int, n: int, a: float, b: float) -> float:
     return float(np.exp(logsumexp(choices + betaln(k + a, n - k + b) - betaln(a, b)))) if len(k) else 0.0
 
 
-def _by_days(today: Day, usual: Sequence[Day], alpha: float) -> list[tuple[float, str]]:
-    found = []
-    n_days = f"{len(usual)} earlier days"
+def _by_days(recent: Sequence[Day], usual: Sequence[Day], alpha: float) -> list[tuple[float, str]]:
+    """Each chance as a multiple of what it may be, and what to say of it."""
+    found, n_recent, last = [], len(recent), recent[-1]
+    since = "" if n_recent == 1 else f" of the last {n_recent} days"
+    photos, photos_before = (np.array([day.photos for day in days]) for days in (recent, usual))
 
-    def compare(values: Sequence[float], value: float, least: float, both_sides: bool, share: float) -> float:
-        variance = max(float(np.var(values, ddof=1)), least)
-        away = (value - float(np.mean(values))) / np.sqrt(variance * (1 + 1 / len(values)))
-        chance = float(stdtr(len(values) - 1, -abs(away) if both_sides else -away))
-        return chance * (2 if both_sides else 1) / share
+    def compare(before: np.ndarray, now: np.ndarray, least: float) -> float:
+        """By how many standard errors of the mean of so many further days these are above the usual."""
+        variance = max(float(before.var(ddof=1)), least)
+        away = float(now.mean() - before.mean())
+        return away / np.sqrt(variance * (1 / n_recent + 1 / len(usual)))
 
-    def shares(name: str, words: str) -> None:
-        values = [_stable(getattr(day, name), day.photos) for day in usual]
-        own, usually = getattr(today, name), np.mean([getattr(day, name) / day.photos for day in usual])
-        chance = compare(values, _stable(own, today.photos), 1 / (4 * today.photos + 2), False, alpha)
-        told = f"{100 * own / today.photos:.0f} % {words} ({100 * usually:.0f} % in {n_days})"
-        found.append((chance, told))
+    def tail(away: float) -> float:
+        return float(stdtr(len(usual) - 1, -away))
 
-    shares("low_confidence", "are labelled with low confidence")
-    if today.outliers is not None and all(day.outliers is not None for day in usual):
-        shares("outliers", "look like nothing in the training")
-        values = [day.log_distance or 0.0 for day in usual]
-        least = (today.log_distance_variance or 0.0) / today.photos
-        chance = compare(values, today.log_distance or 0.0, max(least, 1e-12), False, alpha)
-        times = np.exp((today.log_distance or 0.0) - np.mean(values))
-        found.append((chance, f"photos are {times:.2f} times as far from the training as in {n_days}"))
-    for name, number in today.answers.items():
-        values = [_stable(day.answers.get(name, 0), day.photos) for day in usual]
-        part = alpha / len(today.answers)
-        chance = compare(values, _stable(number, today.photos), 1 / (4 * today.photos + 2), True, part)
-        usually = np.mean([day.answers.get(name, 0) / day.photos for day in usual])
-        told = f"{100 * number / today.photos:.0f} % are answered {name} ({100 * usually:.0f} % in {n_days})"
-        found.append((chance, told))
+    def shares(number: Callable[[Day], int]) -> tuple[float, str, str]:
+        before, now = (np.array([number(day) for day in days]) for days in (usual, recent))
+        least = float((1 / (4 * photos + 2)).mean())
+        away = compare(_stable(before, photos_before), _stable(now, photos), least)
+        own, usually = now.sum() / photos.sum(), (before / photos_before).mean()
+        return away, f"{100 * own:.0f} %{since}", f"({100 * usually:.0f} % in {len(usual)} earlier days)"
+
+    away, own, usually = shares(lambda day: day.low_confidence)
+    found.append((tail(away) / alpha, f"{own} are labelled with low confidence {usually}"))
+    if all(day.outliers is not None for day in (*recent, *usual)):
+        away, own, usually = shares(lambda day: day.outliers or 0)
+        found.append((tail(away) / alpha, f"{own} look like nothing in the training {usually}"))
+        before, now = (np.array([day.log_distance or 0.0 for day in days]) for days in (usual, recent))
+        alone = [(day.log_distance_variance or 0.0) / day.photos for day in recent]
+        chance = tail(compare(before, now, max(float(np.mean(alone)), WITHOUT_DISTANCE)))
+        times = f"{np.exp(now.mean() - before.mean()):.2f} times as far from the training"
+        found.append((chance / alpha, f"photos{since} are {times} as in {len(usual)} earlier days"))
+    for name in last.answers:
+        away, own, usually = shares(lambda day, name=name: day.answers.get(name, 0))  # type: ignore[misc]
+        chance = 2 * tail(abs(away)) * len(last.answers)
+        found.append((chance / alpha, f"{own} are answered {name} {usually}"))
     return found
 
 
-def _stable(number: int, of: int) -> float:
-    """A share whose variance hardly depends on it: ``1 / (4 n + 2)``."""
-    return float(np.arcsin(np.sqrt((number + 0.375) / (of + 0.75))))
+def _stable(number: Any, of: Any) -> Any:
+    """Shares whose variance hardly depends on them: ``1 / (4 n + 2)``."""
+    return np.arcsin(np.sqrt((number + 0.375) / (of + 0.75)))
 
 
 # -- The file of days ---
