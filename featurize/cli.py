@@ -219,6 +219,7 @@ def _part(text: str) -> tuple[int, int]:
 
 
 def _extract(args: argparse.Namespace) -> int:
+    from featurize.extraction.parts import absolute
     from featurize.extraction.run import NothingReadable
     from featurize.photos.manifest import kept_of
     from featurize.photos.source import list_source
@@ -230,7 +231,9 @@ def _extract(args: argparse.Namespace) -> int:
     options |= {"max_megapixels": args.max_megapixels}
     manifest = manifest_options(args)
     moments = [time.perf_counter()]
-    source = list_source(args.source, group_by=args.group_by, keep=kept_of(args.keep), **manifest)
+    # Workers have another current folder.
+    where = absolute(args.source) if args.cluster else args.source
+    source = list_source(where, group_by=args.group_by, keep=kept_of(args.keep), **manifest)
     moments.append(time.perf_counter())
     if args.part:
         return _extract_one_part(args, source, extractors, options)

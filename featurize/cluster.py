@@ -43,7 +43,7 @@ def connect(address: str) -> Iterator["Cluster"]:
         place = address.replace("dask://", "tcp://", 1)
         if options is not None:
             n_workers, n_threads = options
-            local = {"n_workers": n_workers, "threads_per_worker": n_threads, "dashboard_address": None}
+            local = {"n_workers": n_workers, "threads_per_worker": n_threads, "dashboard_address": ":0"}
             place = stack.enter_context(
                 distributed.LocalCluster(**local, processes=True, silence_logs=logging.CRITICAL)
             )
