@@ -53,6 +53,9 @@ def list_source(
     is an image, in its order, also where a file comes again. SourceError if there is no such source or no image in it,
     UsageError if `group_by` fits none, or a manifest's option meets another source.
     """
+    if isinstance(source, str) and not source:  # Path("") is the current folder
+        hint = "perhaps a variable of the shell is not set; a dot is the current folder"
+        raise SourceError("the name of the photos' source is empty", hint)
     pattern = _compile(group_by or NOHASH)
     where, is_file = None, False
     path = path_at(source) if isinstance(source, str | os.PathLike) else None

@@ -119,3 +119,9 @@ def test_nothing_usable_is_told_and_is_an_error(tmp_path):
     done = run("featurize", "scan", tmp_path / "photos", "--quiet")
     assert done.status == 1 and "1 × text, not an image: a/1.jpg" in done.out
     assert done.error == "no image can be used (rejected: 1)"
+
+
+def test_an_empty_name_is_not_the_current_folder():
+    for command in ("featurize scan ''", "featurize extract '' -o t.parquet"):
+        done = run(command)
+        assert done.status == 1 and "source is empty" in done.error and "variable" in done.hint
