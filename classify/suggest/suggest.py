@@ -107,9 +107,9 @@ def suggest_photos(
     Examples
     --------
     >>> from classify import train_model
-    >>> x = np.r_[np.zeros(30), np.ones(30)][:, None] + np.linspace(0, 0.1, 60)[:, None]
+    >>> x = np.linspace(0, 1, 60)[:, None]
     >>> model = train_model(FeatureTable.from_arrays({"x": x}, label=["cat"] * 30 + ["dog"] * 30))
-    >>> new = FeatureTable.from_arrays({"x": [[0.05], [0.5], [1.05]]}, image=["a.jpg", "b.jpg", "c.jpg"])
+    >>> new = FeatureTable.from_arrays({"x": [[0.1], [0.5], [0.9]]}, image=["a.jpg", "b.jpg", "c.jpg"])
     >>> suggest_photos(model, new, 1, strategy="uncertain").photos[0].image
     'b.jpg'
     """
