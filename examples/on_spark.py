@@ -7,7 +7,9 @@ All executors reach PHOTOS and STORE under the same name, and have bottlehead in
 """
 
 import argparse
+import os
 import pickle
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +36,7 @@ def main() -> None:
                 rows = pickle.dumps(extract_part(part, features, store=store, jobs=1))
                 yield pd.DataFrame({"rows": [rows]})
 
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # or executors take the system's python3
     spark = SparkSession.builder.appName("bottlehead").getOrCreate()
     sent = spark.createDataFrame([(pickle.dumps(part),) for part in parts], "part binary")
     done = sent.repartition(len(parts)).mapInPandas(extract_some, "rows binary").collect()
