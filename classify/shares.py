@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import beta, norm, t
 
-CHOSEN_WIDER, ANSWERS_WIDER = 2.5, 6.0
+CHOSEN_WIDER, ANSWERS_WIDER = 2.5, 5.0
 
 
 def effective_number(values: np.ndarray, groups: np.ndarray, variance: float) -> float:
@@ -74,12 +74,12 @@ def answers_share(right: np.ndarray, groups: np.ndarray) -> tuple[float, float, 
 
     The interval is Wilson's. Photos that belong together, with equal `groups`, count by their effective number. The
     head that answers on new photos is another one than those that judged these, trained on more photos, so the interval
-    is made wider by ``1 + 6 / sqrt(groups)``, a figure chosen by simulation (``tests/benchmarks/answers.py``). So wide,
+    is made wider by ``1 + 5 / sqrt(groups)``, a figure chosen by simulation (``tests/benchmarks/answers.py``). So wide,
     its lower end is never above Clopper and Pearson's exact bound (https://doi.org/10.1093/biomet/26.4.404) of
     independent photos and one head, where half of the answers or more are right.
 
     >>> [round(share, 3) for share in answers_share(np.arange(400) >= 8, np.arange(400))]
-    [0.98, 0.953, 0.992]
+    [0.98, 0.954, 0.991]
     """
     right = np.asarray(right, dtype=np.float64)
     share, n_groups = float(right.mean()), len(np.unique(groups))

@@ -245,7 +245,7 @@ def test_the_lowest_threshold_that_promises_enough_is_taken_by_hand():
         and low.n_labels == 300
         and low.expected.mean == pytest.approx(5 / 6)
     )
-    fewer = 300 / (1 + 6 / 300**0.5) ** 2
+    fewer = 300 / (1 + 5 / 300**0.5) ** 2
     ends = binomtest(round(fewer * 5 / 6), round(fewer)).proportion_ci(0.95, "wilson")
     assert [low.expected.low, low.expected.high] == pytest.approx(list(ends), abs=0.004)
 
@@ -288,7 +288,13 @@ def test_compare_and_test_score_level_by_level_in_every_form():
     f1 = found["hierarchical"]["f1"]
     words = f"F1 {100 * f1['mean']:.1f} % ({100 * f1['low']:.1f} to {100 * f1['high']:.1f})"
     page = Path("c.html").read_text()
-    assert words in done.out and words in page and 'id="tree"' in page and "var(--mark-2)" in page
+    assert (
+        "Kiritchenko, S. Matwin" in page
+        and words in done.out
+        and words in page
+        and 'id="tree"' in page
+        and "var(--mark-2)" in page
+    )
     # By the tree of the model, unless that is another one.
     done = run("evaluate test roses.model t.parquet --json t.json --report t.html")
     told = json.loads(Path("t.json").read_text())["taxonomy"]
