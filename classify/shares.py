@@ -4,6 +4,7 @@ import numpy as np
 from scipy.stats import beta, norm, t
 
 CHOSEN_WIDER, ANSWERS_WIDER = 2.5, 5.0
+ALONE = float(norm.ppf(0.975))  # standard errors to either end where no photos belong together
 
 
 def effective_number(values: np.ndarray, groups: np.ndarray, variance: float) -> float:
@@ -83,5 +84,8 @@ def answers_share(right: np.ndarray, groups: np.ndarray) -> tuple[float, float, 
     """
     right = np.asarray(right, dtype=np.float64)
     share, n_groups = float(right.mean()), len(np.unique(groups))
-    n = min(float(len(right)), effective_number(right, np.asarray(groups), share * (1 - share)))
-    return share, *wilson(share, n / (1 + ANSWERS_WIDER / n_groups**0.5) ** 2, quantile(groups))
+    n, z = float(len(right)), ALONE
+    if n_groups < n:
+        n = min(n, effective_number(right, np.asarray(groups), share * (1 - share)))
+        z = quantile(groups)
+    return share, *wilson(share, n / (1 + ANSWERS_WIDER / n_groups**0.5) ** 2, z)
