@@ -93,6 +93,8 @@ def test_every_form_tells_the_same_answer():
     assert pq.read_table("p.parquet")["answer_level"].to_pylist() == [
         int(one) for one in table["answer_level"]
     ]
+    frame = predict_table(load_model("roses.model"), rose_table()).to_frame()
+    assert frame["answer"].tolist() == table["answer"] and frame["answer_level"].max() == 3
     row = table["answer"].index("rose")
     text = run(given).out.splitlines()[row]
     deeper = ", ".join(f"{name} {p:.4f}" for name, p in lines[row]["deeper"].items())
@@ -296,7 +298,7 @@ def test_compare_and_test_score_level_by_level_in_every_form():
         and "var(--mark-2)" in page
     )
     # By the tree of the model, unless that is another one.
-    done = run("evaluate test roses.model t.parquet --json t.json --report t.html")
+    done = run("evaluate test roses.model t.parquet --json t.json")
     told = json.loads(Path("t.json").read_text())["taxonomy"]
     assert told["answers"]["thresholds"] == [load_model("roses.model").answers.threshold]
     answers = predict_table(load_model("roses.model"), rose_table()).answers
