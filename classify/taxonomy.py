@@ -12,6 +12,7 @@ from featurize.files import read_csv
 
 ANYTHING = "anything"  # the top of a tree whose file names none
 NAMED = 6  # names in an error
+FIRST_LINE = "its first line must be label,parent, and may have a column more for each level up"
 MOST_NODES = 20_000  # of a tree in a model file
 
 
@@ -220,16 +221,22 @@ def read_taxonomy(path: str | Path) -> ParentMap:
     A UsageError with the numbers of the lines where a node has two parents, a cell is missing or names stand in a
     circle.
     """
+    try:
+        return _read(path)
+    except UsageError as error:
+        if error.hint == "its first line must be label":
+            error.hint = FIRST_LINE
+        raise
+
+
+def _read(path: str | Path) -> ParentMap:
     parents: dict[str, str] = {}
     lines: dict[str, int] = {}
     hint = "each line is a label, its parent, the parent of that, and so on upwards"
     for number, line in read_csv(path, ("label",), "taxonomy", optional=None):
         names = [line.pop("label").strip(), *(cell.strip() for cell in line.values())]
         if len(names) < 2:
-            what = f"the taxonomy {path} has one column, label"
-            raise UsageError(
-                what, "its first line must be label,parent, and may have a column for each level up"
-            )
+            raise UsageError(f"the taxonomy {path} has one column, label", FIRST_LINE)
         filled = [name for name in names if name]
         if not names[0] or names[: len(filled)] != filled:
             raise UsageError(f"line {number} of {path} has an empty cell: {','.join(names)[:100]!r}", hint)
