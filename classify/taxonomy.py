@@ -13,7 +13,7 @@ from featurize.files import read_csv
 ANYTHING = "anything"  # the top of a tree whose file names none
 NAMED = 6  # names in an error
 FIRST_LINE = "its first line must be label,parent, and may have a column more for each level up"
-MOST_NODES = 20_000  # of a tree in a model file
+MOST_NODES = 10_000  # of a tree, which takes their square in bytes
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,12 @@ class Taxonomy:
         self.labels = [str(label) for label in labels]
         known = {name: parent for name, parent in given.parents.items() if name}
         known |= {parent: "" for parent in known.values() if parent and parent not in known}
+        if len(known) > MOST_NODES:
+            what = (
+                f"the taxonomy {given.source}".rstrip()
+                + f" has {len(known):,} names, and may have {MOST_NODES:,}"
+            )
+            raise UsageError(what, "leave out levels, or labels with --relabel")
         _refuse_circles(given, known)
         _refuse_labels(given, known, self.labels)
         children: dict[str, list[str]] = {"": []}

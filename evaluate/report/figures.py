@@ -442,17 +442,17 @@ def tree_drawing(nodes: Sequence[NodeErrors]) -> Drawing:
             draw_dot(
                 axes, x, place, "measured" if inner else "guess", ms=4, zorder=2, **({} if inner else LEAF)
             )
-            name = shortened(one.node, LABEL_LENGTH + 8 - 2 * one.level if len(shown) > 1 else LABEL_LENGTH)
+            name = shortened(one.node, max(8, LABEL_LENGTH + 6 - 2 * one.level))
             draw_text(axes, x + 0.025, place, name, axes.transData, color=INK, va="center")
             if one.errors:
-                width = 0.22 * one.errors / most
+                width = 0.2 * one.errors / most
                 bar = {"color": PALETTE[1], "lw": 4, "solid_capstyle": "butt"}
-                draw_line(axes, [0.56, 0.56 + width], [place] * 2, "photos", **bar)
-                draw_text(axes, 0.57 + width, place, str(one.errors), axes.transData, color=INK, va="center")
+                draw_line(axes, [0.58, 0.58 + width], [place] * 2, "photos", **bar)
+                draw_text(axes, 0.59 + width, place, str(one.errors), axes.transData, color=INK, va="center")
             if one.photos:
                 share = percent(one.found / one.photos)
                 draw_text(axes, 1, place, share, axes.transData, color=INK, ha="right", va="center")
-        draw_text(axes, 0.56, -0.9, "errors here", axes.transData, va="center")
+        draw_text(axes, 0.58, -0.9, "errors here", axes.transData, va="center")
         draw_text(axes, 1, -0.9, "found %", axes.transData, ha="right", va="center")
         axes.set(xlim=(0, 1), ylim=(len(shown) - 0.4, -1.4), xticks=[], yticks=[])
 

@@ -132,6 +132,11 @@ def test_answers_of_higher_thresholds_hold_those_of_lower_ones_and_depend_on_no_
         before = nodes
 
 
+def test_a_tree_of_too_many_names_is_refused():
+    with pytest.raises(UsageError, match="has 10,001 names"):
+        Taxonomy({str(n): "" for n in range(10_001)}, ["0", "1"])
+
+
 def test_a_tree_deeper_than_the_stack_is_read():
     chain = {f"n{n}": f"n{n + 1}" for n in range(3000)}
     tree = Taxonomy(chain | {"b": "n3000", "c": ""}, ["n0", "b", "c"])
