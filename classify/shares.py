@@ -1,10 +1,10 @@
 """How far a share of photos can be trusted, where some photos belong together and a threshold was chosen on them."""
 
 import numpy as np
-from scipy.special import betaincinv
 from scipy.stats import beta, norm, t
 
-CHOSEN_WIDER, ANSWERS_WIDER = 2.5, 4.0
+CHOSEN_WIDER, ANSWERS_WIDER = 2.5, 5.0
+ALONE = float(norm.ppf(0.975))  # standard errors to either end where no photos belong together
 
 
 def effective_number(values: np.ndarray, groups: np.ndarray, variance: float) -> float:
@@ -57,22 +57,35 @@ def expected_share(right: np.ndarray, groups: np.ndarray) -> tuple[float, float,
     return mean, float(ends[0]), float(ends[1])
 
 
+def wilson(share: float, n: float, z: float) -> tuple[float, float]:
+    """The ends of Wilson's interval of a share of `n` photos, `z` standard errors wide to either side.
+
+    >>> [round(end, 3) for end in wilson(1.0, 20, 1.96)]
+    [0.839, 1.0]
+    """
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * float(np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)))
+    low = 0.0 if share == 0 else max(0.0, centre - half)
+    high = 1.0 if share == 1 else min(1.0, centre + half)
+    return float(low), float(high)
+
+
 def answers_share(right: np.ndarray, groups: np.ndarray) -> tuple[float, float, float]:
     """The share of right answers to expect of new photos, and its 95 % interval, where these decided the threshold.
 
-    The interval is Clopper and Pearson's (https://doi.org/10.1093/biomet/26.4.404), which is exact for independent
-    photos and one head. Photos that belong together, with equal `groups`, count by their effective number. The head
-    that answers on new photos is another one than those that judged these, so the interval is made wider by
-    ``1 + 4 / sqrt(groups)``, a figure chosen by simulation (``tests/benchmarks/answers.py``).
+    The interval is Wilson's. Photos that belong together, with equal `groups`, count by their effective number. The
+    head that answers on new photos is another one than those that judged these, trained on more photos, so the interval
+    is made wider by ``1 + 5 / sqrt(groups)``, a figure chosen by simulation (``tests/benchmarks/answers.py``). So wide,
+    its lower end is never above Clopper and Pearson's exact bound (https://doi.org/10.1093/biomet/26.4.404) of
+    independent photos and one head, where half of the answers or more are right.
 
     >>> [round(share, 3) for share in answers_share(np.arange(400) >= 8, np.arange(400))]
-    [0.98, 0.956, 0.993]
+    [0.98, 0.954, 0.991]
     """
     right = np.asarray(right, dtype=np.float64)
     share, n_groups = float(right.mean()), len(np.unique(groups))
-    n = min(float(len(right)), effective_number(right, np.asarray(groups), share * (1 - share)))
-    n /= (1 + ANSWERS_WIDER / n_groups**0.5) ** 2
-    tail = 0.025 if n_groups == len(right) else float(norm.cdf(-quantile(groups)))
-    low = float(betaincinv(share * n, (1 - share) * n + 1, tail)) if share > 0 else 0.0
-    high = float(betaincinv(share * n + 1, (1 - share) * n, 1 - tail)) if share < 1 else 1.0
-    return share, low, high
+    n, z = float(len(right)), ALONE
+    if n_groups < n:
+        n = min(n, effective_number(right, np.asarray(groups), share * (1 - share)))
+        z = quantile(groups)
+    return share, *wilson(share, n / (1 + ANSWERS_WIDER / n_groups**0.5) ** 2, z)

@@ -12,7 +12,8 @@ from featurize.files import read_csv
 
 ANYTHING = "anything"  # the top of a tree whose file names none
 NAMED = 6  # names in an error
-MOST_NODES = 20_000  # of a tree in a model file
+FIRST_LINE = "its first line must be label,parent, and may have a column more for each level up"
+MOST_NODES = 10_000  # of a tree, which takes their square in bytes
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,12 @@ class Taxonomy:
         self.labels = [str(label) for label in labels]
         known = {name: parent for name, parent in given.parents.items() if name}
         known |= {parent: "" for parent in known.values() if parent and parent not in known}
+        if len(known) > MOST_NODES:
+            what = (
+                f"the taxonomy {given.source}".rstrip()
+                + f" has {len(known):,} names, and may have {MOST_NODES:,}"
+            )
+            raise UsageError(what, "leave out levels, or labels with --relabel")
         _refuse_circles(given, known)
         _refuse_labels(given, known, self.labels)
         children: dict[str, list[str]] = {"": []}
@@ -220,16 +227,22 @@ def read_taxonomy(path: str | Path) -> ParentMap:
     A UsageError with the numbers of the lines where a node has two parents, a cell is missing or names stand in a
     circle.
     """
+    try:
+        return _read(path)
+    except UsageError as error:
+        if error.hint == "its first line must be label":
+            error.hint = FIRST_LINE
+        raise
+
+
+def _read(path: str | Path) -> ParentMap:
     parents: dict[str, str] = {}
     lines: dict[str, int] = {}
     hint = "each line is a label, its parent, the parent of that, and so on upwards"
     for number, line in read_csv(path, ("label",), "taxonomy", optional=None):
         names = [line.pop("label").strip(), *(cell.strip() for cell in line.values())]
         if len(names) < 2:
-            what = f"the taxonomy {path} has one column, label"
-            raise UsageError(
-                what, "its first line must be label,parent, and may have a column for each level up"
-            )
+            raise UsageError(f"the taxonomy {path} has one column, label", FIRST_LINE)
         filled = [name for name in names if name]
         if not names[0] or names[: len(filled)] != filled:
             raise UsageError(f"line {number} of {path} has an empty cell: {','.join(names)[:100]!r}", hint)

@@ -27,7 +27,7 @@ from featurize.remote import path_at
 from featurize.terminal import OptionsError, add_command, add_excel, check_excel, log, new_parser, run_command
 
 # Options and arguments that name files to read.
-INPUTS = ("model", "table", "relabel", "labels", "superclass", "folds", "training", "test")
+INPUTS = ("model", "table", "relabel", "labels", "superclass", "taxonomy", "folds", "training", "test")
 
 
 def _add_outputs(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +51,11 @@ def _add_scores(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--positive", metavar="LABEL", help=text)
     text = "CSV with the columns label,superclass: counts the errors inside a super-class and across"
     parser.add_argument("--superclass", metavar="MAP", help=text)
+    text = (
+        "CSV with the columns label,parent and one more for each level up: scores level by level, and answers that "
+        "stay general (default of test: the tree of the model)"
+    )
+    parser.add_argument("--taxonomy", metavar="MAP", help=text)
     text = "print every misclassified image, most confident first"
     parser.add_argument("--misclassified", action="store_true", help=text)
     text = (
@@ -212,6 +217,8 @@ def _add_compare(commands: Any) -> None:
     compare.add_argument("--tune-by", choices=("log-loss", "accuracy"), help=text)
     text = "a difference of so many accuracy points is practically none (default: 1)"
     compare.add_argument("--rope", type=float, default=1.0, metavar="POINTS", help=text)
+    text = "with --taxonomy: the share of answers that shall be right (default: 0.95)"
+    compare.add_argument("--answer-accuracy", type=float, metavar="A", help=text)
     text = "also measure the best pair on ever fewer images per label, and guess what more would bring"
     compare.add_argument("--curve", action="store_true", help=text)
     _add_scores(compare)
@@ -238,10 +245,14 @@ def _add_test(commands: Any) -> None:
 def _compare(args: argparse.Namespace) -> int:
     from classify.heads.spec import HeadSpec
     from classify.rows import read_relabel
+    from classify.taxonomy import read_taxonomy
     from evaluate.scores.mistakes import read_superclasses
     from evaluate.studies.compare import compare
 
     check_output_options(args, "comparison")
+    if args.answer_accuracy is not None and not args.taxonomy:
+        hint = "add --taxonomy MAP.csv, which says what is a kind of what"
+        raise OptionsError("--answer-accuracy was given without --taxonomy", hint)
     if args.test and args.folds != "stratified":
         raise OptionsError(
             "--test was given with --folds, which divide one table", "leave one of the two out"
@@ -261,6 +272,8 @@ def _compare(args: argparse.Namespace) -> int:
         tune=args.tune_by or ("log-loss" if args.tune else None),
         relabel=_if_given(read_relabel, args.relabel),
         superclasses=_if_given(read_superclasses, args.superclass),
+        taxonomy=_if_given(read_taxonomy, args.taxonomy),
+        answer_accuracy=0.95 if args.answer_accuracy is None else args.answer_accuracy,
         test=test,
         **_named(
             args,
@@ -298,6 +311,7 @@ def _test(args: argparse.Namespace) -> int:
     from threadpoolctl import threadpool_limits
 
     from classify.model.modelfile import load_model
+    from classify.taxonomy import read_taxonomy
     from evaluate.scores.mistakes import read_superclasses
     from evaluate.studies.testing import test
 
@@ -309,6 +323,7 @@ def _test(args: argparse.Namespace) -> int:
             table,
             positive=args.positive,
             superclasses=_if_given(read_superclasses, args.superclass),
+            taxonomy=_if_given(read_taxonomy, args.taxonomy),
             training=training,
             per_group=args.per_group,
         )

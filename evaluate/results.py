@@ -32,6 +32,7 @@ from evaluate.scores.mistakes import (
 from evaluate.scores.record import Record
 from evaluate.splits.checked_folds import folds_digest
 from evaluate.statistics.differences import BaseRate, PairComparison, PairName, base_rate_of
+from evaluate.statistics.hierarchy import TreeScores
 from evaluate.statistics.intervals import (
     Difference,
     Interval,
@@ -249,6 +250,9 @@ class BestPair(Record):
     hardest: list[HardPhoto]
     label_suspects: list[Suspect]
     superclasses: SuperclassErrors | None
+    taxonomy: TreeScores | None = None
+
+    _if_known = ("taxonomy",)
 
 
 @dataclass(eq=False)
@@ -566,13 +570,15 @@ class TestScores(Scores):
 
 @dataclass(eq=False)
 class TestDetails(Record):
-    """What a model took for what, its mistakes, and its errors across super-classes (None when none were given)."""
+    """What a model took for what, its mistakes, and its errors across super-classes and in a tree, where given."""
 
     confusion: Confusion
     confusion_percent: list[list[float]]
     misclassified: list[Mistake]
     superclasses: SuperclassErrors | None
+    taxonomy: TreeScores | None = None
 
+    _if_known = ("taxonomy",)
     __test__: ClassVar[bool] = False
 
 

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from classify.model.model import ExpectedShare
-from classify.taxonomy import MOST_NODES, Taxonomy
+from classify.taxonomy import Taxonomy
 from featurize.errors import UsageError
 
 
@@ -58,8 +58,6 @@ class AnswerRule:
         """The opposite; a ValueError where something is missing or makes no sense."""
         try:
             stored = msgspec.convert(found, _Stored)
-            if len(stored.parents) > MOST_NODES:
-                raise ValueError(f"its taxonomy has more than {MOST_NODES:,} names")
             taxonomy = Taxonomy(stored.parents, labels)
         except (msgspec.ValidationError, UsageError) as error:
             raise ValueError(f"its taxonomy: {error}") from error

@@ -82,13 +82,18 @@ class Predictions:
         return f"<p>{escape(repr(self))}</p>{self.to_frame().head(10).to_html(float_format='{:.4f}'.format)}"
 
     def to_frame(self) -> Any:
-        """A pandas DataFrame: ``image, label, confidence, outlier``, and one ``probability:LABEL`` per label."""
+        """A pandas DataFrame: ``image, label, confidence, outlier``, and one ``probability:LABEL`` per label.
+
+        Where the labels form a tree, ``answer, answer_level, answer_confidence`` come before the probabilities.
+        """
         import pandas as pd
 
         about = {"image": self.image, "label": self.label, "confidence": self.confidence}
         outlier = pd.array(self.outlier, dtype="boolean")
         columns = [f"probability:{label}" for label in self.labels]
         frame = pd.DataFrame(about).assign(outlier=outlier)
+        if (told := self.answers) is not None:
+            frame = frame.assign(answer=told.name, answer_level=told.level, answer_confidence=told.confidence)
         return pd.concat([frame, pd.DataFrame(self.probabilities, columns=columns)], axis=1)
 
     @property

@@ -26,8 +26,9 @@ def choose_answers(
     What these photos show of a threshold that they chose flatters. So thresholds are tried one after the other, from
     high to low, for as long as the lower end of the 95 % interval of right answers stays at `accuracy` or above; the
     last one is taken (fixed-sequence testing, the way of "Learn then Test" [1]_). Which ones are tried follows from the
-    probabilities alone, not from the labels. Of independent photos judged by one head at most one choice in 40 is then
-    right less often than promised, for any number of photos; see `classify.shares.answers_share` for the interval.
+    probabilities alone, not from the labels. The lower end is never above the exact binomial bound, so that of
+    independent photos judged by one head at most one choice in 40 is right less often than was asked for, however few
+    the photos are; see `classify.shares.answers_share` for the interval.
 
     An answer is right where it holds the label. That of the top of the tree, which holds every label, says nothing: it
     counts neither as right nor as wrong.

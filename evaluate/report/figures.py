@@ -51,6 +51,7 @@ from evaluate.results import (
 )
 from evaluate.scores.crossval import Predictions
 from evaluate.scores.metrics import Confusion, ReliabilityBin, rows_that_rank
+from evaluate.statistics.hierarchy import NodeErrors, TreeScores
 from evaluate.statistics.intervals import Interval
 from featurize.errors import UsageError
 from featurize.outputs import FIGURE, check_folder
@@ -65,7 +66,9 @@ LABEL_LENGTH = 20
 NAMED_CURVES, WORST = 5, 3  # curves that are named if there are no more, and else of the worst labels
 IN_A_COLUMN, WITH_COUNTS, WITH_LABELS = 8, 20, 49  # labels of a confusion matrix
 WORST_PAIRS = 14
+DRAWN_NODES = 60
 STEPS = 400  # a curve has no finer ones
+LEAF = {"color": PAPER, "mec": SOFT, "mew": 1.0}  # a dot
 DASHES: Sequence[Any] = ("-", (0, (5, 1.5)), (0, (2.5, 1)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 
 
@@ -396,6 +399,66 @@ def _beside_matrix(axes: "Axes", pairs: Sequence[dict[str, Any]]) -> None:
         draw_text(axes, 1.05, 1 - 0.0625 * place, line, ha="left", va="top").set_in_layout(False)
 
 
+# -- Labels in a tree ---
+
+
+def drawn_nodes(nodes: Sequence[NodeErrors]) -> list[NodeErrors]:
+    """All nodes of a tree; of a large one those that hold others, the highest levels first for as long as they fit."""
+    shown = list(nodes)
+    if len(shown) > DRAWN_NODES:
+        parents = {one.parent for one in nodes}
+        shown = [one for one in nodes if one.node in parents]
+    for depth in range(max(one.level for one in shown), 0, -1):
+        if len(shown) > DRAWN_NODES:
+            shown = [one for one in shown if one.level < depth]
+    return shown[:DRAWN_NODES]
+
+
+def tree_drawing(nodes: Sequence[NodeErrors]) -> Drawing:
+    """A line per node, further in than the one above it: how many errors part there, and the share that is found."""
+    shown = drawn_nodes(nodes)
+    places = {one.node: place for place, one in enumerate(shown)}
+    most = max(1, *(one.errors for one in shown))
+    step = min(0.05, 0.3 / max(1, *(one.level for one in shown)))
+
+    def draw(axes: "Axes") -> None:
+        plain(axes)
+        for place, one in enumerate(shown):
+            x = 0.02 + step * one.level
+            if one.parent in places:
+                above = 0.02 + step * (one.level - 1)
+                draw_line(
+                    axes,
+                    [above, above, x],
+                    [places[one.parent], place, place],
+                    "law",
+                    color=LINE,
+                    lw=1,
+                    zorder=1,
+                )
+        for place, one in enumerate(shown):
+            x = 0.02 + step * one.level
+            inner = one.node in {other.parent for other in nodes}
+            draw_dot(
+                axes, x, place, "measured" if inner else "guess", ms=4, zorder=2, **({} if inner else LEAF)
+            )
+            name = shortened(one.node, max(8, LABEL_LENGTH + 6 - 2 * one.level))
+            draw_text(axes, x + 0.025, place, name, axes.transData, color=INK, va="center")
+            if one.errors:
+                width = 0.2 * one.errors / most
+                bar = {"color": PALETTE[1], "lw": 4, "solid_capstyle": "butt"}
+                draw_line(axes, [0.58, 0.58 + width], [place] * 2, "photos", **bar)
+                draw_text(axes, 0.59 + width, place, str(one.errors), axes.transData, color=INK, va="center")
+            if one.photos:
+                share = percent(one.found / one.photos)
+                draw_text(axes, 1, place, share, axes.transData, color=INK, ha="right", va="center")
+        draw_text(axes, 0.58, -0.9, "errors here", axes.transData, va="center")
+        draw_text(axes, 1, -0.9, "found %", axes.transData, ha="right", va="center")
+        axes.set(xlim=(0, 1), ylim=(len(shown) - 0.4, -1.4), xticks=[], yticks=[])
+
+    return Drawing(draw, height=0.2 + 0.165 * (len(shown) + 1))
+
+
 # -- Similarity of pairs ---
 
 
@@ -501,9 +564,10 @@ DRAWINGS = {
         "roc",
         "precision_recall",
         "map",
+        "tree",
         "learning_curve",
     ),
-    "test": ("accuracy", "confusion", "reliability", "roc", "precision_recall", "map"),
+    "test": ("accuracy", "confusion", "reliability", "roc", "precision_recall", "map", "tree"),
     "curve": ("learning_curve",),
     "duplicates": ("similarity",),
     "map": ("map",),
@@ -548,6 +612,10 @@ class Plots:
         """The photos that were tested, those with similar vectors near each other, and which are misclassified."""
         return drawing_of(self._found, "map").on(ax)
 
+    def tree(self, ax: "Axes | None" = None) -> "Axes":
+        """The tree of the labels, and where in it errors go another way than the true label."""
+        return drawing_of(self._found, "tree").on(ax)
+
     def learning_curve(self, ax: "Axes | None" = None) -> "Axes":
         """Accuracy against images per label."""
         return drawing_of(self._found, "learning_curve").on(ax)
@@ -560,8 +628,16 @@ class Plots:
 def drawings_of(found: Result) -> list[str]:
     """The names of the drawings that a result has."""
     names = DRAWINGS[found.kind]
-    without = isinstance(found, ComparisonRecord) and found.learning_curve is None
-    return [name for name in names if not (without and name == "learning_curve")]
+    missing = set()
+    if isinstance(found, ComparisonRecord) and found.learning_curve is None:
+        missing.add("learning_curve")
+    if isinstance(found, ComparisonRecord | TestRecord) and _tree_of(found) is None:
+        missing.add("tree")
+    return [name for name in names if name not in missing]
+
+
+def _tree_of(found: ComparisonRecord | TestRecord) -> TreeScores | None:
+    return found.best.taxonomy if isinstance(found, ComparisonRecord) else found.details.taxonomy
 
 
 def drawing_of(found: Result, name: str) -> Drawing:
@@ -600,6 +676,8 @@ def _drawing_of_scores(found: ComparisonRecord | TestRecord, name: str) -> Drawi
         "reliability": partial(reliability_drawing, scores.reliability),
         "map": lambda: map_drawing(map_of(found)),
     }
+    if details.taxonomy is not None:
+        make["tree"] = partial(tree_drawing, details.taxonomy.nodes)
     if name in make:
         return make[name]()
     mean = scores.roc_auc if name == "roc" else scores.average_precision

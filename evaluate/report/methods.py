@@ -12,6 +12,7 @@ from evaluate.report.sentences import (
     alike_in_words,
     corrections_in_words,
     count,
+    hierarchical_in_words,
     interval_in_words,
     known_in_words,
     listed,
@@ -38,6 +39,7 @@ from evaluate.results import (
     versions,
 )
 from evaluate.scores.record import plain
+from evaluate.statistics.hierarchy import TreeScores
 from featurize.photos.photo import decode_version_of
 from featurize.table import FeatureTable
 from featurize.tableformat import PHASH
@@ -101,6 +103,8 @@ def statistical_methods(found: Result) -> dict[str, str]:
             methods["shortcuts"] = found.shortcuts.criterion
         if found.borders:
             methods["borders"] = found.borders[0].criterion
+        if found.best.taxonomy:
+            methods["taxonomy"] = WORDS["others"]["taxonomy"]
         return methods | ({"curve": WORDS["others"]["curve"]} if found.learning_curve else {})
     if isinstance(found, CurveRecord):
         return {"interval": WORDS["several_folds"]["interval"], "curve": WORDS["others"]["curve"]}
@@ -109,6 +113,8 @@ def statistical_methods(found: Result) -> dict[str, str]:
     methods = {"interval": WORDS["others"]["test"], "ranking": WORDS["one_fold"]["ranking"]}
     if found.scores.positive or found.scores.operating_point:
         methods["shares"] = WORDS["one_fold"]["shares"]
+    if found.details.taxonomy:
+        methods["taxonomy"] = WORDS["others"]["taxonomy"]
     return methods | ({"expected": WORDS["others"]["expected"]} if found.scores.expected else {})
 
 
@@ -232,7 +238,7 @@ def _comparison(found: ComparisonRecord) -> list[str]:
         f"Intervals: {methods['interval']}.",
         *_other_scores(best, methods),
     ]
-    sentences += _per_group(found)
+    sentences += [*_per_group(found), *_in_a_tree(found.best.taxonomy, methods)]
     if found.comparisons:
         told = [
             methods[name]
@@ -258,6 +264,7 @@ def _test(found: TestRecord) -> list[str]:
         f"Interval: {statistical_methods(found)['interval']}.",
         *_other_scores(scores, statistical_methods(found)),
         *_per_group(found),
+        *_in_a_tree(found.details.taxonomy, statistical_methods(found)),
     ]
     if scores.unseen:
         known = (
@@ -273,6 +280,14 @@ def _test(found: TestRecord) -> list[str]:
     else:
         known = "Whether any of the photos was in its training set is not known."
     return [*sentences, known]
+
+
+def _in_a_tree(found: TreeScores | None, methods: Mapping[str, str]) -> list[str]:
+    if found is None:
+        return []
+    return [
+        f"In the tree of the labels: {hierarchical_in_words(found.hierarchical)} ({methods['taxonomy']})."
+    ]
 
 
 def _other_scores(scores: ResultRow | TestScores, methods: Mapping[str, str]) -> list[str]:

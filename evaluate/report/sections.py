@@ -34,6 +34,7 @@ from evaluate.report.sentences import (
     percent,
     tuned_in_words,
 )
+from evaluate.report.tree import tree_content
 from evaluate.results import (
     BestPair,
     ComparisonRecord,
@@ -273,6 +274,11 @@ def _of_one_head(
     across = {"of": of, "found": details.superclasses}
     return [
         *([Section("superclasses", "Super-classes", across)] if details.superclasses else []),
+        *(
+            [Section("tree", "Labels in a tree", tree_content(of, details.taxonomy))]
+            if details.taxonomy
+            else []
+        ),
         Section("labels", "Label by label", {"of": of, "scores": scores}),
         Section("scores", "All scores", {"of": of, "scores": scores, "point": point}),
         Section("reliability", "Reliability", {"of": of, "scores": scores, "drawing": drawing}),

@@ -24,6 +24,7 @@ from evaluate.results import (
 from evaluate.scores.metrics import Confusion, LabelScores, OperatingScores, PositiveScores, Scores
 from evaluate.scores.mistakes import SuperclassErrors, non_dummy_heads
 from evaluate.statistics.differences import PairComparison
+from evaluate.statistics.hierarchy import HierarchicalScores, TreeScores
 from evaluate.statistics.intervals import Interval, ShareIntervals
 from featurize.imported import is_imported
 from featurize.tableformat import PHASH
@@ -299,6 +300,43 @@ def superclasses_in_words(found: SuperclassErrors) -> str:
     )
 
 
+def tree_in_words(found: TreeScores) -> list[str]:
+    """What a tree of the labels says, one sentence each: levels, hierarchical scores, answers."""
+    levels = "; ".join(
+        f"level {one.level} ({count(one.names, 'name')}) {interval_in_words(one.accuracy)}, "
+        f"calibration error {percent(one.calibration_error)} points"
+        for one in found.levels
+    )
+    lines = [f"right by level: {levels}", f"labels in the tree: {hierarchical_in_words(found.hierarchical)}"]
+    if (told := found.answers) is None:
+        return lines
+    asked = f"answers of which {100 * told.asked:g} % shall be right"
+    if told.right is None:
+        return [*lines, f"{asked}: no probability promises that, so no photo gets one"]
+    right = f"{asked}: {interval_in_words(told.right)} are"
+    missing = sum(one is None for one in told.thresholds)
+    if missing:
+        right += (
+            f"; {missing} of {len(told.thresholds)} folds have no threshold that promises it, and no answers"
+        )
+    kinds = [f"{interval_in_words(told.as_label)} of the photos get a label"]
+    if told.right_label:
+        kinds[0] += f", right in {interval_in_words(told.right_label)}"
+    kinds.append(f"{interval_in_words(told.general)} a more general answer")
+    if told.right_general:
+        kinds[1] += f", right in {interval_in_words(told.right_general)}"
+    kinds.append(f"{interval_in_words(told.none)} none")
+    answers = f"answers in the tree: {hierarchical_in_words(told.hierarchical)}"
+    return [*lines, right, "; ".join(kinds), answers]
+
+
+def hierarchical_in_words(found: HierarchicalScores) -> str:
+    """``hierarchical precision 93.1 % (91.0 to 95.2), recall …, F1 …``."""
+    named = {"precision": found.precision, "recall": found.recall, "F1": found.f1}
+    known = [f"{name} {interval_in_words(one)}" for name, one in named.items() if one is not None]
+    return f"hierarchical {', '.join(known)}"
+
+
 def labels_in_words(per_label: Mapping[str, LabelScores], confusion: Confusion) -> list[str]:
     """The level that guessing reaches, and the label that is found worst, with what it is taken for."""
     tested = {name: scores for name, scores in per_label.items() if scores.support}
@@ -403,6 +441,8 @@ def best_in_words(found: ComparisonRecord) -> list[str]:
         lines.append(f"{row.name}, {positive_in_words(row)}.")
     if best.superclasses:
         lines.append(f"{row.name}: {superclasses_in_words(best.superclasses)}.")
+    if best.taxonomy:
+        lines += [f"{row.name}, {line}." for line in tree_in_words(best.taxonomy)]
     by_all, suspects = len(best.wrong_every_time), len(best.label_suspects)
     if found.folds.repeats * len(heads) > 1 and by_all:
         lines.append(f"Misclassified by every head and repeat on {row.features}: {by_all}; inspect them.")

@@ -23,6 +23,7 @@ from evaluate.report.sentences import (
     scores_in_words,
     sentence,
     superclasses_in_words,
+    tree_in_words,
     tuned_in_words,
 )
 from evaluate.results import (
@@ -113,6 +114,8 @@ def test_as_text(found: TestRecord, shown_mistakes: int = SHOWN_MISTAKES) -> str
         lines.append(operating_point_in_words(scores))
     if details.superclasses:
         lines.append(superclasses_in_words(details.superclasses))
+    if details.taxonomy:
+        lines += tree_in_words(details.taxonomy)
     wrong, mistakes = details.misclassified, ""
     if wrong and shown_mistakes:
         more = f" (the {shown_mistakes} most confident)" if len(wrong) > shown_mistakes else ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm, t
 
-from classify.shares import effective_number, quantile
+from classify.shares import effective_number, quantile, wilson
 from evaluate.scores.metrics import rows_that_rank
 from evaluate.scores.record import Record
 
@@ -47,11 +47,7 @@ def wilson_interval(n_right: float, n: float, confidence: float = 0.95) -> Inter
 
 
 def _wilson(share: float, n: float, z: float) -> Interval:
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    low = 0.0 if share == 0 else max(0.0, centre - half)
-    high = 1.0 if share == 1 else min(1.0, centre + half)
-    return Interval(share, float(low), float(high))
+    return Interval(share, *wilson(share, n, z))
 
 
 def grouped_interval(right: np.ndarray, groups: np.ndarray, confidence: float = 0.95) -> Interval:
@@ -82,6 +78,29 @@ def cross_validated_interval(
     share = float(shares.mean())
     n = effective_number(shares, group, share * (1 - share)) / widening(group, n_folds) ** 2
     return _wilson(share, n, quantile(group, confidence))
+
+
+def ratio_interval(
+    top: np.ndarray, bottom: np.ndarray, image: np.ndarray, groups: np.ndarray, n_folds: int
+) -> Interval | None:
+    """The interval of the sum of `top` by that of `bottom`, a share of something that photos have more or less of.
+
+    As `cross_validated_interval`, with the variance of a ratio by its derivative; None where `bottom` sums to nothing.
+
+    >>> share = ratio_interval(np.array([1, 1, 0, 1]), np.array([1, 1, 1, 1]), np.arange(4), np.arange(4), 0)
+    >>> share == cross_validated_interval(np.array([1, 1, 0, 1]), np.arange(4), np.arange(4), 0)
+    True
+    """
+    tops, group = per_image(np.asarray(top, dtype=np.float64), image, groups)
+    bottoms, _ = per_image(np.asarray(bottom, dtype=np.float64), image, groups)
+    some = bottoms > 0
+    if not some.any():
+        return None
+    tops, bottoms, group = tops[some], bottoms[some], group[some]
+    share = min(1.0, float(tops.sum() / bottoms.sum()))
+    influence = (tops - share * bottoms) / bottoms.mean()
+    n = effective_number(influence, group, share * (1 - share)) / widening(group, n_folds) ** 2
+    return _wilson(share, n, quantile(group))
 
 
 def widening(groups: np.ndarray, n_folds: int) -> float:

@@ -16,6 +16,8 @@ from classify.heads.tuning import tuned_heads
 from classify.labels import record_of
 from classify.model.model import describe_differences
 from classify.rows import Sample, is_control, relabelled, usable_rows
+from classify.taxonomy import ParentMap, Taxonomy
+from classify.training.answers import check_accuracy
 from evaluate.checks.leakage import accuracy_with_and_without_grouping, find_near_duplicates, flatters
 from evaluate.checks.shortcuts import check_borders, check_shortcuts
 from evaluate.report.frames import Differences
@@ -58,6 +60,7 @@ from evaluate.scores.mistakes import (
 )
 from evaluate.splits.checked_folds import check_folds, folds_for
 from evaluate.statistics.differences import compare_pairs, fold_accuracies
+from evaluate.statistics.hierarchy import TreeScores, cross_fitted_thresholds, tree_scores
 from evaluate.statistics.intervals import Interval, cross_validated_interval
 from evaluate.studies.curve import measured_curve
 from featurize.errors import TableError, UsageError
@@ -129,6 +132,8 @@ def compare(
     positive: str | None = None,
     rope: float = 1.0,
     superclasses: Mapping[str, str] | None = None,
+    taxonomy: ParentMap | Mapping[str, str] | None = None,
+    answer_accuracy: float = 0.95,
     folds: Any = "stratified",
     group_duplicates: bool = False,
     tune: str | None = None,
@@ -164,6 +169,11 @@ def compare(
         Region of practical equivalence: so many accuracy points are practically no difference.
     superclasses : mapping, optional
         Super-class by label: counts the errors that stay inside one and those that cross.
+    taxonomy : mapping, optional
+        Parent by label and by inner node (`classify.read_taxonomy` reads a file): scores the best pair level by level.
+    answer_accuracy : float
+        With a taxonomy: the share of answers that shall be right, where a photo may be answered with a parent; each
+        fold takes the threshold that the others choose, see `classify.choose_answers`.
     folds : str, Path, splitter, or sequence
         ``"stratified"``, ``"leave-one-group-out"``, ``"predefined"`` (by the table's split), a folds file, a
         scikit-learn splitter, or pairs of rows: see `evaluate.splits.checked_folds.folds_for`. None may part what
@@ -219,6 +229,10 @@ def compare(
     check_positive(labels, positive)
     if superclasses is not None:
         superclasses = check_superclasses(superclasses, labels)
+    tree = None
+    if taxonomy is not None:
+        check_accuracy(answer_accuracy)
+        tree = Taxonomy(taxonomy, labels)
     if not 0 <= rope < 100:
         raise UsageError(f"the region of practical equivalence is {rope} points", "give 0 or more")
     division = {"cv": cv, "repeats": repeats, "seed": seed}
@@ -263,7 +277,10 @@ def compare(
     return Comparison(
         results=results,
         comparisons=pairs,
-        best=describe_best(predictions, best, superclasses, used, made),
+        best=replace(
+            describe_best(predictions, best, superclasses, used, made),
+            taxonomy=None if tree is None else _in_tree(predictions, best, tree, answer_accuracy),
+        ),
         warnings=[
             *notes,
             *crowded,
@@ -305,6 +322,11 @@ def _corrections(table: FeatureTable, own: Predictions) -> CorrectedLabels | Non
     rows, photos = own.rows["row"].to_numpy(), mean_over_repeats(own)
     predicted = metrics.most_probable(photos.probabilities, photos.labels)
     return describe_corrections(table, np.unique(rows), predicted, interval_of)
+
+
+def _in_tree(predictions: Predictions, best: ResultRow, tree: Taxonomy, accuracy: float) -> TreeScores:
+    own = predictions.of(best.features, best.head)
+    return tree_scores(own, tree, len(own.times), cross_fitted_thresholds(own, tree, accuracy))
 
 
 def _scores_per_group(

@@ -8,6 +8,7 @@ import numpy as np
 
 from classify.heads.fitting import head_name
 from classify.rows import select_vectors, usable_rows
+from classify.taxonomy import ParentMap, Taxonomy
 from evaluate.checks.leakage import find_contamination, trained_on
 from evaluate.report.html import Reported
 from evaluate.report.sentences import corrections_in_words, data_warnings
@@ -29,6 +30,7 @@ from evaluate.scores.crossval import Predictions
 from evaluate.scores.groups import check_groups, predict_groups, rule_in_words
 from evaluate.scores.metrics import all_scores, check_positive, scores_at
 from evaluate.scores.mistakes import check_superclasses, nearest_in_table, superclass_errors, wrong_rows
+from evaluate.statistics.hierarchy import TreeScores, threshold_of_rule, tree_scores
 from evaluate.statistics.intervals import Interval, ShareIntervals, grouped_interval
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
@@ -73,6 +75,7 @@ def test(
     *,
     positive: str | None = None,
     superclasses: Mapping[str, str] | None = None,
+    taxonomy: ParentMap | Mapping[str, str] | None = None,
     training: FeatureTable | None = None,
     per_group: str | None = None,
 ) -> TestResult:
@@ -86,6 +89,9 @@ def test(
         Must hold the model's features, made by the same extractors.
     positive, superclasses, per_group
         As in `evaluate.studies.compare.compare`.
+    taxonomy : mapping, optional
+        Parent by label and by inner node: adds scores level by level. By default the tree of the model, if it has one,
+        whose answers are scored too.
     training : FeatureTable, optional
         The table that the model was trained on: test photos that are nearly one of it are counted too. Without
         it the vectors that the model keeps are compared; see `evaluate.checks.leakage.find_contamination`.
@@ -107,6 +113,7 @@ def test(
     check_positive(list(model.labels), positive)
     if superclasses is not None:
         superclasses = check_superclasses(superclasses, list(model.labels))
+    tree = _tree_of(model, taxonomy)
     used = _relabelled(model, table)
     if per_group is not None:
         check_groups(used, per_group)
@@ -145,6 +152,7 @@ def test(
         metrics.percent_of_rows(confusion.matrix),
         nearest_in_table(used, trained, model.features, wrong),
         superclass_errors(label, predicted, superclasses) if superclasses else None,
+        None if tree is None else _in_tree(model, predictions, tree),
     )
     data, described = describe_data(used), describe_features(used, [model.features])
     corrections = describe_corrections(
@@ -182,6 +190,23 @@ def _scores_per_group(model: "Model", predictions: Predictions, rule: str, posit
 
     decided = model.operating_point.positive if model.operating_point else None
     return describe_groups([groups], rule, rule_in_words(rule, sought), positive, interval_of, 0, decided)
+
+
+def _tree_of(model: "Model", given: ParentMap | Mapping[str, str] | None) -> Taxonomy | None:
+    """The tree of a model, or the one given for a model that has none."""
+    own = None if model.answers is None else model.answers.taxonomy
+    if given is None:
+        return own
+    tree = Taxonomy(given, model.labels)
+    if own is not None and tree != own:
+        what = "the model has a taxonomy of its own, and another one was given"
+        raise UsageError(what, "leave it out; `classify show MODEL` prints that of the model")
+    return tree
+
+
+def _in_tree(model: "Model", predictions: Predictions, tree: Taxonomy) -> TreeScores:
+    rule = None if model.answers is None else threshold_of_rule(predictions, model.answers)
+    return tree_scores(predictions, tree, 0, rule)
 
 
 def _promised(point: "OperatingPoint") -> ShareIntervals | None:

@@ -1,10 +1,10 @@
 """Simulates what `classify train --taxonomy` promises: how often the interval holds the share of right answers.
 
-Run ``python tests/benchmarks/answers.py`` (half an hour of one core; ``--simulations 100`` for a look). The figures
+Run ``python tests/benchmarks/answers.py`` (20 minutes of one core; ``--simulations 100`` for a look). The figures
 stand in classify/README.md.
 
 Labels in a tree of three levels lie apart in 20 numbers, those of one parent less far. The head is a linear
-discriminant, which takes a millisecond to fit; its answers are judged on 20,000 new photos. In groups, photos share
+discriminant, which takes a millisecond to fit; its answers are judged on 10,000 new photos. In groups, photos share
 half of what varies. The aim is that the 95 % interval of right answers holds the truth of the model that is trained on
 all photos in 93 to 97 of 100 draws.
 """
@@ -21,7 +21,7 @@ from classify.taxonomy import Taxonomy
 from classify.training.answers import choose_answers
 from featurize.errors import UsageError
 
-WIDTH, N_FOLDS, N_NEW, SHRINKAGE = 20, 5, 20_000, 0.1
+WIDTH, N_FOLDS, N_NEW, SHRINKAGE = 20, 5, 10_000, 0.1
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,8 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "statistics_simulation": (["--simulations", "60"], ["--simulations", "5"]),
     "verdicts_by_folds": (["--simulations", "60"], ["--simulations", "6"]),
     "operating_points": (["--simulations", "100"], ["--simulations", "10"]),
+    "answers": (["--simulations", "50"], ["--simulations", "3", "--only", "300 photos"]),
+    "trees": ([], []),
     "curve_advice": (["--simulations", "8"], ["--simulations", "1"]),
     "suspects": (["{flowers}"], ["{flowers}", "--repeats", "2"]),
     "suggest": (["{flowers}", "--rows", "100000"], ["--rows", "2000"]),

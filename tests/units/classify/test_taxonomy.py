@@ -1,11 +1,19 @@
 """Labels in a tree: the file, its errors, probabilities added up, and the deepest sure answer."""
 
+import json
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from builders import rose_table
 from numpy.testing import assert_allclose
+from scipy.stats import beta
 
+from classify.prediction.predict import predict_table
+from classify.shares import answers_share
 from classify.taxonomy import Taxonomy, read_taxonomy
 from classify.training.answers import choose_answers
+from classify.training.train import train
 from featurize.errors import UsageError
 
 LABELS = ["dog", "dog rose", "tea rose", "tulip"]
@@ -65,6 +73,7 @@ def test_a_file_that_is_no_tree_of_the_labels_is_refused_by_its_lines(text, erro
     with pytest.raises(UsageError, match=error) as refused:
         tree_of(tmp_path, text, ["a", "b", "c"])
     assert refused.value.hint
+    assert "has the columns" not in error or "label,parent" in refused.value.hint
 
 
 def test_probabilities_add_up_along_the_tree(tmp_path):
@@ -123,6 +132,11 @@ def test_answers_of_higher_thresholds_hold_those_of_lower_ones_and_depend_on_no_
         before = nodes
 
 
+def test_a_tree_of_too_many_names_is_refused():
+    with pytest.raises(UsageError, match="has 10,001 names"):
+        Taxonomy({str(n): "" for n in range(10_001)}, ["0", "1"])
+
+
 def test_a_tree_deeper_than_the_stack_is_read():
     chain = {f"n{n}": f"n{n + 1}" for n in range(3000)}
     tree = Taxonomy(chain | {"b": "n3000", "c": ""}, ["n0", "b", "c"])
@@ -146,3 +160,25 @@ def test_the_promised_interval_holds_in_draws_of_photos():
         held += rule.expected.low <= right <= rule.expected.high
         reached += right >= 0.85
     assert held >= 54 and reached >= 57, (held, reached)
+
+
+def test_the_lower_end_of_the_promise_is_never_above_the_exact_binomial_bound():
+    for n in (1, 2, 5, 20, 59, 100, 300, 1000, 10_000):
+        for wrong in sorted({*range(min(n // 2, 12) + 1), n // 10, n // 4, n // 2}):
+            low = answers_share(np.arange(n) >= wrong, np.arange(n))[1]
+            assert low <= beta.ppf(0.025, n - wrong, wrong + 1), (n, wrong)
+
+
+def test_the_server_tells_the_answer_of_each_photo():
+    pytest.importorskip("fastapi", reason="pip install 'bottlehead[serve]'")
+    from classify.serving.batching import Answer
+    from classify.serving.service import Service, _row_of
+
+    tree = {"tea rose": "rose", "dog rose": "rose", "tulip": "", "dog": ""}
+    model = train(rose_table(), taxonomy=tree, answer_accuracy=0.9)
+    found = predict_table(model, rose_table())
+    row = found.answers.name.index("rose")
+    service = SimpleNamespace(labels=model.labels)
+    told = json.loads(Service.line(service, "a.jpg", Answer(_row_of(found, row)), 1))
+    assert told["image"] == "a.jpg" and told["answer"] == "rose" and told["answer_level"] == 1
+    assert told["answer_confidence"] == pytest.approx(found.answers.confidence[row], abs=1e-6)
