@@ -158,6 +158,7 @@ class KerasFile(NetworkFile):
         except Exception as error:  # of zip archives, JSON and HDF5, whose reader has many kinds
             with open(path, "rb") as stream:
                 what = what_it_is(stream.read(512))
+            what = "no .keras file" if what.startswith("something") else what
             detail = " ".join(str(error).split())[:120]
             raise self._refused(
                 f"it is damaged ({detail})" if what.startswith("a zip") else f"it is {what}"

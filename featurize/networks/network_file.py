@@ -193,7 +193,7 @@ def _three(value: Any, name: str, lowest: float) -> list[float]:
     plain = all(isinstance(one, int | float) and not isinstance(one, bool) for one in values)
     if len(values) != 3 or not plain or not all(lowest <= one <= LARGEST_SCALE for one in values):
         raise UsageError(
-            f"{name} {value!r}",
+            f"{name} is {value!r}",
             "give one number, or one for red, green and blue as in 0.485/0.456/0.406; a std is above 0",
         )
     return [float(one) for one in values]
