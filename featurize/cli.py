@@ -148,7 +148,8 @@ def _add_extract(commands: Any) -> None:
     _add_keep(command)
     _add_output(command, required=False)
     text = (
-        "NETWORK[:LAYER] (see `featurize backbones`), FILE.pb[:TENSOR], texture, texture:grey, glcm, glcm:haralick, "
+        "NETWORK[:LAYER] (see `featurize backbones`), FILE.pb[:TENSOR], FILE.onnx[:OUTPUT], FILE.keras[:LAYER], "
+        "texture, texture:grey, glcm, glcm:haralick, "
         "lbp, color, shape, nuisance; with arguments of the Python class, as in glcm:haralick,distances=1/2/4/8 or "
         "inception_v3:mixed7/mixed8,pool=avg/max (default: inception_v3)"
     )
