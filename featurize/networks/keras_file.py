@@ -93,7 +93,10 @@ class KerasFile(NetworkFile):
 
     @property
     def end(self) -> str:
-        return self.setting("output") or "avg_pool"
+        output = self.setting("output") or "avg_pool"
+        if not isinstance(output, str):
+            raise UsageError(f"the output {output!r} of {self.file} is no name of a layer", "name one layer")
+        return output
 
     def declared_side(self) -> int | None:
         sides = {
