@@ -24,8 +24,11 @@ if TYPE_CHECKING:  # the same names, for mypy and editors
     from featurize.extractors.shape import Shape as Shape
     from featurize.extractors.texture import Texture as Texture
     from featurize.networks.graph_extractor import FrozenGraph as FrozenGraph
+    from featurize.networks.keras_file import KerasFile as KerasFile
+    from featurize.networks.keras_model import KerasModel as KerasModel
     from featurize.networks.keras_network import Backbone as Backbone
     from featurize.networks.keras_network import InceptionV3 as InceptionV3
+    from featurize.networks.onnx_network import OnnxNetwork as OnnxNetwork
     from featurize.photos.distort import Distortion as Distortion
     from featurize.registry import extractors_like as extractors_like
     from featurize.registry import make_extractor as make_extractor
@@ -44,8 +47,11 @@ _HOMES = {
     "FrozenGraph": "featurize.networks.graph_extractor",
     "GLCM": "featurize.extractors.glcm",
     "InceptionV3": "featurize.networks.keras_network",
+    "KerasFile": "featurize.networks.keras_file",
+    "KerasModel": "featurize.networks.keras_model",
     "LBP": "featurize.extractors.lbp",
     "Nuisance": "featurize.extractors.nuisance",
+    "OnnxNetwork": "featurize.networks.onnx_network",
     "Shape": "featurize.extractors.shape",
     "Store": "featurize.store.store",
     "Texture": "featurize.extractors.texture",

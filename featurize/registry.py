@@ -15,7 +15,7 @@ from featurize.errors import ModelError, UsageError, failing_of_others
 from featurize.extractors.base import Extractor
 from featurize.extractors.batches import MEND
 from featurize.extractors.color import Color
-from featurize.extractors.function import FunctionExtractor
+from featurize.extractors.function import FunctionExtractor, extractor_of_function
 from featurize.extractors.glcm import GLCM
 from featurize.extractors.lbp import LBP
 from featurize.extractors.nuisance import Nuisance
@@ -27,6 +27,7 @@ from featurize.imported import is_imported
 from featurize.networks.catalogue import NETWORKS, find_network
 from featurize.networks.graph_extractor import FrozenGraph
 from featurize.networks.keras_file import KerasFile
+from featurize.networks.keras_model import KerasModel, is_keras_model
 from featurize.networks.keras_network import Backbone, InceptionV3
 from featurize.networks.network_extractor import FrozenExtractor
 from featurize.networks.onnx_network import OnnxNetwork
@@ -36,6 +37,8 @@ from featurize.remote import Location, path_at, shown
 from featurize.spec import COMMAS, FeaturesSpec, perhaps
 from featurize.tableformat import read_metadata
 
+# A spec, an extractor, a Keras model or a function.
+ExtractorLike = str | Extractor | Callable[..., Any]
 # What makes extractors of a family, and the argument that the text after ":" in a spec sets.
 Family = tuple[Callable[..., Extractor], str | None]
 FAMILIES: dict[str, Family] = {
@@ -61,14 +64,15 @@ FILE_SPEC = re.compile(r"(.+?(\.pb|\.onnx|\.keras))(?::(.*))?", re.IGNORECASE)
 ENTRY_POINTS = "featurize.extractors"
 
 
-def make_extractor(spec: str | Extractor, *, decode_version: int | None = None, **options: Any) -> Extractor:
+def make_extractor(spec: ExtractorLike, *, decode_version: int | None = None, **options: Any) -> Extractor:
     """The extractor for a features spec such as ``"inception_v3:mixed8"`` or ``"glcm"``.
 
     Parameters
     ----------
-    spec : str or Extractor
+    spec : str, Extractor, Keras model or function
         ``family[:option][,param=value…]`` with arguments of the extractor's class, or ``FILE.pb[:TENSOR]`` (also
         ``.onnx``, ``.keras``) likewise; it is the extractor's name as it is typed. An extractor is returned as it is.
+        A Keras model gives its output (`KerasModel`), a function of one RGB array its numbers (`FunctionExtractor`).
     decode_version : int, optional
         How pixels are made of files; by default in the newest way. Another one than the newest is for vectors that
         must go with those of an earlier program; `extractors_like` takes it from a table or a model.
@@ -88,6 +92,15 @@ def make_extractor(spec: str | Extractor, *, decode_version: int | None = None, 
     """
     if isinstance(spec, Extractor):
         return spec
+    if is_keras_model(spec):
+        return KerasModel(spec)
+    if callable(spec) and not isinstance(spec, type):
+        return extractor_of_function(spec)
+    if not isinstance(spec, str):
+        what = f"{spec!r:.100} is no extractor"
+        raise UsageError(
+            what, "give a features spec, an extractor, a Keras model, or a function of one RGB array"
+        )
     file = FILE_SPEC.fullmatch(spec)
     read = FeaturesSpec.parse(spec, file[1] if file else "")
     found: Family | None = (

@@ -222,11 +222,14 @@ def _network_of(model: Model, ending: str, weights: Weights, store: Any) -> Froz
         kept = Store(store)
         extractors = model_extractors(model, kept, weights)
         network = extractors[0]
-        if isinstance(network, FrozenExtractor) and not network.preprocess and not _region(network):
+        frozen = isinstance(network, FrozenExtractor) and _is_graph(network)
+        if frozen and not network.preprocess and not _region(network):
             check_golden(extractors, [model.described[part] for part in model.parts], kept)
             return network
     if len(families) > 1:
         what = "several features at once"
+    elif any(isinstance(one, FrozenExtractor) and not _is_graph(one) for one in extractors):
+        what = "a network in int8 or of an ONNX file"
     elif any(getattr(one, "preprocess", ()) or _region(one) for one in extractors):
         what = "photos that are changed first (--preprocess, region)"
     else:
@@ -243,6 +246,11 @@ def _makes_vectors(model: Model) -> bool:
     """Whether `HOW_TO_MAKE` can make the vectors: not where they were imported."""
     families = [(model.described.get(part) or {}).get("family") for part in model.parts]
     return all(family not in (None, "imported") for family in families)
+
+
+def _is_graph(network: FrozenExtractor) -> bool:
+    """Whether its vectors are those of a graph that TensorFlow can write in another format."""
+    return "tensorflow" in network.engines and network.precision != "int8"
 
 
 def _region(extractor: Any) -> str | None:

@@ -527,8 +527,6 @@ def model_extractors(
     Those `given` are found by what they make, else by their name. `engine` runs their networks instead of that of the
     training; whether it makes the same vectors is not known here.
     """
-    from sklearn.base import clone
-
     from featurize.registry import extractor_from_metadata
 
     extractors = []
@@ -544,10 +542,16 @@ def model_extractors(
         attach_checked(extractor, store)  # a kept network tells its width without being built again
         model.check_extractor(part, extractor)
         trained = extractor.get_params(deep=False)
-        if engine is not None and trained.get("engine", engine) != engine and trained["precision"] != "int8":
-            other = clone(extractor).set_params(engine=engine)
+        if (
+            engine is not None
+            and trained.get("engine", engine) != engine
+            and trained.get("precision") != "int8"
+        ):
+            other = type(extractor)(**{**trained, "engine": engine})
+            other.decode_version = extractor.decode_version
             other.known_as, other.in_place_of = extractor.known_as, extractor
-            other._wanted_sha256 = getattr(extractor, "_wanted_sha256", None)
+            for name in ("_wanted_sha256", "recorded_blocks"):
+                setattr(other, name, getattr(extractor, name, None))
             attach_checked(other, store)
             extractor = other
         extractors.append(extractor)

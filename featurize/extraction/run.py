@@ -22,7 +22,7 @@ from featurize.photos.distort import Distortion
 from featurize.photos.memory import PhotoSource
 from featurize.photos.photo import Photo
 from featurize.photos.source import Source, list_source, source_warnings
-from featurize.registry import make_extractor
+from featurize.registry import ExtractorLike, make_extractor
 from featurize.store.shard import image_keys
 from featurize.store.store import Section, Store
 from featurize.table import FeatureTable
@@ -171,7 +171,7 @@ class NothingReadable(SourceError):
 
 def extract(
     source: PhotoSource,
-    extractors: Sequence[str | Extractor] | str | Extractor | None = None,
+    extractors: Sequence[ExtractorLike] | ExtractorLike | None = None,
     *,
     store: str | os.PathLike | Store | None = None,
     distort: Distortion | None = None,
@@ -195,8 +195,8 @@ def extract(
         ``DatasetDict`` by split; or a list of photos, each alone or as ``(photo, label)``. A photo is a path, the bytes
         of an image file, a file opened with ``"rb"``, a Pillow image, or an RGB array (uint8 of shape
         (height, width, 3)). See Notes.
-    extractors : list of extractors or specs, default ``["inception_v3"]``
-        Such as ``[InceptionV3(), GLCM()]`` or ``["inception_v3", "glcm"]``.
+    extractors : list of extractors, specs, Keras models or functions, default ``["inception_v3"]``
+        Such as ``[InceptionV3(), GLCM()]`` or ``["inception_v3", "glcm"]``; see `make_extractor`.
     store : path, fsspec URL or Store, optional
         Where vectors are kept; by default as the environment variable FEATURIZE_STORE says, else in the user's cache.
     distort : Distortion, optional
@@ -291,7 +291,7 @@ def extract(
 
 def run_extraction(
     source: Source,
-    extractors: Sequence[str | Extractor] | str | Extractor | None = None,
+    extractors: Sequence[ExtractorLike] | ExtractorLike | None = None,
     *,
     store: str | os.PathLike | Store | None = None,
     distort: Distortion | None = None,
@@ -328,7 +328,9 @@ def run_extraction(
         golden = golden_vectors(chosen, sections[: len(chosen)])
         plan = ExtractionPlan(everything, sections, contents.places, distort, jobs, max_pixels)
         tasks = plan.register(*first)
-        with _late_progress(len(tasks) + contents.n_unread(), "featurizing", advance) as done:
+        device = next(filter(None, (extractor.device for extractor in chosen)), "")
+        doing = f"featurizing on {device}" if device else "featurizing"
+        with _late_progress(len(tasks) + contents.n_unread(), doing, advance) as done:
 
             def further_tasks() -> Iterator[Task]:
                 for part in parts:
@@ -404,11 +406,13 @@ def _late_progress(
         yield advance
 
 
-def choose_extractors(extractors: Sequence[str | Extractor] | str | Extractor | None) -> list[Extractor]:
+def choose_extractors(
+    extractors: Sequence[ExtractorLike] | ExtractorLike | None,
+) -> list[Extractor]:
     """The extractors of a list of specs, each once; by default Inception v3."""
     if extractors is None:
         extractors = ["inception_v3"]
-    if isinstance(extractors, str | Extractor):
+    if isinstance(extractors, str) or not isinstance(extractors, Sequence):
         extractors = [extractors]
     chosen = [make_extractor(spec) for spec in extractors]
     twice = ", ".join(name for name, count in Counter(e.name for e in chosen).items() if count > 1)

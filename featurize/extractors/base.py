@@ -200,6 +200,16 @@ class Extractor(TransformerMixin, BaseEstimator):
         """Extractors with the same key run as one pass, on the same pixels; None runs alone."""
         return None
 
+    @property
+    def at_once(self) -> int:
+        """How many photos make a batch."""
+        return self.batch_size
+
+    @property
+    def device(self) -> str:
+        """What it runs on, where that is no processor; for the progress line."""
+        return ""
+
     def stack(self, prepared: list[np.ndarray]) -> Any:
         """What `run_together` takes: `prepared` itself, or what can be made of it while another batch runs."""
         return prepared

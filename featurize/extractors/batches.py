@@ -85,7 +85,7 @@ def compute(
             for group, ready in prepared[0]:
                 queue = waiting.setdefault(group, [])
                 queue.append((task.key, ready))
-                if len(queue) >= sizes.setdefault(group, extractors[group[0]].batch_size):
+                if len(queue) >= sizes.setdefault(group, extractors[group[0]].at_once):
                     yield stacked(group, waiting.pop(group))
         for group, queue in waiting.items():
             yield stacked(group, queue)
@@ -130,7 +130,7 @@ class _AtOnce(Executor):
 
 def max_images_in_flight(extractors: Sequence["Extractor"]) -> int:
     """Upper bound on images that are decoded or queued but not stored yet, beside a batch that is ready."""
-    return AHEAD + max(extractor.batch_size for extractor in extractors)
+    return AHEAD + max(extractor.at_once for extractor in extractors)
 
 
 def group_extractors(extractors: Sequence["Extractor"]) -> list[ExtractorGroup]:

@@ -1,7 +1,10 @@
 """Anybody's function or scikit-learn transformer as an extractor, cached like the rest."""
 
+import hashlib
 import json
 import os
+import sys
+import types
 from collections.abc import Sequence
 from typing import Any
 
@@ -117,3 +120,35 @@ class FunctionExtractor(Extractor):
             f"a parameter of {self.name} is a {type(value).__name__}, which a fingerprint cannot hold",
             "use numbers, text, arrays or estimators as parameters",
         )
+
+
+def extractor_of_function(function: Any) -> FunctionExtractor:
+    """A function of one RGB array as an extractor by its name; where it has no attribute ``version``, by its code.
+
+    What it calls is not seen: whoever changes that, gives it a version. UsageError for a callable that has neither.
+    """
+    name = getattr(function, "__name__", type(function).__name__).strip("<>")
+    code = getattr(function, "__code__", None)
+    if hasattr(function, "version") or hasattr(function, "get_params"):
+        return FunctionExtractor(function, name)
+    held = [getattr(cell, "cell_contents", None) for cell in getattr(function, "__closure__", None) or ()]
+    held += [getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None)]
+    if code is None or not all(_is_plain(value) for value in held):
+        raise UsageError(
+            f"what {name} computes cannot be told from its code, and it has no version",
+            f"give FunctionExtractor({name}, 'NAME', version=1), and another version whenever its vectors change",
+        )
+    text = repr([sys.version_info[:2], _code(code), held])
+    return FunctionExtractor(function, name, f"code:{hashlib.sha256(text.encode()).hexdigest()[:16]}")
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, tuple | list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | bytes | int | float)
+
+
+def _code(code: types.CodeType) -> tuple[Any, ...]:
+    """What a function does, the same in every process."""
+    constants = [_code(one) if isinstance(one, types.CodeType) else repr(one) for one in code.co_consts]
+    return code.co_code.hex(), code.co_names, code.co_varnames, constants

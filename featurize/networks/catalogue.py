@@ -71,6 +71,26 @@ class Network:
             )
 
 
+# Of published weights, as their publishers and Keras' documentation state them, by how names begin; the first counts.
+LICENCES = {
+    "convnext": "MIT",
+    "densenet": "BSD-3-Clause",
+    **dict.fromkeys(["resnet50_v2", "resnet101_v2", "resnet152_v2"], "BSD-3-Clause"),
+    "resnet": "MIT",
+    "vgg": "CC-BY-4.0",
+    "xception": "MIT",
+}
+
+
+def licence_of(name: str) -> str:
+    """The licence of a network's published weights; those of Google's networks have Apache 2.0.
+
+    >>> licence_of("resnet50"), licence_of("resnet50_v2"), licence_of("inception_v3")
+    ('MIT', 'BSD-3-Clause', 'Apache-2.0')
+    """
+    return next((licence for begin, licence in LICENCES.items() if name.startswith(begin)), "Apache-2.0")
+
+
 DIGITS = "0123456789"
 # What a network's pixels become, as (RGB - mean) / std; the text stands in fingerprints.
 IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])

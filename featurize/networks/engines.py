@@ -37,10 +37,30 @@ def import_tensorflow() -> Any:
 
                 tensorflow.get_logger().setLevel("ERROR")
                 # The first look for graphics cards has its own chatter, and so has the first session.
-                tensorflow.config.list_physical_devices("GPU")
-                with tensorflow.Graph().as_default(), tensorflow.compat.v1.Session() as session:
+                for gpu in tensorflow.config.list_physical_devices("GPU"):
+                    tensorflow.config.experimental.set_memory_growth(gpu, True)
+                # In TensorFloat-32, which newer cards would use, vectors differ from those of a processor by 1e-3.
+                tensorflow.config.experimental.enable_tensor_float_32_execution(False)
+                config = session_config(tensorflow)
+                with tensorflow.Graph().as_default(), tensorflow.compat.v1.Session(config=config) as session:
                     session.run(tensorflow.constant(0))
     return sys.modules["tensorflow"]
+
+
+def session_config(tensorflow: Any) -> Any:
+    """Of sessions: a graphics card is shared with other programs, so its memory is taken as it is needed."""
+    config = tensorflow.compat.v1.ConfigProto(allow_soft_placement=True)
+    config.gpu_options.allow_growth = True
+    return config
+
+
+def graphics_cards() -> list[str]:
+    """The GPUs that TensorFlow sees, by name; none where it was not imported so far."""
+    if "tensorflow" not in sys.modules:
+        return []
+    config = sys.modules["tensorflow"].config
+    found = config.list_physical_devices("GPU")
+    return [config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in found]
 
 
 @contextmanager

@@ -115,8 +115,22 @@ def quantise(
             bar.update(1)
             return scaled(crops[number].copy())[None]
 
-        model = _quantised(read_network(graph), taken)
-    return _as_bytes(model)
+        try:
+            return _as_bytes(_quantised(read_network(graph), taken))
+        except Exception as error:
+            # NNCF raises kinds of its own for what it cannot do, and others where OpenVINO is older than it expects.
+            raise UsageError(
+                f"NNCF cannot make {name} in int8: {' '.join(str(error).split())[:160]}",
+                f"pip install --upgrade 'bottlehead[int8]', or use precision float32 (NNCF {_version('nncf')}, "
+                f"OpenVINO {_version('openvino')})",
+            ) from error
+
+
+def _version(library: str) -> str:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return "is missing"
 
 
 def _quantised(model: Any, taken: Callable[[int], np.ndarray]) -> Any:

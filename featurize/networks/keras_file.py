@@ -93,7 +93,10 @@ class KerasFile(NetworkFile):
 
     @property
     def end(self) -> str:
-        return self.setting("output") or "avg_pool"
+        output = self.setting("output") or "avg_pool"
+        if not isinstance(output, str):
+            raise UsageError(f"the output {output!r} of {self.file} is no name of a layer", "name one layer")
+        return output
 
     def declared_side(self) -> int | None:
         sides = {
@@ -158,6 +161,7 @@ class KerasFile(NetworkFile):
         except Exception as error:  # of zip archives, JSON and HDF5, whose reader has many kinds
             with open(path, "rb") as stream:
                 what = what_it_is(stream.read(512))
+            what = "no .keras file" if what.startswith("something") else what
             detail = " ".join(str(error).split())[:120]
             raise self._refused(
                 f"it is damaged ({detail})" if what.startswith("a zip") else f"it is {what}"

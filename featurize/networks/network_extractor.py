@@ -14,7 +14,7 @@ import numpy as np
 from featurize.errors import UsageError, WeightsError
 from featurize.extractors.base import REGIONS, Extractor, digest_of, golden_image, relative_drift, seen_in
 from featurize.extractors.batches import NOT_FINITE
-from featurize.networks.engines import Engine, Function
+from featurize.networks.engines import Engine, Function, graphics_cards
 from featurize.networks.int8 import RECIPE, keep_quantised, kept_quantised, quantise
 from featurize.networks.retrain_pixels import retrain_pixels
 from featurize.outputs import whole_file
@@ -110,6 +110,7 @@ DECODE_MARGIN = 2
 # Published networks take up to 800 pixels; a batch of 32 photos of this side is 400 MB of numbers, before the first
 # layer.
 LARGEST_SIDE = 1024
+ON_A_CARD = 128  # photos a batch at least: a card is idle with fewer; more would be lost by a kill
 GREY = 128  # what a region leaves out
 
 
@@ -298,6 +299,15 @@ class FrozenExtractor(Extractor):
     def vectors(self, prepared: list[np.ndarray]) -> np.ndarray:
         return self.run_together([self], self.stack(prepared))[0]
 
+    @property
+    def device(self) -> str:
+        """What TensorFlow runs the network on, where that is no processor."""
+        return ", ".join(graphics_cards()) if self.engine == "tensorflow" else ""
+
+    @property
+    def at_once(self) -> int:
+        return max(self.batch_size, ON_A_CARD) if self.device else self.batch_size
+
     def run_key(self) -> str:
         """Extractors with the same key differ in where they read the network; one run of it serves them all."""
         apart = ("layer", "pooling")
@@ -338,6 +348,8 @@ class FrozenExtractor(Extractor):
                 extractor._loaded = extractor._loaded_for = None
                 extractor._widths = extractor.fingerprint(), widths
             self._loaded, self._loaded_for = loaded, key
+            if self.device:
+                log.info("%s: runs on %s", names, self.device)
             log.debug("loading %s took %.2f s", names, time.perf_counter() - start)
         return self._loaded
 

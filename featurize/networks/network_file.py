@@ -30,6 +30,8 @@ class NetworkFile(FrozenExtractor):
 
     not_in_specs = ("file", *FrozenExtractor.not_in_specs)
     ending: str
+    _digested: tuple[Any, str] | None = None
+    _sidecar: tuple[Any, dict[str, Any]] | None = None
     poolings: ClassVar[Mapping[str, str]]
 
     def __init__(
@@ -89,10 +91,22 @@ class NetworkFile(FrozenExtractor):
         return path.resolve()
 
     def _sha256(self) -> str:
-        return self._index.digest(self.path())
+        # Asked for with every photo, like what stands beside the file.
+        if self._digested is None or self._digested[0] != self.file:
+            self._digested = self.file, self._index.digest(self.path())
+        return self._digested[1]
 
     def beside(self, key: str) -> Any:
         """What the JSON beside the file says of a setting, None for nothing."""
+        if self._sidecar is None or self._sidecar[0] != self.file:
+            self._sidecar = self.file, self._read_sidecar()
+        found = self._sidecar[1]
+        if key == "scaling" and "export" in found:  # our exports scale pixels themselves
+            entering = found.get("input")
+            return PIXELS.get(entering.get("pixels", "")) if isinstance(entering, dict) else None
+        return found.get(key)
+
+    def _read_sidecar(self) -> dict[str, Any]:
         path = self.path()
         sidecar = path.with_name(f"{path.name}.json")
         hint = "correct or remove it; what it may say is size, output, mean, std, scaling and pool"
@@ -100,17 +114,14 @@ class NetworkFile(FrozenExtractor):
             with open(sidecar, "rb") as stream:
                 found = json.loads(stream.read(LARGEST_SIDECAR))
         except FileNotFoundError:
-            return None
+            return {}
         except (OSError, ValueError, RecursionError) as error:
             raise UsageError(
                 f"{sidecar} cannot be read: {' '.join(str(error).split())[:120]}", hint
             ) from error
         if not isinstance(found, dict):
             raise UsageError(f"{sidecar} holds no JSON object", hint)
-        if key == "scaling" and "export" in found:  # our exports scale pixels themselves
-            entering = found.get("input")
-            return PIXELS.get(entering.get("pixels", "")) if isinstance(entering, dict) else None
-        return found.get(key)
+        return found
 
     def setting(self, key: str) -> Any:
         """An argument, else what stands beside the file."""
@@ -168,7 +179,7 @@ class NetworkFile(FrozenExtractor):
     @property
     def pooling(self) -> str:
         pool = self.setting("pool") or "avg"
-        if pool not in self.poolings:
+        if not isinstance(pool, str) or pool not in self.poolings:
             raise UsageError(f"pool {pool!r} is not known", f"choose {' or '.join(self.poolings)}")
         return self.poolings[pool]
 
@@ -193,7 +204,7 @@ def _three(value: Any, name: str, lowest: float) -> list[float]:
     plain = all(isinstance(one, int | float) and not isinstance(one, bool) for one in values)
     if len(values) != 3 or not plain or not all(lowest <= one <= LARGEST_SCALE for one in values):
         raise UsageError(
-            f"{name} {value!r}",
+            f"{name} is {value!r}",
             "give one number, or one for red, green and blue as in 0.485/0.456/0.406; a std is above 0",
         )
     return [float(one) for one in values]

@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import UsageError, WeightsError
-from featurize.networks.engines import INPUT, Function, import_tensorflow, output_names, silent_stderr
+from featurize.networks.engines import (
+    INPUT,
+    Function,
+    graphics_cards,
+    import_tensorflow,
+    output_names,
+    session_config,
+    silent_stderr,
+)
 from featurize.networks.graph_file import LARGEST, refuse_side_effects
 from featurize.terminal import log
 
@@ -46,19 +54,21 @@ class FrozenFunction:
         # A session runs the graph as it stands; to make a tf.function of it copies its 40 MB twice, which takes 1.5 s.
         with tf.Graph().as_default() as imported:
             ends = tf.import_graph_def(definition, name="", return_elements=[f"{end}:0" for end in outputs])
-        config = tf.compat.v1.ConfigProto()
+        config = session_config(tf)
         # Frozen graphs are optimised already. To try again takes a second of a new process, for nothing in float32; in
         # bfloat16 it makes a network a fifth faster.
         config.graph_options.rewrite_options.disable_meta_optimizer = precision == "float32"
         session = tf.compat.v1.Session(graph=imported, config=config)
         self._run = session.make_callable(ends, feed_list=[imported.get_tensor_by_name(f"{INPUT}:0")])
         self.widths = [int(end.shape[-1]) for end in ends]
-        self._pool = ThreadPoolExecutor(PARTS, thread_name_prefix="network")
+        self.device = ", ".join(graphics_cards())
+        self._parts = 1 if self.device else PARTS  # a card works on a whole batch at once
+        self._pool = ThreadPoolExecutor(self._parts, thread_name_prefix="network")
 
     def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
         if len(pixels) <= WHOLE:
             return self._run(pixels)
-        parts = np.array_split(pixels, PARTS)
+        parts = np.array_split(pixels, self._parts)
         return [np.concatenate(matrices) for matrices in zip(*self._pool.map(self._run, parts), strict=True)]
 
 

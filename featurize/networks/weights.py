@@ -1,6 +1,7 @@
 """Where a network's numbers come from, and their digest."""
 
 import contextlib
+import hashlib
 import os
 import socket
 import sys
@@ -67,7 +68,7 @@ def find_weights(
             digest = index.digest(path)
             if sha256 in (None, digest):
                 _check_file(path, digest, download)
-                return Weights("imagenet" if path == _published(download) else "file", str(path), digest)
+                return Weights("imagenet" if path == published_place(download) else "file", str(path), digest)
     if text in ("auto", "imagenet"):
         path = download_weights(backbone, download)
         digest = index.digest(path)
@@ -99,7 +100,7 @@ def _at_hand(backbone: str, download: Download | Packaged | None) -> list[Path]:
                 f"FEATURIZE_WEIGHTS_DIR is {folder}, but that is not a folder", "correct or unset it"
             )
         found = weights_in(folder, backbone, download)
-    published = _published(download)
+    published = published_place(download)
     if published is not None:
         found.append(published)
     return [path for path in found if path.is_file()]
@@ -117,11 +118,25 @@ def weights_in(folder: Path, backbone: str, download: Download | Packaged | None
     return [path for path in found if path.is_file()]
 
 
-def _published(download: Download | Packaged | None) -> Path | None:
+def published_place(download: Download | Packaged | None) -> Path | None:
     """Where published weights are once they are here: in Keras' cache, or in the package that holds them."""
     if isinstance(download, Packaged):
         return packaged_file(download)
     return keras_cache() / download.file if download else None
+
+
+def check_published(path: Path, download: Download | Packaged) -> None:
+    """WeightsError if a file is not the published one; where no digest is known, if it is cut off or no weights."""
+    wanted = download.digest
+    found = wanted
+    if wanted is not None:
+        with open(path, "rb") as stream:
+            found = hashlib.file_digest(stream, "sha256" if len(wanted) == 64 else "md5").hexdigest()
+    _check_file(path)
+    if found != wanted:
+        raise WeightsError(
+            f"{path} is not as it was published: its digest is another", "delete it and fetch it again"
+        )
 
 
 def packaged_file(packaged: Packaged) -> Path | None:

@@ -308,10 +308,10 @@ class ShardWriter:
 def default_store() -> str | Path:
     """The folder or URL that the environment variable FEATURIZE_STORE names, else a folder of the user's cache."""
     named = os.environ.get("FEATURIZE_STORE", "")
-    return named if named.strip() else _cache_folder() / "store"
+    return named if named.strip() else cache_folder() / "store"
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("bottlehead", appauthor=False)
@@ -422,7 +422,7 @@ class Store:
         elsewhere = "beside-" + sha256(self.folder.url.encode()).hexdigest()[:16]
         try:
             folder = (
-                Path(self.folder.root) if self.folder.is_local else _cache_folder().expanduser() / elsewhere
+                Path(self.folder.root) if self.folder.is_local else cache_folder().expanduser() / elsewhere
             )
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)

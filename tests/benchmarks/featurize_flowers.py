@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,8 @@ from featurize.networks.tensorflow_engine import has_bfloat16
 from featurize.terminal import log
 
 # At least this many times as fast as Keras' idiom, and as the ceiling in the same precision.
-AGAINST_KERAS = {("float32", "tensorflow"): 1.25, ("bfloat16", "tensorflow"): 2.2}
+AGAINST_KERAS = {("float32", "tensorflow"): 1.25, ("bfloat16", "tensorflow"): 2.2, ("int8", "openvino"): 2.5}
+AGAINST_FLOAT32 = 1.9  # int8, both with OpenVINO
 AGAINST_CEILING = {
     ("float32", "tensorflow"): 0.88,
     ("bfloat16", "tensorflow"): 0.78,
@@ -56,6 +58,8 @@ def main(argv: list[str] | None = None) -> None:
         # The file lacks two convolutions behind mixed8, which changes no speed.
         log.setLevel(logging.ERROR)
         ours = {(p, engine): extractor(weights, p, engine) for p in precisions for engine in engines()}
+        if find_spec("openvino") and find_spec("nncf"):
+            ours["int8", "openvino"] = extractor(weights, "int8", "openvino")
         sides: dict[Any, Callable[[], Any]] = {"keras": keras_side(photos, weights)}
         graph = ours["float32", "tensorflow"].freeze([ours["float32", "tensorflow"]], "float32")
         fresh = (Path(folder, f"store{number}") for number in count())
@@ -66,6 +70,9 @@ def main(argv: list[str] | None = None) -> None:
         if "openvino" in engines():
             for precision in precisions:
                 sides["ceiling", precision] = ceiling_side(graph, precision, args.photos)
+            if ("int8", "openvino") in ours:
+                network, _ = ours["int8", "openvino"].quantised()
+                sides["ceiling", "int8"] = ceiling_side(network, "int8", args.photos)
         seconds = alternating(sides, args.repeats)
     seconds["retrain"] = [s * args.photos / len(few) for s in seconds["retrain"]]
     report("featurize_flowers", rows(seconds, args.photos), args.json)
@@ -190,6 +197,9 @@ def rows(seconds: dict[Any, list[float]], n_photos: int) -> list[dict]:
             if ("ceiling", key[0]) in seconds:
                 against = ratio(seconds["ceiling", key[0]], found)
                 made.append(figure(f"{name}: × (c) ceiling", against, "", at_least=AGAINST_CEILING.get(key)))
+    float32, int8 = (seconds.get((precision, "openvino")) for precision in ("float32", "int8"))
+    if float32 and int8:
+        made.append(figure("int8 × float32, openvino", ratio(float32, int8), "", at_least=AGAINST_FLOAT32))
     for key, found in seconds.items():
         name = " ".join(key) if isinstance(key, tuple) else key
         made.append(figure(f"photos per second: {name}", n_photos / float(np.median(found)), "/s"))

@@ -28,6 +28,7 @@ LIBRARIES = (
     "bottlehead",
     "tensorflow",
     "openvino",
+    "nncf",
     "scikit-learn",
     "scikit-image",
     "mahotas",
@@ -44,6 +45,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
         ["--assets", "{assets}", "--photos", "750"],
         ["--assets", "{assets}", "--photos", "8", "--repeats", "1"],
     ),
+    "int8_accuracy": (["--assets", "{assets}"], ["--assets", "{assets}", "--every", "15"]),
     "large_photos": (["--assets", "{assets}"], ["--assets", "{assets}", "--photos", "2", "--repeats", "1"]),
     "one_photo": (["{model}", "{photo}"], ["{model}", "{photo}"]),
     "serving": (

@@ -22,8 +22,8 @@ ORDER = list(PACKAGES)
 # Rooms of each package, floor by floor from below, floors parted by a bar. Some are still to come.
 FLOORS = {
     "featurize": "errors draws | remote | outputs | files terminal | tableformat | imported | table | photos | "
-    "store pages spec | extractors | networks | registry | extraction | upkeep cluster adopt | store_commands | "
-    "cli | __main__",
+    "store pages spec | extractors | networks | registry | extraction | upkeep cluster adopt | "
+    "store_commands network_commands | cli | __main__",
     "classify": "rows folds shares similar taxonomy labels | heads | model | training prediction | "
     "serving export suggest watch | cli | __main__",
     "evaluate": "splits scores | statistics | results | report | checks | studies | whole_job | cli | __main__",

@@ -63,10 +63,10 @@ def no_weights_at_hand(tmp_path, monkeypatch):
 
 def test_backbones_lists_each_network_with_its_width_and_where_its_weights_are(tmp_path, monkeypatch):
     header, *rows = [line.split() for line in run("featurize backbones").out.splitlines()]
-    assert header == ["name", "width", "input", "parameters", "weights"]
+    assert header == ["name", "width", "input", "parameters", "photos/s", "licence", "weights"]
     listed = {row[0]: row[1:] for row in rows}
     assert len(listed) == len(rows) > 50
-    assert listed["inception_v3"][:5] == ["2048", "299x299", "21.8", "M", "download"]
+    assert listed["inception_v3"][:5] == ["2048", "299x299", "21.8", "M", "-"]
     assert listed["mobilenet_0.25_128"][:2] == ["256", "128x128"] and listed["vgg16"][0] == "512"
     (tmp_path / "resnet50_mine.weights.h5").write_bytes(b"")
     (tmp_path / "resnet50_v2.weights.h5").write_bytes(b"")
@@ -75,6 +75,41 @@ def test_backbones_lists_each_network_with_its_width_and_where_its_weights_are(t
     assert len(out) == 3 and out[1].endswith(str(tmp_path / "resnet50_mine.weights.h5"))
     done = run("featurize backbones resnet51")
     assert done.status == 1 and "no network named resnet51" in done.error and "resnet50" in done.hint
+
+
+@pytest.mark.usefixtures("openvino")
+def test_backbones_measures_what_is_named_and_remembers_it():
+    assert run("featurize backbones --measure").hint == "name those to measure"
+    (row,) = run("featurize", "backbones", SMALL, "--measure", "-q").out.splitlines()[1:]
+    rate = float(re.search(r"M +([\d.]+) \((?:tensorflow|openvino) float32\)", row)[1])
+    assert rate > 0 and run("featurize", "backbones", SMALL).out.splitlines()[1] == row
+    assert " - " in run("featurize backbones vgg16").out
+
+
+def test_download_says_from_where_and_how_much_and_without_a_connection_what_to_put_where(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    done = run("featurize", "download", SMALL)
+    name = "mobilenet_2_5_128_tf_no_top.h5"
+    assert done.status == 1 and f"{SMALL}: 1 MB (Apache-2.0) from https://" in done.err
+    assert f"put it at {tmp_path / 'keras' / 'models' / name}" in done.hint
+    place = tmp_path / "keras" / "models" / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(200))
+    done = run("featurize", "download", "inception_v3")
+    assert "inception_v3: 87 MB" in done.err
+    done = run("featurize download mobilenet_0.33_128")
+    assert done.status == 1 and "no network named" in done.error
+
+
+def test_download_refuses_a_file_that_is_not_as_published(tmp_path):
+    place = tmp_path / "keras" / "models" / "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(32) + (100).to_bytes(8, "little") + bytes(100))
+    done = run("featurize download inception_v3")
+    assert done.status == 1 and done.out == "" and "its digest is another" in done.error
+    assert done.hint == "delete it and fetch it again"
 
 
 def test_an_untrained_network_is_that_of_its_seed_and_gives_several_layers(photos, place, command):
@@ -155,7 +190,7 @@ def test_without_any_weights_the_trained_network_that_needs_no_download_is_offer
 
 @pytest.mark.usefixtures("openvino")
 def test_a_trained_network_without_a_download_is_run_by_both_engines(lite0, flowers, command):
-    assert run("featurize backbones efficientnet_lite0").out.endswith(f"3.4 M  {lite0}\n")
+    assert run("featurize backbones efficientnet_lite0").out.endswith(f"Apache-2.0  {lite0}\n")
     specs = ["efficientnet_lite0", "efficientnet_lite0:block5c_add"]
     done, table = command(flowers, "--features", *specs)
     assert [table.select(spec).shape for spec in specs] == [(5, 1280), (5, 112)]

@@ -301,3 +301,17 @@ def test_a_dirty_lens_is_seen_within_three_days(example, tmp_path, capsys):
     assert 20 <= example("watch_camera").main([str(tmp_path)]) <= 22
     printed = capsys.readouterr().out
     assert printed.count("Unchanged:") == 19 and printed.count("Changed: of 24 photos") == 1
+
+
+def test_timm_writes_its_own_preprocessing_beside_the_file(example):
+    module = example("timm_to_onnx")
+    config = {"input_size": (3, 518, 518), "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+    beside = module.preprocessing({**config, "crop_pct": 1.0, "interpolation": "bicubic"})
+    assert beside == {
+        "size": 518,
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+        "output": "tokens",
+    }
+    with pytest.raises(ValueError, match="256 x 192"):
+        module.preprocessing({**config, "input_size": (3, 192, 256)})

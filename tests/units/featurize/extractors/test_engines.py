@@ -14,6 +14,7 @@ from featurize.networks import network_extractor
 from featurize.networks.graph_extractor import FrozenGraph
 from featurize.networks.keras_network import Backbone
 from featurize.registry import extractor_from_metadata
+from featurize.terminal import _NoBar
 
 pytestmark = pytest.mark.tensorflow
 SMALL = "mobilenet_0.25_128"
@@ -96,3 +97,21 @@ def test_a_missing_engine_is_one_error_and_the_command_that_brings_it(photos, tm
     done = run("featurize", "extract", photos[0].parent, "-o", tmp_path / "t.parquet", *words)
     assert done.status == 1 and done.error == "the engine openvino is not installed"
     assert done.hint == "pip install 'bottlehead[openvino]', or use engine tensorflow"
+
+
+def test_a_graphics_card_gets_larger_batches_and_the_progress_line_names_it(tmp_path, photos, monkeypatch):
+    """There is none here: what is seen is that its settings run, and change no vector."""
+    extractor = Backbone(SMALL, "random", batch_size=8)
+    expected = extractor.transform(photos)
+    assert (extractor.at_once, extractor.device) == (8, "")
+    for module in ("network_extractor", "tensorflow_engine"):
+        monkeypatch.setattr(f"featurize.networks.{module}.graphics_cards", lambda: ["NVIDIA H100"])
+    shown = []
+    monkeypatch.setattr(
+        "featurize.extraction.run.progress", lambda total, doing, **_: shown.append(doing) or _NoBar()
+    )
+    fresh = Backbone(SMALL, "random", batch_size=8)
+    table = extract(photos, [fresh], store=tmp_path)
+    assert fresh.at_once == 128 and shown[0] == "featurizing on NVIDIA H100"
+    assert_near(table.select(SMALL), expected, ELSEWHERE)
+    assert Backbone(SMALL, "random", engine="openvino").device == ""

@@ -159,6 +159,16 @@ def test_without_nncf_the_error_says_what_to_install(graph, photos, tmp_path, mo
     assert done.hint.startswith("pip install 'bottlehead[int8]'")
 
 
+def test_an_nncf_that_does_not_go_with_openvino_is_one_error(graph, monkeypatch):
+    def broken(model, taken):
+        raise AttributeError("type object has no attribute u2")
+
+    monkeypatch.setattr(int8, "_quantised", broken)
+    with pytest.raises(UsageError, match=r"NNCF cannot make .* in int8: .* u2") as raised:
+        FrozenGraph(graph, engine="openvino", precision="int8").fingerprint()
+    assert "pip install --upgrade 'bottlehead[int8]'" in raised.value.hint
+
+
 def test_int8_is_for_openvino_alone(graph):
     with pytest.raises(UsageError, match="tensorflow does not compute in int8") as raised:
         FrozenGraph(graph, precision="int8").fingerprint()

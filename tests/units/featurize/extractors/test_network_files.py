@@ -155,6 +155,19 @@ def test_a_table_of_a_file_predicts_and_the_json_beside_it_may_say_all(vit, pixe
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
 
 
+@pytest.mark.parametrize("beside", [
+    '{"output": ["a"]}', '{"output": 7}', '{"pool": ["avg"]}', '{"size": "32"}', '{"size": true}', '{"mean": {}}',
+    '{"std": [1, 2]}', '{"scaling": 3}', "[]", "{", '{"export": 1, "input": 3, "size": 32}',
+])  # fmt: skip
+@pytest.mark.parametrize("kind", ["vit", "keras_file"])
+def test_what_stands_beside_a_file_may_be_anything_and_is_one_error(request, tmp_path, kind, beside):
+    file = request.getfixturevalue(kind)
+    shutil.copy(file, tmp_path)
+    (tmp_path / f"{file.name}.json").write_text(beside)
+    with pytest.raises(BottleheadError):
+        make_extractor(str(tmp_path / file.name)).fingerprint()
+
+
 def test_the_file_of_an_export_is_features_too(tmp_path, pixels):
     """Its JSON says the size, and which pixels it takes."""
     shutil.copy(save_vit_as_export(tmp_path), tmp_path / "m.onnx")
@@ -258,11 +271,11 @@ def test_numbers_beside_the_file_are_read_and_are_part_of_the_digest(outside, vi
     spec = f"{outside}:{SCALES}"
     extractor = make_extractor(spec, engine="onnxruntime")
     assert_near(extractor.transform(pixels), tokens_of(vit, pixels).mean(axis=1), ELSEWHERE)
-    data = outside.with_name("vit.data")
+    before, data = extractor.fingerprint(), outside.with_name("vit.data")
     changed = bytearray(data.read_bytes())
     changed[4] ^= 1
     data.write_bytes(changed)
-    assert make_extractor(spec, engine="onnxruntime").fingerprint() != extractor.fingerprint()
+    assert make_extractor(spec, engine="onnxruntime").fingerprint() != before
 
 
 @pytest.mark.parametrize(
