@@ -235,7 +235,9 @@ def _facts(extractors: Sequence[Extractor], store: Store) -> dict[str, Any]:
 
 
 def _fault(facts: Any, wanted: dict[str, Any]) -> str:
-    """What is wrong with a worker, if anything."""
+    """What is wrong with a worker, if anything; one that died meanwhile is none any more."""
+    if isinstance(facts, OSError):
+        return ""
     if isinstance(facts, BaseException):
         return f"bottlehead does not run there: {_first_line(facts)}"
     others = {n: v for n, v in facts["versions"].items() if v != wanted["versions"][n]}

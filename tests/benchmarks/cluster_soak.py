@@ -84,7 +84,7 @@ def main() -> None:
                 words += ["-o", str(output), "--cluster", machines.address, "--quiet"]
                 run = subprocess.Popen([sys.executable, "-m", "featurize", *words])
                 while run.poll() is None:
-                    time.sleep(float(rng.uniform(2, 8)))
+                    time.sleep(float(rng.uniform(10, 30)))
                     if rng.random() < 0.2:
                         os.killpg(machines.scheduler.pid, signal.SIGKILL)
                         killed["schedulers"] += 1
