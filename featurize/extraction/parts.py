@@ -136,7 +136,7 @@ def source_parts(
     >>> parts = source_parts(folder, size=2)
     >>> results = [extract_part(part, ["color"], store=folder / "store") for part in parts]  # on any machines
     >>> [len(result.rows) for result in results]
-    [2, 2, 1]
+    [1, 2, 2]
     >>> assemble_parts(folder, results, ["color"], store=folder / "store")
     FeatureTable: 5 rows; features color (87); 0 labels
     """

@@ -396,7 +396,7 @@ def test_a_reader_of_skops_needs_our_list_of_types_and_no_more(name):
 
 def test_readmes_line_for_mlflow_names_the_list_that_skops_needs():
     """MLflow itself hands these to skops; the line is run with what it does in its place."""
-    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).parents[3] / "classify" / "README.md").read_text(encoding="utf-8")
     (line,) = re.findall(r"`(mlflow\.sklearn\.log_model\(.*?\))`", readme)
     loaded = []
 

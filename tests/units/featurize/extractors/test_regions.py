@@ -176,8 +176,8 @@ def test_a_region_is_told_by_fingerprint_names_and_record_and_its_absence_leaves
 
 @pytest.mark.parametrize(("spec", "message"), [
     ("glcm:region=edge", "region 'edge' is not known"), ("texture:region=middle", "region 'middle' is not known"),
-    ("shape:region=border", "'shape:region=border' has no parameter region.*networks, FILE.pb, glcm"),
-    ("nuisance:region=border", "'nuisance:region=border' has no parameter region.*networks, FILE.pb, glcm"),
+    ("shape:region=border", "'shape:region=border' has no parameter region.*FILE.pb and the like, glcm"),
+    ("nuisance:region=border", "'nuisance:region=border' has no parameter region.*FILE.pb and the like, glcm"),
 ])  # fmt: skip
 def test_what_is_no_region_and_what_has_none_is_refused(spec, message):
     with pytest.raises(BottleheadError, match=message):
