@@ -142,7 +142,9 @@ def _quantised(model: Any, taken: Callable[[int], np.ndarray]) -> Any:
     finally:
         if telling is None:
             del os.environ["NNCF_CI"]
-    logging.getLogger("nncf").setLevel(logging.ERROR)  # nncf.set_log_level changes the handlers of whoever asks
+    logging.getLogger("nncf").setLevel(
+        logging.ERROR
+    )  # nncf.set_log_level changes the handlers of whoever asks
     # Attention has a form of its own; without it, vision transformers lose most of what they know.
     kinds = {operation.get_type_name() for operation in model.get_ops()}
     transformer = {"model_type": nncf.ModelType.TRANSFORMER} if "Softmax" in kinds else {}
