@@ -17,6 +17,7 @@ from scipy.special import betaln, gammaln, logsumexp, stdtr
 from classify.model.model import Model
 from classify.model.outliers import FALSE_ALARMS, MOST_HELD_OUT
 from classify.prediction.predict import predict_table
+from classify.shares import wilson
 from featurize.errors import UsageError
 from featurize.files import is_readable
 from featurize.remote import Location, path_at
@@ -278,10 +279,8 @@ def _day_of(model: Model, tables: FeatureTable | Iterable[FeatureTable], date: s
 
 def _share(number: int, day: Day, expected: float | None) -> Share:
     """With Wilson's interval."""
-    n, share = day.photos, number / day.photos
-    centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z * np.sqrt(share * (1 - share) / n + (Z / (2 * n)) ** 2) / (1 + Z**2 / n)
-    return Share(number, share, max(0.0, float(centre - half)), min(1.0, float(centre + half)), expected)
+    share = number / day.photos
+    return Share(number, share, *wilson(share, day.photos, Z), expected)
 
 
 def _mean(values: Sequence[float]) -> float | None:

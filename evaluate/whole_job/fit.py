@@ -26,11 +26,8 @@ NETWORK, SMALL_NETWORK, TEXTURE = "inception_v3", "efficientnet_lite0", "texture
 TESTED = 20  # per cent of the photos
 FOLDS = 5
 LEAST = 3  # photos of a label: one to test on, and two to part once more when heads are compared
-HEADS, HEADS_FOR_MANY, MANY = (
-    ("softmax", "svm"),
-    ("softmax", "linear-svm"),
-    5_000,
-)  # photos; svm takes their square
+HEADS, HEADS_FOR_MANY = ("softmax", "svm"), ("softmax", "linear-svm")
+MANY = 5_000  # photos; svm takes their square
 WIDE = 0.1  # of an interval, from end to end
 
 
@@ -223,13 +220,11 @@ def check_labels(images: "Sequence[SourceImage]", source: str) -> None:
     tested = {image.label for image in images if image.split == "testing"}
     if tested:
         train = Counter(image.label for image in images if image.split in ("training", "validation"))
-        few, side, least = (
-            {name: train[name] for name in counts if train[name] < LEAST - 1},
-            " to train on",
-            LEAST - 1,
-        )
+        side, least = " to train on", LEAST - 1
+        few = {name: train[name] for name in counts if train[name] < least}
     else:
-        few, side, least = {name: number for name, number in counts.items() if number < LEAST}, "", LEAST
+        side, least = "", LEAST
+        few = {name: number for name, number in counts.items() if number < least}
     if few:
         named = listed([f"{count(number, 'photo')} of {name}" for name, number in sorted(few.items())[:5]])
         more = f" and few of {len(few) - 5} more labels" if len(few) > 5 else ""
