@@ -17,21 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from classify.export.check import (
-    LIMITS,
-    Agreement,
-    check_photos,
-    compare,
-    milliseconds,
-    read_photos,
-)
+from classify.export.check import LIMITS, Agreement, check_photos, compare, milliseconds, read_photos
 from classify.export.formats import FOLDER, HEAD, KINDS, MEASURED, NETWORKS, Job, Runner, load_jpeg
 from classify.export.graph import ENTRY, RESULT, check_result, exported_graph
 from classify.export.head_file import read_head, write_head
 from classify.heads.plain import PlainHead
 from classify.model.answers import AnswerRule
 from classify.model.model import Model, OperatingPoint
-from classify.prediction.predict import Predictor, Weights, check_golden, model_extractors
+from classify.prediction.extractors import Weights, check_golden, model_extractors
+from classify.prediction.predict import Predictor
 from classify.rows import select_vectors
 from featurize.errors import ModelError, UsageError
 from featurize.files import is_readable

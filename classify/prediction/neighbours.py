@@ -8,7 +8,8 @@ import numpy as np
 
 from classify.heads.plain import Scaling
 from classify.model.model import Model
-from classify.prediction.predict import Place, Predictor, Weights
+from classify.prediction.extractors import Place, Weights
+from classify.prediction.predict import Predictor
 from classify.rows import block_weights
 from featurize.errors import SourceError, UsageError
 from featurize.extractors.base import Extractor

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL.Image import Resampling
 
-from classify.prediction.predict import TOLERANCE, TOLERANCES, check_golden
+from classify.prediction.extractors import TOLERANCE, TOLERANCES, check_golden
 from featurize.errors import ModelError
 from featurize.extractors.base import golden_image
 from featurize.photos.photo import Photo
@@ -35,7 +35,7 @@ def test_an_extractor_that_passed_is_asked_again_with_other_libraries_alone(glcm
     check_golden([glcm], [entry], store)
     check_golden([make_extractor("glcm")], [entry], Store(store.folder.url))
 
-    version = "classify.prediction.predict.importlib.metadata.version"
+    version = "classify.prediction.extractors.importlib.metadata.version"
     monkeypatch.setattr(version, lambda name: f"99 of {name}")
     monkeypatch.setattr(type(glcm), "vectors", lambda self, prepared: np.ones((1, 5), np.float32))
     with pytest.raises(ModelError, match=r"numpy was [\d.]+, is 99 of numpy, pillow was") as caught:
