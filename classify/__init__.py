@@ -22,9 +22,9 @@ if TYPE_CHECKING:  # the names of _HOMES again, for editors and mypy
     from classify.labels import correct_labels as correct_labels
     from classify.model.model import Model as Model
     from classify.model.model import OperatingPoint as OperatingPoint
-    from classify.model.modelfile import TRUSTED_TYPES as TRUSTED_TYPES
     from classify.model.modelfile import load_model as load_model
     from classify.model.modelfile import save_model as save_model
+    from classify.model.skops_head import TRUSTED_TYPES as TRUSTED_TYPES
     from classify.prediction.neighbours import nearest_images as nearest_images
     from classify.prediction.predict import Predictor as Predictor
     from classify.prediction.predict import predict_batches as predict_batches
@@ -49,7 +49,7 @@ _HOMES = {
     "Predictor": "classify.prediction.predict",
     "Steps": "classify.heads.steps",
     "Taxonomy": "classify.taxonomy",
-    "TRUSTED_TYPES": "classify.model.modelfile",
+    "TRUSTED_TYPES": "classify.model.skops_head",
     "choose_answers": "classify.training.answers",
     "choose_threshold": "classify.training.thresholds",
     "correct_labels": "classify.labels",

@@ -7,7 +7,6 @@ It is a zip of exactly three members, all stored without compression; there is n
 - ``head.skops``: the fitted head in the format of skops, which names the types it needs, so that they can be
   checked before one of them is imported;
 - ``outliers.f2``: the training vectors of `Outliers`, plain float16; empty where there are none.
-
 """
 
 import base64
@@ -17,11 +16,9 @@ import os
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import partial
 from importlib import metadata
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -31,11 +28,23 @@ from classify.heads.plain import PlainHead, plain_head
 from classify.model.answers import AnswerRule
 from classify.model.model import Model, OperatingPoint, StoredHead, StoredModel
 from classify.model.outliers import Outliers
+from classify.model.skops_head import (
+    DEFINITIONS,
+    MOST_VALUES,
+    audit_head,
+    check_head,
+    construct,
+    damaged,
+    damaged_where,
+    dump_with_files,
+    may_need_foreign_types,
+    other_version,
+    undated,
+)
 from featurize.errors import ModelError
-from featurize.files import SMALL, is_readable
-from featurize.outputs import MODEL, check_clock, check_outputs, given_date, whole_file
-from featurize.remote import AnyPath, Location, RemoteError, path_at, shown
-from featurize.tableformat import check_array, check_arrays
+from featurize.files import is_readable
+from featurize.outputs import MODEL, check_outputs, given_date, whole_file
+from featurize.remote import AnyPath, Location, path_at, shown
 from featurize.terminal import log
 
 
@@ -138,57 +147,12 @@ class Description(Struct):
 # changes its meaning or goes away, or a member is added; `load_model` must read the old numbers too.
 # A model that holds its head as plain arrays is of protocol 2; others are of protocol 1 still.
 WITHOUT_PLAIN, WITH_PLAIN = 1, 2
-# Names in files are part of the format, and stay when code moves: the class of each today. Files are translated when
-# they are read and when they are written, so that other versions of this package can read them, too.
-ADDRESSES = {
-    "classify.calibrate.Calibrated": "classify.heads.calibrate.Calibrated",
-    "classify.encoding.EncodedLabels": "classify.heads.fitting.EncodedLabels",
-    "classify.scaling.BlockScaler": "classify.heads.scaling.BlockScaler",
-    "classify.stepped.Stepped": "classify.heads.steps.SGDHead",
-    "classify.tuned.TunedHead": "classify.heads.tuning.TunedHead",
-    "classify.tuning.Tuning": "classify.heads.tuning.Tuning",
-    "classify.weighting.Weighted": "classify.heads.fitting.ClassWeighted",
-}
-IN_FILES = {today: name for name, today in ADDRESSES.items()}
-# Of our own classes, by their names in files. Raise one when the class, given what an older version of it has learnt,
-# would compute something else: models fitted before are then refused instead of misused.
-DEFINITIONS = dict.fromkeys(
-    ("classify.calibrate.Calibrated", "classify.scaling.BlockScaler", "classify.weighting.Weighted"), 1
-)
-DESCRIPTION, HEAD, OUTLIERS, SCHEMA = "model.json", "head.skops", "outliers.f2", "schema.json"
+DESCRIPTION, HEAD, OUTLIERS = "model.json", "head.skops", "outliers.f2"
 OTHER_VERSION = "install the version of bottlehead that wrote it, or train again"
 LARGE = 20e6  # bytes; worth a word before it is written
 LARGEST_DESCRIPTION = 64 * 2**20  # bytes; six million training images
-MOST_VALUES = 1 << 20  # of its JSON; a hundred bytes each when it is read
 CHANGING = "date", "seconds"  # what a training tells that differs from run to run
-PACKAGES = {"sklearn", "scipy", "numpy"}
 WIDEST = 10_000_000  # numbers of a vector: one of zeros is tried when a model is read
-
-# What registered heads need beyond the scikit-learn, scipy and numpy types that skops itself holds to be safe.
-ALLOWED = {
-    *DEFINITIONS,
-    "classify.encoding.EncodedLabels",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
-    "sklearn.tree._tree.Tree",
-}
-# What gradient boosting needs beyond them where skops is older than the version that holds these to be safe.
-ALLOWED_FOR_OLDER_SKOPS = {
-    "sklearn._loss._loss.CyHalfBinomialLoss",
-    "sklearn._loss._loss.CyHalfMultinomialLoss",
-    "sklearn._loss.link.Interval",
-    "sklearn._loss.link.LogitLink",
-    "sklearn._loss.link.MultinomialLogit",
-    "sklearn._loss.loss.HalfBinomialLoss",
-    "sklearn._loss.loss.HalfMultinomialLoss",
-    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
-}
-# For other readers of skops, such as MLflow's: the classes of ours, by their modules today, and what registered heads
-# need beyond the types that skops itself holds to be safe.
-TRUSTED_TYPES = sorted(
-    {ADDRESSES.get(name, name) for name in ALLOWED | ALLOWED_FOR_OLDER_SKOPS | ADDRESSES.keys()}
-)
 
 
 def save_model(model: Model, path: Location) -> None:
@@ -201,7 +165,7 @@ def save_model(model: Model, path: Location) -> None:
     """
     path = path_at(path)
     check_outputs([(path, MODEL)])
-    head, files = _dumped(model.head)
+    head, files = dump_with_files(model.head)
     found = plain_head(model.head)
     plain = None if found is None else found.to_parts(files)
     described, vectors = (None, b"") if model.outliers is None else model.outliers.to_parts()
@@ -232,7 +196,7 @@ def save_model(model: Model, path: Location) -> None:
     with whole_file(path, MODEL) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         # The head, a zip itself, comes last: no reader takes it for the whole of a file that was cut off.
         for name, data in ((DESCRIPTION, description), (OUTLIERS, vectors), (HEAD, head)):
-            archive.writestr(_undated(name), data)
+            archive.writestr(undated(name), data)
 
 
 def load_model(path: Location, *, trust: Iterable[str] = ()) -> Model:
@@ -253,7 +217,7 @@ def load_model(path: Location, *, trust: Iterable[str] = ()) -> Model:
     path = shown(path)
     checked = _checked_description(path, description)
     load = partial(_load_head, path, checked, head_bytes, list(trust))
-    if any(map(_may_be_foreign, _names_of_types(head_bytes))):
+    if may_need_foreign_types(head_bytes):
         audit_head(head_bytes, trust, str(path))
     plain = _plain(path, checked, head_bytes)
     if plain is None:
@@ -270,7 +234,7 @@ def _plain(path: str | os.PathLike, checked: dict[str, Any], head_bytes: bytes) 
     if checked.get("plain") is None:
         return None
     unfit = ValidationError, ValueError, KeyError, TypeError
-    with _damaged_where(path, *unfit), zipfile.ZipFile(io.BytesIO(head_bytes)) as archive:
+    with damaged_where(path, *unfit), zipfile.ZipFile(io.BytesIO(head_bytes)) as archive:
 
         def read(name: str) -> np.ndarray:
             with archive.open(name) as member:
@@ -287,12 +251,12 @@ def _load_head(path: str | os.PathLike, checked: dict[str, Any], head_bytes: byt
     _check_definitions(path, checked["definitions"], needed)
     labels, width = checked["labels"], sum(checked["widths"])
     try:
-        head = _construct(path, _translated(head_bytes, ADDRESSES))
-        with _damaged_where(path, AttributeError, TypeError, ValueError):
+        head = construct(path, head_bytes)
+        with damaged_where(path, AttributeError, TypeError, ValueError):
             n_features = head.n_features_in_ or len(head.feature_names_)  # CatBoost forgets the first
             fits = [str(one) for one in head.classes_] == labels and n_features == width
         if not fits or not hasattr(head, "predict_proba"):
-            raise _damaged(path, f"its head does not fit its {DESCRIPTION}")
+            raise damaged(path, f"its head does not fit its {DESCRIPTION}")
         _probe(path, head, width, len(labels))
     except ModelError as error:
         if isinstance(error.__cause__, ModuleNotFoundError) and error.__cause__.name:
@@ -302,154 +266,8 @@ def _load_head(path: str | os.PathLike, checked: dict[str, Any], head_bytes: byt
             what = f"{path} needs the package {package}, which is not installed"
             raise ModelError(what, hint) from error
         reason = str(error.args[0]).removeprefix(f"{path} cannot be read as a model: ")
-        raise (_other_version(path, versions, reason) or error) from error
+        raise (other_version(path, versions, reason) or error) from error
     return head
-
-
-def _other_version(name: object, versions: Mapping[str, Any] | None, reason: str) -> ModelError | None:
-    """The error of a head that cannot be used, where it was fitted by another scikit-learn; else None."""
-    here = metadata.version("scikit-learn")
-    theirs = (versions or {}).get("scikit-learn", here)
-    if theirs == here:
-        return None
-    what = f"{name} was fitted by scikit-learn {theirs}, and cannot be used with {here}: {reason}"
-    return ModelError(what, f"install scikit-learn {theirs}, or train it again")
-
-
-def dump_head(head: Any) -> bytes:
-    """A head in skops format, as it stands in files."""
-    return _dumped(head)[0]
-
-
-def _dumped(head: Any) -> tuple[bytes, dict[int, str]]:
-    """A head in skops format, and the name of the file of each array in it, by the array's `id`."""
-    from skops.io import dumps
-
-    check_clock()
-    try:
-        return _numbered(_translated(dumps(head, compression=zipfile.ZIP_STORED), IN_FILES))
-    except Exception as error:  # skops asks each object for its state, and any class may fail at that
-        hint = "use a scikit-learn classifier, or a registered head"
-        raise ModelError(f"the head cannot be written: {error}", hint) from error
-
-
-def audit_head(
-    data: bytes,
-    trust: Iterable[str] = (),
-    name: str = "the head",
-    versions: Mapping[str, Any] | None = None,
-) -> set[str]:
-    """Refuse a head, as `dump_head` gives it, that needs types beyond the fixed list and `trust`; none is imported.
-
-    Returns the types that it needs beyond those that skops itself holds to be safe, by their names in files. Where
-    `versions`, of the training, are others, types of scikit-learn and its like are those of another version.
-    """
-    from skops.io import get_untrusted_types
-
-    with _damaged_where(name, Exception):  # a hostile file may break skops' reader anywhere
-        types = get_untrusted_types(data=_translated(data, ADDRESSES))
-    needed, trusted = ({IN_FILES.get(one, one) for one in some} for some in (types, trust))
-    foreign = sorted(needed - ALLOWED - ALLOWED_FOR_OLDER_SKOPS - trusted)
-    libraries = {one.partition(".")[0] for one in foreign} <= PACKAGES
-    if foreign and libraries and (error := _other_version(name, versions, f"it needs {', '.join(foreign)}")):
-        raise error
-    if foreign:
-        hint = f"if you trust whoever made it, add --trust {','.join(foreign)}; otherwise do not use it"
-        raise ModelError(f"{name} needs types that are not known to be safe: {', '.join(foreign)}", hint)
-    return needed
-
-
-def _translated(head: bytes, names: Mapping[str, str]) -> bytes:
-    """The skops archive with other addresses of classes in its schema: those of `names`."""
-
-    def translate(node: Any) -> None:
-        if isinstance(node, dict):
-            # scikit-learn 1.7 calls its module of losses by half of its name, which no other version can import.
-            if node.get("__module__") == "_loss":
-                node["__module__"] = "sklearn._loss._loss"
-            address = names.get(f"{node.get('__module__')}.{node.get('__class__')}")
-            if address is not None:
-                node["__module__"], _, node["__class__"] = address.rpartition(".")
-            node = list(node.values())
-        for inner in node if isinstance(node, list) else ():
-            translate(inner)
-
-    members = _read(head)
-    schema = json.loads(members[SCHEMA])
-    translate(schema)
-    return _zipped(members | {SCHEMA: _schema(schema)})
-
-
-def _numbered(head: bytes) -> tuple[bytes, dict[int, str]]:
-    """The skops archive with numbers in the order of its schema for the addresses in memory that skops writes.
-
-    So the same head gives the same bytes. Numbers and words are told apart by their places, since it is Python's
-    business which of them are one object. The new name of each file is returned by its address.
-    """
-    members = _read(head)
-    schema = json.loads(members.pop(SCHEMA))
-    ids: dict[Any, int] = {}
-    files: dict[str, str] = {}
-    for node in _nodes(schema):
-        if "__id__" in node:
-            address = object() if node.get("__loader__") == "JsonNode" else node["__id__"]
-            node["__id__"] = ids.setdefault(address, len(ids) + 1)
-        if node.get("__class__") == "_BinMapper":
-            # How many threads there were when gradient boosting was fitted; nothing asks for it afterwards.
-            node["content"]["content"]["n_threads"]["content"] = "1"
-        if node.get("file") in members:
-            node["file"] = files.setdefault(node["file"], f"{len(files)}{Path(node['file']).suffix}")
-    names = {int(Path(old).stem): new for old, new in files.items() if Path(old).stem.isdecimal()}
-    renamed = {new: members[old] for old, new in files.items()}
-    return _zipped(renamed | {SCHEMA: _schema(schema)}), names
-
-
-def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
-    """Every mapping in a schema of skops, from the outermost."""
-    pending = [schema]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, dict):
-            yield node
-            node = list(node.values())
-        pending += reversed(node) if isinstance(node, list) else []
-
-
-def _names_of_types(head: bytes) -> set[str]:
-    with zipfile.ZipFile(io.BytesIO(head)) as archive:
-        nodes = list(_nodes(json.loads(archive.read(SCHEMA))))
-    return {f"{node['__module__']}.{node['__class__']}" for node in nodes if "__class__" in node}
-
-
-def _may_be_foreign(name: str) -> bool:
-    """Whether a type is neither of Python's simplest, nor of the libraries that heads are made of, nor ours."""
-    package, _, rest = name.partition(".")
-    simple = package == "builtins" and rest in ("dict", "list", "str", "tuple")
-    return not simple and package not in PACKAGES and name not in ALLOWED
-
-
-def _read(archive: bytes) -> dict[str, bytes]:
-    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
-        return {name: opened.read(name) for name in opened.namelist()}
-
-
-def _zipped(members: Mapping[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name, data in members.items():
-            archive.writestr(_undated(name), data)
-    return stream.getvalue()
-
-
-def _schema(schema: Any) -> bytes:
-    return json.dumps(schema, indent=2).encode()  # as skops writes it
-
-
-def _undated(name: str) -> zipfile.ZipInfo:
-    """A member that says nothing of the time at which it was written."""
-    member = zipfile.ZipInfo(name)
-    member.external_attr = 0o600 << 16  # its rights where it is unpacked
-    return member
 
 
 def _members(path: AnyPath) -> tuple[bytes, bytes, bytes]:
@@ -459,7 +277,7 @@ def _members(path: AnyPath) -> tuple[bytes, bytes, bytes]:
     unreadable = OSError, EOFError, ValueError, KeyError, NotImplementedError, RuntimeError, zlib.error
     try:
         with (
-            _damaged_where(path, *unreadable),
+            damaged_where(path, *unreadable),
             path.open("rb") as stream,
             zipfile.ZipFile(stream) as archive,
         ):
@@ -474,13 +292,13 @@ def _members(path: AnyPath) -> tuple[bytes, bytes, bytes]:
                 raise ModelError(f"the {DESCRIPTION} of {path} is too large", "this is no model of ours")
             description, head, vectors = map(archive.read, (DESCRIPTION, HEAD, OUTLIERS))
         # A hostile header breaks numpy's reader anywhere.
-        with _damaged_where(path, Exception), zipfile.ZipFile(io.BytesIO(head)) as archive:
+        with damaged_where(path, Exception), zipfile.ZipFile(io.BytesIO(head)) as archive:
             _refuse_bomb(archive.infolist(), len(head), path)
-            _check_head(archive, len(head))
+            check_head(archive, len(head))
     except zipfile.BadZipFile as error:
         with path.open("rb") as stream:
             if stream.read(2) == b"PK":
-                raise _damaged(path, error) from error
+                raise damaged(path, error) from error
         hint = "give the file that `classify train` wrote; it comes before photos and tables"
         raise ModelError(f"{path} cannot be read as a model: it is something else", hint) from error
     return description, head, vectors
@@ -494,52 +312,8 @@ def _refuse_bomb(members: list[zipfile.ZipInfo], size: int, path: AnyPath) -> No
         raise ModelError(f"{path} would unpack to more than it holds ({size} bytes)", hint)
 
 
-def _check_head(archive: zipfile.ZipFile, size: int) -> None:
-    """ValueError where skops would take more memory or time for a head than its bytes say.
-
-    Each array is as large as its header says; a reader that follows each reference anew, as skops does where it looks
-    for types, reads no more than the file holds, and comes to few nodes.
-    """
-    for one in archive.infolist():
-        with archive.open(one) as member:
-            if one.filename.endswith(".npy"):
-                check_array(member, one.file_size)
-            elif one.filename.endswith(".npz"):
-                data = member.read()
-                with zipfile.ZipFile(io.BytesIO(data)) as arrays:
-                    check_arrays(arrays, len(data))
-    schema = json.loads(archive.read(SCHEMA))
-    sizes = {one.filename: one.file_size for one in archive.infolist()}
-    nodes: dict[Any, list[Any]] = {}
-    files: dict[Any, int] = {}
-    pending = [schema]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, dict):
-            key = str(node.get("__id__") or -id(node))
-            nodes.setdefault(key, []).append(node)
-            files[key] = max(files.get(key, 0), sizes.get(str(node.get("file")), 0))
-            node = list(node.values())
-        pending += node if isinstance(node, list) else []
-    if sum(files.values()) > 2 * size + SMALL:
-        raise ValueError("its head reads the same arrays again and again")
-    reached: dict[Any, int] = {}
-
-    def count(node: Any) -> int:
-        if isinstance(node, dict):
-            key = str(node.get("__id__") or -id(node))
-            if key not in reached:
-                reached[key] = 1  # of a circle, which skops goes through once
-                reached[key] = max(count(list(one.values())) for one in nodes[key]) + 1
-            return reached[key]
-        return sum(map(count, node)) if isinstance(node, list) else 0
-
-    if count(schema) > MOST_VALUES:
-        raise ValueError("its head holds the same objects again and again")
-
-
 def _checked_description(path: str | os.PathLike, data: bytes) -> dict[str, Any]:
-    with _damaged_where(path, ValueError, RecursionError):
+    with damaged_where(path, ValueError, RecursionError):
         if sum(map(data.count, (b",", b"[", b"{"))) > MOST_VALUES:
             raise ValueError(f"{DESCRIPTION} holds more than {MOST_VALUES:,} values")
         description = json.loads(data)
@@ -552,7 +326,7 @@ def _checked_description(path: str | os.PathLike, data: bytes) -> dict[str, Any]
         convert(description, Description)
     except ValidationError as error:
         what, _, where = str(error).partition(" - at `$.")  # the path of the value
-        raise _damaged(path, f"{DESCRIPTION}: {where and '`' + where + ': '}{what}") from error
+        raise damaged(path, f"{DESCRIPTION}: {where and '`' + where + ': '}{what}") from error
     return description
 
 
@@ -564,29 +338,13 @@ def _check_definitions(path: str | os.PathLike, definitions: dict[str, Any], nee
             raise ModelError(f"{what}, which would compute something else", OTHER_VERSION)
 
 
-def _construct(path: str | os.PathLike, head_bytes: bytes) -> Any:
-    from sklearn.exceptions import InconsistentVersionWarning
-    from skops.io import get_untrusted_types, loads
-
-    # A hostile file may hold arrays and states that no class expects.
-    with _damaged_where(path, Exception), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("always", InconsistentVersionWarning)
-        head = loads(head_bytes, trusted=get_untrusted_types(data=head_bytes))
-    if caught:
-        theirs = str(getattr(caught[0].message, "original_sklearn_version", "another version"))
-        ours = getattr(caught[0].message, "current_sklearn_version", "another")
-        log.warning("%s was fitted by scikit-learn %s; here is %s; check some photos", path, theirs, ours)
-    return head
-
-
 def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any, vectors: bytes) -> Model:
     labels = description["labels"]
     kept = {key: description[key] for key in ("features", "widths", "described", "training")}
-    with _damaged_where(path, ValueError):
+    with damaged_where(path, ValueError):
         hashes = np.frombuffer(base64.b64decode(description["seen"], validate=True), dtype=">u8")
     about, point = description.get("outliers"), description.get("operating_point")
-    with _damaged_where(path, KeyError, TypeError, ValueError, ArithmeticError):
+    with damaged_where(path, KeyError, TypeError, ValueError, ArithmeticError):
         outliers = None if about is None else Outliers.from_parts(about, vectors, Model(None, **kept).blocks)
         expected = description.get("operating_point_expected")
         decided = None if point is None else OperatingPoint.from_dict(point, labels, expected)
@@ -600,27 +358,9 @@ def _assembled(path: str | os.PathLike, description: dict[str, Any], head: Any, 
 
 def _probe(path: str | os.PathLike, head: Any, width: int, n_labels: int) -> None:
     """One prediction: the arrays of an edited head need not fit each other."""
-    predicting = _damaged_where(path, Exception, what="its head cannot predict: ")
+    predicting = damaged_where(path, Exception, what="its head cannot predict: ")
     with predicting, warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         shape = np.shape(head.predict_proba(np.zeros((1, width), dtype=np.float32)))
     if shape != (1, n_labels):
-        raise _damaged(path, f"its head gives probabilities of shape {shape} for one photo")
-
-
-@contextmanager
-def _damaged_where(path: Any, *errors: type[Exception], what: str = "") -> Iterator[None]:
-    """Turn these errors into ours."""
-    try:
-        yield
-    except ModelError:
-        raise
-    except RemoteError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}", error.hint) from error
-    except errors as error:
-        raise _damaged(path, f"{what}{error}") from error
-
-
-def _damaged(path: Any, error: object) -> ModelError:
-    hint = "it is damaged or something else; train it again"
-    return ModelError(f"{path} cannot be read as a model: {error}", hint)
+        raise damaged(path, f"its head gives probabilities of shape {shape} for one photo")

@@ -32,8 +32,8 @@ from classify.heads.steps import (
 from classify.heads.tuning import Tuning, check_search, tune_head
 from classify.labels import count_corrections
 from classify.model.model import Model, short_hashes
-from classify.model.modelfile import audit_head, dump_head
 from classify.model.outliers import fit_outliers
+from classify.model.skops_head import audit_head, dump_head
 from classify.rows import (
     BESIDE,
     Sample,

@@ -182,7 +182,7 @@ def _fit_and_predict(task: Task, labels: list[str], *arrays: Any) -> Result:
 
 def _bytes(fitted: Any) -> float:
     """The size of a fitted head as a model file holds it; not a number where it cannot be written."""
-    from classify.model.modelfile import dump_head
+    from classify.model.skops_head import dump_head
 
     try:
         return len(dump_head(getattr(fitted, "head_", fitted)))

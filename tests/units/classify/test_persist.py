@@ -16,16 +16,9 @@ from sklearn.naive_bayes import GaussianNB
 from classify.heads.fitting import EncodedLabels
 from classify.heads.steps import SGDHead
 from classify.heads.tuning import TunedHead
-from classify.model.modelfile import (
-    ADDRESSES,
-    ALLOWED,
-    ALLOWED_FOR_OLDER_SKOPS,
-    DEFINITIONS,
-    dump_head,
-    load_model,
-    save_model,
-)
+from classify.model.modelfile import load_model, save_model
 from classify.model.outliers import MOST_BYTES
+from classify.model.skops_head import ADDRESSES, ALLOWED, ALLOWED_FOR_OLDER_SKOPS, DEFINITIONS, dump_head
 from classify.training.train import train
 from featurize.errors import ModelError
 from featurize.table import FeatureTable
