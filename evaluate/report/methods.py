@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from classify.rows import BY_HAND_WEIGHT, block_weights
+from evaluate.provenance import DataFacts, Features, FoldFacts, versions
 from evaluate.report.sentences import (
     agree,
     alike_in_words,
@@ -28,15 +29,11 @@ from evaluate.results import (
     TIMES,
     ComparisonRecord,
     CurveRecord,
-    DataFacts,
     DuplicatesRecord,
-    Features,
-    FoldFacts,
     Result,
     ResultRow,
     TestRecord,
     TestScores,
-    versions,
 )
 from evaluate.scores.record import plain
 from evaluate.statistics.hierarchy import TreeScores

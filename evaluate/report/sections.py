@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from classify.rows import NUISANCE
+from evaluate.provenance import DataFacts, versions
 from evaluate.report.drawing import Drawing, as_svg
 from evaluate.report.figures import (
     DRAWN_ROWS,
@@ -40,21 +41,19 @@ from evaluate.results import (
     ComparisonRecord,
     CurveMeasurements,
     CurveRecord,
-    DataFacts,
     DuplicatesRecord,
     NearDuplicates,
-    PerGroup,
     Result,
     ResultRow,
     TestDetails,
     TestRecord,
     TestScores,
-    versions,
 )
 from evaluate.scores.crossval import Predictions
 from evaluate.scores.metrics import Confusion
 from evaluate.scores.mistakes import non_dummy_heads
 from evaluate.statistics.intervals import Interval
+from evaluate.statistics.per_group import PerGroup
 from featurize.pages import Thumbnails
 
 MATRIX_UP_TO = 25

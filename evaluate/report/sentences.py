@@ -4,19 +4,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from evaluate.provenance import CorrectedLabels, DataFacts, Features, FoldFacts
 from evaluate.results import (
     BorderScores,
     ComparisonRecord,
-    CorrectedLabels,
     CurveMeasurements,
     CurveRecord,
-    DataFacts,
     DuplicatesRecord,
-    Features,
-    FoldFacts,
-    GroupRow,
     NearDuplicates,
-    PerGroup,
     ResultRow,
     Shortcuts,
     TestScores,
@@ -26,6 +21,7 @@ from evaluate.scores.mistakes import SuperclassErrors, non_dummy_heads
 from evaluate.statistics.differences import PairComparison
 from evaluate.statistics.hierarchy import HierarchicalScores, TreeScores
 from evaluate.statistics.intervals import Interval, ShareIntervals
+from evaluate.statistics.per_group import GroupRow, PerGroup
 from featurize.imported import is_imported
 from featurize.tableformat import PHASH
 

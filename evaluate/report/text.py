@@ -32,11 +32,11 @@ from evaluate.results import (
     CurveMeasurements,
     CurveRecord,
     DuplicatesRecord,
-    PerGroup,
     Result,
     TestRecord,
 )
 from evaluate.scores.metrics import Confusion, Scores
+from evaluate.statistics.per_group import PerGroup
 from featurize.terminal import aligned, printable
 
 if TYPE_CHECKING:

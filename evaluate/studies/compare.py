@@ -20,6 +20,13 @@ from classify.taxonomy import ParentMap, Taxonomy
 from classify.training.answers import check_accuracy
 from evaluate.checks.leakage import accuracy_with_and_without_grouping, find_near_duplicates, flatters
 from evaluate.checks.shortcuts import check_borders, check_shortcuts
+from evaluate.provenance import (
+    CorrectedLabels,
+    describe_corrections,
+    describe_data,
+    describe_features,
+    describe_folds,
+)
 from evaluate.report.frames import Differences
 from evaluate.report.html import Reported
 from evaluate.report.sentences import (
@@ -30,19 +37,7 @@ from evaluate.report.sentences import (
     shared_with_test_in_words,
     weak_opponent_in_words,
 )
-from evaluate.results import (
-    BestPair,
-    ComparisonRecord,
-    CorrectedLabels,
-    PerGroup,
-    ResultRow,
-    describe_corrections,
-    describe_data,
-    describe_features,
-    describe_folds,
-    describe_groups,
-    intervals_of,
-)
+from evaluate.results import BestPair, ComparisonRecord, ResultRow
 from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions, all_features, cross_validate
 from evaluate.scores.groups import check_groups, predict_groups, rule_in_words
@@ -62,6 +57,7 @@ from evaluate.splits.checked_folds import check_folds, folds_for
 from evaluate.statistics.differences import compare_pairs, fold_accuracies
 from evaluate.statistics.hierarchy import TreeScores, cross_fitted_thresholds, tree_scores
 from evaluate.statistics.intervals import Interval, cross_validated_interval
+from evaluate.statistics.per_group import PerGroup, describe_groups, intervals_of
 from evaluate.studies.curve import measured_curve
 from featurize.errors import TableError, UsageError
 from featurize.table import FeatureTable

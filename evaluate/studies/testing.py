@@ -10,21 +10,10 @@ from classify.heads.fitting import head_name
 from classify.rows import select_vectors, usable_rows
 from classify.taxonomy import ParentMap, Taxonomy
 from evaluate.checks.leakage import find_contamination, trained_on
+from evaluate.provenance import describe_corrections, describe_data, describe_features
 from evaluate.report.html import Reported
 from evaluate.report.sentences import corrections_in_words, data_warnings
-from evaluate.results import (
-    ModelFacts,
-    PerGroup,
-    TestDetails,
-    TestRecord,
-    TestScores,
-    UnseenScores,
-    describe_corrections,
-    describe_data,
-    describe_features,
-    describe_groups,
-    intervals_of,
-)
+from evaluate.results import ModelFacts, TestDetails, TestRecord, TestScores, UnseenScores
 from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions
 from evaluate.scores.groups import check_groups, predict_groups, rule_in_words
@@ -32,6 +21,7 @@ from evaluate.scores.metrics import all_scores, check_positive, scores_at
 from evaluate.scores.mistakes import check_superclasses, nearest_in_table, superclass_errors, wrong_rows
 from evaluate.statistics.hierarchy import TreeScores, threshold_of_rule, tree_scores
 from evaluate.statistics.intervals import Interval, ShareIntervals, grouped_interval
+from evaluate.statistics.per_group import PerGroup, describe_groups, intervals_of
 from featurize.errors import UsageError
 from featurize.table import FeatureTable
 from featurize.terminal import log

@@ -3,9 +3,9 @@
 import re
 
 from evaluate.checks.duplicates import find_duplicates
+from evaluate.provenance import DataFacts
 from evaluate.report import methods
 from evaluate.report.methods import REFERENCES, cited_in
-from evaluate.results import DataFacts
 from evaluate.studies.curve import learning_curve
 
 CITATION = re.compile(r"\b([A-Z][A-Za-z]+(?: and [A-Z][A-Za-z]+| et al\.)? (?:19|20)\d\d)\b")
