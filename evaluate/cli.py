@@ -70,8 +70,8 @@ def _add_scores(parser: argparse.ArgumentParser) -> None:
 
 def write_outputs(found: Any, args: argparse.Namespace) -> int:
     """The files where they are wanted, then the text to stdout: a reader that leaves early costs no file."""
-    from evaluate.report.figures import write_figures
     from evaluate.report.html import write_report
+    from evaluate.report.plots import write_figures
     from evaluate.report.text import mistakes_as_text, test_as_text
     from evaluate.results import TestRecord
 
@@ -125,7 +125,7 @@ def check_output_options(
         more = (*more, (args.predictions, predictions_kind(args.predictions)))
     check_excel(args, any(kind == CSV for _, kind in more))
     if args.figures:
-        from evaluate.report.figures import figure_files
+        from evaluate.report.plots import figure_files
 
         check_folder(args.figures, figure_files(kind), FIGURE)
     inputs = [getattr(args, name, None) for name in INPUTS]

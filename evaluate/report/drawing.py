@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from evaluate.report.sentences import count
+from evaluate.report.words import count
 from featurize.outputs import FIGURE, MAKER, where_written, whole_file
 from featurize.pages import STEERING
 from featurize.remote import Location, RemotePath, path_at

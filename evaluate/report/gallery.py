@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from evaluate.report.sentences import agree, count
+from evaluate.report.words import agree, count
 from evaluate.results import BestPair, ComparisonRecord, DuplicatePair, TestDetails, TestRecord
 from evaluate.scores.mistakes import HardPhoto, MisclassifiedByAll, Mistake, NearestPhoto, Suspect
 from featurize.pages import SMALL_PX, Thumbnails

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from evaluate.report import sentences
-from evaluate.report.figures import Plots
 from evaluate.report.frames import as_html, frame_of, in_one_line
 from evaluate.report.map import THUMBNAIL_BYTES, MapRecord, content_of
 from evaluate.report.methods import as_json
+from evaluate.report.plots import Plots
 from evaluate.report.sections import page_of
 from evaluate.report.text import as_text
 from evaluate.results import Result

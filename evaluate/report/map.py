@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from classify.rows import select_vectors
-from evaluate.report.sentences import agree, count
+from evaluate.report.words import agree, count
 from evaluate.results import ComparisonRecord, TestRecord
 from featurize.draws import shuffled
 from featurize.pages import SMALL_PX, Thumbnails

@@ -9,21 +9,16 @@ from typing import Any
 from classify.rows import BY_HAND_WEIGHT, block_weights
 from evaluate.provenance import DataFacts, Features, FoldFacts, versions
 from evaluate.report.sentences import (
-    agree,
     alike_in_words,
     corrections_in_words,
-    count,
     hierarchical_in_words,
-    interval_in_words,
     known_in_words,
-    listed,
     operating_point_in_words,
     per_group_in_words,
-    percent,
     positive_in_words,
     rankings_in_words,
-    sentence,
 )
+from evaluate.report.words import agree, count, interval_in_words, listed, percent, sentence
 from evaluate.results import (
     FORMAT_VERSIONS,
     TIMES,

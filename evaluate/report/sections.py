@@ -24,18 +24,16 @@ from evaluate.report.map import THUMBNAIL_BYTES_IN_REPORT, content_of, map_of
 from evaluate.report.methods import features_of, methods_paragraph, statistical_methods
 from evaluate.report.sentences import (
     BYTES,
-    count,
     curve_in_words,
     differences_in_words,
     duplicates_in_words,
-    interval_in_words,
     known_in_words,
     labels_in_words,
     no_better_than_guessing,
-    percent,
     tuned_in_words,
 )
 from evaluate.report.tree import tree_content
+from evaluate.report.words import count, interval_in_words, percent
 from evaluate.results import (
     BestPair,
     ComparisonRecord,

@@ -7,25 +7,20 @@ from typing import TYPE_CHECKING, Any
 from evaluate.report.sentences import (
     BYTES,
     best_in_words,
-    count,
     curve_in_words,
     data_in_words,
     differences_in_words,
-    interval_in_words,
-    n_photos,
     no_better_than_guessing,
-    one_a_line,
     operating_point_in_words,
     per_group_in_words,
-    percent,
     positive_in_words,
     ranking_in_words,
     scores_in_words,
-    sentence,
     superclasses_in_words,
     tree_in_words,
     tuned_in_words,
 )
+from evaluate.report.words import count, interval_in_words, n_photos, one_a_line, percent, sentence
 from evaluate.results import (
     BestPair,
     ComparisonRecord,

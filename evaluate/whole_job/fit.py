@@ -206,7 +206,7 @@ def _check_photos(args: argparse.Namespace) -> None:
 
 def check_labels(images: "Sequence[SourceImage]", source: str) -> None:
     """SourceError unless there are two labels or more, each with photos enough to train on and to test."""
-    from evaluate.report.sentences import count, listed
+    from evaluate.report.words import count, listed
 
     counts = Counter(image.label for image in images if image.label is not None)
     if len(counts) < 2:
@@ -321,12 +321,10 @@ def summary_lines(
     from evaluate.report.sentences import (
         MANY_SUSPECTS,
         commonest_label,
-        count,
-        interval_in_words,
         labels_in_words,
         no_better_than_guessing,
-        sentence,
     )
+    from evaluate.report.words import count, interval_in_words, sentence
 
     best, scores = found.results[0], tested.scores
     n_tested, accuracy = len(tested.table), scores.accuracy_interval

@@ -213,7 +213,7 @@ def network_of(architecture: str, model_dir: str) -> "Extractor":
 
 
 def _extracted(args: argparse.Namespace, extractor: "Extractor") -> "Extraction":
-    from evaluate.report.sentences import agree, count
+    from evaluate.report.words import agree, count
     from evaluate.splits.split import crossing_images
     from featurize.extraction.run import run_extraction, say_remarks
     from featurize.photos.distort import Distortion
@@ -251,7 +251,7 @@ def _extracted(args: argparse.Namespace, extractor: "Extractor") -> "Extraction"
 
 def divided(images: "Sequence[SourceImage]", args: argparse.Namespace) -> "list[SourceImage]":
     """The images with a split each, that of their folders or as retrain.py hashed paths; SourceError where it fails."""
-    from evaluate.report.sentences import count
+    from evaluate.report.words import count
     from evaluate.splits.split import hash_split
     from featurize.files import text_as_name
 

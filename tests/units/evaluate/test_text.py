@@ -9,14 +9,12 @@ import pytest
 from classify.training.train import train
 from evaluate.report.sentences import (
     best_in_words,
-    count,
     difference_in_words,
     differences_in_words,
-    listed,
-    points_in_words,
     scores_in_words,
 )
 from evaluate.report.text import confusion_as_text, mistakes_as_text, split_as_text, table_as_text
+from evaluate.report.words import count, listed, points_in_words
 from evaluate.scores.metrics import Confusion, PositiveScores
 from evaluate.statistics.differences import McNemar, PairComparison, PairName, RopeProbabilities, verdict_of
 from evaluate.statistics.intervals import Interval, ScoreIntervals, ShareIntervals
