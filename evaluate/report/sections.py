@@ -15,9 +15,11 @@ from evaluate.report.figures import (
     confused_pairs,
     confusion_drawing,
     curve_drawing,
+    drawn_nodes,
     ranking_curves,
     ranking_drawing,
     reliability_drawing,
+    tree_drawing,
 )
 from evaluate.report.gallery import Glance, first_look, first_pairs, gallery_of, ids_of, mistakes_of
 from evaluate.report.map import THUMBNAIL_BYTES_IN_REPORT, content_of, map_of
@@ -30,9 +32,9 @@ from evaluate.report.sentences import (
     known_in_words,
     labels_in_words,
     no_better_than_guessing,
+    tree_in_words,
     tuned_in_words,
 )
-from evaluate.report.tree import tree_content
 from evaluate.report.words import count, interval_in_words, percent
 from evaluate.results import (
     BestPair,
@@ -50,6 +52,7 @@ from evaluate.results import (
 from evaluate.scores.crossval import Predictions
 from evaluate.scores.metrics import Confusion
 from evaluate.scores.mistakes import non_dummy_heads
+from evaluate.statistics.hierarchy import TreeScores
 from evaluate.statistics.intervals import Interval
 from evaluate.statistics.per_group import PerGroup
 from featurize.pages import Thumbnails
@@ -271,16 +274,24 @@ def _of_one_head(
     across = {"of": of, "found": details.superclasses}
     return [
         *([Section("superclasses", "Super-classes", across)] if details.superclasses else []),
-        *(
-            [Section("tree", "Labels in a tree", tree_content(of, details.taxonomy))]
-            if details.taxonomy
-            else []
-        ),
+        *(_tree(of, details.taxonomy) if details.taxonomy else []),
         Section("labels", "Label by label", {"of": of, "scores": scores}),
         Section("scores", "All scores", {"of": of, "scores": scores, "point": point}),
         Section("reliability", "Reliability", {"of": of, "scores": scores, "drawing": drawing}),
         *_rankings(of, scores, predictions),
     ]
+
+
+def _tree(of: str, found: TreeScores) -> list[Section]:
+    """What is said of labels in a tree, the tree with the errors at its nodes, and numbers."""
+    content = {
+        "of": of,
+        "found": found,
+        "sentences": [f"{line[0].upper()}{line[1:]}." for line in tree_in_words(found)],
+        "drawing": _svg(tree_drawing(found.nodes), "tree", "The tree of the labels and its errors"),
+        "n_drawn": len(drawn_nodes(found.nodes)),
+    }
+    return [Section("tree", "Labels in a tree", content)]
 
 
 def _rankings(of: str, scores: ResultRow | TestScores, predictions: Predictions) -> list[Section]:
