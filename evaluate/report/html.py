@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from evaluate.report import sentences
+from evaluate.report import sentences, words
 from evaluate.report.frames import as_html, frame_of, in_one_line
 from evaluate.report.map import THUMBNAIL_BYTES, MapRecord, content_of
 from evaluate.report.methods import as_json
@@ -78,7 +78,7 @@ def render_map(found: MapRecord, images: str | Path | None = None) -> str:
     content = content_of(found, Thumbnails(found.table, images), THUMBNAIL_BYTES)
     labels = list(found.labels)
     named = ", ".join(labels[:8]) + (f" and {len(labels) - 8} more" if len(labels) > 8 else "")
-    subtitle = f"{sentences.count(found.total, 'photo')} by {found.features}: {named}"
+    subtitle = f"{words.count(found.total, 'photo')} by {found.features}: {named}"
     shown = {"content": content, "command": found.command}
     return render_page(
         _templates(), "map_page.html", "Map of the photos", subtitle, _script("save.js", "map.js"), **shown
@@ -119,11 +119,7 @@ def _breakable(name: str) -> Any:
 @cache
 def _templates() -> Any:
     environment = page_templates(TEMPLATES)
-    environment.filters |= {"breakable": _breakable, "interval": sentences.interval_in_words}
-    environment.filters |= {
-        "number": sentences.number,
-        "percent": sentences.percent,
-        "photos": sentences.n_photos,
-    }
-    environment.globals["words"] = sentences
+    environment.filters |= {"breakable": _breakable, "interval": words.interval_in_words}
+    environment.filters |= {"number": words.number, "percent": words.percent, "photos": words.n_photos}
+    environment.globals |= {"words": words, "sentences": sentences}
     return environment
