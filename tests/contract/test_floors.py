@@ -26,8 +26,8 @@ FLOORS = {
     "store_commands network_commands | cli | __main__",
     "classify": "rows folds shares similar taxonomy labels | heads | model | training prediction | "
     "serving export suggest watch | cli | __main__",
-    "evaluate": "splits scores | statistics | provenance | results | report | checks | studies | whole_job | "
-    "cli | __main__",
+    "evaluate": "splits scores | statistics | provenance | results | report | checks | studies | "
+    "whole_job options | split_command | cli | __main__",
 }
 # The floor of each room, such as ``featurize.store``.
 FLOOR = {
