@@ -20,7 +20,7 @@ from classify.prediction.options import (
 from classify.serving.command import add_serve
 from classify.suggest.command import add_suggest
 from classify.watch.command import add_watch
-from featurize.cli import (
+from featurize.options import (
     add_graph_options,
     add_manifest_options,
     add_max_megapixels,

@@ -10,8 +10,8 @@ from typing import Any
 
 from classify.prediction.options import add_model, add_places, count_from
 from classify.serving.settings import Settings, is_loopback
-from featurize.cli import add_max_megapixels
 from featurize.errors import UsageError
+from featurize.options import add_max_megapixels
 from featurize.remote import path_at
 from featurize.terminal import OptionsError, add_command, log
 

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from classify.prediction.options import add_model, add_places, count_from, weights_given
-from featurize.cli import add_manifest_options, add_max_megapixels, manifest_options
+from featurize.options import add_manifest_options, add_max_megapixels, manifest_options
 from featurize.outputs import CSV, PAGE, check_outputs, check_page_name, where_written, whole_file
 from featurize.terminal import OptionsError, add_command, add_excel, log
 

@@ -7,8 +7,8 @@ import os
 from typing import Any
 
 from classify.prediction.options import add_model, add_places, weights_given
-from featurize.cli import add_manifest_options, add_max_megapixels, manifest_options
 from featurize.errors import UsageError
+from featurize.options import add_manifest_options, add_max_megapixels, manifest_options
 from featurize.outputs import JSON, check_outputs, given_date, where_written, whole_file
 from featurize.remote import path_at
 from featurize.terminal import add_command, log

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from featurize.cli import add_manifest_options, add_max_megapixels, manifest_options
 from featurize.errors import SourceError, UsageError, without_credentials
+from featurize.options import add_manifest_options, add_max_megapixels, manifest_options
 from featurize.outputs import CSV, MODEL, PAGE, TABLE, check_outputs, is_streamed, where_written
 from featurize.terminal import OptionsError, add_command, command_line, log, printable
 

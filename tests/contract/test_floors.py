@@ -23,7 +23,7 @@ ORDER = list(PACKAGES)
 FLOORS = {
     "featurize": "errors draws | remote | outputs | files terminal | tableformat | imported | table | photos | "
     "store pages spec | extractors | networks | registry | extraction | upkeep cluster adopt | "
-    "store_commands network_commands | cli | __main__",
+    "options | extract_command import_commands store_commands network_commands | cli | __main__",
     "classify": "rows folds shares similar taxonomy labels | heads | model | training prediction | "
     "serving export suggest watch | cli | __main__",
     "evaluate": "splits scores | statistics | provenance | results | report | checks | studies | "
