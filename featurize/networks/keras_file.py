@@ -1,7 +1,6 @@
 """Keras models in ``.keras`` files as extractors; what is no layer of Keras itself is refused before it is made."""
 
 import json
-import os
 import re
 import tempfile
 import zipfile
@@ -58,38 +57,6 @@ class KerasFile(NetworkFile):
     ending = ".keras"
     poolings: ClassVar = {"avg": "mean over the area", "max": "maximum over the area"}
     _config: tuple[str, dict[str, Any]] | None = None
-
-    def __init__(
-        self,
-        file: str | os.PathLike,
-        output: str | None = None,
-        size: int | None = None,
-        mean: float | Sequence[float] | None = None,
-        std: float | Sequence[float] | None = None,
-        scaling: str | None = None,
-        pool: str | None = None,
-        precision: str = "float32",
-        preprocess: Sequence[str] = (),
-        batch_size: int = 32,
-        store: Any = None,
-        engine: str = "tensorflow",
-        region: str | None = None,
-    ):
-        super().__init__(
-            file,
-            output,
-            size,
-            mean,
-            std,
-            scaling,
-            pool,
-            precision,
-            preprocess,
-            batch_size,
-            store,
-            engine,
-            region,
-        )
 
     @property
     def end(self) -> str:
