@@ -8,7 +8,8 @@ import pytest
 from builders import encoded, noise, write_archive
 
 from featurize.extraction.run import run_extraction
-from featurize.photos.archives import _File, _Passes, _tar_infos, list_archive, member_at
+from featurize.photos.archive_members import ArchiveFile, _Passes, _tar_infos
+from featurize.photos.archives import list_archive, member_at
 from featurize.photos.decode import ImageRejected
 from featurize.photos.source import list_source
 from featurize.store.store import Store
@@ -36,7 +37,7 @@ def archive(tmp_path):
 
 
 def passes_of(archive, kept: int) -> tuple[Counted, list[int]]:
-    file = _File.of(archive)
+    file = ArchiveFile.of(archive)
     wanted = {info.offset_data: info.size for _, info in _tar_infos(file)}
     return Counted(file, wanted, 1000 * kept), list(wanted)
 
