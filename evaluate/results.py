@@ -216,8 +216,18 @@ class CurveMeasurements(Record):
     advice: Advice | None = None
 
 
+@dataclass(kw_only=True)
+class Byline:
+    """Which command made a result, and when; title and author of its report."""
+
+    command: str = ""
+    title: str = ""
+    author: str = ""
+    date: str = field(default_factory=run_date)
+
+
 @dataclass
-class ComparisonRecord:
+class ComparisonRecord(Byline):
     """The fields of `evaluate.studies.compare.Comparison`."""
 
     results: list[ResultRow]
@@ -236,10 +246,6 @@ class ComparisonRecord:
     learning_curve: CurveMeasurements | None = None
     per_group: PerGroup | None = None
     corrections: CorrectedLabels | None = None
-    command: str = ""
-    title: str = ""
-    author: str = ""
-    date: str = field(default_factory=run_date)
 
     kind: ClassVar[str] = "comparison"
 
@@ -306,7 +312,7 @@ class ModelFacts(Record):
 
 
 @dataclass
-class TestRecord:
+class TestRecord(Byline):
     """The fields of `evaluate.studies.testing.TestResult`."""
 
     __test__: ClassVar[bool] = False
@@ -322,16 +328,12 @@ class TestRecord:
     training: FeatureTable | None = field(repr=False, default=None)
     per_group: PerGroup | None = None
     corrections: CorrectedLabels | None = None
-    command: str = ""
-    title: str = ""
-    author: str = ""
-    date: str = field(default_factory=run_date)
 
     kind: ClassVar[str] = "test"
 
 
 @dataclass
-class CurveRecord:
+class CurveRecord(Byline):
     """The fields of `evaluate.studies.curve.LearningCurve`."""
 
     points: list[CurvePoint]
@@ -347,16 +349,12 @@ class CurveRecord:
     table: FeatureTable = field(repr=False)
     advice: Advice | None = None
     corrections: CorrectedLabels | None = None
-    command: str = ""
-    title: str = ""
-    author: str = ""
-    date: str = field(default_factory=run_date)
 
     kind: ClassVar[str] = "curve"
 
 
 @dataclass
-class DuplicatesRecord:
+class DuplicatesRecord(Byline):
     """The fields of `evaluate.checks.duplicates.Duplicates`."""
 
     pairs: list[DuplicatePair]
@@ -366,10 +364,6 @@ class DuplicatesRecord:
     exact: bool
     images: int
     table: FeatureTable = field(repr=False)
-    command: str = ""
-    title: str = ""
-    author: str = ""
-    date: str = field(default_factory=run_date)
 
     kind: ClassVar[str] = "duplicates"
 
