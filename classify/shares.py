@@ -1,4 +1,4 @@
-"""How far a share of photos can be trusted, where some photos belong together and a threshold was chosen on them."""
+"""Confidence intervals of shares of photos, where photos come in groups or a threshold was chosen on them."""
 
 import numpy as np
 from scipy.stats import beta, norm, t

@@ -1,4 +1,4 @@
-"""Chance that outlives versions: orders and numbers that follow from a seed and from content, by whole-number steps.
+"""Random orders and numbers from a seed and from content, the same on every machine and under every version.
 
 NumPy keeps its bit streams and does not promise what a `Generator` makes of them. Whatever decides which photos are
 tested, trained on or drawn comes from here, so that it is the same on every machine and under every version.

@@ -1,4 +1,4 @@
-"""How a classifier that holds another one behaves: by scikit-learn's rules, and as much as it can like that one.
+"""Base class of classifiers that wrap another one: scikit-learn's rules, and the attributes of the one inside.
 
 `checked_rows` is what each ``fit`` asks of its arguments, `fit_with` how weights reach the last step of a pipeline.
 """

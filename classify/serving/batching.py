@@ -1,4 +1,4 @@
-"""Photos of all requests wait in one bounded line; those that wait together are computed together."""
+"""One bounded queue for the photos of all requests: those that wait together are computed as one batch."""
 
 import asyncio
 import os

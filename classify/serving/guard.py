@@ -1,4 +1,4 @@
-"""What every request passes first: whose it is, whether it may, and what any answer must say."""
+"""The checks that every request passes first (Host, Origin, token), and the headers of every answer."""
 
 import asyncio
 import hmac

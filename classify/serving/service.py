@@ -1,4 +1,4 @@
-"""What is served: a model that answers for the bytes of photos, and says so in each form that clients know."""
+"""The model behind a server: bytes of photos in, predictions out, in each form that clients know."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""How to serve, as the command line says it, and the file of the model as it was then."""
+"""The settings of a server, and which version of the model file it was started with."""
 
 import ipaddress
 import os

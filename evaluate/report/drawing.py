@@ -1,4 +1,4 @@
-"""What a drawing is: its size and style, and what is made of it: files for papers, and SVG in the colours of a page.
+"""The size and style of drawings, and how they become files for papers, or SVG in the colours of a page.
 
 Widths are those of a paper: one column of 85 mm, or 180 mm for both; text is of 7 points in either. The
 functions of the last part draw in this style.

@@ -1,4 +1,4 @@
-"""What a notebook shows of a result: one line, a table in HTML, DataFrames to go on with."""
+"""A result in a notebook: one line, a table in HTML, and DataFrames to go on with."""
 
 from html import escape
 from typing import TYPE_CHECKING, Any

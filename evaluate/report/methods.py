@@ -1,4 +1,4 @@
-"""How the numbers came about, as a paragraph that can be pasted into a paper, with its references."""
+"""The methods paragraph for a paper, with its references, and the JSON of a result."""
 
 import re
 import tomllib

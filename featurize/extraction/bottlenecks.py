@@ -1,4 +1,4 @@
-"""What retrain.py kept: a folder of text files with one vector each, as a table."""
+"""Read the bottleneck folder of retrain.py, text files with one vector each, as a table."""
 
 import os
 import re

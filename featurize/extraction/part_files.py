@@ -1,4 +1,4 @@
-"""Parts that were extracted one by one, on any machine: what each gave back, as a file below the store.
+"""The files of extracted parts: what each part gave back, on any machine, is kept below the store.
 
 A file is written once and never changed, and named by its own digest. What all parts of a table must have in common
 (`Job`) stands in each: whoever assembles finds those that fit, and says of others what differs.

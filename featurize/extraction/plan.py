@@ -1,4 +1,4 @@
-"""What is known, what the store has, and what is missing: the rows of the table to be, and the tasks that fill them."""
+"""The plan of an extraction: the rows of its table, which vectors the store has, and the tasks for the others."""
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

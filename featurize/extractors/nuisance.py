@@ -1,4 +1,4 @@
-"""What a photo tells about its camera and its file, and nothing about its subject."""
+"""Numbers about the camera, the file and the mean colours of a photo, and none about its subject."""
 
 import hashlib
 from collections.abc import Sequence

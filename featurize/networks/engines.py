@@ -1,4 +1,4 @@
-"""What an engine is, which runs frozen networks; vectors of different engines differ in their last digits."""
+"""Engines, which run frozen networks; vectors of different engines differ in their last digits."""
 
 import importlib
 import os

@@ -1,4 +1,4 @@
-"""What networks in files of your own share: which file, with which digest, in what size and scaling pixels enter."""
+"""Networks in files of your own: which file, with which digest, and in what size and scaling pixels enter."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""TensorFlow freezes networks, and is the engine that is always there.
+"""TensorFlow as the engine that is always there, and how it freezes networks.
 
 Variables become constants, batch norm is folded into the convolutions, everything behind the outputs is cut off.
 """

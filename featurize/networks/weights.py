@@ -1,4 +1,4 @@
-"""Where a network's numbers come from, and their digest."""
+"""Find the weights of a network (given, in a cache, downloaded or random), and their digest."""
 
 import contextlib
 import hashlib
