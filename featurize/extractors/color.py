@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from featurize.extractors.base import CountingExtractor, pick, small_image, small_settings
+from featurize.extractors.base import small_image, small_settings
+from featurize.extractors.regions import CountingExtractor, pick
 from featurize.photos.photo import Photo
 
 HUES, SATURATIONS, VALUES = 8, 3, 3

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from featurize.errors import UsageError
-from featurize.extractors.base import LONGER_SIDE, CountingExtractor, small_image, small_settings, small_size
+from featurize.extractors.base import LONGER_SIDE, small_image, small_settings, small_size
+from featurize.extractors.regions import CountingExtractor
 from featurize.photos.photo import Photo
 
 # -- The 22 co-occurrence statistics: one formula each, with its source ---

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import UsageError
-from featurize.extractors.base import CountingExtractor, pick, seen_around, small_settings
+from featurize.extractors.base import small_settings
 from featurize.extractors.glcm import grey_image
+from featurize.extractors.regions import CountingExtractor, pick, seen_around
 from featurize.photos.photo import Photo
 
 ROWS_AT_ONCE = 32  # so few that they stay in the processor's cache

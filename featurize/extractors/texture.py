@@ -7,9 +7,10 @@ import numpy as np
 from PIL import Image
 
 from featurize.errors import UsageError
-from featurize.extractors.base import CountingExtractor, pick, seen_around, small_image, small_settings
+from featurize.extractors.base import small_image, small_settings
 from featurize.extractors.color import FIRST_ORDER, color_moments, first_order
 from featurize.extractors.glcm import CHANNELS, FORMULAS, Pairs, co_occurrences, haralick_offset
+from featurize.extractors.regions import CountingExtractor, pick, seen_around
 from featurize.photos.photo import Photo
 
 LONGER = 256

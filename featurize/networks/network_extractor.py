@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import UsageError, WeightsError
-from featurize.extractors.base import REGIONS, Extractor, digest_of, golden_image, relative_drift, seen_in
+from featurize.extractors.base import Extractor, digest_of, golden_image, relative_drift
 from featurize.extractors.batches import NOT_FINITE
+from featurize.extractors.regions import REGIONS, seen_in
 from featurize.networks.engines import Engine, Function, graphics_cards
 from featurize.networks.int8 import RECIPE, keep_quantised, kept_quantised, quantise
 from featurize.networks.retrain_pixels import retrain_pixels

@@ -7,7 +7,7 @@ from PIL import Image
 from skimage.feature import graycoprops, hog, local_binary_pattern
 
 from featurize import GLCM, LBP, BottleheadError, Color, make_extractor
-from featurize.extractors.base import seen_in
+from featurize.extractors.regions import seen_in
 from featurize.extractors.texture import oriented_gradients, phase_codes, ring_patterns
 
 SPECS = ["glcm", "glcm:haralick", "lbp", "color", "texture", "texture:grey"]
