@@ -391,7 +391,7 @@ def _neighbours(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from classify.export.export import export_card, find_export
+    from classify.export.sidecar import export_card, find_export
     from classify.model.card import model_card
     from classify.model.modelfile import load_model
 

@@ -39,7 +39,8 @@ def add_export(commands: Any) -> argparse.ArgumentParser:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from classify.export.export import check_lines, export_model, size_in_words
+    from classify.export.export import export_model
+    from classify.export.sidecar import check_lines, size_in_words
     from classify.model.modelfile import load_model
 
     about = export_model(

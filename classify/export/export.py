@@ -21,14 +21,13 @@ from classify.export.check import LIMITS, Agreement, check_photos, compare, mill
 from classify.export.formats import FOLDER, HEAD, KINDS, MEASURED, NETWORKS, Job, Runner, load_jpeg
 from classify.export.graph import ENTRY, RESULT, check_result, exported_graph
 from classify.export.head_file import read_head, write_head
+from classify.export.sidecar import ENDINGS, IN_FOLDER, VERSION, _read_sidecar, ending_of, sidecar_of
 from classify.heads.plain import PlainHead
-from classify.model.answers import AnswerRule
-from classify.model.model import Model, OperatingPoint
+from classify.model.model import Model
 from classify.prediction.extractors import Weights, check_golden, model_extractors
 from classify.prediction.predict import Predictor
 from classify.rows import select_vectors
 from featurize.errors import ModelError, UsageError
-from featurize.files import is_readable
 from featurize.networks.network_extractor import FrozenExtractor
 from featurize.outputs import (
     JSON,
@@ -43,15 +42,10 @@ from featurize.outputs import (
     whole_file,
 )
 from featurize.photos.photo import Photo
-from featurize.remote import Location, RemotePath, path_at, shown
+from featurize.remote import Location, path_at
 from featurize.store.store import Store
-from featurize.terminal import printable
 
-VERSION = 1  # of the JSON beside an export
-IN_FOLDER = "export.json"
 FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
-ENDINGS = f"{', '.join(sorted(set(KINDS) - {FOLDER}))}, or a folder (NAME/) for a saved_model"
-LINES = {"pixels": "equal pixels  ", "photos": "whole photos  ", "converted": "converted     "}
 PLAIN_HEADS = "softmax, svm, linear-svm, mlp and lda"
 HOW_TO_MAKE = "featurize extract PHOTOS -o VECTORS.parquet --like MODEL"
 
@@ -154,27 +148,6 @@ def export_model(
         return _export_head(model, head, wanted, *_vectors_to_check(model, check, weights, store))
     NETWORKS[ending].check_installed(ending)
     return _export_network(model, head, _network_of(model, ending, weights, store), wanted)
-
-
-def ending_of(path: Location) -> str:
-    """Which format is meant: a key of `KINDS`; UsageError if none is."""
-    place, text = path_at(path), os.fspath(path) if not isinstance(path, RemotePath) else str(path)
-    suffix = place.suffix.lower()
-    if place.name.lower() in KINDS:
-        raise UsageError(f"{text} is an ending without a name", f"give one as model{place.name}")
-    if suffix in KINDS and not text.endswith(("/", os.sep)):
-        return suffix
-    if isinstance(place, RemotePath):
-        raise UsageError(f"{text} is no file that can be exported at a URL", f"the endings are {ENDINGS}")
-    if text.endswith(("/", os.sep)) or not suffix or place.is_dir():
-        return FOLDER
-    raise UsageError(f"{suffix} of {text} is no format of exports", f"the endings are {ENDINGS}")
-
-
-def sidecar_of(path: Location) -> Any:
-    """Where the JSON of an export lies."""
-    place = path_at(path)
-    return place / IN_FOLDER if ending_of(path) == FOLDER else place.parent / f"{place.name}.json"
 
 
 def _outputs(place: Any, ending: str) -> dict[Any, str]:
@@ -444,102 +417,3 @@ def _swap(made: Path, target: Path) -> None:
     sync_folder(target.parent)
     if before is not None:
         shutil.rmtree(before)
-
-
-# -- What an exported file is ---
-
-
-def find_export(path: Location) -> dict[str, Any] | None:
-    """The JSON of an export; None where there is something else, a ModelError where an export has lost its JSON."""
-    place, is_a_file = path_at(path), is_readable(path, ModelError)
-    try:
-        sidecar = sidecar_of(path)
-    except UsageError:  # another ending
-        return None
-    found = _read_sidecar(sidecar)
-    if found is None and is_a_file and (kinds := kinds_of(place) & set(KINDS.values())):
-        if place.name == "saved_model.pb" and _read_sidecar(place.parent / IN_FOLDER) is not None:
-            raise ModelError(
-                f"{shown(path)} is a part of an export", f"give its folder, {shown(place.parent)}"
-            )
-        kind = " or ".join(sorted(kinds))
-        what = f"{shown(path)} is {kind}, without the {sidecar.name} that `classify export` writes beside it"
-        hint = (
-            "keep the two together; of a graph that retrain.py trained, `classify import-graph` makes a model"
-        )
-        raise ModelError(what, hint)
-    return found if is_a_file or place.is_dir() else None
-
-
-def _read_sidecar(path: Any) -> dict[str, Any] | None:
-    try:
-        with path.open("rb") as stream:
-            found = json.loads(stream.read())
-    except (OSError, ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) and found.get("export") == VERSION else None
-
-
-def export_card(about: Mapping[str, Any], path: Location) -> str:
-    """A text for people: what an exported file is, takes and gives, and how far it is from its model."""
-    entering, place = about["input"], path_at(path)
-    lines = [f"export    {about['format']}, {about['precision']}"]
-    if "shape" in entering:
-        shape = " × ".join("n" if side is None else str(side) for side in entering["shape"])
-        lines += [
-            f"input     {entering['name']}: {entering['type']}, {shape}, {entering['pixels']}",
-            f"resize    {about['resize']}",
-        ]
-    else:
-        lines += [
-            f"input     vectors of {entering['vectors']}, {sum(entering['widths'])} numbers",
-            f"vectors   {about['vectors']}",
-        ]
-    lines += [
-        f"scaling   {about['scaling']}",
-        f"output    {about['output']}",
-        f"labels    {len(about['labels'])}",
-    ]
-    lines += [f"  {label}" for label in about["labels"]]
-    if about["operating_point"] is not None:
-        lines += ["decides", f"  {OperatingPoint.from_dict(about['operating_point'], about['labels'])}"]
-    if about.get("answers") is not None:
-        lines += ["answers", f"  {AnswerRule.from_dict(about['answers'], about['labels'])}"]
-    lines.append(f"model     {about['head']} on {about['features']}")
-    lines.append(f"checked   on {about['check']['source']}")
-    lines += [f"  {line}" for line in check_lines(about)]
-    if about["forced"]:
-        lines.append(f"  written by force: {about['forced']}")
-    lines.append(f"size      {size_in_words(about)}")
-    if (now := _digests_now(place, about)) != about["sha256"]:
-        changed = [name for name, digest in about["sha256"].items() if now.get(name) != digest]
-        lines.append(f"changed   since the export: {', '.join(changed)}")
-    return "".join(printable(line) + "\n" for line in lines)
-
-
-def check_lines(about: Mapping[str, Any]) -> list[str]:
-    """How far an export is from its model, on equal pixels and on whole photos (of a head: on vectors)."""
-    found = {name: Agreement(**about["check"][name]) for name in LINES if name in about["check"]}
-    if "shape" not in about["input"]:
-        return [f"vectors       {found['pixels']}"]
-    return [f"{LINES[name]}{agreement}" for name, agreement in found.items() if agreement.photos]
-
-
-def size_in_words(about: Mapping[str, Any]) -> str:
-    """Bytes, operations and milliseconds of an export."""
-    operations = "" if about["operations"] is None else f", {about['operations']} operations"
-    n_bytes = about["bytes"]
-    size = f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e5 else f"{n_bytes / 1e3:.1f} kB"
-    took = about["ms_per_photo"]
-    return f"{size}{operations}, {took:.{0 if took >= 10 else 2}f} ms a photo"
-
-
-def _digests_now(place: Any, about: Mapping[str, Any]) -> dict[str, str]:
-    """By the names of the time of the export; the files may have other names by now."""
-    found, before, today = {}, *(name.removesuffix(place.suffix) for name in (about["file"], place.name))
-    for name in about["sha256"]:
-        file = place / name if place.is_dir() else place.parent / name.replace(before, today, 1)
-        if file.is_file():
-            with file.open("rb") as stream:
-                found[name] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return found
