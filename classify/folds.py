@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from featurize.draws import content_keys, random_bits
 from featurize.errors import UsageError
-from featurize.tableformat import is_missing
+from featurize.id_columns import is_missing
 
 WEIGHT_BITS = 50  # of a label's weight: no sum over fewer than 8,192 labels reaches 2 ** 63
 

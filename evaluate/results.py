@@ -27,8 +27,8 @@ from evaluate.statistics.hierarchy import TreeScores
 from evaluate.statistics.intervals import Difference, Interval, ScoreIntervals, ShareIntervals
 from evaluate.statistics.per_group import PerGroup
 from evaluate.statistics.power_law import Extrapolation, PowerLaw
+from featurize.id_columns import PHASH
 from featurize.table import FeatureTable
-from featurize.tableformat import PHASH
 
 # Of the JSON, by kind. README says what changed.
 FORMAT_VERSIONS = {"comparison": 3, "test": 2, "curve": 2, "duplicates": 2}

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 
 from featurize.errors import TableError
 from featurize.files import check_unpacked, is_readable
+from featurize.id_columns import ALL_IDS
 from featurize.photos.layout import SPLITS
 from featurize.remote import AnyPath, Location, RemoteError, path_at
 from featurize.table import FeatureTable
-from featurize.tableformat import ALL_IDS
 
 KEYS = ("image", "sha256", "variant")
 EDITABLE = ("label", "group", "split")

@@ -11,15 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from featurize.errors import TableError, UsageError
-from featurize.tableformat import (
-    PHASH,
-    ROWS_AT_ONCE,
-    TEXTS,
-    TableContent,
-    check_name,
-    ids_from_columns,
-    split_of,
-)
+from featurize.id_columns import PHASH, TEXTS, check_name, ids_from_columns, split_of
+from featurize.tableformat import ROWS_AT_ONCE, TableContent
 
 IMPORTED = "imported"  # family and fingerprint of features that nobody knows how to make from a photo
 FROM_FRAMES = (*TEXTS, "variant", PHASH)

@@ -12,23 +12,19 @@ import numpy as np
 import pyarrow as pa
 
 from featurize.errors import TableError, UsageError
-from featurize.imported import is_imported, table_of_frame
-from featurize.remote import Location
-from featurize.tableformat import (
+from featurize.id_columns import (
     ALL_IDS,
     PHASH,
-    TableContent,
-    as_arrow,
     check_name,
     column_as_array,
     columns_as_text,
     complete_ids,
     ids_from_columns,
     own_columns,
-    read_batches,
-    read_table,
-    write_table,
 )
+from featurize.imported import is_imported, table_of_frame
+from featurize.remote import Location
+from featurize.tableformat import TableContent, as_arrow, read_batches, read_table, write_table
 
 # -- The digest: it stands in papers, JSON and model cards, so its algorithm stays ---
 

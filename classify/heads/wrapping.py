@@ -20,7 +20,7 @@ from sklearn.utils.validation import (
 )
 
 from featurize.errors import UsageError
-from featurize.tableformat import is_missing
+from featurize.id_columns import is_missing
 
 
 class Probabilities(ClassifierMixin):

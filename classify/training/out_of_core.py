@@ -34,9 +34,10 @@ from classify.training.train import training_summary, untrained_model
 from featurize.draws import shuffled
 from featurize.errors import TableError, UsageError
 from featurize.files import is_readable, total_memory
+from featurize.id_columns import ALL_IDS
 from featurize.remote import AnyPath, Location, path_at
 from featurize.table import BEFORE, FeatureTable, readings, table_digest
-from featurize.tableformat import ALL_IDS, table_kind
+from featurize.tableformat import table_kind
 from featurize.terminal import log
 
 

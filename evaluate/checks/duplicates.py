@@ -21,8 +21,8 @@ from classify.similar import (
 from evaluate.report.html import Reported
 from evaluate.results import DuplicatePair, DuplicatesRecord
 from featurize.errors import UsageError
+from featurize.id_columns import PHASH
 from featurize.table import FeatureTable
-from featurize.tableformat import PHASH
 from featurize.terminal import log
 
 

@@ -32,9 +32,9 @@ from evaluate.results import (
 )
 from evaluate.scores.record import plain
 from evaluate.statistics.hierarchy import TreeScores
+from featurize.id_columns import PHASH
 from featurize.photos.photo import decode_version_of
 from featurize.table import FeatureTable
-from featurize.tableformat import PHASH
 
 WORDS = tomllib.loads(Path(__file__).with_name("methods.toml").read_text(encoding="utf-8"))
 REFERENCES: dict[str, str] = WORDS["references"]

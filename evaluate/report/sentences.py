@@ -32,8 +32,8 @@ from evaluate.statistics.differences import PairComparison
 from evaluate.statistics.hierarchy import HierarchicalScores, TreeScores
 from evaluate.statistics.intervals import Interval, ShareIntervals
 from evaluate.statistics.per_group import GroupRow, PerGroup
+from featurize.id_columns import PHASH
 from featurize.imported import is_imported
-from featurize.tableformat import PHASH
 
 MANY_SUSPECTS = 0.15  # a weak head contradicts labels for its own faults
 CLEAR_GAIN = 0.01

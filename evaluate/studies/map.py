@@ -13,9 +13,9 @@ from evaluate.report.html import render_map
 from evaluate.report.map import MOST, MapRecord, make_map, map_in_words
 from evaluate.results import DuplicatePair
 from featurize.errors import UsageError
+from featurize.id_columns import PHASH
 from featurize.outputs import PAGE, whole_file
 from featurize.table import FeatureTable
-from featurize.tableformat import PHASH
 from featurize.terminal import log
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ import numpy as np
 from featurize.errors import SourceError, UsageError
 from featurize.extractors.batches import finite_rows
 from featurize.files import is_readable, name_as_text
+from featurize.id_columns import ids_from_columns
 from featurize.imported import imported_entry
 from featurize.photos.source import NOHASH
 from featurize.remote import path_here
 from featurize.table import FeatureTable
-from featurize.tableformat import ids_from_columns
 
 # PHOTO.jpg.txt in the first version of retrain.py, PHOTO.jpg_NETWORK.txt in all others.
 FILE_NAME = re.compile(r"(?P<image>.+?\.(?:jpe?g|png|gif|bmp))(?:_(?P<network>.+))?\.txt", re.IGNORECASE)

@@ -27,6 +27,7 @@ from featurize.extraction.run import (
     table_metadata,
 )
 from featurize.extractors.base import Extractor
+from featurize.id_columns import complete_ids
 from featurize.outputs import TABLE, whole_file
 from featurize.photos.decode import MAX_PIXELS, ImageRejected
 from featurize.photos.distort import Distortion
@@ -37,7 +38,7 @@ from featurize.remote import Location, is_url
 from featurize.store.shard import contains, image_keys, short_keys
 from featurize.store.store import Section, Store
 from featurize.table import FeatureTable
-from featurize.tableformat import ROWS_AT_ONCE, TableContent, complete_ids, write_parquet_pieces
+from featurize.tableformat import ROWS_AT_ONCE, TableContent, write_parquet_pieces
 from featurize.terminal import progress
 
 PART_SIZE = 512  # photos

@@ -17,6 +17,7 @@ from featurize.extraction.plan import ExtractionPlan, Row, SourceContents
 from featurize.extractors.base import GOLDEN_SHA256, Extractor, attach_checked, golden_image
 from featurize.extractors.batches import NOT_FINITE, Task, Vectors, group_extractors, vectors_of_photo
 from featurize.extractors.phash import PerceptualHash, hashes_as_text
+from featurize.id_columns import IDS, PHASH, check_name, ids_from_columns
 from featurize.photos.decode import DARK, MAX_PIXELS, NO_WINDOW, PROFILE_IGNORED, ImageRejected
 from featurize.photos.distort import Distortion
 from featurize.photos.memory import PhotoSource
@@ -26,7 +27,6 @@ from featurize.registry import ExtractorLike, make_extractor
 from featurize.store.shard import image_keys
 from featurize.store.store import Section, Store
 from featurize.table import FeatureTable
-from featurize.tableformat import IDS, PHASH, check_name, ids_from_columns
 from featurize.terminal import log, progress
 
 

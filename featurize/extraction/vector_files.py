@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from featurize.errors import BottleheadError, SourceError, UsageError
 from featurize.extraction.run import keep_rows
 from featurize.files import is_readable
+from featurize.id_columns import METADATA, check_name, ids_from_columns
 from featurize.imported import (
     NOT_FINITE,
     check_kinds,
@@ -29,14 +30,7 @@ from featurize.photos.manifest import COLUMNS, read_manifest
 from featurize.photos.source import NOHASH
 from featurize.remote import path_here
 from featurize.table import FeatureTable
-from featurize.tableformat import (
-    METADATA,
-    ROWS_AT_ONCE,
-    check_array,
-    check_name,
-    ids_from_columns,
-    record_batches,
-)
+from featurize.tableformat import ROWS_AT_ONCE, check_array, record_batches
 
 VECTOR = "vector"  # the word of --columns for the column of vectors
 ENDINGS = (".parquet", ".npy")

@@ -4,8 +4,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from featurize.tableformat import SPLITS as SPLITS
-from featurize.tableformat import split_of as split_of
+from featurize.id_columns import SPLITS as SPLITS
+from featurize.id_columns import split_of as split_of
 
 NAMED = 5  # folders that a message names
 

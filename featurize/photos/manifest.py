@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 
 from featurize.errors import BottleheadError, SourceError, UsageError
 from featurize.files import check_unpacked, text_as_name, unguarded
+from featurize.id_columns import check_kept_names
 from featurize.photos.layout import SPLITS, listed, split_of
 from featurize.remote import AnyPath, RemotePath, is_url, path_at
-from featurize.tableformat import check_kept_names, record_batches
+from featurize.tableformat import record_batches
 from featurize.terminal import OptionsError
 
 COLUMNS = ("image", "label", "group", "split")

@@ -69,7 +69,7 @@ def results(n_rows: int):
     import pyarrow as pa
 
     from featurize.extraction.parts import PartRows
-    from featurize.tableformat import complete_ids
+    from featurize.id_columns import complete_ids
 
     n_parts = -(-n_rows // PART)
     for number in range(1, n_parts + 1):

@@ -1,0 +1,183 @@
+"""The id columns of a table, which say who each row is: their names and types, and values as text."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from featurize.errors import TableError
+from featurize.terminal import log
+
+TEXTS = ("image", "sha256", "label", "group", "split")
+NUMBERS = ("variant", "width", "height", "bytes")
+IDS = pa.schema(
+    dict.fromkeys(TEXTS, pa.string()) | dict.fromkeys(NUMBERS, pa.int64()) | {"format": pa.string()}
+)
+PHASH = "phash"  # a table where it is known of no row has no such column, as tables before it
+ALL_IDS = pa.schema([*IDS, pa.field(PHASH, pa.string())])
+METADATA = "featurize"  # under which a file holds the metadata; in an npz no column can have the same name
+
+SPLIT_WORDS = {
+    **dict.fromkeys(("training", "train"), "training"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("testing", "test"), "testing"),
+}
+SPLITS = ("training", "validation", "testing")
+
+
+def split_of(word: str) -> str | None:
+    """The split that a word means, in any case.
+
+    >>> split_of("Val"), split_of("rust")
+    ('validation', None)
+    """
+    return SPLIT_WORDS.get(word.strip().casefold())
+
+
+def check_name(name: str) -> None:
+    """TableError for a name of features that no column can have: an id column's, or one that nothing can show."""
+    if name in ALL_IDS.names or not name.isprintable() or not name:
+        raise TableError(f"features cannot be named {name!r}", "give them another name")
+
+
+def check_kept_names(names: Sequence[str]) -> None:
+    """TableError for names that columns kept beside the id columns cannot have."""
+    for name, count in Counter(names).items():
+        if name in ALL_IDS.names or name == METADATA or not name.isprintable() or not name or count > 1:
+            hint = f"keep other columns, each once; {', '.join(ALL_IDS.names)} are in every table"
+            raise TableError(f"the column {name!r} cannot be kept beside the others", hint)
+
+
+def own_columns(ids: pa.Table) -> pa.Table:
+    """The id columns alone, without those that are kept beside them."""
+    return ids.select([name for name in ids.column_names if name in ALL_IDS.names])
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value stands for none: None, NaN, or what pandas puts into gaps.
+
+    >>> is_missing(float("nan")), is_missing("")
+    (True, False)
+    """
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
+
+
+NUMBER = bool | int | float | np.bool_ | np.integer | np.floating
+
+
+def columns_as_text(columns: Mapping[str, Iterable]) -> dict[str, list]:
+    """Numbers and truth values as text, which is said once for all columns; None for what is missing.
+
+    Whole numbers that gaps have made floats are whole again; any other values stay as they are.
+
+    >>> columns_as_text({"label": [3, None, 10], "group": [1.0, float("nan"), 2.0], "split": [True, "test", None]})
+    {'label': ['3', None, '10'], 'group': ['1', None, '2'], 'split': ['True', 'test', None]}
+    """
+    made: dict[str, list] = {}
+    changed: list[str] = []
+    kinds: set[str] = set()
+    for name, given in columns.items():
+        values = [None if is_missing(one) else one for one in given]
+        numbers = [one for one in values if isinstance(one, NUMBER)]
+        if numbers:
+            truths = [isinstance(one, bool | np.bool_) for one in numbers]
+            whole = not any(truths) and all(float(one).is_integer() for one in numbers)
+            kinds |= {"truth values"} if any(truths) else set()
+            kinds |= set() if all(truths) else {"whole numbers" if whole else "numbers"}
+            changed.append(name)
+            texts = iter(
+                [
+                    f"{one:.0f}" if whole and isinstance(one, float | np.floating) else str(one)
+                    for one in numbers
+                ]
+            )
+            values = [next(texts) if isinstance(one, NUMBER) else one for one in values]
+        made[name] = values
+    if changed:
+        what = f"columns {', '.join(changed)} hold" if len(changed) > 1 else f"column {changed[0]} holds"
+        log.info("the %s %s, which are taken as text", what, " and ".join(sorted(kinds)))
+    return made
+
+
+def _number_as_text(value: Any, whole: bool) -> Any:
+    if not isinstance(value, NUMBER):
+        return value
+    return f"{value:.0f}" if whole and isinstance(value, float | np.floating) else str(value)
+
+
+def ids_from_columns(columns: Mapping[str, Sequence], kept: Mapping[str, Sequence] | None = None) -> pa.Table:
+    """A table of id columns from plain sequences, by name, and of columns to keep behind them, as text.
+
+    Numbers and truth values are taken as text, see `columns_as_text`. TableError if the lengths differ, a column is not
+    one of the table's, or a value does not fit its type.
+    """
+    unknown = sorted(set(columns) - set(ALL_IDS.names))
+    if unknown:
+        raise TableError(
+            f"no such columns: {', '.join(unknown)}", f"the columns are {', '.join(ALL_IDS.names)}"
+        )
+    kept = kept or {}
+    check_kept_names(list(kept))
+    lengths = {name: len(values) for name, values in [*columns.items(), *kept.items()]}
+    if len(set(lengths.values())) > 1:
+        raise TableError(f"columns of different lengths: {lengths}", "give one value per row")
+    texts = columns_as_text({**{name: columns[name] for name in columns if name in TEXTS}, **kept})
+    arrays = {}
+    for name, values in columns.items():
+        kind = ALL_IDS.field(name).type
+        try:
+            arrays[name] = pa.array(texts[name] if name in TEXTS else list(values), kind)
+        except (pa.ArrowException, TypeError, OverflowError, UnicodeError) as error:
+            problem = f"the column {name} cannot be {kind}: {error}"
+            raise TableError(problem, f"give {kind}, or None") from None
+    for name in kept:
+        arrays[name] = pa.array([None if one is None else str(one) for one in texts[name]], pa.string())
+    return pa.table(arrays)
+
+
+def complete_ids(ids: pa.Table) -> pa.Table:
+    """All id columns, in order and of the right type; empty text becomes null, a missing variant 0.
+
+    The column ``phash`` is there where it is known of a row. Other columns are kept behind them, as text. TableError
+    if a column does not fit its type, a hash is not 16 hex digits, or an image has no name or no variant.
+    """
+    n_rows = ids.num_rows
+    columns = {}
+    kept = [name for name in ids.column_names if name not in ALL_IDS.names]
+    check_kept_names(kept)
+    known = ALL_IDS if PHASH in ids.column_names else IDS
+    for field in [*known, *(pa.field(name, pa.string()) for name in kept)]:
+        if field.name in ids.column_names:
+            try:
+                column = ids[field.name].cast(field.type)
+            except pa.ArrowException as error:
+                problem = f"the column {field.name} holds {ids[field.name].type}: {error}"
+                raise TableError(problem, f"give values that fit {field.type}") from None
+            if pa.types.is_string(field.type) and n_rows:
+                if pc.any(pc.match_substring(column, "\0")).as_py():
+                    hint = "numpy drops it, which would make two names one; take it out"
+                    raise TableError(f"the column {field.name} holds a NUL character", hint)
+                column = pc.if_else(pc.equal(column, ""), pa.scalar(None, field.type), column)
+        elif field.name == "variant":
+            column = pa.array(np.zeros(n_rows, dtype=np.int64))
+        else:
+            column = pa.nulls(n_rows, field.type)
+        if field.name in ("image", "variant") and column.null_count:
+            problem = f"{column.null_count} rows have no {field.name}"
+            raise TableError(problem, f"give each row its {field.name}")
+        columns[field.name] = column
+    if PHASH in columns and columns[PHASH].null_count == n_rows:
+        del columns[PHASH]
+    elif PHASH in columns and not pc.all(pc.match_substring_regex(columns[PHASH], "^[0-9a-f]{16}$")).as_py():
+        raise TableError(f"the column {PHASH} holds something else than 16 hex digits", "give these, or None")
+    return pa.table(columns)
+
+
+def column_as_array(column: pa.ChunkedArray) -> np.ndarray:
+    """A column as an array; text and nullable columns hold objects, with None for null."""
+    if column.null_count == 0 and pa.types.is_integer(column.type):
+        return column.to_numpy()
+    return np.array([*column.to_pylist(), None], dtype=object)[:-1]
