@@ -27,6 +27,15 @@ def without_credentials(text: str) -> str:
     return SIGNED.sub(r"\1", QUERY.sub(r"\1", LOGIN.sub("", text)))
 
 
+def message_of(error: BaseException, longest: int = 200) -> str:
+    """What an error of a library says, on one line, cut after `longest` characters.
+
+    >>> message_of(ValueError("a graph\\n   of pages"), 12)
+    'a graph of p'
+    """
+    return " ".join(str(error).split())[:longest]
+
+
 class BottleheadError(ValueError):
     """An error that the user can correct.
 

@@ -27,7 +27,7 @@ from classify.model.model import Model
 from classify.prediction.extractors import Weights, check_golden, model_extractors
 from classify.prediction.predict import Predictor
 from classify.rows import select_vectors
-from featurize.errors import ModelError, UsageError
+from featurize.errors import ModelError, UsageError, message_of
 from featurize.networks.network_extractor import FrozenExtractor
 from featurize.outputs import (
     JSON,
@@ -282,7 +282,7 @@ def written_and_loaded(job: Job, made: Path, ending: str) -> Runner:
         for number in FULL:  # some say in words alone that there is no place
             if os.strerror(number) in str(error):
                 raise OSError(number, os.strerror(number), os.fspath(made)) from error
-        reason = " ".join(str(error).split())[:200]
+        reason = message_of(error)
         hint = "try another format, or export the head alone (-o HEAD.npz)"
         raise ModelError(f"{ending} cannot express this network: {reason}", hint) from error
 

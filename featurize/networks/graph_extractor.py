@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from featurize.errors import UsageError, WeightsError
+from featurize.errors import UsageError, WeightsError, message_of
 from featurize.files import is_readable
 from featurize.networks.graph_file import KnownGraph, candidates, read_graph, recognise
 from featurize.networks.network_extractor import LARGEST_SIDE, FrozenExtractor
@@ -171,7 +171,7 @@ class FrozenGraph(FrozenExtractor):
         except Exception as error:
             # TensorFlow raises ValueError, TypeError and its own kinds for graphs that do not fit together.
             raise WeightsError(
-                f"{self.file} cannot be run: {' '.join(str(error).split())[:200]}",
+                f"{self.file} cannot be run: {message_of(error)}",
                 "give other tensors (--graph-input, FILE.pb:TENSOR; in Python input=, output=), or another graph",
             ) from error
 

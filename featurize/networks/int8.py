@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from featurize.draws import drawn_below
-from featurize.errors import UsageError, WeightsError
+from featurize.errors import UsageError, WeightsError, message_of
 from featurize.networks.openvino_engine import NETWORK, NUMBERS, read_network
 from featurize.outputs import whole_file
 from featurize.photos.photo import Photo, resize
@@ -120,7 +120,7 @@ def quantise(
         except Exception as error:
             # NNCF raises kinds of its own for what it cannot do, and others where OpenVINO is older than it expects.
             raise UsageError(
-                f"NNCF cannot make {name} in int8: {' '.join(str(error).split())[:160]}",
+                f"NNCF cannot make {name} in int8: {message_of(error, 160)}",
                 f"pip install --upgrade 'bottlehead[int8]', or use precision float32 (NNCF {_version('nncf')}, "
                 f"OpenVINO {_version('openvino')})",
             ) from error

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
-from featurize.errors import UsageError, WeightsError
+from featurize.errors import UsageError, WeightsError, message_of
 from featurize.files import check_unpacked
 from featurize.networks.engines import import_tensorflow
 from featurize.networks.keras_network import output_of, weights_shapes
@@ -89,7 +89,7 @@ class KerasFile(NetworkFile):
             raise
         except Exception as error:
             # Keras raises TypeError, ValueError, OSError, … with pages of text.
-            raise self._refused(f"Keras cannot load it ({' '.join(str(error).split())[:160]})") from error
+            raise self._refused(f"Keras cannot load it ({message_of(error, 160)})") from error
         return freeze_model(model, tensors, precision, self.side)
 
     def libraries(self) -> tuple[str, ...]:
@@ -129,7 +129,7 @@ class KerasFile(NetworkFile):
             with open(path, "rb") as stream:
                 what = what_it_is(stream.read(512))
             what = "no .keras file" if what.startswith("something") else what
-            detail = " ".join(str(error).split())[:120]
+            detail = message_of(error, 120)
             raise self._refused(
                 f"it is damaged ({detail})" if what.startswith("a zip") else f"it is {what}"
             ) from error

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from featurize.errors import UsageError, WeightsError
+from featurize.errors import UsageError, WeightsError, message_of
 from featurize.networks.catalogue import SCALINGS, scale_pixels
 from featurize.networks.keras_network import POOLINGS, output_of
 from featurize.networks.network_extractor import LARGEST_SIDE, FrozenExtractor
@@ -140,7 +140,7 @@ class KerasModel(FrozenExtractor):
             return freeze_model(self.model, ends, precision, self.side)
         except Exception as error:
             # Layers of anybody may raise anything.
-            what = f"the Keras model {self.model.name} cannot be frozen: {' '.join(str(error).split())[:160]}"
+            what = f"the Keras model {self.model.name} cannot be frozen: {message_of(error, 160)}"
             raise WeightsError(
                 what, "give a model that tf.function can trace, as one function of its input"
             ) from error

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from featurize.errors import UsageError, WeightsError
+from featurize.errors import UsageError, WeightsError, message_of
 from featurize.files import check_unpacked
 from featurize.networks.catalogue import NETWORKS, SCALINGS, Network, Packaged, find_network, scale_pixels
 from featurize.networks.efficientnet_lite import efficientnet_lite0, set_torch_weights
@@ -133,14 +133,11 @@ def _loaded_model(network: Network, path: str) -> Any:
             "give the weights of this network as a Keras .weights.h5 or .h5 file",
         )
 
-    def complaint(error: Exception) -> str:
-        return " ".join(str(error).split())[:120]
-
     try:
         shapes = weights_shapes(path)
     except Exception as error:
         # h5py raises OSError, KeyError, RuntimeError, … for a damaged file.
-        raise refused(f"it is damaged ({complaint(error)})") from error
+        raise refused(f"it is damaged ({message_of(error, 120)})") from error
     count = sum(math.prod(shape) for shape in shapes)
     sizes = {
         n.name: (n.parameters, n.parameters + IMAGENET_LABELS * (n.width + 1)) for n in NETWORKS.values()
@@ -162,7 +159,7 @@ def _loaded_model(network: Network, path: str) -> Any:
         # Keras and h5py raise ValueError, OSError, KeyError, … with pages of text for a file that does not fit.
         if fitting:
             raise refused(
-                f"it holds as many numbers, but Keras cannot read them ({complaint(error)})"
+                f"it holds as many numbers, but Keras cannot read them ({message_of(error, 120)})"
             ) from error
         raise refused(f"it holds {count:,} numbers, which fit none of the networks known here") from error
     return model

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from featurize.errors import UsageError, WeightsError
+from featurize.errors import UsageError, WeightsError, message_of
 from featurize.extractors.base import Extractor, digest_of, golden_image, relative_drift
 from featurize.extractors.batches import NOT_FINITE
 from featurize.extractors.regions import REGIONS, seen_in
@@ -37,7 +37,7 @@ def run(name: str, function: Function, pixels: np.ndarray) -> list[np.ndarray]:
     except Exception as error:
         # TensorFlow and OpenVINO have kinds of their own for each way in which a network can fail.
         raise WeightsError(
-            f"{name} cannot be run: {' '.join(str(error).split())[:200]}",
+            f"{name} cannot be run: {message_of(error)}",
             "the network must take any number of photos at once, whatever they show; read another tensor of it, or "
             "give another one",
         ) from error

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from featurize.errors import UsageError, WeightsError
+from featurize.errors import UsageError, WeightsError, message_of
 from featurize.files import is_readable
 from featurize.networks.catalogue import SCALINGS, scale_pixels
 from featurize.networks.network_extractor import LARGEST_SIDE, FrozenExtractor
@@ -116,9 +116,7 @@ class NetworkFile(FrozenExtractor):
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, RecursionError) as error:
-            raise UsageError(
-                f"{sidecar} cannot be read: {' '.join(str(error).split())[:120]}", hint
-            ) from error
+            raise UsageError(f"{sidecar} cannot be read: {message_of(error, 120)}", hint) from error
         if not isinstance(found, dict):
             raise UsageError(f"{sidecar} holds no JSON object", hint)
         return found

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
-from featurize.errors import UsageError, WeightsError
+from featurize.errors import UsageError, WeightsError, message_of
 from featurize.networks.engines import INPUT, output_names
 from featurize.networks.network_file import NetworkFile
 from featurize.networks.weights import what_it_is
@@ -195,7 +195,7 @@ class OnnxFile:
             onnx.checker.check_model(model)
             self.model = onnx.shape_inference.infer_shapes(model)
         except Exception as error:
-            raise self._refused(" ".join(str(error).split())[:160]) from error
+            raise self._refused(message_of(error, 160)) from error
         given = {one.name for one in model.graph.initializer}
         inputs = [one for one in model.graph.input if one.name not in given]
         if len(inputs) != 1:

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from featurize.errors import UsageError
+from featurize.errors import UsageError, message_of
 from featurize.networks.engines import INPUT, Function, output_names
 
 
@@ -15,9 +15,8 @@ def load(graph: bytes, n_outputs: int, precision: str) -> Function:
         return OnnxFunction(graph, n_outputs)
     except Exception as error:
         # onnxruntime has kinds of its own for whatever it cannot read.
-        reason = " ".join(str(error).split())[:200]
         raise UsageError(
-            f"onnxruntime cannot run this network: {reason}",
+            f"onnxruntime cannot run this network: {message_of(error)}",
             "read another output of it, or use engine openvino",
         ) from error
 

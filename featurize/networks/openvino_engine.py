@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from featurize.errors import UsageError
+from featurize.errors import UsageError, message_of
 from featurize.networks.engines import Function, output_names
 
 # What is not in 8 bits stays in float32.
@@ -31,8 +31,9 @@ def load(graph: bytes, n_outputs: int, precision: str) -> Function:
         return OpenVINOFunction(graph, n_outputs, precision)
     except RuntimeError as error:
         # OpenVINO raises RuntimeError for whatever it cannot read or compile, with pages of text.
-        reason = " ".join(str(error).split())[:200]
-        raise UsageError(f"OpenVINO cannot run this network: {reason}", "use engine tensorflow") from error
+        raise UsageError(
+            f"OpenVINO cannot run this network: {message_of(error)}", "use engine tensorflow"
+        ) from error
 
 
 class OpenVINOFunction:

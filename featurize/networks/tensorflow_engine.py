@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from featurize.errors import UsageError, WeightsError
+from featurize.errors import UsageError, WeightsError, message_of
 from featurize.networks.engines import (
     INPUT,
     Function,
@@ -38,7 +38,7 @@ def load(graph: bytes, n_outputs: int, precision: str) -> Function:
     except Exception as error:
         # protobuf and TensorFlow have kinds of their own for each thing that they cannot read.
         raise UsageError(
-            f"TensorFlow cannot run this network: {' '.join(str(error).split())[:200]}",
+            f"TensorFlow cannot run this network: {message_of(error)}",
             "read another tensor of it, or use another network",
         ) from error
 

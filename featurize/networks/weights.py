@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from featurize.errors import WeightsError
+from featurize.errors import WeightsError, message_of
 from featurize.files import is_readable
 from featurize.networks.catalogue import LITE, NETWORKS, Download, Packaged
 from featurize.outputs import whole_file
@@ -186,7 +186,7 @@ def download_weights(backbone: str, download: Download | Packaged | None) -> Pat
         # Keras turns every failed download into a bare Exception.
         raise WeightsError(
             f"the ImageNet weights of {backbone} are not on this machine and cannot be downloaded "
-            f"({' '.join(str(error).split())[:200]})",
+            f"({message_of(error)})",
             f"fetch {download.url} ({download.megabytes} MB) elsewhere and put it at {place}; or give a file with "
             f"--weights, a folder with FEATURIZE_WEIGHTS_DIR, or {_without_download()}, or --weights random for an "
             "untrained network",

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from featurize.errors import message_of
 from featurize.files import check_unpacked
 from featurize.tableformat import lists_to_matrix, matrix_to_lists
 
@@ -108,7 +109,7 @@ def _as_damage() -> Iterator[None]:
         # MemoryError is a damaged length.
         if type(error) is MemoryError:
             raise
-        raise DamagedShard(" ".join(str(error).split())[:120] or type(error).__name__) from error
+        raise DamagedShard(message_of(error, 120) or type(error).__name__) from error
 
 
 def shard_from_bytes(name: str, data: bytes, fingerprint: str = "") -> tuple[np.ndarray, np.ndarray]:
