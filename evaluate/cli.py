@@ -1,27 +1,21 @@
 """The command ``evaluate``: split, compare, curve, test, duplicates, map."""
 
 import argparse
-import shlex
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from classify.prediction.options import add_labels_option, add_trust
 from evaluate.options import add_outputs, add_table, check_output_options, write_outputs
 from evaluate.split_command import add_split
-from featurize.errors import without_credentials
 from featurize.outputs import TABLE, where_written
-from featurize.terminal import OptionsError, add_command, add_excel, log, new_parser, run_command
+from featurize.terminal import OptionsError, add_command, add_excel, log, new_parser, run_told_command
 
 DESCRIPTION = "What may be believed: set photos aside, compare features and heads, test a model."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0 done, 1 a known error, 2 usage."""
-    given = list(sys.argv[1:] if argv is None else argv)
-    parser = build_parser()
-    parser.set_defaults(command_line=without_credentials(shlex.join(["evaluate", *given])))
-    return run_command(parser, given)
+    return run_told_command(build_parser(), argv)
 
 
 def build_parser() -> argparse.ArgumentParser:

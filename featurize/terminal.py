@@ -184,6 +184,13 @@ def check_excel(args: argparse.Namespace, writes_csv: bool) -> None:
         raise OptionsError("--excel is for CSV, and none is written", "leave it out, or write CSV")
 
 
+def run_told_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
+    """As `run_command`; the arguments hold the whole ``command_line``, which a report tells."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    parser.set_defaults(command_line=without_credentials(shlex.join([parser.prog, *given])))
+    return run_command(parser, given)
+
+
 def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     """Parse and run; a known error becomes one ``error:`` and one ``hint:`` line.
 

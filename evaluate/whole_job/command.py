@@ -1,22 +1,16 @@
 """The command ``bottlehead``: the whole job at once."""
 
 import argparse
-import shlex
-import sys
 from collections.abc import Sequence
 
 from evaluate.whole_job.fit import EXAMPLE, add_fit
 from evaluate.whole_job.retrain import add_retrain
-from featurize.errors import without_credentials
-from featurize.terminal import new_parser, run_command
+from featurize.terminal import new_parser, run_told_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status is 0 done, 1 a known error, 2 usage."""
-    given = list(sys.argv[1:] if argv is None else argv)
-    parser = build_parser()
-    parser.set_defaults(command_line=without_credentials(shlex.join(["bottlehead", *given])))
-    return run_command(parser, given)
+    return run_told_command(build_parser(), argv)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -7,7 +7,6 @@ graph that retrain.py wrote.
 import argparse
 import datetime
 import os
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featurize.errors import SourceError, without_credentials
+from featurize.errors import SourceError
 from featurize.outputs import (
     GRAPH,
     JSON,
@@ -29,7 +28,7 @@ from featurize.outputs import (
     whole_file,
 )
 from featurize.remote import path_at
-from featurize.terminal import OptionsError, add_command, log, new_parser, run_command
+from featurize.terminal import OptionsError, add_command, log, new_parser, run_told_command
 
 if TYPE_CHECKING:
     from classify.heads.steps import StepScores
@@ -380,8 +379,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = ["retrain", *(sys.argv[1:] if argv is None else argv)]
     parser = new_parser("bottlehead", __doc__ or "", EXAMPLE)
     add_retrain(parser.add_subparsers(required=True))
-    parser.set_defaults(command_line=without_credentials(shlex.join(["bottlehead", *given])))
-    return run_command(parser, given)
+    return run_told_command(parser, given)
 
 
 if __name__ == "__main__":
