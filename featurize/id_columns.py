@@ -88,13 +88,7 @@ def columns_as_text(columns: Mapping[str, Iterable]) -> dict[str, list]:
             kinds |= {"truth values"} if any(truths) else set()
             kinds |= set() if all(truths) else {"whole numbers" if whole else "numbers"}
             changed.append(name)
-            texts = iter(
-                [
-                    f"{one:.0f}" if whole and isinstance(one, float | np.floating) else str(one)
-                    for one in numbers
-                ]
-            )
-            values = [next(texts) if isinstance(one, NUMBER) else one for one in values]
+            values = [_as_text(one, whole) if isinstance(one, NUMBER) else one for one in values]
         made[name] = values
     if changed:
         what = f"columns {', '.join(changed)} hold" if len(changed) > 1 else f"column {changed[0]} holds"
@@ -102,10 +96,8 @@ def columns_as_text(columns: Mapping[str, Iterable]) -> dict[str, list]:
     return made
 
 
-def _number_as_text(value: Any, whole: bool) -> Any:
-    if not isinstance(value, NUMBER):
-        return value
-    return f"{value:.0f}" if whole and isinstance(value, float | np.floating) else str(value)
+def _as_text(number: Any, whole: bool) -> str:
+    return f"{number:.0f}" if whole and isinstance(number, float | np.floating) else str(number)
 
 
 def ids_from_columns(columns: Mapping[str, Sequence], kept: Mapping[str, Sequence] | None = None) -> pa.Table:

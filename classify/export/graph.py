@@ -33,7 +33,7 @@ def exported_graph(
     with tf.Graph().as_default() as graph:
         pixels = tf.compat.v1.placeholder(tf.float32, [None, extractor.side, extractor.side, 3], name=ENTRY)
         with tf.name_scope("pixels"):
-            entering = _scaled(tf, pixels, extractor, EXPORTED_MEAN if scaled else None)
+            entering = _scaled(pixels, extractor, EXPORTED_MEAN if scaled else None)
         definition = tf.compat.v1.GraphDef.FromString(network)
         refuse_side_effects(definition, output_names(extractor.n_ends))
         ends = [f"{name}:0" for name in output_names(extractor.n_ends)]
@@ -59,7 +59,7 @@ def check_result(name: str) -> None:
         raise UsageError(f"no result of a graph can be called {name!r}", hint)
 
 
-def _scaled(tf: Any, pixels: Any, extractor: Any, middle: float | None) -> Any:
+def _scaled(pixels: Any, extractor: Any, middle: float | None) -> Any:
     """What `extractor.scaled` makes of RGB: a product and a sum for each channel, perhaps in the order B, G, R.
 
     With `middle`, what enters is (RGB - middle) / middle.
