@@ -5,11 +5,11 @@
 
 A size is ROWSxLABELS. Vectors are made up like a pooled network's: sums of forty patterns and noise, cut off at zero,
 so that most are zero; labels differ in how much of each pattern they have (`made`). Every cell, a fit and the
-probabilities of ``--tested`` other rows, runs in a process of its own. It is stopped after ``--limit`` seconds and gets
-no more than ``--memory`` (half of what there is); the table says so. "plain" is the same classifier of scikit-learn
-with the same parameters behind a StandardScaler, in the same run. Times are of the processor, which other programs
-hardly change, with one thread for linear algebra. Memory is the peak beyond the imports, the vectors included. A head
-that is refused beforehand says what it would need.
+probabilities of ``--tested`` other rows, runs in a process of its own. It is stopped after ``--limit`` seconds of the
+processor and gets no more than ``--memory`` (half of what there is); the table says so. "plain" is the same classifier
+of scikit-learn with the same parameters behind a StandardScaler, in the same run. Times are of the processor, which
+other programs hardly change, with one thread for linear algebra. Memory is the peak beyond the imports, the vectors
+included. A head that is refused beforehand says what it would need.
 
 What calibration costs stands in the ratios: plain classifiers give scores, or probabilities far from the truth, while
 a calibrated head is fitted once more for each of its folds (five, above 100 labels one).
@@ -18,6 +18,7 @@ a calibrated head is fitted once more for each of its folds (five, above 100 lab
 import argparse
 import json
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.cell:
         most = int(args.memory * 1e9)
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+        resource.setrlimit(resource.RLIMIT_CPU, (args.limit, args.limit + 5))
         print(json.dumps(cell(args.cell[0], args.cell[1], Path(args.cell[2]), args.tested)))
         return
     figures, lines = [], [LINE.format("head", "s", "plain", "times", "MB", "plain", "times", "accuracy")]
@@ -67,7 +69,9 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     made.add_argument("--sizes", nargs="+", default=["3670x5", "50000x5", "20000x1000"])
     made.add_argument("--width", type=int, default=1280)
     made.add_argument("--heads", nargs="+", default=head_names(), choices=head_names())
-    made.add_argument("--limit", type=float, default=600, help="seconds for a cell (default: 600)")
+    made.add_argument(
+        "--limit", type=int, default=600, help="seconds of the processor for a cell (default: 600)"
+    )
     made.add_argument(
         "--memory", type=float, default=total_memory() / 2e9, help="GB for a cell (default: half)"
     )
@@ -95,11 +99,10 @@ def made(n_rows: int, width: int, n_labels: int) -> tuple[np.ndarray, np.ndarray
 def run(side: str, head: str, path: Path, args: argparse.Namespace) -> dict[str, Any]:
     """What one cell found, or ``stopped`` or ``refused`` with the reason."""
     command = [sys.executable, __file__, "--cell", side, head, str(path), "--tested", str(args.tested)]
-    command += ["--memory", str(args.memory)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=args.limit)
-    except subprocess.TimeoutExpired:
-        return {"stopped": f"stopped after {args.limit:g} s"}
+    command += ["--memory", str(args.memory), "--limit", str(args.limit)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode == -signal.SIGXCPU:
+        return {"stopped": f"stopped after {args.limit} s"}
     if done.returncode:
         if "MemoryError" in done.stderr or "not enough memory" in done.stderr:
             return {"stopped": f"needs more than {args.memory:.0f} GB"}
