@@ -109,6 +109,7 @@ class Extractor(TransformerMixin, BaseEstimator):
     batch_size: int = 32
     store: Any = None
     decode_version: int = DECODE_VERSION
+    reentrant: bool = False  # whether two threads may run it at once
     known_as: str | None = None  # the spec as it was typed, or the name in a table or a model
     # Whose vectors in the store are as good as its own, as those of another engine are for a prediction.
     in_place_of: "Extractor | None" = None

@@ -1,4 +1,4 @@
-"""Photos to vectors: threads read and decode ahead, one thread runs the extractors batch by batch."""
+"""Photos to vectors: threads read and decode ahead, one or two run the extractors batch by batch."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -97,16 +97,17 @@ def compute(
         begun = time.perf_counter()
         matrices = run_group([extractors[number] for number in batch[0]], batch[2], len(batch[1]))
         # The first batch also loads the network, which says nothing about the batch size.
-        if batch[0] in warm and time.perf_counter() - begun > BATCH_SECONDS:
+        if batch[0] in warm and time.perf_counter() - begun > BATCH_SECONDS * n_runners:
             sizes[batch[0]] = max(1, sizes[batch[0]] // 2)
         warm.add(batch[0])
         return matrices
 
+    n_runners = _batches_at_once(extractors)
     with (
         ThreadPoolExecutor(jobs, "decode") if jobs else _AtOnce() as pool,
-        ThreadPoolExecutor(1, "extract") if jobs else _AtOnce() as runner,
+        ThreadPoolExecutor(n_runners, "extract") if jobs else _AtOnce() as runner,
     ):
-        for (group, keys, _), matrices in map_ahead(runner, batches(), run, n_ahead=2):
+        for (group, keys, _), matrices in map_ahead(runner, batches(), run, n_ahead=n_runners + 1):
             yield from failed
             failed.clear()
             # Each vector is looked at: this is the one way into the store and into a table.
@@ -130,7 +131,13 @@ class _AtOnce(Executor):
 
 def max_images_in_flight(extractors: Sequence["Extractor"]) -> int:
     """Upper bound on images that are decoded or queued but not stored yet, beside a batch that is ready."""
-    return AHEAD + max(extractor.at_once for extractor in extractors)
+    return AHEAD + _batches_at_once(extractors) * max(extractor.at_once for extractor in extractors)
+
+
+def _batches_at_once(extractors: Sequence["Extractor"]) -> int:
+    """Two where no processor should wait for the last image of a batch; two networks would be in each other's way."""
+    n_networks = len({extractor.run_key() for extractor in extractors} - {None})
+    return 2 if n_networks == 1 and all(extractor.reentrant for extractor in extractors) else 1
 
 
 def group_extractors(extractors: Sequence["Extractor"]) -> list[ExtractorGroup]:

@@ -33,6 +33,7 @@ class PerceptualHash(Extractor):
     """
 
     family, version = "phash", 1
+    reentrant = True
     value_names = tuple(f"phash_{number}" for number in range(4))
 
     def settings(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Sequence
 from hashlib import sha256
@@ -113,6 +114,7 @@ DECODE_MARGIN = 2
 LARGEST_SIDE = 1024
 ON_A_CARD = 128  # photos a batch at least: a card is idle with fewer; more would be lost by a kill
 GREY = 128  # what a region leaves out
+_loading = threading.RLock()
 
 
 class FrozenExtractor(Extractor):
@@ -182,7 +184,8 @@ class FrozenExtractor(Extractor):
 
     @property
     def value_names(self) -> Sequence[str]:
-        return [f"{self.name}_{i:04d}" for i in range(self.width)]
+        name = self.name
+        return [f"{name}_{i:04d}" for i in range(self.width)]
 
     def settings(self) -> dict[str, Any]:
         self._check_arguments()
@@ -306,6 +309,11 @@ class FrozenExtractor(Extractor):
         return ", ".join(graphics_cards()) if self.engine == "tensorflow" else ""
 
     @property
+    def reentrant(self) -> bool:  # type: ignore[override]
+        """Not TensorFlow's: it shares all processors among the images of one batch anyway."""
+        return self.engine != "tensorflow"
+
+    @property
     def at_once(self) -> int:
         return max(self.batch_size, ON_A_CARD) if self.device else self.batch_size
 
@@ -339,7 +347,10 @@ class FrozenExtractor(Extractor):
     def _function(self, group: Sequence[Any]) -> Function:
         """The frozen network with the outputs of `group`, loaded at first use."""
         key = _graph_key(group)
-        if self._loaded_for != key:
+        # A second batch waits for the network that the first one loads.
+        with _loading:
+            if self._loaded_for == key:
+                return self._loaded
             names = ", ".join(extractor.name for extractor in group)
             log.info("loading %s", names)
             start = time.perf_counter()
@@ -352,7 +363,7 @@ class FrozenExtractor(Extractor):
             if self.device:
                 log.info("%s: runs on %s", names, self.device)
             log.debug("loading %s took %.2f s", names, time.perf_counter() - start)
-        return self._loaded
+        return loaded
 
     def _load(self, group: Sequence[Any], key: str) -> Function:
         """The network of `group`: the one that the store keeps, or one that is frozen, tried and kept now."""

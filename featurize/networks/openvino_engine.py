@@ -6,9 +6,10 @@ A kept network needs no TensorFlow at all then, whose import is the larger part 
 import io
 import os
 import tempfile
-import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -53,23 +54,24 @@ class OpenVINOFunction:
         named = {name.removesuffix(":0"): output for output in compiled.outputs for name in output.names}
         self._outputs = [named[name] for name in output_names(n_outputs)]
         self.widths = [int(output.shape[-1]) for output in self._outputs]
-        self._queue = openvino.AsyncInferQueue(compiled, jobs)
-        self._one_at_a_time = threading.Lock()
+        # More requests than processors: the next image is ready when one is done.
+        self._requests = SimpleQueue[Any]()
+        for _ in range(2 * jobs):
+            self._requests.put(compiled.create_infer_request())
+        self._pool = ThreadPoolExecutor(2 * jobs, thread_name_prefix="network")
+
+    def _run(self, image: np.ndarray) -> list[np.ndarray]:
+        request = self._requests.get()
+        try:
+            ends = request.infer({0: image}, share_inputs=True, share_outputs=True)
+            return [ends[output].copy() for output in self._outputs]
+        finally:
+            self._requests.put(request)
 
     def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
         pixels = np.ascontiguousarray(pixels)
-        matrices = [np.empty((len(pixels), width), np.float32) for width in self.widths]
-
-        def take(request: Any, row: int) -> None:
-            for matrix, output in zip(matrices, self._outputs, strict=True):
-                matrix[row] = request.get_tensor(output).data[0]
-
-        with self._one_at_a_time:
-            self._queue.set_callback(take)
-            for row in range(len(pixels)):
-                self._queue.start_async({0: pixels[row : row + 1]}, userdata=row, share_inputs=True)
-            self._queue.wait_all()
-        return matrices
+        rows = self._pool.map(self._run, (pixels[row : row + 1] for row in range(len(pixels))))
+        return [np.concatenate(ends) for ends in zip(*rows, strict=True)]
 
 
 def read_network(graph: bytes) -> Any:
