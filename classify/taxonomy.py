@@ -230,8 +230,8 @@ def read_taxonomy(path: str | Path) -> ParentMap:
     try:
         return _read(path)
     except UsageError as error:
-        if error.hint == "its first line must be label":
-            error.hint = FIRST_LINE
+        if error.hint.endswith("its first line must be label"):
+            error.hint = error.hint.removesuffix("its first line must be label") + FIRST_LINE
         raise
 
 

@@ -104,7 +104,17 @@ def read_csv(
                         lines[own] = reader.line_num
                     yield reader.line_num, line
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"the {what} {path} cannot be read: {error}", "give a CSV file in UTF-8") from error
+        made = hint or f"its first line must be {','.join(columns)}"
+        why, hint = str(error), "give a CSV file in UTF-8"
+        if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            why, hint = "there is no such file", f"check the path, or make it as a CSV file in UTF-8; {made}"
+        elif isinstance(error, IsADirectoryError):
+            why, hint = "it is a folder", "give the path of a file"
+        elif isinstance(error, UnicodeDecodeError):
+            why = "it is no text in UTF-8"
+        elif isinstance(error, OSError):
+            why = error.strerror or why
+        raise UsageError(f"the {what} {path} cannot be read: {why}", hint) from error
 
 
 SMALL = 64 << 20  # bytes that any file may unpack to

@@ -79,14 +79,14 @@ def test_misclassified_prints_the_list_of_compare_and_of_test(files, words):
 BAD = """
 compare missing.parquet: there is no table missing.parquet
 compare table.parquet --heads svm:D=1: no parameter D
-compare table.parquet --relabel missing.csv: missing.csv cannot be read
+compare table.parquet --relabel missing.csv: relabelling missing.csv cannot be read: there is no such file
 compare table.parquet --report no/r.html: there is no folder no
 compare table.parquet --json folder: folder is a folder
 compare table.parquet --images no --report r.html: there is no folder no
 test missing.model table.parquet: there is no model missing.model
 compare table.parquet --positive ant: of two labels, and here are 3
 compare table.parquet --rope -1: equivalence is -1.0 points
-compare table.parquet --superclass missing.csv: super-classes missing.csv cannot be read
+compare table.parquet --superclass missing.csv: super-classes missing.csv cannot be read: there is no such file
 compare table.parquet --superclass map.csv: have the columns label, new_label
 compare table.parquet --group-duplicates: tell photos apart
 test flowers.model table.parquet --positive emu: 'emu' is none of the 3 labels

@@ -45,6 +45,29 @@ def test_two_lines_that_contradict_each_other_are_refused_with_both_numbers(fold
     assert outcome.error == f"map.csv names {named} twice, in line 2 and again in line 4"
 
 
+@pytest.mark.parametrize(
+    ("option", "what"),
+    [
+        ("classify train t.parquet -o n --taxonomy", "the taxonomy"),
+        ("classify train t.parquet -o n --relabel", "the relabelling"),
+        ("classify train t.parquet -o n --labels", "the corrections"),
+        ("classify train t.parquet -o n --positive ant --costs", "the costs"),
+        ("evaluate compare t.parquet --superclass", "the super-classes"),
+        ("evaluate compare t.parquet --folds", "the folds file"),
+    ],
+)
+def test_a_file_that_is_missing_or_something_else_is_told_in_plain_words(folder, option, what):
+    gone, there, other = (run(f"{option} {name}") for name in ("gone.csv", "photos", "m.model"))
+    assert gone.error == f"{what} gone.csv cannot be read: there is no such file"
+    assert gone.hint.startswith("check the path, or make it as a CSV file in UTF-8; its first line must be ")
+    assert (there.error, there.hint) == (
+        f"{what} photos cannot be read: it is a folder",
+        "give the path of a file",
+    )
+    assert other.error.startswith(f"{what} m.model ") and other.hint and "codec" not in other.error
+    assert {gone.status, there.status, other.status} == {1}
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
 @pytest.mark.parametrize(
     ("file", "words"),

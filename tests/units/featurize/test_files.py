@@ -110,6 +110,23 @@ def test_a_csv_file_is_read_by_column_and_its_lines_keep_their_numbers(tmp_path)
         list(read_csv(path, ("label", "new"), "map"))
 
 
+def test_a_csv_file_that_cannot_be_read_is_told_plainly(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "photo").write_bytes(b"\xff\xd8\xff")
+    told = {}
+    for name in ("gone", "folder", "photo", "photo/gone"):
+        with pytest.raises(UsageError, match=r"^the map ") as error:
+            list(read_csv(tmp_path / name, ("label", "new"), "map"))
+        told[name] = str(error.value).split("cannot be read: ")[1].split(" (")[0], error.value.hint
+    made = "check the path, or make it as a CSV file in UTF-8; its first line must be label,new"
+    assert told == {
+        "gone": ("there is no such file", made),
+        "folder": ("it is a folder", "give the path of a file"),
+        "photo": ("it is no text in UTF-8", "give a CSV file in UTF-8"),
+        "photo/gone": ("there is no such file", made),
+    }
+
+
 class ClientError(Exception):
     """As botocore's: an error of the network or the server that is no OSError."""
 
