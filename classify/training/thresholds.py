@@ -148,9 +148,16 @@ def read_costs(path: str | Path) -> dict[tuple[str, str], float]:
     return costs
 
 
-def held_out_probabilities(head: Any, sample: Sample, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def held_out_folds(sample: Sample) -> int:
+    """How many folds `held_out_probabilities` makes by default: five, or fewer where a label has fewer groups."""
+    return min(5, max(2, fewest_groups(sample.y, sample.groups, sample.variant)[1]))
+
+
+def held_out_probabilities(
+    head: Any, sample: Sample, *, n_folds: int | None = None, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows of photos, and the probabilities of each, by sorted label, from a `head` fitted without its group."""
-    n_folds = min(5, max(2, fewest_groups(sample.y, sample.groups, sample.variant)[1]))
+    n_folds = n_folds or held_out_folds(sample)
     folds = make_folds(sample.y, sample.groups, sample.variant, n_folds=n_folds, seed=seed)
     found = []
     for fold in folds:

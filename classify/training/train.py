@@ -45,7 +45,7 @@ from classify.rows import (
 )
 from classify.taxonomy import ParentMap, Taxonomy
 from classify.training.answers import check_accuracy, choose_answers
-from classify.training.thresholds import check_rule, choose_threshold, held_out_probabilities
+from classify.training.thresholds import check_rule, choose_threshold, held_out_folds, held_out_probabilities
 from featurize.errors import BottleheadError, UsageError
 from featurize.table import FeatureTable
 from featurize.terminal import log
@@ -195,7 +195,11 @@ def train(
             point = choose_threshold(*held_out, fitted.classes_, positive, threshold, together)
             log.info("%s", point)
         if held_out is not None and tree is not None:
-            answers = choose_answers(*held_out, tree, answer_accuracy, together)
+            n_folds = held_out_folds(sample)
+            halves = _of_halves(unfitted, sample, photos, seed) if n_folds > 3 else None
+            answers = choose_answers(
+                *held_out, tree, answer_accuracy, together, n_folds=n_folds, halves=halves
+            )
             log.info("%s", answers)
     audit_head(dump_head(fitted), trust)
     scaled = spec is not None and spec.name in HEADS
@@ -208,6 +212,16 @@ def train(
     found = outliers.result()
     model = replace(model, operating_point=point, answers=answers)
     return replace(model, head=fitted, training=summary, outliers=found)
+
+
+def _of_halves(head: Any, sample: Sample, photos: np.ndarray, seed: int) -> np.ndarray | None:
+    """Probabilities of `photos` from heads that were trained on half of them; None where a head needs more."""
+    try:
+        found, probabilities = held_out_probabilities(head, sample, n_folds=2, seed=seed)
+    except UsageError:
+        return None
+    order = np.argsort(found)
+    return np.asarray(probabilities[order[np.searchsorted(found[order], photos)]])
 
 
 train_model = train  # its public name

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from builders import ROSES, digest_of, members_of, rose_table, run, write_members
-from scipy.stats import binomtest
+from scipy.stats import beta
 
 from classify import (
     Taxonomy,
@@ -185,7 +185,11 @@ def test_labels_are_those_after_the_relabelling(tmp_path):
             1,
         ),
         ("train t.parquet -o m --taxonomy map.csv --answer-accuracy 0.999", "300 photos are too few", 1),
-        ("train t.parquet -o m --taxonomy nothing.csv", "the taxonomy nothing.csv cannot be read", 1),
+        (
+            "train t.parquet -o m --taxonomy nothing.csv",
+            "the taxonomy nothing.csv cannot be read: there is no such file",
+            1,
+        ),
         (
             "train t.parquet -o m --taxonomy map.csv --steps 10",
             "--steps and --taxonomy do not go together",
@@ -225,11 +229,28 @@ def test_the_threshold_is_chosen_by_groups_that_stay_together():
         {"x": table.select("x")}, label=table.label, group=plants, sha256=[digest_of(n) for n in range(300)]
     )
     tree = {"tea rose": "rose", "dog rose": "rose", "tulip": "", "dog": ""}
-    alone = train_model(table, taxonomy=tree, answer_accuracy=0.9).answers
+    assert train_model(table, taxonomy=tree, answer_accuracy=0.9).answers.expected.low >= 0.9
     with pytest.raises(BottleheadError, match="32 groups of photos are too few"):
         train_model(grouped, taxonomy=tree, answer_accuracy=0.9)
-    together = train_model(grouped, taxonomy=tree, answer_accuracy=0.6).answers
-    assert together.expected.low < alone.expected.low and together.expected.high >= alone.expected.mean - 0.05
+    together, alone = (
+        train_model(one, taxonomy=tree, answer_accuracy=0.6).answers for one in (grouped, table)
+    )
+    wide, narrow = together.expected, alone.expected
+    assert wide.high - wide.low > narrow.high - narrow.low and wide.low >= 0.6
+
+
+@pytest.mark.parametrize(
+    ("head", "photos_of_dogs", "accuracy", "told"), [("svm", 3, 0.6, False), ("softmax", 75, 0.9, True)]
+)
+def test_what_more_photos_bring_is_told_where_halves_can_be_trained(head, photos_of_dogs, accuracy, told):
+    """A calibrated head needs two photos of each label, and half of three is one: then nothing is added."""
+    table = rose_table()
+    dogs = np.flatnonzero(table.label.astype(str) == "dog")
+    few = table.filter(~np.isin(np.arange(300), dogs[photos_of_dogs:]))
+    tree = {"tea rose": "rose", "dog rose": "rose", "tulip": "", "dog": ""}
+    rule = train_model(few, head, taxonomy=tree, answer_accuracy=accuracy).answers
+    held_out = rule.expected.mean * rule.n_answers  # a whole number, unless something was added
+    assert (abs(held_out - round(held_out)) > 1e-6) == told and rule.n_photos == len(few)
 
 
 def test_the_lowest_threshold_that_promises_enough_is_taken_by_hand():
@@ -240,16 +261,15 @@ def test_the_lowest_threshold_that_promises_enough_is_taken_by_hand():
     rule = choose_answers(truth, chances, tree, 0.95)
     assert 0.6 < rule.threshold <= 0.95 and (rule.n_answers, rule.n_labels) == (300, 200)
     assert rule.expected.mean == 1 and rule.expected.low >= 0.95
-    # 250 of 300 are right at 0.6; the interval is that of so many fewer photos, for the head will be another one.
+    # 250 of 300 are right at 0.6; without heads of fewer photos nothing is added, and the interval is Jeffreys'.
     low = choose_answers(truth, chances, tree, 0.7)
     assert (
         low.threshold == pytest.approx(0.6)
         and low.n_labels == 300
         and low.expected.mean == pytest.approx(5 / 6)
     )
-    fewer = 300 / (1 + 5 / 300**0.5) ** 2
-    ends = binomtest(round(fewer * 5 / 6), round(fewer)).proportion_ci(0.95, "wilson")
-    assert [low.expected.low, low.expected.high] == pytest.approx(list(ends), abs=0.004)
+    ends = beta.ppf([0.025, 0.975], 250.5, 50.5)
+    assert [low.expected.low, low.expected.high] == pytest.approx(list(ends))
 
 
 @pytest.mark.parametrize("file", ["m.tflite", "m.onnx", "m.pb", "m.xml", "saved/"])

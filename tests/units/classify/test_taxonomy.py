@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from builders import rose_table
 from numpy.testing import assert_allclose
-from scipy.stats import beta
+from scipy.stats import beta, binom, norm, t
 
 from classify.prediction.predict import predict_table
-from classify.shares import answers_share
+from classify.shares import Answered, answers_share, sure_share
 from classify.taxonomy import Taxonomy, read_taxonomy
 from classify.training.answers import choose_answers
 from classify.training.train import train
@@ -162,11 +162,65 @@ def test_the_promised_interval_holds_in_draws_of_photos():
     assert held >= 54 and reached >= 57, (held, reached)
 
 
-def test_the_lower_end_of_the_promise_is_never_above_the_exact_binomial_bound():
-    for n in (1, 2, 5, 20, 59, 100, 300, 1000, 10_000):
-        for wrong in sorted({*range(min(n // 2, 12) + 1), n // 10, n // 4, n // 2}):
-            low = answers_share(np.arange(n) >= wrong, np.arange(n))[1]
-            assert low <= beta.ppf(0.025, n - wrong, wrong + 1), (n, wrong)
+def test_the_threshold_is_chosen_by_the_exact_binomial_bound():
+    """So many right ones or more come of so small a share in one draw of 40; with none wrong it is ``0.025^(1/n)``."""
+    assert [round(sure_share(np.ones(n)), 4) for n in (36, 71, 72)] == [0.9026, 0.9494, 0.9501]
+    for n, wrong in ((5, 1), (59, 3), (300, 12), (1000, 400)):
+        low = sure_share(np.arange(n) >= wrong)
+        assert binom.sf(n - wrong - 1, n, low) == pytest.approx(0.025)
+    assert sure_share(np.zeros(9)) == 0
+    # Of 40 groups whose photos are all alike there are 40 photos, and Student's t takes the place of 1.96.
+    groups, right = np.repeat(np.arange(40), 5), np.repeat(np.arange(40) >= 4, 5)
+    low, tail = sure_share(right, groups), norm.sf(t.ppf(0.975, 39))
+    n = 36 / 0.9 * 39 / 40  # the variance of groups is that of a sample
+    assert low == pytest.approx(beta.ppf(tail, 0.9 * n, 0.1 * n + 1), abs=1e-6)
+    assert low < sure_share(np.arange(40) >= 4) < sure_share(right)
+
+
+def jeffreys(right: float, n: float) -> list[float]:
+    return beta.ppf([0.025, 0.975], right + 0.5, n - right + 0.5).tolist()
+
+
+def test_what_more_photos_bring_is_added_to_the_promise_by_hand():
+    photo, ones = np.arange(400), np.ones(400)
+    given = Answered(ones, photo >= 20)
+    plain = answers_share(given, photo)
+    assert plain == pytest.approx((0.95, *jeffreys(380, 400)))
+    # Where errors are a + b / n: of four fifths of the photos 1.25 b, of halves 2 b, of all photos b (in shares).
+    b = 0.03
+    halves = Answered(ones, photo >= round(400 * (0.05 + 0.75 * b)))
+    share, low, high = answers_share(given, photo, 5, halves)
+    assert share == pytest.approx(0.95 + 0.25 * b)
+    # A photo counts as right, and a third more of what it is beyond the halves; its variance is that of the estimate.
+    value = np.where(photo < 20, 0.0, np.where(photo < 29, 4 / 3, 1.0))
+    variance = value.var() / 400
+    assert [low, high] == pytest.approx(jeffreys(share * (n := share * (1 - share) / variance), n))
+    # Nothing is added without heads of fewer photos, where they are no worse, or where there were but two folds.
+    for other in (None, Answered(ones, photo >= 20), Answered(ones, photo >= 10)):
+        assert answers_share(given, photo, 5, other) == pytest.approx(plain)
+    assert answers_share(given, photo, 2, halves) == plain
+    # One error in five can go at most, for all of them to be for want of photos; and of three folds one in three.
+    bad = Answered(ones, photo >= 200)
+    assert answers_share(given, photo, 5, bad)[0] == pytest.approx(0.96)
+    assert answers_share(given, photo, 3, bad)[0] == pytest.approx(0.95 + 0.05 / 3)
+
+
+def test_photos_without_an_answer_count_neither_way():
+    photo = np.arange(400)
+    some = (photo % 2).astype(float)
+    half = answers_share(Answered(some, some * (photo >= 40)), photo)
+    assert half == pytest.approx((0.9, *jeffreys(180, 200)))
+    assert answers_share(Answered(some, some), photo)[0] == 1 == answers_share(Answered(some, some), photo)[2]
+    assert answers_share(Answered(some, some), photo)[1] == pytest.approx(beta.ppf(0.025, 200.5, 0.5))
+    assert answers_share(Answered(some, 0 * some), photo)[:2] == (0, 0)
+
+
+def test_groups_of_copies_tell_as_much_as_one_of_each():
+    photo, right = np.arange(50), np.arange(50) >= 5
+    once = answers_share(Answered(np.ones(50), right), photo)
+    copies = answers_share(Answered(np.ones(150), np.repeat(right, 3)), np.repeat(photo, 3))
+    assert copies[0] == once[0] and copies[1] < once[1] and copies[2] > once[2]
+    assert copies[1:] == pytest.approx(once[1:], abs=0.01)
 
 
 def test_the_server_tells_the_answer_of_each_photo():
