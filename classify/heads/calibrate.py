@@ -23,11 +23,16 @@ LEAST = 1e-2  # probabilities below this say "never seen", not how rare
 MOST_DISTANCES = 10_000  # rows: the distances between them take 800 MB, a kernel and its copy twice as much
 COMPARED = 8  # rows on which an SVM must give the same scores from vectors as from distances
 ROWS_AT_ONCE = 2048
-MANY_LABELS = 100  # above it, the slope comes from one fold
-ENOUGH = 512  # rows of that fold: a slope from n rows costs about 1 / 2n of log loss
+MANY_LABELS, MANY_ROWS = 100, 20_000  # above either, the slope comes from one fold
+ENOUGH, ENOUGH_OF_ROWS = 512, 4096  # rows of that fold: a slope from n rows costs about 1 / 2n of log loss
 ENOUGH_OF_PAIRS = 128  # where each row has thousands of scores
 MOST_SCORES = 50_000_000  # of pairs, from which a slope is learnt, 400 MB
 SCORES_AT_ONCE = 1 << 24  # of pairs, 128 MB
+
+
+def uses_one_fold(n_labels: int, n_rows: int) -> bool:
+    """Whether the first fold alone tells the slope; further ones would cost much and change nothing."""
+    return n_labels > MANY_LABELS or n_rows > MANY_ROWS
 
 
 class Calibrated(Wrapper):
@@ -47,9 +52,10 @@ class Calibrated(Wrapper):
     separated photos do not lead to probabilities of exactly 1. An RBF SVM on up to 10,000 rows is fitted on distances
     that are computed once for all folds. What calibration gains: ``tests/benchmarks/calibration.py``.
 
-    Above 100 labels the slope is learnt from 512 rows of the first fold alone, evenly spread. 1,000 labels have 499,500
-    pairs: of a classifier with scores for pairs, it is 128 rows, or as many as have 50 million scores. The coupling is
-    the same for any number of labels. What that costs: ``tests/benchmarks/heads.py``.
+    Above 20,000 rows the slope is learnt from 4,096 of the first fold alone, evenly spread, and above 100 labels from
+    512. 1,000 labels have 499,500 pairs: of a classifier with scores for pairs, it is 128 rows, or as many as have
+    50 million scores. The coupling is the same for any number of labels. What that costs:
+    ``tests/benchmarks/heads.py``.
 
     Parameters
     ----------
@@ -111,12 +117,14 @@ class Calibrated(Wrapper):
         folds = make_folds(y, groups, variant, n_folds=self._possible(y, groups, variant), seed=self.seed)
         photos = np.concatenate([fold.testing for fold in folds])
         counts = np.bincount(codes[photos], None if weights is None else weights[photos])
-        if many := len(self.classes_) > MANY_LABELS:
+        if uses_one_fold(len(self.classes_), len(photos)):
             folds = folds[:1]
         n_scored = sum(len(fold.testing) for fold in folds)
         most = MOST_SCORES // self._row_scores()
-        if many:
+        if len(self.classes_) > MANY_LABELS:
             most = min(most, ENOUGH_OF_PAIRS if self._pairwise() else ENOUGH)
+        elif len(folds) == 1:
+            most = min(most, ENOUGH_OF_ROWS)
         step = -(-n_scored // max(1, most))
         folds = [replace(fold, testing=fold.testing[fold.fold % step :: step]) for fold in folds]
         scored = np.concatenate([fold.testing for fold in folds])

@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from classify.heads.calibrate import ENOUGH_OF_PAIRS, MANY_LABELS, MOST_DISTANCES, MOST_SCORES, Calibrated
+from classify.heads.calibrate import (
+    ENOUGH_OF_PAIRS,
+    MANY_LABELS,
+    MOST_DISTANCES,
+    MOST_SCORES,
+    Calibrated,
+    uses_one_fold,
+)
 from featurize.errors import UsageError
 from featurize.files import total_memory
 
@@ -94,7 +101,7 @@ def _fits(head: Any, size: Size) -> float:
         head = head.steps[-1][1]
     if not isinstance(head, Calibrated):
         return 1
-    n_folds = 1 if size.labels > MANY_LABELS else head.n_folds
+    n_folds = 1 if uses_one_fold(size.labels, size.rows) else head.n_folds
     return 1 + n_folds * (head.n_folds - 1) / head.n_folds
 
 

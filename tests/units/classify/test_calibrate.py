@@ -72,6 +72,18 @@ def test_the_slope_of_many_labels_comes_from_one_fold_and_is_nearly_that_of_all(
     assert quick.held_out_["log_loss"] == pytest.approx(whole.held_out_["log_loss"], abs=0.15)
 
 
+def test_the_slope_of_many_rows_comes_from_one_fold_and_is_nearly_that_of_all(monkeypatch):
+    X, y = _many(4, 100)
+    whole = Calibrated(KNeighborsClassifier(20)).fit(X, y)
+    monkeypatch.setattr(calibrate, "MANY_ROWS", 399)
+    monkeypatch.setattr(calibrate, "ENOUGH_OF_ROWS", 50)
+    quick = Calibrated(KNeighborsClassifier(20)).fit(X, y)
+    assert (whole.held_out_["folds"], whole.held_out_["photos"]) == (5, 400)
+    assert quick.held_out_["folds"] == 1 and 25 <= quick.held_out_["photos"] <= 50
+    assert quick.slope_ == pytest.approx(whole.slope_, rel=0.2)
+    np.testing.assert_array_equal(quick.predict(X), whole.predict(X))
+
+
 def test_no_more_scores_of_pairs_are_kept_than_the_limit(monkeypatch):
     """Spread over the labels, whose rows are neighbours; the classifier itself is fitted on all rows."""
     X, y = _many(12, 20)
