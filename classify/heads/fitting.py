@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from classify.heads.calibrate import Calibrated
 from classify.heads.costs import Size, check_memory
@@ -180,6 +181,12 @@ class EncodedLabels(Wrapper):
         return self.estimator_.predict_proba(X)
 
 
+@cache
+def _linear_algebra() -> ThreadpoolController:
+    """The libraries of it, which NumPy and SciPy have loaded; looking for them takes longer than many a fit."""
+    return ThreadpoolController().select(user_api="blas")
+
+
 def fit_head(head, X, y, groups=None, variant=None, sample_weight=None):
     """Fit a copy of `head`, keeping groups together wherever it divides the rows for itself.
 
@@ -218,7 +225,7 @@ def fit_head(head, X, y, groups=None, variant=None, sample_weight=None):
     passed = for_last_step(fitted, **extra)
     # One thread for linear algebra: the products of a fit are many and small, and several threads wait for each other
     # at each; where other programs work too, two took four times the processor time of one, and longer by the clock.
-    with threadpool_limits(1, "blas"), warnings.catch_warnings(record=True) as caught:
+    with _linear_algebra().limit(limits=1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with interruptible():
             hearing_signals(fitted, lambda: fitted.fit(X, column_or_1d(y), **passed))

@@ -68,11 +68,10 @@ class Drawing:
             from matplotlib.figure import Figure
             from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-            layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06)
-            figure = Figure(figsize=(self.width, self.height), layout=layout)
+            figure = Figure(figsize=(self.width, self.height))
             self.draw(figure.subplots())
-            figure.draw_without_rendering()  # makes room for all text, once for every format
-            figure.set_layout_engine("none")
+            # Makes room for all text, once for every format; as the figure's own it would draw twice at each.
+            ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06).execute(figure)
         return figure
 
 
