@@ -88,7 +88,7 @@ def dump_with_files(head: Any) -> tuple[bytes, dict[int, str]]:
 
     check_clock()
     try:
-        return _numbered(_translated(dumps(head, compression=zipfile.ZIP_STORED), IN_FILES))
+        return _numbered(dumps(head, compression=zipfile.ZIP_STORED))
     except Exception as error:  # skops asks each object for its state, and any class may fail at that
         hint = "use a scikit-learn classifier, or a registered head"
         raise ModelError(f"the head cannot be written: {error}", hint) from error
@@ -122,33 +122,35 @@ def audit_head(
 
 def _translated(head: bytes, names: Mapping[str, str]) -> bytes:
     """The skops archive with other addresses of classes in its schema: those of `names`."""
-
-    def translate(node: Any) -> None:
-        if isinstance(node, dict):
-            # scikit-learn 1.7 calls its module of losses by half of its name, which no other version can import.
-            if node.get("__module__") == "_loss":
-                node["__module__"] = "sklearn._loss._loss"
-            address = names.get(f"{node.get('__module__')}.{node.get('__class__')}")
-            if address is not None:
-                node["__module__"], _, node["__class__"] = address.rpartition(".")
-            node = list(node.values())
-        for inner in node if isinstance(node, list) else ():
-            translate(inner)
-
     members = _read(head)
     schema = json.loads(members[SCHEMA])
-    translate(schema)
+    _translate(schema, names)
     return _zipped(members | {SCHEMA: _schema(schema)})
 
 
-def _numbered(head: bytes) -> tuple[bytes, dict[int, str]]:
-    """The skops archive with numbers in the order of its schema for the addresses in memory that skops writes.
+def _translate(node: Any, names: Mapping[str, str]) -> None:
+    if isinstance(node, dict):
+        # scikit-learn 1.7 calls its module of losses by half of its name, which no other version can import.
+        if node.get("__module__") == "_loss":
+            node["__module__"] = "sklearn._loss._loss"
+        address = names.get(f"{node.get('__module__')}.{node.get('__class__')}")
+        if address is not None:
+            node["__module__"], _, node["__class__"] = address.rpartition(".")
+        node = list(node.values())
+    for inner in node if isinstance(node, list) else ():
+        _translate(inner, names)
 
-    So the same head gives the same bytes. Numbers and words are told apart by their places, since it is Python's
-    business which of them are one object. The new name of each file is returned by its address.
+
+def _numbered(head: bytes) -> tuple[bytes, dict[int, str]]:
+    """The skops archive as it stands in files: `IN_FILES`, and numbers in the order of its schema for addresses.
+
+    skops writes addresses in memory; this way the same head gives the same bytes. Numbers and words are told apart by
+    their places, since it is Python's business which of them are one object. The new name of each file is returned by
+    its address.
     """
     members = _read(head)
     schema = json.loads(members.pop(SCHEMA))
+    _translate(schema, IN_FILES)
     ids: dict[Any, int] = {}
     files: dict[str, str] = {}
     for node in _nodes(schema):

@@ -139,7 +139,9 @@ def accuracy_with_and_without_grouping(
             anew, _ = folds_for(table, **division)
         except UsageError:
             return None
-        found = cross_validate(table, [best.features], [head], anew, seed=division["seed"], jobs=jobs)
+        found = cross_validate(
+            table, [best.features], [head], anew, seed=division["seed"], jobs=jobs, sizes=False
+        )
         return float((found.label == found.predicted).mean())
 
     if len(set(used.groups)) < len(set(given.groups)):

@@ -136,7 +136,8 @@ def check_borders(
             )
             continue
         names = [name for name in (border, whole, centre) if name is not None]
-        made.append(_border_scores(cross_validate(table, names, [head], folds, seed=seed, jobs=jobs), *names))
+        found = cross_validate(table, names, [head], folds, seed=seed, jobs=jobs, sizes=False)
+        made.append(_border_scores(found, *names))
     return made
 
 
@@ -183,7 +184,7 @@ def _measured(
     table: FeatureTable, folds: Sequence[Fold], seed: int, jobs: int | None
 ) -> tuple[Interval, float]:
     """Accuracy and balanced accuracy of the forest on the nuisance values."""
-    found = cross_validate(table, [NUISANCE], [HEAD], folds, seed=seed, jobs=jobs)
+    found = cross_validate(table, [NUISANCE], [HEAD], folds, seed=seed, jobs=jobs, sizes=False)
     interval = grouped_interval(found.label == found.predicted, found.rows["group"].to_numpy())
     return interval, metrics.balanced_accuracy(found.label, found.predicted)
 

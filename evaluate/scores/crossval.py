@@ -40,6 +40,7 @@ class Task:
     estimator: Any
     fold: Fold
     classifier: str  # what the name `head` stands for
+    is_measured: bool = False  # whether the size of what is fitted is asked for
 
 
 class Result(NamedTuple):
@@ -172,8 +173,7 @@ def _fit_and_predict(task: Task, labels: list[str], *arrays: Any) -> Result:
             seconds = (fitted - start, time.perf_counter() - fitted)
         except (Exception, SystemExit) as error:
             raise _failure(task, error) from error
-        # Only of the first fold, for all are about equal.
-        model_bytes = _bytes(head) if fold.repeat == 0 and fold.fold == 0 else float("nan")
+        model_bytes = _bytes(head) if task.is_measured else float("nan")
     full = np.zeros((len(fold.testing), len(labels)))
     full[:, [labels.index(str(name)) for name in head.classes_]] = probabilities
     tuned = head.tuning_.head if hasattr(head, "tuning_") else None
@@ -348,6 +348,7 @@ def cross_validate(
     *,
     seed: int = 0,
     jobs: int | None = None,
+    sizes: bool = True,
 ) -> Predictions:
     """Fit every head on every features, on the training side of each fold, and predict its testing side.
 
@@ -366,6 +367,8 @@ def cross_validate(
         Start of the randomness of the heads.
     jobs : int, optional
         Processes, at most; by default one per processor. The numbers do not depend on it.
+    sizes : bool
+        Whether to write the head of the first fold to tell ``model_bytes``; of a forest that takes as long as its fit.
 
     Returns
     -------
@@ -387,7 +390,7 @@ def cross_validate(
     """
     import pandas as pd
 
-    samples, tasks = _tasks(table, features, heads, folds, seed)
+    samples, tasks = _tasks(table, features, heads, folds, seed, sizes)
     _check_costs(tasks, samples, jobs)
     results: list[Result] = []
     with progress(len(tasks), "cross-validating", unit="fit") as bar:
@@ -404,16 +407,21 @@ def cross_validate(
         who = {"row": tested, "image": image[tested], "label": label[tested], "group": groups[tested]}
         who["given_group"] = given[tested]
         rows.append(pd.DataFrame(key | who))
-        sizes = {"n_training": int((variant[fold.training] == 0).sum()), "n_testing": len(tested)}
+        counts = {"n_training": int((variant[fold.training] == 0).sum()), "n_testing": len(tested)}
         key["classifier"] = task.classifier
-        times.append(key | sizes | result._asdict() | {"complaints": sorted(set(result.complaints))})
+        times.append(key | counts | result._asdict() | {"complaints": sorted(set(result.complaints))})
     probabilities = np.concatenate([time.pop("probabilities") for time in times])
     every = pd.concat(rows, ignore_index=True)
     return Predictions(every, probabilities, sorted(set(label)), pd.DataFrame(times))
 
 
 def _tasks(
-    table: FeatureTable, features: Sequence[str], heads: Sequence[Any], folds: Sequence[Fold], seed: int
+    table: FeatureTable,
+    features: Sequence[str],
+    heads: Sequence[Any],
+    folds: Sequence[Fold],
+    seed: int,
+    sizes: bool,
 ) -> tuple[dict[str, Sample], list[Task]]:
     from sklearn.base import clone
 
@@ -449,7 +457,10 @@ def _tasks(
                 estimator = clone(head).set_params(**made)
             else:
                 estimator = make_head(head, **made)
-            tasks += [Task(one, name, estimator, fold, classifier_of(given)) for fold in folds]
+            for fold in folds:
+                # Only of the first fold, for all are about equal.
+                is_measured = sizes and fold.repeat == 0 and fold.fold == 0
+                tasks.append(Task(one, name, estimator, fold, classifier_of(given), is_measured))
     return samples, tasks
 
 

@@ -147,7 +147,7 @@ def measured_curve(
     points, rights, counts_by_label = [], [], []
     for size, smaller in divisions.items():
         try:
-            found = cross_validate(used, [features], [head], smaller, seed=seed, jobs=jobs)
+            found = cross_validate(used, [features], [head], smaller, seed=seed, jobs=jobs, sizes=False)
         except UsageError as error:
             if size == max(divisions):
                 raise
@@ -285,7 +285,7 @@ def _advice(
             for fold in folds
             if len(own := fold.training[used.label[fold.training] == name])
         ]
-        again = cross_validate(used, [features], [head], twice, seed=seed, jobs=jobs)
+        again = cross_validate(used, [features], [head], twice, seed=seed, jobs=jobs, sizes=False)
         own = again.label == name
         rise, groups = per_image(
             (_own_probability(again) - before)[own],
