@@ -522,6 +522,15 @@ def run_process(*words: str | Path, cwd: Path | None = None, **environment: str)
     return Outcome(done.returncode, done.stdout, done.stderr)
 
 
+@contextlib.contextmanager
+def unread() -> Iterator[IO[str]]:
+    """A stream into a pipe whose reader has gone, as of ``| head``, for `contextlib.redirect_stdout` and its like."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w", buffering=1) as stream:
+        yield stream
+
+
 class Serving:
     """``classify serve …`` in a process of its own: `url` is where it answers, `log` what it has said so far."""
 

@@ -107,17 +107,17 @@ def test_two_heads_that_never_differ_are_not_told_to_be_the_same_for_certain():
 
 
 def test_steps_are_compared_beside_what_is_tuned():
-    found = compare(twin_table(), ["x"], ["softmax:steps=10", "mlp:steps=10"], cv=2, tune="log-loss", jobs=1)
+    found = compare(twin_table(), ["x"], ["softmax:steps=3", "mlp:steps=3"], cv=2, tune="log-loss", jobs=1)
     rows = {row["head"]: row for row in found.results}
     # It has no C to search; the mlp has its alpha and its layer.
-    assert rows["softmax:steps=10"]["tuned"] is None
-    assert all("alpha=" in spec for spec in rows["mlp:steps=10 tuned"]["tuned"])
+    assert rows["softmax:steps=3"]["tuned"] is None
+    assert all("alpha=" in spec for spec in rows["mlp:steps=3 tuned"]["tuned"])
 
 
 def test_the_command_tunes_with_balanced_labels(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     twin_table().write("t.parquet")
-    words = "--cv 2 -j 1 --tune-by accuracy --balanced --json r.json --report r.html"
+    words = "--cv 2 -j 1 --tune-by accuracy --balanced --json r.json"
     assert run(f"evaluate compare t.parquet --heads softmax naive-bayes {words}").status == 0
     for row in json.loads((tmp_path / "r.json").read_text())["results"]:
         assert "class_weight=balanced" in row["head"] and len(row["tuned"]) == 2

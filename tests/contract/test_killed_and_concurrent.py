@@ -14,7 +14,7 @@ from builders import n_stored, run, write_photos
 from featurize import FeatureTable, extract
 
 N_PHOTOS = 400
-N_KILLS = 12
+N_KILLS = 9
 LOST = 256  # images that a kill may cost at most
 
 

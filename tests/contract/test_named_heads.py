@@ -98,7 +98,7 @@ def test_a_dummy_is_one_whatever_it_is_called():
     """Nothing but the name changes, on folds of one label too, where dummies know all labels."""
     table = made_table(24, labels=("ant", "bee"), group=[f"g{n // 2 % 6 * 2 + n % 2}" for n in range(24)])
     found = [
-        compare(table, heads=heads, folds="leave-one-group-out", jobs=1).to_dict()
+        compare(table, ["good", "noise"], heads, folds="leave-one-group-out", jobs=1).to_dict()
         for heads in (["dummy", "softmax"], {"mine": DummyClassifier(), "softmax": "softmax"})
     ]
     plain, named = ([(pair["one"], pair["other"]) for pair in one["comparisons"]] for one in found)

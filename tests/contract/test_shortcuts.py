@@ -40,7 +40,7 @@ def test_a_planted_shortcut_is_found_and_named_and_none_where_there_is_none(tmp_
         found = check_shortcuts(table, make_folds(table.label, table.groups, n_folds=3), best=0.9, jobs=1)
         assert not found["found"] and found["kinds"] == {} and 0.2 < found["balanced_accuracy"] < 0.7
         return
-    result = compare(table, heads=["sklearn.naive_bayes.GaussianNB"], cv=3, jobs=1)
+    result = compare(table, heads=["sklearn.naive_bayes.GaussianNB"], cv=2, jobs=1)
     assert result.shortcuts["found"] and next(iter(result.shortcuts["kinds"])) == kind
     assert result.shortcuts["balanced_accuracy"] > 0.9 and result.shortcuts["chance"] == 0.5
     text = f"{kind} alone with"

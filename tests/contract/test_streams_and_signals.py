@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from builders import hears_sigint, made_table, network_table, run, run_process, write_photos
+from builders import hears_sigint, made_table, network_table, run, run_process, unread, write_photos
 
 from classify import load_model
 
@@ -50,15 +50,9 @@ def shell(command: str, folder: Path) -> subprocess.CompletedProcess:
 def test_messages_that_nobody_reads_stop_no_work(folder, monkeypatch, command, output):
     monkeypatch.chdir(folder)
     package, *words = command.format(output).split()
-    reader, writer = os.pipe()
-    os.close(reader)
-    with (
-        open(writer, "w", buffering=1) as unread,
-        contextlib.redirect_stderr(unread),
-        contextlib.redirect_stdout(io.StringIO()),
-    ):
+    with unread() as stream, contextlib.redirect_stderr(stream), contextlib.redirect_stdout(io.StringIO()):
         assert importlib.import_module(f"{package}.cli").main(words) == 0
-        print("still nobody", file=unread)  # what waits for a reader went elsewhere
+        print("nothing waits for a reader", file=stream)
     assert (folder / output).stat().st_size > 0
 
 

@@ -132,27 +132,11 @@ print([name for name in opened if name.endswith(".png")], {"tensorflow", "keras"
     assert (done.stdout, done.stderr) == ("[] set()\n", "")
 
 
-@pytest.fixture(scope="module")
-def s3_server():
-    server_module = pytest.importorskip("moto.server", reason="pip install 'bottlehead[test]'")
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield f"http://127.0.0.1:{server.get_host_and_port()[1]}"
-    server.stop()
-
-
 @pytest.fixture(params=["file", "memory", "s3"])
-def url(request, tmp_path, monkeypatch):
-    if request.param != "s3":
-        return f"file://{tmp_path}/store" if request.param == "file" else f"memory://{tmp_path.name}/store"
-    monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("s3_server"))
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    for secret in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(secret, "test")
-    s3fs = pytest.importorskip("s3fs", reason="pip install 'bottlehead[test]'")
-    s3fs.S3FileSystem.clear_instance_cache()
-    s3fs.S3FileSystem().mkdir("photos")
-    return "s3://photos/store"
+def url(request, tmp_path):
+    if request.param == "s3":
+        return f"{request.getfixturevalue('bucket')}/store"
+    return f"file://{tmp_path}/store" if request.param == "file" else f"memory://{tmp_path.name}/store"
 
 
 def test_a_store_works_the_same_everywhere(url, photos, tmp_path):
