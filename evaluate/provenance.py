@@ -5,6 +5,7 @@ import platform
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -104,12 +105,15 @@ class FoldFacts(Record):
         return self.cv * self.repeats == 1
 
 
+_version = cache(metadata.version)  # reads a file each time
+
+
 def versions() -> dict[str, str]:
     """Python and the packages that a number may depend on, by name."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            found[name] = _version(name)
         except metadata.PackageNotFoundError:
             found[name] = "unknown"
     return found

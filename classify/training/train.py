@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,7 @@ def held_out_scores(
 
 
 LIBRARIES = ("bottlehead", "scikit-learn", "skops", "numpy", "scipy")
+_version = cache(importlib.metadata.version)  # reads a file each time
 FEW = 6  # rows per label, enough to see what a fitted head consists of
 
 
@@ -363,6 +365,6 @@ def training_summary(
         "data_digest": rows.digest(),
         "seconds": round(seconds, 3),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
+        "versions": {name: _version(name) for name in LIBRARIES},
         **counted,
     }

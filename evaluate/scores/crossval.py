@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import cache
 from pickle import PicklingError
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +24,7 @@ from featurize.terminal import log, progress
 
 if TYPE_CHECKING:
     import pandas as pd
+    from threadpoolctl import ThreadpoolController
 
     from classify.heads.costs import Size
 
@@ -157,14 +159,14 @@ def _arrays(sample: Sample) -> tuple[Any, ...]:
 
 def _fit_and_predict(task: Task, labels: list[str], *arrays: Any) -> Result:
     from joblib import parallel_config
-    from threadpoolctl import threadpool_limits
 
     from classify.heads.fitting import fit_head, probabilities_of
 
     sample = Sample(*arrays)
     fold, train = task.fold, sample.rows(task.fold.training)
     # One thread whoever runs this: several add up in another order, and the last digits would differ.
-    with threadpool_limits(limits=1), parallel_config(backend="sequential"), _complaints() as complaints:
+    one_thread = _libraries_with(task.classifier).limit(limits=1)
+    with one_thread, parallel_config(backend="sequential"), _complaints() as complaints:
         try:
             start = time.perf_counter()
             head = fit_head(task.estimator, train.X, train.y, train.groups, train.variant)
@@ -178,6 +180,14 @@ def _fit_and_predict(task: Task, labels: list[str], *arrays: Any) -> Result:
     full[:, [labels.index(str(name)) for name in head.classes_]] = probabilities
     tuned = head.tuning_.head if hasattr(head, "tuning_") else None
     return Result(full, *seconds, model_bytes, tuned, complaints)
+
+
+@cache
+def _libraries_with(classifier: str) -> "ThreadpoolController":
+    """Those with threads, once a classifier has loaded its own; looking for them takes longer than many a fit."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _bytes(fitted: Any) -> float:
