@@ -131,6 +131,7 @@ def test_no_text_is_cut_off_or_lies_on_another(name):
 
         figure = drawing.figure()
         renderer = FigureCanvasAgg(figure).get_renderer()
+        figure.draw(renderer)  # puts legends where they stand in a file
         boxes = {
             (one.get_text(), *one.get_window_extent(renderer).extents)
             for one in figure.findobj(is_shown_text)
