@@ -126,6 +126,7 @@ class FrozenExtractor(Extractor):
     # Set by `attach`, and at first use.
     _kept: Store | None = None
     _index = FileIndex(None)
+    _loaded: Function | None = None
     _loaded_for: str | None = None
     # What the network in int8 was made of, itself and its digest; and the digest that a table or a model wants.
     _quantised: tuple[str, bytes, str] | None = None
@@ -349,7 +350,7 @@ class FrozenExtractor(Extractor):
         key = _graph_key(group)
         # A second batch waits for the network that the first one loads.
         with _loading:
-            if self._loaded_for == key:
+            if self._loaded is not None and self._loaded_for == key:
                 return self._loaded
             names = ", ".join(extractor.name for extractor in group)
             log.info("loading %s", names)
