@@ -256,7 +256,7 @@ def test_photos_that_a_model_of_colours_knows_are_found_by_hashes_or_bytes_alone
 @pytest.mark.tensorflow
 def test_altered_copies_of_real_photos_are_found(assets, inception_weights, networks_store, tmp_path):
     flowers = assets / "data" / "flowers"
-    photos = [one for kind in ("daisy", "tulips") for one in sorted((flowers / kind).glob("*.jpg"))[:10]]
+    photos = [one for kind in ("daisy", "tulips") for one in sorted((flowers / kind).glob("*.jpg"))[:6]]
     copies = set()
     for place, photo in enumerate(photos):
         folder, copy = tmp_path / photo.parent.name, f"{photo.stem}-copy.jpg"
@@ -271,6 +271,6 @@ def test_altered_copies_of_real_photos_are_found(assets, inception_weights, netw
     network = InceptionV3(layer="mixed8", weights=str(inception_weights))
     found = find_duplicates(extract(tmp_path, [network], store=networks_store))
     near = {frozenset((pair["image"], pair["other"])) for pair in found.pairs}
-    assert len(copies) == 10 and len(near & copies) >= 9
+    assert len(copies) == 6 and len(near & copies) >= 5
     # Two tulips of one series resemble each other, and one of them is copied.
     assert all("tulips/12916" in name for pair in near - copies for name in pair)

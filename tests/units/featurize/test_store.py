@@ -255,7 +255,7 @@ def test_readers_find_everything_while_others_merge(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         working = [pool.submit(work) for work in (merge, merge, merge, write_more)]
         try:
-            for _ in range(40):
+            for _ in range(20):
                 found, matrix = load(again(tmp_path), contents(80))
                 assert found.all() and (matrix == vectors(80)).all()
         finally:
