@@ -102,7 +102,7 @@ def main() -> None:
     table.write(folder / "crops.parquet")
     print(table, end="\n\n")
 
-    comparison = compare(table, heads=["softmax", "svm", "mlp"], cv=3)
+    comparison = compare(table, heads=["softmax", "svm"], cv=3)
     print(comparison, end="\n\n")
     write_report(comparison, folder / "comparison.html")
 
