@@ -67,8 +67,10 @@ def output_of(model: Any, layer: str, pool: str = "avg") -> Any:
 
 
 def _tensor_of(model: Any, layer: str) -> Any:
+    from featurize.networks.tensorflow_engine import the_only
+
     if layer == "avg_pool":
-        return model.output
+        return the_only(model, "output", "name the layer that is to be read")
     layers = layer_names(model)
     if layer not in layers:
         ends = re.compile(r"mixed|.*_(out|add|concat|block\w*)$|conv_pw_\d+_relu")

@@ -72,6 +72,17 @@ class FrozenFunction:
         return [np.concatenate(matrices) for matrices in zip(*self._pool.map(self._run, parts), strict=True)]
 
 
+def the_only(model: Any, end: str, hint: str) -> Any:
+    """The tensor of a Keras model's one ``"input"`` or ``"output"``; UsageError if it has none or several.
+
+    Of its own graph: ``model.output`` is what the model gave where it was called, which a Sequential may never have been.
+    """
+    tensors = getattr(model, f"{end}s", None) or []
+    if len(tensors) != 1:
+        raise UsageError(f"the Keras model {model.name} has {len(tensors) or 'no'} {end}s, not one", hint)
+    return tensors[0]
+
+
 def freeze_model(
     model: Any, ends: Sequence[tuple[Any, str]], precision: str, side: int | None = None
 ) -> bytes:
@@ -90,7 +101,8 @@ def freeze_model(
             return getattr(keras.layers, layer)()(tensor)
         return tensor if len(tensor.shape) == 2 else keras.layers.Flatten()(tensor)
 
-    cut = keras.Model(model.input, [pooled(*end) for end in ends])
+    photo = the_only(model, "input", "give a model of one RGB photo")
+    cut = keras.Model(photo, [pooled(*end) for end in ends])
     # Weights on the way to the outputs that were never filled in would make the vectors too poor.
     empty = [v.path for v in cut.weights if len(v.shape) > 1 and not np.any(v.numpy())]
     if empty:
@@ -99,7 +111,7 @@ def freeze_model(
             "this layer; read an earlier layer, such as inception_v3:mixed8, or use other weights",
             len(empty), empty[0],
         )  # fmt: skip
-    shape = (side, side, 3) if side else model.input.shape[1:]
+    shape = (side, side, 3) if side else photo.shape[1:]
     spec = tf.TensorSpec([None, *shape], tf.float32, name=INPUT)
     # The names INPUT, OUTPUT, OUTPUT_1, … follow from this line.
     traced = tf.function(lambda x: cut(x, training=False), input_signature=[spec]).get_concrete_function()

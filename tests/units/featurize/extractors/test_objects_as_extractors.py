@@ -51,6 +51,37 @@ def test_a_keras_model_gives_what_it_predicts_until_it_is_trained_further(model,
 
 
 @pytest.mark.tensorflow
+def test_a_sequential_gives_what_it_predicts_called_or_not_in_memory_and_in_a_file(pixels, tmp_path):
+    import keras
+    from keras import layers
+
+    within = keras.Sequential([keras.Input((15, 15, 4)), layers.Conv2D(5, 3), layers.GlobalAveragePooling2D()])
+    start = [layers.Rescaling(1 / 255), layers.Conv2D(4, 3, strides=2, name="early")]
+    model = keras.Sequential([keras.Input((SIDE, SIDE, 3)), *start, within], name="mine")
+    model.save(tmp_path / "mine.keras")
+    # In this order: a prediction calls the model, and so does another model that holds it.
+    fresh = extract(pixels, [KerasModel(model)], store=None).select("mine")
+    batch = np.stack(pixels).astype(np.float32)
+    expected = model.predict(batch, verbose=0)
+    assert_near(fresh, expected, ELSEWHERE)
+    model(2 * keras.Input((SIDE, SIDE, 3)))
+    assert_near(KerasModel(model).transform(pixels), expected, ELSEWHERE)
+    assert_near(make_extractor(f"{tmp_path / 'mine.keras'}:scaling=none").transform(pixels), expected, ELSEWHERE)
+    early = keras.Sequential([keras.Input((SIDE, SIDE, 3)), *start]).predict(batch, verbose=0)
+    assert_near(KerasModel(model, "early", pool="max").transform(pixels), early.max(axis=(1, 2)), ELSEWHERE)
+
+
+@pytest.mark.tensorflow
+def test_a_keras_model_of_several_outputs_asks_for_a_layer(model, pixels):
+    import keras
+
+    two = keras.Model(model.inputs, [model.outputs[0], model.get_layer("early").output], name="two")
+    with pytest.raises(UsageError, match="two has 2 outputs, not one .name the layer"):
+        KerasModel(two).transform(pixels)
+    assert KerasModel(two, "early").transform(pixels).shape == (3, 4)
+
+
+@pytest.mark.tensorflow
 def test_a_keras_model_that_takes_no_square_photo_is_refused(pixels):
     import keras
 
