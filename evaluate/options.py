@@ -117,5 +117,5 @@ def refuse_foreign_evaluate() -> None:
         raise UsageError(
             f"the package evaluate in {Path(str(package.__file__)).parent} is not bottlehead's; Hugging Face's "
             "evaluate has the same name",
-            "use an environment of its own: python3 -m venv .venv && .venv/bin/pip install bottlehead",
+            "use an environment of its own: python3 -m venv .venv && .venv/bin/pip install . in the checkout",
         )

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from featurize.errors import BottleheadError, UsageError
+from featurize.errors import BottleheadError, UsageError, installing
 from featurize.extraction.parts import Part, PartRows, extract_part
 from featurize.extractors.base import Extractor, attach_checked
 from featurize.photos.layout import listed
@@ -19,7 +19,7 @@ from featurize.store.store import Store
 from featurize.terminal import OptionsError, log, progress
 
 EXAMPLES = "give dask://HOST:PORT of a scheduler, or dask://local?workers=2"
-INSTALL = "pip install 'bottlehead[dask]'"
+INSTALL = installing("dask")
 CONNECT_SECONDS = 15.0
 TOPIC = "bottlehead"
 TELL_SECONDS = 1.0  # between two messages of a worker

@@ -77,6 +77,15 @@ class ModelError(BottleheadError):
     """A model file is damaged, unsafe, or made for other features."""
 
 
+def installing(extra: str, *options: str) -> str:
+    """How an extra of ours is installed, as hints say it: of a checkout, because no index has this package.
+
+    >>> installing("int8")
+    "pip install '.[int8]' in the checkout"
+    """
+    return " ".join(["pip install", *options, f"'.[{extra}]' in the checkout"])
+
+
 @contextmanager
 def failing_of_others(what: str, hint: str, let_through: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Whatever the code of other people raises, also SystemExit, becomes a UsageError that says `what` failed."""

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from itertools import pairwise
 from typing import Any
 
-from featurize.errors import SourceError, UsageError
+from featurize.errors import SourceError, UsageError, installing
 from featurize.options import (
     add_graph_options,
     add_group_by,
@@ -52,8 +52,8 @@ def add_extract(commands: Any) -> None:
     text = "auto (default), imagenet, random, FILE, or SPEC=FILE; repeatable"
     command.add_argument("--weights", action="append", default=[], metavar="W", help=text)
     text = (
-        "of networks (default: float32); int8 is for openvino, and its first use takes a minute (pip install "
-        "'bottlehead[int8]'); fastest is measured, once on each machine"
+        "of networks (default: float32); int8 is for openvino, and its first use takes a minute "
+        f"({installing('int8')}); fastest is measured, once on each machine"
     )
     kinds = ["float32", "bfloat16", "int8", "fastest"]
     command.add_argument("--precision", choices=kinds, metavar="P", help=f"{', '.join(kinds)}: {text}")
@@ -64,7 +64,7 @@ def add_extract(commands: Any) -> None:
     command.add_argument("--preprocess", nargs="+", action="extend", default=[], metavar="STEP", help=text)
     group = command.add_argument_group("networks and FILE.pb")
     text = (
-        "what runs networks: tensorflow, openvino (pip install 'bottlehead[openvino]') or auto, the faster one as "
+        f"what runs networks: tensorflow, openvino ({installing('openvino')}) or auto, the faster one as "
         "measured (default: tensorflow; of int8, openvino)"
     )
     group.add_argument("--engine", choices=["tensorflow", "openvino", "auto"], metavar="E", help=text)
@@ -99,7 +99,7 @@ def add_extract(commands: Any) -> None:
     group.add_argument("--part", type=_part, metavar="I/N", help=text)
     text = "compute here what the parts lack, instead of an error that names them"
     group.add_argument("--compute-missing", action="store_true", help=text)
-    text = "Dask's workers extract; dask://local?workers=2 starts some here (pip install 'bottlehead[dask]')"
+    text = f"Dask's workers extract; dask://local?workers=2 starts some here ({installing('dask')})"
     group.add_argument("--cluster", metavar="dask://HOST:PORT", help=text)
 
 

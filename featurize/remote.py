@@ -18,7 +18,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, NoReturn, TypeVar, overload
 
-from featurize.errors import UsageError, without_credentials
+from featurize.errors import UsageError, installing, without_credentials
 
 Result = TypeVar("Result")
 
@@ -479,9 +479,7 @@ def system_of(url: str) -> tuple[Any, str]:
         return system, place
     except ImportError as error:
         extra = EXTRAS.get(protocol)
-        hint = (
-            f"pip install 'bottlehead[{extra}]'" if extra else f"install what fsspec needs for {protocol}://"
-        )
+        hint = installing(extra) if extra else f"install what fsspec needs for {protocol}://"
         raise RemoteError(name, f"what reads {protocol}:// is not installed: {error}", hint) from error
     except Exception as error:
         if "rotocol" in str(error):

@@ -163,7 +163,7 @@ def _check_metadata(text: str | bytes | None, path: AnyPath) -> dict[str, Any]:
         raise TableError(
             f"{path} has table format {found}, written by bottlehead {writer}; "
             f"this is bottlehead {version('bottlehead')}, which reads format {FORMAT_VERSION}",
-            f"pip install 'bottlehead>={writer}', or extract the table again: vectors in the store are reused",
+            f"install bottlehead {writer} or newer, or extract the table again: vectors in the store are reused",
         )
     source, features = metadata.get("source"), metadata.get("features")
     known = isinstance(features, dict) and all(isinstance(entry, dict) for entry in features.values())

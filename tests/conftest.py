@@ -182,7 +182,7 @@ def described(separable) -> FeatureTable:
 @pytest.fixture(scope="session")
 def s3():
     """An S3 server on this machine."""
-    pytest.importorskip("moto.server", reason="pip install 'bottlehead[test]'")
+    pytest.importorskip("moto.server", reason="pip install '.[test]'")
     running = builders.S3Server()
     yield running
     running.close()
@@ -191,7 +191,7 @@ def s3():
 @pytest.fixture
 def bucket(s3, monkeypatch, tmp_path):
     """A bucket of this test's own, as a URL; `s3` counts from here on."""
-    s3fs = pytest.importorskip("s3fs", reason="pip install 'bottlehead[test]'")
+    s3fs = pytest.importorskip("s3fs", reason="pip install '.[test]'")
     settings = {"AWS_ENDPOINT_URL": s3.url, "AWS_DEFAULT_REGION": "us-east-1"}
     settings |= {
         "AWS_EC2_METADATA_DISABLED": "true",

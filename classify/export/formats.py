@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from classify.export.graph import ENTRY, RESULT
-from featurize.errors import UsageError
+from featurize.errors import UsageError, installing
 from featurize.networks.engines import EVERYTHING, import_tensorflow, silent_stderr
 from featurize.networks.graph_file import EXPORTED_MEAN
 from featurize.outputs import EXPORTED_HEAD, GRAPH, LITERT, ONNX, OPENVINO, SAVED_MODEL
@@ -65,7 +65,7 @@ class Format:
         """UsageError where a library is missing."""
         if missing := [name for name in self.libraries if find_spec(name) is None]:
             what = f"{ending} needs {', '.join(missing)}, and the extra {self.extra} is not installed"
-            raise UsageError(what, f"pip install 'bottlehead[{self.extra}]'")
+            raise UsageError(what, installing(self.extra or ""))
 
 
 # -- TensorFlow's own ---

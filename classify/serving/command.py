@@ -10,7 +10,7 @@ from typing import Any
 
 from classify.prediction.options import add_model, add_places, count_from
 from classify.serving.settings import Settings, is_loopback
-from featurize.errors import UsageError
+from featurize.errors import UsageError, installing
 from featurize.options import add_max_megapixels
 from featurize.remote import path_at
 from featurize.terminal import OptionsError, add_command, log
@@ -21,7 +21,7 @@ BACKLOG = 512  # connections that nobody has accepted yet
 
 def add_serve(commands: Any) -> None:
     """Add the command and its options."""
-    summary = "Serve a page and an API that predict the labels of photos (pip install 'bottlehead[serve]')."
+    summary = f"Serve a page and an API that predict the labels of photos ({installing('serve')})."
     example = (
         "classify serve flowers.model\n"
         "classify serve flowers.model --table flowers.parquet --show-training-photos\n"
@@ -80,7 +80,7 @@ def serve(args: argparse.Namespace) -> int:
         what = (
             f"classify serve needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} missing"
         )
-        raise UsageError(what, "pip install 'bottlehead[serve]'")
+        raise UsageError(what, installing("serve"))
     from classify.serving.processes import serve_here, serve_in_processes
 
     settings = _settings(args)

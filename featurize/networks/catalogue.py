@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from featurize.errors import UsageError
+from featurize.errors import UsageError, installing
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Packaged:
 
     @property
     def install(self) -> str:
-        return f"pip install 'bottlehead[{self.extra}]'"
+        return installing(self.extra)
 
 
 @dataclass(frozen=True)

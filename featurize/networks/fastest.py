@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from featurize.errors import BottleheadError, UsageError
+from featurize.errors import BottleheadError, UsageError, installing
 from featurize.extractors.base import golden_image
 from featurize.networks.int8 import INSTALL
 from featurize.networks.network_extractor import ENGINES, FrozenExtractor
@@ -90,7 +90,7 @@ def choose(extractor: FrozenExtractor, store: Any, engine: str, precision: str) 
     if not rates:
         raise UsageError(
             f"no engine that is installed runs {extractor.name} as asked for ({engine}, {precision})",
-            "pip install 'bottlehead[openvino]', or name another engine or precision",
+            f"{installing('openvino')}, or name another engine or precision",
         )
     best = max(rates, key=lambda way: rates[way])
     told = ", ".join(f"{one} {kind} {rate:.1f}" for (one, kind), rate in rates.items())
@@ -142,7 +142,7 @@ def missing(way: Way) -> str | None:
     engine, precision = way
     if precision == "int8" and find_spec("nncf") is None:
         return INSTALL
-    return None if find_spec(engine) else f"pip install 'bottlehead[{ENGINES[engine].extra}]'"
+    return None if find_spec(engine) else installing(ENGINES[engine].extra)
 
 
 def _other(extractor: FrozenExtractor, way: Way) -> Any:

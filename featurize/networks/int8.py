@@ -21,14 +21,14 @@ from xml.etree import ElementTree
 import numpy as np
 
 from featurize.draws import drawn_below
-from featurize.errors import UsageError, WeightsError, message_of
+from featurize.errors import UsageError, WeightsError, installing, message_of
 from featurize.networks.openvino_engine import NETWORK, NUMBERS, read_network
 from featurize.outputs import whole_file
 from featurize.photos.photo import Photo, resize
 from featurize.store.store import Store
 from featurize.terminal import log, progress
 
-INSTALL = "pip install 'bottlehead[int8]'"
+INSTALL = installing("int8")
 N_CROPS = 150
 SMALLEST_CROP = 0.4  # of each side of a picture
 RECIPE = f"NNCF, preset mixed, no overflow, {N_CROPS} crops (recipe 1) of 17 pictures of scikit-image and scikit-learn"
@@ -121,7 +121,7 @@ def quantise(
             # NNCF raises kinds of its own for what it cannot do, and others where OpenVINO is older than it expects.
             raise UsageError(
                 f"NNCF cannot make {name} in int8: {message_of(error, 160)}",
-                f"pip install --upgrade 'bottlehead[int8]', or use precision float32 (NNCF {_version('nncf')}, "
+                f"{installing('int8', '--upgrade')}, or use precision float32 (NNCF {_version('nncf')}, "
                 f"OpenVINO {_version('openvino')})",
             ) from error
 

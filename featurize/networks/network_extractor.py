@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from featurize.errors import UsageError, WeightsError, message_of
+from featurize.errors import UsageError, WeightsError, installing, message_of
 from featurize.extractors.base import Extractor, digest_of, golden_image, relative_drift
 from featurize.extractors.batches import NOT_FINITE
 from featurize.extractors.regions import REGIONS, seen_in
@@ -102,7 +102,7 @@ def find_engine(name: str) -> Engine:
     if name not in ENGINES:
         raise UsageError(f"there is no engine {name!r}", f"choose {' or '.join(ENGINES)}")
     if find_spec(name) is None:
-        hint = f"pip install 'bottlehead[{ENGINES[name].extra}]', or use engine tensorflow"
+        hint = f"{installing(ENGINES[name].extra)}, or use engine tensorflow"
         raise UsageError(f"the engine {name} is not installed", hint)
     return ENGINES[name]
 

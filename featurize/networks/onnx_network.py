@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
-from featurize.errors import UsageError, WeightsError, message_of
+from featurize.errors import UsageError, WeightsError, installing, message_of
 from featurize.networks.engines import INPUT, output_names
 from featurize.networks.network_file import NetworkFile
 from featurize.networks.weights import what_it_is
@@ -115,7 +115,7 @@ class OnnxNetwork(NetworkFile):
         if not installed:
             raise UsageError(
                 "neither OpenVINO nor onnxruntime is installed, and one of them runs ONNX files",
-                "pip install 'bottlehead[onnx]', or 'bottlehead[openvino]' beside the package onnx",
+                f"{installing('onnx')}, or '.[openvino]' there beside the package onnx",
             )
         return installed[0]
 
@@ -169,7 +169,7 @@ class OnnxFile:
 
     def __init__(self, path: Path):
         if find_spec("onnx") is None:
-            raise UsageError("ONNX files are read with the package onnx", "pip install 'bottlehead[onnx]'")
+            raise UsageError("ONNX files are read with the package onnx", installing("onnx"))
         import onnx
 
         self.path = path

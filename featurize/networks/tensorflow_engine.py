@@ -75,7 +75,7 @@ class FrozenFunction:
 def the_only(model: Any, end: str, hint: str) -> Any:
     """The tensor of a Keras model's one ``"input"`` or ``"output"``; UsageError if it has none or several.
 
-    Of its own graph: ``model.output`` is what the model gave where it was called, which a Sequential may never have been.
+    Of its own graph: ``model.output`` is what it gave where it was called, and a Sequential may never have been called.
     """
     tensors = getattr(model, f"{end}s", None) or []
     if len(tensors) != 1:

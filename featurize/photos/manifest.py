@@ -15,7 +15,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from featurize.errors import BottleheadError, SourceError, UsageError
+from featurize.errors import BottleheadError, SourceError, UsageError, installing
 from featurize.files import check_unpacked, text_as_name, unguarded
 from featurize.id_columns import check_kept_names
 from featurize.photos.layout import SPLITS, listed, split_of
@@ -170,7 +170,7 @@ def _excel_lines(manifest: Manifest) -> Iterator[tuple[str, Cells]]:
                 plain: Any = {"dtype": object, "keep_default_na": False, "na_filter": False}
                 frame = pd.read_excel(book, sheet_name=0, header=None, **plain)
     except ImportError:
-        hint = "pip install 'bottlehead[excel]', or save it as 'CSV UTF-8'"
+        hint = f"{installing('excel')}, or save it as 'CSV UTF-8'"
         raise SourceError(
             f"{path} is an Excel file, and openpyxl, which reads them, is missing", hint
         ) from None

@@ -9,6 +9,8 @@ from importlib.util import find_spec
 
 from PIL import Image
 
+from featurize.errors import installing
+
 CONVERT = "convert it to JPEG, PNG or TIFF"
 HEIC, AVIF, JPEG_2000, DICOM = "HEIC", "AVIF", "JPEG 2000", "DICOM"
 RAW = "camera raw"
@@ -25,9 +27,9 @@ KIND_OF_ENDING = {ending: kind for kind, endings in KINDS.items() for ending in 
 # What reads them, and what brings it.
 LIBRARIES = {HEIC: "pillow_heif", AVIF: "PIL._avif", DICOM: "pydicom"}
 REMEDIES = {
-    HEIC: "pip install 'bottlehead[heic]'",
+    HEIC: installing("heic"),
     AVIF: "pip install --upgrade pillow",
-    DICOM: "pip install 'bottlehead[dicom]'",
+    DICOM: installing("dicom"),
 }
 STARTS = {
     b"\0\0\0\x0cjP  \r\n\x87\n": JPEG_2000,
@@ -99,8 +101,8 @@ def not_read(kind: str) -> str:
 
     >>> not_read("JPEG XL")
     'a photo in the format JPEG XL, which is not read: convert it to JPEG, PNG or TIFF'
-    >>> not_read("HEIC")
-    "a photo in the format HEIC, which is not read: convert it to JPEG, PNG or TIFF, or pip install 'bottlehead[heic]'"
+    >>> not_read("HEIC").partition(", or ")[2]
+    "pip install '.[heic]' in the checkout"
     """
     remedy = f"{CONVERT}, or {REMEDIES[kind]}" if kind in REMEDIES else CONVERT
     return f"a photo in the format {kind}, which is not read: {remedy}"

@@ -263,6 +263,6 @@ def memory_mb(number: int) -> float:
 
 if __name__ == "__main__":
     if importlib.util.find_spec("uvicorn") is None:
-        sys.exit("pip install 'bottlehead[serve]'")
+        sys.exit("pip install '.[serve]'")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     main()

@@ -75,7 +75,7 @@ def test_the_table_describes_every_family_and_names_every_value(extracted):
     assert len({table.metadata["features"][spec]["fingerprint"] for spec in SPECS}) == len(SPECS)
 
 
-@pytest.mark.skipif(find_spec("mahotas") is None, reason="pip install 'bottlehead[test]'")
+@pytest.mark.skipif(find_spec("mahotas") is None, reason="pip install '.[test]'")
 @PNGS
 def test_haralick_is_that_of_mahotas(extracted, photo):
     import mahotas

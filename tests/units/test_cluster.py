@@ -21,7 +21,7 @@ from featurize.extraction.part_files import extract_in_parts
 from featurize.extraction.parts import Assembly, divided
 from featurize.photos.source import list_source
 
-distributed = pytest.importorskip("distributed", reason="pip install 'bottlehead[test]'")
+distributed = pytest.importorskip("distributed", reason="pip install '.[test]'")
 pytestmark = pytest.mark.filterwarnings("ignore:::distributed", "ignore:::joblib")
 N_PHOTOS, N_PARTS = 120, 5
 
@@ -280,4 +280,4 @@ def test_without_dask_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     write_photos(tmp_path / "photos", ["1.png"])
     done = on_cluster("dask://local", tmp_path / "photos", tmp_path / "store", tmp_path / "t.parquet")
-    assert done.status == 1 and "bottlehead[dask]" in done.hint
+    assert done.status == 1 and "'.[dask]' in the checkout" in done.hint

@@ -11,7 +11,7 @@ from builders import form_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-pytest.importorskip("fastapi", reason="pip install 'bottlehead[serve]'")
+pytest.importorskip("fastapi", reason="pip install '.[serve]'")
 
 from classify.serving.batching import (
     OF_ONE_REQUEST,

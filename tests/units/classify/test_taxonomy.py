@@ -224,7 +224,7 @@ def test_groups_of_copies_tell_as_much_as_one_of_each():
 
 
 def test_the_server_tells_the_answer_of_each_photo():
-    pytest.importorskip("fastapi", reason="pip install 'bottlehead[serve]'")
+    pytest.importorskip("fastapi", reason="pip install '.[serve]'")
     from classify.serving.batching import Answer
     from classify.serving.service import Service, _row_of
 

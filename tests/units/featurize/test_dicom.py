@@ -11,7 +11,7 @@ from builders import DISPLAY_P3, dicom, encoded, icc_profile, noise
 from featurize.photos.decode import NO_WINDOW, PAGES, Decoding, ImageRejected, open_image
 from featurize.photos.photo import Photo
 
-pydicom = pytest.importorskip("pydicom", reason="pip install 'bottlehead[test]'")
+pydicom = pytest.importorskip("pydicom", reason="pip install '.[test]'")
 UID = pydicom.uid
 ROW = np.array([[0, 1, 100, 2047, 2048, 4095]], dtype=np.uint16)
 RANDOM = np.random.default_rng(0).integers(0, 4096, (40, 30)).astype(np.uint16)

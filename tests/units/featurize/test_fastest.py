@@ -80,7 +80,7 @@ def test_one_line_says_what_would_be_faster_by_how_much_and_how_that_is_known(ne
     line = fastest.faster(network)
     assert "openvino in int8 would be about 2.8 times as fast, as measured elsewhere" in line
     monkeypatch.setattr(fastest, "missing", lambda way: fastest.INSTALL if way[1] == "int8" else None)
-    assert "pip install 'bottlehead[int8]', then --engine openvino --precision int8" in fastest.faster(
+    assert "pip install '.[int8]' in the checkout, then --engine openvino --precision int8" in fastest.faster(
         network
     )
     rates[0]["openvino", "int8"] = 12.9

@@ -134,7 +134,7 @@ def test_every_format_that_is_not_read_comes_with_its_remedy():
         assert reason == ("text, not an image" if is_read(kind) else not_read(kind))
         assert f"the format {kind}, which is not read: convert it to" in not_read(kind)
     assert not is_read("JPEG XL") and not is_read("camera raw") and not is_read("Photoshop")
-    assert not_read("HEIC").endswith("pip install 'bottlehead[heic]'")
-    assert not_read("DICOM").endswith("pip install 'bottlehead[dicom]'")
+    assert not_read("HEIC").endswith("pip install '.[heic]' in the checkout")
+    assert not_read("DICOM").endswith("pip install '.[dicom]' in the checkout")
     assert with_remedy("a/1.heic", "the file is empty") == "the file is empty"
     assert with_remedy("a/1.jpg", "text, not an image") == "text, not an image"

@@ -13,6 +13,7 @@ import pytest
 from builders import DISPLAY_P3, encoded, icc_profile, noise, tiff
 from PIL import Image
 
+from featurize.errors import installing
 from featurize.photos.decode import (
     CONVERTED,
     PAGES,
@@ -26,7 +27,7 @@ from featurize.photos.decode import (
 from featurize.photos.photo import Photo
 from featurize.photos.unread import RAW, not_read
 
-pillow_heif = pytest.importorskip("pillow_heif", reason="pip install 'bottlehead[test]'")
+pillow_heif = pytest.importorskip("pillow_heif", reason="pip install '.[test]'")
 if find_spec("PIL._avif") is None:
     pytest.skip("this Pillow does not read AVIF", allow_module_level=True)
 pillow_heif.register_heif_opener()  # so that Pillow writes it
@@ -243,11 +244,11 @@ from featurize.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 REASONS = {
-    "heic/1.heic": "HEIC, which is not read: convert it to JPEG, PNG or TIFF, or pip install 'bottlehead[heic]'",
-    "heic/2.jpg": "HEIC, which is not read: convert it to JPEG, PNG or TIFF, or pip install 'bottlehead[heic]'",
-    "dicom/1.dcm": "DICOM, which is not read: convert it to JPEG, PNG or TIFF, or pip install 'bottlehead[dicom]'",
+    "heic/1.heic": "HEIC, which is not read: convert it to JPEG, PNG or TIFF, or " + installing("heic"),
+    "heic/2.jpg": "HEIC, which is not read: convert it to JPEG, PNG or TIFF, or " + installing("heic"),
+    "dicom/1.dcm": "DICOM, which is not read: convert it to JPEG, PNG or TIFF, or " + installing("dicom"),
     "avif/1.avif": "AVIF, which is not read: convert it to JPEG, PNG or TIFF, or pip install --upgrade pillow",
-    "dicom/2.dcm": "DICOM, which is not read: convert it to JPEG, PNG or TIFF, or pip install 'bottlehead[dicom]'",
+    "dicom/2.dcm": "DICOM, which is not read: convert it to JPEG, PNG or TIFF, or " + installing("dicom"),
 }
 
 

@@ -96,7 +96,7 @@ def test_a_missing_engine_is_one_error_and_the_command_that_brings_it(photos, tm
     words = ["--features", SMALL, "--weights", "random", "--engine", "openvino", "--store", tmp_path]
     done = run("featurize", "extract", photos[0].parent, "-o", tmp_path / "t.parquet", *words)
     assert done.status == 1 and done.error == "the engine openvino is not installed"
-    assert done.hint == "pip install 'bottlehead[openvino]', or use engine tensorflow"
+    assert done.hint == "pip install '.[openvino]' in the checkout, or use engine tensorflow"
 
 
 def test_a_graphics_card_gets_larger_batches_and_the_progress_line_names_it(tmp_path, photos, monkeypatch):

@@ -156,7 +156,7 @@ def test_without_nncf_the_error_says_what_to_install(graph, photos, tmp_path, mo
     words = [graph, "--precision", "int8", "--store", tmp_path]
     done = run("featurize", "extract", photos[0].parent, "-o", tmp_path / "t.parquet", "--features", *words)
     assert done.status == 1 and "NNCF, which makes it, is not installed" in done.error
-    assert done.hint.startswith("pip install 'bottlehead[int8]'")
+    assert done.hint.startswith("pip install '.[int8]' in the checkout")
 
 
 def test_an_nncf_that_does_not_go_with_openvino_is_one_error(graph, monkeypatch):
@@ -166,7 +166,7 @@ def test_an_nncf_that_does_not_go_with_openvino_is_one_error(graph, monkeypatch)
     monkeypatch.setattr(int8, "_quantised", broken)
     with pytest.raises(UsageError, match=r"NNCF cannot make .* in int8: .* u2") as raised:
         FrozenGraph(graph, engine="openvino", precision="int8").fingerprint()
-    assert "pip install --upgrade 'bottlehead[int8]'" in raised.value.hint
+    assert "pip install --upgrade '.[int8]' in the checkout" in raised.value.hint
 
 
 def test_int8_is_for_openvino_alone(graph):

@@ -15,8 +15,8 @@ from featurize import BottleheadError, FeatureTable, extract, make_extractor
 from featurize.errors import UsageError, WeightsError
 
 pytestmark = pytest.mark.tensorflow
-onnx = pytest.importorskip("onnx", reason="pip install 'bottlehead[onnx]'")
-onnxruntime = pytest.importorskip("onnxruntime", reason="pip install 'bottlehead[onnx]'")
+onnx = pytest.importorskip("onnx", reason="pip install '.[onnx]'")
+onnxruntime = pytest.importorskip("onnxruntime", reason="pip install '.[onnx]'")
 helper, numpy_helper = onnx.helper, onnx.numpy_helper
 
 SIDE, PATCH, WIDTH = 32, 8, 16
