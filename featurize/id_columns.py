@@ -39,8 +39,15 @@ def split_of(word: str) -> str | None:
 
 def check_name(name: str) -> None:
     """TableError for a name of features that no column can have: an id column's, or one that nothing can show."""
-    if name in ALL_IDS.names or not name.isprintable() or not name:
-        raise TableError(f"features cannot be named {name!r}", "give them another name")
+    if not isinstance(name, str) or name in ALL_IDS.names or not name.isprintable() or not name:
+        raise TableError(f"features cannot be named {name!r:.80}", "give them another name, as text")
+
+
+def check_new_name(name: str) -> None:
+    """As `check_name`, for features that are named by a person: ``a+b`` would be the columns a and b side by side."""
+    check_name(name)
+    if "+" in name:
+        raise TableError(f"features cannot be named {name!r}: + joins features", "give them a name without +")
 
 
 def check_kept_names(names: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from featurize.errors import TableError, UsageError
-from featurize.id_columns import PHASH, TEXTS, check_name, ids_from_columns, split_of
+from featurize.id_columns import PHASH, TEXTS, check_new_name, ids_from_columns, split_of
 from featurize.tableformat import ROWS_AT_ONCE, TableContent
 
 IMPORTED = "imported"  # family and fingerprint of features that nobody knows how to make from a photo
@@ -191,7 +191,7 @@ def table_of_frame(
     images = ids["image"].to_pylist()
     vectors, entries = {}, {}
     for name, wanted in features.items():
-        check_name(name)
+        check_new_name(name)
         if name in keep:
             raise TableError(f"{name} is a kept column and features at once", "give one another name")
         found = vector_columns(given.names, wanted)

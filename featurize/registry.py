@@ -91,6 +91,8 @@ def make_extractor(spec: ExtractorLike, *, decode_version: int | None = None, **
     (5, 176)
     """
     if isinstance(spec, Extractor):
+        if isinstance(spec, FunctionExtractor):  # before anything is said of its name
+            spec.check_arguments()
         return spec
     if is_keras_model(spec):
         return KerasModel(spec)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from featurize.errors import BottleheadError, SourceError, UsageError
 from featurize.extraction.run import keep_rows
 from featurize.files import is_readable
-from featurize.id_columns import METADATA, check_name, ids_from_columns
+from featurize.id_columns import METADATA, check_new_name, ids_from_columns
 from featurize.imported import (
     NOT_FINITE,
     check_kinds,
@@ -134,7 +134,7 @@ def _from_parquet(
         name = name or (
             found[0] if len(found) == 1 else (wanted or "").rstrip("*").rstrip("_.-") or path.stem
         )
-        check_name(name)
+        check_new_name(name)
         rows = _Rows(manifest or path, given, keep, found)
         rows.check_length(path, n_rows)
 
@@ -176,7 +176,7 @@ def _from_npy(
         hint = "add --manifest FILE.csv with one line per vector, in the same order: image[,label][,group][,split]"
         raise UsageError(f"{path} does not say which photos its vectors are of", hint)
     name = name or path.stem
-    check_name(name)
+    check_new_name(name)
     with open(path, "rb") as stream:
         check_array(stream, path.stat().st_size)
     vectors = _mapped(path)

@@ -420,6 +420,8 @@ def attach_checked(extractor: Extractor, store: Any) -> None:
     with failing_of_others(f"the features {extractor.name} cannot be used", MEND):
         extractor.attach(store)
         extractor.record(np.zeros(0))
+        if not extractor.width:
+            raise UsageError(f"{extractor.name} has vectors of no numbers", MEND)
 
 
 def _open(origin: Origin) -> Photo:

@@ -13,6 +13,7 @@ import numpy as np
 from featurize.errors import UsageError, failing_of_others
 from featurize.extractors.base import Extractor, golden_image, plain
 from featurize.extractors.batches import MEND
+from featurize.id_columns import check_new_name
 from featurize.photos.photo import Photo, decode_policy
 
 
@@ -25,12 +26,13 @@ class FunctionExtractor(Extractor):
     Parameters
     ----------
     function : callable or transformer
-        A callable takes one photo, uint8 of shape (height, width, 3) and read-only, and returns its numbers. A
+        A callable takes one photo, uint8 of shape (height, width, 3) and read-only, and returns its numbers: one, or a
+        list or one-dimensional array of real numbers. A
         transformer's ``transform`` takes a list of one photo and returns one row; its ``get_params()`` are part of
         the fingerprint, what it has learned is not: `version` must say which fit it is. Both are called in several
         threads at once.
     name : str
-        The features spec, and the column in a table.
+        The features spec, and the column in a table; without ``+``, which joins features.
     version : int or str, optional
         By default the function's attribute ``version``.
     names : sequence of str, optional
@@ -67,8 +69,18 @@ class FunctionExtractor(Extractor):
     def family(self) -> str:  # type: ignore[override]
         return self.name
 
+    def check_arguments(self) -> None:
+        """UsageError or TableError for a function that cannot be called, or a name that new features cannot have."""
+        if not callable(self.function) and not hasattr(self.function, "transform"):
+            raise UsageError(
+                f"FunctionExtractor was given {self.function!r:.60} as its function, and {self.name!r:.60} as its name",
+                "give the function first: FunctionExtractor(function, 'NAME', version=1)",
+            )
+        check_new_name(self.name)
+
     @property
     def value_names(self) -> Sequence[str]:
+        self.check_arguments()
         named = self.names if self.names is not None else getattr(self.function, "value_names", None)
         if named is not None:
             return list(named)
@@ -79,6 +91,7 @@ class FunctionExtractor(Extractor):
         return [f"{self.name}_{number:04d}" for number in range(self._width)]
 
     def settings(self) -> dict[str, Any]:
+        self.check_arguments()
         version = self.version if self.version is not None else getattr(self.function, "version", None)
         if isinstance(version, bool) or not isinstance(version, int | str):
             raise UsageError(
@@ -106,7 +119,16 @@ class FunctionExtractor(Extractor):
 
     def _numbers(self, rgb: np.ndarray) -> np.ndarray:
         made = self.function.transform([rgb]) if hasattr(self.function, "transform") else self.function(rgb)
-        return np.asarray(made.toarray() if hasattr(made, "toarray") else made, dtype=np.float64).ravel()
+        values = np.asarray(made.toarray() if hasattr(made, "toarray") else made)
+        if values.dtype == object and not any(isinstance(one, str | bytes) for one in values.flat):
+            values = values.astype(np.float64)  # decimal numbers and the like
+        row = values[0] if values.ndim == 2 and len(values) == 1 else values
+        if row.ndim > 1 or not row.size or row.dtype.kind not in "fiub":
+            raise UsageError(
+                f"{self.name} made {values.dtype} of shape {values.shape} of one photo",
+                "make it return one number, or a list or one-dimensional array of real numbers",
+            )
+        return row.astype(np.float64).ravel()
 
     def _plain(self, value: Any) -> Any:
         """A parameter as plain JSON values, the same in every process."""

@@ -2,11 +2,13 @@
 
 import re
 import sys
+from decimal import Decimal
 
 import numpy as np
 import pytest
 from builders import run, write_photos
 from PIL import Image
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.preprocessing import FunctionTransformer
 
@@ -145,10 +147,47 @@ def test_wrong_functions_and_names_are_refused_with_a_reason(photos, tmp_path):
         (lambda rgb: rgb[0, :, 0], "growing", 1, "as many numbers for every photo"),
         (lambda rgb: [np.nan], "nothing", 1, "not finite"),
         (strange, "strange", 1, "a fingerprint cannot hold"),
-        *((np.mean, name, 1, "features cannot be named") for name in ("group", "tab\tbed", "")),
     ]:
         with pytest.raises(BottleheadError, match=message):
             extract(photos, FunctionExtractor(function, name, version), store=tmp_path / "store")
+
+
+def test_what_is_no_vector_no_function_and_no_name_is_refused_before_anything_is_stored(photos, tmp_path):
+    for function, name, version, message in [
+        *((np.mean, name, 1, "features cannot be named") for name in ("group", "tab\tbed", "", "a+b", 7)),
+        ("redness", np.mean, 1, "given 'redness' as its function, .* give the function first"),
+        (lambda rgb: np.zeros(0), "empty", 1, r"empty made float64 of shape \(0,\) .* one number, or a list"),
+        (lambda rgb: np.zeros(3) + 1j, "waves", 1, "waves made complex128 of shape"),
+        (lambda rgb: rgb[0], "rows", 1, r"rows made uint8 of shape \(\d+, 3\)"),
+        (lambda rgb: ["1.5"], "text", 1, "text made <U3 of shape"),
+        (lambda rgb: [None, "1"], "mixed", 1, "mixed made object of shape"),
+    ]:
+        with pytest.raises(BottleheadError, match=message):
+            extract(photos, FunctionExtractor(function, name, version), store=tmp_path / "store")
+        with pytest.raises(BottleheadError, match=message):
+            FunctionExtractor(function, name, version, names=["one"]).transform([photos / "a" / "0.png"])
+    assert not list((tmp_path / "store").rglob("*.parquet"))
+
+
+def test_an_extractor_without_numbers_is_refused_before_anything_is_stored(photos, tmp_path):
+    class Empty(Extractor):
+        family, version, value_names = "empty", 1, ()
+
+        def settings(self):
+            return {}
+
+        def prepare(self, photo):
+            return np.zeros(0)
+
+    with pytest.raises(BottleheadError, match="empty has vectors of no numbers"):
+        extract(photos, Empty(), store=tmp_path / "store")
+    assert not list((tmp_path / "store").rglob("*.parquet"))
+
+
+def test_one_number_a_row_and_decimal_numbers_are_vectors(photos):
+    for made in (2, [2], [[2]], np.float16(2), [Decimal(2)], [True + 1], csr_array([[2]])):
+        vector = FunctionExtractor(lambda rgb, made=made: made, "two", 1).transform([photos / "a" / "0.png"])
+        assert vector.tolist() == [[2.0]]
 
 
 def test_photos_of_which_a_function_makes_no_numbers_are_left_out_and_logged(photos, tmp_path, caplog):
