@@ -15,6 +15,7 @@ from featurize.outputs import (
     check_folder,
     check_outputs,
     check_page_name,
+    print_unless,
     where_written,
     whole_file,
 )
@@ -71,7 +72,7 @@ def write_outputs(found: Any, args: argparse.Namespace) -> int:
         log.info("wrote %s", where_written(args.report))
     if args.figures:
         write_figures(found, args.figures)
-    print(text)
+    print_unless([args.json, getattr(args, "predictions", None), args.report], text)
     return 0
 
 

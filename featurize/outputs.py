@@ -11,6 +11,7 @@ import re
 import secrets
 import shutil
 import stat
+import sys
 import tempfile
 import time
 import zipfile
@@ -43,6 +44,7 @@ MESSAGES = {
 
 # A path of Linux that stands for a stream which is open already.
 STREAM = re.compile(r"/(?:dev|proc/self)/fd/(\d+)|/proc/\d+/fd/(\d+)")
+STDOUT = "-"  # also of options that write a file
 STANDARD_STREAMS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 
 
@@ -162,9 +164,17 @@ def whole_file(path: Location, kind: str | None = None) -> Iterator[Path]:
 def where_written(path: Location) -> str:
     """The path as it was given, and where it leads if it is a link: what a message may call written."""
     place = path_at(path)
+    if str(place) == STDOUT:
+        return "to stdout"
     if isinstance(place, Path) and _descriptor(place) is None and os.path.islink(place):
         return f"{os.path.realpath(place)} (to which {path} links)"
     return shown(path)
+
+
+def print_unless(outputs: Iterable[Location | None], text: str) -> None:
+    """Print a result for people, unless one of the files is ``-``: what reads that gets the file alone."""
+    if STDOUT not in outputs:
+        print(text)
 
 
 def _make_empty(partial: Path, target: Path) -> os.stat_result | None:
@@ -214,10 +224,12 @@ def sync_folder(folder: Path) -> None:
 
 
 def _descriptor(path: Location) -> int | None:
-    """The number of the open stream that a path such as ``/dev/stdout`` stands for, links to it followed."""
+    """The number of the open stream that ``-`` or a path such as ``/dev/stdout`` stands for, links to it followed."""
     place = path_at(path)
     if isinstance(place, RemotePath):
         return None
+    if str(place) == STDOUT:
+        return 1
     text = os.path.abspath(place)
     for _ in range(40):  # as many links as Linux follows
         if text in STANDARD_STREAMS:
@@ -231,7 +243,7 @@ def _descriptor(path: Location) -> int | None:
 
 
 def is_streamed(path: Location) -> bool:
-    """Whether bytes run through it and do not stay: a pipe, a device, or an open stream such as ``/dev/stdout``."""
+    """Whether bytes run through it and do not stay: a pipe, a device, or an open stream such as ``-``, stdout."""
     place = path_at(path)
     if isinstance(place, RemotePath):
         return False
@@ -246,6 +258,7 @@ def is_streamed(path: Location) -> bool:
 def _pour(partial: Path, path: Path) -> None:
     """Write the whole file to a pipe, a device or an open stream."""
     number = _descriptor(path)
+    sys.stdout.flush()
     try:
         # An open stream keeps its own place in the file that it leads to; opened anew, it would begin at 0.
         with open(partial, "rb") as source, open(path if number is None else os.dup(number), "wb") as stream:

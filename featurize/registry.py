@@ -112,9 +112,10 @@ def make_extractor(spec: ExtractorLike, *, decode_version: int | None = None, **
         close = get_close_matches(read.family, dict.fromkeys([*FAMILIES, *NETWORKS]), n=3)
         families = ", ".join(dict.fromkeys([*FAMILIES, *sorted(_entry_points())]))
         hint = f"the families are {families}; `featurize backbones` lists further networks, such as efficientnet_lite0"
-        raise UsageError(
-            f"there are no features named {spec}{perhaps(close)}", COMMAS if "," in read.family else hint
-        )
+        name, comma, given = spec.partition(",")
+        if comma:
+            hint = f"write {name}:{given}, or {COMMAS}" if "=" in given and ":" not in name else COMMAS
+        raise UsageError(f"there are no features named {spec}{perhaps(close)}", hint)
     make, argument = found
     with failing_of_others(f"the features {spec} cannot be used", MEND):
         extractor = make()

@@ -9,7 +9,7 @@ from typing import Any
 from classify.prediction.options import add_model, add_places, weights_given
 from featurize.errors import UsageError
 from featurize.options import add_manifest_options, add_max_megapixels, manifest_options
-from featurize.outputs import JSON, check_outputs, given_date, where_written, whole_file
+from featurize.outputs import JSON, check_outputs, given_date, print_unless, where_written, whole_file
 from featurize.remote import path_at
 from featurize.terminal import add_command, log
 
@@ -67,5 +67,5 @@ def _watch(args: argparse.Namespace) -> int:
             content = json.dumps(found.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
             partial.write_text(content + "\n", encoding="utf-8", errors="backslashreplace")
         log.info("wrote %s", where_written(args.json))
-    print(found)
+    print_unless([args.json], str(found))
     return CHANGED if found.changed else 0

@@ -21,7 +21,8 @@ LARGEST_SCALE = 1e6
 PIXELS = {"RGB, 0 to 255": "none", "(RGB - 127.5) / 127.5": "tf"}
 HOW = (
     "name size, scaling and output in the spec, as in {name}:OUTPUT,size=224,mean=0.485/0.456/0.406,"
-    "std=0.229/0.224/0.225 (pixels enter as (RGB / 255 - mean) / std) or scaling=tf, or in {name}.json beside it"
+    "std=0.229/0.224/0.225 (pixels enter as (RGB / 255 - mean) / std), {name}:scaling=tf (-1 to 1) or "
+    "{name}:scaling=none (0 to 255, for a network that scales them itself), or in {name}.json beside it"
 )
 
 

@@ -172,6 +172,22 @@ class TestStreams:
         assert content["counts"] and text == run("featurize scan photos").out.strip() != ""
         assert Path("/dev/stdout").is_symlink()
 
+    def test_a_dash_is_stdout_which_then_gets_the_file_alone(self, place, capfd):
+        for command, read in (
+            ("evaluate test m.model t.parquet --json -", json.loads),
+            ("featurize scan photos --json -", json.loads),
+            ("classify watch m.model t.parquet --json -", json.loads),
+            ("classify predict m.model t.parquet --format csv -o -", lambda text: text.index("image,label")),
+            ("classify suggest m.model t.parquet -n 2 -o -", lambda text: text.index("image,")),
+        ):
+            capfd.readouterr()
+            done = run(command)
+            assert done.status in (0, 3) and not done.out, (command, done.err)
+            assert read(capfd.readouterr().out) is not None
+        for command in ("evaluate test m.model t.parquet --predictions -", "evaluate split t.parquet -o -"):
+            assert run(command).status == 1 and not Path("-").exists()
+        assert not Path("-").exists()
+
     def test_stdout_into_a_file_loses_nothing(self, place):
         with open("both.txt", "wb") as stream:
             command = [sys.executable, "-m", "featurize", "scan", "photos", "--json", "/dev/stdout"]

@@ -155,7 +155,7 @@ def test_wrong_functions_and_names_are_refused_with_a_reason(photos, tmp_path):
 def test_what_is_no_vector_no_function_and_no_name_is_refused_before_anything_is_stored(photos, tmp_path):
     for function, name, version, message in [
         *((np.mean, name, 1, "features cannot be named") for name in ("group", "tab\tbed", "", "a+b", 7)),
-        ("redness", np.mean, 1, "given 'redness' as its function, .* give the function first"),
+        ("redness", np.mean, 1, r"given 'redness' as its function, .*give the function first"),
         (lambda rgb: np.zeros(0), "empty", 1, r"empty made float64 of shape \(0,\) .* one number, or a list"),
         (lambda rgb: np.zeros(3) + 1j, "waves", 1, "waves made complex128 of shape"),
         (lambda rgb: rgb[0], "rows", 1, r"rows made uint8 of shape \(\d+, 3\)"),

@@ -71,6 +71,8 @@ def test_the_spec_goes_before_arguments_that_are_for_all_and_is_forgotten_with_o
     ("glcm:five,haralick", "is no features spec", "separate several features with spaces"),
     ("lbp:3,radii=2", "lbp has no option '3'", "write lbp"),
     ("glcm,levels=8", "there are no features named glcm,levels=8", "separate several features with spaces"),
+    ("my.keras,size=64,mean=0", "there are no features named my.keras,", "write my.keras:size=64,mean=0, or separate"),
+    ("glcm,lbp", "there are no features named glcm,lbp", "separate several features with spaces"),
     ("inception_v3:size=8,weights=random", "the input size of inception_v3 is 8", "give 32 to 1024 pixels"),
     ("inception_v3:size=big", "sets size to 'big', which is no whole number", "give size=a whole number"),
 ])  # fmt: skip

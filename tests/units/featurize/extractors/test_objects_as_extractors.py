@@ -71,6 +71,9 @@ def test_a_sequential_gives_what_it_predicts_called_or_not_in_memory_and_in_a_fi
     assert_near(
         make_extractor(f"{tmp_path / 'mine.keras'}:scaling=none").transform(pixels), expected, ELSEWHERE
     )
+    with pytest.raises(UsageError, match="how pixels are scaled is not known") as raised:
+        make_extractor(str(tmp_path / "mine.keras")).fingerprint()
+    assert "mine.keras:scaling=none (0 to 255, for a network that scales them itself)" in raised.value.hint
     early = keras.Sequential([keras.Input((SIDE, SIDE, 3)), *start]).predict(batch, verbose=0)
     assert_near(KerasModel(model, "early", pool="max").transform(pixels), early.max(axis=(1, 2)), ELSEWHERE)
 
