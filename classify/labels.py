@@ -78,7 +78,8 @@ def correct_labels(
     Raises
     ------
     UsageError
-        If a photo is given two labels, one name stands for several photos, or no row is left.
+        If no photo that is named is in the table, one is given two labels, one name stands for several photos, or no
+        row is left.
 
     Examples
     --------
@@ -100,6 +101,13 @@ def correct_tables(
     """
     corrections, origin = _given(labels)
     wanted, unknown = _by_content(tables, corrections, origin, prefixes)
+    if unknown and not wanted:
+        named = _named([one.where for one in unknown])
+        example = next((table.image[0] for table in tables if len(table)), "none")
+        raise UsageError(
+            f"none of the {len(unknown)} photos of {origin} is known here: {named}",
+            f"name them as the table does, such as {example}, or by their SHA-256",
+        )
     known = {label for table in tables for label in table.label if label is not None}
     counts: dict[str, int] = defaultdict(int)
     made = [_corrected(table, wanted, counts) for table in tables]

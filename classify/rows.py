@@ -1,5 +1,6 @@
 """Choose the rows of a table that are used, relabel them, and warn of conflicting labels."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from featurize.imported import is_imported
 from featurize.table import FeatureTable, describe_similar, similar_labels
 from featurize.terminal import log, printable
 
+FEW = 5  # photos of a label, below which a word is said
 NAMED = 5  # photos, and pairs of photos, that a message names
 SPLITS = dict.fromkeys(("train", "compare", "curve", "split"), ("training", "validation")) | {
     "test": ("testing",)
@@ -137,6 +139,16 @@ def warn_of_conflicts(table: FeatureTable) -> None:
         log.warning(
             "labels that differ in blanks, case or Unicode form alone: %s; --relabel makes them one", alike
         )
+
+
+def warn_of_few(table: FeatureTable) -> None:
+    """Log the labels of fewer than `FEW` photos, of which a head learns next to nothing."""
+    counts = Counter(table.label[table.variant == 0].tolist())
+    few = sorted((number, label) for label, number in counts.items() if number < FEW)
+    if few:
+        named = ", ".join(f"{printable(label)} ({number})" for number, label in few[:NAMED])
+        more = f" and {len(few) - NAMED} more" if len(few) > NAMED else ""
+        log.warning("labels of fewer than %d photos, too few to learn or test them: %s%s", FEW, named, more)
 
 
 def relabelled(table: FeatureTable, relabel: Mapping[str, str | None] | None) -> FeatureTable:

@@ -115,7 +115,8 @@ def audit_head(
     if foreign and libraries and (error := other_version(name, versions, f"it needs {', '.join(foreign)}")):
         raise error
     if foreign:
-        hint = f"if you trust whoever made it, add --trust {','.join(foreign)}; otherwise do not use it"
+        trusting = f"add --trust {','.join(foreign)}; in Python, trust={foreign}"
+        hint = f"if you trust whoever made it, {trusting}; otherwise do not use it"
         raise ModelError(f"{name} needs types that are not known to be safe: {', '.join(foreign)}", hint)
     return needed
 

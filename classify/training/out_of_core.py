@@ -29,6 +29,7 @@ from classify.rows import (
     select_vectors,
     usable_rows,
     warn_of_conflicts,
+    warn_of_few,
 )
 from classify.training.train import training_summary, untrained_model
 from featurize.draws import shuffled
@@ -141,6 +142,7 @@ def train_out_of_core(
     whole = correct_labels(whole, labels) if labels else whole
     rows = usable_rows(relabelled(whole, relabel), "train")
     warn_of_conflicts(rows)
+    warn_of_few(rows)
     stream = Stream(path_at(path), features, first.parts(features), rows.vectors[ROW].view(np.int32)[:, 0])
     names, codes = np.unique(rows.label.astype(str), return_inverse=True)
     try:

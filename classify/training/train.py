@@ -43,6 +43,7 @@ from classify.rows import (
     relabelled,
     usable_rows,
     warn_of_conflicts,
+    warn_of_few,
 )
 from classify.taxonomy import ParentMap, Taxonomy
 from classify.training.answers import check_accuracy, choose_answers
@@ -161,6 +162,7 @@ def train(
     trust = list(trust)
     rows = usable_rows(relabelled(table, relabel), "train")
     warn_of_conflicts(rows)
+    warn_of_few(rows)
     sample = Sample.of(rows, features)
     check_memory(unfitted, head_name(head), Size.of(sample.X, sample.y))
     if positive is not None and threshold is not None:
@@ -283,6 +285,7 @@ def train_in_steps(
     unfitted = step_head(head, plan, widths=widths, block_weights=weights, seed=seed)
     rows = usable_rows(relabelled(table, relabel), "train")
     warn_of_conflicts(rows)
+    warn_of_few(rows)
     sample = Sample.of(rows, features)
     sides = divide_for_steps(sample.y, rows.groups, rows.variant, rows.split, seed=seed)
     told = sample.X, widths, rows.groups, rows.variant

@@ -375,12 +375,16 @@ def _heads(heads: Mapping[str, str]) -> str:
         # Of a tuned head the report lists what the search chose, fold by fold.
         tuned = classifier.endswith(TUNED)
         params = {} if tuned else {**registered.defaults, **HeadSpec.parse(classifier).params}
+        if not tuned and "LogisticRegression" in registered.classifier:  # which nobody can repeat without
+            params = {"C": 1.0, **params}
         settings = [f"{key}={value}" for key, value in params.items()]
         told.append(f"{head} ({', '.join([registered.summary, *settings])})")
     return listed(told)
 
 
 def _scaling(heads: Mapping[str, str], sets: Sequence[str], table: FeatureTable) -> list[str]:
+    from classify.heads.scaling import WIDE
+
     registered = [head for head, classifier in heads.items() if _registered(classifier)]
     if not registered:
         return []
@@ -391,7 +395,8 @@ def _scaling(heads: Mapping[str, str], sets: Sequence[str], table: FeatureTable)
     )
     return [
         f"{which} every block of features was centred and scaled on the training side alone (signed square root and "
-        f"one factor for wide non-negative blocks, standard deviation for the others{lighter})."
+        f"one factor for blocks of {WIDE} numbers and more without a negative one, standard deviation for the others; "
+        f"then a block of w numbers has the mean square 1 / sqrt(w){lighter})."
     ]
 
 

@@ -224,6 +224,18 @@ def _n_pages(image: ImageFile, data: bytes) -> int:
     return len(tiff_pages(data)) if image.format == "TIFF" else getattr(image, "n_frames", 1)
 
 
+def _has_pages(image: ImageFile, data: bytes) -> bool:
+    """Whether there is more than one picture in it; not of MPO, whose others are no pages, but copies and depths."""
+    if image.format in ("TIFF", *LATER.values()):
+        return _n_pages(image, data) > 1
+    if (
+        image.format == "GIF"
+    ):  # which looks for the second frame, and must not spoil the first where that is damaged
+        with suppress(Exception), Image.open(io.BytesIO(data)) as again:
+            return bool(getattr(again, "is_animated", False))
+    return image.format in ("PNG", "WEBP") and bool(getattr(image, "is_animated", False))
+
+
 def _seek(image: ImageFile, data: bytes, page: int) -> None:
     n_pages = _n_pages(image, data)
     if page > n_pages:
@@ -320,7 +332,7 @@ def _how_far(image: Image.Image) -> str:
 
 
 def _decoded(image: ImageFile, data: bytes, decoding: Decoding, remarks: set[str]) -> Image.Image:
-    if image.format in ("TIFF", *LATER.values()) and _n_pages(image, data) > 1:
+    if _has_pages(image, data):
         remarks.add(PAGES.format(decoding.page))
     if decoding.version == 1:
         if image.format in LATER.values():

@@ -39,7 +39,7 @@ def here(tmp_path, monkeypatch) -> Path:
         ("label,image,why\nant,d.jpg,seen", "ant bee ant bee bee ant"),
         ("image,label\nb.jpg,", "ant ant bee None"),  # dropped
         ("image,label\nb.jpg,bee", "ant bee ant bee bee None"),
-        ("image,label\nnowhere.jpg,bee", "ant bee ant bee bee None"),
+        ("image,label\nnowhere.jpg,bee\nb.jpg,ant", "ant ant ant bee ant None"),
         (f"image,sha256,label\n,{digest_of(2)},ant\nb.jpg,,ant", "ant ant ant ant ant None"),
         ("\ufeffimage,label\nb.jpg,ant\nb.jpg,ant", "ant ant ant bee ant None"),
     ],
@@ -83,6 +83,17 @@ def test_a_name_of_several_photos_must_be_told_apart_by_content(here):
     Path("c.csv").write_text("image,label\n1.jpg,ant\n")
     done = run("classify labels t.parquet --labels c.csv -o new.parquet")
     assert done.status == 1 and "2 photos of different content" in done.error and "sha256,label" in done.hint
+
+
+def test_corrections_of_which_no_photo_is_known_are_an_error(here):
+    small_table().write("t.parquet")
+    Path("c.csv").write_text("image,label\nphotos/a.jpg,ant\nphotos/b.jpg,bee\n")
+    done = run("classify labels t.parquet --labels c.csv -o new.parquet")
+    assert (
+        done.status == 1
+        and "none of the 2 photos of c.csv is known here: line 2 (photos/a.jpg)" in done.error
+    )
+    assert "such as a.jpg" in done.hint and not Path("new.parquet").exists()
 
 
 def test_unknown_photos_and_new_labels_are_told_with_their_lines(here):

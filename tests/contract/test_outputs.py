@@ -178,7 +178,6 @@ class TestStreams:
             ("featurize scan photos --json -", json.loads),
             ("classify watch m.model t.parquet --json -", json.loads),
             ("classify predict m.model t.parquet --format csv -o -", lambda text: text.index("image,label")),
-            ("classify suggest m.model t.parquet -n 2 -o -", lambda text: text.index("image,")),
         ):
             capfd.readouterr()
             done = run(command)

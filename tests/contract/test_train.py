@@ -43,6 +43,18 @@ def test_the_default_is_softmax_on_all_features_scaled_as_blocks_of_equal_weight
     np.testing.assert_allclose(model.predict_proba(rows.select("good+noise")), expected, atol=1e-3)
 
 
+def test_labels_of_few_photos_are_told_by_photos_and_not_by_copies(tmp_path):
+    label = ["rust"] * 6 + ["scab"] * 4 + ["mould"] * 6
+    variant = [0] * 10 + [0] + [1, 2, 3, 4, 5]
+    image = [f"{number}.jpg" for number in range(10)] + ["m.jpg"] * 6
+    X = np.random.default_rng(0).normal(size=(16, 3))
+    FeatureTable.from_arrays({"x": X}, label=label, image=image, variant=variant).write(
+        tmp_path / "t.parquet"
+    )
+    told = run("classify", "train", tmp_path / "t.parquet", "-o", tmp_path / "m.model").err
+    assert "labels of fewer than 5 photos, too few to learn or test them: mould (1), scab (4)\n" in told
+
+
 def test_a_class_of_ones_own_trains_and_loads_with_trust_only(table, monkeypatch):
     mine = "from sklearn.neighbors import NearestCentroid\nclass Centres(NearestCentroid): pass\n"
     (table.parent / "contract_centres.py").write_text(mine)
@@ -172,7 +184,8 @@ def test_photos_that_conflict_are_named_a_few_of_many_and_names_cannot_move_the_
     with caplog.at_level("WARNING", "bottlehead"):
         train_model(table, "dummy", jobs=1)
         train_model(table.filter(np.r_[0, 1, 20, 22]), "dummy", jobs=1)
-    assert [record.getMessage().count(".jpg") for record in caplog.records] == [5, 5, 2]
+    told = [record.getMessage() for record in caplog.records if "the same photo" in record.getMessage()]
+    assert [message.count(".jpg") for message in told] == [5, 5, 2]
     assert "and 15 more; at least one" in caplog.text and "\x1b" not in caplog.text
     conflict = r"labels: 0\x1b[31m.jpg (fern), 1\x1b[31m.jpg (moss); at least one label is wrong"
     assert caplog.messages[-1] == f"the same photo carries different {conflict}"

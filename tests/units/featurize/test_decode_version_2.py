@@ -331,6 +331,18 @@ def test_a_reduced_copy_is_no_page():
     assert not photo.remarks
 
 
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_an_animation_has_pages_and_a_photo_of_its_format_has_none(kind):
+    frames = [Image.new("RGB", (20, 20), color) for color in ("red", "blue", "green")]
+    for more, said in ((frames[1:], 1), ([], 0)):
+        stream = io.BytesIO()
+        frames[0].save(stream, kind, **({"save_all": True, "append_images": more} if more else {}))
+        photo = Photo(stream.getvalue())
+        red, _, blue = photo.rgb()[10, 10].tolist()
+        assert red > 200 and blue < 50
+        assert len([one for one in photo.remarks if one.startswith("several pages, of which page 1")]) == said
+
+
 def test_photos_of_several_pages_are_counted(tmp_path):
     for number in range(2):
         (tmp_path / f"{number}.tif").write_bytes(stack(10, 20 + number, 30))
