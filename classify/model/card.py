@@ -72,6 +72,7 @@ def _features_lines(part: str, width: int, entry: dict[str, Any] | None) -> list
     weights = entry.get("weights")
     if weights:
         lines.append(f"    weights      {_in_words({k: v for k, v in weights.items() if v is not None})}")
+    lines += [f"    warning      {remark}" for remark in entry.get("remarks") or ()]
     for key, value in sorted((entry.get("description") or {}).items()):
         if key != "weights" or not weights:
             lines.append(f"    {key:<11}  {_in_words(value)}")

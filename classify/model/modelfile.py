@@ -107,6 +107,7 @@ class Features(Struct):
     fingerprint: str | None = None
     description: dict[str, Any] | None = None
     weights: dict[str, Any] | None = None
+    remarks: list[str] | None = None
     versions: dict[str, Any] | None = None
     golden: list[float] | None = None
     spec: str | None = None

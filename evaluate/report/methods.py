@@ -201,6 +201,7 @@ def _feature(name: str, entry: Mapping[str, Any] | None) -> str:
         facts.append(f"an untrained network with random weights, seed {weights.get('seed')}")
     elif weights.get("sha256"):
         facts.append(f"a frozen network, SHA-256 of the weights {weights['sha256'][:DIGEST_SHOWN]}")
+    facts += entry.get("remarks") or ()
     fingerprint = str(entry.get("fingerprint") or "")[:DIGEST_SHOWN]
     imported = fingerprint == "imported"
     if not imported and entry.get("description"):

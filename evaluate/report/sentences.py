@@ -165,7 +165,7 @@ def _doubt(entry: Mapping[str, Any] | None) -> str:
         return "imported vectors; which network and preprocessing made them is not known"
     if (entry.get("weights") or {}).get("source") == "random":
         return "made by a network with random, untrained weights (weights=random), not by a trained one"
-    return ""
+    return "; ".join(entry.get("remarks") or ())
 
 
 def ranking_in_words(value: float | None, interval: Interval | None) -> str:

@@ -198,6 +198,10 @@ class Extractor(TransformerMixin, BaseEstimator):
         """Where the network's weights come from; None for an extractor without weights."""
         return None
 
+    def remarks(self) -> list[str]:
+        """What limits what these vectors mean, as far as it was seen: a sentence each; tables and reports repeat it."""
+        return []
+
     def libraries(self) -> tuple[str, ...]:
         """Distributions whose versions are recorded beside the vectors."""
         return ("numpy", "pillow")
@@ -247,7 +251,7 @@ class Extractor(TransformerMixin, BaseEstimator):
 
         # First, because its errors say more than those of an extractor that runs.
         fingerprint = self.fingerprint()
-        blocks = self.blocks
+        blocks, remarks = self.blocks, self.remarks()
         return {
             "spec": self.name,
             "family": self.family,
@@ -258,6 +262,7 @@ class Extractor(TransformerMixin, BaseEstimator):
             **({"blocks": blocks} if len(blocks) > 1 else {}),
             "value_names": list(self.value_names),
             "weights": self.weights_record(),
+            **({"remarks": remarks} if remarks else {}),
             "versions": {library: version(library) for library in self.libraries()},
             "golden": [float(value) for value in golden],
         }

@@ -58,6 +58,30 @@ def constant_values(node: Any) -> np.ndarray:
     raise ValueError(f"the constant holds {len(values)} of {size} values")
 
 
+def empty_kernels(nodes: Graph, output: str) -> list[str]:
+    """The constants on the way to `output` that have two dimensions or more and hold nothing but zeros.
+
+    Weights that were never filled in make vectors poorer, and nothing else shows it.
+    """
+    found: list[str] = []
+    seen, pending = set(), [output]
+    while pending:
+        name = pending.pop().removeprefix("^").partition(":")[0]
+        if name in seen or name not in nodes:
+            continue
+        seen.add(name)
+        node = nodes[name]
+        pending += node.input
+        if node.op != "Const":
+            continue
+        tensor = node.attr["value"].tensor
+        # As they stand: one zero may stand for all of them.
+        values = np.frombuffer(tensor.tensor_content, "<f4") if tensor.tensor_content else tensor.float_val
+        if tensor.dtype == FLOAT and len(tensor.tensor_shape.dim) > 1 and not np.any(values):
+            found.append(name)
+    return sorted(found)
+
+
 # -- What a graph does besides computing, found before anything runs ---
 # A graph is a program, and the one in a ``.pb`` file is somebody else's. Between pixels and a vector it has nothing to
 # do but arithmetic; an operation that touches files, starts Python, prints, draws random numbers or keeps a state is

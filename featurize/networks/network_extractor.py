@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from importlib.util import find_spec
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from featurize.errors import UsageError, WeightsError, installing, message_of
 from featurize.extractors.base import Extractor, digest_of, golden_image, relative_drift
 from featurize.extractors.batches import NOT_FINITE
 from featurize.extractors.regions import REGIONS, seen_in
-from featurize.networks.engines import Engine, Function, graphics_cards
+from featurize.networks.engines import Engine, Function, graphics_cards, output_names
+from featurize.networks.graph_file import empty_kernels, read_graph
 from featurize.networks.int8 import RECIPE, keep_quantised, kept_quantised, quantise
 from featurize.networks.retrain_pixels import retrain_pixels
 from featurize.outputs import whole_file
@@ -115,6 +117,7 @@ LARGEST_SIDE = 1024
 ON_A_CARD = 128  # photos a batch at least: a card is idle with fewer; more would be lost by a kill
 GREY = 128  # what a region leaves out
 _loading = threading.RLock()
+FROZEN = "/convolution/ReadVariableOp"  # behind the name of a layer, where Keras' kernels become constants
 
 
 class FrozenExtractor(Extractor):
@@ -132,6 +135,7 @@ class FrozenExtractor(Extractor):
     _quantised: tuple[str, bytes, str] | None = None
     _wanted_quantised: str | None = None
     _widths: tuple[str, list[int]] | None = None  # by the fingerprint that they belong to
+    _remarks: tuple[str, list[str]] | None = None  # likewise
     recorded_blocks: list[int] | None = (
         None  # as a table or a model says; whether it is right, a vector shows
     )
@@ -376,7 +380,9 @@ class FrozenExtractor(Extractor):
         kept = next(filter(None, (load_frozen_graph(store, one) for one in keys)), None) if store else None
         if kept is not None:
             try:
-                return engine.load(kept, n_outputs, self.precision)
+                function = engine.load(kept, n_outputs, self.precision)
+                _note_remarks(group, kept)
+                return function
             except UsageError as error:
                 # What a newer version of the engine kept, an older one may not know.
                 log.info("the kept network of %s is frozen anew: %s", self.name, error)
@@ -385,7 +391,22 @@ class FrozenExtractor(Extractor):
         check_frozen_network(group, function)
         if store is not None:
             save_frozen_graph(store, key, graph)
+        _note_remarks(group, graph)
         return function
+
+    def remarks(self) -> list[str]:
+        """What was seen when the network was loaded, now or by an earlier program that kept it in the store."""
+        key = self.fingerprint()
+        if self._remarks is None or self._remarks[0] != key:
+            place = _remarks_place(self)
+            try:
+                self._remarks = key, json.loads(place.read_text(encoding="utf-8")) if place else []
+            except (OSError, ValueError):
+                graph = load_frozen_graph(self._kept, _graph_key([self])) if self._kept else None
+                if graph is None:
+                    return []
+                _note_remarks([self], graph, again=True)
+        return self._remarks[1] if self._remarks else []
 
     def frozen_graph(self) -> bytes:
         """The network alone, frozen in float32: the one that the store keeps, or one that is frozen now."""
@@ -414,6 +435,43 @@ def _keys_of_other_engines(group: Sequence[Any]) -> list[str]:
     """What the same network in float32 is kept under for other engines, which take the same graph."""
     others = [engine for name, engine in ENGINES.items() if name != group[0].engine]
     return [_graph_key(group, engine=engine.described) for engine in others]
+
+
+def _note_remarks(group: Sequence[Any], graph: bytes, again: bool = False) -> None:
+    """Say, and keep beside the graph, what is wrong with the weights behind each extractor of `group`.
+
+    `again`: it was said before.
+    """
+    try:
+        nodes = read_graph(graph)
+    except ValueError:  # a network of another kind, as ONNX has them
+        nodes = {}
+    outputs = _by_extractor(group, output_names(sum(extractor.n_ends for extractor in group)))
+    for extractor, names in zip(group, outputs, strict=True):
+        empty = sorted({kernel for name in names for kernel in empty_kernels(nodes, name)})
+        remarks = []
+        if empty:
+            earlier = ", such as inception_v3:mixed8," * (extractor.family == "inception_v3")
+            remarks = [
+                f"{len(empty)} of the kernels in its weights {'holds' if len(empty) == 1 else 'hold'} nothing but zeros "
+                f"(the first is {empty[0].removesuffix(FROZEN)}): the file is incomplete for this layer, and the vectors "
+                f"are poorer than the network's; read an earlier layer{earlier} or use other weights"
+            ]
+            log.log(logging.INFO if again else logging.WARNING, "%s: %s", extractor.name, remarks[0])
+        extractor._remarks = extractor.fingerprint(), remarks
+        place = _remarks_place(extractor)
+        if place is not None:
+            try:
+                with whole_file(place) as partial:
+                    partial.write_text(json.dumps(remarks), encoding="utf-8")
+            except OSError as error:
+                log.debug("remarks on the network were not kept: %s", error)
+
+
+def _remarks_place(extractor: Any) -> Path | None:
+    """Where the store keeps them: with the kept networks, which are pruned by fingerprint."""
+    store, name = extractor._kept, f"graphs/{extractor.fingerprint()[:32]}-remarks.json"
+    return store.local_path(name) if store is not None else None
 
 
 def _kept_under(key: str) -> str:

@@ -103,14 +103,6 @@ def freeze_model(
 
     photo = the_only(model, "input", "give a model of one RGB photo")
     cut = keras.Model(photo, [pooled(*end) for end in ends])
-    # Weights on the way to the outputs that were never filled in would make the vectors too poor.
-    empty = [v.path for v in cut.weights if len(v.shape) > 1 and not np.any(v.numpy())]
-    if empty:
-        log.warning(
-            "%d of the kernels in these weights hold nothing but zeros (the first is %s): the file is incomplete for "
-            "this layer; read an earlier layer, such as inception_v3:mixed8, or use other weights",
-            len(empty), empty[0],
-        )  # fmt: skip
     shape = (side, side, 3) if side else photo.shape[1:]
     spec = tf.TensorSpec([None, *shape], tf.float32, name=INPUT)
     # The names INPUT, OUTPUT, OUTPUT_1, … follow from this line.
