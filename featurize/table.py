@@ -220,7 +220,8 @@ class FeatureTable:
         kept = f"; kept {', '.join(self.kept)}" if self.kept else ""
         labels = sorted({label for label in self.label if label is not None})
         shown = ", ".join(labels[:6]) + (", …" if len(labels) > 6 else "")
-        found = f"FeatureTable: {len(self)} rows; features {widths or 'none'}; {len(labels)} labels {shown}"
+        named = f"{len(labels)} label{'s' * (len(labels) != 1)} {shown}"
+        found = f"FeatureTable: {len(self)} rows; features {widths or 'none'}; {named}"
         return found.rstrip() + kept
 
     def _repr_html_(self) -> str:

@@ -99,15 +99,19 @@ def _scores(training: dict[str, Any]) -> str:
     course, scores = training.get("steps") or {}, training.get("scores")
     if "accuracy" in course:
         return (
-            f"accuracy {course['accuracy']:.3f}, cross entropy {course['cross_entropy']:.3f} on the photos set aside "
+            f"accuracy {100 * course['accuracy']:.1f} %, cross entropy {course['cross_entropy']:.3f} on the photos set aside "
             f"to validate on, after step {course['best_step']} of {course['steps']}"
         )
     if not scores:
         return "none from training; `evaluate compare` measures them on photos not trained on"
     where = ", ".join(_count(scores[f"{noun}s"], noun) for noun in ("photo", "fold") if f"{noun}s" in scores)
     chosen = "; they chose its parameters too, so a little too good" if training.get("tuning") else ""
-    numbers = f"accuracy {scores['accuracy']:.3f}, log loss {scores['log_loss']:.3f}"
-    return f"{numbers} on photos not trained on ({where}){chosen}"
+    numbers = f"accuracy {100 * scores['accuracy']:.1f} %, log loss {scores['log_loss']:.3f}"
+    told = f"{numbers} on photos not trained on ({where}){chosen}"
+    if "folds" not in scores:
+        return told
+    # Seen by users who compared the two: neither is wrong.
+    return f"{told}\n  these folds are the training's own; `evaluate compare` makes others, and differs by as much as luck"
 
 
 def _outlier_lines(model: Model) -> list[str]:

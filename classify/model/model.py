@@ -179,7 +179,10 @@ class Model:
         labels = self.labels if hasattr(self.predictor, "classes_") else []
         shown = ", ".join(labels[:6]) + (", …" if len(labels) > 6 else "")
         photos = f"; trained on {self.training['photos']} photos" if "photos" in self.training else ""
-        return f"Model: {head} on {taken}; {len(labels)} labels {shown}".rstrip() + photos
+        return (
+            f"Model: {head} on {taken}; {len(labels)} label{'s' * (len(labels) != 1)} {shown}".rstrip()
+            + photos
+        )
 
     def _repr_html_(self) -> str:
         """For notebooks: the line, and how many training photos each label has."""

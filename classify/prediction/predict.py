@@ -177,6 +177,9 @@ class Predictor:
         self._lock = threading.Lock()
         self._extractors: list[Extractor] = []
 
+    def __repr__(self) -> str:
+        return f"Predictor: {self.model!r}"
+
     def predict(
         self,
         photos: PhotoSource,

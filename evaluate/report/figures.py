@@ -51,6 +51,7 @@ IN_A_COLUMN, WITH_COUNTS, WITH_LABELS = 8, 20, 49  # labels of a confusion matri
 WORST_PAIRS = 14
 DRAWN_NODES = 60
 STEPS = 400  # a curve has no finer ones
+ON_PAPER = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}  # text that no line of a scale runs through
 LEAF = {"color": PAPER, "mec": SOFT, "mew": 1.0}  # a dot
 DASHES: Sequence[Any] = ("-", (0, (5, 1.5)), (0, (2.5, 1)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 
@@ -58,9 +59,12 @@ DASHES: Sequence[Any] = ("-", (0, (5, 1.5)), (0, (2.5, 1)), (0, (1, 1)), (0, (5,
 # -- Accuracies, reliability, learning curve ---
 
 
-def accuracy_drawing(rows: Sequence[tuple[str, Interval]]) -> Drawing:
-    """The first 30 names, such as pairs of features and head: a dot for the accuracy, a bar for its interval."""
-    shown = rows[:DRAWN_ROWS]
+def accuracy_drawing(rows: Sequence[tuple[str, Interval]], on_page: bool = False) -> Drawing:
+    """The first 30 names, such as pairs of features and head: a dot for the accuracy, a bar for its interval.
+
+    `on_page`: half as wide again, for longer names than a column of a paper has room for.
+    """
+    shown, wider = rows[:DRAWN_ROWS], 1.5 if on_page else 1
     low = rounded_down(min(accuracy.low for _, accuracy in rows))
 
     def draw(axes: "Axes") -> None:
@@ -70,12 +74,11 @@ def accuracy_drawing(rows: Sequence[tuple[str, Interval]]) -> Drawing:
             draw_dot(axes, accuracy.mean, place)
             ends = f"{percent(accuracy.low)}–{percent(accuracy.high)}"
             for x, side, text in (
-                (0, "left", shortened(name)),
+                (0, "left", shortened(name, round(wider * NAME_LENGTH))),
                 (1, "right", f"{percent(accuracy.mean)}  {ends}"),
             ):
-                above = draw_text(
-                    axes, x, place - 0.36, text, axes.get_yaxis_transform(), ha=side, va="center"
-                )
+                where: Any = {"ha": side, "va": "center", "bbox": ON_PAPER}
+                above = draw_text(axes, x, place - 0.36, text, axes.get_yaxis_transform(), **where)
                 above.set_in_layout(False)
         axes.set(
             xlim=(low, 1),
@@ -85,7 +88,7 @@ def accuracy_drawing(rows: Sequence[tuple[str, Interval]]) -> Drawing:
         )
         mark_shares(axes.xaxis, low, 0.2 if low < 0.4 else 0.1, "")
 
-    return Drawing(draw, height=0.38 + 0.29 * len(shown))
+    return Drawing(draw, wider * COLUMN, height=0.38 + 0.29 * len(shown))
 
 
 def reliability_drawing(bins: Sequence[ReliabilityBin]) -> Drawing:

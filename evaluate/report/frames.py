@@ -43,6 +43,10 @@ class Differences(list[PairComparison]):
         chances = [f"probability_{name}" for name in ("better", "same", "worse")]
         return pd.DataFrame(rows, columns=[*columns, *names[:5], *chances, *names[5:]])
 
+    def __repr__(self) -> str:
+        said = "".join(f"\n  {one!r}" for one in self)
+        return f"Differences: {count(len(self), 'comparison')}{said}"
+
     def _repr_html_(self) -> str:
         return _list_of(differences_in_words(self))
 

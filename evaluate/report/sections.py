@@ -111,7 +111,7 @@ def _comparison_page(found: ComparisonRecord, photos: Thumbnails) -> Page:
         f"{which}: {interval_in_words(best.accuracy)} of {found.folds.tested} photos "
         "right, each predicted by heads that were not trained on it.",
         *labels_in_words(details.per_label, details.confusion),
-        *differences_in_words(found.comparisons),
+        *differences_in_words(found.comparisons, found.folds),
     ]
     own = found.predictions.of(best.features, best.head)
     n_predictions = n_heads * found.folds.repeats
@@ -164,7 +164,7 @@ def _test_page(found: TestRecord, photos: Thumbnails) -> Page:
         *_of_one_head(pair, scores, details, found.predictions),
         *_groups(found.per_group),
         _map(found, photos, gallery),
-        _twice(found.data, None),
+        _twice(found.data, None, scores.near),
         *_origin(found),
     ]
     figures = _figures(accuracy, scores, n_images)
@@ -247,7 +247,7 @@ def _comparison(results: Sequence[ResultRow]) -> Section:
         "results": results,
         "n_drawn": min(DRAWN_ROWS, len(results)),
         "drawing": _svg(
-            accuracy_drawing([(row.name, row.accuracy) for row in results]),
+            accuracy_drawing([(row.name, row.accuracy) for row in results], on_page=True),
             "accuracies",
             "Accuracies and their intervals",
         ),
@@ -369,9 +369,13 @@ def _map(found: ComparisonRecord | TestRecord, photos: Thumbnails, gallery: Mapp
     return Section("map", "Map of the photos", content)
 
 
-def _twice(data: DataFacts, duplicates: NearDuplicates | None) -> Section:
-    """Photos that are there twice, as far as was looked; the gallery shows them."""
-    content = {"data": data, "found": duplicates, "conflicts": data.conflicting_labels[:SHOWN_CONFLICTS]}
+def _twice(data: DataFacts, duplicates: NearDuplicates | None, of_training: int | None = None) -> Section:
+    """Photos that are there twice, as far as was looked; the gallery shows them.
+
+    `of_training` tested photos are nearly one of the training; None where that was not looked for.
+    """
+    content: dict[str, Any] = {"data": data, "found": duplicates, "of_training": of_training}
+    content["conflicts"] = data.conflicting_labels[:SHOWN_CONFLICTS]
     return Section("twice", "Duplicates and conflicting labels", content)
 
 

@@ -44,6 +44,18 @@ AHEAD_IS_NO_CLAIM = (
     "'Is ahead' is no claim: of 100 tables without any difference 4 say it of two heads, 9 of six pairs of features "
     "and head, and 20 of four equally good heads."
 )
+# Which of the numbers of a difference answers what; one fold knows nothing of heads trained on other photos.
+WHAT_DECIDES = (
+    "The interval is over photos: how large the difference would be on other photos, with these heads. The p value and "
+    "the probabilities are over folds: whether heads trained on other photos would show it too. The verdict needs "
+    "both: *beats* is an interval above 0 and a corrected p below 0.05, *is ahead* the interval alone."
+)
+WHAT_DECIDES_ONE_FOLD = (
+    "The interval is over photos, the p value and the probabilities over the groups tested, all with these heads. The "
+    "interval decides the verdict: *is ahead* is one above 0."
+)
+LIKELY = 0.9  # so probable a difference reads like a claim where there is none
+FEW_TESTED = 5  # photos of a label: of fewer, the share that is found is no statement
 # Families of `featurize.extractors` that describe texture and colour: parts of the one that has all of it.
 WEAK_TEXTURES, STRONG_TEXTURE = ("glcm", "lbp", "color"), "texture"
 
@@ -294,17 +306,29 @@ def hierarchical_in_words(found: HierarchicalScores) -> str:
 def labels_in_words(per_label: Mapping[str, LabelScores], confusion: Confusion) -> list[str]:
     """The level that guessing reaches, and the label that is found worst, with what it is taken for."""
     tested = {name: scores for name, scores in per_label.items() if scores.support}
-    commonest, share = commonest_label(tested)
-    sentences = [f"Always answering {commonest}, the commonest label, would be right on {percent(share)} %."]
-    worst = min(tested, key=lambda name: tested[name].recall)
-    if tested[worst].recall < 1.0:
+    sentences = [
+        f"Always answering {guess_in_words(tested)}, would be right on {percent(commonest_label(tested)[1])} %."
+    ]
+    judged = {name: scores for name, scores in tested.items() if scores.support >= FEW_TESTED}
+    worst = min(judged, key=lambda name: judged[name].recall, default=None)
+    if worst is not None and judged[worst].recall < 1.0:
         row = confusion.matrix[confusion.labels.index(worst)]
-        wrong = {name: n for name, n in zip(confusion.labels, row, strict=True) if name != worst}
+        wrong = {name: n for name, n in zip(confusion.labels, row, strict=True) if n and name != worst}
+        most = [name for name, n in wrong.items() if n == max(wrong.values())]
+        taken = "taken" if len(wrong) == 1 else "most often taken"
+        missed = f"{taken} for {listed(most)}" if len(most) <= 2 else "taken for several labels alike"
         sentences.append(
-            f"Hardest to find is {worst}: {percent(tested[worst].recall)} % of its photos are found, and what is "
-            f"missed is most often taken for {max(wrong, key=lambda name: wrong[name])}."
+            f"Hardest to find is {worst}: {percent(judged[worst].recall)} % of its photos are found, and what is "
+            f"missed is {missed}."
         )
     return sentences
+
+
+def guess_in_words(per_label: Mapping[str, LabelScores]) -> str:
+    """Whom a guess without a look names: ``moss, the commonest label``; any of several that are equally common."""
+    commonest, _ = commonest_label(per_label)
+    n_alike = sum(one.support == per_label[commonest].support for one in per_label.values())
+    return f"{commonest}, the commonest label" if n_alike == 1 else f"one of {n_alike} equally common labels"
 
 
 def no_better_than_guessing(scores: Scores, accuracy: Interval, who: str) -> str:
@@ -313,14 +337,14 @@ def no_better_than_guessing(scores: Scores, accuracy: Interval, who: str) -> str
     Its balanced accuracy stands beside it: where one label is most of the photos, a head may be worse than always
     answering it and still tell the labels apart.
     """
-    commonest, share = commonest_label(scores.per_label)
+    _, share = commonest_label(scores.per_label)
     labels = sum(1 for one in scores.per_label.values() if one.support)
     if accuracy.low > share or labels < 2:
         return ""
     how = "is below" if accuracy.mean < share else "is not shown to be above"
     return (
-        f"{who}, right on {interval_in_words(accuracy)}, {how} the {percent(share)} % of always answering {commonest}, "
-        f"the commonest label; its balanced accuracy is {percent(scores.balanced_accuracy)} %, and guessing has "
+        f"{who}, right on {interval_in_words(accuracy)}, {how} the {percent(share)} % of always answering "
+        f"{guess_in_words(scores.per_label)}; its balanced accuracy is {percent(scores.balanced_accuracy)} %, and guessing has "
         f"{percent(1 / labels)} %."
     )
 
@@ -331,17 +355,35 @@ def commonest_label(per_label: Mapping[str, LabelScores]) -> tuple[str, float]:
     return commonest, per_label[commonest].support / sum(one.support for one in per_label.values())
 
 
-def differences_in_words(pairs: Sequence[PairComparison]) -> list[str]:
-    """A sentence for each comparison, and what *is ahead* means where one says it."""
-    said = [sentence(pair.words) for pair in pairs]
-    return said + [AHEAD_IS_NO_CLAIM] * any(pair.verdict == "ahead" for pair in pairs)
+def differences_in_words(pairs: Sequence[PairComparison], beside: FoldFacts | None = None) -> list[str]:
+    """A sentence for each comparison, and what *is ahead* means where one says it.
+
+    Short ones where a table stands `beside` them, of comparisons on these folds: its probabilities are not said again.
+    """
+    said = [
+        sentence(pair.words if beside is None else difference_in_words(pair, beside, with_chances=False))
+        for pair in pairs
+    ]
+    ahead = any(pair.verdict == "ahead" for pair in pairs)
+    if beside is not None:
+        return said + [AHEAD_IS_NO_CLAIM] * ahead
+    if ahead or any(pair.verdict == "undecided" and pair.probability.better >= LIKELY for pair in pairs):
+        said.append(WHAT_DECIDES.replace("*", "'"))
+    return said + [AHEAD_IS_NO_CLAIM] * ahead
 
 
-def difference_in_words(pair: PairComparison, folds: FoldFacts | None = None) -> str:
+def what_decides(one_fold: bool) -> str:
+    """Which number of a difference answers which question, and which of them decides the verdict."""
+    return WHAT_DECIDES_ONE_FOLD if one_fold else WHAT_DECIDES
+
+
+def difference_in_words(
+    pair: PairComparison, folds: FoldFacts | None = None, with_chances: bool = True
+) -> str:
     """Who beats whom by how many points, or that they cannot be told apart; and how probable it is.
 
-    ``inception_v3 (svm) beats glcm (mlp) by 31 points (27 to 35)``. The three probabilities follow unless one of them
-    is 99 % and says the same again.
+    ``inception_v3 (svm) beats glcm (mlp) by 31 points (27 to 35)``. The three probabilities follow where they are
+    wanted, unless one of them is 99 % and says the same again.
     """
     if pair.compares == "features":
         (first, second), where = (f"{side.features} ({side.head})" for side in (pair.one, pair.other)), ""
@@ -358,22 +400,24 @@ def difference_in_words(pair: PairComparison, folds: FoldFacts | None = None) ->
     if pair.verdict == "beats" and chances.better >= 0.99:
         return f"{where}{first} beats {second} by {span}{counted}"
     odds = (
-        f"{100 * chances.better:.0f} % probability that the first is better by more than {pair.rope:g} "
+        f"; {100 * chances.better:.0f} % probability that the first is better by more than {pair.rope:g} "
         f"point{'s' * (pair.rope != 1)}, {100 * chances.same:.0f} % that neither is, {100 * chances.worse:.0f} % that "
         f"the second is{counted}"
     )
+    if not with_chances:
+        odds = counted
     if pair.verdict == "beats":
-        return f"{where}{first} beats {second} by {span}; {odds}"
+        return f"{where}{first} beats {second} by {span}{odds}"
     if pair.high < 0:
-        return f"{where}{first} is not better than {second}: the difference is {span}; {odds}"
+        return f"{where}{first} is not better than {second}: the difference is {span}{odds}"
     if pair.verdict == "undecided":
-        return f"{where}{first} and {second} cannot be told apart: the difference is {span}; {odds}"
+        return f"{where}{first} and {second} cannot be told apart: the difference is {span}{odds}"
     # Alone it would do; among many questions one such answer is to be expected from luck.
     alone = pair.p_value < 0.05 <= pair.p_holm
     why = f"among {pair.family} comparisons" if alone else "for other training photos"
     if folds and folds.base_rate.one_label:
         why = "by folds that test one label alone"
-    return f"{where}{first} is ahead of {second} on these photos by {span}, not settled {why}; {odds}"
+    return f"{where}{first} is ahead of {second} on these photos by {span}, not settled {why}{odds}"
 
 
 def tuned_in_words(row: ResultRow) -> str:

@@ -32,6 +32,7 @@ from evaluate.results import (
 )
 from evaluate.scores.metrics import Confusion, Scores
 from evaluate.statistics.per_group import PerGroup
+from evaluate.scores.mistakes import non_dummy_heads
 from featurize.terminal import aligned, printable
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ SHOWN_MISTAKES = 10
 SHOWN_LABELS = 10
 SHOWN_PAIRS = 40
 CONFUSION_COLUMNS = 12
-SHARES = ("confidence", "probability")  # from 0 to 1 in JSON, per cent in print
+SHARES = ("confidence", "probability", "suggested_probability")  # from 0 to 1 in JSON, per cent in print
 INTERVALS = "intervals: Wilson on one prediction per photo, wider where folds share training photos"
 
 
@@ -204,24 +205,38 @@ def confusion_as_text(confusion: Confusion, shares: Sequence[Sequence[float]]) -
 def mistakes_as_text(found: ComparisonRecord | TestRecord) -> str:
     """What `--misclassified` prints: every misclassified image, and for a comparison the other lists."""
     best = found.details if isinstance(found, TestRecord) else found.best
-    parts = [_listed("misclassified, most confident first", best.misclassified, "predicted confidence")]
+    parts = [_listed("misclassified, most confident first", best.misclassified, ("predicted", "confidence"))]
     if isinstance(best, BestPair):
+        assert isinstance(found, ComparisonRecord)
+        features = found.results[0].features
+        heads = non_dummy_heads(
+            (row.head, row.classifier) for row in found.results if row.features == features
+        )
         hard = "hardest: the true label is least probable over all heads"
         suspects = "label suspects: inspect them, a label or the photo may be odd"
+        if found.folds.repeats * len(heads) > 1:  # else these are the same photos once more
+            title = "misclassified by every head and repeat"
+            parts.append(_listed(title, best.wrong_every_time, ("predicted",)))
+        of_label = {"probability": "of its label", "suggested_probability": "of the suggested"}
         parts += [
-            _listed("misclassified by every head and repeat", best.wrong_every_time, "predicted"),
-            _listed(hard, best.hardest, "predicted probability"),
-            _listed(suspects, best.label_suspects, "suggested probability"),
+            _listed(hard, best.hardest, ("predicted", "probability"), of_label),
+            _listed(suspects, best.label_suspects, ("suggested", *reversed(of_label)), of_label),
         ]
     return _paragraphs(*parts)
 
 
-def _listed(title: str, rows: Sequence[Mapping[str, Any]], more: str) -> str:
+def _listed(
+    title: str,
+    rows: Sequence[Mapping[str, Any]],
+    more: Sequence[str],
+    called: Mapping[str, str] | None = None,
+) -> str:
+    """A titled table with the columns `more` beside image and label, under other names where they are `called` so."""
     if not rows:
         return f"{title}: none"
-    columns = ["image", "label", *more.split()]
+    columns, called = ["image", "label", *more], called or {}
     shown = [[percent(row[name]) if name in SHARES else str(row[name]) for name in columns] for row in rows]
-    header = [f"{name} %" if name in SHARES else name for name in columns]
+    header = [called.get(name, name) + " %" * (name in SHARES) for name in columns]
     return f"{title} ({len(rows)}):\n{table_as_text(header, shown, left=3)}"
 
 

@@ -94,7 +94,7 @@ class PairName(Record):
     head: str
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class PairComparison(Record):
     """One pair of features and head against another, on the same folds; `compares` is ``features`` or ``head``.
 
@@ -123,6 +123,11 @@ class PairComparison(Record):
     words: str = ""
     base_rate: float | None = None
     accuracy_difference: float = 0.0
+
+    def __repr__(self) -> str:
+        one, other = (f"{side.head} on {side.features}" for side in (self.one, self.other))
+        ends = f"{100 * self.difference:.1f} points ({100 * self.low:.1f} to {100 * self.high:.1f})"
+        return f"PairComparison: {one} against {other}, {ends}; {self.verdict}"
 
 
 class Named(Protocol):

@@ -208,8 +208,9 @@ def compare(
     >>> found.results[0].features, found.results[0].accuracy.mean
     ('good', 1.0)
     """
-    if isinstance(features, str) or isinstance(heads, str) or hasattr(heads, "fit"):
-        raise UsageError("features and heads are lists", 'write features=["glcm"], heads=["svm"]')
+    features = [features] if isinstance(features, str) else features
+    if isinstance(heads, str) or hasattr(heads, "fit"):
+        heads = [heads]
     heads = named_heads(HEADS if heads is None else heads)
     heads = heads if tune is None else tuned_heads(heads, tune)
     table = relabelled(table, relabel)

@@ -5,9 +5,11 @@ cross-validation on the photos to train on; the photos set aside for testing are
 """
 
 import argparse
+import csv
+import io
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from featurize.errors import SourceError, UsageError, without_credentials
@@ -28,6 +30,7 @@ FOLDS = 5
 LEAST = 3  # photos of a label: one to test on, and two to part once more when heads are compared
 HEADS, HEADS_FOR_MANY = ("softmax", "svm"), ("softmax", "linear-svm")
 MANY = 5_000  # photos; svm takes their square
+ENOUGH = 20  # photos of a label, to train on and to test; below, nothing is recommended
 WIDE = 0.1  # of an interval, from end to end
 
 
@@ -89,6 +92,8 @@ def _fit(args: argparse.Namespace) -> int:
     commands.run(featurize_parser(), "featurize", "extract", *words)
 
     table = FeatureTable.read(table_file)
+    places["rejects"] = _rejects_of(table_file)
+    n_rejects = _count_rows(places["rejects"])
     with threadpool_limits(args.jobs):
         table, to_compare = _divided(table, args, commands, table_file)
     training = table.filter(table.split != "testing")
@@ -111,7 +116,7 @@ def _fit(args: argparse.Namespace) -> int:
     write_report(tested, places["report"])
     for path in (places["comparison"], places["report"]):
         log.info("wrote %s", where_written(path))
-    for line in summary_lines(found, tested, model, places):
+    for line in summary_lines(found, tested, model, places, n_rejects):
         print(printable(line))
     print("\nWhat was done; these commands repeat it:")
     for command in commands.lines:
@@ -159,10 +164,22 @@ def _checked_outputs(args: argparse.Namespace) -> dict[str, str]:
     places = {"table": args.table or f"{start}.fit.parquet", "report": report}
     places["comparison"] = f"{stem}.comparison{ending}"
     table_kind(places["table"])
-    rejects = os.path.splitext(places["table"])[0] + ".rejects.csv"
-    outputs = [(args.output, MODEL), (places["table"], TABLE), (rejects, CSV)]
+    outputs = [(args.output, MODEL), (places["table"], TABLE), (_rejects_of(places["table"]), CSV)]
     check_outputs([*outputs, (report, PAGE), (places["comparison"], PAGE)], [args.source])
     return places
+
+
+def _rejects_of(table: str) -> str:
+    """Where `featurize extract` says which photos it left out."""
+    return os.path.splitext(table)[0] + ".rejects.csv"
+
+
+def _count_rows(path: str) -> int:
+    """How many rows a CSV file has below its header."""
+    from featurize.remote import path_at
+
+    with path_at(path).open("rb") as stream:
+        return len(list(csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig")))) - 1
 
 
 def _specs(given: Sequence[str] | None) -> list[str]:
@@ -228,8 +245,23 @@ def check_labels(images: "Sequence[SourceImage]", source: str) -> None:
     if few:
         named = listed([f"{count(number, 'photo')} of {name}" for name, number in sorted(few.items())[:5]])
         more = f" and few of {len(few) - 5} more labels" if len(few) > 5 else ""
-        hint = f"add photos: each label needs {least}{side}, and 20 are a start; or leave its folder out"
+        hint = (
+            f"add photos: each label needs {least}{side}, and {ENOUGH} are a start; or leave its folder out"
+        )
         raise SourceError(f"there {'is' if sum(few.values()) == 1 else 'are'} {named}{more}{side}", hint)
+    if warning := few_in_words(counts):
+        log.warning("%s", warning)
+
+
+def few_in_words(counts: Mapping[str, int]) -> str:
+    """That labels have too few photos for a number to be believed, and how many; empty where they have enough."""
+    few = sorted((number, name) for name, number in counts.items() if number < ENOUGH)
+    if not few:
+        return ""
+    number, name = few[0]
+    which = f"{name} has" if len(few) == 1 else f"{len(few)} labels have"
+    fewest = str(number) if len(few) == 1 else f"{number} of {name}"
+    return f"{which} fewer than {ENOUGH} photos ({fewest}): too few to say how good a model is"
 
 
 # -- Who is tested, and what is compared ---
@@ -315,11 +347,12 @@ def _candidates(table: "FeatureTable") -> list[str]:
 
 
 def summary_lines(
-    found: "Comparison", tested: "TestResult", model: str, places: dict[str, str]
+    found: "Comparison", tested: "TestResult", model: str, places: dict[str, str], n_rejects: int
 ) -> Iterator[str]:
     """How good the model is, against guessing and against texture, and what to do next."""
     from evaluate.report.sentences import (
         MANY_SUSPECTS,
+        agree,
         commonest_label,
         labels_in_words,
         no_better_than_guessing,
@@ -340,7 +373,9 @@ def summary_lines(
         )
     label, share = commonest_label(scores.per_label)
     guessing = no_better_than_guessing(scores, accuracy, "The model")
-    yield guessing or f"Guessing, always {label}, would be right on {100 * share:.1f} %."
+    alike = sum(one.support == scores.per_label[label].support for one in scores.per_label.values()) > 1
+    guess = "one and the same label" if alike else label
+    yield guessing or f"Guessing, always {guess}, would be right on {100 * share:.1f} %."
     against = [
         pair for pair in found.comparisons if pair.compares == "features" and pair.other.features == TEXTURE
     ]
@@ -350,20 +385,29 @@ def summary_lines(
     if best.features == TEXTURE and len({row.features for row in found.results}) > 1:
         yield "Texture alone did best: nothing else was better on the photos to train on."
     yield from labels_in_words(scores.per_label, tested.details.confusion)[1:]
-    for warning in dict.fromkeys([*found.warnings, *tested.warnings]):
+    photos = Counter(found.data.labels) + Counter(tested.data.labels)
+    few = few_in_words(photos)
+    left_out = f"{count(n_rejects, 'photo')} {agree(n_rejects, 'was', 'were')} left out" if n_rejects else ""
+    of_fit = [few, f"{left_out} of all this: {places['rejects']} says why" if n_rejects else ""]
+    for warning in dict.fromkeys(filter(None, [*of_fit, *found.warnings, *tested.warnings])):
         yield f"warning: {warning}"
     yield ""
     yield "What to do next:"
     wrong, suspects = len(tested.details.misclassified), len(found.best.label_suspects)
+    if n_rejects:
+        yield f"  see why {left_out}, mend or delete {agree(n_rejects, 'it', 'them')}: {places['rejects']}"
     if wrong:
         yield f"  look at the {count(wrong, 'photo')} that it got wrong: {places['report']}"
     if 0 < suspects <= MANY_SUSPECTS * found.folds.tested:  # of more, the head is to blame
         yield f"  {count(suspects, 'label')} may be wrong, have a look: {places['comparison']}"
     if against and against[0].verdict not in ("beats", "ahead"):
-        yield "  texture does about as well: more photos would show whether a network is worth its time"
+        yield "  these photos cannot tell it from texture: more of them would show whether a network is worth its time"
     if guessing:
         yield "  give more photos of each label, or labels that can be told apart in the photos"
     curve = ["evaluate", "curve", places["table"], "--features", best.features, "--head", best.head]
     narrow = " (they also narrow the interval)" if accuracy.high - accuracy.low > WIDE else ""
     yield f"  would more photos help{narrow}? {command_line(curve)}"
-    yield f"  use it: {command_line(['classify', 'predict', model])} PHOTO.jpg"
+    use = "use it"
+    if few or guessing:
+        use = f"not to be relied on yet: {'it has too few photos' if few else 'it may only guess'}; to try it"
+    yield f"  {use}: {command_line(['classify', 'predict', model])} PHOTO.jpg"

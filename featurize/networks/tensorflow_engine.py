@@ -21,7 +21,6 @@ from featurize.networks.engines import (
     silent_stderr,
 )
 from featurize.networks.graph_file import LARGEST, refuse_side_effects
-from featurize.terminal import log
 
 PROCESSOR = Path("/proc/cpuinfo")
 # Parts of a batch run at the same time: where one has work for a single core, the other goes on.
