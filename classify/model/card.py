@@ -25,7 +25,7 @@ def model_card(model: Model, size: int | None = None) -> str:
         lines += ["decides", f"  {model.operating_point}"]
     if model.answers is not None:
         lines += ["answers", f"  {model.answers}", *_tree_lines(model.answers.taxonomy)]
-    lines += ["scores", f"  {_scores(training)}"]
+    lines += ["scores", *(f"  {line}" for line in _scores(training).splitlines())]
     if model.relabel is not None:
         lines.append("relabelled before training")
         lines += [f"  {old} → {new or '(dropped)'}" for old, new in sorted(model.relabel.items())]
@@ -99,8 +99,8 @@ def _scores(training: dict[str, Any]) -> str:
     course, scores = training.get("steps") or {}, training.get("scores")
     if "accuracy" in course:
         return (
-            f"accuracy {100 * course['accuracy']:.1f} %, cross entropy {course['cross_entropy']:.3f} on the photos set aside "
-            f"to validate on, after step {course['best_step']} of {course['steps']}"
+            f"accuracy {100 * course['accuracy']:.1f} %, cross entropy {course['cross_entropy']:.3f} on the photos set "
+            f"aside to validate on, after step {course['best_step']} of {course['steps']}"
         )
     if not scores:
         return "none from training; `evaluate compare` measures them on photos not trained on"
@@ -110,8 +110,9 @@ def _scores(training: dict[str, Any]) -> str:
     told = f"{numbers} on photos not trained on ({where}){chosen}"
     if "folds" not in scores:
         return told
-    # Seen by users who compared the two: neither is wrong.
-    return f"{told}\n  these folds are the training's own; `evaluate compare` makes others, and differs by as much as luck"
+    return (
+        f"{told}\n  by folds of its own: `evaluate compare` divides the photos otherwise, and differs by luck"
+    )
 
 
 def _outlier_lines(model: Model) -> list[str]:

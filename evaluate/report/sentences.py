@@ -344,8 +344,8 @@ def no_better_than_guessing(scores: Scores, accuracy: Interval, who: str) -> str
     how = "is below" if accuracy.mean < share else "is not shown to be above"
     return (
         f"{who}, right on {interval_in_words(accuracy)}, {how} the {percent(share)} % of always answering "
-        f"{guess_in_words(scores.per_label)}; its balanced accuracy is {percent(scores.balanced_accuracy)} %, and guessing has "
-        f"{percent(1 / labels)} %."
+        f"{guess_in_words(scores.per_label)}; its balanced accuracy is {percent(scores.balanced_accuracy)} %, and "
+        f"guessing has {percent(1 / labels)} %."
     )
 
 

@@ -452,10 +452,11 @@ def _note_remarks(group: Sequence[Any], graph: bytes, again: bool = False) -> No
         remarks = []
         if empty:
             earlier = ", such as inception_v3:mixed8," * (extractor.family == "inception_v3")
+            hold = "holds" if len(empty) == 1 else "hold"
             remarks = [
-                f"{len(empty)} of the kernels in its weights {'holds' if len(empty) == 1 else 'hold'} nothing but zeros "
-                f"(the first is {empty[0].removesuffix(FROZEN)}): the file is incomplete for this layer, and the vectors "
-                f"are poorer than the network's; read an earlier layer{earlier} or use other weights"
+                f"{len(empty)} of the kernels in its weights {hold} nothing but zeros "
+                f"(the first is {empty[0].removesuffix(FROZEN)}): the file is incomplete for this layer, and the "
+                f"vectors are poorer than the network's; read an earlier layer{earlier} or use other weights"
             ]
             log.log(logging.INFO if again else logging.WARNING, "%s: %s", extractor.name, remarks[0])
         extractor._remarks = extractor.fingerprint(), remarks

@@ -74,7 +74,9 @@ def test_the_command_keeps_the_trail_in_model_json_and_the_model_is_the_chosen_h
     assert f"tuned     by log-loss on 5 folds: {tuning['head']}" in card
     scores = f"log loss {best['log_loss']:.4f}, accuracy {best['accuracy']:.4f}"
     assert f"C={best['params']['C']}: {scores}" in card
-    scores = f"accuracy {best['accuracy']:.3f}, log loss {best['log_loss']:.3f} on photos not trained on"
+    scores = (
+        f"accuracy {100 * best['accuracy']:.1f} %, log loss {best['log_loss']:.3f} on photos not trained on"
+    )
     assert f"{scores} (5 folds); they chose its parameters too, so a little too good" in card
 
 
