@@ -1,5 +1,6 @@
 """A result in a notebook: one line, a table in HTML, and DataFrames to go on with."""
 
+from collections import Counter
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +45,9 @@ class Differences(list[PairComparison]):
         return pd.DataFrame(rows, columns=[*columns, *names[:5], *chances, *names[5:]])
 
     def __repr__(self) -> str:
-        said = "".join(f"\n  {one!r}" for one in self)
-        return f"Differences: {count(len(self), 'comparison')}{said}"
+        verdicts = Counter(one.verdict for one in self)
+        said = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.items())
+        return f"Differences: {count(len(self), 'comparison')}; {said or 'none'}"
 
     def _repr_html_(self) -> str:
         return _list_of(differences_in_words(self))

@@ -306,9 +306,10 @@ def hierarchical_in_words(found: HierarchicalScores) -> str:
 def labels_in_words(per_label: Mapping[str, LabelScores], confusion: Confusion) -> list[str]:
     """The level that guessing reaches, and the label that is found worst, with what it is taken for."""
     tested = {name: scores for name, scores in per_label.items() if scores.support}
-    sentences = [
-        f"Always answering {guess_in_words(tested)}, would be right on {percent(commonest_label(tested)[1])} %."
-    ]
+    guess = guess_in_words(tested)
+    comma = "," * guess.endswith(", the commonest label")
+    share = percent(commonest_label(tested)[1])
+    sentences = [f"Always answering {guess}{comma} would be right on {share} %."]
     judged = {name: scores for name, scores in tested.items() if scores.support >= FEW_TESTED}
     worst = min(judged, key=lambda name: judged[name].recall, default=None)
     if worst is not None and judged[worst].recall < 1.0:

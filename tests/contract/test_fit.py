@@ -41,6 +41,7 @@ def place(tmp_path_factory) -> Path:
                 picture.putpixel((0, 0), (1, 2, 3))
                 picture.save(path)
             archive.write(path, f"{path.parent.name}/copy of {number}.png")
+        archive.writestr("red/torn.png", b"\x89PNG\r\n\x1a\n and no more")
     return place
 
 
@@ -86,6 +87,13 @@ def test_it_leaves_a_model_a_table_and_two_reports_and_says_how_good_the_model_i
     assert "would be right on 50.0 %" in fitted.out or "of always answering" in fitted.out
     assert f"Against texture, in 5 folds of the {80 - n_tested} photos to train on: " in fitted.out
     assert model.training["photos"] == 80 - n_tested, "the photos set aside are not trained on"
+    warnings, _, to_do = fitted.out.partition("What to do next:")
+    assert "warning: 1 photo was left out of all this: tints.fit.rejects.csv says why" in warnings
+    assert "see why 1 photo was left out, mend or delete it: tints.fit.rejects.csv" in to_do
+    assert (
+        "  use it: classify predict tints.model PHOTO.jpg" in to_do
+        or "it may only guess; to try it:" in to_do
+    )
 
 
 def test_neither_groups_nor_near_duplicates_are_parted(place, fitted):
@@ -153,6 +161,7 @@ def test_folders_without_a_test_are_divided_anew_and_that_is_said(tmp_path, monk
     assert "--features color texture color+texture --heads" in done.err, (
         "camera and file are not to be learnt"
     )
+    assert "warning: 2 labels have fewer than 20 photos (8 of blue): too few to say" in done.err
     assert "warning: no photos are set aside for testing" in done.err and "call their folder test" in done.err
     assert "warning: near-duplicates are not kept together: the photos of" not in done.err
     split = FeatureTable.read(tmp_path / "tints.fit.parquet").split

@@ -5,7 +5,7 @@ import pytest
 from builders import described, made_table
 
 import evaluate
-from classify import predict_table, train_model
+from classify import Predictor, predict_table, train_model
 from evaluate import compare, find_duplicates, learning_curve, map_photos
 from featurize import FeatureTable
 
@@ -17,6 +17,8 @@ def shown() -> dict[str, object]:
     """One of each, of a table whose labels and names are HTML."""
     table = made_table(labels=("ant", HOSTILE, "cat"), separation=1.0)
     model = train_model(table, "softmax", "good")
+    one = compare(table, features="good", heads="naive-bayes", cv=3, jobs=1)  # one name is a list of one
+    assert [(row.features, row.head) for row in one.results] == [("good", "naive-bayes")]
     comparison = compare(table, heads=["softmax", "naive-bayes"], features=["good", "noise"], cv=3, jobs=1)
     return {
         "table": table,
@@ -33,7 +35,7 @@ def shown() -> dict[str, object]:
 
 
 def test_a_prompt_shows_one_short_line(shown):
-    for name in set(shown) - {"differences"}:
+    for name in shown:
         assert len(repr(shown[name])) < 250 and "\n" not in repr(shown[name]), name
     assert repr(shown["model"]).startswith(
         f"Model: softmax on good (4); 3 labels {HOSTILE}, ant, cat; trained on 60"
@@ -43,6 +45,11 @@ def test_a_prompt_shows_one_short_line(shown):
     assert f"Comparison: 4 pairs on 60 photos; best {best.head} on good, {accuracy}" in repr(
         shown["comparison"]
     )
+    assert repr(shown["differences"]).startswith("Differences: ")
+    pair = repr(shown["differences"][0])
+    assert pair.startswith("PairComparison: ") and len(pair) < 250 and " points (" in pair
+    assert repr(Predictor(shown["model"])) == f"Predictor: {shown['model']!r}"
+    assert repr(shown["table"].filter(shown["table"].label == "ant")).endswith("; 1 label ant")
     assert repr(shown["predictions"]).startswith("Predictions: 60 photos; ")
     assert repr(shown["test"]).startswith("TestResult: softmax on good, ")
 

@@ -11,15 +11,18 @@ from evaluate.report.sentences import (
     best_in_words,
     difference_in_words,
     differences_in_words,
+    labels_in_words,
     scores_in_words,
 )
 from evaluate.report.text import confusion_as_text, mistakes_as_text, split_as_text, table_as_text
 from evaluate.report.words import count, listed, points_in_words
-from evaluate.scores.metrics import Confusion, PositiveScores
+from evaluate.scores.metrics import Confusion, LabelScores, PositiveScores
+from evaluate.scores.mistakes import Suspect
 from evaluate.statistics.differences import McNemar, PairComparison, PairName, RopeProbabilities, verdict_of
 from evaluate.statistics.intervals import Interval, ScoreIntervals, ShareIntervals
 from evaluate.studies import testing
 from evaluate.studies.compare import compare
+from evaluate.whole_job.fit import few_in_words, summary_lines
 from featurize.table import FeatureTable
 
 AHEAD = "on inception_v3, svm is ahead of softmax on these photos by 3.0 points (1.0 to 5.0), not settled "
@@ -93,9 +96,57 @@ def test_what_is_ahead_means_is_said_where_something_is_and_nowhere_else():
         measured = 0.1, 0.01, 0.2, 0.2, False, RopeProbabilities(0, 0, 1), 1.0, None
         return PairComparison("head", *names, *measured, verdict=verdict, words="svm and mlp")
 
-    assert differences_in_words([pair("beats"), pair("undecided")]) == ["svm and mlp."] * 2
+    assert differences_in_words([pair("beats"), pair("beats")]) == ["svm and mlp."] * 2
     said = differences_in_words([pair("ahead"), pair("ahead")])
-    assert said[:2] == ["svm and mlp."] * 2 and len(said) == 3 and "is no claim: of 100 tables" in said[2]
+    assert said[:2] == ["svm and mlp."] * 2 and len(said) == 4 and "is no claim: of 100 tables" in said[3]
+    # Probably better and yet no verdict: the two are answers to different questions.
+    for verdict in ("undecided", "ahead"):
+        told = differences_in_words([pair(verdict)])[1]
+        assert "interval is over photos" in told and "probabilities are over folds" in told
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        (
+            [[9, 1, 0], [0, 9, 1], [0, 0, 8]],
+            [("one of 2 equally common labels", "35.7"), ("ant: 90.0", "taken for bee")],
+        ),
+        (
+            [[8, 1, 1], [0, 9, 0], [0, 0, 9]],
+            [("ant, the commonest", "35.7"), ("ant: 80.0", "most often taken for bee and cat")],
+        ),
+        (
+            [[7, 2, 1], [0, 9, 0], [0, 0, 9]],
+            [("ant, the commonest", "35.7"), ("ant: 70.0", "most often taken for bee.")],
+        ),
+        (
+            [[9, 0, 0], [0, 9, 0], [1, 0, 0]],
+            [("one of 2 equally common labels", "47.4")],
+        ),  # of one photo nothing is said
+    ],
+)
+def test_ties_and_labels_of_a_single_photo_are_called_what_they_are(counts, said):
+    names = ["ant", "bee", "cat"]
+    per_label = {
+        name: LabelScores(1.0, row[place] / sum(row), 1.0, sum(row))
+        for place, (name, row) in enumerate(zip(names, counts, strict=True))
+    }
+    found = labels_in_words(per_label, Confusion(names, counts))
+    assert len(found) == len(said)
+    for sentence, words in zip(found, said, strict=True):
+        assert all(word in sentence for word in words), sentence
+
+
+def test_columns_say_whose_probability_they_hold_and_one_head_is_not_listed_twice(confused):
+    found = compare(confused, ["good"], ["softmax"], cv=3, jobs=1)
+    found.best.label_suspects = [Suspect("a.jpg", "ant", "bee", 0.005, 0.97)]
+    text = mistakes_as_text(found)
+    assert "misclassified by every head" not in text and "misclassified, most confident first" in text
+    lines = [line.split() for line in text.splitlines()]
+    header = "image label suggested of the suggested % of its label %".split()
+    place = lines.index(header)
+    assert lines[place + 1] == ["a.jpg", "ant", "bee", "97.0", "0.5"]
 
 
 def test_a_weak_head_does_not_send_people_to_look_at_most_photos(comparison):
@@ -144,3 +195,18 @@ def test_the_split_is_counted_by_label_without_variants():
     table = FeatureTable.from_arrays({}, label=label, split=split, variant=[0, 0, 0, 0, 9])
     lines = [" ".join(line.split()) for line in split_as_text(table).splitlines()]
     assert lines == ["label training validation testing", "a 1 0 0", "b 1 0 1", "no label 0 0 0", "all 2 0 1"]
+
+
+def test_of_few_photos_fit_recommends_nothing_and_names_what_was_left_out(confused):
+    few = confused.filter(np.arange(60) % 3 > 0)
+    found = compare(few, ["good"], ["softmax"], cv=2, jobs=1)
+    tested = testing.test(train(few, "softmax", "good", jobs=1), confused.filter(np.arange(60) % 12 == 0))
+    places = {"table": "t", "report": "r", "comparison": "c", "rejects": "x.csv"}
+    lines = list(summary_lines(found, tested, "m.model", places, 2))
+    assert "warning: 2 photos were left out of all this: x.csv says why" in lines
+    assert "  see why 2 photos were left out, mend or delete them: x.csv" in lines
+    enough = few_in_words({"ant": 20, "bee": 20}), few_in_words({"ant": 20, "bee": 19, "cat": 4})
+    assert enough == ("", "2 labels have fewer than 20 photos (4 of cat): too few to say how good a model is")
+    few_told = any("fewer than 20 photos" in line for line in lines)
+    assert few_told == any(line.startswith("  not to be relied on yet: it has too few") for line in lines)
+    assert few_told != any(line.startswith("  use it: ") for line in lines)
