@@ -409,5 +409,5 @@ def summary_lines(
     yield f"  would more photos help{narrow}? {command_line(curve)}"
     use = "use it"
     if few or guessing:
-        use = f"not to be relied on yet: {'it has too few photos' if few else 'it may only guess'}; to try it"
+        use = f"try it, but do not rely on it, since it {'has seen too few photos' if few else 'may only guess'}"
     yield f"  {use}: {command_line(['classify', 'predict', model])} PHOTO.jpg"
