@@ -6,7 +6,6 @@ import zipfile
 import numpy as np
 import pytest
 from builders import run, twin_table
-from sklearn.naive_bayes import GaussianNB
 
 from classify import save_model, train_model
 from evaluate import compare
@@ -82,9 +81,6 @@ def test_heads_that_did_not_converge_are_named_once_with_a_count(confused):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"heads": "svm"}, "features and heads are lists"),
-        ({"heads": GaussianNB()}, "features and heads are lists"),
-        ({"features": "good"}, "features and heads are lists"),
         ({"cv": 21}, "21 folds cannot be made: ant has 20 images"),
         ({"superclasses": {"ant": "insect", "cat": "pet"}}, "1 of 3 labels have no super-class: bee"),
         ({"relabel": {"ant": "x"}}, "names no new label for bee, cat"),
