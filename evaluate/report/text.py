@@ -31,8 +31,8 @@ from evaluate.results import (
     TestRecord,
 )
 from evaluate.scores.metrics import Confusion, Scores
-from evaluate.statistics.per_group import PerGroup
 from evaluate.scores.mistakes import non_dummy_heads
+from evaluate.statistics.per_group import PerGroup
 from featurize.terminal import aligned, printable
 
 if TYPE_CHECKING:

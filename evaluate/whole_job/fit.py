@@ -352,12 +352,11 @@ def summary_lines(
     """How good the model is, against guessing and against texture, and what to do next."""
     from evaluate.report.sentences import (
         MANY_SUSPECTS,
-        agree,
         commonest_label,
         labels_in_words,
         no_better_than_guessing,
     )
-    from evaluate.report.words import count, interval_in_words, sentence
+    from evaluate.report.words import agree, count, interval_in_words, sentence
 
     best, scores = found.results[0], tested.scores
     n_tested, accuracy = len(tested.table), scores.accuracy_interval
