@@ -179,7 +179,8 @@ def _count_rows(path: str) -> int:
     from featurize.remote import path_at
 
     with path_at(path).open("rb") as stream:
-        return len(list(csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig")))) - 1
+        text = stream.read().decode("utf-8", "replace")
+    return len(list(csv.reader(io.StringIO(text)))) - 1
 
 
 def _specs(given: Sequence[str] | None) -> list[str]:
