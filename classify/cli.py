@@ -34,6 +34,7 @@ from featurize.outputs import (
     PREDICTIONS,
     TABLE,
     TEXT,
+    check_model_name,
     check_outputs,
     where_written,
     whole_file,
@@ -169,6 +170,7 @@ def _train(args: argparse.Namespace) -> int:
 
     inputs = [args.table, args.relabel, args.costs, args.labels, args.taxonomy]
     check_outputs([(args.output, MODEL)], inputs)
+    check_model_name(args.output)
     balanced = {"class_weight": "balanced"} if args.balanced else {}
     spec = HeadSpec.parse(args.head).with_params(balanced | key_values(args.set, "--set"))
     head = _with_steps(args, spec)

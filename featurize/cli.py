@@ -9,7 +9,7 @@ from featurize.extract_command import EXTRACT, add_extract
 from featurize.import_commands import add_import_commands
 from featurize.network_commands import add_network_commands
 from featurize.options import add_group_by, add_max_megapixels, add_source, manifest_options
-from featurize.outputs import JSON, check_outputs, print_unless, whole_file
+from featurize.outputs import JSON, check_outputs, is_table, print_unless, whole_file
 from featurize.store_commands import add_store_commands
 from featurize.terminal import add_command, new_parser, run_command
 
@@ -49,5 +49,8 @@ def _scan(args: argparse.Namespace) -> int:
     print_unless([args.json], "\n".join(scan_lines(found)))
     if not found.usable:
         problem = f"no image can be used (rejected: {len(found.rejects)})"
-        raise SourceError(problem, "the reasons are listed above")
+        hint = "the reasons are listed above"
+        if is_table(args.source):
+            hint = f"it is a table, which has vectors: `evaluate compare {args.source}` and `classify train` take it"
+        raise SourceError(problem, hint)
     return 0

@@ -142,10 +142,10 @@ def _extract(args: argparse.Namespace) -> int:
     moments.append(time.perf_counter())
     write_rejects(rejects_file, result.rejects, args.excel)
     _say(args, result, rejects_file)
-    if result.n_computed >= MANY:
-        for line in filter(None, map(faster, extractors)):
-            log.info("%s", line)
     listing, featurizing, writing = (after - before for before, after in pairwise(moments))
+    if result.n_computed >= MANY:
+        for line in filter(None, (faster(one, featurizing) for one in extractors)):
+            log.info("%s", line)
     log.debug("listing %.2f s, reading and featurizing %.2f s, writing %.2f s", listing, featurizing, writing)
     if args.strict and result.rejects:
         raise SourceError(_left_out(result.rejects) + " (--strict)", f"see {rejects_file}")
@@ -340,7 +340,7 @@ def _say(args: argparse.Namespace, result: Any, rejects_file: str) -> None:
     if result.n_hashed:
         what = "perceptual hashes of %d images from the store were computed (column phash)"
         log.info(what, result.n_hashed)
-    say_remarks(result.remarks)
+    say_remarks(result.remarks, result.n_reused)
     for name, count in result.n_earlier.items():
         if count:
             earlier = f"the store holds {count} of the vectors by an earlier decode version only"

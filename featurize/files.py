@@ -56,6 +56,51 @@ def is_readable(path: Location, kind: type[BottleheadError]) -> bool:
     return os.path.isfile(path)
 
 
+SEPARATORS = ",;\t"  # of CSV files: Excel writes semicolons where a comma is the decimal point
+
+
+def own_separator(first: str) -> str:
+    """The separator that the first line of a CSV file names in Excel's own way; "" where it does not.
+
+    >>> own_separator("sep=;\\n"), own_separator("label,new_label\\n")
+    (';', '')
+    """
+    if first[:4].lower() != "sep=":
+        return ""
+    if first[4:5] in "\r\n":
+        raise csv.Error("its first line, sep=, names no separator")
+    return first[4]
+
+
+def separator_of(header: str, known: Collection[str]) -> str:
+    """What separates the cells of a CSV file, by its first line: most names in it are `known` then, or there are most.
+
+    >>> separator_of("label;new_label", ["label", "new_label"])
+    ';'
+    """
+
+    def n_names(separator: str) -> tuple[int, int]:
+        with suppress(csv.Error):
+            names = next(csv.reader([header], delimiter=separator, skipinitialspace=True), [])
+            return sum(name.strip().casefold() in known for name in names), len(names)
+        return 0, 0
+
+    return max(SEPARATORS, key=n_names)
+
+
+def foreign_separator(names: Sequence[str], known: Collection[str]) -> str:
+    """What a hint adds where the one name of a header is several, with a separator that is not read; "" else.
+
+    >>> foreign_separator(["image|label"], ["image", "label"])
+    "; its columns seem to be separated by '|': write commas, semicolons or tabs instead"
+    """
+    for separator in "|:^~" if len(names) == 1 else "":
+        parts = [part.strip().casefold() for part in names[0].split(separator)]
+        if len(parts) > 1 and not set(parts).isdisjoint(known):
+            return f"; its columns seem to be separated by {separator!r}: write commas, semicolons or tabs instead"
+    return ""
+
+
 def read_csv(
     path: Location,
     columns: Sequence[str],
@@ -67,7 +112,8 @@ def read_csv(
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """The lines of a CSV file in UTF-8 below its first: the number of each, and its cells by column, as they stand.
 
-    Of a file that begins with a byte-order mark, what `csv_writer` did for a spreadsheet is undone.
+    Cells are separated by commas, semicolons or tabs, as the first line shows. Of a file that begins with a byte-order
+    mark, what `csv_writer` did for a spreadsheet is undone.
 
     The first line must hold `columns`, in any order, and may hold `optional` ones (None: any), which `hint` says where
     these words do not; `what` the file is, for messages; `key` gives what of a line no other line may have, if
@@ -79,30 +125,35 @@ def read_csv(
     try:
         with path_at(path).open(encoding="utf-8", newline="") as stream:
             first = stream.readline()  # a pipe cannot be read twice
-            reader = csv.reader(chain([first.removeprefix(MARK)], stream))
             as_meant = unguarded if first.startswith(MARK) else str
+            first = first.removeprefix(MARK)
+            own = own_separator(first)
+            if own:
+                first = stream.readline()
+            separator = own or separator_of(first, [*columns, *(optional or ())])
+            reader = csv.reader(chain([first], stream), delimiter=separator)
             header = [as_meant(name).strip() for name in next(reader, [])]
             strange = set(header) - set(columns) - set(header if optional is None else optional)
             if strange or not set(columns) <= set(header) or len(set(header)) < len(header):
                 more = f", and may hold {', '.join(sorted(optional))}" if optional else ""
                 hint = hint or f"its first line must be {','.join(columns)}{more}"
+                hint += foreign_separator(header, columns)
                 has, found = "have" if what.endswith("s") else "has", ", ".join(header)[:80] or "none"
                 raise UsageError(f"the {what} {path} {has} the columns {found}", hint)
             for cells in reader:
+                number = reader.line_num + bool(own)
                 if len(cells) not in (0, len(header)):
-                    hint = f"each line holds {len(header)} cells, {','.join(header)}"
-                    raise UsageError(f"line {reader.line_num} of {path} is {','.join(cells)[:100]!r}", hint)
+                    hint = f"each line holds {len(header)} cells, {separator.join(header)}"
+                    raise UsageError(f"line {number} of {path} is {separator.join(cells)[:100]!r}", hint)
                 if cells:
                     line = dict(zip(header, map(as_meant, cells), strict=True))
-                    own = key(line)
-                    if own in lines:
-                        twice = f"{path} names {', '.join(own)[:80]} twice, in line {lines[own]}"
-                        raise UsageError(
-                            f"{twice} and again in line {reader.line_num}", "keep one of the lines"
-                        )
-                    if own:
-                        lines[own] = reader.line_num
-                    yield reader.line_num, line
+                    one_of = key(line)
+                    if one_of in lines:
+                        twice = f"{path} names {', '.join(one_of)[:80]} twice, in line {lines[one_of]}"
+                        raise UsageError(f"{twice} and again in line {number}", "keep one of the lines")
+                    if one_of:
+                        lines[one_of] = number
+                    yield number, line
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         made = hint or f"its first line must be {','.join(columns)}"
         why, hint = str(error), "give a CSV file in UTF-8"

@@ -161,6 +161,21 @@ def whole_file(path: Location, kind: str | None = None) -> Iterator[Path]:
         sync_folder(target.parent)
 
 
+# What other programs, and outputs of ours that are no model, are known by.
+OTHER_ENDINGS = (
+    ".h5 .hdf5 .keras .pb .onnx .tflite .pt .pth .pkl .pickle .joblib .html .htm .csv .tsv .json .jsonl .xlsx .parquet "
+    ".npz .npy"
+).split()
+
+
+def check_model_name(path: Location) -> None:
+    """UsageError for a model under the ending of another format, which every other program would trip over."""
+    ending = path_at(path).suffix.lower()
+    if ending in OTHER_ENDINGS:
+        hint = "give it another ending, such as .model; `classify export MODEL -o FILE` writes other formats"
+        raise UsageError(f"{path} would be a model of ours, a zip file, under the ending {ending}", hint)
+
+
 def where_written(path: Location) -> str:
     """The path as it was given, and where it leads if it is a link: what a message may call written."""
     place = path_at(path)
@@ -327,6 +342,14 @@ def _refuse_other_kind(path: Path | RemotePath, kind: str, kinds: set[str]) -> N
             f"{path} is {' or '.join(sorted(kinds))}, and {kind} would replace it",
             "give the output another name, or remove that file first",
         )
+
+
+def is_table(path: Location) -> bool:
+    """Whether a file is a table of features by its content."""
+    place = path_at(path)
+    with suppress(OSError):
+        return place.is_file() and TABLE in kinds_of(place)
+    return False
 
 
 def kinds_of(path: Path | RemotePath) -> set[str]:

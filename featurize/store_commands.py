@@ -84,7 +84,7 @@ def _open(given: str | None) -> Any:
 def _list(args: argparse.Namespace) -> int:
     from datetime import datetime
 
-    from featurize.upkeep import open_sections, summarise
+    from featurize.upkeep import open_sections, store_size, summarise
 
     store = _open(args.store)
     found = [summarise(section) for section in open_sections(store)]
@@ -96,7 +96,14 @@ def _list(args: argparse.Namespace) -> int:
         counts = str(s.width or "?"), f"{s.images:,}", f"{s.bytes:,}"
         rows.append((s.name, s.fingerprint[:8], *counts, written))
     _print_table(("features", "fingerprint", "width", "images", "bytes", "last written"), rows)
-    log.info("%s: %d extractors, %s bytes", store.folder.url, len(found), f"{sum(s.bytes for s in found):,}")
+    size, vectors = store_size(store), sum(s.bytes for s in found)
+    others = max(size.everything - size.networks - vectors, 0)
+    log.info(
+        "beside the vectors: %s bytes of networks kept for a quick start, %s bytes of indexes and other files",
+        f"{size.networks:,}",
+        f"{others:,}",
+    )
+    log.info("%s: %d extractors, %s bytes in all", store.folder.url, len(found), f"{size.everything:,}")
     return 0
 
 

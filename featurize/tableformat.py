@@ -6,7 +6,7 @@ import os
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from featurize.errors import TableError
 from featurize.files import check_unpacked, is_readable
 from featurize.id_columns import ALL_IDS, IDS, METADATA, PHASH, column_as_array
-from featurize.outputs import TABLE, whole_file
+from featurize.outputs import MODEL, TABLE, kinds_of, whole_file
 from featurize.remote import AnyPath, Location, RemoteError, path_at
 
 
@@ -53,6 +53,28 @@ class TableContent(NamedTuple):
     metadata: Mapping[str, Any]
 
 
+def _no_table_name(path: Any, suffix: str) -> TableError:
+    """What is wrong with a name that is not one of a table; of a file that is there, what it is."""
+    if suffix in (".csv", ".tsv", ".xlsx"):
+        hint = (
+            "name it .parquet, and for a CSV of it, in Python: "
+            "FeatureTable.read('TABLE.parquet').to_frame().to_csv('TABLE.csv', index=False); a CSV of photos becomes "
+            "a table by `featurize extract`"
+        )
+        return TableError(f"{path} cannot be a table: tables are .parquet or .npz, not {suffix[1:]}", hint)
+    kinds: set[str] = set()
+    with suppress(OSError):
+        kinds = kinds_of(path) if path.is_file() else kinds
+    if MODEL in kinds:
+        hint = "give a table (.parquet, .npz), such as that of its training; `classify show` is for models"
+        return TableError(f"{path} is {MODEL}, and a table is wanted", hint)
+    if kinds - {TABLE}:
+        hint = "give a table: its name ends in .parquet or .npz, and `featurize extract` makes it of photos"
+        return TableError(f"{path} is {' or '.join(sorted(kinds))}, and a table is wanted", hint)
+    problem = f"cannot tell the format of {path}: the name must end in .parquet or .npz"
+    return TableError(problem, "give the table another name")
+
+
 def table_kind(path: Location) -> str:
     """``.parquet`` or ``.npz``, by the ending of `path`; TableError if it ends otherwise."""
     path = path_at(path)
@@ -61,8 +83,7 @@ def table_kind(path: Location) -> str:
         if isinstance(path, Path) and path.is_dir():
             hint = "make a table of its photos with `featurize extract FOLDER -o TABLE.parquet`"
             raise TableError(f"{path} is a folder, and a table is wanted", hint)
-        problem = f"cannot tell the format of {path}: the name must end in .parquet or .npz"
-        raise TableError(problem, "give the table another name")
+        raise _no_table_name(path, suffix)
     return suffix
 
 

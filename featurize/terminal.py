@@ -4,6 +4,7 @@ import argparse
 import errno
 import logging
 import os
+import re
 import shlex
 import signal
 import sys
@@ -11,7 +12,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from typing import Any, NoReturn, TextIO
 
@@ -145,12 +146,24 @@ def help_texts(description: str, example: str) -> dict[str, Any]:
     }
 
 
+# By the program that has them: who gives one to another program is told where it is.
+COMMANDS = {
+    "bottlehead": "fit retrain",
+    "featurize": "extract scan store backbones download import-bottlenecks import-vectors adopt",
+    "classify": "train predict neighbours serve show import-graph export labels suggest watch heads",
+    "evaluate": "split compare curve test duplicates map",
+}
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         lists = [one.option_strings[0] for one in self._actions if one.nargs == "+" and one.option_strings]
         if message.startswith("the following arguments are required") and lists:
             takers = " and ".join(lists)
             message += f" ({takers} take every word up to the next option: put what is required first)"
+        if named := re.search("invalid choice: '([a-z-]+)'", message):
+            homes = [f"{home} {named[1]}" for home, names in COMMANDS.items() if named[1] in names.split()]
+            message += f"; perhaps {' or '.join(homes)} is meant" if homes else ""
         super().error(without_credentials(message))
 
 
@@ -202,7 +215,7 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
         # By the command's own parser, whose usage shows what it does take.
         _refuse(getattr(args, "parser", parser), unknown)
     level = logging.ERROR if args.quiet else logging.DEBUG if args.verbose else logging.INFO
-    with _safe_streams(), messages_on_stderr(level), _orderly_end() as received:
+    with _safe_streams(), messages_on_stderr(level), _orderly_end(level) as received:
         try:
             status = args.run(args)
             sys.stdout.flush()
@@ -249,6 +262,18 @@ READ_BY_LIBRARIES = (
     "TF_",
     "ARROW_",
 )
+
+
+# Of the terminal, as a file descriptor: the last one, where what libraries write to stderr is held back.
+terminal_descriptors = [2]
+
+
+def say_at_once(text: str) -> None:
+    """A line on stderr, past all buffers, as the handler of a signal may write it."""
+    with suppress(OSError):
+        terminal = terminal_descriptors[-1]
+        before = "\n" if os.isatty(terminal) else ""  # behind the bar or ^C that stands there
+        os.write(terminal, f"{before}{text}\n".encode())
 
 
 def _in_words(error: OSError) -> str:
@@ -335,7 +360,7 @@ class _Stdout(_Stream):
 
 
 @contextmanager
-def _orderly_end() -> Iterator[list[int]]:
+def _orderly_end(level: int) -> Iterator[list[int]]:
     """SIGTERM and SIGHUP end a command as Ctrl-C does: what was computed is kept, half-written files are removed.
 
     Yields the signals that came, in order, also those that the work took for its end and went on from, as a training
@@ -347,6 +372,8 @@ def _orderly_end() -> Iterator[list[int]]:
         return
 
     def end(number: int, frame: Any) -> NoReturn:
+        if not received and level <= logging.INFO:
+            say_at_once("stopping; vectors that were computed are kept")
         received.append(number)
         raise KeyboardInterrupt
 
@@ -395,14 +422,18 @@ class _Handler(logging.Handler):
         write(f"warning: {text}" if record.levelno == logging.WARNING else text, file=sys.stderr)
 
 
+def bars_are_drawn() -> bool:
+    """Whether progress is a bar, in a notebook or on a terminal, and not lines in a pipe or a file."""
+    return "ipykernel" in sys.modules or sys.stderr.isatty()
+
+
 def progress(total: int | None, description: str, unit: str = "image", n_before: int = 0):
     """A progress bar in a notebook and on a terminal; `n_before` are done already and do not count for the rate.
 
     A `total` that nobody knows is None: the bar counts. It appears when something takes longer than a moment. Into a
-    pipe or a file no bar is written; where messages are shown, one comes once a minute.
+    pipe or a file no bar is written; where messages are shown, one comes after ten seconds and then twice a minute.
     """
-    in_notebook = "ipykernel" in sys.modules
-    drawn = in_notebook or sys.stderr.isatty()
+    drawn = bars_are_drawn()
     # From Python bars come by default; where a level was set, it says whether anybody wants to see them.
     shown = log.isEnabledFor(logging.INFO) and log.hasHandlers()
     if total == 0 or not (shown or (drawn and log.level == logging.NOTSET)):
@@ -444,20 +475,30 @@ class _NoBar:
 
 
 class _Lines(_NoBar):
-    """What `progress` gives where messages go to a file: one of them a minute."""
+    """What `progress` gives where messages go to a file: lines in a rhythm of their own, however long a step takes."""
 
-    every = 60.0
+    first, every = 10.0, 30.0  # seconds
 
     def __init__(self, total: int | None, description: str, n_before: int) -> None:
         self._total, self._description, self._n_done = total, description, n_before
-        self._said = time.monotonic()
+        self._ended = threading.Event()
+
+    def __enter__(self) -> "_Lines":
+        threading.Thread(target=self._say, name="progress", daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
 
     def update(self, n: int = 1) -> None:
         self._n_done += n
-        if time.monotonic() >= self._said + self.every:
-            self._said = time.monotonic()
+
+    def _say(self) -> None:
+        pause = self.first
+        while not self._ended.wait(pause):
             of_all = "" if self._total is None else f" of {self._total}"
             log.info("%s: %d%s", self._description, self._n_done, of_all)
+            pause = self.every
 
 
 def key_values(pairs: Sequence[str], option: str) -> dict[str, str]:

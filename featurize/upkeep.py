@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -100,6 +101,34 @@ def summarise(section: Section) -> SectionSummary:
     last = max((written for _, _, written in shards), default=0.0)
     about = section.about
     return SectionSummary(about["name"], about["fingerprint"], about["width"], len(images), size, last)
+
+
+@dataclass(frozen=True)
+class StoreSize:
+    """Bytes of a store: all of it, and in it the networks that are kept for a quick start."""
+
+    everything: int
+    networks: int
+
+
+def store_size(store: Store) -> StoreSize:
+    """Every file counts: vectors, kept networks, the index of files, parts, and what a killed run left."""
+    folder = store.folder
+    networks = sum(path.stat().st_size for path in _graph_files(store))
+    here = store.local_path("x")
+    everything = _bytes_in(here.parent) if here is not None else 0
+    if not folder.is_local:
+        everything += int(folder.system.du(folder.root)) if folder.exists() else 0
+    return StoreSize(everything, networks)
+
+
+def _bytes_in(folder: Path) -> int:
+    total = 0
+    for below, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):  # another run removed it
+                total += os.path.getsize(os.path.join(below, name))
+    return total
 
 
 def verify_section(section: Section) -> tuple[int, int]:

@@ -109,7 +109,7 @@ def check_golden(extractors: Sequence[Extractor], entries: Sequence[Mapping[str,
     # In the store they are kept for the libraries of today and this machine.
     here = golden_vectors(checked, sections, [_circumstances(one) for one in checked])
     for (extractor, entry), vector in zip(known, here, strict=True):
-        _refuse_drift(extractor, entry, vector)
+        refuse_drift(extractor, entry, vector)
 
 
 def _circumstances(extractor: Extractor) -> str:
@@ -119,7 +119,8 @@ def _circumstances(extractor: Extractor) -> str:
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
-def _refuse_drift(extractor: Extractor, entry: Mapping[str, Any], vector: np.ndarray) -> None:
+def refuse_drift(extractor: Extractor, entry: Mapping[str, Any], vector: np.ndarray) -> None:
+    """ModelError where its vector of the synthetic image is another than that of the training."""
     golden = np.array(entry["golden"], dtype=np.float32)
     drift = relative_drift(vector, golden) if vector.shape == golden.shape else float("inf")
     tolerance = TOLERANCES.get(entry["description"].get("precision"), TOLERANCE)

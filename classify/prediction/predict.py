@@ -15,11 +15,11 @@ import numpy as np
 
 from classify.model.answers import AnswerRule, Answers
 from classify.model.model import Model, OperatingPoint
-from classify.prediction.extractors import Place, Weights, ready_extractors
+from classify.prediction.extractors import Place, Weights, model_extractors, ready_extractors, refuse_drift
 from classify.prediction.inputs import BATCH_SIZES, input_batches, nothing_read, row_batches, source_batches
 from classify.rows import select_vectors
-from featurize.errors import UsageError
-from featurize.extraction.run import NothingReadable, run_extraction, say_remarks
+from featurize.errors import ModelError, UsageError, WeightsError
+from featurize.extraction.run import NothingReadable, NotStored, run_extraction, say_remarks
 from featurize.extractors.base import Extractor, golden_image
 from featurize.extractors.batches import Failed, Task, compute
 from featurize.photos.decode import MAX_PIXELS
@@ -173,6 +173,7 @@ class Predictor:
         self.model, self.weights, self.store, self.jobs = model, weights, store, jobs
         self.max_megapixels, self.engine = max_megapixels, engine
         self._remarks: Counter[str] = Counter()
+        self._n_reused = 0
         self.seconds: dict[str, float] = defaultdict(float)  # by part of the work, for --verbose
         self._lock = threading.Lock()
         self._extractors: list[Extractor] = []
@@ -254,8 +255,7 @@ class Predictor:
             log.debug("%s took %.2f s", part, seconds)
         if first_rejects and not n_predicted:
             raise nothing_read(n_rejects, *first_rejects[0])
-        say_remarks(self._remarks)
-        self._remarks.clear()
+        self._say_remarks()
         if n_seen:
             which = f"{n_seen} of the {n_predicted} photos were" if n_predicted > 1 else "this photo was"
             log.warning("%s in the model's training set; confidences flatter there", which)
@@ -285,8 +285,7 @@ class Predictor:
                 yield table
         if not n_rows and rejects:
             raise nothing_read(len(rejects), *rejects[0])
-        say_remarks(self._remarks)
-        self._remarks.clear()
+        self._say_remarks()
 
     def vectors(self, photo: PhotoLike) -> FeatureTable:
         """The vectors of one photo, or of those of a folder, as the model takes them; errors as of `predict`."""
@@ -308,6 +307,11 @@ class Predictor:
         others, each with the reason. Nothing is logged, and nothing is kept in the store.
         """
         return self._extract(list(photos))
+
+    def _say_remarks(self) -> None:
+        say_remarks(self._remarks, self._n_reused)
+        self._remarks.clear()
+        self._n_reused = 0
 
     @contextmanager
     def _timed(self, part: str) -> Iterator[None]:
@@ -348,11 +352,14 @@ class Predictor:
         if isinstance(batch, Source) and not batch.images:
             return None, batch.rejects
         with self._lock:
+            store = self.store = self.store if isinstance(self.store, Store) else Store(self.store)
             if not self._extractors:
+                if isinstance(batch, Source) and (found := self._stored(batch, store)) is not None:
+                    return found
                 with self._timed("preparing the extractors"):
-                    store = self.store if isinstance(self.store, Store) else Store(self.store)
-                    ready = ready_extractors(self.model, store, self.weights, self.given, self.engine)
-                    self.store, self._extractors = store, ready
+                    self._extractors = ready_extractors(
+                        self.model, store, self.weights, self.given, self.engine
+                    )
             with self._timed("the vectors"):
                 if isinstance(batch, list):
                     return self._computed(batch)
@@ -367,11 +374,43 @@ class Predictor:
                 except NothingReadable as error:
                     return None, error.rejects
                 self._remarks.update(done.remarks)
+                self._n_reused += done.n_reused
                 log.debug("%d images computed, %d from the store", done.n_computed, done.n_reused)
                 # Another engine, or a network in int8 that was made again, has another fingerprint; its vectors
                 # were looked at.
                 done.table.metadata["features"] = self._described
                 return done.table, list(done.rejects)
+
+    def _stored(
+        self, batch: Source, store: Store
+    ) -> tuple[FeatureTable | None, list[tuple[str, str]]] | None:
+        """What `_extract` returns where the store has every vector, as those of the training were made.
+
+        None where one has to be computed: only then are networks loaded and checked.
+        """
+        how: dict[str, Any] = {"jobs": self.jobs, "max_megapixels": self.max_megapixels}
+        how |= {"only_stored": True, "advance": lambda n_done: None}
+        try:
+            with self._timed("looking into the store"):
+                extractors = model_extractors(self.model, store, self.weights, self.given)
+                done = run_extraction(batch, extractors, store=store, **how)
+                for part, one in zip(self.model.parts, extractors, strict=True):
+                    entry, made = self.model.described[part], done.table.metadata["features"][one.name]
+                    if entry.get("golden"):
+                        refuse_drift(one, entry, np.array(made["golden"], dtype=np.float32))
+        except NothingReadable as error:
+            return None, error.rejects
+        except (
+            NotStored,
+            ModelError,
+            UsageError,
+            WeightsError,
+        ):  # errors are told when they stand in the way
+            return None
+        log.debug("%d images from the store", done.n_reused)
+        self._n_reused += done.n_reused
+        done.table.metadata["features"] = self._described
+        return done.table, list(done.rejects)
 
     @property
     def _described(self) -> dict[str, Any]:

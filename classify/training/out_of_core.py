@@ -148,7 +148,7 @@ def train_out_of_core(
     try:
         weights = compute_class_weight(classifier.class_weight, classes=names, y=names[codes])[codes]
     except ValueError as error:  # it names a label that there is not
-        raise fit_failed(head, error) from error
+        raise fit_failed(head, error) from None
     start = time.perf_counter()
     scaler = streamed_scaling((X for _, X in stream), *blocks)
     with threadpool_limits(1):  # a few scores per row: threads would only wait for each other

@@ -76,8 +76,8 @@ def check_shortcuts(
     True
     """
     if NUISANCE not in table.vectors:
-        log.info(
-            "the shortcut check is left out: the table has no column nuisance; "
+        log.debug(
+            "whether camera and file alone tell the labels was not checked: the table has no column nuisance; "
             "`featurize extract SOURCE --features ... nuisance` adds it"
         )
         return None

@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from featurize.errors import SourceError, UsageError, without_credentials
 from featurize.options import add_manifest_options, add_max_megapixels, manifest_options
-from featurize.outputs import CSV, MODEL, PAGE, TABLE, check_outputs, is_streamed, where_written
+from featurize.outputs import (
+    CSV,
+    MODEL,
+    PAGE,
+    TABLE,
+    check_model_name,
+    check_outputs,
+    is_streamed,
+    is_table,
+    where_written,
+)
 from featurize.terminal import OptionsError, add_command, command_line, log, printable
 
 if TYPE_CHECKING:
@@ -166,6 +176,7 @@ def _checked_outputs(args: argparse.Namespace) -> dict[str, str]:
     table_kind(places["table"])
     outputs = [(args.output, MODEL), (places["table"], TABLE), (_rejects_of(places["table"]), CSV)]
     check_outputs([*outputs, (report, PAGE), (places["comparison"], PAGE)], [args.source])
+    check_model_name(args.output)
     return places
 
 
@@ -218,6 +229,9 @@ def _check_photos(args: argparse.Namespace) -> None:
         image, reason = next(iter(found.rejects), ("", "there is none"))
         first = f"; the first is {image}: {reason}" if image else ""
         what = f"no image in {args.source} can be used (rejected: {len(found.rejects)}{first})"
+        if is_table(args.source):
+            hint = f"it is a table, which has vectors: `evaluate compare {args.source}` and `classify train` take it"
+            raise SourceError(what, hint)
         raise SourceError(what, f"`{command_line(['featurize', 'scan', args.source])}` lists the reasons")
     check_labels([image for image, _ in found.usable], args.source)
 

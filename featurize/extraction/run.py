@@ -27,20 +27,31 @@ from featurize.registry import ExtractorLike, make_extractor
 from featurize.store.shard import image_keys
 from featurize.store.store import Section, Store
 from featurize.table import FeatureTable
-from featurize.terminal import log, progress
+from featurize.terminal import bars_are_drawn, log, progress
+
+
+class NotStored(Exception):
+    """The store lacks a vector, and only what it has was asked for."""
 
 
 def golden_vectors(
-    extractors: Sequence[Extractor], sections: Sequence[Section], names: Sequence[str] | None = None
+    extractors: Sequence[Extractor],
+    sections: Sequence[Section],
+    names: Sequence[str] | None = None,
+    *,
+    only_stored: bool = False,
 ) -> list[np.ndarray]:
     """The vector of the synthetic image of each extractor, float32 of shape (width,), from the store or computed.
 
-    It is stored like any other image's, or under digests of its own (`names`).
+    It is stored like any other image's, or under digests of its own (`names`); NotStored if it would be computed, and
+    `only_stored`.
     WeightsError if an extractor refuses it, or gives numbers that are not finite: it would do so for photos too.
     """
     keys = [image_keys([name]) for name in names or [GOLDEN_SHA256] * len(extractors)]
     vectors = [np.empty((1, extractor.width), dtype=np.float32) for extractor in extractors]
     stored = [one.load(key, vector)[0] for one, key, vector in zip(sections, keys, vectors, strict=True)]
+    if only_stored and not all(stored):
+        raise NotStored
     for group in group_extractors(extractors):
         missing = [number for number in group if not stored[number]]
         if not missing:
@@ -285,7 +296,7 @@ def extract(
         log.warning("%s", warning)
     for image, reason in result.rejects:
         log.warning("left out %s: %s", image, reason)
-    say_remarks(result.remarks)
+    say_remarks(result.remarks, result.n_reused)
     return result.table
 
 
@@ -300,6 +311,7 @@ def run_extraction(
     hashes: bool = False,
     max_megapixels: float = MAX_PIXELS / 1e6,
     compact: bool = True,
+    only_stored: bool = False,
     advance: Callable[[int], object] | None = None,
 ) -> Extraction:
     """What `extract` does, for a source that was listed before, with an account of every file.
@@ -307,7 +319,8 @@ def run_extraction(
     With `hashes` the table has the perceptual hashes of its photos; the store keeps them beside the vectors, and those
     that it lacks are computed, also where it has all vectors. Every image of the source is either a row of
     the table or one of the rejects; NothingReadable if none is a row. Without `compact`, small shards of the store stay
-    as they are; `advance`, which is told how many more rows are done, takes the place of a progress bar.
+    as they are; `only_stored` raises NotStored where a vector would have to be computed; `advance`, which is told how
+    many more rows are done, takes the place of a progress bar.
     """
     chosen = choose_extractors(extractors)
     store = store if isinstance(store, Store) else Store(store)
@@ -325,9 +338,10 @@ def run_extraction(
         if first is None:
             raise NothingReadable(source, contents.rejects({}))
         # First, because an extractor that fails here fails everywhere.
-        golden = golden_vectors(chosen, sections[: len(chosen)])
+        golden = golden_vectors(chosen, sections[: len(chosen)], only_stored=only_stored)
         plan = ExtractionPlan(everything, sections, contents.places, distort, jobs, max_pixels)
         tasks = plan.register(*first)
+        _refuse(tasks, only_stored)
         device = next(filter(None, (extractor.device for extractor in chosen)), "")
         doing = f"featurizing on {device}" if device else "featurizing"
         with _late_progress(len(tasks) + contents.n_unread(), doing, advance) as done:
@@ -335,11 +349,13 @@ def run_extraction(
             def further_tasks() -> Iterator[Task]:
                 for part in parts:
                     further = plan.register(*contents.rows_and_digests(part))
+                    _refuse(further, only_stored)
                     done(contents.n_rows(part) - len(further))
                     yield from further
 
             plan.compute(chain(tasks, further_tasks()), done)
     again = plan.load_stored()
+    _refuse(again, only_stored)
     with _late_progress(len(again), "featurizing again", advance) as done:
         plan.compute(again, done)
     plan.copy_to_duplicates()
@@ -363,6 +379,11 @@ def run_extraction(
     return Extraction(table, sorted(rejects), source.ignored, *said, *account, n_earlier, remarks)
 
 
+def _refuse(tasks: Sequence[Task], only_stored: bool) -> None:
+    if tasks and only_stored:
+        raise NotStored
+
+
 def hashes_beside(chosen: Sequence[Extractor]) -> PerceptualHash:
     """Perceptual hashes of the pixels that the chosen extractors see, which are decoded for both at once."""
     hashes = PerceptualHash()
@@ -370,15 +391,20 @@ def hashes_beside(chosen: Sequence[Extractor]) -> PerceptualHash:
     return hashes
 
 
-def say_remarks(remarks: Mapping[str, int]) -> None:
-    """Log what is worth a word about how photos were read, each with its count; as a warning what spoils vectors."""
+def say_remarks(remarks: Mapping[str, int], n_reused: int = 0) -> None:
+    """Log what is worth a word about how photos were read, each with its count; as a warning what spoils vectors.
+
+    The store keeps no remarks: where it had the vectors of `n_reused` photos, the counts are of the others.
+    """
+    of_which = " of those that were computed now" if n_reused else ""
     for remark, count in remarks.items():
         log.log(
             logging.WARNING if remark in (DARK, NO_WINDOW, PROFILE_IGNORED) else logging.INFO,
-            "%s: %d %s",
+            "%s: %d %s%s",
             remark,
             count,
             "photo" if count == 1 else "photos",
+            of_which,
         )
 
 
@@ -388,13 +414,13 @@ def _late_progress(
 ) -> Iterator[Callable[[int], object]]:
     """A progress bar that begins with the first result: a rate that counts loading the network frightens people.
 
-    Where `instead` is told of progress, there is no bar.
+    Lines in a pipe, which tell no rate, begin at once. Where `instead` is told of progress, there is no bar.
     """
     if instead is not None:
         yield instead
         return
     with ExitStack() as stack:
-        bar = None
+        bar = None if bars_are_drawn() else stack.enter_context(progress(total, description))
 
         def advance(n_done: int) -> None:
             nonlocal bar

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from featurize.terminal import terminal_descriptors
+
 # Of frozen graphs: where pixels enter, and where the first vector is read; the others are called Identity_1, …
 INPUT, OUTPUT = "x", "Identity"
 EVERYTHING = re.compile(b"")
@@ -67,19 +69,26 @@ def graphics_cards() -> list[str]:
 def silent_stderr(chatter: re.Pattern[bytes] = LOG_LINES) -> Iterator[None]:
     """Hold back what is written to the terminal, and then show what is not `chatter`; show all when the block fails.
 
+    An interrupt is no failure.
+
     TensorFlow's libraries write some lines whatever their log level is; other threads may have a message meanwhile.
     """
     # Two at a time would restore each other's file instead of the terminal.
     with _silencing, tempfile.TemporaryFile() as held:
         sys.stderr.flush()
         terminal = os.dup(2)
+        terminal_descriptors.append(terminal)
         os.dup2(held.fileno(), 2)
         failed = True
         try:
             yield
             failed = False
+        except KeyboardInterrupt:
+            failed = False  # nothing went wrong that its chatter could explain
+            raise
         finally:
             sys.stderr.flush()
+            terminal_descriptors.remove(terminal)
             os.dup2(terminal, 2)
             held.seek(0)
             with open(terminal, "wb") as stream:

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import time
@@ -23,6 +24,7 @@ from featurize.terminal import log
 SECONDS = 1.5  # of running, for one measurement
 AT_ONCE = 8  # photos in a call
 WORTH_A_WORD = 1.3  # times as fast
+WORTH_SECONDS = 180.0  # spared: of less nobody wants to read after every run
 MANY = 100  # photos, from which on a word about speed is worth it
 # Photos a second by engine and precision, as multiples of TensorFlow in float32: Inception at mixed8 on tensors in
 # memory (AMD Zen 3, 2 cores). They serve where nothing was measured.
@@ -105,8 +107,11 @@ def with_fastest(extractor: Any, store: Any, engine: str, precision: str) -> Any
     return _other(extractor, choose(extractor, store, engine, precision))
 
 
-def faster(extractor: Any) -> str | None:
-    """One line where another way would be at least 1.3 times as fast as the one that is used; None where none is."""
+def faster(extractor: Any, seconds: float = math.inf) -> str | None:
+    """One line where another way would be at least 1.3 times as fast as the one that is used; None where none is.
+
+    None too where it would not have spared minutes of the `seconds` that this way took.
+    """
     if not isinstance(extractor, FrozenExtractor):
         return None
     own, here = (extractor.engine, extractor.precision), measured(extractor)
@@ -117,7 +122,7 @@ def faster(extractor: Any) -> str | None:
     else:
         ratios = {way: TYPICAL[way] / TYPICAL[own] for way in rates}
     best = max(ratios, key=lambda way: (ratios[way], way == own))
-    if best == own or ratios[best] < WORTH_A_WORD:
+    if best == own or ratios[best] < WORTH_A_WORD or seconds * (1 - 1 / ratios[best]) < WORTH_SECONDS:
         return None
     said = f"{best[0]} in {best[1]} would be {'' if known else 'about '}{ratios[best]:.1f} times as fast"
     install, options = missing(best), f"--engine {best[0]} --precision {best[1]}"

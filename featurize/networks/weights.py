@@ -16,6 +16,7 @@ from featurize.networks.catalogue import LITE, NETWORKS, Download, Packaged
 from featurize.outputs import whole_file
 from featurize.photos.fileindex import FileIndex
 from featurize.remote import path_here
+from featurize.terminal import log
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"  # PyTorch's former format, which was no zip archive
@@ -70,7 +71,7 @@ def find_weights(
                 _check_file(path, digest, download)
                 return Weights("imagenet" if path == published_place(download) else "file", str(path), digest)
     if text in ("auto", "imagenet"):
-        path = download_weights(backbone, download)
+        path = download_weights(backbone, download, _passed_over(backbone) if text == "auto" else "")
         digest = index.digest(path)
         _check_file(path, digest, download)
         return Weights("imagenet", str(path), digest)
@@ -104,6 +105,18 @@ def _at_hand(backbone: str, download: Download | Packaged | None) -> list[Path]:
     if published is not None:
         found.append(published)
     return [path for path in found if path.is_file()]
+
+
+def _passed_over(backbone: str) -> str:
+    """What is said of a folder ``FEATURIZE_WEIGHTS_DIR`` that has no file for a backbone; nothing where none is set."""
+    if not (named := os.environ.get("FEATURIZE_WEIGHTS_DIR")):
+        return ""
+    names = sorted(path.name for path in Path(named).iterdir() if path.is_file())
+    held = ", ".join(names[:5]) + (f" and {len(names) - 5} more files" if len(names) > 5 else "")
+    return (
+        f"the folder {named} (FEATURIZE_WEIGHTS_DIR) has no file named {backbone}*.weights.h5; "
+        f"it holds {held or 'no files'}"
+    )
 
 
 def weights_in(folder: Path, backbone: str, download: Download | Packaged | None) -> list[Path]:
@@ -153,21 +166,29 @@ def keras_cache() -> Path:
     return (Path(home) if home else Path(os.path.expanduser("~/.keras"))) / "models"
 
 
-def download_weights(backbone: str, download: Download | Packaged | None) -> Path:
+def download_weights(backbone: str, download: Download | Packaged | None, passed_over: str = "") -> Path:
     """Published ImageNet weights, from Keras' cache or through Keras' own download, checked by digest.
 
-    The WeightsError names address, size and the place to put the file by hand.
+    The WeightsError names address, size and the place to put the file by hand, and a folder that was `passed_over`.
     """
+    problem = f"{passed_over}, and " if passed_over else ""
+    by_hand = "a folder with FEATURIZE_WEIGHTS_DIR"
+    if passed_over:
+        by_hand = f"name it {backbone}.weights.h5 in that folder"
     if download is None:
+        hint = f"give a file with --weights FILE, {by_hand}, or --weights random" if passed_over else ""
         raise WeightsError(
-            f"no ImageNet weights are published for {backbone}", "give a file or random with --weights"
+            f"{problem}no ImageNet weights are published for {backbone}",
+            hint or "give a file or random with --weights",
         )
     if isinstance(download, Packaged):
-        return _from_package(backbone, download)
+        return _from_package(backbone, download, problem, by_hand)
     place = keras_cache() / download.file
     if is_readable(place, WeightsError):
         _check_file(place)
         return place
+    if passed_over:
+        log.warning("%s: the ImageNet weights are downloaded", passed_over)
     from featurize.networks.engines import import_tensorflow
 
     import_tensorflow()
@@ -180,16 +201,16 @@ def download_weights(backbone: str, download: Download | Packaged | None) -> Pat
         # Keras prints its progress on stdout, which belongs to our data.
         cache = {"cache_dir": str(place.parent.parent), "cache_subdir": place.parent.name}
         with whole_file(place) as partial, contextlib.redirect_stdout(sys.stderr):
+            partial.unlink()  # Keras would call the empty file incomplete or outdated
             keras.utils.get_file(partial.name, download.url, file_hash=download.digest, **cache)
             _check_file(partial)
     except Exception as error:
         # Keras turns every failed download into a bare Exception.
         raise WeightsError(
-            f"the ImageNet weights of {backbone} are not on this machine and cannot be downloaded "
+            f"{problem}the ImageNet weights of {backbone} are not on this machine and cannot be downloaded "
             f"({message_of(error)})",
             f"fetch {download.url} ({download.megabytes} MB) elsewhere and put it at {place}; or give a file with "
-            f"--weights, a folder with FEATURIZE_WEIGHTS_DIR, or {_without_download()}, or --weights random for an "
-            "untrained network",
+            f"--weights FILE, {by_hand}, or {_without_download()}, or --weights random for an untrained network",
         ) from error
     finally:
         socket.setdefaulttimeout(patience)
@@ -202,14 +223,14 @@ def _without_download() -> str:
     return f"--features efficientnet_lite0 ({'which is installed' if installed else LITE.install})"
 
 
-def _from_package(backbone: str, packaged: Packaged) -> Path:
+def _from_package(backbone: str, packaged: Packaged, problem: str, by_hand: str) -> Path:
     path = packaged_file(packaged)
     if path is None or not is_readable(path, WeightsError):
         raise WeightsError(
-            f"the ImageNet weights of {backbone} are in the package {packaged.distribution}, "
+            f"{problem}the ImageNet weights of {backbone} are in the package {packaged.distribution}, "
             f"which is not installed{'' if path is None else ' whole'}",
-            f"{packaged.install}; or give a file with --weights, a folder with FEATURIZE_WEIGHTS_DIR, or --weights "
-            "random for an untrained network",
+            f"{packaged.install}; or give a file with --weights FILE, {by_hand}, or --weights random for an untrained "
+            "network",
         )
     return path
 

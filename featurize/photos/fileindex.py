@@ -48,6 +48,8 @@ def map_ahead(
     finally:
         for _, future in begun:
             future.cancel()
+        if isinstance(items, Generator):
+            items.close()  # now: it may have work of its own ahead, for which its threads would be waited for
 
 
 COLUMNS = (

@@ -16,7 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from featurize.errors import BottleheadError, SourceError, UsageError, installing
-from featurize.files import check_unpacked, text_as_name, unguarded
+from featurize.files import (
+    check_unpacked,
+    foreign_separator,
+    own_separator,
+    separator_of,
+    text_as_name,
+    unguarded,
+)
 from featurize.id_columns import check_kept_names
 from featurize.photos.layout import SPLITS, listed, split_of
 from featurize.remote import AnyPath, RemotePath, is_url, path_at
@@ -32,7 +39,7 @@ OTHER_NAMES = {
     "group": ("patient", "subject"),
     "split": (),
 }
-SEPARATORS = ",;\t"
+KNOWN = {*COLUMNS, *(name for others in OTHER_NAMES.values() for name in others)}
 
 Row = dict[str, Any]  # text or None; the image may be what the row itself holds
 Cells = Sequence[Any]
@@ -92,16 +99,14 @@ def _csv_lines(path: AnyPath) -> Iterator[tuple[str, Cells]]:
     try:
         with path.open(encoding=encoding, newline="") as stream:
             first = stream.readline()
-            own = first[:4].lower() == "sep="  # Excel's own line
-            separator = first[4:5] if own else max(SEPARATORS, key=lambda one: _n_known(first, one))
-            if separator in "\r\n":
-                raise csv.Error("its first line, sep=, names no separator")
+            own = own_separator(first)
+            separator = own or separator_of(first, KNOWN)
             if not own:
                 stream.seek(0)
             reader = csv.reader(stream, delimiter=separator, strict=True, skipinitialspace=True)
             for values in reader:
                 if values:
-                    yield f"line {reader.line_num + own}", list(map(as_meant, values))
+                    yield f"line {reader.line_num + bool(own)}", list(map(as_meant, values))
     except UnicodeDecodeError as error:
         raise _not_text(path, encoding, error) from None
     except csv.Error as error:
@@ -145,15 +150,6 @@ def _is_utf8(line: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _n_known(line: str, separator: str) -> tuple[int, int]:
-    """How many names of a header are known if it is divided so, and how many there are."""
-    with suppress(csv.Error):
-        names = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
-        known = {*COLUMNS, *(name for others in OTHER_NAMES.values() for name in others)}
-        return sum(_meant(name) in known for name in names), len(names)
-    return 0, 0
 
 
 def _excel_lines(manifest: Manifest) -> Iterator[tuple[str, Cells]]:
@@ -355,6 +351,7 @@ def choose_columns(
             "the first line of a CSV file names the columns, image[,label][,group][,split]; "
             "--columns image=NAME takes another, in Python columns={'image': NAME}"
         )
+        hint += foreign_separator(names, KNOWN)
         raise SourceError(f"{path} has the columns {shown}, and no column image", hint)
     taken = [
         f"{names[number]} as {wanted}" for wanted, number in chosen.items() if _meant(names[number]) != wanted

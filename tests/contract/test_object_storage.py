@@ -249,8 +249,8 @@ REFUSED = [
     ),
     (
         "featurize extract p -o {bucket}/t.csv",
-        "cannot tell the format of {bucket}/t.csv",
-        "give the table another name",
+        "{bucket}/t.csv cannot be a table: tables are .parquet or .npz, not csv",
+        "to_frame().to_csv(",
     ),
     ("featurize scan s3://me:secret@bucket/x", "a bucket's URL holds no credentials", "AWS_ACCESS_KEY_ID"),
     ("classify show {bucket}/none.model", "there is no model {bucket}/none.model", "classify train"),

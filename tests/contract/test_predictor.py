@@ -11,7 +11,7 @@ from builders import encoded, noise, run, write_textures
 from PIL import Image
 
 from classify import BlockScaler, Predictor, nearest_images, predict_images, save_model, train_model
-from featurize import BottleheadError, extract
+from featurize import BottleheadError, FunctionExtractor, extract
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +110,30 @@ def test_what_is_no_photo_is_a_reject_beside_others_and_an_error_alone(predictor
             predictor.predict(one)
     with pytest.raises(TypeError):
         predictor.predict(42)
+
+
+@pytest.mark.parametrize("also_new", [False, True])
+def test_an_extractor_runs_only_where_the_store_lacks_a_vector(photos, tmp_path, also_new):
+    """Not even for the test image, which costs the load of a network."""
+    calls = []
+
+    def corner(rgb):
+        calls.append(rgb.shape)
+        return [float(rgb[0, 0, 0]), float(rgb[-1, -1, 2])]
+
+    own = FunctionExtractor(corner, "corner", 1)
+    table = extract(photos, own, store=tmp_path / "store")
+    predictor = Predictor(train_model(table, "softmax"), store=tmp_path / "store", extractors=[own])
+    paths = sorted(photos.rglob("*.png"))
+    if also_new:
+        paths.append(tmp_path / "new.png")
+        Image.new("RGB", (33, 44), "red").save(paths[-1])
+    calls.clear()
+    found = predictor.predict(paths)
+    assert calls.count((44, 33, 3)) == also_new and bool(calls) == also_new
+    expected = predictor.model.predict_proba(table.select("corner"))
+    np.testing.assert_allclose(found.probabilities[: len(table)], expected, rtol=0, atol=1e-6)
+    assert predictor.vectors(paths[0]).select("corner").tolist() == table.select("corner")[:1].tolist()
 
 
 @pytest.mark.tensorflow

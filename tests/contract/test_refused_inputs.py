@@ -208,3 +208,24 @@ def test_the_outermost_class_weights_give_numbers(head, weight):
         warnings.simplefilter("error", RuntimeWarning)
         model = train_model(made_table(), spec, "good", jobs=1)
         assert np.isfinite(model.predict_proba(made_table().select("good"))).all()
+
+
+@pytest.mark.parametrize(
+    ("command", "error", "hint"),
+    [
+        ("evaluate compare m.model", "m.model is a model, and a table is wanted", "classify show"),
+        ("evaluate compare page.html", "page.html is an HTML page, and a table", "ends in .parquet or .npz"),
+        ("evaluate compare none.xyz", "cannot tell the format of none.xyz", "another name"),
+        ("featurize extract photos -o t.csv --features color", "tables are .parquet or .npz, not csv", ".to_csv("),
+        ("classify train t.parquet -o m.h5", "a zip file, under the ending .h5", "classify export"),
+        ("bottlehead fit photos -o m.onnx", "a zip file, under the ending .onnx", "classify export"),
+        ("bottlehead fit t.parquet -o n.model --features color", "no image in t.parquet", "evaluate compare t.parquet"),
+        ("featurize scan t.parquet", "no image can be used", "it is a table, which has vectors"),
+    ],
+)  # fmt: skip
+def test_what_was_meant_is_told_where_another_file_is_given(folder, command, error, hint):
+    (folder / "page.html").write_text("<!DOCTYPE html><title>x</title>")
+    before = sorted(folder.iterdir())
+    done = run(command)
+    assert done.status == 1 and error in done.error and hint in done.hint
+    assert sorted(folder.iterdir()) == before

@@ -173,3 +173,14 @@ def test_bad_arguments_are_refused_with_a_reason(store, words, status, message):
     done = run(f"featurize store {words}") if "--store" in words else command(store, *shlex.split(words))
     assert done.status == status and message in done.err
     assert status == 2 or (done.error == message and done.hint)
+
+
+def test_the_size_that_list_tells_is_that_of_all_files(store):
+    (store / "graphs").mkdir(exist_ok=True)
+    (store / "graphs" / "kept.pb").write_bytes(bytes(123_456))
+    done = run("featurize", "store", "list", "--store", store)
+    total = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
+    vectors = sum(path.stat().st_size for path in store.rglob("*.parquet"))
+    assert f" extractors, {total:,} bytes in all" in done.err
+    others = total - vectors - 123_456
+    assert f"123,456 bytes of networks kept for a quick start, {others:,} bytes of indexes" in done.err

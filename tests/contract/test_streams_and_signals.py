@@ -126,10 +126,11 @@ def test_a_signal_ends_a_fit_of_libsvm_and_leaves_nothing(folder, tmp_path):
         time.sleep(1)
         process.send_signal(signal.SIGHUP)
         try:
-            message, hint = process.communicate(timeout=HANG)[1].splitlines()
+            at_once, message, hint = process.communicate(timeout=HANG)[1].splitlines()
         finally:
             process.kill()
     assert process.returncode == 129 and message.startswith("error: ") and hint.startswith("hint: ")
+    assert at_once == "stopping; vectors that were computed are kept"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurize import files
-from featurize.errors import StoreError, UsageError
+from featurize.errors import SourceError, StoreError, UsageError
 from featurize.files import Folder, name_as_text, read_csv, text_as_name
 from featurize.outputs import TABLE, check_outputs, sync_folder, whole_file
+from featurize.photos.fileindex import map_ahead
+from featurize.photos.manifest import read_manifest
 from featurize.store.shard import image_keys
 from featurize.store.store import Store
 from featurize.upkeep import DAY, plan_prune
@@ -93,6 +96,30 @@ def test_names_are_the_bytes_on_disk_whatever_the_language():
     posix = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     printed = subprocess.check_output([sys.executable, "-c", code], env=os.environ | posix, text=True)
     assert printed == ascii("café\\xE9") + " b'caf\\xc3\\xa9\\xe9'\n"
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_small_csv_files_may_be_separated_as_excel_does_in_any_country(tmp_path, separator, mark):
+    path = tmp_path / "map.csv"
+    lines = [["label", "new_label"], ["Rose, wild", "flower"], ["a;b", "c\td"]]
+    quoted = "\n".join(separator.join(f'"{cell}"' for cell in line) for line in lines)
+    path.write_text(mark + quoted, encoding="utf-8")
+    expected = [(n, dict(zip(lines[0], line, strict=True))) for n, line in enumerate(lines[1:], start=2)]
+    assert list(read_csv(path, ("label", "new_label"), "relabelling")) == expected
+    path.write_text(f"{mark}sep={separator}\n{quoted}", encoding="utf-8")
+    found = list(read_csv(path, ("label",), "taxonomy", optional=None))
+    assert found == [(number + 1, line) for number, line in expected]
+
+
+def test_a_separator_that_is_not_read_is_named(tmp_path):
+    (tmp_path / "m.csv").write_text("image|label\na.jpg|rose\n")
+    with pytest.raises(UsageError) as failed:
+        list(read_csv(tmp_path / "m.csv", ("image", "label"), "corrections"))
+    assert "separated by '|'" in failed.value.hint
+    with pytest.raises(SourceError, match=r"'image\|label', and no column image") as failed:
+        read_manifest(tmp_path / "m.csv")
+    assert "separated by '|'" in failed.value.hint
 
 
 def test_a_csv_file_is_read_by_column_and_its_lines_keep_their_numbers(tmp_path):
@@ -279,3 +306,24 @@ def test_a_network_that_drops_while_keys_are_read_is_no_damage(for_good):
     else:
         assert section.load(keys, matrix).all() and matrix.tolist() == [[1, 1]]
     assert len(section.shards()) == 1
+
+
+def test_what_waits_in_a_pipeline_of_threads_is_dropped_when_it_is_interrupted():
+    """One map in another one, as decoding is before a network: what was not begun must not be waited for."""
+    begun = []
+
+    def decode(number):
+        begun.append(number)
+        time.sleep(0.01)
+        return number
+
+    def interrupted(pair):
+        raise KeyboardInterrupt
+
+    with ThreadPoolExecutor(1) as decoders, ThreadPoolExecutor(1) as runner:
+        batches = map_ahead(
+            runner, (one for _, one in map_ahead(decoders, range(60), decode, 40)), interrupted, 1
+        )
+        with pytest.raises(KeyboardInterrupt):
+            next(batches)
+    assert len(begun) < 30

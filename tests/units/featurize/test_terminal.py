@@ -1,6 +1,7 @@
 """What the commands share: exit status, the error and hint lines, common options."""
 
 import argparse
+import importlib
 import importlib.metadata
 import io
 import logging
@@ -16,7 +17,18 @@ import pytest
 from builders import hears_sigint
 
 from featurize.errors import BottleheadError, UsageError
-from featurize.terminal import OptionsError, add_command, key_values, log, new_parser, progress, run_command
+from featurize.networks.engines import silent_stderr
+from featurize.terminal import (
+    COMMANDS,
+    OptionsError,
+    add_command,
+    key_values,
+    log,
+    new_parser,
+    progress,
+    run_command,
+    say_at_once,
+)
 
 
 def run(action, *argv: str) -> int:
@@ -122,7 +134,33 @@ def test_a_process_that_is_asked_to_end_tidies_up(number, status, message):
         process.send_signal(number)
         out, err = process.communicate()
     assert out == "tidied\n" and process.returncode == status
-    assert err.splitlines()[0] == f"error: {message}"
+    assert err.splitlines()[:2] == ["stopping; vectors that were computed are kept", f"error: {message}"]
+
+
+def test_an_interrupt_while_a_library_chatters_is_told_at_once_and_shows_no_chatter(capfd):
+    with pytest.raises(KeyboardInterrupt), silent_stderr(re.compile(b"")):
+        os.write(2, b"cudart_stub.cc: could not find drivers\n")
+        say_at_once("stopping")
+        assert capfd.readouterr().err == "stopping\n"
+        raise KeyboardInterrupt
+    os.write(2, b"the terminal again\n")
+    assert capfd.readouterr().err == "the terminal again\n"
+
+
+@pytest.mark.parametrize(
+    ("main", "module"),
+    [(name, f"{name}.cli") for name in ("featurize", "classify", "evaluate")]
+    + [("bottlehead", "evaluate.whole_job.command")],
+)
+def test_a_command_of_another_program_is_told_where_it_is(main, module, capsys):
+    parser = importlib.import_module(module).build_parser()
+    (commands,) = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
+    assert set(COMMANDS[main].split()) == set(commands.choices)
+    other = "evaluate" if main != "evaluate" else "classify"
+    name = COMMANDS[other].split()[0]
+    with pytest.raises(SystemExit):
+        parser.parse_args([name])
+    assert f"perhaps {other} {name} is meant" in capsys.readouterr().err
 
 
 def test_a_process_under_nohup_goes_on_when_the_terminal_is_closed():
@@ -192,16 +230,16 @@ def test_progress_shows_on_a_terminal_from_python_too_but_not_when_quiet(monkeyp
     assert terminal.getvalue().count("counting:  67%") == 2
 
 
-def test_into_a_pipe_goes_no_bar_but_a_message_a_minute(monkeypatch):
+def test_into_a_pipe_goes_no_bar_but_a_message_now_and_then_however_long_a_step_takes(monkeypatch):
     pipe = io.StringIO()
     monkeypatch.setattr(sys, "stderr", pipe)
     run(counting)
     assert pipe.getvalue() == ""
-    monkeypatch.setattr("featurize.terminal._Lines.every", 0.1)
+    monkeypatch.setattr("featurize.terminal._Lines.first", 0.02)
     counting(argparse.Namespace())  # of which nobody asked for messages
     assert pipe.getvalue() == ""
     run(counting)
-    assert pipe.getvalue() == "counting: 2 of 3\n"
+    assert pipe.getvalue().splitlines()[0] == "counting: 0 of 3"
 
 
 @pytest.mark.parametrize("package", ["featurize", "classify", "evaluate", "bottlehead"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from featurize.errors import WeightsError
-from featurize.networks.catalogue import Download
+from featurize.networks.catalogue import Download, Packaged
 from featurize.networks.graph_extractor import FrozenGraph
 from featurize.networks.weights import find_weights, keras_cache, weights_at_hand
 from featurize.photos.fileindex import FileIndex
@@ -76,6 +76,33 @@ def test_the_digest_is_the_identity_and_what_is_no_weights_is_refused(tmp_path, 
         FrozenGraph("~no-such-user/w.pb").fingerprint()
 
 
+def stick_with(folder, *names):
+    (folder / "stick").mkdir()
+    for name in names:
+        (folder / "stick" / name).write_bytes(hdf5())
+    return folder / "stick"
+
+
+@pytest.mark.parametrize(
+    ("download", "names", "held"),
+    [
+        (None, ["inception.h5", "net.h5"], "inception.h5, net.h5"),
+        (None, [], "no files"),
+        (Packaged("no-such-distribution", "net.pth", "0" * 64, "none"), ["other.h5"], "other.h5"),
+    ],
+    ids=["not-published", "empty-folder", "package"],
+)
+def test_a_folder_of_weights_without_a_fitting_name_is_said_to_be_so(
+    tmp_path, monkeypatch, download, names, held
+):
+    monkeypatch.setenv("FEATURIZE_WEIGHTS_DIR", str(stick_with(tmp_path, *names)))
+    with pytest.raises(
+        WeightsError, match=rf"no file named net\*\.weights\.h5; it holds {held}, and"
+    ) as failed:
+        find_weights("net", "auto", download, FileIndex(None))
+    assert "name it net.weights.h5 in that folder" in failed.value.hint
+
+
 @pytest.fixture
 def server(tmp_path):
     """A web server on this machine: what it serves under which name, and after how many bytes it hangs up."""
@@ -102,7 +129,9 @@ def server(tmp_path):
 
 
 @pytest.mark.tensorflow
-def test_a_download_is_checked_and_one_that_was_cut_off_leaves_nothing_and_starts_again(server, tmp_path):
+def test_a_download_is_checked_and_one_that_was_cut_off_leaves_nothing_and_starts_again(
+    server, tmp_path, monkeypatch, capsys, caplog
+):
     address, served, cut = server
     with h5py.File(tmp_path / "made.h5", "w") as file:
         file["kernel"] = np.arange(50_000.0)
@@ -114,7 +143,17 @@ def test_a_download_is_checked_and_one_that_was_cut_off_leaves_nothing_and_start
         with pytest.raises(WeightsError, match="cannot be downloaded"):
             find_weights("net", "imagenet", download, FileIndex(None))
         assert list(keras_cache().iterdir()) == []
+    # A folder whose file has another name is not silently passed over.
+    monkeypatch.setenv("FEATURIZE_WEIGHTS_DIR", str(stick_with(tmp_path, "inception.h5")))
+    with pytest.raises(
+        WeightsError, match=r"stick .*net\*\.weights\.h5.* holds inception\.h5.*cannot be"
+    ) as failed:
+        find_weights("net", "auto", forged, FileIndex(None))
+    assert "name it net.weights.h5 in that folder" in failed.value.hint
+    assert "give a file with --weights FILE" in failed.value.hint
+    assert "it holds inception.h5: the ImageNet weights are downloaded" in caplog.text
     found = find_weights("net", "imagenet", good, FileIndex(None))
+    assert "A local file was found" not in capsys.readouterr().err  # there was none
     assert (found.source, found.sha256) == ("imagenet", hashlib.sha256(body).hexdigest())
     served.clear()
     assert find_weights("net", "auto", good, FileIndex(None)) == found
