@@ -80,7 +80,7 @@ def test_half_of_the_way_to_the_best_is_the_limit():
 
 
 def test_a_table_without_nuisance_is_told_how_to_get_it(confused, caplog):
-    with caplog.at_level("INFO", logger="bottlehead"):
+    with caplog.at_level("DEBUG", logger="bottlehead"):
         assert compare(confused, ["good"], ["dummy"], jobs=1).shortcuts is None
     assert "the table has no column nuisance; `featurize extract" in caplog.text
 
