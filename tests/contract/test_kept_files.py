@@ -29,7 +29,9 @@ UNLIKE = {"versions", "model_bytes"}
 SAID_OTHERWISE = {
     r"(\S+ %) better, (\S+ %) practically the same \(within 1 point\), (\S+ %) worse": (
         r"\1 probability that the first is better by more than 1 point, \2 that neither is, \3 that the second is"
-    )
+    ),
+    r"(nd Price \d+)\), made": r"\1, centred on the difference with half a photo added on either side), made",
+    r"share training photos$": "share training photos (1.5 was set by simulation)",
 }
 SAID_SINCE = (
     "photos decoded by version 1; "  # of the methods paragraph, which is no older than the second version
