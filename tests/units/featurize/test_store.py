@@ -243,12 +243,13 @@ def test_readers_find_everything_while_others_merge(tmp_path):
     filled(tmp_path, 20)
     done, numbers = threading.Event(), itertools.count(80)
 
+    # Without pauses, where writing takes no time, shards come faster than they can be read.
     def merge():
-        while not done.is_set():
+        while not done.wait(0.002):
             again(tmp_path, compact_above=2).compact()
 
     def write_more():
-        while not done.is_set():
+        while not done.wait(0.005):
             n = next(numbers)
             again(tmp_path).write(image_keys(contents(1, n)), vectors(1, n))
 
