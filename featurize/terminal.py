@@ -424,7 +424,10 @@ class _Handler(logging.Handler):
 
 def bars_are_drawn() -> bool:
     """Whether progress is a bar, in a notebook or on a terminal, and not lines in a pipe or a file."""
-    return "ipykernel" in sys.modules or sys.stderr.isatty()
+    # Others may import ipykernel; in a notebook IPython's shell has a kernel.
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return getattr(shell, "kernel", None) is not None or sys.stderr.isatty()
 
 
 def progress(total: int | None, description: str, unit: str = "image", n_before: int = 0):

@@ -72,7 +72,7 @@ def import_bottlenecks(
     >>> (folder / "daisy").mkdir()
     >>> _ = (folder / "daisy" / "1.jpg_mobilenet_0.50_224.txt").write_text("0.5,0.25,0.0")
     >>> import_bottlenecks(folder).table
-    FeatureTable: 1 rows; features mobilenet_0.50_224 (3, imported); 1 labels daisy
+    FeatureTable: 1 rows; features mobilenet_0.50_224 (3, imported); 1 label daisy
     """
     root = path_here(folder, "bottlenecks are read from")
     is_readable(root, SourceError)

@@ -94,7 +94,7 @@ test flowers.model table.parquet --positive emu: 'emu' is none of the 3 labels
 split table.parquet -o d.txt: cannot tell the format of d.txt
 compare ants.parquet: all 20 usable rows have the label ant
 duplicates table.parquet --features good --threshold 1.5: a threshold of 1.5
-duplicates table.parquet --group-duplicates g.csv: cannot tell the format of g.csv
+duplicates table.parquet --group-duplicates g.csv: g.csv cannot be a table
 compare table.parquet --json x --report x: x is another output and would be overwritten
 compare table.parquet --report r.png: --report r.png is not the name of a page
 curve table.parquet --report report: --report report is not the name of a page

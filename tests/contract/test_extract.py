@@ -191,7 +191,7 @@ def test_where_no_photo_can_be_used_the_rejects_say_why(command, tmp_path):
     (b"photo,label\na,b\n", [], "columns 'photo', 'label', and no column image"),
     (None, ["--group-by", "p1"], "no capture group"), (None, ["--group-by", "("], "no regular expression"),
     (None, ["--group-by", "(zebra)"], "fits none of the 3 images"),
-    (None, ["-o", "{tmp}/t.csv"], "cannot tell the format of"),
+    (None, ["-o", "{tmp}/t.csv"], "cannot be a table: tables are .parquet or .npz, not csv"),
     (None, ["-o", "{tmp}/photos"], "is a folder, and a table is wanted"),
     (None, ["-o", "{tmp}/gone/t.parquet"], "there is no folder"),
     (None, ["--features", "gclm"], "no features named gclm; perhaps glcm is meant"),

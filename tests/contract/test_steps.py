@@ -99,7 +99,10 @@ def test_the_command_says_saves_and_writes_what_it_sees(tmp_path):
         assert load_model(tmp_path / name).training["steps"] == {"best_step": int(name[6:])}
     assert set(members_of(tmp_path / "m")) == {"model.json", "head.skops", "outliers.f2"}
     card = run(f"classify show {tmp_path}/m").out
-    assert f"accuracy {course['accuracy']:.3f}, cross entropy {course['cross_entropy']:.3f} on the " in card
+    assert (
+        f"accuracy {100 * course['accuracy']:.1f} %, cross entropy {course['cross_entropy']:.3f} on the "
+        in card
+    )
     assert f"after step {best} of 40" in card
     assert validation.name.startswith("events.out.tfevents.")
     run(words)

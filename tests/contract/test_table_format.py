@@ -234,7 +234,7 @@ def test_other_endings_missing_places_and_what_npz_cannot_hold_are_refused(tmp_p
     reserved = FeatureTable.from_arrays({"featurize": [[1.0]]})
     for act, place, message in [
         (FeatureTable.read, tmp_path, "is a folder, and a table is wanted"),
-        (table.write, tmp_path / "t.csv", "cannot tell the format of"),
+        (table.write, tmp_path / "t.csv", "cannot be a table: tables are .parquet or .npz, not csv"),
         (reserved.write, tmp_path / "t.npz", "features named featurize"),
         (table.write, tmp_path / "gone" / "t.npz", "there is no folder"),
         (FeatureTable.read, tmp_path / "gone.npz", "there is no table"),

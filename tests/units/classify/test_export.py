@@ -141,7 +141,7 @@ def test_exported_files_are_known_by_their_content(begin, kind, tmp_path):
 )
 def test_a_missing_library_is_one_error_that_names_the_extra(ending, extra, tmp_path, monkeypatch):
     monkeypatch.setattr(formats, "find_spec", lambda name: None)
-    with pytest.raises(BottleheadError, match=rf"the extra {extra} is not installed .*bottlehead\[{extra}\]"):
+    with pytest.raises(BottleheadError, match=rf"the extra {extra} is not installed .*'\.\[{extra}\]'"):
         export_model(train_model(made_table(), "softmax", "good"), tmp_path / f"m{ending}")
 
 
