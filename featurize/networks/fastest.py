@@ -24,7 +24,7 @@ from featurize.terminal import log
 SECONDS = 1.5  # of running, for one measurement
 AT_ONCE = 8  # photos in a call
 WORTH_A_WORD = 1.3  # times as fast
-WORTH_SECONDS = 180.0  # spared: of less nobody wants to read after every run
+WORTH_SECONDS = 5.0  # spared: of less nobody wants to read after every run
 MANY = 100  # photos, from which on a word about speed is worth it
 # Photos a second by engine and precision, as multiples of TensorFlow in float32: Inception at mixed8 on tensors in
 # memory (AMD Zen 3, 2 cores). They serve where nothing was measured.
@@ -110,7 +110,7 @@ def with_fastest(extractor: Any, store: Any, engine: str, precision: str) -> Any
 def faster(extractor: Any, seconds: float = math.inf) -> str | None:
     """One line where another way would be at least 1.3 times as fast as the one that is used; None where none is.
 
-    None too where it would not have spared minutes of the `seconds` that this way took.
+    None too where it would not have spared some of the `seconds` that this way took.
     """
     if not isinstance(extractor, FrozenExtractor):
         return None
