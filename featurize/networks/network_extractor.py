@@ -381,7 +381,14 @@ class FrozenExtractor(Extractor):
         if kept is not None:
             try:
                 function = engine.load(kept, n_outputs, self.precision)
-                _note_remarks(group, kept)
+                # Looking through the weights takes a second, and was done when the network was kept.
+                stored = [_stored_remarks(extractor) for extractor in group]
+                if None in stored:
+                    _note_remarks(group, kept)
+                else:
+                    for extractor, remarks in zip(group, stored, strict=True):
+                        for remark in remarks or ():
+                            log.warning("%s: %s", extractor.name, remark)
                 return function
             except UsageError as error:
                 # What a newer version of the engine kept, an older one may not know.
@@ -398,10 +405,9 @@ class FrozenExtractor(Extractor):
         """What was seen when the network was loaded, now or by an earlier program that kept it in the store."""
         key = self.fingerprint()
         if self._remarks is None or self._remarks[0] != key:
-            place = _remarks_place(self)
-            try:
-                self._remarks = key, json.loads(place.read_text(encoding="utf-8")) if place else []
-            except (OSError, ValueError):
+            if (stored := _stored_remarks(self)) is not None:
+                self._remarks = key, stored
+            else:
                 graph = load_frozen_graph(self._kept, _graph_key([self])) if self._kept else None
                 if graph is None:
                     return []
@@ -467,6 +473,15 @@ def _note_remarks(group: Sequence[Any], graph: bytes, again: bool = False) -> No
                     partial.write_text(json.dumps(remarks), encoding="utf-8")
             except OSError as error:
                 log.debug("remarks on the network were not kept: %s", error)
+
+
+def _stored_remarks(extractor: Any) -> list[str] | None:
+    """What an earlier program kept of them in the store; None where it kept nothing that can be read."""
+    place = _remarks_place(extractor)
+    try:
+        return json.loads(place.read_text(encoding="utf-8")) if place else None
+    except (OSError, ValueError):
+        return None
 
 
 def _remarks_place(extractor: Any) -> Path | None:
