@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -256,19 +256,36 @@ def _count_litert(path: Path) -> int:
 
 def _write_onnx(job: Job, path: Path) -> None:
     import onnx
-    import tf2onnx
 
-    convert = partial(
-        tf2onnx.convert.from_graph_def,
-        job.graph,
-        input_names=[f"{ENTRY}:0"],
-        output_names=[f"{RESULT}:0"],
-        opset=OPSET,
-        tensors_to_rename={f"{ENTRY}:0": ENTRY, f"{RESULT}:0": OUTPUT},
-    )
-    model, _ = _quietly(convert)
+    model = _quietly(lambda: _as_onnx(job))
     onnx.helper.set_model_props(model, {"labels": json.dumps(job.labels), "export": json.dumps(job.about)})
     onnx.save(model, os.fspath(path))
+
+
+def _as_onnx(job: Job) -> Any:
+    """What `tf2onnx.convert.from_graph_def` does, in its steps: one of them needs help from between."""
+    import tf2onnx
+    from tf2onnx.tf_loader import tf_optimize, tf_session
+
+    tf = import_tensorflow()
+    inputs, outputs = [f"{ENTRY}:0"], [f"{RESULT}:0"]
+    with tf.Graph().as_default(), tf.device("/cpu:0"):
+        folded = tf_optimize(inputs, outputs, job.graph)
+    # Where TensorFlow computes with oneDNN, its optimiser leaves shapes behind that the converter takes for settings.
+    for node in folded.node:
+        if "_input_shapes" in node.attr:
+            del node.attr["_input_shapes"]
+    with tf.Graph().as_default() as graph, tf_session(graph=graph):
+        tf.import_graph_def(folded, name="")
+        converted = tf2onnx.tfonnx.process_tf_graph(
+            graph,
+            continue_on_error=True,
+            opset=OPSET,
+            input_names=inputs,
+            output_names=outputs,
+            tensors_to_rename={inputs[0]: ENTRY, outputs[0]: OUTPUT},
+        )
+        return tf2onnx.optimizer.optimize_graph(converted).make_model("a network and its head")
 
 
 def _load_onnx(path: Path) -> Runner:
