@@ -34,6 +34,8 @@ def import_tensorflow() -> Any:
     with _importing:
         if "tensorflow" not in sys.modules:
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+            # TensorFlow has oneDNN compute on newer processors alone; those with AVX2 also gain, a fifth to a half.
+            os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
             with silent_stderr(EVERYTHING):
                 import tensorflow
 

@@ -1,5 +1,6 @@
 """The engines: what OpenVINO computes beside TensorFlow, and what is recorded about it."""
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -115,3 +116,15 @@ def test_a_graphics_card_gets_larger_batches_and_the_progress_line_names_it(tmp_
     assert fresh.at_once == 128 and shown[0] == "featurizing on NVIDIA H100"
     assert_near(table.select(SMALL), expected, ELSEWHERE)
     assert Backbone(SMALL, "random", engine="openvino").device == ""
+
+
+def test_tensorflow_computes_with_onednn_whatever_the_processor():
+    code = (
+        "from featurize.networks.engines import import_tensorflow\n"
+        "tf = import_tensorflow()\n"
+        "tf.nn.conv2d(tf.ones([1, 16, 16, 32]), tf.ones([3, 3, 32, 64]), 1, 'SAME')"
+    )
+    told = os.environ | {"ONEDNN_VERBOSE": "1"}
+    told.pop("TF_ENABLE_ONEDNN_OPTS", None)
+    printed = subprocess.check_output([sys.executable, "-c", code], env=told, text=True)
+    assert "exec,cpu,convolution" in printed
