@@ -18,9 +18,8 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from featurize_flowers import keras_side
+from featurize_flowers import enlarged, keras_side
 from figures import alternating, figure, parser, ratio, report
-from PIL import Image
 
 from featurize import InceptionV3, extract
 from featurize.networks.tensorflow_engine import has_bfloat16
@@ -62,16 +61,6 @@ def main(argv: list[str] | None = None) -> None:
         name = "Keras" if key == "keras" else f"{key[0]}, {key[1]} decoding"
         rows.append(figure(f"photos per second: {name}", args.photos / float(np.median(found)), "/s"))
     report("large_photos", rows, args.json)
-
-
-def enlarged(source: Path, folder: Path, n_photos: int) -> Path:
-    (folder / "all").mkdir(parents=True)  # Keras wants class folders
-    found = sorted(source.rglob("*.jpg"))
-    for number in np.linspace(0, len(found) - 1, n_photos).astype(int):
-        with Image.open(found[number]) as photo:
-            large = photo.convert("RGB").resize((4000, 3000), Image.Resampling.BICUBIC)
-        large.save(folder / "all" / f"{number}.jpg", quality=90)
-    return folder
 
 
 def side(photos: Path, one: InceptionV3, stores: Iterator[Path], *, full: bool) -> Callable[[], None]:
