@@ -11,7 +11,7 @@ import numpy as np
 
 from classify.folds import Fold
 from classify.rows import BORDER, NUISANCE
-from evaluate.report.sentences import border_in_words, shortcuts_in_words
+from evaluate.report.data_sentences import border_in_words, shortcuts_in_words
 from evaluate.results import BorderScores, Shortcuts
 from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions, cross_validate

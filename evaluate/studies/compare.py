@@ -27,16 +27,15 @@ from evaluate.provenance import (
     describe_features,
     describe_folds,
 )
-from evaluate.report.frames import Differences
-from evaluate.report.html import Reported
-from evaluate.report.sentences import (
+from evaluate.report.data_sentences import (
     corrections_in_words,
     data_warnings,
-    difference_in_words,
     folds_warnings,
     shared_with_test_in_words,
-    weak_opponent_in_words,
 )
+from evaluate.report.difference_sentences import difference_in_words, weak_opponent_in_words
+from evaluate.report.frames import Differences
+from evaluate.report.html import Reported
 from evaluate.results import BestPair, ComparisonRecord, ResultRow
 from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions, all_features, cross_validate

@@ -11,8 +11,8 @@ from classify.folds import Fold, group_keys
 from classify.heads.fitting import head_name
 from classify.rows import relabelled, usable_rows
 from evaluate.provenance import describe_corrections, describe_data, describe_features, describe_folds
+from evaluate.report.data_sentences import corrections_in_words, data_warnings
 from evaluate.report.html import Reported
-from evaluate.report.sentences import corrections_in_words, data_warnings
 from evaluate.results import Advice, CurveMeasurements, CurvePoint, CurveRecord, Gain, Guess, Rise
 from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions, all_features, cross_validate

@@ -365,7 +365,7 @@ def summary_lines(
     found: "Comparison", tested: "TestResult", model: str, places: dict[str, str], n_rejects: int
 ) -> Iterator[str]:
     """How good the model is, against guessing and against texture, and what to do next."""
-    from evaluate.report.sentences import (
+    from evaluate.report.score_sentences import (
         MANY_SUSPECTS,
         commonest_label,
         labels_in_words,
