@@ -70,14 +70,13 @@ class FrozenGraph(FrozenExtractor):
         engine: str = "tensorflow",
         region: str | None = None,
     ):
-        super().__init__(precision, preprocess, batch_size, store, parity, engine)
+        super().__init__(precision, preprocess, batch_size, store, parity, engine, region)
         self.file = file
         self.input = input
         self.output = output
         self.size = size
         self.mean = mean
         self.std = std
-        self.region = region
 
     @property
     def usual_name(self) -> str:

@@ -286,13 +286,12 @@ class Backbone(FrozenExtractor):
         pool: str | Sequence[str] = "avg",
         region: str | None = None,
     ):
-        super().__init__(precision, preprocess, batch_size, store, parity, engine)
+        super().__init__(precision, preprocess, batch_size, store, parity, engine, region)
         self.backbone = backbone
         self.weights = weights
         self.layer = layer
         self.size = size
         self.pool = pool
-        self.region = region
 
     @property
     def network(self) -> Network:

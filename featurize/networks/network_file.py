@@ -51,7 +51,7 @@ class NetworkFile(FrozenExtractor):
         engine: str = "tensorflow",
         region: str | None = None,
     ):
-        super().__init__(precision, preprocess, batch_size, store, None, engine)
+        super().__init__(precision, preprocess, batch_size, store, None, engine, region)
         self.file = file
         self.output = output
         self.size = size
@@ -59,7 +59,6 @@ class NetworkFile(FrozenExtractor):
         self.std = std
         self.scaling = scaling
         self.pool = pool
-        self.region = region
 
     # -- what a subclass says of its file ---
 

@@ -90,21 +90,9 @@ class OnnxNetwork(NetworkFile):
         engine: str = "auto",
         region: str | None = None,
     ):
-        super().__init__(
-            file,
-            output,
-            size,
-            mean,
-            std,
-            scaling,
-            pool,
-            precision,
-            preprocess,
-            batch_size,
-            store,
-            engine,
-            region,
-        )
+        pixels = (size, mean, std, scaling, pool)
+        shared = (precision, preprocess, batch_size, store, engine, region)
+        super().__init__(file, output, *pixels, *shared)
 
     @property
     def engine(self) -> str:
