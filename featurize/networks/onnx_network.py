@@ -90,9 +90,8 @@ class OnnxNetwork(NetworkFile):
         engine: str = "auto",
         region: str | None = None,
     ):
-        pixels = (size, mean, std, scaling, pool)
-        shared = (precision, preprocess, batch_size, store, engine, region)
-        super().__init__(file, output, *pixels, *shared)
+        own = (size, mean, std, scaling, pool, precision, preprocess, batch_size, store, engine, region)
+        super().__init__(file, output, *own)
 
     @property
     def engine(self) -> str:
