@@ -54,7 +54,7 @@ from featurize.terminal import (
 if TYPE_CHECKING:
     from classify.heads.spec import HeadSpec
     from classify.model.model import Model
-    from classify.prediction.predict import Predictions
+    from classify.prediction.predictions import Predictions
 
 FORMATS = ("text", "csv", "jsonl")
 WRITTEN = {"text": TEXT, "csv": CSV, "jsonl": JSON_LINES, "parquet": PREDICTIONS}
