@@ -169,7 +169,7 @@ def _compare(args: argparse.Namespace) -> int:
 def _read_tables(args: argparse.Namespace, *paths: str | None) -> list[Any]:
     """The tables in the files, None where there is no path, with the labels of ``--labels``."""
     from classify.labels import correct_tables, read_labels
-    from evaluate.studies.compare import names_before
+    from evaluate.studies.separate_test_table import names_before
     from featurize.table import FeatureTable
 
     corrections = _if_given(read_labels, args.labels)
