@@ -18,14 +18,13 @@ from evaluate.report.figures import (
     confusion_drawing,
     curve_drawing,
     drawn_nodes,
-    ranking_curves,
-    ranking_drawing,
     reliability_drawing,
     tree_drawing,
 )
 from evaluate.report.gallery import Glance, first_look, first_pairs, gallery_of, ids_of, mistakes_of
 from evaluate.report.map import THUMBNAIL_BYTES_IN_REPORT, content_of, map_of
 from evaluate.report.methods import features_of, methods_paragraph, statistical_methods
+from evaluate.report.ranking_curves import ranking_curves, ranking_drawing
 from evaluate.report.score_sentences import (
     curve_in_words,
     labels_in_words,
