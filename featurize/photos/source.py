@@ -24,7 +24,8 @@ from featurize.photos.rows import INTEGERS, Named, PhotoRows, folder_rows, photo
 from featurize.photos.unread import RAW, kind_of_name, not_read
 from featurize.photos.urls import AtUrl, Handover, asked, photo_at_url, walk_url
 from featurize.photos.webdataset import shards_of
-from featurize.remote import AnyPath, Location, RemoteError, RemotePath, is_url, path_at
+from featurize.remote import AnyPath, Location, RemotePath, is_url, path_at
+from featurize.remote_errors import RemoteError
 from featurize.table import describe_similar, similar_labels
 from featurize.terminal import log, printable
 
