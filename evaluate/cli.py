@@ -7,8 +7,9 @@ from typing import Any
 from classify.prediction.options import add_labels_option, add_trust
 from evaluate.options import add_outputs, add_table, check_output_options, write_outputs
 from evaluate.split_command import add_split
+from featurize.commands import OptionsError, add_command, add_excel, new_parser, run_told_command
 from featurize.outputs import TABLE, where_written
-from featurize.terminal import OptionsError, add_command, add_excel, log, new_parser, run_told_command
+from featurize.terminal import log
 
 DESCRIPTION = "What may be believed: set photos aside, compare features and heads, test a model."
 
