@@ -9,6 +9,7 @@ from pathlib import Path
 
 from featurize.errors import SourceError, UsageError
 from featurize.files import is_readable, name_as_text
+from featurize.id_columns import describe_similar, similar_labels
 from featurize.photos.archives import ENDINGS as ARCHIVES
 from featurize.photos.archives import is_archive, list_archive, member_at, member_at_url
 from featurize.photos.folders import ENDINGS, Walk, walk
@@ -25,7 +26,6 @@ from featurize.photos.unread import RAW, kind_of_name, not_read
 from featurize.photos.urls import photo_at_url, walk_url
 from featurize.photos.webdataset import shards_of
 from featurize.remote import AnyPath, Location, RemotePath, path_at
-from featurize.table import describe_similar, similar_labels
 from featurize.terminal import log
 
 BESIDE = {1: "images beside the class folders", 2: "images beside the split folders"}
