@@ -50,7 +50,7 @@ from evaluate.scores.mistakes import (
 from evaluate.splits.checked_folds import folds_for
 from evaluate.statistics.differences import compare_pairs, fold_accuracies
 from evaluate.statistics.hierarchy import TreeScores, cross_fitted_thresholds, tree_scores
-from evaluate.statistics.intervals import Interval, cross_validated_interval
+from evaluate.statistics.intervals import Interval, accuracy_interval, cross_validated_interval
 from evaluate.statistics.per_group import PerGroup, describe_groups, intervals_of
 from evaluate.studies.curve import measured_curve
 from evaluate.studies.separate_test_table import fold_of_test_rows, with_test_rows
@@ -324,28 +324,22 @@ def _in_tree(predictions: Predictions, best: ResultRow, tree: Taxonomy, accuracy
 def _scores_per_group(
     predictions: Predictions, results: Sequence[ResultRow], rule: str, positive: str | None
 ) -> PerGroup:
-    def interval_of(groups: Predictions) -> Interval:
-        rows, right = groups.rows, groups.label == groups.predicted
-        place, together = rows["row"].to_numpy(), rows["group"].to_numpy()
-        return cross_validated_interval(right, place, together, n_folds=len(groups.times))
-
     pairs = [predictions.of(row.features, row.head) for row in results]
     groups = [predict_groups(own, rule, positive) for own in pairs]
     n_folds = len(groups[0].times)
-    return describe_groups(groups, rule, rule_in_words(rule, positive), positive, interval_of, n_folds)
+    return describe_groups(groups, rule, rule_in_words(rule, positive), positive, accuracy_interval, n_folds)
 
 
 def result_row(predictions: Predictions, features: str, head: str, positive: str | None) -> ResultRow:
     """One row of the results, from the predictions of one pair."""
-    times, rows = predictions.times, predictions.rows
-    right, groups = predictions.label == predictions.predicted, rows["group"].to_numpy()
+    times = predictions.times
     sizes = times["model_bytes"].dropna()
     fold = np.repeat(np.arange(len(times)), times["n_testing"])
     return ResultRow(
         features=features,
         head=head,
         intervals=intervals_of(predictions, positive, len(times)),
-        accuracy=cross_validated_interval(right, rows["row"].to_numpy(), groups, n_folds=len(times)),
+        accuracy=accuracy_interval(predictions),
         **vars(
             all_scores(
                 predictions.label,

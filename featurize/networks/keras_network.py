@@ -17,6 +17,7 @@ from featurize.networks.efficientnet_lite import efficientnet_lite0, set_torch_w
 from featurize.networks.engines import import_tensorflow
 from featurize.networks.network_extractor import LARGEST_SIDE, FrozenExtractor
 from featurize.networks.weights import Weights, find_weights
+from featurize.spec import spelled
 
 IMAGENET_LABELS = 1000
 SMALLEST_SIDE = 32  # that any network of keras.applications takes
@@ -308,7 +309,7 @@ class Backbone(FrozenExtractor):
         given = {"pool": "/".join(self.pools), "region": self.region}
         items = [self.end] * (self.end != "avg_pool")
         items += [f"{key}={value}" for key, value in given.items() if value != DEFAULTS[key]]
-        return ":".join([self.backbone, ",".join(items)]) if items else self.backbone
+        return spelled(self.backbone, items)
 
     @property
     def layers(self) -> tuple[str, ...]:

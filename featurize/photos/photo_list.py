@@ -10,6 +10,7 @@ from featurize.errors import SourceError
 from featurize.files import name_as_text
 from featurize.photos.archives import is_archive, list_archive
 from featurize.photos.folders import ENDINGS, ignored_as, walk
+from featurize.photos.layout import add_notes
 from featurize.photos.manifest_photos import list_photo_rows, which_file
 from featurize.photos.memory import checked_origin, is_path, photo_and_label
 from featurize.photos.origin import OnDisk, Origin, Source, SourceImage
@@ -126,8 +127,7 @@ def _add_rows(held: Source, found: Source, added: _Listed) -> None:
         added.rows[place] = replace(image, image=name_as_text(os.path.relpath(place)))
         added.names.append(place)
     found.rejects += held.rejects
-    found.notes += [note for note in held.notes if note not in found.notes]
-    found.warnings += [warning for warning in held.warnings if warning not in found.warnings]
+    add_notes(found, held)
 
 
 def _at_url(url: str, found: Source, kept: Handover) -> list[tuple[str, Origin]]:

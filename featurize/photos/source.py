@@ -13,7 +13,7 @@ from featurize.id_columns import describe_similar, similar_labels
 from featurize.photos.archives import ENDINGS as ARCHIVES
 from featurize.photos.archives import is_archive, list_archive, member_at, member_at_url
 from featurize.photos.folders import ENDINGS, Walk, walk
-from featurize.photos.layout import listed, read_layout
+from featurize.photos.layout import add_notes, listed, read_layout
 from featurize.photos.manifest import ENDINGS as MANIFESTS
 from featurize.photos.manifest import is_manifest
 from featurize.photos.manifest_photos import list_manifest, list_photo_rows
@@ -227,8 +227,7 @@ def _list_shards(paths: list[str]) -> Source:
         found.rejects += [(f"{name}/{image}", reason) for image, reason in shard.rejects]
         found.ignored += shard.ignored
         found.classes |= {one.label for one in shard.images if one.label is not None}
-        found.notes += [note for note in shard.notes if note not in found.notes]
-        found.warnings += [warning for warning in shard.warnings if warning not in found.warnings]
+        add_notes(found, shard)
     return found
 
 
