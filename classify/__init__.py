@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # the names of _HOMES again, for editors and mypy
     from classify.prediction.predict import Predictor as Predictor
     from classify.prediction.predict import predict_batches as predict_batches
     from classify.prediction.predict import predict_images as predict_images
-    from classify.prediction.predict import predict_table as predict_table
+    from classify.prediction.predictions import predict_table as predict_table
     from classify.suggest.suggest import suggest_photos as suggest_photos
     from classify.taxonomy import Taxonomy as Taxonomy
     from classify.taxonomy import read_taxonomy as read_taxonomy
@@ -62,7 +62,7 @@ _HOMES = {
     "nearest_images": "classify.prediction.neighbours",
     "predict_batches": "classify.prediction.predict",
     "predict_images": "classify.prediction.predict",
-    "predict_table": "classify.prediction.predict",
+    "predict_table": "classify.prediction.predictions",
     "read_taxonomy": "classify.taxonomy",
     "save_model": "classify.model.modelfile",
     "suggest_photos": "classify.suggest.suggest",

@@ -20,6 +20,15 @@ from classify.prediction.options import (
 from classify.serving.command import add_serve
 from classify.suggest.command import add_suggest
 from classify.watch.command import add_watch
+from featurize.commands import (
+    OptionsError,
+    add_command,
+    add_excel,
+    check_excel,
+    key_values,
+    new_parser,
+    run_command,
+)
 from featurize.options import (
     add_graph_options,
     add_manifest_options,
@@ -40,21 +49,12 @@ from featurize.outputs import (
     whole_file,
 )
 from featurize.remote import path_at
-from featurize.terminal import (
-    OptionsError,
-    add_command,
-    add_excel,
-    check_excel,
-    key_values,
-    log,
-    new_parser,
-    run_command,
-)
+from featurize.terminal import log
 
 if TYPE_CHECKING:
     from classify.heads.spec import HeadSpec
     from classify.model.model import Model
-    from classify.prediction.predict import Predictions
+    from classify.prediction.predictions import Predictions
 
 FORMATS = ("text", "csv", "jsonl")
 WRITTEN = {"text": TEXT, "csv": CSV, "jsonl": JSON_LINES, "parquet": PREDICTIONS}

@@ -10,8 +10,9 @@ import numpy as np
 
 from featurize.errors import TableError, UsageError
 from featurize.files import read_csv
+from featurize.id_columns import describe_similar, similar_labels
 from featurize.imported import is_imported
-from featurize.table import FeatureTable, describe_similar, similar_labels
+from featurize.table import FeatureTable
 from featurize.terminal import log, printable
 
 FEW = 5  # photos of a label, below which a word is said

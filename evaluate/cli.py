@@ -7,8 +7,9 @@ from typing import Any
 from classify.prediction.options import add_labels_option, add_trust
 from evaluate.options import add_outputs, add_table, check_output_options, write_outputs
 from evaluate.split_command import add_split
+from featurize.commands import OptionsError, add_command, add_excel, new_parser, run_told_command
 from featurize.outputs import TABLE, where_written
-from featurize.terminal import OptionsError, add_command, add_excel, log, new_parser, run_told_command
+from featurize.terminal import log
 
 DESCRIPTION = "What may be believed: set photos aside, compare features and heads, test a model."
 
@@ -169,7 +170,7 @@ def _compare(args: argparse.Namespace) -> int:
 def _read_tables(args: argparse.Namespace, *paths: str | None) -> list[Any]:
     """The tables in the files, None where there is no path, with the labels of ``--labels``."""
     from classify.labels import correct_tables, read_labels
-    from evaluate.studies.compare import names_before
+    from evaluate.studies.separate_test_table import names_before
     from featurize.table import FeatureTable
 
     corrections = _if_given(read_labels, args.labels)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from featurize.commands import OptionsError, check_excel
 from featurize.errors import UsageError
 from featurize.outputs import (
     CSV,
@@ -20,7 +21,7 @@ from featurize.outputs import (
     whole_file,
 )
 from featurize.remote import path_at
-from featurize.terminal import OptionsError, check_excel, log
+from featurize.terminal import log
 
 # Options and arguments that name files to read.
 INPUTS = ("model", "table", "relabel", "labels", "superclass", "taxonomy", "folds", "training", "test")

@@ -4,9 +4,10 @@ import argparse
 from typing import Any
 
 from evaluate.options import add_table, refuse_foreign_evaluate
+from featurize.commands import OptionsError, add_command, add_excel, check_excel
 from featurize.errors import UsageError
 from featurize.outputs import CSV, TABLE, check_outputs, same_file, where_written
-from featurize.terminal import OptionsError, add_command, add_excel, check_excel, log
+from featurize.terminal import log
 
 
 def add_split(commands: Any) -> None:

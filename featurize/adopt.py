@@ -15,7 +15,8 @@ from featurize.errors import TableError
 from featurize.files import check_unpacked, is_readable
 from featurize.id_columns import ALL_IDS
 from featurize.photos.layout import SPLITS
-from featurize.remote import AnyPath, Location, RemoteError, path_at
+from featurize.remote import AnyPath, Location, path_at
+from featurize.remote_errors import RemoteError
 from featurize.table import FeatureTable
 
 KEYS = ("image", "sha256", "variant")

@@ -4,6 +4,7 @@ import argparse
 import json
 from collections.abc import Sequence
 
+from featurize.commands import add_command, new_parser, run_command
 from featurize.errors import SourceError
 from featurize.extract_command import EXTRACT, add_extract
 from featurize.import_commands import add_import_commands
@@ -11,7 +12,6 @@ from featurize.network_commands import add_network_commands
 from featurize.options import add_group_by, add_max_megapixels, add_source, manifest_options
 from featurize.outputs import JSON, check_outputs, is_table, print_unless, whole_file
 from featurize.store_commands import add_store_commands
-from featurize.terminal import add_command, new_parser, run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:

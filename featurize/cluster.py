@@ -11,12 +11,13 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from featurize.commands import OptionsError
 from featurize.errors import BottleheadError, UsageError, installing
 from featurize.extraction.parts import Part, PartRows, extract_part
 from featurize.extractors.base import Extractor, attach_checked
 from featurize.photos.layout import listed
 from featurize.store.store import Store
-from featurize.terminal import OptionsError, log, progress
+from featurize.terminal import log, progress
 
 EXAMPLES = "give dask://HOST:PORT of a scheduler, or dask://local?workers=2"
 INSTALL = installing("dask")

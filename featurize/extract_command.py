@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from itertools import pairwise
 from typing import Any
 
+from featurize.commands import OptionsError, add_command
 from featurize.errors import SourceError, UsageError, installing
 from featurize.options import (
     add_graph_options,
@@ -24,7 +25,7 @@ from featurize.options import (
     write_rejects,
 )
 from featurize.outputs import where_written
-from featurize.terminal import OptionsError, add_command, log
+from featurize.terminal import log
 
 MEASURED = {"engine": "auto", "precision": "fastest"}  # what is chosen by a measurement
 EXTRACT = "featurize extract photos/ -o photos.parquet --features inception_v3 texture"

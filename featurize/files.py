@@ -16,17 +16,8 @@ from typing import Any, TextIO
 
 from featurize.errors import BottleheadError, StoreError, UsageError
 from featurize.outputs import PARTIAL, sync_folder, whole_file
-from featurize.remote import (
-    ATOMIC,
-    Location,
-    RemoteError,
-    RemotePath,
-    fault_of,
-    local_part,
-    path_at,
-    shown,
-    system_of,
-)
+from featurize.remote import ATOMIC, Location, RemotePath, local_part, path_at, shown, system_of
+from featurize.remote_errors import RemoteError, fault_of
 
 
 def is_readable(path: Location, kind: type[BottleheadError]) -> bool:

@@ -1,5 +1,6 @@
-"""The id columns of a table, which say who each row is: their names and types, and values as text."""
+"""The id columns of a table, which say who each row is: names and types, values as text, what belongs together."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -180,3 +181,57 @@ def column_as_array(column: pa.ChunkedArray) -> np.ndarray:
     if column.null_count == 0 and pa.types.is_integer(column.type):
         return column.to_numpy()
     return np.array([*column.to_pylist(), None], dtype=object)[:-1]
+
+
+def merged_groups(image: np.ndarray, sha256: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """As `FeatureTable.groups`, step by step: a chain of shared groups and bytes is one group.
+
+    >>> merged_groups(*np.array([["a", "b", "c"], ["1", "2", "2"], ["x", "x", None]], dtype=object))
+    array([0, 0, 0])
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    if not len(image):
+        return np.zeros(0, dtype=np.int64)
+    # A graph of rows, contents and given groups: what hangs together stays together.
+    rows = np.arange(len(image))
+    contents = [sha or f"name:{name}" for sha, name in zip(sha256, image, strict=True)]
+    nodes, codes = np.unique(np.array(contents, dtype=object), return_inverse=True)
+    links = [(rows, len(rows) + codes)]
+    given = np.array([g is not None for g in group], dtype=bool)
+    n_nodes = len(rows) + len(nodes)
+    if given.any():
+        names, group_codes = np.unique(group[given], return_inverse=True)
+        links.append((rows[given], n_nodes + group_codes))
+        n_nodes += len(names)
+    one, other = (np.concatenate(side) for side in zip(*links, strict=True))
+    graph = coo_array((np.ones(len(one), dtype=bool), (one, other)), shape=(n_nodes, n_nodes))
+    components = connected_components(graph, directed=False)[1][: len(rows)]
+    _, first, codes = np.unique(components, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[codes].astype(np.int64)
+
+
+def similar_labels(labels: Iterable[str | None]) -> list[list[str]]:
+    """Labels that differ by blanks, case or Unicode form only: most likely one class that was written in two ways.
+
+    >>> similar_labels(["rose", " Rose", "oak", None])
+    [[' Rose', 'rose']]
+    """
+    alike: dict[str, set[str]] = {}
+    for label in set(labels) - {None}:
+        assert label is not None
+        plain = unicodedata.normalize("NFC", "".join(label.split())).casefold()
+        alike.setdefault(unicodedata.normalize("NFC", plain), set()).add(label)
+    return sorted(sorted(some) for some in alike.values() if len(some) > 1)
+
+
+def describe_similar(labels: Sequence[str]) -> str:
+    """Such labels in words; quotes show the blanks, and a second Unicode form, which looks the same, is named.
+
+    >>> describe_similar([" Rose", "rose"])
+    "' Rose', 'rose'"
+    """
+    decomposed = [label != unicodedata.normalize("NFC", label) for label in labels]
+    shown = [f"{label!r}{' (decomposed)' * odd}" for label, odd in zip(labels, decomposed, strict=True)]
+    return ", ".join(shown)

@@ -3,9 +3,10 @@
 import argparse
 from typing import Any
 
+from featurize.commands import add_command
 from featurize.options import add_keep, add_output, add_rejects, checked_rejects_file, counted, write_rejects
 from featurize.outputs import TABLE, check_outputs, where_written
-from featurize.terminal import add_command, log
+from featurize.terminal import log
 
 
 def add_import_commands(commands: Any) -> None:

@@ -3,8 +3,9 @@
 import argparse
 from typing import Any
 
+from featurize.commands import add_command
 from featurize.errors import UsageError
-from featurize.terminal import add_command, aligned, log
+from featurize.terminal import aligned, log
 
 UNMEASURED = "-"
 

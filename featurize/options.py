@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from featurize.commands import add_excel
 from featurize.outputs import CSV, TABLE, check_outputs, whole_file
-from featurize.terminal import add_excel
 
 LABELS_SHOWN = 12
 

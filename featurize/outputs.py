@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import IO
 
 from featurize.errors import UsageError
-from featurize.remote import Location, RemoteError, RemotePath, path_at, shown
+from featurize.remote import Location, RemotePath, path_at, shown
+from featurize.remote_errors import RemoteError
 
 PARTIAL = ".partial-"
 # What an output is, and what may stand in its place before: an output replaces a file of its own kind alone.

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, NoReturn, TypeVar, overload
 
 from featurize.errors import UsageError, installing, without_credentials
+from featurize.remote_errors import CREDENTIALS, RemoteError, fault_of, is_missing, may_pass
 
 Result = TypeVar("Result")
 
@@ -29,10 +30,6 @@ ATOMIC = {"s3", "s3a", "gs", "gcs", "az", "abfs", "memory", "oss", "r2"}
 BUCKETS = ATOMIC - {"memory"}
 WEB = {"http", "https"}
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "http": "http", "https": "http"}
-CREDENTIALS = {
-    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; for a public bucket, FSSPEC_S3_ANON=true",
-    "gs": "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS",
-}
 ETAGS = ("ETag", "etag", "md5Hash", "crc32c", "checksum")  # as protocols call what tells contents apart
 WRITTEN = ("LastModified", "Last-Modified", "last_modified", "updated", "mtime", "created")
 WHOLE = 8 << 20  # bytes; a file up to this size is fetched with one request
@@ -40,7 +37,6 @@ BLOCK = 8 << 20  # bytes of a larger one that are fetched at a time
 CONNECTIONS = 64  # at once to one server
 TRIES = 5  # of what a web server answers with "try again"; fsspec does so itself for object storage
 WAIT_SECONDS = 0.25  # before the second try, and twice as long before each further one
-AGAIN = {408, 429, 500, 502, 503, 504}
 PAGE_KEYS = 1000
 
 
@@ -78,17 +74,6 @@ def path_here(path: "Location", what: str, hint: str = "download it first") -> P
 def shown(path: "Location") -> str:
     """A path or URL as messages and files show it, without credentials."""
     return str(path) if isinstance(path, RemotePath) else without_credentials(os.fspath(path))
-
-
-class RemoteError(OSError):
-    """Why a file at a URL cannot be reached, and what to do (`hint`)."""
-
-    def __init__(self, path: str, problem: str, hint: str):
-        super().__init__(errno.EIO, problem, path)
-        self.hint = hint
-
-    def __reduce__(self):
-        return type(self), (self.filename, self.strerror, self.hint)
 
 
 class Facts(NamedTuple):
@@ -354,7 +339,7 @@ class RemotePath:
             try:
                 return call()
             except Exception as error:
-                if number + 1 >= TRIES or not self.is_web or not _may_pass(error):
+                if number + 1 >= TRIES or not self.is_web or not may_pass(error):
                     raise
                 time.sleep(WAIT_SECONDS * 2**number)
         raise AssertionError
@@ -371,7 +356,7 @@ class RemotePath:
 
     def _fail(self, error: Exception) -> NoReturn:
         name = str(self)
-        if _is_missing(error):
+        if is_missing(error):
             raise FileNotFoundError(errno.ENOENT, "no such file", name) from error
         problem, hint = fault_of(error, self.protocol)
         raise RemoteError(name, problem, hint) from error
@@ -487,64 +472,3 @@ def system_of(url: str) -> tuple[Any, str]:
             raise RemoteError(name, f"nothing is known of {protocol}:// URLs", known) from error
         problem, hint = fault_of(error, protocol)
         raise RemoteError(name, problem, hint) from error
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it came from."""
-    seen = 0
-    while error is not None and seen < 10:
-        yield error
-        error, seen = error.__cause__ or error.__context__, seen + 1
-
-
-def _status(error: Exception) -> int | None:
-    """The HTTP status that an error of any protocol is about."""
-    for one in _chain(error):
-        response = getattr(one, "response", None)
-        told = (
-            response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(response, dict) else None
-        )
-        status = told or getattr(one, "status", None)
-        if status is None and not hasattr(type(one), "status"):  # as Google's
-            status = vars(one).get("code")
-        if isinstance(status, int) and 300 <= status < 600:
-            return status
-    return None
-
-
-def _is_named(error: Exception, *parts: str) -> bool:
-    return any(part in type(one).__name__ for one in _chain(error) for part in parts)
-
-
-def _is_missing(error: Exception) -> bool:
-    status = _status(error)
-    if status is not None:
-        return status in (404, 410)
-    # fsspec calls a web server that does not answer a file that is not found.
-    return isinstance(error, FileNotFoundError) and not _is_named(error, "Client", "Timeout")
-
-
-def _may_pass(error: Exception) -> bool:
-    status = _status(error)
-    return (
-        status in AGAIN
-        if status is not None
-        else _is_named(error, "Timeout", "Payload", "Disconnected", "OSError")
-    )
-
-
-def fault_of(error: Exception, protocol: str) -> tuple[str, str]:
-    """What an error of any protocol means, and what to do."""
-    status, kind = _status(error), {"s3a": "s3", "gcs": "gs"}.get(protocol, protocol)
-    credentials = CREDENTIALS.get(kind, "check name, password and rights")
-    if _is_named(error, "Credential", "ProfileNotFound"):
-        return "no credentials were found", credentials
-    if status in (401, 403) or (isinstance(error, PermissionError) and status is None):
-        return "access is denied", f"ask for the right to it, or use other credentials: {credentials}"
-    if status in AGAIN:
-        return f"the server answered {status} again and again", "run it again later"
-    if _is_named(error, "Connect", "gaierror", "Timeout", "Disconnected"):
-        where = ", and AWS_ENDPOINT_URL where the server is not Amazon's" if kind == "s3" else ""
-        return "the server cannot be reached", f"check the network{where}"
-    text = without_credentials(str(getattr(error, "strerror", None) or error)).strip().partition("\n")[0]
-    return text or type(error).__name__, "check the URL, the network and the rights"

@@ -100,6 +100,16 @@ def values_by_spec(text: str, specs: Iterable[str]) -> dict[str, str]:
     return named
 
 
+def spelled(name: str, items: Iterable[str | None]) -> str:
+    """The spec of a name and its items, without those that are not there.
+
+    >>> spelled("glcm", ["haralick", None, "region=border"]), spelled("glcm", [None])
+    ('glcm:haralick,region=border', 'glcm')
+    """
+    given = ",".join(filter(None, items))
+    return f"{name}:{given}" if given else name
+
+
 # -- features specs ---
 
 KIND = "features spec"

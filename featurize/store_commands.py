@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from featurize.commands import add_command, help_texts
 from featurize.errors import BottleheadError, StoreError, UsageError
-from featurize.terminal import add_command, aligned, help_texts, log
+from featurize.terminal import aligned, log
 
 # Another processor or library changes the last digits of a network's vectors; more than this is another vector.
 DRIFT_LIMIT = 0.01

@@ -21,7 +21,8 @@ from featurize.errors import TableError
 from featurize.files import check_unpacked, is_readable
 from featurize.id_columns import ALL_IDS, IDS, METADATA, PHASH, column_as_array
 from featurize.outputs import MODEL, TABLE, kinds_of, whole_file
-from featurize.remote import AnyPath, Location, RemoteError, path_at
+from featurize.remote import AnyPath, Location, path_at
+from featurize.remote_errors import RemoteError
 
 
 def matrix_to_lists(matrix: np.ndarray) -> pa.Array:

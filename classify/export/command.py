@@ -3,8 +3,9 @@
 import argparse
 from typing import Any
 
+from featurize.commands import add_command
 from featurize.outputs import where_written
-from featurize.terminal import add_command, log
+from featurize.terminal import log
 
 PRECISIONS = "float32", "float16", "int8"
 

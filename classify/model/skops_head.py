@@ -14,7 +14,7 @@ from typing import Any
 from featurize.errors import ModelError
 from featurize.files import SMALL
 from featurize.outputs import check_clock
-from featurize.remote import RemoteError
+from featurize.remote_errors import RemoteError
 from featurize.tableformat import check_array, check_arrays
 from featurize.terminal import log
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from classify.model.answers import Answers
 from classify.prediction.neighbours import Neighbour
-from classify.prediction.predict import Predictions
+from classify.prediction.predictions import Predictions
 from featurize.errors import UsageError
 from featurize.files import csv_writer
 from featurize.terminal import printable

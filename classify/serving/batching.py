@@ -13,7 +13,7 @@ from typing import Any
 import prometheus_client
 
 from classify.prediction.neighbours import Neighbour
-from classify.prediction.predict import Predictions
+from classify.prediction.predictions import Predictions
 from featurize.terminal import log
 
 FAILED = "an error of the program, which its log describes"

@@ -10,10 +10,11 @@ from typing import Any
 
 from classify.prediction.options import add_model, add_places, count_from
 from classify.serving.settings import Settings, is_loopback
+from featurize.commands import OptionsError, add_command
 from featurize.errors import UsageError, installing
 from featurize.options import add_max_megapixels
 from featurize.remote import path_at
-from featurize.terminal import OptionsError, add_command, log
+from featurize.terminal import log
 
 EXTRA = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 BACKLOG = 512  # connections that nobody has accepted yet

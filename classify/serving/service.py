@@ -10,7 +10,8 @@ from classify.model.modelfile import load_model
 from classify.prediction.neighbours import TrainingPhotos
 from classify.prediction.options import weights_given
 from classify.prediction.output import as_jsonl
-from classify.prediction.predict import Predictions, Predictor, predict_table
+from classify.prediction.predict import Predictor
+from classify.prediction.predictions import Predictions, predict_table
 from classify.serving.batching import FAILED, Answer, Metrics
 from classify.serving.settings import Settings, Watched
 from featurize.errors import BottleheadError

@@ -4,9 +4,10 @@ import argparse
 from typing import Any
 
 from classify.prediction.options import add_model, add_places, count_from, weights_given
+from featurize.commands import OptionsError, add_command, add_excel
 from featurize.options import add_manifest_options, add_max_megapixels, manifest_options
 from featurize.outputs import CSV, PAGE, check_outputs, check_page_name, where_written, whole_file
-from featurize.terminal import OptionsError, add_command, add_excel, log
+from featurize.terminal import log
 
 
 def add_suggest(commands: Any) -> None:

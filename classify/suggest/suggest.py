@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from classify.model.model import Model
-from classify.prediction.predict import predict_table
+from classify.prediction.predictions import predict_table
 from classify.similar import (
     BITS,
     HASH_THRESHOLD,

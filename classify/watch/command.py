@@ -7,11 +7,12 @@ import os
 from typing import Any
 
 from classify.prediction.options import add_model, add_places, weights_given
+from featurize.commands import add_command
 from featurize.errors import UsageError
 from featurize.options import add_manifest_options, add_max_megapixels, manifest_options
 from featurize.outputs import JSON, check_outputs, given_date, print_unless, where_written, whole_file
 from featurize.remote import path_at
-from featurize.terminal import add_command, log
+from featurize.terminal import log
 
 CHANGED = 3
 

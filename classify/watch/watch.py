@@ -16,7 +16,7 @@ from scipy.special import betaln, gammaln, logsumexp, stdtr
 
 from classify.model.model import Model
 from classify.model.outliers import FALSE_ALARMS, MOST_HELD_OUT
-from classify.prediction.predict import predict_table
+from classify.prediction.predictions import predict_table
 from classify.shares import wilson
 from featurize.errors import UsageError
 from featurize.files import is_readable

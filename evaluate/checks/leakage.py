@@ -19,7 +19,7 @@ from classify.similar import (
     tells_apart,
 )
 from evaluate.checks.duplicates import Duplicates, compared_features, find_duplicates, group_duplicates
-from evaluate.report.sentences import contamination_in_words, near_duplicates_in_words
+from evaluate.report.data_sentences import contamination_in_words, near_duplicates_in_words
 from evaluate.results import NearDuplicates, ResultRow
 from evaluate.scores.crossval import cross_validate
 from evaluate.splits.checked_folds import folds_for

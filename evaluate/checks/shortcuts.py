@@ -11,12 +11,12 @@ import numpy as np
 
 from classify.folds import Fold
 from classify.rows import BORDER, NUISANCE
-from evaluate.report.sentences import border_in_words, shortcuts_in_words
+from evaluate.report.data_sentences import border_in_words, shortcuts_in_words
 from evaluate.results import BorderScores, Shortcuts
 from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions, cross_validate
 from evaluate.statistics.differences import paired_interval
-from evaluate.statistics.intervals import Interval, cross_validated_interval, grouped_interval
+from evaluate.statistics.intervals import Interval, accuracy_interval, grouped_interval
 from featurize.table import FeatureTable
 from featurize.terminal import log
 
@@ -82,11 +82,9 @@ def check_shortcuts(
         )
         return None
     accuracy, balanced = _measured(table, folds, seed, jobs)
-    testing = np.concatenate([fold.testing for fold in folds])
-    _, counts = np.unique(table.label[testing].astype(str), return_counts=True)
+    tested = table.label[np.concatenate([fold.testing for fold in folds])]
     chance = 1 / len(set(table.label))
-    beyond_chance = accuracy.low > counts.max() / counts.sum()
-    found = bool(balanced - chance >= 0.5 * max(best - chance, 0) and beyond_chance)
+    found = _is_halfway(balanced, best, chance) and _beats_guessing(accuracy, tested)
     result = Shortcuts(
         accuracy=accuracy,
         balanced_accuracy=balanced,
@@ -150,11 +148,10 @@ def _border_scores(found: Predictions, border: str, whole: str, centre: str | No
         own = found.of(name, head)
         rows, groups = own.rows["row"].to_numpy(), own.rows["group"].to_numpy()
         right[name] = own.label == own.predicted
-        accuracy[name] = cross_validated_interval(right[name], rows, groups, n_folds=len(own.times))
+        accuracy[name] = accuracy_interval(own)
     difference = paired_interval(right[whole], right[border], rows, groups, n_folds=len(own.times))
-    labels, counts = np.unique(own.label, return_counts=True)
-    of_border, chance = accuracy[border], 1 / len(labels)
-    halfway = of_border.mean - chance >= 0.5 * max(accuracy[whole].mean - chance, 0)
+    of_border, chance = accuracy[border], 1 / len(set(own.label))
+    halfway = _is_halfway(of_border.mean, accuracy[whole].mean, chance)
     result = BorderScores(
         border=border,
         whole=whole,
@@ -164,10 +161,21 @@ def _border_scores(found: Predictions, border: str, whole: str, centre: str | No
         whole_accuracy=accuracy[whole],
         centre_accuracy=accuracy.get(centre),
         difference=difference,
-        found=bool(difference.low <= 0 and halfway and of_border.low > counts.max() / counts.sum()),
+        found=bool(difference.low <= 0) and halfway and _beats_guessing(of_border, own.label),
         criterion=BORDER_CRITERION,
     )
     return replace(result, words=border_in_words(result))
+
+
+def _is_halfway(score: float, best: float, chance: float) -> bool:
+    """Whether a score gets at least half of the way from chance to the best."""
+    return bool(score - chance >= 0.5 * max(best - chance, 0))
+
+
+def _beats_guessing(accuracy: Interval, tested: np.ndarray) -> bool:
+    """Whether the lower end of an accuracy is above that of always answering the commonest label that was tested."""
+    _, counts = np.unique(tested.astype(str), return_counts=True)
+    return bool(accuracy.low > counts.max() / counts.sum())
 
 
 def _region(table: FeatureTable, name: str) -> str | None:

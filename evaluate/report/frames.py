@@ -4,7 +4,9 @@ from collections import Counter
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from evaluate.report.sentences import best_in_words, curve_in_words, differences_in_words, duplicates_in_words
+from evaluate.report.data_sentences import duplicates_in_words
+from evaluate.report.difference_sentences import differences_in_words
+from evaluate.report.score_sentences import best_in_words, curve_in_words
 from evaluate.report.words import count, interval_in_words, percent
 from evaluate.results import ComparisonRecord, CurveRecord, DuplicatesRecord, Result, TestRecord
 from evaluate.statistics.differences import PairComparison

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from evaluate.report import sentences, words
+from evaluate.report import difference_sentences, score_sentences, words
 from evaluate.report.frames import as_html, frame_of, in_one_line
 from evaluate.report.map import THUMBNAIL_BYTES, MapRecord, content_of
 from evaluate.report.methods import as_json
@@ -121,5 +121,6 @@ def _templates() -> Any:
     environment = page_templates(TEMPLATES)
     environment.filters |= {"breakable": _breakable, "interval": words.interval_in_words}
     environment.filters |= {"number": words.number, "percent": words.percent, "photos": words.n_photos}
-    environment.globals |= {"words": words, "sentences": sentences}
+    environment.globals |= {"words": words, "score_sentences": score_sentences}
+    environment.globals |= {"difference_sentences": difference_sentences}
     return environment

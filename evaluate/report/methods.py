@@ -8,11 +8,9 @@ from typing import Any
 
 from classify.rows import BY_HAND_WEIGHT, block_weights
 from evaluate.provenance import DataFacts, Features, FoldFacts, versions
-from evaluate.report.sentences import (
-    alike_in_words,
-    corrections_in_words,
+from evaluate.report.data_sentences import alike_in_words, corrections_in_words, known_in_words
+from evaluate.report.score_sentences import (
     hierarchical_in_words,
-    known_in_words,
     operating_point_in_words,
     per_group_in_words,
     positive_in_words,

@@ -10,13 +10,12 @@ from evaluate.report.figures import (
     confusion_drawing,
     curve_drawing,
     map_drawing,
-    ranking_curves,
-    ranking_drawing,
     reliability_drawing,
     similarity_drawing,
     tree_drawing,
 )
 from evaluate.report.map import map_of
+from evaluate.report.ranking_curves import ranking_curves, ranking_drawing
 from evaluate.results import (
     BestPair,
     ComparisonRecord,

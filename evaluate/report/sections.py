@@ -8,6 +8,8 @@ from typing import Any
 
 from classify.rows import NUISANCE
 from evaluate.provenance import DataFacts, versions
+from evaluate.report.data_sentences import BYTES, duplicates_in_words, known_in_words
+from evaluate.report.difference_sentences import differences_in_words
 from evaluate.report.drawing import Drawing, as_svg
 from evaluate.report.figures import (
     DRAWN_ROWS,
@@ -16,20 +18,15 @@ from evaluate.report.figures import (
     confusion_drawing,
     curve_drawing,
     drawn_nodes,
-    ranking_curves,
-    ranking_drawing,
     reliability_drawing,
     tree_drawing,
 )
 from evaluate.report.gallery import Glance, first_look, first_pairs, gallery_of, ids_of, mistakes_of
 from evaluate.report.map import THUMBNAIL_BYTES_IN_REPORT, content_of, map_of
 from evaluate.report.methods import features_of, methods_paragraph, statistical_methods
-from evaluate.report.sentences import (
-    BYTES,
+from evaluate.report.ranking_curves import ranking_curves, ranking_drawing
+from evaluate.report.score_sentences import (
     curve_in_words,
-    differences_in_words,
-    duplicates_in_words,
-    known_in_words,
     labels_in_words,
     no_better_than_guessing,
     tree_in_words,

@@ -1,15 +1,14 @@
-"""What the commands print: tables in columns, between the sentences of `evaluate.report.sentences`."""
+"""What the commands print: tables in columns, between the sentences that all outputs share."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from evaluate.report.sentences import (
-    BYTES,
+from evaluate.report.data_sentences import BYTES, data_in_words
+from evaluate.report.difference_sentences import differences_in_words
+from evaluate.report.score_sentences import (
     best_in_words,
     curve_in_words,
-    data_in_words,
-    differences_in_words,
     no_better_than_guessing,
     operating_point_in_words,
     per_group_in_words,

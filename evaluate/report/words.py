@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from evaluate.statistics.intervals import Interval
 
+NAMED_AT_MOST = 10  # of a list that may be long
+
 
 def count(number: int, noun: str, form: str = "") -> str:
     """``1 photo``, ``2 photos``; with `form` ``","`` also ``3,670 photos``."""

@@ -16,8 +16,8 @@ from evaluate.scores.record import Record
 from evaluate.statistics.intervals import (
     Difference,
     Numbers,
+    accuracy_interval,
     corrected_error,
-    cross_validated_interval,
     paired_difference,
     per_image,
     widening,
@@ -331,7 +331,7 @@ def _above_base_rate(
     right = (predictions.label == predictions.predicted).astype(np.float64)
     row, groups = predictions.rows["row"].to_numpy(), predictions.rows["group"].to_numpy()
     n_folds = len(predictions.times)
-    interval = cross_validated_interval(right, row, groups, n_folds)
+    interval = accuracy_interval(predictions)
     shares, group = per_image(right, row, groups)
     n = effective_number(shares, group, interval.mean * (1 - interval.mean)) / widening(group, n_folds) ** 2
     freedom = np.inf if len(np.unique(group)) == len(group) else max(1, len(np.unique(group)) - 1)

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.stats import norm, t
 
 from classify.shares import effective_number, quantile, wilson
+from evaluate.scores.crossval import Predictions
 from evaluate.scores.metrics import rows_that_rank
 from evaluate.scores.record import Record
 
@@ -78,6 +79,13 @@ def cross_validated_interval(
     share = float(shares.mean())
     n = effective_number(shares, group, share * (1 - share)) / widening(group, n_folds) ** 2
     return _wilson(share, n, quantile(group, confidence))
+
+
+def accuracy_interval(predictions: Predictions) -> Interval:
+    """`cross_validated_interval` of the accuracy of one pair of features and head."""
+    right, rows = predictions.label == predictions.predicted, predictions.rows
+    image, groups = rows["row"].to_numpy(), rows["group"].to_numpy()
+    return cross_validated_interval(right, image, groups, n_folds=len(predictions.times))
 
 
 def ratio_interval(

@@ -1,20 +1,16 @@
 """Which features and which head are best on these images, and by how much more than luck."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from classify.folds import Fold
 from classify.heads.fitting import classifier_of, head_name, named_heads
 from classify.heads.registry import make_head
 from classify.heads.tuning import tuned_heads
-from classify.labels import record_of
-from classify.model.model import describe_differences
 from classify.rows import Sample, is_control, relabelled, usable_rows
 from classify.taxonomy import ParentMap, Taxonomy
 from classify.training.answers import check_accuracy
@@ -27,16 +23,14 @@ from evaluate.provenance import (
     describe_features,
     describe_folds,
 )
-from evaluate.report.frames import Differences
-from evaluate.report.html import Reported
-from evaluate.report.sentences import (
+from evaluate.report.data_sentences import (
     corrections_in_words,
     data_warnings,
-    difference_in_words,
     folds_warnings,
-    shared_with_test_in_words,
-    weak_opponent_in_words,
 )
+from evaluate.report.difference_sentences import difference_in_words, weak_opponent_in_words
+from evaluate.report.frames import Differences
+from evaluate.report.html import Reported
 from evaluate.results import BestPair, ComparisonRecord, ResultRow
 from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions, all_features, cross_validate
@@ -53,13 +47,14 @@ from evaluate.scores.mistakes import (
     nearest_in_folds,
     superclass_errors,
 )
-from evaluate.splits.checked_folds import check_folds, folds_for
+from evaluate.splits.checked_folds import folds_for
 from evaluate.statistics.differences import compare_pairs, fold_accuracies
 from evaluate.statistics.hierarchy import TreeScores, cross_fitted_thresholds, tree_scores
-from evaluate.statistics.intervals import Interval, cross_validated_interval
+from evaluate.statistics.intervals import Interval, accuracy_interval, cross_validated_interval
 from evaluate.statistics.per_group import PerGroup, describe_groups, intervals_of
 from evaluate.studies.curve import measured_curve
-from featurize.errors import TableError, UsageError
+from evaluate.studies.separate_test_table import fold_of_test_rows, with_test_rows
+from featurize.errors import UsageError
 from featurize.table import FeatureTable
 
 HEADS = ("softmax", "svm", "mlp")
@@ -329,28 +324,22 @@ def _in_tree(predictions: Predictions, best: ResultRow, tree: Taxonomy, accuracy
 def _scores_per_group(
     predictions: Predictions, results: Sequence[ResultRow], rule: str, positive: str | None
 ) -> PerGroup:
-    def interval_of(groups: Predictions) -> Interval:
-        rows, right = groups.rows, groups.label == groups.predicted
-        place, together = rows["row"].to_numpy(), rows["group"].to_numpy()
-        return cross_validated_interval(right, place, together, n_folds=len(groups.times))
-
     pairs = [predictions.of(row.features, row.head) for row in results]
     groups = [predict_groups(own, rule, positive) for own in pairs]
     n_folds = len(groups[0].times)
-    return describe_groups(groups, rule, rule_in_words(rule, positive), positive, interval_of, n_folds)
+    return describe_groups(groups, rule, rule_in_words(rule, positive), positive, accuracy_interval, n_folds)
 
 
 def result_row(predictions: Predictions, features: str, head: str, positive: str | None) -> ResultRow:
     """One row of the results, from the predictions of one pair."""
-    times, rows = predictions.times, predictions.rows
-    right, groups = predictions.label == predictions.predicted, rows["group"].to_numpy()
+    times = predictions.times
     sizes = times["model_bytes"].dropna()
     fold = np.repeat(np.arange(len(times)), times["n_testing"])
     return ResultRow(
         features=features,
         head=head,
         intervals=intervals_of(predictions, positive, len(times)),
-        accuracy=cross_validated_interval(right, rows["row"].to_numpy(), groups, n_folds=len(times)),
+        accuracy=accuracy_interval(predictions),
         **vars(
             all_scores(
                 predictions.label,
@@ -423,91 +412,3 @@ def _complaints(predictions: Predictions) -> list[str]:
     )
     n_folds = len(predictions.times) // len(predictions.pairs())
     return [f"{h} on {f}: {text} ({n} of {n_folds} fits)" for (h, f, text), n in sorted(counts.items())]
-
-
-def with_test_rows(table: FeatureTable, test: FeatureTable, features: Sequence[str]) -> FeatureTable:
-    """Both tables below each other; the split says ``training`` or ``testing``. `features` are those that are used.
-
-    Images of `test` get its folder (or ``test``, where that is not known) before their names unless both tables come
-    from one: two folders may use the same ones.
-    """
-    wanted = {part for name in features for part in table.parts(name)}
-    test = test.named_as(table.metadata["features"])
-    for name in sorted(wanted):
-        if name not in test.vectors:
-            raise TableError(
-                f"the test table has no features named {name}; it has {', '.join(test.features) or 'none'}",
-                f"extract them with `featurize extract --features {name}`, or name the --features that both tables "
-                "have",
-            )
-        if differences := _differences(table, test, name):
-            raise TableError(
-                f"the features {name} of the two tables were made otherwise: {'; '.join(differences)}",
-                "extract both with the same settings",
-            )
-    # Others serve the checks for near-duplicates and shortcuts, where both tables have them.
-    columns = [name for name in table.features if name in wanted or not _differences(table, test, name)]
-    strange = sorted(set(test.label) - set(table.label))
-    if strange:
-        raise UsageError(
-            f"{np.isin(test.label.astype(str), strange).sum()} of {len(test)} photos of the test table have labels "
-            f"that no row to train on has: {', '.join(strange)}",
-            f"the labels to train on are {', '.join(sorted(set(table.label)))}; rename or drop the others with a "
-            "relabelling (--relabel)",
-        )
-    folder, test_folder = (_folder(one) for one in (table, test))
-    known = dict(zip(table.image, table.sha256, strict=True))
-    # Photos in memory are called by their position in every table.
-    others = any(
-        known.get(name, sha256) != sha256 for name, sha256 in zip(test.image, test.sha256, strict=True)
-    )
-    if folder is None or folder != test_folder or others:
-        test = test.with_column("image", [f"{names_before(test)}{image}" for image in test.image])
-    ids = pa.concat_tables([table.ids, test.ids], promote_options="default")
-    vectors = {name: np.concatenate([table.vectors[name], test.vectors[name]]) for name in columns}
-    joined = FeatureTable(ids, vectors, {**table.metadata, **record_of(table, test)})
-    return joined.with_column("split", ["training"] * len(table) + ["testing"] * len(test))
-
-
-def fold_of_test_rows(table: FeatureTable) -> tuple[list[Fold], str, list[str]]:
-    """The one fold of a table from `with_test_rows`, how it was made, in words, and what there is to warn of.
-
-    Rows to train on that belong together with a test photo (the same bytes, or one group) are left out of the
-    training and counted: the test photos stay as they were chosen.
-    """
-    groups, photos, testing = table.groups, table.variant == 0, table.split == "testing"
-    shared = ~testing & np.isin(groups, groups[testing])
-    training = ~testing & ~shared
-    n_shared, n_all = int((shared & photos).sum()), int((~testing & photos).sum())
-    if not training.any():
-        what = f"all {n_all} photos to train on are in the test table as well, by their bytes or their groups"
-        raise UsageError(what, "give a test table of other photos, or leave out --test to test on folds")
-    folds = check_folds([Fold(0, 0, np.flatnonzero(training), np.flatnonzero(testing))], table)
-    method = f"a separate test table: {(training & photos).sum()} photos to train on, {testing.sum()} to test"
-    return folds, method, [shared_with_test_in_words(n_shared, n_all)] if n_shared else []
-
-
-def _differences(table: FeatureTable, test: FeatureTable, name: str) -> list[str]:
-    """In what the column differs between the tables, beyond its rows."""
-    if name not in test.vectors:
-        return ["missing in the test table"]
-    one, other = (each.metadata["features"].get(name, {}) for each in (table, test))
-    widths = [each.vectors[name].shape[1] for each in (table, test)]
-    found = [f"width {widths[0]} and {widths[1]}"] if widths[0] != widths[1] else []
-    if one.get("fingerprint") != other.get("fingerprint"):
-        found += describe_differences(one.get("description") or {}, other.get("description") or {})
-        found = found or ["other fingerprints"]
-    return found
-
-
-def names_before(test: FeatureTable) -> str:
-    """What a comparison writes before the names of a test table's photos: its folder, or ``test``, and ``/``."""
-    return f"{_folder(test) or 'test'}/"
-
-
-def _folder(table: FeatureTable) -> str | None:
-    source = table.metadata.get("source") or {}
-    path = source.get("path")
-    if source.get("kind") == "manifest" and isinstance(source.get("folder"), str):
-        return source["folder"]
-    return os.path.dirname(path) if path and source.get("kind") == "manifest" else path

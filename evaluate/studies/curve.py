@@ -11,14 +11,14 @@ from classify.folds import Fold, group_keys
 from classify.heads.fitting import head_name
 from classify.rows import relabelled, usable_rows
 from evaluate.provenance import describe_corrections, describe_data, describe_features, describe_folds
+from evaluate.report.data_sentences import corrections_in_words, data_warnings
 from evaluate.report.html import Reported
-from evaluate.report.sentences import corrections_in_words, data_warnings
 from evaluate.results import Advice, CurveMeasurements, CurvePoint, CurveRecord, Gain, Guess, Rise
 from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions, all_features, cross_validate
 from evaluate.splits.checked_folds import METHODS, stratified_folds
 from evaluate.statistics.differences import PairName
-from evaluate.statistics.intervals import cross_validated_interval, per_image
+from evaluate.statistics.intervals import accuracy_interval, per_image
 from evaluate.statistics.power_law import drawn_again, extrapolate, fit_power_law
 from featurize.draws import random_bits
 from featurize.errors import UsageError
@@ -234,11 +234,9 @@ def _per_image(found: Predictions) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _point(found: Predictions, size: int) -> CurvePoint:
-    right, groups = found.label == found.predicted, found.rows["group"].to_numpy()
-    interval = cross_validated_interval(right, found.rows["row"].to_numpy(), groups, len(found.times))
     scores = metrics.per_label(found.label, found.predicted, found.labels)
     recall = {name: row.recall for name, row in scores.items()}
-    return CurvePoint(size, float(found.times["n_training"].mean()), interval, recall)
+    return CurvePoint(size, float(found.times["n_training"].mean()), accuracy_interval(found), recall)
 
 
 def _photos_by_label(used: FeatureTable, folds: Sequence[Fold]) -> dict[str, float]:

@@ -11,8 +11,8 @@ from classify.rows import select_vectors, usable_rows
 from classify.taxonomy import ParentMap, Taxonomy
 from evaluate.checks.leakage import find_contamination, trained_on
 from evaluate.provenance import describe_corrections, describe_data, describe_features
+from evaluate.report.data_sentences import corrections_in_words, data_warnings
 from evaluate.report.html import Reported
-from evaluate.report.sentences import corrections_in_words, data_warnings
 from evaluate.results import ModelFacts, TestDetails, TestRecord, TestScores, UnseenScores
 from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from evaluate.whole_job.fit import EXAMPLE, add_fit
 from evaluate.whole_job.retrain import add_retrain
-from featurize.terminal import new_parser, run_told_command
+from featurize.commands import new_parser, run_told_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from featurize.commands import OptionsError, add_command, command_line
 from featurize.errors import SourceError, UsageError, without_credentials
 from featurize.options import add_manifest_options, add_max_megapixels, manifest_options
 from featurize.outputs import (
@@ -25,7 +26,7 @@ from featurize.outputs import (
     is_table,
     where_written,
 )
-from featurize.terminal import OptionsError, add_command, command_line, log, printable
+from featurize.terminal import log, printable
 
 if TYPE_CHECKING:
     from evaluate.studies.compare import Comparison
@@ -365,7 +366,7 @@ def summary_lines(
     found: "Comparison", tested: "TestResult", model: str, places: dict[str, str], n_rejects: int
 ) -> Iterator[str]:
     """How good the model is, against guessing and against texture, and what to do next."""
-    from evaluate.report.sentences import (
+    from evaluate.report.score_sentences import (
         MANY_SUSPECTS,
         commonest_label,
         labels_in_words,

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featurize.commands import OptionsError, add_command, new_parser, run_told_command
 from featurize.errors import SourceError
 from featurize.outputs import (
     GRAPH,
@@ -28,7 +29,7 @@ from featurize.outputs import (
     whole_file,
 )
 from featurize.remote import path_at
-from featurize.terminal import OptionsError, add_command, log, new_parser, run_told_command
+from featurize.terminal import log
 
 if TYPE_CHECKING:
     from classify.heads.steps import StepScores

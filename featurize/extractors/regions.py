@@ -7,6 +7,7 @@ import numpy as np
 
 from featurize.errors import UsageError
 from featurize.extractors.base import Extractor
+from featurize.spec import spelled
 
 MARGIN = 0.12
 REGIONS = {
@@ -79,8 +80,7 @@ class CountingExtractor(Extractor):
 
     @property
     def usual_name(self) -> str:
-        items = [item for item in (self.option, self.region and f"region={self.region}") if item]
-        return ":".join([self.family, ",".join(items)]) if items else self.family
+        return spelled(self.family, [self.option, self.region and f"region={self.region}"])
 
     def kept_params(self) -> dict[str, Any]:
         return {k: v for k, v in super().kept_params().items() if (k, v) != ("region", None)}

@@ -15,6 +15,7 @@ from featurize.networks.graph_file import KnownGraph, candidates, read_graph, re
 from featurize.networks.network_extractor import LARGEST_SIDE, FrozenExtractor
 from featurize.networks.weights import Weights, what_it_is
 from featurize.remote import path_here
+from featurize.spec import spelled
 
 LARGEST_SCALE = 1e6
 
@@ -70,22 +71,20 @@ class FrozenGraph(FrozenExtractor):
         engine: str = "tensorflow",
         region: str | None = None,
     ):
-        super().__init__(precision, preprocess, batch_size, store, parity, engine)
+        super().__init__(precision, preprocess, batch_size, store, parity, engine, region)
         self.file = file
         self.input = input
         self.output = output
         self.size = size
         self.mean = mean
         self.std = std
-        self.region = region
 
     @property
     def usual_name(self) -> str:
         if self.known_as:
             return self.known_as
         stem = Path(self.file).name.removesuffix(".pb")
-        items = [item for item in (self.output, self.region and f"region={self.region}") if item]
-        return ":".join([stem, ",".join(items)]) if items else stem
+        return spelled(stem, [self.output, self.region and f"region={self.region}"])
 
     @property
     def side(self) -> int:

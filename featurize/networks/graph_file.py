@@ -15,6 +15,7 @@ FLOAT = 1  # DT_FLOAT
 LARGEST = 1 << 28  # values that an operation may compute of constants
 
 Graph = Mapping[str, Any]  # NodeDef messages by name
+FROZEN = "/convolution/ReadVariableOp"  # behind the name of a layer, where Keras' kernels become constants
 
 
 def read_graph(data: bytes) -> dict[str, Any]:
@@ -80,6 +81,20 @@ def empty_kernels(nodes: Graph, output: str) -> list[str]:
         if tensor.dtype == FLOAT and len(tensor.tensor_shape.dim) > 1 and not np.any(values):
             found.append(name)
     return sorted(found)
+
+
+def remarks_on_weights(nodes: Graph, outputs: Sequence[str], family: str) -> list[str]:
+    """What is wrong with the weights behind the `outputs` of a network: one sentence, or none."""
+    empty = sorted({kernel for output in outputs for kernel in empty_kernels(nodes, output)})
+    if not empty:
+        return []
+    earlier = ", such as inception_v3:mixed8," * (family == "inception_v3")
+    hold = "holds" if len(empty) == 1 else "hold"
+    return [
+        f"{len(empty)} of the kernels in its weights {hold} nothing but zeros "
+        f"(the first is {empty[0].removesuffix(FROZEN)}): the file is incomplete for this layer, and the "
+        f"vectors are poorer than the network's; read an earlier layer{earlier} or use other weights"
+    ]
 
 
 # -- What a graph does besides computing, found before anything runs ---

@@ -23,9 +23,7 @@ import numpy as np
 from featurize.draws import drawn_below
 from featurize.errors import UsageError, WeightsError, installing, message_of
 from featurize.networks.openvino_engine import NETWORK, NUMBERS, read_network
-from featurize.outputs import whole_file
 from featurize.photos.photo import Photo, resize
-from featurize.store.store import Store
 from featurize.terminal import log, progress
 
 INSTALL = installing("int8")
@@ -186,35 +184,3 @@ def digest_of(xml: bytes, numbers: bytes) -> str:
         layer.attrib.pop("names", None)
     parts = [ElementTree.tostring(part) for tag in ("layers", "edges") for part in root.iter(tag)]
     return sha256(b"".join([*parts, numbers])).hexdigest()
-
-
-def keep_quantised(store: Store, key: str, data: bytes, digest: str) -> None:
-    """Keep a network beside the store, by what it was made of (`key`) and its own digest."""
-    path = store.local_path(f"graphs/quantised-{key[:32]}-{digest}.zip")
-    try:
-        if path is not None:
-            with whole_file(path) as partial:
-                partial.write_bytes(data)
-    except OSError as error:
-        log.debug("the network in int8 was not kept: %s", error)
-
-
-def kept_quantised(store: Store, key: str, wanted: str | None) -> tuple[bytes, str] | None:
-    """The network that the store keeps: the one of the digest that is `wanted`, else the oldest; None for none."""
-    begin = store.local_path(f"graphs/quantised-{key[:32]}-")
-    if begin is None:
-        return None
-    with contextlib.suppress(OSError):
-        paths = sorted(begin.parent.glob(f"{begin.name}{wanted or '*'}.zip"), key=lambda p: p.stat().st_mtime)
-        for path in paths:
-            data = path.read_bytes()
-            try:
-                with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                    digest = digest_of(archive.read(NETWORK), archive.read(NUMBERS))
-            except (zipfile.BadZipFile, KeyError, ElementTree.ParseError, OSError, ValueError):
-                digest = ""
-            if path.stem.endswith(f"-{digest}"):
-                return data, digest
-            log.warning("a damaged network in int8 was removed: %s", path)
-            path.unlink(missing_ok=True)
-    return None

@@ -61,13 +61,12 @@ class KerasModel(FrozenExtractor):
         engine: str = "tensorflow",
         region: str | None = None,
     ):
-        super().__init__(precision, preprocess, batch_size, store, None, engine)
+        super().__init__(precision, preprocess, batch_size, store, None, engine, region)
         self.model = model
         self.output = output
         self.scaling = scaling
         self.pool = pool
         self.size = size
-        self.region = region
 
     @property
     def family(self) -> str:  # type: ignore[override]

@@ -17,6 +17,7 @@ from featurize.networks.efficientnet_lite import efficientnet_lite0, set_torch_w
 from featurize.networks.engines import import_tensorflow
 from featurize.networks.network_extractor import LARGEST_SIDE, FrozenExtractor
 from featurize.networks.weights import Weights, find_weights
+from featurize.spec import spelled
 
 IMAGENET_LABELS = 1000
 SMALLEST_SIDE = 32  # that any network of keras.applications takes
@@ -286,13 +287,12 @@ class Backbone(FrozenExtractor):
         pool: str | Sequence[str] = "avg",
         region: str | None = None,
     ):
-        super().__init__(precision, preprocess, batch_size, store, parity, engine)
+        super().__init__(precision, preprocess, batch_size, store, parity, engine, region)
         self.backbone = backbone
         self.weights = weights
         self.layer = layer
         self.size = size
         self.pool = pool
-        self.region = region
 
     @property
     def network(self) -> Network:
@@ -309,7 +309,7 @@ class Backbone(FrozenExtractor):
         given = {"pool": "/".join(self.pools), "region": self.region}
         items = [self.end] * (self.end != "avg_pool")
         items += [f"{key}={value}" for key, value in given.items() if value != DEFAULTS[key]]
-        return ":".join([self.backbone, ",".join(items)]) if items else self.backbone
+        return spelled(self.backbone, items)
 
     @property
     def layers(self) -> tuple[str, ...]:

@@ -8,20 +8,27 @@ from collections.abc import Sequence
 from hashlib import sha256
 from importlib.util import find_spec
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from featurize.errors import UsageError, WeightsError, installing, message_of
-from featurize.extractors.base import Extractor, digest_of, golden_image, relative_drift
+from featurize.extractors.base import Extractor, golden_image, relative_drift
 from featurize.extractors.batches import NOT_FINITE
 from featurize.extractors.regions import REGIONS, seen_in
 from featurize.networks.engines import Engine, Function, graphics_cards, output_names
-from featurize.networks.graph_file import empty_kernels, read_graph
-from featurize.networks.int8 import RECIPE, keep_quantised, kept_quantised, quantise
+from featurize.networks.graph_file import read_graph, remarks_on_weights
+from featurize.networks.int8 import RECIPE, quantise
+from featurize.networks.kept_networks import (
+    graph_key,
+    load_frozen_graph,
+    load_quantised,
+    load_remarks,
+    save_frozen_graph,
+    save_quantised,
+    save_remarks,
+)
 from featurize.networks.retrain_pixels import retrain_pixels
-from featurize.outputs import whole_file
 from featurize.photos.fileindex import FileIndex
 from featurize.photos.photo import Photo, decode_policy, resize
 from featurize.store.store import Store
@@ -117,14 +124,12 @@ LARGEST_SIDE = 1024
 ON_A_CARD = 128  # photos a batch at least: a card is idle with fewer; more would be lost by a kill
 GREY = 128  # what a region leaves out
 _loading = threading.RLock()
-FROZEN = "/convolution/ReadVariableOp"  # behind the name of a layer, where Keras' kernels become constants
 
 
 class FrozenExtractor(Extractor):
     """An extractor whose vectors are read in a frozen network; a subclass defines what is not implemented here."""
 
     version = 1
-    region: str | None = None
     engines: tuple[str, ...] = ("tensorflow", "openvino")  # that can run it
     # Set by `attach`, and at first use.
     _kept: Store | None = None
@@ -148,12 +153,14 @@ class FrozenExtractor(Extractor):
         store: Any,
         parity: str | None,
         engine: str,
+        region: str | None = None,
     ):
         super().__init__(preprocess, store)
         self.precision = precision
         self.batch_size = batch_size
         self.parity = parity
         self.engine = engine
+        self.region = region
 
     @property
     def side(self) -> int:
@@ -222,7 +229,7 @@ class FrozenExtractor(Extractor):
         if self._quantised is None or self._quantised[0] != key:
             kept = None
             for digest in dict.fromkeys([self._wanted_quantised, None]):
-                kept = kept or (kept_quantised(self._kept, key, digest) if self._kept else None)
+                kept = kept or (load_quantised(self._kept, key, digest) if self._kept else None)
             self._quantised = key, *(kept or self._quantise(key))
         return self._quantised[1:]
 
@@ -247,7 +254,7 @@ class FrozenExtractor(Extractor):
             self.name, 100 * drift,
         )  # fmt: skip
         if self._kept is not None:
-            keep_quantised(self._kept, key, data, digest)
+            save_quantised(self._kept, key, data, digest)
         return data, digest
 
     def _check_arguments(self) -> None:
@@ -351,7 +358,7 @@ class FrozenExtractor(Extractor):
 
     def _function(self, group: Sequence[Any]) -> Function:
         """The frozen network with the outputs of `group`, loaded at first use."""
-        key = _graph_key(group)
+        key = graph_key(group)
         # A second batch waits for the network that the first one loads.
         with _loading:
             if self._loaded is not None and self._loaded_for == key:
@@ -408,7 +415,7 @@ class FrozenExtractor(Extractor):
             if (stored := _stored_remarks(self)) is not None:
                 self._remarks = key, stored
             else:
-                graph = load_frozen_graph(self._kept, _graph_key([self])) if self._kept else None
+                graph = load_frozen_graph(self._kept, graph_key([self])) if self._kept else None
                 if graph is None:
                     return []
                 _note_remarks([self], graph, again=True)
@@ -417,7 +424,7 @@ class FrozenExtractor(Extractor):
     def frozen_graph(self) -> bytes:
         """The network alone, frozen in float32: the one that the store keeps, or one that is frozen now."""
         as_kept = self.precision == "float32" or find_engine(self.engine).lowers
-        kept = load_frozen_graph(self._kept, _graph_key([self])) if as_kept and self._kept else None
+        kept = load_frozen_graph(self._kept, graph_key([self])) if as_kept and self._kept else None
         return kept or self.freeze([self], "float32")
 
 
@@ -427,20 +434,10 @@ def _by_extractor(group: Sequence[Any], outputs: Sequence[Any]) -> list[list[Any
     return [list(islice(rest, extractor.n_ends)) for extractor in group]
 
 
-def _graph_key(group: Sequence[Any], **changes: str) -> str:
-    """What the frozen network of a group is kept under: by the first fingerprint, as `store prune` looks for it.
-
-    `changes` are of the description.
-    """
-    fingerprints = [digest_of({**extractor.description(), **changes}) for extractor in group]
-    several = "+" + sha256("+".join(fingerprints).encode()).hexdigest()[:16] if len(group) > 1 else ""
-    return fingerprints[0] + several
-
-
 def _keys_of_other_engines(group: Sequence[Any]) -> list[str]:
     """What the same network in float32 is kept under for other engines, which take the same graph."""
     others = [engine for name, engine in ENGINES.items() if name != group[0].engine]
-    return [_graph_key(group, engine=engine.described) for engine in others]
+    return [graph_key(group, engine=engine.described) for engine in others]
 
 
 def _note_remarks(group: Sequence[Any], graph: bytes, again: bool = False) -> None:
@@ -454,72 +451,14 @@ def _note_remarks(group: Sequence[Any], graph: bytes, again: bool = False) -> No
         nodes = {}
     outputs = _by_extractor(group, output_names(sum(extractor.n_ends for extractor in group)))
     for extractor, names in zip(group, outputs, strict=True):
-        empty = sorted({kernel for name in names for kernel in empty_kernels(nodes, name)})
-        remarks = []
-        if empty:
-            earlier = ", such as inception_v3:mixed8," * (extractor.family == "inception_v3")
-            hold = "holds" if len(empty) == 1 else "hold"
-            remarks = [
-                f"{len(empty)} of the kernels in its weights {hold} nothing but zeros "
-                f"(the first is {empty[0].removesuffix(FROZEN)}): the file is incomplete for this layer, and the "
-                f"vectors are poorer than the network's; read an earlier layer{earlier} or use other weights"
-            ]
-            log.log(logging.INFO if again else logging.WARNING, "%s: %s", extractor.name, remarks[0])
-        extractor._remarks = extractor.fingerprint(), remarks
-        place = _remarks_place(extractor)
-        if place is not None:
-            try:
-                with whole_file(place) as partial:
-                    partial.write_text(json.dumps(remarks), encoding="utf-8")
-            except OSError as error:
-                log.debug("remarks on the network were not kept: %s", error)
+        key, remarks = extractor.fingerprint(), remarks_on_weights(nodes, names, extractor.family)
+        for remark in remarks:
+            log.log(logging.INFO if again else logging.WARNING, "%s: %s", extractor.name, remark)
+        extractor._remarks = key, remarks
+        if extractor._kept is not None:
+            save_remarks(extractor._kept, key, remarks)
 
 
 def _stored_remarks(extractor: Any) -> list[str] | None:
     """What an earlier program kept of them in the store; None where it kept nothing that can be read."""
-    place = _remarks_place(extractor)
-    try:
-        return json.loads(place.read_text(encoding="utf-8")) if place else None
-    except (OSError, ValueError):
-        return None
-
-
-def _remarks_place(extractor: Any) -> Path | None:
-    """Where the store keeps them: with the kept networks, which are pruned by fingerprint."""
-    store, name = extractor._kept, f"graphs/{extractor.fingerprint()[:32]}-remarks.json"
-    return store.local_path(name) if store is not None else None
-
-
-def _kept_under(key: str) -> str:
-    """How the names of kept networks begin: half the fingerprint, and what else the key has."""
-    return f"graphs/{key[:32]}{key[64:]}-"
-
-
-def save_frozen_graph(store: Store, key: str, data: bytes) -> None:
-    """Keep a frozen network beside the store, by fingerprint and its own digest, for a quick start next time."""
-    begin = store.local_path(_kept_under(key))
-    if begin is not None:
-        path = begin.with_name(f"{begin.name}{sha256(data).hexdigest()}.pb")
-        try:
-            with whole_file(path) as partial:
-                partial.write_bytes(data)
-            # One that another version of TensorFlow made, which could not be loaded here.
-            for other in set(path.parent.glob(f"{begin.name}*.pb")) - {path}:
-                other.unlink(missing_ok=True)
-        except OSError as error:
-            log.debug("the frozen network was not kept: %s", error)
-
-
-def load_frozen_graph(store: Store, key: str) -> bytes | None:
-    """A frozen network that `save_frozen_graph` kept, if its bytes are still those that were written."""
-    begin = store.local_path(_kept_under(key))
-    for path in sorted(begin.parent.glob(f"{begin.name}*.pb")) if begin is not None else []:
-        try:
-            data = path.read_bytes()
-        except OSError:
-            continue
-        if path.stem.endswith(sha256(data).hexdigest()):
-            return data
-        log.warning("a damaged frozen network was removed: %s", path)
-        path.unlink(missing_ok=True)
-    return None
+    return load_remarks(extractor._kept, extractor.fingerprint()) if extractor._kept is not None else None

@@ -14,6 +14,7 @@ from featurize.networks.catalogue import SCALINGS, scale_pixels
 from featurize.networks.network_extractor import LARGEST_SIDE, FrozenExtractor
 from featurize.networks.weights import Weights
 from featurize.remote import path_here
+from featurize.spec import spelled
 
 LARGEST_SIDECAR = 1 << 20  # bytes
 LARGEST_SCALE = 1e6
@@ -51,7 +52,7 @@ class NetworkFile(FrozenExtractor):
         engine: str = "tensorflow",
         region: str | None = None,
     ):
-        super().__init__(precision, preprocess, batch_size, store, None, engine)
+        super().__init__(precision, preprocess, batch_size, store, None, engine, region)
         self.file = file
         self.output = output
         self.size = size
@@ -59,7 +60,6 @@ class NetworkFile(FrozenExtractor):
         self.std = std
         self.scaling = scaling
         self.pool = pool
-        self.region = region
 
     # -- what a subclass says of its file ---
 
@@ -76,10 +76,8 @@ class NetworkFile(FrozenExtractor):
     @property
     def usual_name(self) -> str:
         given = {"pool": self.pool, "size": self.size, "region": self.region}
-        items = [self.output] if self.output else []
-        items += [f"{name}={value}" for name, value in given.items() if value]
-        stem = Path(self.file).name.removesuffix(self.ending)
-        return ":".join([stem, ",".join(items)]) if items else stem
+        items = [self.output, *(f"{name}={value}" for name, value in given.items() if value)]
+        return spelled(Path(self.file).name.removesuffix(self.ending), items)
 
     def path(self) -> Path:
         """Where the file is; WeightsError if it is not there."""

@@ -90,21 +90,8 @@ class OnnxNetwork(NetworkFile):
         engine: str = "auto",
         region: str | None = None,
     ):
-        super().__init__(
-            file,
-            output,
-            size,
-            mean,
-            std,
-            scaling,
-            pool,
-            precision,
-            preprocess,
-            batch_size,
-            store,
-            engine,
-            region,
-        )
+        own = (size, mean, std, scaling, pool, precision, preprocess, batch_size, store, engine, region)
+        super().__init__(file, output, *own)
 
     @property
     def engine(self) -> str:

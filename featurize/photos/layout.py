@@ -3,11 +3,25 @@
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from featurize.id_columns import SPLITS as SPLITS
 from featurize.id_columns import split_of as split_of
 
 NAMED = 5  # folders that a message names
+
+
+class Noted(Protocol):
+    """A source, or a manifest: what a user should know of how it was read."""
+
+    notes: list[str]
+    warnings: list[str]
+
+
+def add_notes(found: Noted, other: Noted) -> None:
+    """Give `found` the notes and warnings of a part of it, each once."""
+    found.notes += [note for note in other.notes if note not in found.notes]
+    found.warnings += [warning for warning in other.warnings if warning not in found.warnings]
 
 
 @dataclass(frozen=True)

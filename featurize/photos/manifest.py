@@ -15,6 +15,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from featurize.commands import OptionsError
 from featurize.errors import BottleheadError, SourceError, UsageError, installing
 from featurize.files import (
     check_unpacked,
@@ -28,7 +29,6 @@ from featurize.id_columns import check_kept_names
 from featurize.photos.layout import SPLITS, listed, split_of
 from featurize.remote import AnyPath, RemotePath, is_url, path_at
 from featurize.tableformat import record_batches
-from featurize.terminal import OptionsError
 
 COLUMNS = ("image", "label", "group", "split")
 ENDINGS = (".csv", ".tsv", ".xlsx", ".xlsm", ".parquet")

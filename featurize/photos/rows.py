@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from featurize.errors import SourceError, UsageError
 from featurize.files import check_unpacked, identity, name_as_text
-from featurize.photos.layout import listed, split_of
+from featurize.photos.layout import add_notes, listed, split_of
 from featurize.photos.manifest import Manifest, checked_rows, choose_columns, manifest_row, parquet_rows
 from featurize.photos.memory import checked_origin, is_path
 from featurize.photos.origin import OnDisk, Origin
@@ -274,8 +274,7 @@ class _ParquetFile:
             starts = np.cumsum(
                 [0, *(about.row_group(n).num_rows for n in range(about.num_row_groups))]
             ).tolist()
-        found.notes += [note for note in own.notes if note not in found.notes]
-        found.warnings += [warning for warning in own.warnings if warning not in found.warnings]
+        add_notes(found, own)
         changed = max(before.st_mtime, before.st_ctime)
         reader = ParquetReader(
             str(path), image, identity(before), changed, starts, max(1, BATCH_BYTES // max(1, mean))
@@ -380,8 +379,7 @@ def _read_datasets(datasets: Mapping[Any, Any], columns: Mapping[str, str], keep
         arrow, classes = dataset.with_format("arrow"), _class_names(dataset.features)
         schema = arrow[:0].schema
         chosen = _choose(own, names, columns, keep, classes, _photo_column(schema, columns))
-        found.notes += [note for note in own.notes if note not in found.notes]
-        found.warnings += [warning for warning in own.warnings if warning not in found.warnings]
+        add_notes(found, own)
         kind = schema.field(chosen["image"]).type
         if not (_holds_bytes(kind) or pa.types.is_string(kind)):
             hint = "it is an Image feature, bytes, or the path of a file"

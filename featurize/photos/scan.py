@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from featurize.id_columns import merged_groups, similar_labels
 from featurize.photos.decode import DECODE_VERSION, MAX_PIXELS, ImageRejected
 from featurize.photos.fileindex import Content, Item, look, map_ahead
 from featurize.photos.layout import SPLITS, Layout, listed
 from featurize.photos.memory import PhotoSource
 from featurize.photos.origin import CLASS_FOLDERS, READERS, Source, SourceImage
 from featurize.photos.source import list_source, source_warnings
-from featurize.table import merged_groups, similar_labels
 from featurize.terminal import columns_taken, padded, printable, progress
 
 TEST_SHARE = 10  # fewer groups than this leave nothing for a test set of ten percent

@@ -1,32 +1,32 @@
 """Which images there are, and what is known about them before one is opened: label, group, split."""
 
-import glob
 import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from featurize.errors import SourceError, UsageError
 from featurize.files import is_readable, name_as_text
+from featurize.id_columns import describe_similar, similar_labels
 from featurize.photos.archives import ENDINGS as ARCHIVES
 from featurize.photos.archives import is_archive, list_archive, member_at, member_at_url
-from featurize.photos.folders import ENDINGS, Walk, ignored_as, walk
-from featurize.photos.layout import listed, read_layout
+from featurize.photos.folders import ENDINGS, Walk, walk
+from featurize.photos.layout import add_notes, listed, read_layout
 from featurize.photos.manifest import ENDINGS as MANIFESTS
-from featurize.photos.manifest import FileFinder, Manifest, is_manifest, read_manifest
-from featurize.photos.memory import PhotoSource, checked_origin, is_path, photo_and_label, several
+from featurize.photos.manifest import is_manifest
+from featurize.photos.manifest_photos import list_manifest, list_photo_rows
+from featurize.photos.memory import PhotoSource, is_path, several
 from featurize.photos.origin import MANIFESTS as OF_ROWS
 from featurize.photos.origin import OnDisk, Origin, Source, SourceImage
-from featurize.photos.rows import INTEGERS, Named, PhotoRows, folder_rows, photo_rows, row_at
+from featurize.photos.photo_list import list_files
+from featurize.photos.rows import folder_rows, photo_rows, row_at
 from featurize.photos.unread import RAW, kind_of_name, not_read
-from featurize.photos.urls import AtUrl, Handover, asked, photo_at_url, walk_url
+from featurize.photos.urls import photo_at_url, walk_url
 from featurize.photos.webdataset import shards_of
-from featurize.remote import AnyPath, Location, RemoteError, RemotePath, is_url, path_at
-from featurize.table import describe_similar, similar_labels
-from featurize.terminal import log, printable
+from featurize.remote import AnyPath, Location, RemotePath, path_at
+from featurize.terminal import log
 
 BESIDE = {1: "images beside the class folders", 2: "images beside the split folders"}
 GAPS = {"na", "n/a", "#n/a", "<na>", "nan", "null"}  # as programs write that a value is missing
@@ -59,7 +59,7 @@ def list_source(
     pattern = _compile(group_by or NOHASH)
     where, is_file = None, False
     path = path_at(source) if isinstance(source, str | os.PathLike) else None
-    shards = _shards(path) if isinstance(path, Path) else []
+    shards = shards_of(path) if isinstance(path, Path) and is_archive(path) else []
     if path is not None:
         is_file = is_readable(path, SourceError)
     rows, folder = photo_rows(source, columns, keep), None
@@ -73,9 +73,9 @@ def list_source(
         hint = f"give a manifest as the source: {' '.join(MANIFESTS)}"
         raise UsageError("columns and a root are for manifests alone", hint)
     if rows is not None:
-        found = _list_photo_rows(rows, root, each_line, keep)
+        found = list_photo_rows(rows, root, each_line, keep)
     elif path is None:
-        found = _list_files(given)
+        found = list_files(given)
         where = ", ".join(name_as_text(os.fsdecode(one)) for one in given[:4] if is_path(one))
     elif folder is not None:
         found = folder
@@ -84,7 +84,7 @@ def list_source(
     elif shards:
         found = _list_shards(shards)
     elif is_file and is_manifest(path):
-        found = _list_manifest(path, columns, root, each_line, keep)
+        found = list_manifest(path, columns, root, each_line, keep)
     else:
         there = f"{path} is neither a folder, a manifest nor an archive"
         hint = f"give a folder of photos, a manifest ({' '.join(MANIFESTS)}) or an archive ({' '.join(ARCHIVES)})"
@@ -215,10 +215,6 @@ def _list_archive(path: AnyPath) -> Source:
     return found
 
 
-def _shards(path: str | os.PathLike) -> list[str]:
-    return shards_of(path) if is_archive(path) else []
-
-
 def _list_shards(paths: list[str]) -> Source:
     """Several archives as one source: each photo is named by its archive, and its name in it."""
     root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
@@ -231,8 +227,7 @@ def _list_shards(paths: list[str]) -> Source:
         found.rejects += [(f"{name}/{image}", reason) for image, reason in shard.rejects]
         found.ignored += shard.ignored
         found.classes |= {one.label for one in shard.images if one.label is not None}
-        found.notes += [note for note in shard.notes if note not in found.notes]
-        found.warnings += [warning for warning in shard.warnings if warning not in found.warnings]
+        add_notes(found, shard)
     return found
 
 
@@ -268,297 +263,3 @@ def _placed(found: Source, tree: Walk, origins: Mapping[str, Origin]) -> Source:
 
 def _unreadable(tree: Walk) -> list[str]:
     return [f"{name}/" for name, reason in tree.closed if reason.startswith("unreadable")]
-
-
-def _list_manifest(
-    path: AnyPath,
-    columns: Mapping[str, str] | None,
-    root: str | os.PathLike | None,
-    each_line: bool,
-    keep: Sequence[str],
-) -> Source:
-    path = path.resolve() if isinstance(path, Path) else path
-    folder = path.parent if root is None else path_at(root)
-    folder = folder.resolve() if isinstance(folder, Path) else folder
-    if root is not None and not _is_folder(folder):
-        raise UsageError(
-            f"there is no folder {root}", "the root is the folder that a manifest's names are relative to"
-        )
-    found = Source(str(path), "manifest", folder=None if root is None else str(folder))
-    return _list_rows(found, read_manifest(path, columns, keep), folder, each_line, keep)
-
-
-def _list_photo_rows(
-    rows: PhotoRows, root: str | os.PathLike | None, each_line: bool, keep: Sequence[str] = ()
-) -> Source:
-    folder = path_at(root or "")
-    folder = folder.resolve() if isinstance(folder, Path) else folder
-    if root is not None and (rows.kind != "frame" or not _is_folder(folder)):
-        none = f"there is no folder {root}" if rows.kind == "frame" else "the rows hold the photos themselves"
-        raise UsageError(none, "the root is the folder that a manifest's names are relative to")
-    found = Source(str(rows.path), rows.kind, files=rows.files)
-    if rows.kind == "frame":
-        found.folder = str(folder)
-    return _list_rows(found, rows, folder, each_line, keep)
-
-
-def _list_rows(
-    found: Source, manifest: Manifest, folder: AnyPath, each_line: bool, keep: Sequence[str]
-) -> Source:
-    """The photos of a manifest: files relative to a folder, or what the rows hold themselves."""
-    finder, handover = FileFinder(folder), Handover()
-    found.kept = list(keep)
-    first: dict[object, tuple[str, int]] = {}
-    torn: list[str] = []
-    for place, row in manifest:
-        if isinstance(row, str):
-            found.rejects.append((place, row))
-            continue
-        written, label = row["image"], row.get("label")
-        if not written:
-            found.rejects.append((place, "the image column is empty"))
-            continue
-        kept = tuple(row.get(column) for column in keep)
-        if isinstance(written, Named):
-            found.images.append(SourceImage(*written, label, row.get("group"), row.get("split"), kept))
-            continue
-        file = finder.find(written)
-        if file is None:
-            found.rejects.append((printable(written), "no file can have this name"))
-            continue
-        name = name_as_text(_relative(file, folder))
-        if kind_of_name(name) == RAW:
-            found.rejects.append((name, not_read(RAW)))
-            continue
-        origin = OnDisk(str(file)) if isinstance(file, Path) else AtUrl(file, kept=handover)
-        image = SourceImage(origin, name, label, row.get("group"), row.get("split"), kept)
-        earlier, number = first.setdefault(_which_file(file), (place, len(found.images)))
-        if number == len(found.images) or each_line:
-            found.images.append(image)
-            continue
-        found.images[number] = _merged(found.images[number], image, keep, earlier, place, torn)
-        other = found.images[number].image
-        again = f"listed in {earlier}" + (f" as {other}" if other != name else "") + f", and again in {place}"
-        found.rejects.append((name, again))
-    if torn:
-        more = f"; {len(torn) - 1} more lines contradict others" if len(torn) > 1 else ""
-        hint = "give each photo one line, or lines that agree; what has two labels at once needs a label of its own"
-        raise SourceError(f"{manifest.path}: {torn[0]}{more}", hint)
-    found.images = asked(found.images)
-    found.classes = {image.label for image in found.images if image.label is not None}
-    found.notes, found.warnings = manifest.notes, manifest.warnings
-    if finder.differing:
-        written, name = finder.differing[0]
-        count = len(finder.differing)
-        names = "1 name differs from its file's" if count == 1 else f"{count} names differ from their files'"
-        found.notes.append(f"{names} in case, blanks or Unicode form alone: {written} is {name}")
-    return found
-
-
-def _is_folder(folder: AnyPath) -> bool:
-    if isinstance(folder, RemotePath):
-        is_readable(folder, UsageError)  # which says why it cannot be reached
-        return folder.is_web or folder.is_dir()
-    return folder.is_dir()
-
-
-def _relative(file: AnyPath, folder: AnyPath) -> str:
-    """The name of a file below a folder, or all of it where it is elsewhere."""
-    if isinstance(file, Path) and isinstance(folder, Path):
-        return (file.relative_to(folder) if file.is_relative_to(folder) else file).as_posix()
-    return str(file).removeprefix(f"{str(folder).rstrip('/')}/")
-
-
-def _merged(
-    one: SourceImage, other: SourceImage, keep: Sequence[str], earlier: str, place: str, torn: list[str]
-) -> SourceImage:
-    """One file that stands in two lines; where they contradict each other, `torn` gets what they say."""
-    whats = ("label", "group", "split", *keep)
-    known = []
-    for what, before, now in zip(whats, _known(one), _known(other), strict=True):
-        if before is not None and now is not None and before != now:
-            torn.append(f"{other.image} has the {what} {before} in {earlier}, and {now} in {place}")
-        known.append(before if before is not None else now)
-    label, group, split, *kept = known
-    return replace(one, label=label, group=group, split=split, kept=tuple(kept))
-
-
-def _known(image: SourceImage) -> tuple[str | None, ...]:
-    return image.label, image.group, image.split, *image.kept
-
-
-def _which_file(path: Location) -> object:
-    """Equal for two spellings of one file; links to it are files of their own."""
-    if isinstance(path, RemotePath):
-        return str(path)
-    try:
-        status = os.lstat(path)
-    except (OSError, ValueError):
-        return os.path.abspath(path)
-    # A file that has several names in its file system stands under each of them.
-    if status.st_ino and status.st_nlink == 1:
-        return status.st_dev, status.st_ino
-    folder, name = os.path.split(os.path.abspath(path))
-    return os.path.join(os.path.realpath(folder), name)
-
-
-def _why_missing(path: str) -> str:
-    try:
-        os.lstat(path)
-    except PermissionError as error:  # of a folder on the way
-        return f"cannot be read: {error.strerror}"
-    except (OSError, ValueError):
-        pass
-    return "no such file"
-
-
-class _Listed:
-    """The photos of a list, one after the other, with what is known of each that is no file by itself."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []  # the place of each
-        self.members: dict[str, tuple[Origin, str]] = {}  # by place: of archives, of elsewhere, in memory
-        self.rows: dict[str, SourceImage] = {}  # by place: of Parquet files
-        self.labels: dict[str, str] = {}  # by place: those given beside a photo
-        self.kept = Handover()  # of photos at URLs
-
-    def add(self, place: str, origin: Origin, name: str) -> None:
-        """Add what is no file by itself."""
-        self.members[place] = origin, name
-        self.names.append(place)
-
-    def label(self, n_before: int, label: Any) -> None:
-        """Give the photos that were added after the first `n_before` their label."""
-        for place in self.names[n_before:]:
-            before = self.labels.setdefault(place, str(label))
-            if before != str(label):
-                hint = "give each photo one label"
-                raise SourceError(f"{name_as_text(place)} has the label {before}, and {label}", hint)
-
-    def image(self, place: str) -> SourceImage:
-        """The photo at a place."""
-        origin, name = self.members.get(place) or (OnDisk(place), name_as_text(place))
-        image = self.rows.get(place) or SourceImage(origin, name)
-        return replace(image, label=self.labels[place]) if place in self.labels else image
-
-
-def _list_files(given: list) -> Source:
-    """Files, folders and archives (all images below), glob patterns and photos in memory, each with its label if any.
-
-    Each image is named as it was given, a photo in memory by its position.
-    """
-    found, added = Source(os.getcwd(), "files"), _Listed()
-    for position, one in enumerate(given):
-        photo, label = photo_and_label(one, f"photo {position}")
-        n_before = len(added.names)
-        if is_path(photo):
-            for path in _shards(photo) or [os.fsdecode(photo)]:
-                _add_path(path, found, added)
-        else:  # at a place that no path is
-            added.add(f"\0{position}", checked_origin(photo, f"photo {position}"), str(position))
-        if label is not None:
-            added.label(n_before, label)
-            if not isinstance(label, str) and INTEGERS not in found.notes:
-                found.notes.append(INTEGERS)
-    once: dict[object, str] = {}
-    for place in added.names:
-        is_file = place not in added.members and place not in added.rows
-        once.setdefault(_which_file(place) if is_file else place, place)
-    for place in once.values():
-        image = added.image(place)
-        if place not in added.rows and kind_of_name(image.image) == RAW:
-            found.rejects.append((image.image, not_read(RAW)))
-        else:
-            found.images.append(image)
-    found.images = asked(found.images)
-    found.classes = {image.label for image in found.images if image.label is not None}
-    return found
-
-
-def _add_path(path: str, found: Source, added: _Listed) -> None:
-    """Add the photos at a path of a list; `found` is told of what is none."""
-    if is_url(path):
-        for name, origin in _at_url(path, found, added.kept):
-            added.add(origin.place, origin, name)
-        return
-    archive = list_archive(path) if is_archive(path) and os.path.isfile(path) else None
-    tree = walk(path) if archive is None and os.path.isdir(path) else None
-    is_empty = tree is not None and not tree.names and not tree.unread
-    held = folder_rows(Path(path), None) if is_empty else photo_rows(path, None)
-    if held is not None:
-        _add_rows(_list_photo_rows(held, None, True), found, added)
-    elif below := archive.walk if archive is not None else tree:
-        if archive is None:
-            added.names += sorted(os.path.join(path, name) for name in below.names + below.unread)
-        else:
-            for name, origin in archive.in_order():
-                added.add(origin.place, origin, f"{name_as_text(path)}/{name}")
-        found.ignored += below.ignored
-        for name, reason in below.closed + below.unusable:
-            found.rejects.append((name_as_text(path) + ("/" + name if name else ""), reason))
-    elif os.path.lexists(path):
-        added.names.append(path)
-    else:
-        matches = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []
-        if not matches:
-            found.rejects.append((name_as_text(path), _why_missing(path)))
-        for name in filter(os.path.isfile, matches):
-            if ignored := _ignored_match(name, path):
-                found.ignored[ignored] += 1
-            else:
-                added.names.append(name)
-
-
-def _add_rows(held: Source, found: Source, added: _Listed) -> None:
-    """Add the photos of Parquet files, each named by the file and its row."""
-    for image in held.images:
-        place = image.origin.place
-        added.rows[place] = replace(image, image=name_as_text(os.path.relpath(place)))
-        added.names.append(place)
-    found.rejects += held.rejects
-    found.notes += [note for note in held.notes if note not in found.notes]
-    found.warnings += [warning for warning in held.warnings if warning not in found.warnings]
-
-
-def _at_url(url: str, found: Source, kept: Handover) -> list[tuple[str, Origin]]:
-    """The photos at a URL (of a photo, a folder or a glob pattern) by name; `found` is told of what is none.
-
-    `kept` is one for all photos of a list, so that its limit holds for them together.
-    """
-    path = RemotePath(url)
-    shown = name_as_text(str(path))
-    magic = not path.is_web and glob.has_magic(url)
-    if path.suffix.lower() in ENDINGS and not magic:
-        return [(shown, AtUrl(path, kept=kept))]  # many of these are asked for at once
-    try:
-        if is_archive(str(path)) and not magic:
-            archive = list_archive(path)
-            found.ignored += archive.walk.ignored
-            found.rejects += [
-                (f"{shown}/{name}", why) for name, why in archive.walk.closed + archive.walk.unusable
-            ]
-            return [(f"{shown}/{name}", origin) for name, origin in archive.in_order()]
-        if path.is_dir():
-            tree, origins = walk_url(path)
-            found.ignored += tree.ignored
-            return [(f"{shown.rstrip('/')}/{name}", origin) for name, origin in origins.items()]
-        if not magic or path.exists():
-            return [(shown, AtUrl(path, kept=kept))]
-        photos: list[tuple[str, Origin]] = []
-        for match in path.glob():
-            if ignored := _ignored_match(str(match), str(path)):
-                found.ignored[ignored] += 1
-            else:
-                photos.append((name_as_text(str(match)), AtUrl(match, kept=kept)))
-        if not photos:
-            found.rejects.append((shown, "no such file"))
-        return photos
-    except RemoteError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror}", error.hint) from error
-
-
-def _ignored_match(name: str, pattern: str) -> str | None:
-    """As what a file that a pattern fits is ignored: what systems leave behind, unless the pattern names it."""
-    given = name_as_text(pattern).split("/")
-    folders = [part for part in name_as_text(name).split("/")[:-1] if part not in given]
-    return ignored_as("/".join([*folders, ""])) if folders else None

@@ -11,7 +11,8 @@ from featurize.photos.decode import MAX_BYTES, ImageRejected
 from featurize.photos.folders import Walk, ignored_as
 from featurize.photos.origin import READERS, Origin, SourceImage, Stamp
 from featurize.photos.unread import is_read_by_name
-from featurize.remote import Facts, RemoteError, RemotePath
+from featurize.remote import Facts, RemotePath
+from featurize.remote_errors import RemoteError
 from featurize.terminal import progress
 
 KEPT_BYTES = 1 << 28  # of photos that were hashed and will be decoded soon

@@ -14,7 +14,7 @@ from figures import figure, parser, report
 from sklearn.datasets import load_digits
 
 from evaluate import compare
-from evaluate.report.sentences import tree_in_words
+from evaluate.report.score_sentences import tree_in_words
 from featurize import FeatureTable
 
 FLOWERS = {

@@ -21,9 +21,10 @@ PACKAGES = {"featurize": featurize, "classify": classify, "evaluate": evaluate}
 ORDER = list(PACKAGES)
 # Rooms of each package, floor by floor from below, floors parted by a bar. Some are still to come.
 FLOORS = {
-    "featurize": "errors draws | remote | outputs | files terminal | id_columns | tableformat | imported | table | "
-    "photos | store pages spec | extractors | networks | registry | extraction | upkeep cluster adopt | options | "
-    "extract_command import_commands store_commands network_commands | cli | __main__",
+    "featurize": "errors draws | remote_errors | remote | outputs | files terminal | commands id_columns | "
+    "tableformat | imported | table | photos | store pages spec | extractors | networks | registry | extraction | "
+    "upkeep cluster adopt | options | extract_command import_commands store_commands network_commands | cli | "
+    "__main__",
     "classify": "rows folds shares similar taxonomy labels | heads | model | training prediction | "
     "serving export suggest watch | cli | __main__",
     "evaluate": "splits scores | statistics | provenance | results | report | checks | studies | "

@@ -7,7 +7,7 @@ import pytest
 
 from classify.prediction.neighbours import Neighbour
 from classify.prediction.output import as_csv, as_jsonl, as_text, neighbours_as, write_parquet
-from classify.prediction.predict import Predictions
+from classify.prediction.predictions import Predictions
 from featurize.errors import ModelError
 
 PROBABILITIES = np.array([[0.25, 0.7, 0.05], [0.6, 0.1, 0.3]])

@@ -9,7 +9,7 @@ from builders import rose_table
 from numpy.testing import assert_allclose
 from scipy.stats import beta, binom, norm, t
 
-from classify.prediction.predict import predict_table
+from classify.prediction.predictions import predict_table
 from classify.shares import Answered, answers_share, sure_share
 from classify.taxonomy import Taxonomy, read_taxonomy
 from classify.training.answers import choose_answers

@@ -6,7 +6,7 @@ from builders import digest_of
 from scipy import optimize
 
 from classify.folds import make_folds
-from evaluate.report.sentences import curve_in_words
+from evaluate.report.score_sentences import curve_in_words
 from evaluate.results import Advice, CurveMeasurements, Gain, Rise
 from evaluate.statistics.differences import PairName
 from evaluate.statistics.power_law import PowerLaw, drawn_again, extrapolate, fit_power_law

@@ -17,12 +17,10 @@ from evaluate.report.figures import (
     accuracy_drawing,
     confusion_drawing,
     curve_drawing,
-    mean_curve,
-    ranking_curves,
-    ranking_drawing,
     reliability_drawing,
     similarity_drawing,
 )
+from evaluate.report.ranking_curves import mean_curve, ranking_curves, ranking_drawing
 from evaluate.results import CurveMeasurements, CurvePoint, DuplicatePair, DuplicatesRecord, Guess
 from evaluate.scores.crossval import Predictions
 from evaluate.scores.metrics import Confusion, ReliabilityBin, all_scores

@@ -6,7 +6,7 @@ import pytest
 
 from classify.taxonomy import Taxonomy
 from evaluate.report.figures import drawn_nodes, tree_drawing
-from evaluate.report.sentences import tree_in_words
+from evaluate.report.score_sentences import tree_in_words
 from evaluate.scores.crossval import Predictions
 from evaluate.scores.mistakes import superclass_errors
 from evaluate.statistics.hierarchy import NodeErrors, cross_fitted_thresholds, tree_scores

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluate.report.sentences import superclasses_in_words
+from evaluate.report.score_sentences import superclasses_in_words
 from evaluate.scores.crossval import Predictions
 from evaluate.scores.mistakes import (
     ByImage,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from builders import run
 
-from evaluate.report.sentences import weak_opponent_in_words
+from evaluate.report.difference_sentences import weak_opponent_in_words
 from featurize import FeatureTable
 
 NETWORK = {"family": "inception_v3", "weights": {"source": "imagenet"}}

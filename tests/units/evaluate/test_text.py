@@ -7,13 +7,8 @@ import numpy as np
 import pytest
 
 from classify.training.train import train
-from evaluate.report.sentences import (
-    best_in_words,
-    difference_in_words,
-    differences_in_words,
-    labels_in_words,
-    scores_in_words,
-)
+from evaluate.report.difference_sentences import difference_in_words, differences_in_words
+from evaluate.report.score_sentences import best_in_words, labels_in_words, scores_in_words
 from evaluate.report.text import confusion_as_text, mistakes_as_text, split_as_text, table_as_text
 from evaluate.report.words import count, listed, points_in_words
 from evaluate.scores.metrics import Confusion, LabelScores, PositiveScores

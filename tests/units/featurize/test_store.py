@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from featurize.errors import StoreError
 from featurize.files import Folder
-from featurize.networks.network_extractor import load_frozen_graph, save_frozen_graph
+from featurize.networks.kept_networks import load_frozen_graph, save_frozen_graph
 from featurize.store import shard
 from featurize.store.shard import DamagedShard, image_keys, shard_from_bytes, shard_keys, shard_to_bytes
 from featurize.store.store import DESCRIPTION, Section, ShardWriter, Store, section_name

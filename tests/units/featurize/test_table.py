@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featurize.errors import TableError
-from featurize.id_columns import IDS, complete_ids
-from featurize.table import FeatureTable, merged_groups, readings, table_digest
+from featurize.id_columns import IDS, complete_ids, merged_groups
+from featurize.table import FeatureTable, readings, table_digest
 from featurize.tableformat import lists_to_matrix, matrix_to_lists
 
 

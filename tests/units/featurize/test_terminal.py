@@ -16,19 +16,10 @@ import builders
 import pytest
 from builders import hears_sigint
 
+from featurize.commands import COMMANDS, OptionsError, add_command, key_values, new_parser, run_command
 from featurize.errors import BottleheadError, UsageError
 from featurize.networks.engines import silent_stderr
-from featurize.terminal import (
-    COMMANDS,
-    OptionsError,
-    add_command,
-    key_values,
-    log,
-    new_parser,
-    progress,
-    run_command,
-    say_at_once,
-)
+from featurize.terminal import log, progress, say_at_once
 
 
 def run(action, *argv: str) -> int:
@@ -62,7 +53,7 @@ def test_known_errors_are_one_error_and_one_hint_line(error, status, first, caps
 
 PROGRAM = """
 import sys, time
-from featurize.terminal import add_command, new_parser, run_command
+from featurize.commands import add_command, new_parser, run_command
 def talk(args):
     for line in range(int(sys.argv[2])):
         print("é" * 70)

@@ -12,8 +12,8 @@ from builders import write_photos
 from evaluate.cli import main as evaluate_main
 from featurize import FeatureTable, extract
 from featurize.cli import main as featurize_main
+from featurize.commands import command_line
 from featurize.files import name_as_text, text_as_name
-from featurize.terminal import command_line
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from featurize import GLCM, BottleheadError, Store, extract
 from featurize.networks import tensorflow_engine
 from featurize.networks.catalogue import NETWORKS
 from featurize.networks.graph_extractor import FrozenGraph
+from featurize.networks.kept_networks import load_frozen_graph, save_frozen_graph
 from featurize.networks.keras_network import Backbone, InceptionV3, build_model, layer_names
-from featurize.networks.network_extractor import load_frozen_graph, save_frozen_graph
 from featurize.networks.tensorflow_engine import FrozenFunction
 from featurize.photos.photo import Photo
 
