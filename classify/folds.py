@@ -121,6 +121,8 @@ def group_numbers(groups: ArrayLike) -> np.ndarray:
     [0, 1, 2, 0, 3]
     """
     values = np.asarray(groups)
+    if values.ndim != 1:
+        raise UsageError(f"groups of shape {values.shape} were given", "give one group per row, such as a number")
     if values.dtype.kind in "iub":
         return values
     numbers: dict[object, int] = {}
