@@ -122,7 +122,9 @@ def group_numbers(groups: ArrayLike) -> np.ndarray:
     """
     values = np.asarray(groups)
     if values.ndim != 1:
-        raise UsageError(f"groups of shape {values.shape} were given", "give one group per row, such as a number")
+        raise UsageError(
+            f"groups of shape {values.shape} were given", "give one group per row, such as a number"
+        )
     if values.dtype.kind in "iub":
         return values
     numbers: dict[object, int] = {}

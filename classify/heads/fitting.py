@@ -20,14 +20,13 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from threadpoolctl import ThreadpoolController
 
-from classify.heads.calibrate import Calibrated
+from classify.heads.calibrate import Calibrated, keep_freed_memory
 from classify.heads.costs import Size, check_memory
 from classify.heads.wrapping import Wrapper, checked_rows, for_last_step, last_step
 from featurize.errors import BottleheadError, UsageError
 from featurize.terminal import log
 
 CHECKED = 100  # rows are enough to see whether a head gives numbers
-KEPT_BLOCK = (32 << 20) - (64 << 10)  # bytes: the largest from which glibc learns, less its header
 
 
 def fit_failed(head: Any, error: BaseException, how: str = "cannot be fitted") -> UsageError:
@@ -188,15 +187,6 @@ def _linear_algebra() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
 
 
-def _keep_freed_memory() -> None:
-    """Let glibc keep what a fit frees, as it does once it has freed a block as large as this.
-
-    Otherwise it may give a matrix back to the system for each label and ask for it again: clearing its pages took up to
-    twice the time of naive-bayes and lda on 1,000 labels. Where memory is kept otherwise, this does nothing.
-    """
-    np.empty(KEPT_BLOCK, dtype=np.uint8)
-
-
 def fit_head(head, X, y, groups=None, variant=None, sample_weight=None):
     """Fit a copy of `head`, keeping groups together wherever it divides the rows for itself.
 
@@ -233,7 +223,7 @@ def fit_head(head, X, y, groups=None, variant=None, sample_weight=None):
     if sample_weight is not None:
         extra["sample_weight"] = sample_weight
     passed = for_last_step(fitted, **extra)
-    _keep_freed_memory()
+    keep_freed_memory()
     # One thread for linear algebra: the products of a fit are many and small, and several threads wait for each other
     # at each; where other programs work too, two took four times the processor time of one, and longer by the clock.
     with _linear_algebra().limit(limits=1), warnings.catch_warnings(record=True) as caught:

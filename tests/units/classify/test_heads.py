@@ -84,7 +84,9 @@ FOR_EACH_LABEL = """
 import resource
 import numpy as np
 from classify import fit_head, make_head
-fit_head(make_head("naive-bayes"), np.repeat([[0.0], [1.0]], 4, axis=0), np.repeat(["ant", "bee"], 4))
+head = make_head("naive-bayes")
+rows, labels = np.repeat([[0.0], [1.0]], 4, axis=0), np.repeat(["ant", "bee"], 4)
+{}
 X = np.ones((512, 1280))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for label in range(100):
@@ -96,8 +98,11 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) * resource.g
 """
 
 
+@pytest.mark.parametrize("use", ["fit_head(head, rows, labels)", "head.fit(rows, labels).predict(rows)"])
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's way to keep memory")
-def test_memory_that_a_fit_frees_is_kept_for_the_next_label():
+def test_memory_that_a_head_frees_is_kept_for_the_next_label(use):
     plain = {key: value for key, value in os.environ.items() if not key.startswith(("MALLOC_", "GLIBC_"))}
-    done = subprocess.run([sys.executable, "-c", FOR_EACH_LABEL], capture_output=True, text=True, env=plain)
+    done = subprocess.run(
+        [sys.executable, "-c", FOR_EACH_LABEL.format(use)], capture_output=True, text=True, env=plain
+    )
     assert int(done.stdout) <= 20, done.stderr  # matrices that the system had to clear, of 100 labels
