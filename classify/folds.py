@@ -121,6 +121,10 @@ def group_numbers(groups: ArrayLike) -> np.ndarray:
     [0, 1, 2, 0, 3]
     """
     values = np.asarray(groups)
+    if values.ndim != 1:
+        raise UsageError(
+            f"groups of shape {values.shape} were given", "give one group per row, such as a number"
+        )
     if values.dtype.kind in "iub":
         return values
     numbers: dict[object, int] = {}
@@ -140,8 +144,17 @@ def fewest_groups(
 ) -> tuple[str, int]:
     """The label that stands in the fewest groups, and in how many: no more folds than that can be made."""
     labels, group, photos = _checked(label, groups, variant)
-    counts = {name: len(np.unique(group[photos][labels[photos] == name])) for name in np.unique(labels)}
-    return min(((str(name), count) for name, count in counts.items()), key=lambda pair: pair[1])
+    names, counts = _groups_of_labels(labels[photos], group[photos])
+    least = counts.argmin()
+    return str(names[least]), int(counts[least])
+
+
+def _groups_of_labels(labels: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The labels in order, and in how many groups each stands; no loop, for there may be thousands of labels."""
+    names, codes = np.unique(labels, return_inverse=True)
+    numbers = np.unique(groups, return_inverse=True)[1]
+    pairs = np.unique(codes.astype(np.int64) * len(labels) + numbers)
+    return names, np.bincount(pairs // max(1, len(labels)), minlength=len(names))
 
 
 @lru_cache(maxsize=16)
@@ -208,18 +221,16 @@ def _checked(
 
 
 def _refuse_rare_labels(label: np.ndarray, groups: np.ndarray, n_folds: int) -> None:
-    for name in np.unique(label):
-        rows = label == name
-        n_groups = len(np.unique(groups[rows]))
-        if n_groups < n_folds:
-            n_images = int(rows.sum())
-            images, more = f"{n_images} image{'s' * (n_images != 1)}", f"add photos of {name}"
-            if n_groups != n_images:
-                images += f" in {n_groups} group{'s' * (n_groups != 1)}"
-                more += " in other groups (groups that share a byte-identical photo count as one)"
-            fewer = f"use at most {n_groups} folds, " if n_groups > 1 else ""
-            hint = f"{fewer}{more}, or drop it with a relabelling"
-            raise UsageError(f"{n_folds} folds cannot be made: {name} has {images}", hint)
+    names, counts = _groups_of_labels(label, groups)
+    for name, n_groups in zip(names[counts < n_folds], counts[counts < n_folds].tolist(), strict=True):
+        n_images = int((label == name).sum())
+        images, more = f"{n_images} image{'s' * (n_images != 1)}", f"add photos of {name}"
+        if n_groups != n_images:
+            images += f" in {n_groups} group{'s' * (n_groups != 1)}"
+            more += " in other groups (groups that share a byte-identical photo count as one)"
+        fewer = f"use at most {n_groups} folds, " if n_groups > 1 else ""
+        hint = f"{fewer}{more}, or drop it with a relabelling"
+        raise UsageError(f"{n_folds} folds cannot be made: {name} has {images}", hint)
 
 
 def _refuse_lost_labels(label: np.ndarray, training: np.ndarray, n_folds: int, number: int) -> None:

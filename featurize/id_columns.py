@@ -3,6 +3,7 @@
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, time
 from typing import Any
 
 import numpy as np
@@ -74,13 +75,17 @@ def is_missing(value: object) -> bool:
 
 
 NUMBER = bool | int | float | np.bool_ | np.integer | np.floating
+DATE = date | np.datetime64
 
 
 def columns_as_text(columns: Mapping[str, Iterable]) -> dict[str, list]:
-    """Numbers and truth values as text, which is said once for all columns; None for what is missing.
+    """Numbers, truth values and dates as text, which is said once for all columns; None for what is missing.
 
-    Whole numbers that gaps have made floats are whole again; any other values stay as they are.
+    Whole numbers that gaps have made floats are whole again, and dates that were given midnight are dates again. Any
+    other values stay as they are.
 
+    >>> columns_as_text({"group": [date(2026, 5, 1), np.datetime64("2026-05-02T00:00:00")]})
+    {'group': ['2026-05-01', '2026-05-02']}
     >>> columns_as_text({"label": [3, None, 10], "group": [1.0, float("nan"), 2.0], "split": [True, "test", None]})
     {'label': ['3', None, '10'], 'group': ['1', None, '2'], 'split': ['True', 'test', None]}
     """
@@ -97,6 +102,12 @@ def columns_as_text(columns: Mapping[str, Iterable]) -> dict[str, list]:
             kinds |= set() if all(truths) else {"whole numbers" if whole else "numbers"}
             changed.append(name)
             values = [_as_text(one, whole) if isinstance(one, NUMBER) else one for one in values]
+        dates = [_as_datetime(one) for one in values if isinstance(one, DATE)] if name in TEXTS else []
+        if dates:  # columns that are kept beside those of ours hold them as they always did
+            whole = all(one.time() == time() for one in dates)
+            kinds.add("dates")
+            changed += [] if numbers else [name]
+            values = [_date_as_text(one, whole) if isinstance(one, DATE) else one for one in values]
         made[name] = values
     if changed:
         what = f"columns {', '.join(changed)} hold" if len(changed) > 1 else f"column {changed[0]} holds"
@@ -106,6 +117,18 @@ def columns_as_text(columns: Mapping[str, Iterable]) -> dict[str, list]:
 
 def _as_text(number: Any, whole: bool) -> str:
     return f"{number:.0f}" if whole and isinstance(number, float | np.floating) else str(number)
+
+
+def _as_datetime(one: Any) -> datetime:
+    """To the microsecond; what has no time has midnight."""
+    if isinstance(one, np.datetime64):
+        one = one.astype("datetime64[us]").item()
+    return one if isinstance(one, datetime) else datetime.combine(one, time())
+
+
+def _date_as_text(one: Any, whole: bool) -> str:
+    made = _as_datetime(one)
+    return made.date().isoformat() if whole else made.isoformat(" ")
 
 
 def ids_from_columns(columns: Mapping[str, Sequence], kept: Mapping[str, Sequence] | None = None) -> pa.Table:

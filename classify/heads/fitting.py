@@ -20,7 +20,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from threadpoolctl import ThreadpoolController
 
-from classify.heads.calibrate import Calibrated
+from classify.heads.calibrate import Calibrated, keep_freed_memory
 from classify.heads.costs import Size, check_memory
 from classify.heads.wrapping import Wrapper, checked_rows, for_last_step, last_step
 from featurize.errors import BottleheadError, UsageError
@@ -223,6 +223,7 @@ def fit_head(head, X, y, groups=None, variant=None, sample_weight=None):
     if sample_weight is not None:
         extra["sample_weight"] = sample_weight
     passed = for_last_step(fitted, **extra)
+    keep_freed_memory()
     # One thread for linear algebra: the products of a fit are many and small, and several threads wait for each other
     # at each; where other programs work too, two took four times the processor time of one, and longer by the clock.
     with _linear_algebra().limit(limits=1), warnings.catch_warnings(record=True) as caught:

@@ -13,6 +13,7 @@ from featurize import BottleheadError, FeatureTable
 
 X = np.random.default_rng(0).normal(size=(24, 3)) + np.repeat([0, 3], 12)[:, None]
 CODES = np.repeat([3, 10], 12)
+DAYS = ["2026-05-01", "2026-05-02"]
 LABELS = {
     "list": (CODES.tolist(), ["3", "10"], "whole numbers"),
     "int64": (CODES, ["3", "10"], "whole numbers"),
@@ -24,6 +25,14 @@ LABELS = {
     "nullable": (pd.Series(CODES, dtype="Int64"), ["3", "10"], "whole numbers"),
     "floats": (np.repeat([0.5, 1.0], 12), ["0.5", "1.0"], "numbers"),
     "polars": (pl.Series(CODES), ["3", "10"], "whole numbers"),
+    "days": (np.repeat(np.array(DAYS, dtype="datetime64[D]"), 12), DAYS, "dates"),
+    "days of pandas": (pd.Series(pd.to_datetime(np.repeat(DAYS, 12))), DAYS, "dates"),
+    "days of polars": (pl.Series(np.repeat(DAYS, 12)).str.to_date(), DAYS, "dates"),
+    "hours": (
+        pd.Series(pd.to_datetime(np.repeat(DAYS, 12)) + pd.Timedelta("9h")),
+        [f"{day} 09:00:00" for day in DAYS],
+        "dates",
+    ),
 }
 
 
@@ -50,6 +59,11 @@ def test_a_table_takes_labels_and_groups_as_text_and_says_so_once(kind, caplog):
 def test_gaps_are_rows_without_a_label_and_whole_numbers_stay_whole(column):
     table = FeatureTable.from_arrays({"x": X}, label=column, group=column)
     assert table.label.tolist() == table.group.tolist() == [*map(str, CODES[:-2]), None, None]
+
+
+def test_gaps_among_dates_are_rows_without_a_label():
+    days = pd.Series(pd.to_datetime([*DAYS, None]))
+    assert FeatureTable.from_arrays({"x": X[:3]}, label=days).label.tolist() == [*DAYS, None]
 
 
 def test_text_and_numbers_in_one_column_are_both_text():

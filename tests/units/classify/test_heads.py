@@ -1,5 +1,10 @@
 """Heads by name: their specs, their grids, and the trained layer of a graph as a head."""
 
+import os
+import platform
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -72,3 +77,32 @@ def test_labels_of_a_graph_are_sorted_with_their_weights_also_when_there_are_two
     assert list(head.classes_) == sorted(names)
     np.testing.assert_allclose(head.predict_proba(x), expected[:, np.argsort(names)], rtol=1e-12)
     assert list(head.predict(x)) == [names[i] for i in expected.argmax(axis=1)]
+
+
+# Three matrices of 5 MB at a time, as a classifier computes them for each label.
+FOR_EACH_LABEL = """
+import resource
+import numpy as np
+from classify import fit_head, make_head
+head = make_head("naive-bayes")
+rows, labels = np.repeat([[0.0], [1.0]], 4, axis=0), np.repeat(["ant", "bee"], 4)
+{}
+X = np.ones((512, 1280))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for label in range(100):
+    distances = X - label
+    squares = distances**2
+    shares = squares / X
+    del distances, squares, shares
+print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) * resource.getpagesize() // X.nbytes)
+"""
+
+
+@pytest.mark.parametrize("use", ["fit_head(head, rows, labels)", "head.fit(rows, labels).predict(rows)"])
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's way to keep memory")
+def test_memory_that_a_head_frees_is_kept_for_the_next_label(use):
+    plain = {key: value for key, value in os.environ.items() if not key.startswith(("MALLOC_", "GLIBC_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", FOR_EACH_LABEL.format(use)], capture_output=True, text=True, env=plain
+    )
+    assert int(done.stdout) <= 20, done.stderr  # matrices that the system had to clear, of 100 labels

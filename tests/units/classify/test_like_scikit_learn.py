@@ -238,6 +238,12 @@ def test_groups_of_any_type_are_kept_together(groups):
     np.testing.assert_array_equal(fit_head(make_head("svm"), X, Y, groups).predict_proba(X), by_number)
 
 
+@pytest.mark.parametrize("groups", [[(row, 0) for row in range(48)], np.zeros((48, 1)), 3])
+def test_groups_that_are_not_one_for_each_row_are_refused_by_their_shape(groups):
+    with pytest.raises(BottleheadError, match="groups of shape"):
+        fit_head(make_head("svm"), X, Y, groups, np.zeros(48, dtype=int))
+
+
 def test_a_row_whose_group_is_missing_is_alone():
     gaps = pd.Series(["a", None, "b", "a", np.nan, pd.NA] * 8)
     numbers = np.array([0, 1, 2, 0, 3, 4] * 8)
