@@ -90,7 +90,10 @@ def test_mcnemars_test_counts_whole_groups_where_photos_come_in_groups_and_says_
         assert 0 <= pair["mcnemar"]["p_holm"] <= 1 and "McNemar p, corrected" in page
         cited = content["methods_paragraph"]["text"]
         assert "McNemar 1947" in cited and ("Durkalski et al. 2003" in cited) == (result is found)
-        said = ["photos of a group do not err independently" in one for one in (content["methods"]["mcnemar"], page)]
+        said = [
+            "photos of a group do not err independently" in one
+            for one in (content["methods"]["mcnemar"], page)
+        ]
         assert said == [result is found] * 2
     frame = found.predictions.to_frame()
     right = frame["label"] == frame["predicted"]
