@@ -96,7 +96,9 @@ def readings(features: str, known: Collection[str]) -> list[list[str]]:
 def _tell_of_column(features: str, others: str) -> None:
     if others:
         log.warning(
-            "the column %s is used, not %s side by side: name these in another order for that", features, others
+            "the column %s is used, not %s side by side: name these in another order for that",
+            features,
+            others,
         )
 
 
