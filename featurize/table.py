@@ -213,9 +213,9 @@ class FeatureTable:
                 return self.column(key)
             try:
                 return self.select(key)
-            except UsageError as error:
+            except UsageError:
                 columns = ", ".join([*self.ids.column_names, *self.features])
-                raise UsageError(f"the table has no column {key!r}", f"its columns are {columns}") from error
+                raise UsageError(f"the table has no column {key!r}", f"its columns are {columns}") from None
         rows = np.arange(len(self))[key] if isinstance(key, slice | int | np.integer) else np.asarray(key)
         if rows.size and rows.dtype.kind not in "biu":
             hint = "give a slice, a mask, row numbers, or the name of one column"
@@ -317,7 +317,9 @@ class FeatureTable:
     def parts(self, features: str) -> list[str]:
         """The vector columns that `features` names: ``"a+b"`` is ``["a", "b"]``, unless a column has that name.
 
-        Where both can be meant, the column is taken, which is logged once. UsageError if the table has no such column (the message lists those it has), one is named twice, or names with
+        Where both can be meant, the column is taken, which is logged once.
+
+        UsageError if the table has no such column (the message lists those it has), one is named twice, or names with
         ``+`` in them allow two readings.
         """
         found = readings(features, self.vectors)
