@@ -5,15 +5,15 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
 from importlib.util import find_spec
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from featurize.errors import UsageError, WeightsError, installing, message_of
+from featurize.errors import StoreError, UsageError, WeightsError, installing, message_of
 from featurize.extractors.base import Extractor, digest_of, golden_image, relative_drift
 from featurize.extractors.batches import NOT_FINITE
 from featurize.extractors.regions import REGIONS, seen_in
@@ -24,7 +24,7 @@ from featurize.networks.retrain_pixels import retrain_pixels
 from featurize.outputs import whole_file
 from featurize.photos.fileindex import FileIndex
 from featurize.photos.photo import Photo, decode_policy, resize
-from featurize.store.store import Store
+from featurize.store.store import Store, remarks_name
 from featurize.terminal import log
 
 # Relative, by precision: a library adds up batches of another size in another order, which costs up to 1e-5 in float32.
@@ -223,12 +223,14 @@ class FrozenExtractor(Extractor):
             kept = None
             for digest in dict.fromkeys([self._wanted_quantised, None]):
                 kept = kept or (kept_quantised(self._kept, key, digest) if self._kept else None)
-            self._quantised = key, *(kept or self._quantise(key))
+            graph = None if kept else self.freeze([self], "float32")
+            self._quantised = key, *(kept or self._quantise(key, graph))
+            if graph is not None:
+                _note_remarks([self], graph, level=logging.DEBUG)  # said when it is loaded
         return self._quantised[1:]
 
-    def _quantise(self, key: str) -> tuple[bytes, str]:
-        """The network in int8, made, tried on the synthetic image and kept."""
-        graph = self.freeze([self], "float32")
+    def _quantise(self, key: str, graph: bytes) -> tuple[bytes, str]:
+        """The network in int8, made of the one in float32, tried on the synthetic image and kept."""
         data, digest = quantise(graph, self.scaled, self.side, self.name)
         engine, pixels = (
             find_engine(self.engine),
@@ -375,20 +377,18 @@ class FrozenExtractor(Extractor):
         engine, store = find_engine(self.engine), self._kept
         n_outputs = sum(extractor.n_ends for extractor in group)
         if self.precision == "int8":  # a group of one: the digest of another network makes another run key
-            return engine.load(self.quantised()[0], n_outputs, "int8")
+            function = engine.load(self.quantised()[0], n_outputs, "int8")
+            for remark in self.remarks():
+                log.warning("%s: %s", self.name, remark)
+            return function
         keys = [key] if self.precision != "float32" else [key, *_keys_of_other_engines(group)]
         kept = next(filter(None, (load_frozen_graph(store, one) for one in keys)), None) if store else None
         if kept is not None:
             try:
                 function = engine.load(kept, n_outputs, self.precision)
                 # Looking through the weights takes a second, and was done when the network was kept.
-                stored = [_stored_remarks(extractor) for extractor in group]
-                if None in stored:
+                if not _say_stored_remarks(group):
                     _note_remarks(group, kept)
-                else:
-                    for extractor, remarks in zip(group, stored, strict=True):
-                        for remark in remarks or ():
-                            log.warning("%s: %s", extractor.name, remark)
                 return function
             except UsageError as error:
                 # What a newer version of the engine kept, an older one may not know.
@@ -411,7 +411,7 @@ class FrozenExtractor(Extractor):
                 graph = load_frozen_graph(self._kept, _graph_key([self])) if self._kept else None
                 if graph is None:
                     return []
-                _note_remarks([self], graph, again=True)
+                _note_remarks([self], graph, level=logging.INFO)  # it was said before
         return self._remarks[1] if self._remarks else []
 
     def frozen_graph(self) -> bytes:
@@ -443,11 +443,8 @@ def _keys_of_other_engines(group: Sequence[Any]) -> list[str]:
     return [_graph_key(group, engine=engine.described) for engine in others]
 
 
-def _note_remarks(group: Sequence[Any], graph: bytes, again: bool = False) -> None:
-    """Say, and keep beside the graph, what is wrong with the weights behind each extractor of `group`.
-
-    `again`: it was said before.
-    """
+def _note_remarks(group: Sequence[Any], graph: bytes, level: int = logging.WARNING) -> None:
+    """Say, and keep in the store, what is wrong with the weights behind each extractor of `group`."""
     try:
         nodes = read_graph(graph)
     except ValueError:  # a network of another kind, as ONNX has them
@@ -464,30 +461,39 @@ def _note_remarks(group: Sequence[Any], graph: bytes, again: bool = False) -> No
                 f"(the first is {empty[0].removesuffix(FROZEN)}): the file is incomplete for this layer, and the "
                 f"vectors are poorer than the network's; read an earlier layer{earlier} or use other weights"
             ]
-            log.log(logging.INFO if again else logging.WARNING, "%s: %s", extractor.name, remarks[0])
+            log.log(level, "%s: %s", extractor.name, remarks[0])
         extractor._remarks = extractor.fingerprint(), remarks
-        place = _remarks_place(extractor)
-        if place is not None:
+        if extractor._kept is not None:
             try:
-                with whole_file(place) as partial:
-                    partial.write_text(json.dumps(remarks), encoding="utf-8")
-            except OSError as error:
+                name = remarks_name(extractor.fingerprint())
+                extractor._kept.folder.write(name, json.dumps(remarks).encode())
+            except StoreError as error:
                 log.debug("remarks on the network were not kept: %s", error)
 
 
 def _stored_remarks(extractor: Any) -> list[str] | None:
     """What an earlier program kept of them in the store; None where it kept nothing that can be read."""
-    place = _remarks_place(extractor)
-    try:
-        return json.loads(place.read_text(encoding="utf-8")) if place else None
-    except (OSError, ValueError):
+    if (store := extractor._kept) is None:
         return None
+    name = remarks_name(extractor.fingerprint())
+    with suppress(OSError, ValueError):
+        return json.loads(store.folder.read(name))
+    if store.folder.is_local or (beside := store.local_path(name)) is None:
+        return None
+    with suppress(OSError, ValueError):  # where earlier versions kept them of a store at a URL
+        return json.loads(beside.read_text(encoding="utf-8"))
+    return None
 
 
-def _remarks_place(extractor: Any) -> Path | None:
-    """Where the store keeps them: with the kept networks, which are pruned by fingerprint."""
-    store, name = extractor._kept, f"graphs/{extractor.fingerprint()[:32]}-remarks.json"
-    return store.local_path(name) if store is not None else None
+def _say_stored_remarks(group: Sequence[Any]) -> bool:
+    """Say what an earlier program kept of them; False where that is not known of all."""
+    stored = [_stored_remarks(extractor) for extractor in group]
+    if None in stored:
+        return False
+    for extractor, remarks in zip(group, stored, strict=True):
+        for remark in remarks or ():
+            log.warning("%s: %s", extractor.name, remark)
+    return True
 
 
 def _kept_under(key: str) -> str:
