@@ -223,9 +223,11 @@ class FrozenExtractor(Extractor):
             kept = None
             for digest in dict.fromkeys([self._wanted_quantised, None]):
                 kept = kept or (kept_quantised(self._kept, key, digest) if self._kept else None)
-            graph = None if kept else self.freeze([self], "float32")
-            self._quantised = key, *(kept or self._quantise(key, graph))
-            if graph is not None:
+            if kept is not None:
+                self._quantised = key, *kept
+            else:
+                graph = self.freeze([self], "float32")
+                self._quantised = key, *self._quantise(key, graph)
                 _note_remarks([self], graph, level=logging.DEBUG)  # said when it is loaded
         return self._quantised[1:]
 
