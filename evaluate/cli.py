@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from classify.prediction.options import add_labels_option, add_trust
-from evaluate.options import add_outputs, add_table, check_output_options, write_outputs
+from evaluate.options import add_outputs, add_table, add_title, check_output_options, write_outputs
 from evaluate.split_command import add_split
 from featurize.commands import OptionsError, add_command, add_excel, new_parser, run_told_command
 from featurize.outputs import TABLE, where_written
@@ -303,6 +303,7 @@ def _add_map(commands: Any) -> None:
     parser.add_argument("--figures", metavar="DIR", help=text)
     text = "where the page finds the photos, if they have moved"
     parser.add_argument("--images", metavar="DIR", help=text)
+    add_title(parser, "page")
 
 
 def _map(args: argparse.Namespace) -> int:
@@ -316,7 +317,7 @@ def _map(args: argparse.Namespace) -> int:
     check_output_options(args, "map", page_option="-o")
     model = load_model(args.model, trust=args.trust) if args.model else None
     found = map_photos(FeatureTable.read(args.table), args.features, model, seed=args.seed)
-    found.command = args.command_line
+    found.command, found.title, found.author = args.command_line, args.title or "", args.author or ""
     found.write(args.output, args.images)
     log.info("wrote %s", where_written(args.output))
     if args.figures:

@@ -41,10 +41,13 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--figures", metavar="DIR", help=text)
     text = "where the report finds the photos, if they have moved"
     parser.add_argument("--images", metavar="DIR", help=text)
-    parser.add_argument("--title", metavar="TITLE", help="the title of the report")
-    parser.add_argument(
-        "--author", metavar="NAME", help="who stands below the title of the report, beside the date"
-    )
+    add_title(parser, "report", ", beside the date")
+
+
+def add_title(parser: argparse.ArgumentParser, page: str, beside: str = "") -> None:
+    """The options that say what stands at the head of a `page`."""
+    parser.add_argument("--title", metavar="TITLE", help=f"the title of the {page}")
+    parser.add_argument("--author", metavar="NAME", help=f"who stands below the title of the {page}{beside}")
 
 
 def write_outputs(found: Any, args: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 The report reads nothing else. The public classes are these records, with methods that call the report.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
@@ -34,6 +35,27 @@ from featurize.table import FeatureTable
 FORMAT_VERSIONS = {"comparison": 3, "test": 2, "curve": 2, "duplicates": 2}
 # What is measured by the clock, and so differs from run to run; in JSON it stands under "run".
 TIMES = ("fit_seconds", "predict_seconds_per_image")
+
+
+@dataclass(frozen=True)
+class BeforeRelabelling:
+    """The labels of a table that was relabelled: `label` by photo, as its file has it, and the new one by label.
+
+    Corrections are of these, for they come before the relabelling.
+    """
+
+    label: Mapping[str, str | None]
+    relabel: Mapping[str, str | None]
+
+    @property
+    def labels(self) -> list[str]:
+        """All that there are, sorted."""
+        return sorted({one for one in (*self.label.values(), *self.relabel) if one is not None})
+
+    def only_one_of(self, new: str) -> str | None:
+        """The label that became `new`; None where several did."""
+        found = [label for label in self.labels if self.relabel.get(label, label) == new]
+        return found[0] if len(found) == 1 else None
 
 
 @dataclass(eq=False, kw_only=True)
@@ -246,6 +268,7 @@ class ComparisonRecord(Byline):
     learning_curve: CurveMeasurements | None = None
     per_group: PerGroup | None = None
     corrections: CorrectedLabels | None = None
+    before_relabelling: BeforeRelabelling | None = field(repr=False, default=None)
 
     kind: ClassVar[str] = "comparison"
 
@@ -328,6 +351,7 @@ class TestRecord(Byline):
     training: FeatureTable | None = field(repr=False, default=None)
     per_group: PerGroup | None = None
     corrections: CorrectedLabels | None = None
+    before_relabelling: BeforeRelabelling | None = field(repr=False, default=None)
 
     kind: ClassVar[str] = "test"
 

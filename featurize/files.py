@@ -156,7 +156,8 @@ def read_csv(
             why = "it is no text in UTF-8"
         elif isinstance(error, OSError):
             why = error.strerror or why
-        raise UsageError(f"the {what} {path} cannot be read: {why}", hint) from error
+        says_all = not isinstance(error, OSError) or why != (error.strerror or str(error))
+        raise UsageError(f"the {what} {path} cannot be read: {why}", hint) from (None if says_all else error)
 
 
 SMALL = 64 << 20  # bytes that any file may unpack to

@@ -284,4 +284,5 @@ def _arrow_table(frame: Any) -> pa.Table:
     except Exception as error:  # of whatever library made the frame
         hint = "give a DataFrame of pandas or polars, a pyarrow.Table, or what offers __arrow_c_stream__"
         what = f"{type(frame).__name__} is no data frame that can be read: {error}".splitlines()[0]
-        raise UsageError(what, hint) from error
+        is_frame = hasattr(frame, "__arrow_c_stream__") or hasattr(frame, "__dataframe__")
+        raise UsageError(what, hint) from (error if is_frame else None)

@@ -211,8 +211,8 @@ def recorded_features(path: Location) -> dict[str, dict[str, Any]]:
         with place.open("rb") as file, zipfile.ZipFile(file) as archive:
             found = json.loads(archive.open("model.json").read(LARGEST_MODEL_JSON))["described"]
             return {name: dict(entry) for name, entry in found.items()}
-    except (*UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
-        raise ModelError(f"{shown(path)} is no table and no model", hint) from error
+    except (*UNREADABLE, zipfile.BadZipFile, zlib.error):
+        raise ModelError(f"{shown(path)} is no table and no model", hint) from None
 
 
 def extractors_like(

@@ -164,7 +164,7 @@ class FeaturesSpec:
                 values[name] = read_value(text, declared[name])
             except ValueError as error:
                 what = f"the {KIND} {self.typed!r} sets {name} to {text!r}, which is {error}"
-                raise UsageError(what, f"give {name}={_example(declared[name])}") from error
+                raise UsageError(what, f"give {name}={_example(declared[name])}") from None
         return values
 
 

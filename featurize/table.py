@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from featurize.id_columns import (
 from featurize.imported import is_imported, table_of_frame
 from featurize.remote import Location
 from featurize.tableformat import TableContent, as_arrow, read_batches, read_table, write_table
+from featurize.terminal import log
 
 # -- The digest: it stands in papers, JSON and model cards, so its algorithm stays ---
 
@@ -89,6 +90,16 @@ def readings(features: str, known: Collection[str]) -> list[list[str]]:
         found = [[name, *rest] for name, rest in pairs if name in known and name not in rest]
         following.appendleft(found[:FEW])
     return following[0]
+
+
+@cache
+def _tell_of_column(features: str, others: str) -> None:
+    if others:
+        log.warning(
+            "the column %s is used, not %s side by side: name these in another order for that",
+            features,
+            others,
+        )
 
 
 class FeatureTable:
@@ -202,9 +213,9 @@ class FeatureTable:
                 return self.column(key)
             try:
                 return self.select(key)
-            except UsageError as error:
+            except UsageError:
                 columns = ", ".join([*self.ids.column_names, *self.features])
-                raise UsageError(f"the table has no column {key!r}", f"its columns are {columns}") from error
+                raise UsageError(f"the table has no column {key!r}", f"its columns are {columns}") from None
         rows = np.arange(len(self))[key] if isinstance(key, slice | int | np.integer) else np.asarray(key)
         if rows.size and rows.dtype.kind not in "biu":
             hint = "give a slice, a mask, row numbers, or the name of one column"
@@ -306,12 +317,15 @@ class FeatureTable:
     def parts(self, features: str) -> list[str]:
         """The vector columns that `features` names: ``"a+b"`` is ``["a", "b"]``, unless a column has that name.
 
+        Where both can be meant, the column is taken, which is logged once.
+
         UsageError if the table has no such column (the message lists those it has), one is named twice, or names with
         ``+`` in them allow two readings.
         """
-        if features in self.vectors:
-            return [features]
         found = readings(features, self.vectors)
+        if features in self.vectors:
+            _tell_of_column(features, next((" and ".join(names) for names in found if len(names) > 1), ""))
+            return [features]
         if len(found) > 1:
             either = " or as ".join(" and ".join(map(repr, names)) for names in found[:2])
             hint = "name fewer features or another order, or give the columns other names, without +"

@@ -160,7 +160,8 @@ def _table_errors(path: AnyPath) -> Iterator[None]:
         # Readers of damaged files raise almost anything: ArrowInvalid, BadZipFile, zlib.error, KeyError.
         problem = f"{path} cannot be read as a table: {error}".splitlines()[0]
         hint = "the file is damaged or something else; make it again with `featurize extract`"
-        raise TableError(problem, hint) from error
+        says_all = isinstance(error, pa.ArrowInvalid | zipfile.BadZipFile)
+        raise TableError(problem, hint) from (None if says_all else error)
 
 
 def _metadata_json(table: TableContent, as_npz: bool = False) -> str:

@@ -26,7 +26,15 @@ from featurize.photos.origin import Origin
 from featurize.photos.source import origin_at
 from featurize.registry import extractor_from_metadata
 from featurize.store.shard import DamagedShard, contains, image_keys, key_contents, shard_from_bytes
-from featurize.store.store import DAMAGED, DESCRIPTION, Section, Store, description_fault, section_name
+from featurize.store.store import (
+    DAMAGED,
+    DESCRIPTION,
+    Section,
+    Store,
+    description_fault,
+    remarks_name,
+    section_name,
+)
 
 DAY = 86_400.0
 # A write takes seconds: a temporary file, or a network kept for a run without a vector yet, of this age is left over.
@@ -218,6 +226,11 @@ def _kept_graphs(store: Store, now: float, alive: set[str], older_than: float | 
         if (unused and age > ABANDONED_SECONDS) or (older_than is not None and age > older_than):
             yield Removal("network kept for a quick start", f"{path.parent.name}/{path.name}", status.st_size)
 
+    if not store.folder.is_local:  # there lie the remarks alone
+        for name, size, written in store.folder.names("graphs"):
+            if name[:32] not in alive and now - written > ABANDONED_SECONDS:
+                yield Removal("remarks on a network", f"graphs/{name}", size)
+
 
 def _graph_files(store: Store) -> list[Path]:
     place = store.local_path("graphs/x")
@@ -275,6 +288,7 @@ def _merge_section(section: Section, target: Store, merged: Merged) -> None:
         return
     into = target.section_in(section.name, about)
     verify_section(into)  # what is damaged there is missing
+    _merge_remarks(section, target)
     stored = into.keys()
     for shard, _, _ in section.shards():
         try:
@@ -293,6 +307,15 @@ def _merge_section(section: Section, target: Store, merged: Merged) -> None:
             into.write(keys[missing], vectors[missing])
             merged.vectors[about["name"]] += int(missing.sum())
             stored = np.union1d(stored, keys[missing])
+
+
+def _merge_remarks(section: Section, target: Store) -> None:
+    name = remarks_name(section.about["fingerprint"])
+    try:
+        target.folder.read(name)
+    except FileNotFoundError:
+        with suppress(FileNotFoundError):  # the features have no network
+            target.folder.write(name, section.folder.read(name))
 
 
 def _merge_parts(source: Store, target: Store, merged: Merged) -> None:

@@ -161,11 +161,13 @@ def _import_class(path: str) -> type:
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing in LIBRARIES:
             what = f"the head {path} needs the package {missing}, which is not installed"
-            raise UsageError(what, f"pip install {missing}") from error
+            raise UsageError(what, f"pip install {missing}") from None
+        # What fails inside of a module that is there, its author wants to see.
+        wrong_path = f"{path}.".startswith(f"{missing}.") or getattr(error, "name", None) == class_name
         raise UsageError(
             f"there is no head {path}: {kind}{error}",
             f"the heads are {', '.join(head_names())}; a dotted path names a class in a module that Python can import",
-        ) from error
+        ) from (None if wrong_path else error)
     if not isinstance(found, type):
         raise UsageError(f"{path} is no class", "give the dotted path of a scikit-learn classifier")
     return found

@@ -99,7 +99,7 @@ class HeadSpec:
             except ValueError as error:
                 # scikit-learn words this well, only after the name of its own class.
                 text = re.sub(r"^The ('\S+' parameter) of \w+", r"the \1", str(error))
-                raise UsageError(f"the head {self} cannot be made: {text}", "see `classify heads`") from error
+                raise UsageError(f"the head {self} cannot be made: {text}", "see `classify heads`") from None
         return made
 
     def __str__(self) -> str:

@@ -55,8 +55,8 @@ def _read_labels(path: Path) -> list[str]:
         raise UsageError(f"there is no labels file {path}", hint)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is no text in UTF-8", hint) from error
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is no text in UTF-8", hint) from None
     names: dict[str, int] = {}
     for number, name in enumerate(map(str.strip, lines), start=1):
         if name in names:

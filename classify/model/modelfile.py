@@ -301,7 +301,7 @@ def _members(path: AnyPath) -> tuple[bytes, bytes, bytes]:
             if stream.read(2) == b"PK":
                 raise damaged(path, error) from error
         hint = "give the file that `classify train` wrote; it comes before photos and tables"
-        raise ModelError(f"{path} cannot be read as a model: it is something else", hint) from error
+        raise ModelError(f"{path} cannot be read as a model: it is something else", hint) from None
     return description, head, vectors
 
 

@@ -1,5 +1,6 @@
 """Choose the operating point: the probability at which a photo counts as the label that must not be missed."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from featurize.errors import UsageError
 from featurize.files import read_csv
 
 RULES = ("recall", "specificity", "precision")
+DECIMAL_COMMA = re.compile(r"^(\d*),(\d+)$")
+THOUSAND = re.compile(r"[1-9]\d{0,2},\d{3}")  # or with a decimal comma
 
 
 def choose_threshold(
@@ -130,20 +133,31 @@ def parse_rule(rule: str) -> tuple[str, float]:
 
 
 def read_costs(path: str | Path) -> dict[tuple[str, str], float]:
-    """What each mistake costs, by (label, predicted), from a CSV file with the columns ``label,predicted,cost``."""
+    """What each mistake costs, by (label, predicted), from a CSV file with the columns ``label,predicted,cost``.
+
+    A cost may have a decimal comma, as spreadsheets of many languages write it.
+    """
     costs: dict[tuple[str, str], float] = {}
 
     def mistake(line: Mapping[str, str]) -> tuple[str, str]:
         return line["label"].strip(), line["predicted"].strip()
 
-    for _, line in read_csv(path, ("label", "predicted", "cost"), "costs", key=mistake):
+    for number, line in read_csv(path, ("label", "predicted", "cost"), "costs", key=mistake):
+        cell = line["cost"].strip()
+        if THOUSAND.fullmatch(cell):
+            what = f"line {number} of the costs {path} has the cost {cell}, which can be read in two ways"
+            raise UsageError(what, f"write {cell.replace(',', '')} or {cell.replace(',', '.')}")
         try:
-            cost = float(line["cost"])
+            cost = float(DECIMAL_COMMA.sub(r"\1.\2", cell))
         except ValueError:
             cost = -1.0
         if not 0 <= cost < np.inf:
-            hint = "the first line must be label,predicted,cost, and each other one two labels and a number from 0"
-            raise UsageError(f"the costs {path} hold the line {','.join(line.values())!r}", hint)
+            what = f"line {number} of the costs {path} has the cost {cell[:80]!r}"
+            hint = (
+                "the first line must be label,predicted,cost, and each other one two labels and a number from 0, such "
+                "as 0.5 or 0,5"
+            )
+            raise UsageError(what, hint)
         costs[mistake(line)] = cost
     return costs
 

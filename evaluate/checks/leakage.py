@@ -65,7 +65,7 @@ def find_near_duplicates(
         found = find_duplicates(table, threshold=threshold)
     except TooManyPairs as error:
         if group:
-            raise UsageError(error.args[0], f"leave --group-duplicates out; {GROUP_THEM}") from error
+            raise UsageError(error.args[0], f"leave --group-duplicates out; {GROUP_THEM}") from None
         return None, table, [f"{error.args[0]}, too many to be looked at one by one; {GROUP_THEM}"]
     return found, group_duplicates(table, found.rows) if group else table, []
 

@@ -10,7 +10,14 @@ from itertools import pairwise
 from typing import Any
 
 from evaluate.report.words import agree, count
-from evaluate.results import BestPair, ComparisonRecord, DuplicatePair, TestDetails, TestRecord
+from evaluate.results import (
+    BeforeRelabelling,
+    BestPair,
+    ComparisonRecord,
+    DuplicatePair,
+    TestDetails,
+    TestRecord,
+)
 from evaluate.scores.mistakes import HardPhoto, MisclassifiedByAll, Mistake, NearestPhoto, Suspect
 from featurize.pages import SMALL_PX, Thumbnails
 from featurize.table import FeatureTable
@@ -170,7 +177,7 @@ def gallery_of(
         totals["twice"] = len({name for pair in pairs for name in (pair.image, pair.other)})
     entries = entries_of(wrong, every, suspects, hardest, pairs)
     counts = {reason: sum(reason in one.reasons for one in entries) for reason in REASONS}
-    labels = list(details.confusion.labels)
+    labels, before = list(details.confusion.labels), found.before_relabelling
     return {
         "of": of,
         "entries": entries,
@@ -182,8 +189,14 @@ def gallery_of(
         "photos": photos,
         "training": training,
         "small": SMALL_PX,
+        "before": before is not None,
         "data": _as_data(
-            {"digest": found.data.digest, "labels": labels, "photos": _choices(entries, labels, found.table)}
+            {
+                "digest": found.data.digest,
+                "labels": labels,
+                **({} if before is None else {"choices": before.labels}),
+                "photos": _choices(entries, labels, found.table, before),
+            }
         ),
     }
 
@@ -292,12 +305,16 @@ def _these(n: int) -> str:
     return agree(n, "this photo", f"these {n} photos")
 
 
-def _choices(entries: Sequence[Entry], labels: Sequence[str], table: FeatureTable) -> list[list[Any]]:
+def _choices(
+    entries: Sequence[Entry], labels: Sequence[str], table: FeatureTable, before: BeforeRelabelling | None
+) -> list[list[Any]]:
     """Of each photo its exact name and label, the numbers of what it was taken for and of the offer, and its content.
 
-    Photos of the same content have the same number: they cannot have two labels.
+    Photos of the same content have the same number: they cannot have two labels. After a relabelling, the label from
+    before it follows, and offers are of those: corrections come first.
     """
     number = {name: place for place, name in enumerate(labels)}
+    offers = number if before is None else {name: place for place, name in enumerate(before.labels)}
     content = dict(zip(table.image, table.content, strict=True))
     contents = {
         what: place for place, what in enumerate(dict.fromkeys(content[one.image] for one in entries))
@@ -307,8 +324,9 @@ def _choices(entries: Sequence[Entry], labels: Sequence[str], table: FeatureTabl
             one.image,
             one.label,
             number.get(one.predicted, -1),
-            number.get(one.other, -1),
+            offers.get(one.other if before is None else before.only_one_of(one.other) or "", -1),
             contents[content[one.image]],
+            *([] if before is None else [before.label.get(one.image)]),
         ]
         for one in entries
     ]

@@ -79,10 +79,11 @@ def render_map(found: MapRecord, images: str | Path | None = None) -> str:
     labels = list(found.labels)
     named = ", ".join(labels[:8]) + (f" and {len(labels) - 8} more" if len(labels) > 8 else "")
     subtitle = f"{words.count(found.total, 'photo')} by {found.features}: {named}"
-    shown = {"content": content, "command": found.command}
-    return render_page(
-        _templates(), "map_page.html", "Map of the photos", subtitle, _script("save.js", "map.js"), **shown
-    )
+    kind = "Map of the photos"
+    byline = [kind] * bool(found.title) + [found.author] * bool(found.author)
+    shown = {"content": content, "command": found.command, "byline": byline}
+    script = _script("save.js", "map.js")
+    return render_page(_templates(), "map_page.html", found.title or kind, subtitle, script, **shown)
 
 
 def _script(*names: str) -> str:

@@ -38,6 +38,7 @@ class MapRecord:
 
     `predicted` is a label where something predicted it; `wrong` where that is not the photo's own. `pairs` are
     near-duplicates, as numbers of photos. `by` says what predicted, and is empty where nothing did.
+    `title` and `author` head the page, where they are given.
     """
 
     features: str
@@ -54,6 +55,8 @@ class MapRecord:
     table: FeatureTable = field(repr=False)
     by: str = ""
     command: str = ""
+    title: str = ""
+    author: str = ""
 
     @property
     def labels(self) -> dict[str, int]:

@@ -85,8 +85,8 @@ def statistical_methods(found: Result) -> dict[str, str]:
         methods = dict(WORDS["one_fold" if found.folds.one else "several_folds"])
         if found.results[0].positive is None:
             del methods["shares"]
-        if any(pair.mcnemar is None for pair in found.comparisons):
-            methods["mcnemar"] = WORDS["others"]["no_mcnemar"]
+        if found.data.groups < found.data.images:
+            methods["mcnemar"] = WORDS["others"]["mcnemar_of_groups"]
         if any(pair.base_rate is not None for pair in found.comparisons):
             methods["base_rate"] = WORDS["others"]["base_rate"]
         if found.shortcuts:

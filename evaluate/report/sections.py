@@ -113,7 +113,8 @@ def _comparison_page(found: ComparisonRecord, photos: Thumbnails) -> Page:
     own = found.predictions.of(best.features, best.head)
     n_predictions = n_heads * found.folds.repeats
     gallery = gallery_of(best.name, found, photos, photos, (best.features, n_predictions))
-    differences = {"pairs": found.comparisons, "one_fold": found.folds.one}
+    in_groups = found.data.groups < found.data.images
+    differences = {"pairs": found.comparisons, "one_fold": found.folds.one, "in_groups": in_groups}
     curve = found.learning_curve
     sections = [
         _summary(sentences),

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from classify.heads.costs import Size
 
 LONG = 600.0  # seconds of a head, which are said before
-SMALL = 100_000  # numbers; vectors of more are worth processes from the start
+SMALL = 100_000  # numbers: work on vectors of fewer begins here, whatever is expected of it
+FEW_SECONDS = 4.0  # of all fits together: expected to take less, they begin here
 START_SECONDS = 2.0  # what processes take to start: small work is often done by then
 
 
@@ -56,17 +57,27 @@ class Result(NamedTuple):
     complaints: list[str]
 
 
-def _run(tasks: Sequence[Task], samples: Mapping[str, Sample], jobs: int | None) -> Iterator[Result]:
-    """The results of the tasks, in their order; the numbers do not depend on `jobs`."""
+def _run(
+    tasks: Sequence[Task], samples: Mapping[str, Sample], jobs: int | None, expected: Sequence[float]
+) -> Iterator[Result]:
+    """The results of the tasks, in their order; the numbers do not depend on `jobs`.
+
+    `expected` are seconds of each features and head, 0 where nothing is known.
+    """
     from joblib import Parallel, cpu_count, delayed
 
     jobs = min(jobs or cpu_count(), _most_processes(tasks, samples))
     labels = sorted(set(samples[tasks[0].features].y.tolist()))
     small = max(sample.X.size for sample in samples.values()) <= SMALL
-    start, left = time.monotonic(), list(tasks)
-    while left and small and time.monotonic() - start < START_SECONDS:
+    here = small or (min(expected) > 0 and sum(expected) < FEW_SECONDS)
+    taken, left = 0.0, list(tasks)
+    while left and here:
         task = left.pop(0)
-        yield _fit_and_predict(task, labels, *_arrays(samples[task.features]))
+        result = _fit_and_predict(task, labels, *_arrays(samples[task.features]))
+        yield result
+        taken += result.fit_seconds + result.predict_seconds
+        saved = taken / (len(tasks) - len(left)) * len(left) * (1 - 1 / jobs)
+        here = taken < START_SECONDS or saved < START_SECONDS
     # joblib writes each large matrix once and lets all workers map it, or sends it once to each worker of a cluster
     # (`joblib.parallel_config`), which it does for plain arguments alone; tasks carry only row numbers.
     parallel = Parallel(
@@ -128,8 +139,13 @@ def _head_of(task: Task) -> Any:
     return make_head(task.estimator.head) if isinstance(task.estimator, TunedHead) else task.estimator
 
 
-def _check_costs(tasks: Sequence[Task], samples: Mapping[str, Sample], jobs: int | None) -> None:
-    """Before any work: refuse a head that needs more memory than there is, and say what will take long."""
+def _check_costs(
+    tasks: Sequence[Task], samples: Mapping[str, Sample], jobs: int | None
+) -> dict[tuple[str, str], float]:
+    """Before any work: refuse a head that needs more memory than there is, and say what will take long.
+
+    Returns the seconds that are expected by head and features, 0 where nothing is known.
+    """
     from joblib import cpu_count
 
     from classify.heads.costs import check_memory, seconds_of_fit
@@ -151,6 +167,7 @@ def _check_costs(tasks: Sequence[Task], samples: Mapping[str, Sample], jobs: int
                 f"{one / jobs / 60:.0f} minutes" if one / jobs < 7200 else f"{one / jobs / 3600:.0f} hours"
             )
             log.info("%s on %s will take about %s (%d fits)", name, features, duration, n_fits)
+    return seconds
 
 
 def _arrays(sample: Sample) -> tuple[Any, ...]:
@@ -401,10 +418,10 @@ def cross_validate(
     import pandas as pd
 
     samples, tasks = _tasks(table, features, heads, folds, seed, sizes)
-    _check_costs(tasks, samples, jobs)
+    expected = list(_check_costs(tasks, samples, jobs).values())
     results: list[Result] = []
     with progress(len(tasks), "cross-validating", unit="fit") as bar:
-        for result in _run(tasks, samples, jobs):
+        for result in _run(tasks, samples, jobs, expected):
             results.append(result)
             bar.update()
 

@@ -6,7 +6,8 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
-from scipy.stats import beta, binomtest, t
+from scipy.signal import oaconvolve
+from scipy.stats import beta, binom, binomtest, t
 
 from classify.folds import Fold
 from classify.shares import effective_number, quantile
@@ -39,7 +40,10 @@ class RopeProbabilities(Record):
 
 @dataclass(eq=False)
 class McNemar(Record):
-    """On how many images only one of two is right, and p values; `p_holm` is corrected for a `family` of so many."""
+    """On how many images only one of two is right, and p values; `p_holm` is corrected for a `family` of so many.
+
+    Where photos come in groups, the counts are of photos and the p values of groups.
+    """
 
     only_one_right: int
     only_other_right: int
@@ -102,8 +106,7 @@ class PairComparison(Record):
     spread: then photos are counted (`same_in_every_fold`). `rope` is the region of practical equivalence in points.
     Where the folds make the other worse than answers without a look, it is counted as their share, `base_rate`:
     difference, interval, p value, probabilities and verdict are then against that share, and go by photos.
-    `accuracy_difference` is always the measured accuracy of one minus that of the other. `mcnemar`, which takes
-    photos for independent, is None where they come in groups.
+    `accuracy_difference` is always the measured accuracy of one minus that of the other.
     """
 
     compares: str
@@ -116,7 +119,7 @@ class PairComparison(Record):
     same_in_every_fold: bool
     probability: RopeProbabilities
     rope: float
-    mcnemar: McNemar | None
+    mcnemar: McNemar
     p_holm: float = 1.0
     family: int = 1
     verdict: str = "undecided"
@@ -162,14 +165,34 @@ def bayesian_comparison(
     return RopeProbabilities(worse, max(0.0, 1.0 - worse - better), better)
 
 
-def mcnemar(one_right: np.ndarray, other_right: np.ndarray) -> McNemar:
+def mcnemar(one_right: np.ndarray, other_right: np.ndarray, groups: np.ndarray) -> McNemar:
     """On which images only one of two is right, and whether the counts differ by more than luck: the exact test.
 
-    It takes images for independent and the trained heads for fixed. Both arrays are of the same images in one order.
+    It takes groups for independent and the trained heads for fixed. If neither head is better, each group could as
+    well have favoured the other by as many photos: the p value is exact over all ways to swap the two heads in whole
+    groups, whose variance is that of Durkalski et al. (https://doi.org/10.1002/sim.1438). Where each photo stands
+    alone, this is McNemar's test. The arrays are of the same images in one order.
     """
     one, other = np.asarray(one_right, dtype=bool), np.asarray(other_right, dtype=bool)
     first, second = int((one & ~other).sum()), int((other & ~one).sum())
-    return McNemar(first, second, _exact_test(first, second))
+    codes = np.unique(groups, return_inverse=True)[1]
+    lead = np.bincount(codes, one.astype(np.float64) - other).round().astype(np.int64)
+    return McNemar(first, second, _swapped_test(lead))
+
+
+def _swapped_test(lead: np.ndarray) -> float:
+    """The two-sided p value of a sum of whole numbers, each of which could have had the other sign as well."""
+    sizes, counts = np.unique(np.abs(lead[lead != 0]), return_counts=True)
+    if len(sizes) < 2:
+        ahead = int((lead > 0).sum())
+        return _exact_test(ahead, int(counts.sum()) - ahead)
+    chances = np.ones(1)  # of a sum of -n, -n + 2, ... n photos, from these sizes of groups
+    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
+        steps = np.zeros(size * count + 1)
+        steps[::size] = binom.pmf(np.arange(count + 1), count, 0.5)
+        chances = oaconvolve(chances, steps)
+    sums = 2 * np.arange(len(chances)) - int(np.abs(lead).sum())
+    return float(min(1.0, chances.clip(0)[np.abs(sums) >= abs(int(lead.sum()))].sum()))
 
 
 def _exact_test(first: int, second: int) -> float:
@@ -243,7 +266,7 @@ def compare_pairs(
     """
     pairs = [_compared(*opponents, predictions, rope, base) for opponents in comparisons_to_make(results)]
     one_fold = len(predictions.times.groupby(["repeat", "fold"])) == 1
-    counted = [pair.mcnemar for pair in pairs if pair.mcnemar]
+    counted = [pair.mcnemar for pair in pairs]
     for pair, p_holm in zip(pairs, holm([pair.p_value for pair in pairs]), strict=True):
         pair.p_holm, pair.family = p_holm, len(pairs)
         pair.verdict = verdict_of(pair.low, pair.high, p_holm, one_fold or base.one_label > 0)
@@ -298,7 +321,7 @@ def _compared(
     (accuracies, n_testing, n_training), (others, _, _) = _samples(first), _samples(second)
     right = (first.label == first.predicted, second.label == second.predicted)
     groups = first.rows["group"].to_numpy()
-    alone = len(np.unique(groups)) == first.rows["row"].nunique()
+    group = first.rows.groupby("row")["group"].first().to_numpy()  # one per photo, in the order of the table
     pair = partial(
         PairComparison,
         kind,
@@ -306,7 +329,7 @@ def _compared(
         PairName(other.features, other.head),
         rope=rope,
         accuracy_difference=float(right[0].mean() - right[1].mean()),
-        mcnemar=mcnemar(mean_over_repeats(first).right, mean_over_repeats(second).right) if alone else None,
+        mcnemar=mcnemar(mean_over_repeats(first).right, mean_over_repeats(second).right, group),
     )
     if not base.fair and right[1].mean() <= base.share + 1e-12:
         difference, probability = _above_base_rate(first, base.share, rope / 100)

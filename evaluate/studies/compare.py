@@ -31,7 +31,7 @@ from evaluate.report.data_sentences import (
 from evaluate.report.difference_sentences import difference_in_words, weak_opponent_in_words
 from evaluate.report.frames import Differences
 from evaluate.report.html import Reported
-from evaluate.results import BestPair, ComparisonRecord, ResultRow
+from evaluate.results import BeforeRelabelling, BestPair, ComparisonRecord, ResultRow
 from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions, all_features, cross_validate
 from evaluate.scores.groups import check_groups, predict_groups, rule_in_words
@@ -208,11 +208,17 @@ def compare(
         heads = [heads]
     heads = named_heads(HEADS if heads is None else heads)
     heads = heads if tune is None else tuned_heads(heads, tune)
+    before = dict(zip(table.image, table.label, strict=True))
     table = relabelled(table, relabel)
     names = list(features) if features is not None else all_features(table)
     ungrouped = usable_rows(table, "compare")
     if test is not None:
-        ungrouped = with_test_rows(ungrouped, usable_rows(relabelled(test, relabel), "test"), names)
+        own, tested = (
+            dict(zip(test.image, test.label, strict=True)),
+            usable_rows(relabelled(test, relabel), "test"),
+        )
+        n_own, ungrouped = len(ungrouped), with_test_rows(ungrouped, tested, names)
+        before |= {new: own[old] for new, old in zip(ungrouped.image[n_own:], tested.image, strict=True)}
     duplicates, whole, crowded = find_near_duplicates(ungrouped, group_duplicates)
     used_parts = {part for name in names for part in whole.parts(name)}
     vectors = {name: matrix for name, matrix in whole.vectors.items() if name in used_parts}
@@ -301,6 +307,7 @@ def compare(
         learning_curve=measured,
         per_group=_scores_per_group(predictions, results, per_group, positive) if per_group else None,
         corrections=corrections,
+        before_relabelling=BeforeRelabelling(before, dict(relabel)) if relabel else None,
     )
 
 

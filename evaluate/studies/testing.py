@@ -13,7 +13,14 @@ from evaluate.checks.leakage import find_contamination, trained_on
 from evaluate.provenance import describe_corrections, describe_data, describe_features
 from evaluate.report.data_sentences import corrections_in_words, data_warnings
 from evaluate.report.html import Reported
-from evaluate.results import ModelFacts, TestDetails, TestRecord, TestScores, UnseenScores
+from evaluate.results import (
+    BeforeRelabelling,
+    ModelFacts,
+    TestDetails,
+    TestRecord,
+    TestScores,
+    UnseenScores,
+)
 from evaluate.scores import metrics
 from evaluate.scores.crossval import Predictions
 from evaluate.scores.groups import check_groups, predict_groups, rule_in_words
@@ -167,6 +174,11 @@ def test(
         training=trained,
         per_group=_scores_per_group(model, predictions, per_group, positive) if per_group else None,
         corrections=corrections,
+        before_relabelling=BeforeRelabelling(
+            dict(zip(table.image, table.label, strict=True)), dict(model.relabel)
+        )
+        if model.relabel
+        else None,
     )
 
 

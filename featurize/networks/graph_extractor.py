@@ -206,4 +206,4 @@ def _graph(path: str, sha256: str) -> dict[str, Any]:
         raise WeightsError(
             f"{path} is no frozen graph: {error if what.startswith('something') else what}",
             "give a GraphDef in a .pb file, as freeze_graph or retrain.py writes it",
-        ) from error
+        ) from None

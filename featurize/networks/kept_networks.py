@@ -1,7 +1,7 @@
 """What a store keeps of networks beside their vectors: frozen graphs, those in int8, and remarks on their weights.
 
-With them a start takes seconds, and int8 is the same again. A store far away keeps none of them, and whatever cannot be
-kept is made anew.
+With them a start takes seconds, and int8 is the same again. Of a store far away the networks lie in this machine's
+cache. Whatever cannot be kept is made anew.
 """
 
 import contextlib
@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from featurize.errors import StoreError
 from featurize.extractors.base import digest_of
 from featurize.networks import int8
 from featurize.networks.openvino_engine import NETWORK, NUMBERS
 from featurize.outputs import whole_file
-from featurize.store.store import Store
+from featurize.store.store import Store, remarks_name
 from featurize.terminal import log
 
 
@@ -84,26 +85,24 @@ def load_frozen_graph(store: Store, key: str) -> bytes | None:
 # -- Remarks on the weights: looking through them takes a second ---
 
 
-def _remarks_place(store: Store, fingerprint: str) -> Path | None:
-    """With the kept networks, which are pruned by fingerprint."""
-    return store.local_path(f"graphs/{fingerprint[:32]}-remarks.json")
-
-
 def save_remarks(store: Store, fingerprint: str, remarks: Sequence[str]) -> None:
-    """Keep what is wrong with the weights of a network, or that nothing is."""
-    place = _remarks_place(store, fingerprint)
-    if place is not None:
-        with _unless_it_fails("remarks on the network were"):
-            _write(place, json.dumps(remarks).encode())
+    """Keep in the store what is wrong with the weights of a network, or that nothing is."""
+    try:
+        store.folder.write(remarks_name(fingerprint), json.dumps(remarks).encode())
+    except StoreError as error:
+        log.debug("remarks on the network were not kept: %s", error)
 
 
 def load_remarks(store: Store, fingerprint: str) -> list[str] | None:
     """What `save_remarks` kept; None for nothing that can be read."""
-    place = _remarks_place(store, fingerprint)
-    try:
-        return json.loads(place.read_text(encoding="utf-8")) if place else None
-    except (OSError, ValueError):
+    name = remarks_name(fingerprint)
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(store.folder.read(name))
+    if store.folder.is_local or (beside := store.local_path(name)) is None:
         return None
+    with contextlib.suppress(OSError, ValueError):  # where earlier versions kept them of a store at a URL
+        return json.loads(beside.read_text(encoding="utf-8"))
+    return None
 
 
 # -- Networks in int8 ---

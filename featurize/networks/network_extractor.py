@@ -230,12 +230,16 @@ class FrozenExtractor(Extractor):
             kept = None
             for digest in dict.fromkeys([self._wanted_quantised, None]):
                 kept = kept or (load_quantised(self._kept, key, digest) if self._kept else None)
-            self._quantised = key, *(kept or self._quantise(key))
+            if kept is not None:
+                self._quantised = key, *kept
+            else:
+                graph = self.freeze([self], "float32")
+                self._quantised = key, *self._quantise(key, graph)
+                _note_remarks([self], graph, level=logging.DEBUG)  # said when it is loaded
         return self._quantised[1:]
 
-    def _quantise(self, key: str) -> tuple[bytes, str]:
-        """The network in int8, made, tried on the synthetic image and kept."""
-        graph = self.freeze([self], "float32")
+    def _quantise(self, key: str, graph: bytes) -> tuple[bytes, str]:
+        """The network in int8, made of the one in float32, tried on the synthetic image and kept."""
         data, digest = quantise(graph, self.scaled, self.side, self.name)
         engine, pixels = (
             find_engine(self.engine),
@@ -382,20 +386,18 @@ class FrozenExtractor(Extractor):
         engine, store = find_engine(self.engine), self._kept
         n_outputs = sum(extractor.n_ends for extractor in group)
         if self.precision == "int8":  # a group of one: the digest of another network makes another run key
-            return engine.load(self.quantised()[0], n_outputs, "int8")
+            function = engine.load(self.quantised()[0], n_outputs, "int8")
+            for remark in self.remarks():
+                log.warning("%s: %s", self.name, remark)
+            return function
         keys = [key] if self.precision != "float32" else [key, *_keys_of_other_engines(group)]
         kept = next(filter(None, (load_frozen_graph(store, one) for one in keys)), None) if store else None
         if kept is not None:
             try:
                 function = engine.load(kept, n_outputs, self.precision)
                 # Looking through the weights takes a second, and was done when the network was kept.
-                stored = [_stored_remarks(extractor) for extractor in group]
-                if None in stored:
+                if not _say_stored_remarks(group):
                     _note_remarks(group, kept)
-                else:
-                    for extractor, remarks in zip(group, stored, strict=True):
-                        for remark in remarks or ():
-                            log.warning("%s: %s", extractor.name, remark)
                 return function
             except UsageError as error:
                 # What a newer version of the engine kept, an older one may not know.
@@ -418,7 +420,7 @@ class FrozenExtractor(Extractor):
                 graph = load_frozen_graph(self._kept, graph_key([self])) if self._kept else None
                 if graph is None:
                     return []
-                _note_remarks([self], graph, again=True)
+                _note_remarks([self], graph, level=logging.INFO)  # it was said before
         return self._remarks[1] if self._remarks else []
 
     def frozen_graph(self) -> bytes:
@@ -440,11 +442,8 @@ def _keys_of_other_engines(group: Sequence[Any]) -> list[str]:
     return [graph_key(group, engine=engine.described) for engine in others]
 
 
-def _note_remarks(group: Sequence[Any], graph: bytes, again: bool = False) -> None:
-    """Say, and keep beside the graph, what is wrong with the weights behind each extractor of `group`.
-
-    `again`: it was said before.
-    """
+def _note_remarks(group: Sequence[Any], graph: bytes, level: int = logging.WARNING) -> None:
+    """Say, and keep in the store, what is wrong with the weights behind each extractor of `group`."""
     try:
         nodes = read_graph(graph)
     except ValueError:  # a network of another kind, as ONNX has them
@@ -453,7 +452,7 @@ def _note_remarks(group: Sequence[Any], graph: bytes, again: bool = False) -> No
     for extractor, names in zip(group, outputs, strict=True):
         key, remarks = extractor.fingerprint(), remarks_on_weights(nodes, names, extractor.family)
         for remark in remarks:
-            log.log(logging.INFO if again else logging.WARNING, "%s: %s", extractor.name, remark)
+            log.log(level, "%s: %s", extractor.name, remark)
         extractor._remarks = key, remarks
         if extractor._kept is not None:
             save_remarks(extractor._kept, key, remarks)
@@ -462,3 +461,14 @@ def _note_remarks(group: Sequence[Any], graph: bytes, again: bool = False) -> No
 def _stored_remarks(extractor: Any) -> list[str] | None:
     """What an earlier program kept of them in the store; None where it kept nothing that can be read."""
     return load_remarks(extractor._kept, extractor.fingerprint()) if extractor._kept is not None else None
+
+
+def _say_stored_remarks(group: Sequence[Any]) -> bool:
+    """Say what an earlier program kept of them; False where that is not known of all."""
+    stored = [_stored_remarks(extractor) for extractor in group]
+    if None in stored:
+        return False
+    for extractor, remarks in zip(group, stored, strict=True):
+        for remark in remarks or ():
+            log.warning("%s: %s", extractor.name, remark)
+    return True

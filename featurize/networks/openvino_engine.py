@@ -46,6 +46,9 @@ class OpenVINOFunction:
     def __init__(self, graph: bytes, n_outputs: int, precision: str):
         import openvino
 
+        # The first use of numpy's types prepares a table. Two threads at once would wait in it for each other for ever:
+        # one holds the table and wants the interpreter's lock, the other the reverse.
+        openvino.Type.f32.to_dtype()
         model = read_network(graph)
         jobs = os.cpu_count() or 1
         options: dict[str, Any] = {"NUM_STREAMS": jobs, "INFERENCE_NUM_THREADS": jobs}

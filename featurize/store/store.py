@@ -435,6 +435,11 @@ class Store:
         return self.local_path(name)
 
 
+def remarks_name(fingerprint: str) -> str:
+    """Where a store keeps what is wrong with a network's weights: with kept networks, pruned by fingerprint."""
+    return f"graphs/{fingerprint[:32]}-remarks.json"
+
+
 def section_name(name: str, fingerprint: str) -> str:
     """The folder of an extractor: its name, made safe for every file system, and its fingerprint."""
     return f"{re.sub('[^A-Za-z0-9._+-]', '_', name)[:60]}-{fingerprint[:32]}"

@@ -249,7 +249,7 @@ def report_verdicts(rng: np.random.Generator, simulations: int) -> list[dict]:
             alone.append(first["p_value"] < 0.05)
             sure.append(first["sure"])
             per_image = [right[np.argsort(found.image)] for right in found.right[:2]]
-            counted.append(mcnemar(*per_image).p_value < 0.05)
+            counted.append(mcnemar(*per_image, np.arange(n)).p_value < 0.05)
         name = f"{n_heads} {'alike' if share == others else 'unlike'}, {n:4} photos"
         print(f"  {name:25} {'    '.join(map(rate, (beats, ahead, alone, counted, sure)))}", flush=True)
         if share == others:

@@ -1,6 +1,8 @@
 """Cross-validation: what must not change the numbers, and heads that fail."""
 
 import logging
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -50,6 +52,26 @@ def test_processes_and_quiet_change_neither_numbers_nor_complaints(capsys, recwa
         complaints = found.times["complaints"][found.times["head"] == heads[2]]
         assert all(len(texts) == 1 and "converge" in texts[0] for texts in complaints)
     assert capsys.readouterr().err == "" and not recwarn.list
+
+
+NO_PROCESSES = """
+import multiprocessing, sys
+import numpy as np
+from classify import make_folds
+from evaluate import cross_validate
+from featurize import FeatureTable
+X, y = np.random.default_rng(0).random((150, 1000)), np.arange(150) % 3
+table = FeatureTable.from_arrays({"x": X}, label=y)
+folds = make_folds(table.label, table.groups, n_folds=5)
+cross_validate(table, ["x"], sys.argv[1:], folds, jobs=2)
+print(len(multiprocessing.active_children()))
+"""
+
+
+@pytest.mark.parametrize(("head", "expected"), [("softmax", "0"), ("mlp:max_iter=1", "2")])
+def test_a_few_short_fits_start_no_processes_and_those_of_unknown_length_do(head, expected):
+    done = subprocess.run([sys.executable, "-c", NO_PROCESSES, head], capture_output=True, text=True)
+    assert done.stdout.strip() == expected, done.stderr
 
 
 def test_a_perfect_problem_scores_perfect_and_shuffled_labels_score_chance(separable):

@@ -37,6 +37,18 @@ def test_the_command_writes_a_page_that_marks_what_a_model_gets_wrong(place):
     assert all(one.startswith("data:image/jpeg;base64,") for one in points["thumbnails"])
 
 
+def test_the_page_bears_the_title_and_the_author_that_it_is_given(place):
+    given = ["--title", "<b>Leaves</b> of 2017", "--author", "Ann O'Neil"]
+    for words, name in (([], "plain.html"), (given, "titled.html")):
+        assert run("evaluate", "map", "t.parquet", "-o", name, *words).status == 0
+    plain, titled = ((place / name).read_text() for name in ("plain.html", "titled.html"))
+    assert "<h1>Map of the photos</h1>" in plain and 'class="byline"' not in plain
+    title = "&lt;b&gt;Leaves&lt;/b&gt; of 2017"
+    assert f"<title>{title}: " in titled and f"<h1>{title}</h1>" in titled
+    head = titled.partition("<main")[0]
+    assert "Ann O&#39;Neil" in head and "Map of the photos" in head
+
+
 BAD = """
 map t.parquet -o map.png: -o map.png is not the name of a page
 map t.parquet -o t.parquet: t.parquet is an input

@@ -80,23 +80,37 @@ def test_only_folds_that_hold_a_label_and_others_rank_it():
     assert found.results[0].one_vs_rest["ill"].roc_auc == pytest.approx(expected)
 
 
-def test_mcnemars_test_is_left_out_where_photos_come_in_groups_and_said_so():
+def test_mcnemars_test_counts_whole_groups_where_photos_come_in_groups_and_says_so():
     grouped = patients(["ill", "well"] * 8, features=("x", "z"))
     alone = grouped.with_column("group", [None] * len(grouped))
     found, other = (compare(table, ["x", "z"], ["softmax"], jobs=1) for table in (grouped, alone))
     for result in (found, other):
         page, content = result.to_html(), result.to_dict()
         (pair,) = content["comparisons"]
-        if result is found:
-            assert (
-                pair["mcnemar"] is None
-                and "photos of a group do not err independently" in content["methods"]["mcnemar"]
-            )
-            assert "McNemar's test is left out" in page and "McNemar p, corrected" not in page
-            assert "McNemar 1947" not in content["methods_paragraph"]["text"]
-        else:
-            assert 0 <= pair["mcnemar"]["p_holm"] <= 1 and "McNemar p, corrected" in page
-            assert "McNemar 1947" in content["methods_paragraph"]["text"]
+        assert 0 <= pair["mcnemar"]["p_holm"] <= 1 and "McNemar p, corrected" in page
+        cited = content["methods_paragraph"]["text"]
+        assert "McNemar 1947" in cited and ("Durkalski et al. 2003" in cited) == (result is found)
+        said = [
+            "photos of a group do not err independently" in one
+            for one in (content["methods"]["mcnemar"], page)
+        ]
+        assert said == [result is found] * 2
+    frame = found.predictions.to_frame()
+    right = frame["label"] == frame["predicted"]
+    by_group = right.groupby([frame["features"], frame["group"]]).sum()
+    (pair,) = found.comparisons
+    lead = (by_group[pair.one.features] - by_group[pair.other.features]).to_numpy()
+    swapped = np.random.default_rng(0).choice([-1, 1], (100_000, len(lead))) @ lead
+    assert pair.mcnemar.p_value == pytest.approx((abs(swapped) >= abs(lead.sum())).mean(), abs=0.01)
+
+
+def test_two_photos_of_one_group_among_many_alone_keep_mcnemars_test():
+    table = patients(["ill", "well"] * 30, per_patient=1, shift=1, features=("x", "z"))
+    table = table.with_column("group", ["both", None, "both", *[None] * (len(table) - 3)])
+    found = compare(table, ["x", "z"], ["softmax"], jobs=1)
+    test = found.comparisons[0].mcnemar
+    assert found.data.groups == 59 and test.only_one_right + test.only_other_right > 0
+    assert f"{test.p_holm:.2g}" in found.to_html().partition("McNemar p, corrected")[2]
 
 
 def test_a_best_head_without_a_signal_is_told_in_the_first_sentence(tmp_path):

@@ -201,6 +201,42 @@ def test_three_corrections_by_keyboard_are_saved_restored_and_applied(chromium, 
     assert not chromium.run("document.querySelector('.corrections').checkVisibility()")
 
 
+@pytest.mark.parametrize("kind", ["compare", "test"])
+def test_after_a_relabelling_the_choices_are_what_the_command_corrects(chromium, found, tmp_path, kind):
+    """It offers the labels of the table, writes them, and takes them back with the same relabelling."""
+    table = found.table.with_column("label", [name.partition("/")[0] for name in found.table.image])
+    table.write(tmp_path / "t.parquet")
+    (tmp_path / "map.csv").write_text("label,new_label\nant,insect\nbee,insect\ncat,animal\n")
+    command = (
+        f"evaluate compare {tmp_path}/t.parquet --heads {BAYES} --cv 3 --jobs 1 --relabel {tmp_path}/map.csv"
+    )
+    if kind == "test":
+        train = f"classify train {tmp_path}/t.parquet --head naive-bayes -o {tmp_path}/m.model -j 1"
+        assert run(f"{train} --relabel {tmp_path}/map.csv").status == 0
+        command = f"evaluate test {tmp_path}/m.model {tmp_path}/t.parquet"
+    page = tmp_path / "report.html"
+    assert run(f"{command} --report {page}").status == 0
+    chromium.open(page)
+    photos = photos_of(page)
+    names, labels = [one[0] for one in photos], {one[1] for one in photos}
+    assert labels <= {"insect", "animal"}
+    alone = [(n, name) for n, name in enumerate(names) if name not in TWINS]
+    bee, cat = (next(n for n, name in alone if name.startswith(label)) for label in ("bee", "cat"))
+    offered = f"[...document.querySelector('#photo-{bee} select').options].map(one => one.textContent)"
+    assert sorted(chromium.run(offered)) == ["ant", "bee", "cat", "leave this photo out"]
+    assert chromium.run(f"document.querySelector('#photo-{bee} select').value") == "bee"
+    chromium.run("document.querySelector('.more button').click()")
+    focus(chromium, bee, "select")
+    chromium.press("c")
+    focus(chromium, cat, "button")
+    chromium.press("Enter")
+    (tmp_path / "saved").mkdir()
+    file = chromium.saves("document.querySelector('[data-do=save]').click()", tmp_path / "saved")
+    assert sorted(file.read_text().splitlines()[1:]) == sorted([f"{names[bee]},cat", f"{names[cat]},cat"])
+    done = run(f"{command} --labels {file}")
+    assert done.status == 0 and "1 corrected, 1 confirmed" in done.err, done.err
+
+
 def test_photos_of_the_same_bytes_have_one_label(chromium, page, tmp_path):
     """Two labels for one photo would be refused by whoever reads the file."""
     twins = [n for n, one in enumerate(photos_of(page)) if one[0] in TWINS]

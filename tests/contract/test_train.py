@@ -43,6 +43,17 @@ def test_the_default_is_softmax_on_all_features_scaled_as_blocks_of_equal_weight
     np.testing.assert_allclose(model.predict_proba(rows.select("good+noise")), expected, atol=1e-3)
 
 
+def test_a_column_whose_name_could_mean_two_others_is_used_and_named(table):
+    """Tables of older programs may hold one."""
+    rows, few = FeatureTable.read(table), np.ones((60, 3), np.float32)
+    FeatureTable(rows.ids, {**rows.vectors, "good+noise": few}, rows.metadata).write(table)
+    model, outcome = trained(table, "--features", "good+noise")
+    assert model.widths == [3]
+    assert "the column good+noise is used, not good and noise side by side" in outcome.err
+    model, outcome = trained(table, "--features", "noise+good")
+    assert model.widths == [2, 4] and "side by side" not in outcome.err
+
+
 def test_labels_of_few_photos_are_told_by_photos_and_not_by_copies(tmp_path):
     label = ["rust"] * 6 + ["scab"] * 4 + ["mould"] * 6
     variant = [0] * 10 + [0] + [1, 2, 3, 4, 5]

@@ -5,8 +5,10 @@ const FIRST = 24;
 const box = document.querySelector(".photos");
 const about = box ? JSON.parse(box.querySelector(".gallery-data").content.textContent) : { labels: [], photos: [] };
 const figures = box ? [...box.querySelectorAll(".gallery > figure")] : [];
-const photos = about.photos.map(([image, label, predicted, other, content], place) => (
-  { image, label, content, predicted: about.labels[predicted] ?? "", other: about.labels[other] ?? "", figure: figures[place] }));
+// After a relabelling, choices and a photo's own label are those of the table, which corrections name.
+const choices = about.choices ?? about.labels;
+const photos = about.photos.map(([image, label, predicted, other, content, own = label], place) => (
+  { image, label, content, own: own ?? "", predicted: about.labels[predicted] ?? "", other: choices[other] ?? "", figure: figures[place] }));
 const reasons = box ? [...box.querySelectorAll("[name=reason]")] : [];
 const by = Object.fromEntries(["label", "predicted"].map((key) => [key, box?.querySelector(`[data-by=${key}]`)]));
 const KEPT = `bottlehead corrections ${about.digest}`, NOT_SHOWN = "", DROPPED = "\0";
@@ -104,7 +106,7 @@ function keep() {
   } catch { /* then a reload forgets */ }
 }
 
-const corrections = () => photos.filter((one) => chosen.has(one.image) && chosen.get(one.image) !== (one.label ?? ""));
+const corrections = () => photos.filter((one) => chosen.has(one.image) && chosen.get(one.image) !== one.own);
 
 // Photos of the same bytes are one photo: they have one label.
 function choose(photo, label) {
@@ -118,7 +120,7 @@ function choose(photo, label) {
 }
 
 function show(photo) {
-  const label = chosen.get(photo.image), own = photo.label ?? "";
+  const label = chosen.get(photo.image), { own } = photo;
   photo.select.value = label ?? own;
   photo.keep.setAttribute("aria-pressed", label === own);
   photo.figure.classList.toggle("corrected", label !== undefined && label !== own);
@@ -141,11 +143,11 @@ function save() {
 
 function addChoices() {
   const labels = document.createElement("select");
-  labels.append(...about.labels.map((name) => option(name, name)), option("leave this photo out", DROPPED));
+  labels.append(...choices.map((name) => option(name, name)), option("leave this photo out", DROPPED));
   const before = kept();
   for (const photo of photos) {
     const line = document.createElement("div"), button = document.createElement("button");
-    const select = labels.cloneNode(true), own = photo.label ?? "";
+    const select = labels.cloneNode(true), { own } = photo;
     line.className = "choice";
     select.setAttribute("aria-label", `Label of ${photo.image}`);
     for (const name of [photo.other, own]) { // what it may be stands first, below what it is

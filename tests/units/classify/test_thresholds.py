@@ -32,15 +32,28 @@ def test_costs_of_unknown_labels_are_refused():
         ("a,b,c\n", "first line must be label,predicted,cost"),
         ("label,predicted,cost\nfire,none\n", "line 2"),
         *(
-            (f"label,predicted,cost\nA,B,{cost}\n", f"the line 'A,B,{cost}'")
+            (f"label,predicted,cost\nA,B,{cost}\n", f"line 2 of the costs .* has the cost '{cost}'")
             for cost in ("-1", "inf", "dear")
         ),
+        ("label;predicted;cost\nA;B;-0,5\n", "has the cost '-0,5'"),
+        ("label;predicted;cost\nA;B;1,000\n", "1,000, which can be read in two ways"),
     ],
 )
 def test_costs_that_are_none_are_refused(tmp_path, text, message):
     (tmp_path / "costs.csv").write_text(text)
     with pytest.raises(UsageError, match=message):
         read_costs(tmp_path / "costs.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "cost"), [("0,5", 0.5), ("12,25", 12.25), (",5", 0.5), ("0,125", 0.125), ("2", 2.0)]
+)
+def test_costs_may_have_a_decimal_comma(tmp_path, text, cost):
+    file = tmp_path / "costs.csv"
+    file.write_text(f"label;predicted;cost\nA;B;{text}\n")
+    assert read_costs(file) == {("A", "B"): cost}
+    file.write_text(f'label,predicted,cost\nA,B,"{text}"\n')
+    assert read_costs(file) == {("A", "B"): cost}
 
 
 def test_held_out_probabilities_come_from_heads_that_had_not_seen_the_group():

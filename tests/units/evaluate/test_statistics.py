@@ -1,6 +1,7 @@
 """Intervals, paired comparisons and families of questions: by hand, against scipy, and their symmetries."""
 
 import math
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -219,10 +220,33 @@ def test_a_large_group_counts_once_among_single_photos():
     one, other = np.ones(250), groups < 200
     found = paired_interval(one, other, np.arange(250), groups, n_folds=5)
     assert found.p_value == pytest.approx(2 / 2**5)
-    assert mcnemar(one, one).p_value == 1.0
+    assert mcnemar(one, one, groups).p_value == 1.0
+    assert mcnemar(one, other, groups).p_value == pytest.approx(2 / 2**5)
     # Jeffreys' prior on 5, 0 and 200 groups: the mean difference is (5.5 - 0.5) / 206.5.
     verdict = sign_posterior(one, other, groups, same_within=5 / 206.5)
     assert 0.4 < verdict.better < 0.6
+
+
+@given(st.lists(st.integers(-4, 4), min_size=1, max_size=9))
+def test_mcnemars_test_of_groups_is_that_over_all_ways_to_swap_the_heads_in_them(leads):
+    groups = np.repeat(np.arange(len(leads)), [2 + abs(lead) for lead in leads])
+    one = np.concatenate([[True] + [lead > 0] * abs(lead) + [False] for lead in leads])
+    other = np.concatenate([[True] + [lead < 0] * abs(lead) + [False] for lead in leads])
+    sums = [abs(np.dot(signs, leads)) for signs in product((-1, 1), repeat=len(leads))]
+    expected = np.mean([one >= abs(sum(leads)) for one in sums])
+    assert mcnemar(one, other, groups).p_value == pytest.approx(expected)
+
+
+def test_mcnemars_test_of_groups_holds_its_level_where_that_of_photos_does_not():
+    """Two heads of equal accuracy; photos of a group favour the same one."""
+    rng, groups = np.random.default_rng(0), np.arange(200) // 5
+    p_values = []
+    for _ in range(400):
+        prefers = rng.random(40)[groups] < 0.5
+        one, other = ((rng.random(200) < 0.6 + 0.3 * side) for side in (prefers, ~prefers))
+        p_values.append([mcnemar(one, other, by).p_value for by in (groups, np.arange(200))])
+    of_groups, of_photos = (np.array(p_values) < 0.05).mean(axis=0)
+    assert 0.02 < of_groups < 0.07 < of_photos
 
 
 def test_the_interval_is_never_empty_nor_beyond_1():

@@ -82,6 +82,39 @@ def test_a_kept_network_is_run_without_tensorflow_by_the_extractor_of_the_table(
     subprocess.run([sys.executable, "-c", code, str(tmp_path), *map(str, photos)], check=True)
 
 
+MANY_AT_ONCE = """
+import sys, threading
+from pathlib import Path
+import openvino
+from featurize.networks.openvino_engine import OpenVINOFunction
+
+OpenVINOFunction(Path(sys.argv[1]).read_bytes(), 1, "float32")
+sys.setswitchinterval(1e-6)
+begin = threading.Barrier(8)
+
+def use_types():
+    begin.wait()
+    openvino.Type.f32.to_dtype()
+
+threads = [threading.Thread(target=use_types) for _ in range(8)]
+for one in threads:
+    one.start()
+for one in threads:
+    one.join()
+print("done")
+"""
+
+
+@pytest.mark.usefixtures("openvino")
+def test_threads_that_use_a_loaded_network_at_once_do_not_wait_for_each_other_for_ever(assets, tmp_path):
+    """What its first run does there stopped three of four processes before, with the interpreter's lock held."""
+    graph = FrozenGraph(assets / "weights" / "mobilenet_v1_0.25_128.pb", engine="openvino").frozen_graph()
+    (tmp_path / "network.pb").write_bytes(graph)
+    words = [sys.executable, "-c", MANY_AT_ONCE, str(tmp_path / "network.pb")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "done\n", done.stderr
+
+
 @pytest.mark.usefixtures("openvino")
 def test_what_openvino_cannot_read_is_one_error(photos, monkeypatch):
     broken = Backbone(SMALL, "random", engine="openvino")
