@@ -92,9 +92,9 @@ def make_folds(
     train train test test train train test test
     """
     for what, given, least in (("folds", n_folds, 2), ("repeats", repeats, 1), ("seed", seed, 0)):
-        if given < least:
+        if not isinstance(given, int | np.integer) or given < least:
             asked = f"{what} {given} was" if what == "seed" else f"{given} {what} were"
-            hint = f"give {least} or more" + " (5 and 10 are usual)" * (what == "folds")
+            hint = f"give a whole number, {least} or more" + " (5 and 10 are usual)" * (what == "folds")
             raise UsageError(f"{asked} asked for", hint)
     labels, group, photos = _checked(label, groups, variant)
     _refuse_rare_labels(labels[photos], group[photos], n_folds)

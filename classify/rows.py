@@ -152,8 +152,17 @@ def warn_of_few(table: FeatureTable) -> None:
         log.warning("labels of fewer than %d photos, too few to learn or test them: %s%s", FEW, named, more)
 
 
+def check_table(given: object) -> None:
+    """UsageError for what is no table, such as its path."""
+    if not isinstance(given, FeatureTable):
+        what = repr(str(given)) if isinstance(given, str | Path) else f"a {type(given).__name__}"
+        hint = "give a FeatureTable: FeatureTable.read(path), FeatureTable.from_frame(frame, …) or what extract returns"
+        raise UsageError(f"{what} was given for a table", hint)
+
+
 def relabelled(table: FeatureTable, relabel: Mapping[str, str | None] | None) -> FeatureTable:
     """``table.relabel(relabel)``, or the table where there is nothing to change; names that fit no label are told."""
+    check_table(table)
     if relabel is None:
         return table
     labels = {label for label in table.label if label is not None}
@@ -187,6 +196,7 @@ BESIDE = 256 * 2**20  # bytes of vectors; of more, two copies at once would cost
 
 def all_features(table: FeatureTable) -> str:
     """Every features column of the table, joined with ``+``; more than one is logged."""
+    check_table(table)
     if not table.features:
         raise TableError("the table has no features", "make them with `featurize extract --features …`")
     wanted = default_features(table)

@@ -148,9 +148,15 @@ class FeatureTable:
         """A table from plain arrays: ``vectors`` by features, and id columns by name; None is a column not given.
 
         Labels and groups may be numbers, truth values, or a Series with gaps; a table holds them as text. TableError
-        if the lengths differ or a column is not one of the table's.
+        if the lengths differ, a column is not one of the table's, or vectors are no numbers or of several lengths.
         """
-        matrices = {name: np.ascontiguousarray(v, dtype=np.float32) for name, v in vectors.items()}
+        matrices = {}
+        for name, given in vectors.items():
+            try:
+                matrices[name] = np.ascontiguousarray(given, dtype=np.float32)
+            except (ValueError, TypeError) as error:
+                what = f"the vectors of {name} are no numbers, or of several lengths: {error}"
+                raise TableError(what, "give numbers of shape (n_rows, width)") from None
         columns = {name: values for name, values in columns.items() if values is not None}
         n_rows = max([len(m) for m in matrices.values()] + [len(c) for c in columns.values()], default=0)
         columns.setdefault("image", [f"image-{i}" for i in range(n_rows)])

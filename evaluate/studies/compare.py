@@ -208,8 +208,8 @@ def compare(
         heads = [heads]
     heads = named_heads(HEADS if heads is None else heads)
     heads = heads if tune is None else tuned_heads(heads, tune)
-    before = dict(zip(table.image, table.label, strict=True))
-    table = relabelled(table, relabel)
+    given, table = table, relabelled(table, relabel)
+    before = dict(zip(given.image, given.label, strict=True))
     names = list(features) if features is not None else all_features(table)
     ungrouped = usable_rows(table, "compare")
     if test is not None:

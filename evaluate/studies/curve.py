@@ -182,12 +182,13 @@ def _sizes(used: FeatureTable, folds: Sequence[Fold], sizes: Sequence[int] | Non
     if sizes is None:
         doubled = [5 * 2**step for step in range(30) if 5 * 2**step < most / 1.3]
         return [*doubled, most]
-    asked = sorted(set(sizes))
-    if not asked or asked[0] < 2 or asked[-1] > most:
+    whole = all(isinstance(size, int | np.integer) for size in sizes)
+    asked = sorted(set(sizes)) if whole else list(sizes)
+    if not asked or not whole or asked[0] < 2 or asked[-1] > most:
         raise UsageError(
             f"the sizes {', '.join(map(str, asked)) or 'none'} were asked for, and a fold trains on at most {most} "
             "images of a label",
-            f"give sizes from 2 to {most}; more folds (--cv) leave more to train on",
+            f"give whole numbers from 2 to {most}; more folds (--cv) leave more to train on",
         )
     return asked
 

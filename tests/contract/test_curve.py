@@ -98,7 +98,7 @@ def test_the_command_prints_and_writes_all(photos, tmp_path, monkeypatch):
     assert page.count('class="measured"') == 4 and page.count('class="guess"') == 2
     assert "A guess: with 24 images per label" in page and page.count("<script") == 1
     refused = run("evaluate curve table.parquet --sizes 99")
-    assert "give sizes from 2 to 16" in refused.hint and refused.err.startswith("curve uses all rows")
+    assert "give whole numbers from 2 to 16" in refused.hint and refused.err.startswith("curve uses all rows")
 
 
 def patients(n_patients: int, photos_each: int) -> FeatureTable:

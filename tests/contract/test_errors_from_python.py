@@ -5,7 +5,7 @@ import pytest
 from builders import made_table
 
 from classify import correct_labels, load_model, make_head, train_model
-from evaluate import compare
+from evaluate import compare, learning_curve
 from featurize import BottleheadError, Color, FeatureTable, FrozenGraph, extract, make_extractor
 
 TABLE = made_table(30)
@@ -34,6 +34,14 @@ MISTAKES = {
     "corrections that there are not": lambda: correct_labels(TABLE, "nowhere.csv"),
     "corrections in another encoding": lambda: correct_labels(TABLE, "latin.csv"),
     "corrections without labels": lambda: correct_labels(TABLE, "columns.csv"),
+    "vectors that are no numbers": lambda: FeatureTable.from_arrays({"x": [["a"]]}, label=["a"]),
+    "vectors of several lengths": lambda: FeatureTable.from_arrays({"x": [[1], [1, 2]]}, label=["a", "b"]),
+    "folds that are no number": lambda: compare(TABLE, heads=["softmax"], cv="x", jobs=1),
+    "half a fold": lambda: compare(TABLE, heads=["softmax"], cv=2.5, jobs=1),
+    "a seed that is no number": lambda: compare(TABLE, heads=["softmax"], seed="x", jobs=1),
+    "a size that is no number": lambda: learning_curve(TABLE, head="softmax", sizes=["x"], jobs=1),
+    "a path for a table": lambda: compare("t.parquet", heads=["softmax"], jobs=1),
+    "a matrix for a table": lambda: train_model(np.zeros((3, 3)), "softmax"),
     "a model that is none": lambda: load_model("text"),
     "a model that there is not": lambda: load_model("nowhere.model"),
 }
