@@ -193,7 +193,7 @@ def _cell(value: Any) -> Any:
 
 def _with_days(lines: Iterator[tuple[str, Cells]], columns: Sequence[int]) -> Iterator[tuple[str, Cells]]:
     """Dates instead of midnights, in columns that know no other time: Excel keeps a day as its midnight."""
-    read = list(lines)
+    read = [(place, list(cells)) for place, cells in lines]
     for column in columns:
         times = [cells[column].time() for _, cells in read if isinstance(cells[column], datetime)]
         if times and set(times) == {time()}:
