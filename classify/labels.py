@@ -195,7 +195,11 @@ def _tell(
         f"{counts[kind]} {kind}" for kind in ("corrected", "labelled", "dropped", "confirmed") if counts[kind]
     ]
     copies = counts["images"] - len(wanted)
-    more = f"; {copies} of them are copies of the same bytes" if copies else ""
+    more = (
+        f"; {copies} of them {'is a copy' if copies == 1 else 'are copies'} of the same bytes"
+        if copies
+        else ""
+    )
     log.info("labels of %s: %s%s", origin, ", ".join(told) or "none for these photos", more)
     if unknown:
         log.warning(

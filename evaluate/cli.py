@@ -85,7 +85,7 @@ def _add_compare(commands: Any) -> None:
         "whose sides validation is tested"
     )
     compare.add_argument("--folds", default="stratified", metavar="F", help=text)
-    text = "keep near-identical photos together too (the best accuracy is printed with and without that)"
+    text = "keep near-identical photos together too (--report and --json tell the best accuracy with and without that)"
     compare.add_argument("--group-duplicates", action="store_true", help=text)
     text = (
         "train on all of the first table and test on this one (its testing rows, where it has a split), instead "

@@ -252,11 +252,12 @@ def _safe_streams() -> Iterator[None]:
         if hasattr(stream, "reconfigure"):
             # A terminal or pipe that knows only ASCII gets escapes for the rest, never an exception.
             stream.reconfigure(errors="backslashreplace")
-    sys.stdout, sys.stderr = _Stdout(before[0]), _Stream(before[1])
+    sys.stdout, sys.stderr = ours = _Stdout(before[0]), _Stream(before[1])
     try:
         yield
     finally:
         sys.stdout, sys.stderr = before
+        ours[0].close_own()  # stderr is still the logger's
 
 
 class _Unread(Exception):
@@ -281,6 +282,11 @@ class _Stream:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+    def close_own(self) -> None:
+        """Close what stands for a closed stream: Python warns of what it finds open at the end."""
+        if self._closed:
+            self._stream.close()
 
     def _throw_away(self) -> None:
         """What waits in the buffer must go somewhere at the end of the process."""

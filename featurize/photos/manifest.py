@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime, time
 from pathlib import Path
 from typing import IO, Any
 
@@ -83,9 +84,12 @@ def read_manifest(
     if ending == ".parquet":
         return _read_parquet(path, columns or {}, keep, used)
     manifest = Manifest(path, iter(()))
-    lines = _excel_lines(manifest) if ending in (".xlsx", ".xlsm") else _csv_lines(path)
+    is_excel = ending in (".xlsx", ".xlsm")
+    lines = _excel_lines(manifest) if is_excel else _csv_lines(path)
     _, names = next(lines, ("", []))
     chosen = choose_columns(manifest, [_as_text(name) or "" for name in names], columns or {}, keep, used)
+    if is_excel:
+        lines = _with_days(lines, [chosen[name] for name in ("label", "group") if name in chosen])
     manifest.rows = checked_rows(path, _rows(lines, len(names), chosen))
     return manifest
 
@@ -185,6 +189,18 @@ def _cell(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return unguarded(value) if isinstance(value, str) else value
+
+
+def _with_days(lines: Iterator[tuple[str, Cells]], columns: Sequence[int]) -> Iterator[tuple[str, Cells]]:
+    """Dates instead of midnights, in columns that know no other time: Excel keeps a day as its midnight."""
+    read = [(place, list(cells)) for place, cells in lines]
+    for column in columns:
+        times = [cells[column].time() for _, cells in read if isinstance(cells[column], datetime)]
+        if times and set(times) == {time()}:
+            for _, cells in read:
+                if isinstance(cells[column], datetime):
+                    cells[column] = cells[column].date()
+    yield from read
 
 
 def _rows(

@@ -102,7 +102,7 @@ def test_unknown_photos_and_new_labels_are_told_with_their_lines(here):
     told = run("classify labels t.parquet --labels c.csv -o new.parquet").err
     assert "1 of 5 photos of c.csv are unknown here: line 2 (x.jpg)" in told
     assert "the label 'wasp' is new, for 1 photo: line 3 (a.jpg)" in told
-    assert "2 corrected, 1 labelled, 1 dropped, 1 confirmed; 1 of them are copies of the same bytes" in told
+    assert "2 corrected, 1 labelled, 1 dropped, 1 confirmed; 1 of them is a copy of the same bytes" in told
 
 
 def test_a_label_corrected_twice_is_compared_with_the_first_one():

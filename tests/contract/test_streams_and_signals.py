@@ -80,6 +80,12 @@ def test_a_closed_stream_is_no_traceback_and_no_false_success(folder, which):
         assert (folder / re.search(r"(?:-o|--json) (\S+)", command)[1]).stat().st_size > 0
 
 
+def test_what_stands_for_a_closed_stdout_is_closed_too(folder):
+    """Some libraries switch on Python's warnings, and the last line was one of a file left open."""
+    done = shell("PYTHONWARNINGS=default @featurize scan photos >&-", folder)
+    assert done.stderr.splitlines()[-1].startswith("hint: ") and "ResourceWarning" not in done.stderr
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk that needs no disk")
 def test_a_full_disk_under_stdout_is_an_error(folder):
     done = shell("@featurize scan photos >/dev/full", folder)

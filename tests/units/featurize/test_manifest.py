@@ -70,6 +70,17 @@ def test_excel_files_are_read_as_they_look(tmp_path):
         read_manifest(tmp_path / "bad.xlsx")
 
 
+def test_days_of_an_excel_file_are_days_and_times_stay_times(tmp_path):
+    days = pd.to_datetime(["2024-01-02", "2024-03-01", None])
+    frame = pd.DataFrame({
+        "image": ["a.jpg", "b.jpg", "c.jpg"], "label": days, "group": days + pd.to_timedelta([0, 9, 0], "h"),
+    })  # fmt: skip
+    frame.to_excel(tmp_path / "m.xlsx", index=False)
+    assert [(row["label"], row["group"]) for _, row in read_manifest(tmp_path / "m.xlsx")] == [
+        ("2024-01-02", "2024-01-02 00:00:00"), ("2024-03-01", "2024-03-01 09:00:00"), (None, None),
+    ]  # fmt: skip
+
+
 def test_text_of_windows_is_refused_with_its_line_and_what_it_would_read(tmp_path):
     (tmp_path / "m.csv").write_bytes("image,label\na.jpg,rose\nfleur é.jpg,oak\n".encode("cp1252"))
     with pytest.raises(SourceError, match="line 3 holds bytes of another encoding") as caught:
