@@ -345,7 +345,8 @@ class FeatureTable:
         if missing:
             has = ", ".join(self.features) or "none"
             hint = f"it has {has}; join several with +, or run `featurize extract` with the --features wanted"
-            raise UsageError(f"the table has no features named {', '.join(missing)}", hint)
+            named = ", ".join(name or repr(name) for name in missing)
+            raise UsageError(f"the table has no features named {named}", hint)
         return names
 
     def select(self, features: str) -> np.ndarray:

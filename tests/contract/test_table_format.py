@@ -343,6 +343,7 @@ def test_to_frame_has_ids_and_named_float32_columns_column_has_none_for_null_and
 
 @pytest.mark.parametrize(("act", "message"), [
     (lambda t: t.select("wide+glcm"), r"no features named glcm \(it has wide, thin"),
+    (lambda t: t.select("wide+"), r"no features named '' \(it has wide, thin"),
     (lambda t: t.select("wide+wide"), "names the same features twice"),
     (lambda t: t.filter(np.array([True, False, True])), "3 values for 5 rows"),
     (lambda t: t.with_column("colour", list("vwxyz")), "no id column is called colour .*image, sha256, label"),
