@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from featurize.errors import UsageError, WeightsError, message_of
 from featurize.files import check_unpacked
 from featurize.networks.engines import import_tensorflow
-from featurize.networks.keras_network import output_of, weights_shapes
+from featurize.networks.keras_network import check_takes, output_of, weights_shapes
 from featurize.networks.network_file import NetworkFile
 from featurize.networks.weights import what_it_is
 
@@ -85,6 +85,7 @@ class KerasFile(NetworkFile):
 
         try:
             model = keras.saving.load_model(self.path(), compile=False, safe_mode=True)
+            check_takes(model, self.scales()[0])
             ends = [(extractor.end, extractor.setting("pool") or "avg") for extractor in group]
             tensors = [(output_of(model, *end), end[1]) for end in ends]
         except (UsageError, WeightsError):
