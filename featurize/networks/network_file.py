@@ -110,6 +110,8 @@ class NetworkFile(FrozenExtractor):
         path = self.path()
         sidecar = path.with_name(f"{path.name}.json")
         hint = "correct or remove it; what it may say is size, output, mean, std, scaling and pool"
+        if sidecar.exists() and not sidecar.is_file():  # reading a pipe would wait for ever
+            raise UsageError(f"{sidecar} is no file", hint)
         try:
             with open(sidecar, "rb") as stream:
                 found = json.loads(stream.read(LARGEST_SIDECAR))

@@ -1,7 +1,10 @@
 """ONNX and Keras files as features: the same numbers as their own libraries make, and nothing in a file is ever run."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -169,6 +172,15 @@ def test_what_stands_beside_a_file_may_be_anything_and_is_one_error(request, tmp
         make_extractor(str(tmp_path / file.name)).fingerprint()
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("make", ["mkfifo", "mkdir"])
+def test_a_pipe_or_a_folder_beside_a_file_is_refused_and_not_waited_for(vit, tmp_path, make):
+    shutil.copy(vit, tmp_path / "vit.onnx")
+    getattr(os, make)(tmp_path / "vit.onnx.json")
+    with pytest.raises(UsageError, match="is no file"):
+        make_extractor(f"{tmp_path / 'vit.onnx'}:{SCALES}").fingerprint()
+
+
 def test_the_file_of_an_export_is_features_too(tmp_path, pixels):
     """Its JSON says the size, and which pixels it takes."""
     shutil.copy(save_vit_as_export(tmp_path), tmp_path / "m.onnx")
@@ -242,6 +254,20 @@ def test_an_area_is_pooled_wherever_a_layer_has_its_channels(tmp_path, pixels, l
     for pool, expected in (("avg", area.mean(axis=(2, 3))), ("max", area.max(axis=(2, 3)))):
         spec = f"{tmp_path / 'c.onnx'}:{output},scaling=none,pool={pool}"
         assert_near(make_extractor(spec, engine=engine).transform(pixels), expected, ELSEWHERE)
+
+
+def test_onnxruntime_tells_nobody_and_leaves_nothing_in_the_cache(tmp_path):
+    """Its wheel for Linux makes an identifier of the device, and a file of events to send, when it is imported."""
+    save_convolution(tmp_path / "c.onnx")
+    code = (
+        "import numpy, featurize\n"
+        f"one = featurize.make_extractor({str(tmp_path / 'c.onnx')!r} + ':scaling=none', engine='onnxruntime')\n"
+        "one.transform([numpy.zeros((9, 9, 3), numpy.uint8)])\n"
+    )
+    home = {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    kept = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code], env=kept | home, check=True)
+    assert not [path for place in home.values() for path in Path(place).rglob("*onnxruntime*")]
 
 
 def test_an_area_whose_axes_are_not_known_is_refused(tmp_path, pixels):
