@@ -65,10 +65,11 @@ def add_extract(commands: Any) -> None:
     command.add_argument("--preprocess", nargs="+", action="extend", default=[], metavar="STEP", help=text)
     group = command.add_argument_group("networks and FILE.pb")
     text = (
-        f"what runs networks: tensorflow, openvino ({installing('openvino')}) or auto, the faster one as "
-        "measured (default: tensorflow; of int8, openvino)"
+        f"what runs networks: tensorflow, openvino ({installing('openvino')}), of FILE.onnx also onnxruntime, or auto, "
+        "the faster one as measured (default: tensorflow; of int8, openvino; of FILE.onnx, openvino where it is here)"
     )
-    group.add_argument("--engine", choices=["tensorflow", "openvino", "auto"], metavar="E", help=text)
+    kinds = ["tensorflow", "openvino", "onnxruntime", "auto"]
+    group.add_argument("--engine", choices=kinds, metavar="E", help=text)
     text = "read and resize photos as TensorFlow's retrain.py did"
     group.add_argument("--parity", choices=["retrain"], help=text)
     add_graph_options(group)

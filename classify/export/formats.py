@@ -19,7 +19,7 @@ import numpy as np
 
 from classify.export.graph import ENTRY, RESULT
 from featurize.errors import UsageError, installing
-from featurize.networks.engines import EVERYTHING, import_tensorflow, silent_stderr
+from featurize.networks.engines import EVERYTHING, import_onnxruntime, import_tensorflow, silent_stderr
 from featurize.networks.graph_file import EXPORTED_MEAN
 from featurize.outputs import EXPORTED_HEAD, GRAPH, LITERT, ONNX, OPENVINO, SAVED_MODEL
 
@@ -289,8 +289,7 @@ def _as_onnx(job: Job) -> Any:
 
 
 def _load_onnx(path: Path) -> Runner:
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])

@@ -160,7 +160,7 @@ def extractor_of_function(function: Any) -> FunctionExtractor:
             f"what {name} computes cannot be told from its code, and it has no version",
             f"give FunctionExtractor({name}, 'NAME', version=1), and another version whenever its vectors change",
         )
-    text = repr([sys.version_info[:2], _code(code), held])
+    text = repr([sys.version_info[:2], code_of(code), held])
     return FunctionExtractor(function, name, f"code:{hashlib.sha256(text.encode()).hexdigest()[:16]}")
 
 
@@ -170,7 +170,7 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, str | bytes | int | float)
 
 
-def _code(code: types.CodeType) -> tuple[Any, ...]:
+def code_of(code: types.CodeType) -> tuple[Any, ...]:
     """What a function does, the same in every process."""
-    constants = [_code(one) if isinstance(one, types.CodeType) else repr(one) for one in code.co_consts]
+    constants = [code_of(one) if isinstance(one, types.CodeType) else repr(one) for one in code.co_consts]
     return code.co_code.hex(), code.co_names, code.co_varnames, constants

@@ -51,6 +51,14 @@ def import_tensorflow() -> Any:
     return sys.modules["tensorflow"]
 
 
+def import_onnxruntime() -> Any:
+    """The onnxruntime module; its wheels tell their makers of each session over the internet, unless this is set."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
+
+
 def session_config(tensorflow: Any) -> Any:
     """Of sessions: a graphics card is shared with other programs, so its memory is taken as it is needed."""
     config = tensorflow.compat.v1.ConfigProto(allow_soft_placement=True)

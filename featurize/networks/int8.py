@@ -93,18 +93,22 @@ def _pictures() -> Iterator[np.ndarray]:
             yield Photo.of(data).rgb()
 
 
-def quantise(
-    graph: bytes, scaled: Callable[[np.ndarray], np.ndarray], side: int, name: str
-) -> tuple[bytes, str]:
-    """A float32 network in 8-bit integers, as bytes to keep, and its digest; takes a minute for a large one.
-
-    `scaled` makes float32 pixels of 0 to 255 what the network wants. UsageError where NNCF is not installed.
-    """
+def check_nncf(name: str) -> None:
+    """UsageError where NNCF is not installed, which would make the network `name` in int8."""
     if find_spec("nncf") is None:
         raise UsageError(
             f"{name} in int8 is not here yet, and NNCF, which makes it, is not installed",
             f"{INSTALL}; or copy the store's graphs/quantised-* from where it was made, or use precision float32",
         )
+
+
+def quantise(
+    graph: bytes, scaled: Callable[[np.ndarray], np.ndarray], side: int, name: str
+) -> tuple[bytes, str]:
+    """A float32 network in 8-bit integers, as bytes to keep, and its digest; takes a minute for a large one.
+
+    `scaled` makes float32 pixels of 0 to 255 what the network wants. NNCF is installed.
+    """
     crops = [crop.astype(np.float32) for crop in calibration_images(side)]
     log.info("making %s in int8, once: it is kept beside the store", name)
     with progress(N_CROPS, "calibrating int8") as bar:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from featurize.errors import UsageError, WeightsError, message_of
 from featurize.files import check_unpacked
 from featurize.networks.engines import import_tensorflow
-from featurize.networks.keras_network import output_of, weights_shapes
+from featurize.networks.keras_network import check_takes, output_of, weights_shapes
 from featurize.networks.network_file import NetworkFile
 from featurize.networks.weights import what_it_is
 
@@ -19,12 +19,14 @@ MEMBERS = {CONFIG, WEIGHTS, "metadata.json"}
 LARGEST_CONFIG = 64 << 20  # bytes
 # Where the parts of a model may come from; a class of another module would be imported, which runs it.
 OWN_MODULES = re.compile(
-    r"keras(\.src)?(\.(layers|models|initializers|regularizers|constraints|activations|dtype_policies)\b.*)?"
+    r"keras(\.src)?(\.(layers|models|initializers|regularizers|constraints|activations|dtype_policies|ops)\b.*)?"
 )
+# Functions among them; Keras has others, which load or save.
+OWN_FUNCTIONS = re.compile(r"keras(\.src)?\.activations\b.*")
 # Layers that run what the file says, or read other files.
 REFUSED = {
     "Lambda", "TFSMLayer", "TorchModuleWrapper", "FlaxLayer", "JaxLayer", "StringLookup", "IntegerLookup",
-    "TextVectorization", "HashedCrossing", "FeatureSpace",
+    "TextVectorization", "HashedCrossing", "FeatureSpace", "IndexLookup",
 }  # fmt: skip
 MARKS = {"__tuple__", "__tensor__", "__numpy__", "__ellipsis__", "__keras_tensor__", "DTypePolicy"}
 
@@ -66,10 +68,10 @@ class KerasFile(NetworkFile):
         return output
 
     def declared_side(self) -> int | None:
+        shapes = [shape for shape in _batch_shapes(self._checked()) if len(shape) == 4 and shape[3] == 3]
         sides = {
-            tuple(shape[1:3]) for shape in _batch_shapes(self._checked()) if len(shape) == 4 and shape[3] == 3
+            (high, wide) for _, high, wide, _ in shapes if isinstance(high, int) and isinstance(wide, int)
         }
-        sides = {pair for pair in sides if None not in pair}
         if len(sides) == 1 and len(set(next(iter(sides)))) == 1:
             return next(iter(sides))[0]
         return None
@@ -83,6 +85,7 @@ class KerasFile(NetworkFile):
 
         try:
             model = keras.saving.load_model(self.path(), compile=False, safe_mode=True)
+            check_takes(model, self.scales()[0])
             ends = [(extractor.end, extractor.setting("pool") or "avg") for extractor in group]
             tensors = [(output_of(model, *end), end[1]) for end in ends]
         except (UsageError, WeightsError):
@@ -133,14 +136,21 @@ class KerasFile(NetworkFile):
             raise self._refused(
                 f"it is damaged ({detail})" if what.startswith("a zip") else f"it is {what}"
             ) from error
+        # How it was trained (optimizer, loss) is of no use here, and Keras does not look at it without compiling.
+        if isinstance(config, dict):
+            config.pop("compile_config", None)
         for part in _parts(config):
             name, module, registered = (part.get(key) for key in ("class_name", "module", "registered_name"))
+            # A dotted name would lead from a module of Keras to what another one exports.
+            if not isinstance(name, str) or not name.isidentifier():
+                raise self._refused(f"its part {str(name)[:60]!r} has no name of a class")
             if name in REFUSED or name == "__lambda__":
                 raise self._refused(f"its layer {name} runs or reads what the file says")
             custom = isinstance(registered, str) and ">" in registered
+            own = OWN_FUNCTIONS if name == "function" else OWN_MODULES
             if name in MARKS and module in (None, "keras"):
                 continue
-            if custom or not isinstance(module, str) or not OWN_MODULES.fullmatch(module):
+            if custom or not isinstance(module, str) or not own.fullmatch(module):
                 raise self._refused(f"its part {registered or name} ({module}) is not Keras' own")
         return config
 

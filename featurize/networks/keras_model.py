@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from featurize.errors import UsageError, WeightsError, message_of
+from featurize.extractors.function import code_of
 from featurize.networks.catalogue import SCALINGS, scale_pixels
-from featurize.networks.keras_network import POOLINGS, output_of
+from featurize.networks.keras_network import POOLINGS, check_takes, output_of
 from featurize.networks.network_extractor import LARGEST_SIDE, FrozenExtractor
 
 
@@ -117,6 +118,7 @@ class KerasModel(FrozenExtractor):
         digest = sha256(self.model.to_json().encode())
         for array in self.model.get_weights():
             digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(b"".join(_own_code(layer) for layer in self.model._flatten_layers()))
         return digest.hexdigest()
 
     def run_key(self) -> str:
@@ -134,6 +136,7 @@ class KerasModel(FrozenExtractor):
     def freeze(self, group: Sequence[Any], precision: str) -> bytes:
         from featurize.networks.tensorflow_engine import freeze_model
 
+        check_takes(self.model, self.scaling)
         ends = [(output_of(self.model, one.output, one.pool), one.pool) for one in group]
         try:
             return freeze_model(self.model, ends, precision, self.side)
@@ -143,3 +146,19 @@ class KerasModel(FrozenExtractor):
             raise WeightsError(
                 what, "give a model that tf.function can trace, as one function of its input"
             ) from error
+
+
+def _own_code(layer: Any) -> bytes:
+    """The code of a layer that is not Keras' own, whose description has its name alone; nothing of others."""
+    own = [
+        kind
+        for kind in type(layer).__mro__
+        if kind.__module__.partition(".")[0] not in ("keras", "tensorflow")
+    ]
+    codes = [
+        (name, code_of(function.__code__))
+        for kind in own
+        for name, function in sorted(vars(kind).items())
+        if hasattr(function, "__code__")
+    ]
+    return repr((sys.version_info[:2], codes)).encode() if codes else b""

@@ -52,6 +52,16 @@ def _keras_model(network: Network, **head: Any) -> Any:
         raise UsageError(what, f"{find_network(network.name).side} are usual") from error
 
 
+def check_takes(model: Any, scaling: str) -> None:
+    """UsageError if a model takes whole numbers and pixels are scaled, which would be cut to whole numbers."""
+    (kind, *_) = [str(photo.dtype) for photo in model.inputs]
+    if "int" in kind and scaling != "none":
+        raise UsageError(
+            f"the Keras model {model.name} takes whole numbers ({kind}), and scaled pixels are none",
+            "give scaling none (0 to 255); such a network scales pixels itself",
+        )
+
+
 def output_of(model: Any, layer: str, pool: str = "avg") -> Any:
     """The tensor to be pooled for a layer, ``"avg_pool"`` at the end; UsageError, with those there are, if none is."""
     tensor = _tensor_of(model, layer)

@@ -18,7 +18,7 @@ from featurize.extractors.batches import NOT_FINITE
 from featurize.extractors.regions import REGIONS, seen_in
 from featurize.networks.engines import Engine, Function, graphics_cards, output_names
 from featurize.networks.graph_file import read_graph, remarks_on_weights
-from featurize.networks.int8 import RECIPE, quantise
+from featurize.networks.int8 import RECIPE, check_nncf, quantise
 from featurize.networks.kept_networks import (
     graph_key,
     load_frozen_graph,
@@ -233,6 +233,7 @@ class FrozenExtractor(Extractor):
             if kept is not None:
                 self._quantised = key, *kept
             else:
+                check_nncf(self.name)  # before seconds are spent on the network in float32
                 graph = self.freeze([self], "float32")
                 self._quantised = key, *self._quantise(key, graph)
                 _note_remarks([self], graph, level=logging.DEBUG)  # said when it is loaded

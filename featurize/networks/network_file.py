@@ -102,13 +102,16 @@ class NetworkFile(FrozenExtractor):
         found = self._sidecar[1]
         if key == "scaling" and "export" in found:  # our exports scale pixels themselves
             entering = found.get("input")
-            return PIXELS.get(entering.get("pixels", "")) if isinstance(entering, dict) else None
+            pixels = entering.get("pixels") if isinstance(entering, dict) else None
+            return PIXELS.get(pixels) if isinstance(pixels, str) else None
         return found.get(key)
 
     def _read_sidecar(self) -> dict[str, Any]:
         path = self.path()
         sidecar = path.with_name(f"{path.name}.json")
         hint = "correct or remove it; what it may say is size, output, mean, std, scaling and pool"
+        if sidecar.exists() and not sidecar.is_file():  # reading a pipe would wait for ever
+            raise UsageError(f"{sidecar} is no file", hint)
         try:
             with open(sidecar, "rb") as stream:
                 found = json.loads(stream.read(LARGEST_SIDECAR))
@@ -147,6 +150,11 @@ class NetworkFile(FrozenExtractor):
         scaling, mean, std = (self.setting(key) for key in ("scaling", "mean", "std"))
         if self.mean is not None or self.std is not None:  # which are nearer than what stands beside the file
             scaling = self.scaling
+        elif self.scaling is None and scaling is not None and (mean, std) != (None, None):
+            raise UsageError(
+                f"{Path(self.file).name}.json gives scaling together with mean or std",
+                "leave one of them out",
+            )
         if scaling is not None and (self.mean is not None or self.std is not None):
             raise UsageError("scaling was given together with mean or std", "give one of them")
         if scaling is not None:

@@ -24,6 +24,13 @@ DRAWING = {
     "Multinomial",
     "Bernoulli",
 }
+# Of these, what comes out has the shape (n, channels, height, width), and so have all that keep its axes.
+CHANNELS_FIRST = {
+    "Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "MaxPool", "AveragePool", "LpPool", "GlobalAveragePool",
+    "GlobalMaxPool", "GlobalLpPool", "BatchNormalization", "InstanceNormalization", "GroupNormalization", "LRN",
+    "DepthToSpace", "SpaceToDepth",
+}  # fmt: skip
+NEW_AXES = {"Reshape", "Einsum", "Expand", "Squeeze", "Unsqueeze", "If", "Loop", "Scan"}
 # How the names of what is added to a network begin, and then those that it had.
 OURS, THEIRS = "featurize/", "network/"
 
@@ -129,6 +136,15 @@ class OnnxNetwork(NetworkFile):
     def end(self) -> str:
         return self._read().checked_output(self.setting("output"))
 
+    def scales(self) -> tuple[str, list[float], list[float]]:
+        scales = super().scales()
+        if self._read().whole and scales[0] != "none":
+            raise UsageError(
+                f"{self.file} takes whole numbers, and scaled pixels are none",
+                f"give {self.path().name}:scaling=none (0 to 255); such a network scales pixels itself",
+            )
+        return scales
+
     def freeze(self, group: Sequence[Any], precision: str) -> bytes:
         ends = [(extractor.end, extractor.setting("pool") or "avg") for extractor in group]
         return self._read().cut(ends, self.side)
@@ -191,6 +207,10 @@ class OnnxFile:
         shape = _shape(self.entry) or []
         if len(shape) != 4 or 3 not in (shape[1], shape[3]):
             raise self._refused(f"its input {self.entry.name} has the shape {shape}, which is no RGB photo")
+        kind = onnx.TensorProto.DataType.Name(self.entry.type.tensor_type.elem_type)
+        self.whole = kind.removeprefix("U") in ("INT16", "INT32", "INT64") or kind == "UINT8"
+        if not self.whole and kind not in ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE"):
+            raise self._refused(f"its input {self.entry.name} takes {kind}, which no pixel is")
         self.channels_first = shape[1] == 3
         sides = shape[2:] if self.channels_first else shape[1:3]
         if None not in sides and sides[0] != sides[1]:
@@ -300,6 +320,30 @@ class OnnxFile:
         made = helper.make_model(cut, opset_imports=list(model.opset_import), ir_version=model.ir_version)
         return made.SerializeToString()
 
+    def _area(self, end: str) -> list[int]:
+        """The axes of a tensor's area, which layers before it may have moved; UsageError where that is not known."""
+        graph = self.model.graph
+        made_by = {name: node for node in graph.node for name in node.output}
+        known = {one.name: _shape(one) or [] for one in (*graph.input, *graph.value_info, *graph.output)}
+        # Where each axis of `end` is in the tensor that is looked at.
+        axes, name = [0, 1, 2, 3], end
+        while name in made_by and made_by[name].op_type not in CHANNELS_FIRST | NEW_AXES:
+            node = made_by[name]
+            if node.op_type == "Transpose":
+                moved = [list(one.ints) for one in node.attribute if one.name == "perm"] or [[3, 2, 1, 0]]
+                axes = [moved[0][axis] for axis in axes]
+            name = next((one for one in node.input if len(known.get(one, ())) == 4), "")
+        first = self.channels_first
+        if name in made_by and made_by[name].op_type in CHANNELS_FIRST:
+            first = True
+        elif name != self.entry.name:
+            raise UsageError(
+                f"which axes of the tensor {end} of {self.path} are its area is not known",
+                "read an output of shape (n, width) or (n, tokens, width), or the tensor of a convolution",
+            )
+        area = (2, 3) if first else (1, 2)
+        return [number for number, axis in enumerate(axes) if axis in area]
+
     def _pooled(self, end: str, pool: str, output: str, graph: Any, version: int) -> Iterator[Any]:
         """Nodes from a tensor to one vector per photo."""
         from onnx import TensorProto, helper
@@ -329,7 +373,7 @@ class OnnxFile:
             yield helper.make_node("Gather", [last, mine + "index"], [mine + "pooled"], axis=1)
             last = mine + "pooled"
         elif len(shape) > 2:
-            axes = [1] if len(shape) == 3 else [2, 3] if self.channels_first else [1, 2]
+            axes = [1] if len(shape) == 3 else self._area(end.removeprefix(THEIRS))
             reduce = "ReduceMax" if pool == "max" else "ReduceMean"
             if version >= 18:
                 graph.initializer.append(

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from featurize.errors import UsageError, message_of
-from featurize.networks.engines import INPUT, Function, output_names
+from featurize.networks.engines import INPUT, Function, import_onnxruntime, output_names
 
 
 def load(graph: bytes, n_outputs: int, precision: str) -> Function:
@@ -25,8 +25,7 @@ class OnnxFunction:
     """A `Function` of an ONNX network: each photo is a run of its own, and each processor works on one."""
 
     def __init__(self, graph: bytes, n_outputs: int):
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 3

@@ -5,6 +5,7 @@ A kept network needs no TensorFlow at all then, whose import is the larger part 
 
 import io
 import os
+import re
 import tempfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ NETWORK, NUMBERS = (
     "network.xml",
     "network.bin",
 )  # OpenVINO's own format, in the zip archive of a network in int8
+SOURCES = re.compile(r"(Exception from|Check '[^']*' failed at) \S+?:\d+:?\s*")
 ZIP, ONNX = b"PK", b"\x08"  # how these begin; a GraphDef begins with a line feed
 
 
@@ -32,9 +34,12 @@ def load(graph: bytes, n_outputs: int, precision: str) -> Function:
         return OpenVINOFunction(graph, n_outputs, precision)
     except RuntimeError as error:
         # OpenVINO raises RuntimeError for whatever it cannot read or compile, with pages of text.
-        raise UsageError(
-            f"OpenVINO cannot run this network: {message_of(error)}", "use engine tensorflow"
-        ) from error
+        hint = (
+            "read another output of it, or use engine onnxruntime"
+            if graph.startswith(ONNX)
+            else "use engine tensorflow"
+        )
+        raise UsageError(f"OpenVINO cannot run this network: {_reason(error)}", hint) from error
 
 
 class OpenVINOFunction:
@@ -75,6 +80,11 @@ class OpenVINOFunction:
         pixels = np.ascontiguousarray(pixels)
         rows = self._pool.map(self._run, (pixels[row : row + 1] for row in range(len(pixels))))
         return [np.concatenate(ends) for ends in zip(*rows, strict=True)]
+
+
+def _reason(error: RuntimeError) -> str:
+    """What OpenVINO says, without the places in its source that it begins with."""
+    return message_of(RuntimeError(SOURCES.sub("", message_of(error, 2000)).strip() or str(error)))
 
 
 def read_network(graph: bytes) -> Any:

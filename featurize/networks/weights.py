@@ -145,7 +145,7 @@ def check_published(path: Path, download: Download | Packaged) -> None:
     if wanted is not None:
         with open(path, "rb") as stream:
             found = hashlib.file_digest(stream, "sha256" if len(wanted) == 64 else "md5").hexdigest()
-    _check_file(path)
+    _check_file(path, found, download)
     if found != wanted:
         raise WeightsError(
             f"{path} is not as it was published: its digest is another", "delete it and fetch it again"

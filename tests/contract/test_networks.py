@@ -112,6 +112,12 @@ def test_download_refuses_a_file_that_is_not_as_published(tmp_path):
     assert done.hint == "delete it and fetch it again"
 
 
+def test_download_of_weights_that_a_package_holds_says_that_they_are_here(lite0):
+    done = run("featurize download efficientnet_lite0")
+    assert done.status == 0 and "its weights are here already" in done.err
+    assert done.out.strip() == str(lite0)
+
+
 def test_an_untrained_network_is_that_of_its_seed_and_gives_several_layers(photos, place, command):
     specs = [SMALL, f"{SMALL}:conv_pw_6", f"{SMALL}:conv_pw_6_relu"]
     done, table = command(photos, "--features", *specs, "--weights", "random", "--seed", "3")

@@ -153,6 +153,8 @@ def test_a_damaged_network_is_made_again_the_same(graph, tmp_path, monkeypatch, 
 
 def test_without_nncf_the_error_says_what_to_install(graph, photos, tmp_path, monkeypatch):
     monkeypatch.setattr(int8, "find_spec", lambda name: None)
+    # Said before the network in float32 is made.
+    monkeypatch.setattr(FrozenGraph, "freeze", lambda *_: pytest.fail("frozen"))
     words = [graph, "--precision", "int8", "--store", tmp_path]
     done = run("featurize", "extract", photos[0].parent, "-o", tmp_path / "t.parquet", "--features", *words)
     assert done.status == 1 and "NNCF, which makes it, is not installed" in done.error

@@ -1,7 +1,10 @@
 """ONNX and Keras files as features: the same numbers as their own libraries make, and nothing in a file is ever run."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -158,6 +161,7 @@ def test_a_table_of_a_file_predicts_and_the_json_beside_it_may_say_all(vit, pixe
 @pytest.mark.parametrize("beside", [
     '{"output": ["a"]}', '{"output": 7}', '{"pool": ["avg"]}', '{"size": "32"}', '{"size": true}', '{"mean": {}}',
     '{"std": [1, 2]}', '{"scaling": 3}', "[]", "{", '{"export": 1, "input": 3, "size": 32}',
+    '{"export": 1, "input": {"pixels": []}}', '{"scaling": "tf", "mean": 0.5, "std": 0.5}',
 ])  # fmt: skip
 @pytest.mark.parametrize("kind", ["vit", "keras_file"])
 def test_what_stands_beside_a_file_may_be_anything_and_is_one_error(request, tmp_path, kind, beside):
@@ -166,6 +170,15 @@ def test_what_stands_beside_a_file_may_be_anything_and_is_one_error(request, tmp
     (tmp_path / f"{file.name}.json").write_text(beside)
     with pytest.raises(BottleheadError):
         make_extractor(str(tmp_path / file.name)).fingerprint()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("make", ["mkfifo", "mkdir"])
+def test_a_pipe_or_a_folder_beside_a_file_is_refused_and_not_waited_for(vit, tmp_path, make):
+    shutil.copy(vit, tmp_path / "vit.onnx")
+    getattr(os, make)(tmp_path / "vit.onnx.json")
+    with pytest.raises(UsageError, match="is no file"):
+        make_extractor(f"{tmp_path / 'vit.onnx'}:{SCALES}").fingerprint()
 
 
 def test_the_file_of_an_export_is_features_too(tmp_path, pixels):
@@ -196,6 +209,95 @@ def save_vit_as_export(folder: Path) -> Path:
     about |= {"output": "probabilities", "scaling": "rgb / 127.5 - 1 (inside)"}
     (folder / "m.onnx.json").write_text(json.dumps(about))
     return folder / "e.onnx"
+
+
+def save_convolution(
+    path: Path, *more: "onnx.NodeProto", last: bool = False, kind: str = "FLOAT", side=SIDE
+) -> None:
+    """A convolution "area" (n, 6, 30, 30) of photos, whose channels are `last` or first, and what follows it."""
+    kernel = np.random.default_rng(1).standard_normal((6, 3, 3, 3)).astype(np.float32)
+    number = getattr(onnx.TensorProto, kind)
+    nodes = [
+        helper.make_node("Cast", ["photo"], ["floats"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Transpose", ["floats"], ["first"], perm=[0, 3, 1, 2] if last else [0, 1, 2, 3]),
+        helper.make_node("Conv", ["first", "kernel"], ["area"]),
+        *more,
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "convolution",
+        [
+            helper.make_tensor_value_info(
+                "photo", number, ["n", side, side, 3] if last else ["n", 3, side, side]
+            )
+        ],
+        [helper.make_tensor_value_info("area", onnx.TensorProto.FLOAT, ["n", 6, "high", "wide"])],
+        [numpy_helper.from_array(kernel, "kernel")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+
+
+MOVED = helper.make_node("Transpose", ["area"], ["moved"], perm=[0, 2, 3, 1])
+ACTIVE = helper.make_node("Relu", ["moved"], ["active"])
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("output", ["area", "moved", "active"])
+@pytest.mark.parametrize("last", [False, True])
+def test_an_area_is_pooled_wherever_a_layer_has_its_channels(tmp_path, pixels, last, output, engine):
+    pytest.importorskip(engine)
+    save_convolution(tmp_path / "c.onnx", MOVED, ACTIVE, last=last)
+    session = onnxruntime.InferenceSession(tmp_path / "c.onnx", providers=["CPUExecutionProvider"])
+    batch = np.stack(pixels).astype(np.float32)
+    area = session.run(None, {"photo": batch if last else batch.transpose(0, 3, 1, 2)})[0]
+    area = np.maximum(area, 0) if output == "active" else area
+    for pool, expected in (("avg", area.mean(axis=(2, 3))), ("max", area.max(axis=(2, 3)))):
+        spec = f"{tmp_path / 'c.onnx'}:{output},scaling=none,pool={pool}"
+        assert_near(make_extractor(spec, engine=engine).transform(pixels), expected, ELSEWHERE)
+
+
+def test_onnxruntime_tells_nobody_and_leaves_nothing_in_the_cache(tmp_path):
+    """Its wheel for Linux makes an identifier of the device, and a file of events to send, when it is imported."""
+    save_convolution(tmp_path / "c.onnx")
+    code = (
+        "import numpy, featurize\n"
+        f"one = featurize.make_extractor({str(tmp_path / 'c.onnx')!r} + ':scaling=none', engine='onnxruntime')\n"
+        "one.transform([numpy.zeros((9, 9, 3), numpy.uint8)])\n"
+    )
+    home = {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    kept = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code], env=kept | home, check=True)
+    assert not [path for place in home.values() for path in Path(place).rglob("*onnxruntime*")]
+
+
+def test_an_area_whose_axes_are_not_known_is_refused(tmp_path, pixels):
+    shape = helper.make_node("Constant", [], ["shape"], value_ints=[-1, 30, 30, 6])
+    save_convolution(tmp_path / "c.onnx", shape, helper.make_node("Reshape", ["area", "shape"], ["again"]))
+    with pytest.raises(UsageError, match="which axes of the tensor again") as raised:
+        make_extractor(f"{tmp_path / 'c.onnx'}:again,scaling=none").transform(pixels)
+    assert "a convolution" in raised.value.hint
+
+
+def test_whole_numbers_take_pixels_that_are_not_scaled(tmp_path, pixels):
+    """Scaled ones would be cut to whole numbers, and a vector of them says nothing."""
+    for name, kind in (("f", "FLOAT"), ("u", "UINT8"), ("b", "BOOL")):
+        save_convolution(tmp_path / f"{name}.onnx", kind=kind)
+    expected = make_extractor(f"{tmp_path / 'f.onnx'}:scaling=none").transform(pixels)
+    assert_near(make_extractor(f"{tmp_path / 'u.onnx'}:scaling=none").transform(pixels), expected, ELSEWHERE)
+    for scaling in (SCALES, "scaling=tf"):
+        with pytest.raises(UsageError, match="takes whole numbers") as raised:
+            make_extractor(f"{tmp_path / 'u.onnx'}:{scaling}").fingerprint()
+        assert "u.onnx:scaling=none" in raised.value.hint
+    with pytest.raises(WeightsError, match="takes BOOL"):
+        make_extractor(f"{tmp_path / 'b.onnx'}:scaling=none").fingerprint()
+
+
+def test_what_openvino_cannot_run_is_said_without_its_sources_and_with_an_engine_that_may(tmp_path, pixels):
+    pytest.importorskip("openvino")
+    save_convolution(tmp_path / "c.onnx", side="any")
+    with pytest.raises(UsageError, match="OpenVINO cannot run this network") as raised:
+        make_extractor(f"{tmp_path / 'c.onnx'}:size=1,scaling=none", engine="openvino").transform(pixels)
+    assert ".cpp" not in str(raised.value) and "engine onnxruntime" in raised.value.hint
 
 
 # -- ONNX files that are refused ---
@@ -334,6 +436,10 @@ def test_the_command_takes_a_file_and_refuses_one_in_two_lines(vit, tmp_path):
     ]
     done = run(*words, "--features", f"{vit}:{SCALES}")
     assert done.status == 0 and FeatureTable.read(tmp_path / "t.parquet").select("vit").shape == (1, WIDTH)
+    done = run(*words, "--features", f"{vit}:{SCALES}", "--engine", "onnxruntime")
+    assert done.status == 0
+    features = FeatureTable.read(tmp_path / "t.parquet").metadata["features"]["vit"]
+    assert features["description"]["engine"] == "onnxruntime, frozen"
     done = run(*words, "--features", f"{tmp_path / 'gone.onnx'}:{SCALES}")
     assert done.status == 1 and "there is no network" in done.error and ".onnx" in done.hint
 
@@ -369,6 +475,26 @@ def test_a_keras_file_gives_what_keras_gives_also_at_a_layer_within(keras_file, 
         assert_near(make_extractor(spec).transform(pixels), expected, ELSEWHERE)
     with pytest.raises(UsageError, match="no layer nothing"):
         make_extractor(f"{keras_file}:nothing,scaling=tf").transform(pixels)
+
+
+def own_loss(true, predicted):
+    return (true - predicted) ** 2
+
+
+def test_a_trained_keras_file_with_a_preparation_of_its_own_gives_what_keras_gives(tmp_path, pixels):
+    """As Keras' own guide to transfer learning builds it: arithmetic on the photo, then compiled and fitted."""
+    import keras
+    from keras import layers
+
+    photo = keras.Input((SIDE, SIDE, 3))
+    x = layers.Conv2D(4, 3, activation="relu")(photo / 127.5 - 1)
+    model = keras.Model(photo, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    model.compile("adam", loss=own_loss, metrics=["mae"])
+    batch = np.stack(pixels).astype(np.float32)
+    model.fit(batch, np.zeros((len(pixels), 2)), verbose=0)
+    model.save(tmp_path / "trained.keras")
+    vectors = make_extractor(f"{tmp_path / 'trained.keras'}:scaling=none").transform(pixels)
+    assert_near(vectors, model.predict(batch, verbose=0), ELSEWHERE)
 
 
 def changed(path: Path, place: Path, change, **members: bytes) -> Path:
@@ -408,8 +534,33 @@ def as_lookup(config):
     config["config"]["layers"][1] |= {"class_name": "StringLookup", "module": "keras.layers"}
 
 
+def as_base_of_a_lookup(config):
+    module = "keras.src.layers.preprocessing.index_lookup"
+    config["config"]["layers"][1] |= {"class_name": "IndexLookup", "module": module}
+
+
+def as_dotted_name(config):
+    config["config"]["layers"][1] |= {"class_name": "layers.Lambda", "module": "keras"}
+
+
+def as_list(config):
+    config["config"]["layers"][1] |= {"class_name": ["Conv2D"]}
+
+
+def as_function_that_loads(config):
+    function = {"module": "keras.models", "class_name": "function", "config": "load_model"}
+    config["config"]["layers"][1]["config"]["activation"] = {**function, "registered_name": "function"}
+
+
+def as_lambda_of_a_trained_model_within(config):
+    config["config"]["layers"][1]["compile_config"] = {"loss": {"class_name": "__lambda__", "config": {}}}
+
+
 @pytest.mark.parametrize(("change", "said"), [
-    (as_lambda, "Lambda"), (as_class_of_os, r"system \(os\)"), (as_function, r"function \(builtins\)"),
+    (as_base_of_a_lookup, "IndexLookup"), (as_dotted_name, "'layers.Lambda' has no name of a class"),
+    (as_list, "has no name of a class"), (as_function_that_loads, r"function \(keras\.models\)"),
+    (as_lambda_of_a_trained_model_within, "__lambda__"), (as_lambda, "Lambda"),
+    (as_class_of_os, r"system \(os\)"), (as_function, r"function \(builtins\)"),
     (as_custom, "mine>Layer"), (as_lookup, "StringLookup"),
 ])  # fmt: skip
 def test_what_is_no_layer_of_keras_is_refused_before_keras_sees_it(
@@ -421,6 +572,16 @@ def test_what_is_no_layer_of_keras_is_refused_before_keras_sees_it(
     bad = changed(keras_file, tmp_path / "bad.keras", change)
     with pytest.raises(WeightsError, match=said):
         make_extractor(f"{bad}:scaling=tf").transform([np.zeros((8, 8, 3), np.uint8)])
+
+
+@pytest.mark.parametrize("shape", [[None, [1], [1], 3], [None, {}, 32, 3], [None, None, 32, 3]])
+def test_a_keras_file_whose_side_is_no_number_asks_for_it(keras_file, tmp_path, shape):
+    def change(config):
+        config["config"]["layers"][0]["config"]["batch_shape"] = shape
+
+    bad = changed(keras_file, tmp_path / "bad.keras", change)
+    with pytest.raises(UsageError, match="any size"):
+        make_extractor(f"{bad}:scaling=tf").fingerprint()
 
 
 def test_damaged_and_foreign_keras_files_are_refused(keras_file, tmp_path):

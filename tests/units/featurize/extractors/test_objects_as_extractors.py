@@ -79,6 +79,48 @@ def test_a_sequential_gives_what_it_predicts_called_or_not_in_memory_and_in_a_fi
 
 
 @pytest.mark.tensorflow
+def test_a_layer_of_your_own_is_known_by_its_code(pixels, tmp_path):
+    """Its description is a name alone, so a store would give the vectors of the code as it was."""
+    import keras
+
+    def model_of(factor: int):
+        class Once(keras.layers.Layer):
+            def call(self, photos):
+                return photos * 1.0
+
+        class Twice(keras.layers.Layer):
+            def call(self, photos):
+                return photos * 2.0
+
+        kind = {1: Once, 2: Twice}[factor]
+        kind.__name__ = kind.__qualname__ = "Times"
+        photo = keras.Input((SIDE, SIDE, 3), name="photo")
+        pooled = keras.layers.GlobalAveragePooling2D(name="pooled")(kind(name="times")(photo))
+        return keras.Model(photo, pooled, name="own")
+
+    one, again, two = (extract(pixels, [model_of(n)], store=tmp_path).select("own") for n in (1, 1, 2))
+    np.testing.assert_array_equal(one, again)
+    assert_near(two, 2 * one, ELSEWHERE)
+
+
+@pytest.mark.tensorflow
+def test_a_keras_model_of_whole_numbers_takes_pixels_that_are_not_scaled(pixels, tmp_path):
+    import keras
+
+    photo = keras.Input((SIDE, SIDE, 3), dtype="uint8")
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(photo))
+    whole = keras.Model(photo, x, name="whole")
+    assert_near(KerasModel(whole).transform(pixels), whole.predict(np.stack(pixels), verbose=0), ELSEWHERE)
+    whole.save(tmp_path / "whole.keras")
+    for given in (
+        KerasModel(whole, scaling="tf"),
+        make_extractor(f"{tmp_path / 'whole.keras'}:mean=0,std=1"),
+    ):
+        with pytest.raises(UsageError, match="takes whole numbers"):
+            given.transform(pixels)
+
+
+@pytest.mark.tensorflow
 def test_a_keras_model_of_several_outputs_asks_for_a_layer(model, pixels):
     import keras
 
