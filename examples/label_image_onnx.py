@@ -1,11 +1,14 @@
 """Label photos with an exported model: python label_image_onnx.py FILE.onnx PHOTO …"""
 
 import json
+import os
 import sys
 
 import numpy as np
-import onnxruntime
 from PIL import Image, ImageOps
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else its makers are told of each session
+import onnxruntime  # noqa: E402
 
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 about = json.loads(session.get_modelmeta().custom_metadata_map["export"])
