@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else its makers are told of each session
-import onnxruntime  # noqa: E402
+import onnxruntime
 
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 about = json.loads(session.get_modelmeta().custom_metadata_map["export"])
