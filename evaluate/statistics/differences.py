@@ -6,7 +6,6 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
-from scipy.signal import oaconvolve
 from scipy.stats import beta, binom, binomtest, t
 
 from classify.folds import Fold
@@ -188,11 +187,13 @@ def _swapped_test(lead: np.ndarray) -> float:
         return _exact_test(ahead, int(counts.sum()) - ahead)
     chances = np.ones(1)  # of a sum of -n, -n + 2, ... n photos, from these sizes of groups
     for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
-        steps = np.zeros(size * count + 1)
-        steps[::size] = binom.pmf(np.arange(count + 1), count, 0.5)
-        chances = oaconvolve(chances, steps)
+        # Sums of positive numbers: the smallest chances keep their digits, which a Fourier transform would drown.
+        wider = np.zeros(len(chances) + size * count)
+        for number, chance in enumerate(binom.pmf(np.arange(count + 1), count, 0.5).tolist()):
+            wider[size * number : size * number + len(chances)] += chance * chances
+        chances = wider
     sums = 2 * np.arange(len(chances)) - int(np.abs(lead).sum())
-    return float(min(1.0, chances.clip(0)[np.abs(sums) >= abs(int(lead.sum()))].sum()))
+    return float(min(1.0, chances[np.abs(sums) >= abs(int(lead.sum()))].sum()))
 
 
 def _exact_test(first: int, second: int) -> float:

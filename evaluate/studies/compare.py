@@ -209,16 +209,18 @@ def compare(
     heads = named_heads(HEADS if heads is None else heads)
     heads = heads if tune is None else tuned_heads(heads, tune)
     given, table = table, relabelled(table, relabel)
-    before = dict(zip(given.image, given.label, strict=True))
     names = list(features) if features is not None else all_features(table)
     ungrouped = usable_rows(table, "compare")
     if test is not None:
-        own, tested = (
-            dict(zip(test.image, test.label, strict=True)),
-            usable_rows(relabelled(test, relabel), "test"),
-        )
-        n_own, ungrouped = len(ungrouped), with_test_rows(ungrouped, tested, names)
-        before |= {new: own[old] for new, old in zip(ungrouped.image[n_own:], tested.image, strict=True)}
+        n_own, tested = len(ungrouped), usable_rows(relabelled(test, relabel), "test")
+        ungrouped = with_test_rows(ungrouped, tested, names)
+    before = None
+    if relabel:
+        label = dict(zip(given.image, given.label, strict=True))
+        if test is not None:
+            own = dict(zip(test.image, test.label, strict=True))
+            label |= {new: own[old] for new, old in zip(ungrouped.image[n_own:], tested.image, strict=True)}
+        before = BeforeRelabelling(label, dict(relabel))
     duplicates, whole, crowded = find_near_duplicates(ungrouped, group_duplicates)
     used_parts = {part for name in names for part in whole.parts(name)}
     vectors = {name: matrix for name, matrix in whole.vectors.items() if name in used_parts}
@@ -307,7 +309,7 @@ def compare(
         learning_curve=measured,
         per_group=_scores_per_group(predictions, results, per_group, positive) if per_group else None,
         corrections=corrections,
-        before_relabelling=BeforeRelabelling(before, dict(relabel)) if relabel else None,
+        before_relabelling=before,
     )
 
 

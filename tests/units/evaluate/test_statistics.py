@@ -237,6 +237,12 @@ def test_mcnemars_test_of_groups_is_that_over_all_ways_to_swap_the_heads_in_them
     assert mcnemar(one, other, groups).p_value == pytest.approx(expected)
 
 
+def test_mcnemars_test_keeps_the_digits_of_the_smallest_p_values():
+    groups = np.concatenate([np.arange(100), 100 + np.arange(200) // 2])
+    one = np.ones(300, dtype=bool)
+    assert mcnemar(one, ~one, groups).p_value == pytest.approx(2 * 0.5**200, rel=1e-9, abs=0)
+
+
 def test_mcnemars_test_of_groups_holds_its_level_where_that_of_photos_does_not():
     """Two heads of equal accuracy; photos of a group favour the same one."""
     rng, groups = np.random.default_rng(0), np.arange(200) // 5
